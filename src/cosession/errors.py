@@ -1,0 +1,163 @@
+"""The errors of cosession: one small tree, each with a stable code and a sentence that says what to do.
+
+Every error that crosses a border of the package is a `CosessionError`. `code` is stable and meant for
+programs; the message is meant for people. `close_code` is what a socket is closed with when the error
+ends a connection (section 3 of the design: 4400 to 4499 are final, everything else is tried again), and
+`status` is the HTTP status when it ends a request.
+"""
+
+from typing import ClassVar
+
+
+class CosessionError(Exception):
+    """Anything that cosession raises on purpose.
+
+    Attributes:
+        code: stable machine-readable name, e.g. `frame.malformed`.
+        close_code: the WebSocket close code when this ends a connection.
+        status: the HTTP status code when this ends a request.
+    """
+
+    code: ClassVar[str] = "internal"
+    close_code: ClassVar[int] = 1011
+    status: ClassVar[int] = 500
+
+
+class MalformedFrame(CosessionError):
+    """A frame, or an update in it, that does not follow the wire format."""
+
+    code = "frame.malformed"
+    close_code = 4400
+    status = 400
+
+
+class NotAuthenticated(CosessionError):
+    """No identity, or one that has expired."""
+
+    code = "auth.required"
+    close_code = 4401
+    status = 401
+
+
+class NotAllowed(CosessionError):
+    """A known participant touched what it may not touch."""
+
+    code = "auth.forbidden"
+    close_code = 4403
+    status = 403
+
+
+class NoSuchSession(CosessionError):
+    """The session does not exist, and sessions must be created first."""
+
+    code = "session.unknown"
+    close_code = 4404
+    status = 404
+
+
+class BadSessionId(CosessionError):
+    """The name can't be a session's."""
+
+    code = "session.bad_id"
+    close_code = 4404
+    status = 400
+
+
+class SessionExists(CosessionError):
+    """A session of this name is there already."""
+
+    code = "session.exists"
+    close_code = 4409
+    status = 409
+
+
+class SessionDeleted(CosessionError):
+    """The session was deleted."""
+
+    code = "session.deleted"
+    close_code = 4410
+    status = 410
+
+
+class TooLarge(CosessionError):
+    """A frame, a request or a document is larger than the limit."""
+
+    code = "limit.too_large"
+    close_code = 4413
+    status = 413
+
+
+class ShuttingDown(CosessionError):
+    """The server process is stopping; another try will succeed."""
+
+    code = "server.shutting_down"
+    close_code = 4503
+    status = 503
+
+
+class TooSlow(CosessionError):
+    """A connection did not read what was sent to it for too long."""
+
+    code = "limit.too_slow"
+    close_code = 4508
+    status = 408
+
+
+class TooFast(CosessionError):
+    """A connection sent more than the server takes."""
+
+    code = "limit.too_fast"
+    close_code = 4529
+    status = 429
+
+
+class BadDocument(CosessionError):
+    """A value does not fit the session document's schema."""
+
+    code = "document.invalid"
+    close_code = 4400
+    status = 422
+
+
+class StorageError(CosessionError):
+    """The storage could not do what was asked; nothing was half done."""
+
+    code = "storage.failed"
+    close_code = 4503
+    status = 503
+
+
+class StorageTooNew(StorageError):
+    """The database was written by a newer version of cosession."""
+
+    code = "storage.too_new"
+
+
+class Disconnected(CosessionError):
+    """The client is closed, or the server refused it for good.
+
+    Attributes:
+        close: the close code that the server gave, or None when the client closed itself.
+    """
+
+    code = "client.disconnected"
+
+    def __init__(self, message: str, close: int | None = None) -> None:
+        super().__init__(message)
+        self.close = close
+
+
+class RunCancelled(CosessionError):
+    """Somebody cancelled the run; raised inside it at its next step.
+
+    Attributes:
+        by: id of the participant who cancelled, if known.
+        reason: what they said, possibly empty.
+    """
+
+    code = "run.cancelled"
+
+    def __init__(self, by: str | None = None, reason: str = "") -> None:
+        super().__init__(f"The run was cancelled by {by or 'someone'}{': ' + reason if reason else '.'}")
+        self.by = by
+        self.reason = reason

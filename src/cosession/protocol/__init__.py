@@ -1,0 +1,47 @@
+"""The wire (section 3 of the design): bytes to frames, update headers, awareness states. No I/O.
+
+Knows nothing of documents, rooms or sockets; may be imported by everything above it. Anything malformed is
+one error, `MalformedFrame`.
+"""
+
+from .awareness import AwarenessEntry, decode_awareness, encode_awareness
+from .frames import (
+    EMPTY_UPDATE,
+    KEEP_ALIVE,
+    Awareness,
+    Fence,
+    Frame,
+    Notice,
+    PermissionDenied,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    decode_frame,
+    encode_frame,
+)
+from .update import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
+
+__all__ = [
+    "EMPTY_UPDATE",
+    "KEEP_ALIVE",
+    "Awareness",
+    "AwarenessEntry",
+    "ClockRange",
+    "Fence",
+    "Frame",
+    "Notice",
+    "PermissionDenied",
+    "QueryAwareness",
+    "SyncStep1",
+    "SyncStep2",
+    "SyncUpdate",
+    "UpdateHeader",
+    "decode_awareness",
+    "decode_frame",
+    "decode_state_vector",
+    "encode_awareness",
+    "encode_frame",
+    "encode_state_vector",
+    "read_update_header",
+]

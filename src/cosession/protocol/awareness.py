@@ -1,0 +1,69 @@
+"""Awareness updates: who is here, with one JSON state per client id.
+
+    update = count, then per entry: client id, clock, JSON string (`null`: gone)
+
+A state replaces an older one of its client when its clock is higher, or equal and the state is null. States
+stay JSON text here: the wire carries them, only their reader needs to parse them. Source: `y-protocols`.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cosession.errors import MalformedFrame
+
+from . import lib0
+
+GONE = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class AwarenessEntry:
+    """The state of one client.
+
+    Attributes:
+        client: the Yjs client id.
+        clock: grows with every change of the state.
+        state: the state as JSON text; `null` when the client is gone.
+    """
+
+    client: int
+    clock: int
+    state: str
+
+    @property
+    def gone(self) -> bool:
+        """Whether this says that the client has left."""
+        return self.state == GONE
+
+
+def decode_awareness(payload: bytes) -> tuple[AwarenessEntry, ...]:
+    """Decode an awareness update.
+
+    Args:
+        payload: the body of an awareness frame.
+
+    Raises:
+        MalformedFrame: it is not one, or a state in it is not a JSON object or null.
+    """
+    reader = lib0.Reader(payload)
+    entries: list[AwarenessEntry] = []
+    for _ in range(reader.uint()):
+        entry = AwarenessEntry(reader.uint(), reader.uint(), reader.string())
+        try:
+            state = json.loads(entry.state)
+        except (ValueError, RecursionError) as error:
+            raise MalformedFrame("An awareness state is not JSON.") from error
+        if state is not None and not isinstance(state, dict):
+            raise MalformedFrame("An awareness state is neither a JSON object nor null.")
+        entries.append(AwarenessEntry(entry.client, entry.clock, GONE) if state is None else entry)
+    reader.finish()
+    return tuple(entries)
+
+
+def encode_awareness(entries: Iterable[AwarenessEntry]) -> bytes:
+    """Encode an awareness update: the inverse of `decode_awareness`."""
+    parts = [
+        lib0.uint(entry.client) + lib0.uint(entry.clock) + lib0.buffer(entry.state.encode()) for entry in entries
+    ]
+    return lib0.uint(len(parts)) + b"".join(parts)

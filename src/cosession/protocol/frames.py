@@ -1,0 +1,164 @@
+"""Frames: one y-websocket message in each binary WebSocket message.
+
+    0 sync       0 step 1: state vector | 1 step 2: update | 2 update
+    1 awareness  awareness update
+    2 auth       0 permission denied: reason
+    3 query awareness
+    102 fence    any payload; the server gives it back when all that came before it is committed
+    103 notice   a JSON object {code, reason, …} before a refusal closes the connection
+
+102 and 103 go only to a client that asked for them with `?ext=1`. Decoding is total: bytes are either one
+of these frames, whole, or `MalformedFrame`. Source: the `y-protocols` and `y-websocket` packages.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+from cosession.errors import MalformedFrame
+
+from . import lib0
+
+EMPTY_UPDATE = b"\x00\x00"
+"""An update without structs or deletions: what a peer that lacks nothing is sent."""
+
+KEEP_ALIVE = b"\x01\x01\x00"
+"""An awareness frame about nobody: harmless to every client, and it counts as something heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStep1:
+    """Asks for what is missing: carries the sender's state vector."""
+
+    vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStep2:
+    """Answers a step 1: carries what was missing, as an update."""
+
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SyncUpdate:
+    """Carries a new update."""
+
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Awareness:
+    """Carries an encoded awareness update; see `protocol.awareness`."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionDenied:
+    """Says that something is not allowed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAwareness:
+    """Asks for the awareness states of everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A durable fence and its payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a client should know before its connection is closed."""
+
+    code: str
+    reason: str
+
+
+Frame: TypeAlias = SyncStep1 | SyncStep2 | SyncUpdate | Awareness | PermissionDenied | QueryAwareness | Fence | Notice
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Decode one frame.
+
+    Args:
+        data: a whole binary WebSocket message.
+
+    Raises:
+        MalformedFrame: the bytes are not exactly one known frame.
+    """
+    reader = lib0.Reader(data)
+    kind = reader.uint()
+    frame: Frame
+    match kind:
+        case 0:
+            frame = _decode_sync(reader)
+        case 1:
+            frame = Awareness(reader.buffer())
+        case 2:
+            if reader.uint() != 0:
+                raise MalformedFrame("The auth frame is of an unknown kind; only 0, permission denied, is.")
+            frame = PermissionDenied(reader.string())
+        case 3:
+            frame = QueryAwareness()
+        case 102:
+            frame = Fence(reader.rest())
+        case 103:
+            frame = _decode_notice(reader.string())
+        case _:
+            raise MalformedFrame(f"The frame is of type {kind}, which the protocol does not have.")
+    reader.finish()
+    return frame
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Encode one frame: the inverse of `decode_frame`."""
+    match frame:
+        case SyncUpdate(update):
+            return b"\x00\x02" + lib0.buffer(update)
+        case SyncStep2(update):
+            return b"\x00\x01" + lib0.buffer(update)
+        case SyncStep1(vector):
+            return b"\x00\x00" + lib0.buffer(vector)
+        case Awareness(payload):
+            return b"\x01" + lib0.buffer(payload)
+        case PermissionDenied(reason):
+            return b"\x02\x00" + lib0.buffer(reason.encode())
+        case QueryAwareness():
+            return b"\x03"
+        case Fence(payload):
+            return b"\x66" + payload
+        case Notice(code, reason):
+            body = json.dumps({"code": code, "reason": reason}, ensure_ascii=False)
+            return b"\x67" + lib0.buffer(body.encode())
+
+
+def _decode_sync(reader: lib0.Reader) -> SyncStep1 | SyncStep2 | SyncUpdate:
+    step = reader.uint()
+    body = reader.buffer()
+    match step:
+        case 0:
+            return SyncStep1(body)
+        case 1:
+            return SyncStep2(body)
+        case 2:
+            return SyncUpdate(body)
+        case _:
+            raise MalformedFrame(f"The sync message is of kind {step}; only 0, 1 and 2 are known.")
+
+
+def _decode_notice(text: str) -> Notice:
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise MalformedFrame("The notice is not JSON.") from error
+    if not isinstance(body, dict):
+        raise MalformedFrame("The notice is not a JSON object.")
+    fields = cast("dict[str, Any]", body)
+    return Notice(str(fields.get("code", "")), str(fields.get("reason", "")))

@@ -1,0 +1,102 @@
+"""lib0's variable-length encoding: the numbers, strings and byte arrays that every frame is made of.
+
+The reader checks every bound and raises `MalformedFrame`; it never reads past its end and never loops on a
+number that doesn't stop. Source of the format: the `lib0` package's encoding module.
+"""
+
+from cosession.errors import MalformedFrame
+
+_MAX_NUMBER = 2**53
+"""JavaScript's largest exact integer: nothing on this wire is larger, and a reader must stop somewhere."""
+
+
+class Reader:
+    """Reads lib0 values from a byte string, front to back.
+
+    Attributes:
+        data: the bytes.
+        at: the offset of the next byte.
+    """
+
+    __slots__ = ("at", "data", "end")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+        self.end = len(data)
+
+    def byte(self) -> int:
+        """Read one byte."""
+        at = self.at
+        if at >= self.end:
+            raise MalformedFrame("The frame ends in the middle of a value; send it whole.")
+        self.at = at + 1
+        return self.data[at]
+
+    def uint(self) -> int:
+        """Read a variable-length unsigned integer, seven bits a byte, lowest first."""
+        data, at, end = self.data, self.at, self.end
+        number = shift = 0
+        while at < end:
+            byte = data[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if number > _MAX_NUMBER:
+                    break
+                self.at = at
+                return number
+            shift += 7
+            if shift > 56:
+                break
+        raise MalformedFrame("The frame holds a number that does not end or is too large.")
+
+    def skip(self, length: int) -> None:
+        """Move over `length` bytes."""
+        at = self.at + length
+        if at > self.end:
+            raise MalformedFrame("The frame is shorter than a length in it says.")
+        self.at = at
+
+    def take(self, length: int) -> bytes:
+        """Read `length` bytes."""
+        start = self.at
+        self.skip(length)
+        return self.data[start : self.at]
+
+    def buffer(self) -> bytes:
+        """Read a byte array with its length before it."""
+        return self.take(self.uint())
+
+    def string(self) -> str:
+        """Read a UTF-8 string with its length in bytes before it."""
+        try:
+            return self.buffer().decode()
+        except UnicodeDecodeError as error:
+            raise MalformedFrame("The frame holds a string that is not UTF-8.") from error
+
+    def rest(self) -> bytes:
+        """Read all that is left."""
+        return self.take(self.end - self.at)
+
+    def finish(self) -> None:
+        """Check that nothing is left."""
+        if self.at != self.end:
+            raise MalformedFrame("The frame goes on after its end; put one message in a frame.")
+
+
+def uint(number: int) -> bytes:
+    """Encode an unsigned integer."""
+    if number < 0x80:
+        return bytes((number,))
+    out = bytearray()
+    while number > 0x7F:
+        out.append(0x80 | (number & 0x7F))
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def buffer(data: bytes) -> bytes:
+    """Encode a byte array with its length before it."""
+    return uint(len(data)) + data

@@ -1,0 +1,230 @@
+"""The header of an update: which clocks of which clients it brings, needs and deletes, read without a document.
+
+    update     = client count, per client: struct count, client id, first clock, structs; then the delete set
+    struct     = info byte (low five bits: content type; 0x80 left origin, 0x40 right origin, 0x20 parent key),
+                 origins or parent, content
+    delete set = client count, per client: client id, range count, ranges of (clock, length)
+
+A room reads this to know whether an update fits: yrs applies an update that skips clocks and says nothing,
+Yjs keeps it waiting, and the two are then different for ever. Lengths are in Yjs units: a string counts its
+UTF-16 units. Source: the update format, version 1, of the `yjs` package.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cosession.errors import MalformedFrame
+
+from . import lib0
+
+_MAX_DEPTH = 100
+"""Nesting of a JSON-like value: deeper than any document needs, and shallower than the interpreter's stack."""
+
+_GC = 0
+_SKIP = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRange:
+    """Clocks `clock` to `clock + length - 1` of one client."""
+
+    client: int
+    clock: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first clock after the range."""
+        return self.clock + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateHeader:
+    """What an update brings and what it stands on.
+
+    Attributes:
+        brings: the clocks whose structs it holds, in its order, neighbours joined.
+        needs: per client, the first clock after those that its structs refer to.
+        deletes: the clocks that it deletes.
+    """
+
+    brings: tuple[ClockRange, ...]
+    needs: Mapping[int, int]
+    deletes: tuple[ClockRange, ...]
+
+    def fits(self, vector: Mapping[int, int]) -> bool:
+        """Whether a document with this state vector can integrate all of it at once."""
+        reach: dict[int, int] = {}
+        for span in self.brings:
+            if span.clock > reach.get(span.client, vector.get(span.client, 0)):
+                return False
+            reach[span.client] = max(span.end, reach.get(span.client, vector.get(span.client, 0)))
+        for client, end in self.needs.items():
+            if end > reach.get(client, vector.get(client, 0)):
+                return False
+        return all(span.end <= reach.get(span.client, vector.get(span.client, 0)) for span in self.deletes)
+
+    def is_known(self, vector: Mapping[int, int]) -> bool:
+        """Whether a document with this state vector holds every struct of it (deletions aside)."""
+        return all(span.end <= vector.get(span.client, 0) for span in self.brings)
+
+
+def read_update_header(update: bytes) -> UpdateHeader:
+    """Read the header of an update in Yjs's update format, version 1.
+
+    Args:
+        update: the update's bytes.
+
+    Raises:
+        MalformedFrame: they are not one whole update.
+    """
+    reader = lib0.Reader(update)
+    brings: list[ClockRange] = []
+    needs: dict[int, int] = {}
+    for _ in range(reader.uint()):
+        structs = reader.uint()
+        client = reader.uint()
+        start = clock = reader.uint()
+        for _ in range(structs):
+            info = reader.byte()
+            if info & 0x1F == _SKIP:
+                if clock > start:
+                    brings.append(ClockRange(client, start, clock - start))
+                start = clock = clock + reader.uint()
+                continue
+            length = _skip_struct(reader, info, needs)
+            if length == 0:
+                raise MalformedFrame("An update holds an empty struct; send a document's own updates.")
+            clock += length
+        if clock > start:
+            brings.append(ClockRange(client, start, clock - start))
+    deletes = _read_delete_set(reader)
+    reader.finish()
+    return UpdateHeader(tuple(brings), needs, deletes)
+
+
+def decode_state_vector(data: bytes) -> dict[int, int]:
+    """Decode a state vector: per client, how many of its clocks are known.
+
+    Raises:
+        MalformedFrame: the bytes are not one.
+    """
+    reader = lib0.Reader(data)
+    vector: dict[int, int] = {}
+    for _ in range(reader.uint()):
+        client = reader.uint()
+        vector[client] = reader.uint()
+    reader.finish()
+    return vector
+
+
+def encode_state_vector(vector: Mapping[int, int]) -> bytes:
+    """Encode a state vector: the inverse of `decode_state_vector`."""
+    return lib0.uint(len(vector)) + b"".join(lib0.uint(client) + lib0.uint(clock) for client, clock in vector.items())
+
+
+def _read_delete_set(reader: lib0.Reader) -> tuple[ClockRange, ...]:
+    deletes: list[ClockRange] = []
+    for _ in range(reader.uint()):
+        client = reader.uint()
+        for _ in range(reader.uint()):
+            clock = reader.uint()
+            deletes.append(ClockRange(client, clock, reader.uint()))
+    return tuple(deletes)
+
+
+def _skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
+    """Move over one struct, note what it refers to, and return its length."""
+    kind = info & 0x1F
+    if kind == _GC:
+        return reader.uint()
+    if info & 0x80:
+        _note_need(reader, needs)
+    if info & 0x40:
+        _note_need(reader, needs)
+    if not info & 0xC0:
+        match reader.uint():
+            case 1:
+                reader.skip(reader.uint())
+            case 0:
+                _note_need(reader, needs)
+            case _:
+                raise MalformedFrame("A struct's parent is neither a root nor an item.")
+        if info & 0x20:
+            reader.skip(reader.uint())
+    return _skip_content(reader, kind)
+
+
+def _note_need(reader: lib0.Reader, needs: dict[int, int]) -> None:
+    client = reader.uint()
+    end = reader.uint() + 1
+    if end > needs.get(client, 0):
+        needs[client] = end
+
+
+def _skip_content(reader: lib0.Reader, kind: int) -> int:
+    match kind:
+        case 4:  # string, by far the commonest, so the first
+            text = reader.buffer()
+            return _utf16_length(text)
+        case 8:  # values
+            count = reader.uint()
+            for _ in range(count):
+                _skip_any(reader, 0)
+            return count
+        case 1:  # deleted content
+            return reader.uint()
+        case 2:  # JSON, from old versions
+            count = reader.uint()
+            for _ in range(count):
+                reader.skip(reader.uint())
+            return count
+        case 3 | 5:  # binary, embed
+            reader.skip(reader.uint())
+        case 6:  # format
+            reader.skip(reader.uint())
+            reader.skip(reader.uint())
+        case 7:  # shared type
+            if reader.uint() in (3, 5):  # an XML element or hook has a name
+                reader.skip(reader.uint())
+        case 9:  # subdocument
+            reader.skip(reader.uint())
+            _skip_any(reader, 0)
+        case _:
+            raise MalformedFrame(f"An update holds content of type {kind}, which the format does not have.")
+    return 1
+
+
+def _utf16_length(text: bytes) -> int:
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.decode().encode("utf-16-le")) // 2
+    except UnicodeDecodeError as error:
+        raise MalformedFrame("An update holds text that is not UTF-8.") from error
+
+
+def _skip_any(reader: lib0.Reader, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise MalformedFrame(f"An update holds a value nested deeper than {_MAX_DEPTH}.")
+    match reader.byte():
+        case 127 | 126 | 121 | 120:  # undefined, null, false, true
+            pass
+        case 125:  # a signed integer: a sign bit, six bits, then seven bits a byte
+            if reader.byte() & 0x80:
+                reader.uint()
+        case 124:
+            reader.skip(4)
+        case 123 | 122:
+            reader.skip(8)
+        case 119 | 116:  # string, byte array
+            reader.skip(reader.uint())
+        case 118:
+            for _ in range(reader.uint()):
+                reader.skip(reader.uint())
+                _skip_any(reader, depth + 1)
+        case 117:
+            for _ in range(reader.uint()):
+                _skip_any(reader, depth + 1)
+        case other:
+            raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")

@@ -1,0 +1,140 @@
+"""Update headers agree with pycrdt about real documents, and never fail in any way but MalformedFrame."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, merge_updates
+
+from cosession.errors import MalformedFrame
+from cosession.protocol import decode_state_vector, read_update_header
+
+leaves = (
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.floats(allow_nan=False) | st.text() | st.binary()
+)
+values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(), v, max_size=3), max_leaves=8
+)
+edits = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.sampled_from("abc"), values),
+        st.tuples(st.just("type"), st.text(max_size=5), st.integers(0, 9)),
+        st.tuples(st.just("push"), values, st.none()),
+        st.tuples(st.just("nest"), st.sampled_from("abc"), values),
+        st.tuples(st.just("cut"), st.integers(0, 9), st.none()),
+        st.tuples(st.just("xml"), st.text(max_size=5), st.none()),
+    ),
+    max_size=12,
+)
+
+
+def perform(doc, edit):
+    what, first, second = edit
+    text, array, root = doc.get("t", type=Text), doc.get("a", type=Array), doc.get("m", type=Map)
+    match what:
+        case "set":
+            root[first] = second
+        case "type":
+            text.insert(min(second, len(str(text)[:second].encode())) if str(text).isascii() else 0, first)
+        case "push":
+            array.append(first)
+        case "nest":
+            root[first] = Map({"inner": Array([second]), "text": Text("é😀")})
+        case "cut":
+            if len(array):
+                del array[first % len(array)]
+        case "xml":
+            fragment = doc.get("x", type=XmlFragment)
+            fragment.children.append(XmlElement("p", {"k": first}, [XmlText(first)]))
+
+
+def history(edits_of_one, doc):
+    updates = []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    for edit in edits_of_one:
+        perform(doc, edit)
+    doc.unobserve(subscription)
+    return updates
+
+
+@given(edits, edits)
+@settings(max_examples=150)
+def test_the_header_says_what_the_document_learns(first, second):
+    one, two = Doc(client_id=1), Doc(client_id=2)
+    history(first, one)
+    two.apply_update(one.get_update())
+    history(second, two)
+    header = read_update_header(two.get_update())
+    learned = {}
+    for span in header.brings:
+        learned[span.client] = max(learned.get(span.client, 0), span.end)
+    assert learned == decode_state_vector(two.get_state())
+    assert header.fits({})
+
+
+@given(edits)
+@settings(max_examples=100)
+def test_updates_fit_in_order_and_a_left_out_one_shows(steps):
+    doc = Doc(client_id=7)
+    vector = {}
+    updates = history(steps, doc)
+    for index, update in enumerate(updates):
+        header = read_update_header(update)
+        assert header.fits(vector)
+        if header.brings and index + 1 < len(updates):
+            following = read_update_header(updates[index + 1])
+            assert not following.brings or not following.fits(vector)
+        for span in header.brings:
+            assert span.clock == vector.get(span.client, 0)
+            vector[span.client] = span.end
+        assert header.is_known(vector)
+
+
+def test_a_merged_update_with_a_hole_does_not_fit():
+    doc = Doc(client_id=7)
+    updates = history([("type", "ab", 0), ("type", "cd", 0), ("type", "ef", 0)], doc)
+    header = read_update_header(merge_updates(updates[0], updates[2]))
+    assert [(span.clock, span.length) for span in header.brings] == [(0, 2), (4, 2)]
+    assert not header.fits({})
+    assert header.fits({7: 4})
+
+
+def test_a_deletion_of_the_unknown_does_not_fit():
+    doc = Doc(client_id=7)
+    updates = history([("push", 1, None), ("cut", 0, None)], doc)
+    header = read_update_header(updates[1])
+    assert not header.brings
+    assert not header.fits({})
+    assert header.fits({7: 1})
+
+
+def test_text_counts_utf16_units():
+    doc = Doc(client_id=7)
+    (update,) = history([("type", "a😀é", 0)], doc)
+    assert read_update_header(update).brings[0].length == 4
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_an_update_or_refused(data):
+    with suppress(MalformedFrame):
+        read_update_header(data)
+
+
+@given(edits.filter(bool), st.data())
+@settings(max_examples=100)
+def test_a_truncated_update_is_refused(steps, data):
+    doc = Doc(client_id=7)
+    history(steps, doc)
+    update = doc.get_update()
+    with pytest.raises(MalformedFrame):
+        read_update_header(update[: data.draw(st.integers(0, len(update) - 1))])
+
+
+def test_a_value_nested_too_deep_is_refused():
+    doc = Doc(client_id=7)
+    deep = json.loads("[" * 150 + "]" * 150)
+    doc.get("m", type=Map)["deep"] = deep
+    with pytest.raises(MalformedFrame, match="deeper"):
+        read_update_header(doc.get_update())
