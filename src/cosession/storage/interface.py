@@ -1,0 +1,183 @@
+"""What a room asks of a storage: sessions, their log, their snapshots (section 7 of the design).
+
+A storage carries bytes and never sees a document. Its invariants, which `tests/storage/acceptance.py` checks of
+every implementation:
+
+- Versions count per session, from 1, without a gap: the log of a session at version 7 has the rows 1 to 7.
+- A call that returned has happened, whatever is killed next. A call that raised has not happened, unless it
+  raised `StorageError` from the disk itself: then the outcome is unknown, and the same call may be made again.
+- Calls that write are carried out one after another, in the order in which they were made.
+- A cancelled caller learns nothing: what it asked for happens whole or not at all, and the storage stays usable.
+- Damage is said, never shown as an empty or a shorter session.
+
+Times are RFC 3339 strings in UTC, all of one precision: they are compared as text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedUpdate:
+    """One row of the log.
+
+    Attributes:
+        session: id of the session.
+        version: its position in the session's log, from 1.
+        at: when the server took it in.
+        participant: the verified id of who sent it.
+        client: the Yjs client id that wrote it, where it was one.
+        update: the bytes as they came in.
+    """
+
+    session: str
+    version: int
+    at: str
+    participant: str
+    client: int | None
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A session's whole document, as one update, after `version` updates of its log."""
+
+    session: str
+    version: int
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A row of the session list.
+
+    Attributes:
+        id: the session's id.
+        title: its title as last told by `set_title`, for lists; the document's own is the truth.
+        created_at: when it was made.
+        updated_at: the time of its newest update, or of its creation.
+        version: how many updates its log has had.
+    """
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSession:
+    """All that it takes to rebuild a document: the snapshot, then `updates`, in this order.
+
+    The updates are those after the snapshot (from version 1 without one) up to `info.version`, without a gap.
+    """
+
+    info: StoredSession
+    snapshot: Snapshot | None
+    updates: tuple[LoggedUpdate, ...]
+
+
+class Storage(Protocol):
+    """Where sessions are kept. Every method raises `StorageError` when the engine fails."""
+
+    async def create(self, session: str, *, title: str, at: str) -> bool:
+        """Make an empty session at version 0, durably. Idempotent.
+
+        Returns:
+            True if this call made it, False if it was there (and is unchanged). Of many concurrent calls,
+            one gets True.
+
+        Raises:
+            SessionDeleted: it was there once and was deleted; its id is never used again.
+        """
+        ...
+
+    async def load(self, session: str) -> LoadedSession | None:
+        """Read what it takes to rebuild the session, as of one moment.
+
+        Returns:
+            None if there is no such session.
+
+        Raises:
+            SessionDeleted: it was deleted.
+            StorageError: what is stored has a gap, or can't be read. Never answered with a blank.
+        """
+        ...
+
+    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+        """Add rows to the logs of one or many sessions: one transaction, on the disk on return, all or nothing.
+
+        Rows of one session come in order, and go on from its version. A row that is there with the same
+        bytes is passed over, so that the same call can be made again when its outcome is unknown. The
+        sessions' `version` and `updated_at` follow. Where one session of several is refused (NoSuchSession,
+        SessionDeleted), append session by session to go on with the others.
+
+        Args:
+            updates: the rows; none is nothing to do.
+
+        Raises:
+            NoSuchSession: a session was never created.
+            SessionDeleted: a session was deleted.
+            StorageError: a version leaves a gap or is there with other bytes (two writers), or the engine
+                failed: disk full, read only, gone.
+        """
+        ...
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep this as the session's one snapshot, durably; the log stays. An older one than stored is ignored.
+
+        Raises:
+            NoSuchSession: the session was never created.
+            SessionDeleted: it was deleted.
+            StorageError: the snapshot is ahead of the log.
+        """
+        ...
+
+    async def set_title(self, session: str, title: str) -> None:
+        """Say what the session list shows, durably. `updated_at` stays.
+
+        Raises:
+            NoSuchSession: the session was never created.
+            SessionDeleted: it was deleted.
+        """
+        ...
+
+    async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
+        """List sessions, the newest updated first, equals by id; without the deleted ones.
+
+        Args:
+            limit: how many at most.
+        """
+        ...
+
+    async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
+        """Read the log in order of version; page on with `after` = the last version that came.
+
+        Args:
+            session: id of the session.
+            after: read from the version after this one.
+            limit: how many rows at most.
+
+        Raises:
+            NoSuchSession: the session was never created.
+            SessionDeleted: it was deleted.
+        """
+        ...
+
+    async def delete(self, session: str, *, at: str) -> bool:
+        """Remove the session and all its data, durably, in one transaction, and leave a tombstone of its id.
+
+        Returns:
+            True if this call deleted it, False if there is no such session (any more).
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Prove that the storage can be written now (readiness).
+
+        Raises:
+            StorageError: it can't.
+        """
+        ...
