@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         description="what may wait for one connection; a slow reader then loses its queue, not its data",
     )
     max_uncommitted_bytes: int = Field(
-        64 * 2**20, ge=2**20, description="what may wait for the disk; beyond it, sockets are not read until it shrinks"
+        64 * 2**20, ge=2**20, description="what may wait for the disk; beyond it, sockets are not read"
     )
     max_presence_bytes: int = Field(
         16 * 2**10, ge=256, description="largest awareness state; it is sent to everybody at every change"
@@ -48,13 +48,13 @@ class Settings(BaseSettings):
         60.0, gt=0, description="how long one frame may wait for a reader before its connection is closed (4508)"
     )
     keep_alive_seconds: float = Field(
-        20.0, gt=0, lt=30, description="the longest silence; y-websocket drops a connection that hears nothing for 30 s"
+        20.0, gt=0, lt=30, description="the longest silence; y-websocket hangs up after 30 s of it"
     )
     unload_after_seconds: float = Field(
         30.0, ge=0, description="how long a room without connections stays loaded; a reload of a page finds it warm"
     )
     shutdown_seconds: float = Field(
-        10.0, gt=0, description="how long a stopping server waits for its connections to end; the log is always waited for"
+        10.0, gt=0, description="how long a stopping server waits for its connections; for the log it always waits"
     )
 
     @property
