@@ -4,5 +4,6 @@ Rooms and the server import from here; this package imports `errors` only.
 """
 
 from .interface import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession
+from .sqlite import SqliteStorage
 
-__all__ = ["LoadedSession", "LoggedUpdate", "Snapshot", "Storage", "StoredSession"]
+__all__ = ["LoadedSession", "LoggedUpdate", "Snapshot", "SqliteStorage", "Storage", "StoredSession"]

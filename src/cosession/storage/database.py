@@ -1,0 +1,189 @@
+"""The database file under `SqliteStorage`: owned by one process, opened, migrated, and its errors said.
+
+Knows SQLite, and nothing of sessions. Nothing here blocks the loop: a connection lives on a thread of its own,
+from its opening to its closing.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+import aiosqlite
+
+from cosession.errors import StorageError
+
+from .migrations import migrate
+
+T = TypeVar("T")
+
+BUSY_SECONDS: Final = 5.0
+"""How long to wait for a program that has the database locked (a backup, a person with a SQL shell), before
+saying so: with less, a short look into the database would fail the commit of every room."""
+
+WAL_LIMIT_BYTES: Final = 64 * 2**20
+"""What the write-ahead log is cut to after a checkpoint: one burst must not fill the disk for ever."""
+
+_SENTENCES: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space; nothing of this was saved",
+    sqlite3.SQLITE_READONLY: "it is read-only: give this user the right to write the file and its folder",
+    sqlite3.SQLITE_BUSY: "another program has it locked: close that program, then try again",
+    sqlite3.SQLITE_LOCKED: "another program has it locked: close that program, then try again",
+    sqlite3.SQLITE_CANTOPEN: "it can't be opened: check that this user may write its folder, and for free space",
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite database: move the file away or choose another data folder",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: stop the server and put back a backup",
+    sqlite3.SQLITE_IOERR: "the disk failed: look for the cause in the system's log",
+    sqlite3.SQLITE_TOOBIG: "a value is larger than SQLite takes",
+}
+
+
+@contextmanager
+def explained(name: str) -> Generator[None]:
+    """Turn what SQLite raises into a `StorageError` whose sentence says what to do.
+
+    Args:
+        name: what the sentence calls the database.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = cast("int", getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the low byte is the primary code
+        sentence = _SENTENCES.get(code, "it failed")
+        raise StorageError(f"The database {name} can't be used: {sentence} ({error}).") from error
+    except (UnicodeError, OverflowError) as error:
+        raise StorageError(f"The database {name} can't hold this value: {error}.") from error
+
+
+class Connection(aiosqlite.Connection):
+    """An aiosqlite connection that carries out whole functions on its thread, in the order of the calls.
+
+    A transaction is one function, and so one hop to the thread: a busy loop doesn't stretch it, nothing gets
+    between its statements, and no cancelled caller leaves it open, because what was handed over runs to its end.
+    """
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection], name: str) -> None:
+        super().__init__(connector, iter_chunk_size=1)
+        self._name = name
+
+    @classmethod
+    async def start(cls, connector: Callable[[], sqlite3.Connection], name: str) -> "Connection":
+        """Open a connection on a new thread.
+
+        Args:
+            connector: opens it; called on the thread.
+            name: what errors call the database.
+
+        Raises:
+            StorageError: it can't be opened.
+        """
+        connection = cls(connector, name)
+        opening = asyncio.ensure_future(connection._open())
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(StorageError):  # the thread opens it all the same: close it before we go
+                await opening
+                await connection.close()
+            raise
+        return connection
+
+    async def _open(self) -> None:
+        with explained(self._name):
+            await self
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Carry out `work` on the thread, after all that was handed over before.
+
+        Args:
+            work: gets the connection in autocommit mode, and leaves it without an open transaction.
+
+        Raises:
+            StorageError: SQLite failed, or the connection is closed.
+        """
+        if self._connection is None:
+            raise StorageError(f"The database {self._name} is closed: the server is stopping.")
+        with explained(self._name):
+            # aiosqlite's own cursors are built on `_execute`; it has no public name for "this, on your thread"
+            return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType]
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Own, open and migrate the database; it is made, with its folder, when missing.
+
+    Args:
+        path: the database file. `PATH.lock` beside it is locked until the connection is closed, or its process
+            dies; its content is nothing.
+
+    Raises:
+        StorageError: another process owns it, it can't be written, it isn't ours, or it is too new.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The data folder {path.parent} can't be made: choose one that this user may write ({error.strerror})."
+        ) from error
+    owner = _own(path)
+    try:
+        db = sqlite3.connect(
+            path, BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_OwningConnection
+        )
+        db.owner = owner
+    except BaseException:
+        owner.close()
+        raise
+    try:
+        migrate(db, str(path))
+        _make_durable(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a second connection, which can't write, to a database that `open_writer` has opened."""
+    db = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA query_only = ON")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _make_durable(db: sqlite3.Connection, path: Path) -> None:
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StorageError(f"{path} is on a file system without shared memory: choose a local data folder.")
+    db.execute("PRAGMA synchronous = FULL")  # the log is on the disk when a commit returns
+    db.execute("PRAGMA fullfsync = ON")  # on a Mac, only this reaches the disk itself
+    db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+
+
+class _OwningConnection(sqlite3.Connection):
+    """The writer's connection: when it is closed, and not before, another process may own the database."""
+
+    owner: sqlite3.Connection
+
+    def close(self) -> None:
+        super().close()
+        self.owner.close()
+
+
+def _own(path: Path) -> sqlite3.Connection:
+    """Lock `PATH.lock` by SQLite's own locks: they work on every system, and end with the process that holds them."""
+    lock = sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        lock.execute("PRAGMA journal_mode = MEMORY")  # no journal beside a file that nothing is written to
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.Error as error:
+        lock.close()
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            raise StorageError(
+                f"The database {path} is in use by another cosession server: stop it or choose another data folder."
+            ) from error
+        raise
+    return lock

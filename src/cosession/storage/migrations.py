@@ -1,0 +1,97 @@
+"""The schema of the database, as the numbered steps that lead to it: forward only, section 7 of the design.
+
+`PRAGMA user_version` is the number of the last step that was taken. All missing steps are one transaction: a
+killed migration leaves the old version whole. A step that was released is never edited, a change is a new step
+at the end; and a database that knows more steps than we do is left alone.
+
+Of the tables: the log of a session lies together, in order (`WITHOUT ROWID`), and names its session in full, so
+that a lost row of `sessions` is noticed. `checksum` covers its row, because SQLite doesn't notice a bit that
+flips inside a value. A row of `sessions` with `deleted_at` is a tombstone: its id is never used again.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from cosession.errors import StorageError, StorageTooNew
+
+APPLICATION_ID = int.from_bytes(b"CoSn")
+"""Written into the file's header (`file` and `sqlite3 FILE '.dbinfo'` show it): this database is ours."""
+
+Migration = tuple[str, ...]
+
+MIGRATIONS: tuple[Migration, ...] = (
+    (  # 1
+        """
+        CREATE TABLE sessions (
+            id TEXT NOT NULL PRIMARY KEY,
+            title TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            version INTEGER NOT NULL DEFAULT 0,
+            deleted_at TEXT
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX sessions_newest ON sessions (updated_at DESC, id) WHERE deleted_at IS NULL",
+        """
+        CREATE TABLE updates (
+            session TEXT NOT NULL,
+            version INTEGER NOT NULL,
+            at TEXT NOT NULL,
+            participant TEXT NOT NULL,
+            client INTEGER,
+            bytes BLOB NOT NULL,
+            checksum INTEGER NOT NULL,
+            PRIMARY KEY (session, version)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE snapshots (
+            session TEXT NOT NULL PRIMARY KEY,
+            version INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            checksum INTEGER NOT NULL
+        ) STRICT
+        """,
+    ),
+)
+
+
+def migrate(db: sqlite3.Connection, name: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Bring the database to the newest version, in one transaction; one that is there already stays as it is.
+
+    Args:
+        db: an open connection in autocommit mode.
+        name: what errors call the database.
+        migrations: the steps, from version 0.
+
+    Raises:
+        StorageError: the database belongs to another program.
+        StorageTooNew: a newer cosession wrote it.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version_of(db, name, len(migrations))
+        if version < len(migrations):
+            for migration in migrations[version:]:
+                for statement in migration:
+                    db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {len(migrations)}")
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def _version_of(db: sqlite3.Connection, name: str, newest: int) -> int:
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id != APPLICATION_ID and (application_id or version or tables):
+        raise StorageError(f"{name} is the database of another program: choose another data folder.")
+    if version > newest:
+        raise StorageTooNew(
+            f"{name} was written by a newer version of cosession (its schema is {version}, this one knows {newest}): "
+            "install that version or choose another data folder."
+        )
+    return version

@@ -1,0 +1,85 @@
+"""Sessions in one SQLite file: the `Storage` of a server on one machine (section 7 of the design).
+
+WAL, `synchronous=FULL`: a commit that returned is on the disk. Two connections, each on a thread of its own: one
+writes, strictly in the order of the calls; one reads, so that the loading of a long session never holds up a commit.
+One process owns the file; it can be read and backed up (`VACUUM INTO`) by any other meanwhile.
+
+Each call is one function of `transactions`, handed to a thread before the call first waits: so a cancelled caller
+changes neither the order nor what happens.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from . import transactions
+from .database import Connection, open_reader, open_writer
+from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession
+
+
+class SqliteStorage:
+    """A `Storage` in a SQLite file; made by `SqliteStorage.open`."""
+
+    def __init__(self, writer: Connection, reader: Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> "AsyncGenerator[SqliteStorage]":
+        """Open the database, and own it until the block ends; then everything that was asked for is carried out.
+
+        Args:
+            path: the database file; made with its folder when missing. SQLite keeps files of the same name and an
+                ending beside it.
+
+        Raises:
+            StorageError: another process owns it, it can't be written, or it isn't a database of cosession.
+            StorageTooNew: a newer cosession wrote it.
+        """
+        name = str(path)
+        async with AsyncExitStack() as closing:
+            writer = await Connection.start(partial(open_writer, path), name)
+            closing.push_async_callback(writer.close)
+            reader = await Connection.start(partial(open_reader, path), name)
+            closing.push_async_callback(reader.close)
+            yield cls(writer, reader)
+
+    async def create(self, session: str, *, title: str, at: str) -> bool:
+        """See `Storage.create`."""
+        return await self._writer.run(lambda db: transactions.create(db, session, title, at))
+
+    async def load(self, session: str) -> LoadedSession | None:
+        """See `Storage.load`."""
+        return await self._reader.run(lambda db: transactions.load(db, session))
+
+    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+        """See `Storage.append`."""
+        rows = tuple(updates)  # the caller's list may change before the thread comes to it
+        if rows:
+            await self._writer.run(lambda db: transactions.append(db, rows))
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """See `Storage.save_snapshot`."""
+        await self._writer.run(lambda db: transactions.save_snapshot(db, snapshot))
+
+    async def set_title(self, session: str, title: str) -> None:
+        """See `Storage.set_title`."""
+        await self._writer.run(lambda db: transactions.set_title(db, session, title))
+
+    async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
+        """See `Storage.sessions`."""
+        return await self._reader.run(lambda db: transactions.sessions(db, limit))
+
+    async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
+        """See `Storage.history`."""
+        return await self._reader.run(lambda db: transactions.history(db, session, after, limit))
+
+    async def delete(self, session: str, *, at: str) -> bool:
+        """See `Storage.delete`."""
+        return await self._writer.run(lambda db: transactions.delete(db, session, at))
+
+    async def ping(self) -> None:
+        """See `Storage.ping`."""
+        await self._writer.run(transactions.ping)
