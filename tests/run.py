@@ -1,54 +1,309 @@
 """Set up everything that the tests need, on a fresh machine, and run every test.
 
-    python3 tests/run.py
+    python3 tests/run.py                    everything
+    python3 tests/run.py lint interop       some steps, with only what they need
 
-Needs Python 3.11 to 3.13, and only the standard library until it has made its own environment in .venv. Each
-step is printed with its time; the first that fails ends the run with its exit code.
+Needs Python 3.11 to 3.13, Node with npm (any: where it is too old, Node 22 comes from npm), Linux, and for what
+has to be installed from Debian, root. Only the standard library until it has made its own environment in .venv.
+What it prepares stays (.venv, node_modules, .cache), so a second run is quick. Each step is printed with its
+time; the first that fails ends the run with its exit code. Nothing is skipped: what is missing fails.
 """
 
+import hashlib
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
 BIN = ROOT / ".venv" / "bin"
+PYTHON = BIN / "python"
+NODE_FOLDER = ROOT / "tests" / "node"
+CLIENT_FOLDER = ROOT / "src" / "cosession-js"
+LOCAL_LOCK = ROOT / "tests" / "local" / "requirements.lock"
+PEER_FOLDER = ROOT / "tests" / "interop" / "pycrdt_websocket"
+
+NODE_NEEDED = (22, 12)
+STEP_SECONDS = 900
+"""Longer than any step takes; a step that hangs fails."""
+
+APART = ("interop", "faults", "browser", "local")
+"""Folders of tests that start real processes, each a step of its own."""
+
+BEGAN = time.monotonic()
 
 
-def step(title: str, *command: str | Path) -> None:
-    """Run one command from the root; stop everything when it fails."""
-    print(f"\n== {title}\n   $ {' '.join(map(str, command))}", flush=True)
+def say(text: str) -> None:
+    """Print a line at once, with the time since the start."""
+    print(f"[{time.monotonic() - BEGAN:6.1f} s] {text}", flush=True)
+
+
+def run(title: str, *command: str | Path, cwd: Path = ROOT) -> None:
+    """Run one command; end everything with its exit code when it fails or hangs."""
+    say(f"{title}: {shlex.join(map(str, command))}")
     began = time.monotonic()
-    code = subprocess.run(list(map(str, command)), cwd=ROOT, check=False).returncode
-    print(
-        f"   {title}: {'ok' if code == 0 else f'failed ({code})'} in {time.monotonic() - began:.1f} s",
-        flush=True,
-    )
+    process = subprocess.Popen(list(map(str, command)), cwd=cwd)
+    try:
+        code = process.wait(STEP_SECONDS)
+    except BaseException as error:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        code = 124
     if code:
+        say(f"{title}: FAILED with exit code {code} after {time.monotonic() - began:.1f} s")
         sys.exit(code)
+    say(f"{title}: ok in {time.monotonic() - began:.1f} s")
+
+
+def apt_install(*packages: str) -> None:
+    """Install packages of the distribution."""
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        sys.exit(f"{', '.join(packages)} must be installed, and only root on Debian can have it done here.")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    run("fetch the list of Debian packages", "apt-get", "update", "-qq")
+    run("install from Debian", "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+
+
+def pip(title: str, *arguments: str | Path, python: Path = PYTHON) -> None:
+    """Run `pip install`; its errors are shown, its warnings about a machine's own configuration aren't."""
+    run(title, python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *arguments)
+
+
+def make_environment(folder: Path) -> None:
+    """Make a virtual environment with pip in it."""
+    python = folder / "bin" / "python"
+    if python.exists() and subprocess.run([python, "-c", "import pip"], check=False).returncode == 0:
+        return
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        apt_install("python3-venv", "python3-pip")
+    run(f"make a Python environment in {folder.relative_to(ROOT)}", sys.executable, "-m", "venv", "--clear", folder)
 
 
 def prepare_python() -> None:
     """Make .venv and install what requirements.lock pins."""
-    if not (BIN / "python").exists():
-        step("make a Python environment in .venv", sys.executable, "-m", "venv", "--clear", ".venv")
-    if not (BIN / "pip").exists():
-        step("put pip into it", BIN / "python", "-m", "ensurepip")
-    pip = (BIN / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    step("install the pinned packages", *pip, "--require-hashes", "-r", "requirements.lock")
-    step("install cosession itself", *pip, "--no-deps", "-e", ".")
+    make_environment(ROOT / ".venv")
+    pip("install the pinned packages", "--require-hashes", "-r", "requirements.lock")
+    pip("install cosession itself", "--no-deps", "-e", ".")
+
+
+def node_version(node: str) -> tuple[int, ...]:
+    """Ask a Node for its version; () when there is none."""
+    try:
+        shown = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+    return tuple(int(number) for number in re.findall(r"\d+", shown))
+
+
+def install_packages(folder: Path, *options: str) -> None:
+    """Install what a folder's package-lock.json pins, when it isn't installed already."""
+    digest = hashlib.sha256((folder / "package-lock.json").read_bytes() + " ".join(options).encode()).hexdigest()
+    stamp = folder / "node_modules" / ".installed-lock"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    name = folder.relative_to(ROOT)
+    # No package needs its install script here: binaries come as packages of their own.
+    run(
+        f"install the npm packages of {name}",
+        "npm",
+        "ci",
+        "--ignore-scripts",
+        "--loglevel=error",
+        *options,
+        cwd=folder,
+    )
+    stamp.write_text(digest)
+
+
+def prepare_node() -> None:
+    """Install the stock clients, and find a Node that is new enough, or use the one from npm."""
+    if not shutil.which("npm"):
+        apt_install("nodejs", "npm")
+    node = shutil.which("node") or "node"
+    new_enough = node_version(node) >= NODE_NEEDED
+    install_packages(NODE_FOLDER, *(["--omit=optional"] if new_enough else []))
+    if not new_enough:
+        machine = {"x86_64": "x64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        node = str(NODE_FOLDER / "node_modules" / f"node-linux-{machine}" / "bin" / "node")
+        if node_version(node) < NODE_NEEDED:
+            sys.exit(f"Node {'.'.join(map(str, NODE_NEEDED))} or newer is needed, and npm had none for this machine.")
+        os.environ["PATH"] = f"{Path(node).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["COSESSION_TEST_NODE"] = node
+    os.environ["COSESSION_TEST_MODULES"] = str(NODE_FOLDER)
+
+
+def prepare_client() -> None:
+    """Install what the JavaScript client is built and tested with."""
+    install_packages(CLIENT_FOLDER)
+
+
+def prepare_chromium() -> None:
+    """Find Chromium, or install Debian's, with fonts that show every character of the tests."""
+    if not (shutil.which("chromium") or os.environ.get("COSESSION_TEST_CHROMIUM")):
+        apt_install("chromium", "fonts-noto-color-emoji", "fonts-dejavu")
+    os.environ.setdefault("COSESSION_TEST_CHROMIUM", shutil.which("chromium") or "")
+
+
+def prepare_peer() -> None:
+    """Get the source package of pycrdt-websocket, and an environment in which its own tests run."""
+    requirement = locked("pycrdt-websocket", ROOT / "requirements.lock")
+    folder = CACHE / requirement.split()[0]
+    if not folder.exists():
+        CACHE.mkdir(exist_ok=True)
+        pinned = CACHE / "pycrdt-websocket.txt"
+        pinned.write_text(requirement + "\n")
+        run(
+            "fetch the source of pycrdt-websocket",
+            *(PYTHON, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"),
+            *("--no-binary", ":all:", "--require-hashes", "-r", pinned, "-d", CACHE),
+        )
+        (archive,) = CACHE.glob("pycrdt_websocket-*.tar.gz")
+        folder.mkdir()
+        run("unpack it", "tar", "-xzf", archive, "-C", folder, "--strip-components=1")
+    environment = CACHE / "peer-venv"
+    make_environment(environment)
+    pip(
+        "install what the tests of pycrdt-websocket need",
+        *("--require-hashes", "-r", PEER_FOLDER / "requirements.lock"),
+        python=environment / "bin" / "python",
+    )
+    os.environ["COSESSION_TEST_PEER"] = str(folder)
+    os.environ["COSESSION_TEST_PEER_PYTHON"] = str(environment / "bin" / "python")
+
+
+def locked(name: str, lock: Path) -> str:
+    """The entry of one package in a lock file, with its hashes."""
+    entry = re.search(rf"^{re.escape(name)}==.*(?:\\\n.*)*", lock.read_text(), re.MULTILINE)
+    if not entry:
+        sys.exit(f"{lock.relative_to(ROOT)} does not name {name}; make it again as its first lines say.")
+    return re.sub(r"[ \\\n]+", " ", entry[0]).strip()
+
+
+class ModelBuild:
+    """The build of llama-cpp-python from its source, in the background, because it takes minutes."""
+
+    def __init__(self) -> None:
+        self.requirement = locked("llama-cpp-python", LOCAL_LOCK)
+        self.version = self.requirement.split()[0].partition("==")[2]
+        self.folder = CACHE / "wheels"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = CACHE / "llama-cpp-python.log"
+
+    def wheel(self) -> Path | None:
+        """The wheel, when it has been built."""
+        return next(self.folder.glob(f"llama_cpp_python-{self.version}-*.whl"), None)
+
+    def start(self) -> None:
+        """Begin the build unless there is a wheel of this version."""
+        if self.wheel():
+            return
+        if not (shutil.which("c++") and shutil.which("make")):
+            apt_install("build-essential")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        pinned = CACHE / "llama-cpp-python.txt"
+        pinned.write_text(self.requirement + "\n")
+        say(f"build llama-cpp-python {self.version} in the background; log: {self.log.relative_to(ROOT)}")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(PYTHON, "-m", "pip", "wheel", "-v", "--disable-pip-version-check", "--no-deps"),
+                    *("--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
+                ],
+                env={**os.environ, "CMAKE_ARGS": "-DGGML_NATIVE=OFF", "CMAKE_BUILD_PARALLEL_LEVEL": "2"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def finish(self) -> None:
+        """Wait for the build, and install the wheel with the model."""
+        if self.process:
+            say("wait for the build of llama-cpp-python")
+            try:
+                code = self.process.wait(STEP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.stop()
+                code = 124
+            if code:
+                print(self.log.read_text(errors="replace")[-5000:])
+                say(f"the build of llama-cpp-python FAILED with exit code {code}")
+                sys.exit(code)
+        wheel = self.wheel()
+        if not wheel:
+            sys.exit("pip made no wheel of llama-cpp-python; its log is in .cache.")
+        pip("install llama-cpp-python", "--no-deps", wheel)
+        pip("install the local model", "--require-hashes", "-r", LOCAL_LOCK)
+
+    def stop(self) -> None:
+        """End a build that nobody waits for any more."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+
+def pytest(title: str, *arguments: str) -> None:
+    """Run some of the Python tests."""
+    run(title, PYTHON, "-m", "pytest", *arguments)
+
+
+def npm(title: str, script: str) -> None:
+    """Run a script of the JavaScript client."""
+    run(title, "npm", "run", "--silent", script, cwd=CLIENT_FOLDER)
+
+
+MODEL = ModelBuild()
+Step = tuple[list[Callable[[], None]], Callable[[], None]]
+STEPS: dict[str, Step] = {
+    "lint": ([], lambda: run("lint", BIN / "ruff", "check", ".")),
+    "format": ([], lambda: run("format", BIN / "ruff", "format", "--check", ".")),
+    "types": ([], lambda: run("types", BIN / "pyright")),
+    "layers": ([], lambda: run("layers", BIN / "lint-imports")),
+    "python": (
+        [prepare_node],
+        lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
+    ),
+}
+"""What each step needs prepared, and what it does, in their order."""
 
 
 def main() -> None:
     """Prepare, check, test."""
+    if not (3, 11) <= sys.version_info < (3, 14):
+        sys.exit("Run this with Python 3.11, 3.12 or 3.13.")
+    names = sys.argv[1:] or list(STEPS)
+    unknown = [name for name in names if name not in STEPS]
+    if unknown:
+        sys.exit(f"There is no step {', '.join(unknown)}. The steps: {' '.join(STEPS)}")
     os.environ["PYTHONUNBUFFERED"] = "1"
-    prepare_python()
-    step("lint", BIN / "ruff", "check", ".")
-    step("format", BIN / "ruff", "format", "--check", ".")
-    step("types", BIN / "pyright")
-    step("layers", BIN / "lint-imports")
-    step("Python tests", BIN / "python", "-m", "pytest")
+    os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
+    try:
+        prepare_python()
+        if "local" in names:
+            MODEL.start()
+        prepared: set[Callable[[], None]] = set()
+        for name in names:
+            needs, act = STEPS[name]
+            for need in needs:
+                if need not in prepared:
+                    need()
+                    prepared.add(need)
+            say(f"== {name} (alone: python3 tests/run.py {name})")
+            act()
+    finally:
+        MODEL.stop()
+    say(f"all is well: {', '.join(names)}")
 
 
 if __name__ == "__main__":

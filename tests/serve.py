@@ -1,0 +1,20 @@
+"""One real server process for a test: reads `COSESSION_*` variables, and prints its address when it is ready.
+
+python tests/serve.py [FOLDER]          FOLDER is served at `/`
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from cosession.server import serve
+from cosession.settings import Settings
+
+
+def ready(url: str) -> None:
+    """Tell the test where the server listens."""
+    print(f"ready {url}", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(Settings(), static=Path(sys.argv[1]) if len(sys.argv) > 1 else None, ready=ready))
