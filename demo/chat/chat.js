@@ -1,0 +1,341 @@
+// The page: opens the session that the address names, and paints what changed once per frame.
+
+import { connect } from "/client/cosession.js";
+import { grow, h, keep, mark } from "./element.js";
+import { MessageList } from "./messages.js";
+import { avatar, person, present, rename, self } from "./people.js";
+import { RunCards } from "./runs.js";
+import { SessionList, address, create, list, named } from "./sessions.js";
+import { shareDialog } from "./share.js";
+
+const TYPING_MS = 3000; // typing is over when no key was pressed for so long
+const NEAR_PX = 64; // so close to the end counts as reading along
+const TITLE_LENGTH = 60;
+const SPOKEN_LENGTH = 600; // a screen reader announces so much of an answer; the rest is in the list
+const SHARE_OF_TIME = 3; // painting takes at most about a third of the time, however long the answer is
+
+const find = (id) => document.getElementById(id);
+const [composer, send, scroller, title, notice] = ["composer", "send", "scroller", "title", "notice"].map(find);
+
+let session = null;
+let atEnd = true;
+let announced = null; // ids of messages that were there or were read out; null until the session is here
+const drafts = new Map();
+
+const messages = new MessageList(find("messages"), {
+  onReuse: (text) => {
+    composer.value = text;
+    composer.dispatchEvent(new Event("input"));
+    composer.focus();
+  },
+});
+const runs = new RunCards(find("runs"));
+const sessions = new SessionList(find("sessions"), find("sessions-hint"), { onOpen: (id) => go(id) });
+const share = shareDialog();
+
+// -- opening a session
+
+function open(id) {
+  if (session) {
+    drafts.set(session.id, composer.value);
+    setTyping(false);
+    session.close();
+  }
+  messages.clear();
+  runs.clear();
+  announced = null;
+  atEnd = true;
+  notice.hidden = true;
+  session = connect(location.origin, id, { user: self(), offline: true });
+  const opened = session;
+  for (const event of ["messages", "runs", "agents", "presence", "status", "saved", "title", "change"]) {
+    opened.on(event, () => opened === session && schedule());
+  }
+  opened.whenSynced().then(() => {
+    if (opened !== session) return;
+    announced = new Set(session.messages.map((message) => message.id));
+    sessions.refresh();
+    schedule();
+  }, () => {}); // refused: the status says why
+  composer.value = drafts.get(id) ?? "";
+  composer.dispatchEvent(new Event("input"));
+  schedule();
+}
+
+function go(id) {
+  closeSidebar();
+  if (id === session?.id) return;
+  history.pushState(null, "", address(id));
+  open(id);
+  if (matchMedia("(hover: hover)").matches) composer.focus();
+}
+
+async function begin() {
+  paintMe();
+  try {
+    const id = named() ?? (await list())[0]?.id ?? (await create()).id;
+    history.replaceState(null, "", address(id));
+    open(id);
+  } catch (error) {
+    refuse(`No session could be opened. ${error.message}`, "Try again", () => location.reload());
+    markSaved("offline", "Offline");
+  }
+}
+
+async function startNew() {
+  try {
+    const { id } = await create();
+    go(id);
+    sessions.refresh();
+  } catch (error) {
+    refuse(`A new session could not be made. ${error.message}`, "Close", () => (notice.hidden = true));
+  }
+}
+
+function refuse(text, label, act) {
+  notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: act }, label));
+  notice.hidden = false;
+}
+
+// -- painting: once per frame, and less often when a long answer makes it dear
+
+let scheduled = false;
+let dueAt = 0;
+
+function schedule() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(function frame(now) {
+    if (now < dueAt) return requestAnimationFrame(frame);
+    scheduled = false;
+    const began = performance.now();
+    paint();
+    const ended = performance.now();
+    if (ended - began > 8) dueAt = ended + (SHARE_OF_TIME - 1) * (ended - began);
+  });
+}
+
+function paint() {
+  if (!session) return;
+  messages.paint(session);
+  runs.paint(session);
+  paintStatus();
+  paintTitle();
+  paintPeople();
+  find("empty").hidden = !session.synced || session.messages.length > 0 || session.activeRuns.length > 0;
+  announce();
+  if (atEnd) toEnd();
+}
+
+const SAVED = {
+  saved: ["saved", "Saved"],
+  saving: ["saving", "Saving…"],
+  connecting: ["connecting", "Connecting…"],
+  offline: ["offline", "Offline"],
+  unsent: ["offline", "Offline: kept here, sent when the server is back"],
+  refused: ["refused", "Not connected"],
+};
+
+function paintStatus() {
+  const { status, saved, refusal } = session;
+  let state = status;
+  if (status === "online") state = saved ? "saved" : "saving";
+  if (status === "offline" && !saved) state = "unsent";
+  markSaved(...(SAVED[state] ?? SAVED.connecting));
+  const refused = status === "refused";
+  composer.disabled = refused;
+  title.disabled = refused;
+  if (refused && notice.dataset.refused !== session.id) {
+    refuse(`${refusal?.reason || "The server refused this session."}`, "Start a new session", startNew);
+    notice.dataset.refused = session.id;
+  } else if (!refused) delete notice.dataset.refused;
+  send.disabled = refused || !composer.value.trim();
+}
+
+function markSaved(state, text) {
+  mark(find("saved"), "state", state);
+  keep(find("saved"), "textContent", text);
+}
+
+function paintTitle() {
+  if (document.activeElement !== title) keep(title, "value", session.title ?? "");
+  document.title = `${session.title || "Untitled session"} · Shared chat`;
+  sessions.show(session.id, session.title);
+}
+
+let peopleKey = "";
+
+function paintPeople() {
+  const here = present(session);
+  const key = JSON.stringify([here, session.me.id]);
+  if (key !== peopleKey) {
+    peopleKey = key;
+    find("people").replaceChildren(...here.map((each) => personItem(each)));
+    const writing = here.filter((each) => each.typing && each.id !== session.me.id).map((each) => each.name);
+    find("typing").textContent = sentence(writing);
+  }
+  const agent = here.find((each) => each.kind === "agent");
+  const agentHere = agent || session.activeRuns.length > 0;
+  const line = session.status === "online" && session.synced && !agentHere ? "No agent is here yet: it will answer when it joins" : "";
+  keep(find("agent-line"), "textContent", line);
+}
+
+function personItem({ id, name, color, kind, devices, typing }) {
+  const own = id === session.me.id;
+  const said = [own ? `${name} (you)` : name, devices > 1 ? `on ${devices} devices` : "", typing ? "is typing" : ""].filter(Boolean);
+  return h("li", { class: "person", "data-testid": "person", "data-person-id": id, "data-kind": kind, "data-typing": typing, title: said.join(", ") },
+    avatar({ name, color, kind }), h("span", { class: "person-name" }, own ? "You" : name),
+    h("span", { class: "hidden" }, own ? ` (${name})` : "", typing ? " is typing" : ""),
+    devices > 1 ? h("span", { class: "devices", "aria-hidden": "true" }, `×${devices}`) : null);
+}
+
+function sentence(names) {
+  if (!names.length) return "";
+  if (names.length > 2) return "Several people are typing…";
+  return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} typing…`;
+}
+
+/** Says finished messages of others to a screen reader: whole, and not word by word while they grow. */
+function announce() {
+  if (!announced) return;
+  for (const message of session.messages) {
+    if (message.metadata.status === "streaming" || announced.has(message.id)) continue;
+    announced.add(message.id);
+    if (message.metadata.author === session.me.id) continue;
+    find("announce").textContent = `${person(message.metadata.author, session).name}: ${message.text.slice(0, SPOKEN_LENGTH)}`;
+  }
+}
+
+// -- scrolling: stays at the end only for those who are there
+
+function toEnd() {
+  scroller.scrollTop = scroller.scrollHeight;
+}
+
+scroller.addEventListener("scroll", () => {
+  atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
+  find("jump").hidden = atEnd;
+}, { passive: true });
+find("jump").addEventListener("click", () => {
+  atEnd = true;
+  toEnd();
+});
+new ResizeObserver(() => atEnd && toEnd()).observe(scroller);
+
+// -- writing
+
+function submit() {
+  const text = composer.value.trim();
+  if (!text || !session || composer.disabled) return;
+  if (!session.title && !session.messages.length) session.setTitle(firstLine(text));
+  session.send(text);
+  composer.value = "";
+  composer.dispatchEvent(new Event("input"));
+  setTyping(false);
+  atEnd = true;
+  composer.focus();
+}
+
+function firstLine(text) {
+  const line = [...text.split("\n")[0]];
+  return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH - 1).join("").trimEnd()}…` : line.join("");
+}
+
+let typing = false;
+let typingTimer = 0;
+
+function setTyping(now) {
+  clearTimeout(typingTimer);
+  if (now) typingTimer = setTimeout(() => setTyping(false), TYPING_MS);
+  if (now === typing) return;
+  typing = now;
+  session?.presence.set("typing", now);
+}
+
+composer.addEventListener("input", () => {
+  grow(composer);
+  send.disabled = composer.disabled || !composer.value.trim();
+  if (document.activeElement === composer) setTyping(Boolean(composer.value.trim()));
+});
+composer.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  submit();
+});
+find("composer-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
+});
+
+const SUGGESTIONS = ["What can we do together here?", "Plan a weekend in Lisbon, with a table", "Explain CRDTs with a small example"];
+find("suggestions").append(...SUGGESTIONS.map((text) => h("button", {
+  type: "button",
+  class: "button",
+  onclick: () => {
+    composer.value = text;
+    submit();
+  },
+}, text)));
+
+// -- title, name, share, drawer
+
+title.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") title.value = session?.title ?? "";
+  if (event.key === "Escape" || event.key === "Enter") title.blur();
+});
+title.addEventListener("change", () => session?.setTitle(title.value.trim()));
+
+const nameInput = find("name-input");
+
+function paintMe() {
+  keep(nameInput, "value", self().name);
+  find("my-avatar").replaceChildren(avatar(self()));
+}
+
+function saveName() {
+  const name = nameInput.value.trim();
+  if (name && name !== self().name) {
+    rename(name);
+    // A name is part of who one is to the server: come in again with the new one.
+    if (session) open(session.id);
+  }
+  paintMe();
+}
+
+nameInput.addEventListener("change", saveName);
+find("name-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  nameInput.blur();
+});
+find("new-session").addEventListener("click", startNew);
+find("share").addEventListener("click", () => session && share(session.id));
+
+const narrow = matchMedia("(max-width: 760px)");
+const [sidebar, scrim, opener] = ["sidebar", "scrim", "open-sidebar"].map(find);
+
+function setSidebar(shown) {
+  mark(sidebar, "open", shown ? "" : null);
+  sidebar.inert = narrow.matches && !shown;
+  scrim.hidden = !(narrow.matches && shown);
+  opener.setAttribute("aria-expanded", String(shown));
+}
+
+function closeSidebar() {
+  const inside = sidebar.contains(document.activeElement);
+  setSidebar(false);
+  if (narrow.matches && inside) opener.focus();
+}
+
+opener.addEventListener("click", () => {
+  setSidebar(true);
+  find("close-sidebar").focus();
+});
+find("close-sidebar").addEventListener("click", closeSidebar);
+scrim.addEventListener("click", closeSidebar);
+sidebar.addEventListener("keydown", (event) => event.key === "Escape" && closeSidebar());
+narrow.addEventListener("change", () => setSidebar(false));
+setSidebar(false);
+
+addEventListener("popstate", () => named() && named() !== session?.id && open(named()));
+
+begin();

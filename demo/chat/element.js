@@ -1,0 +1,57 @@
+// Making DOM elements: h("p", {class: "hint"}, "text", child). No HTML strings, so nothing to escape.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name.startsWith("--")) element.style.setProperty(name, value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...some(children));
+  return element;
+}
+
+/** Without what is not there: `condition && element` leaves false or null in a list. */
+export function some(children) {
+  return children.filter((child) => child !== undefined && child !== null && child !== false);
+}
+
+/** An icon of the sprite in index.html. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** Sets a property only when it differs: no needless layout, no lost caret. */
+export function keep(element, property, value) {
+  if (element[property] !== value) element[property] = value;
+}
+
+/** Sets a data attribute only when it differs; null takes it away. */
+export function mark(element, name, value) {
+  if (value === null || value === undefined) delete element.dataset[name];
+  else if (element.dataset[name] !== String(value)) element.dataset[name] = value;
+}
+
+/** Puts a text on the clipboard; false where the browser allows it only over https. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A textarea as high as its text. */
+export function grow(textarea) {
+  textarea.style.height = "auto";
+  textarea.style.height = `${textarea.scrollHeight}px`;
+}

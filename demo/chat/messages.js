@@ -1,0 +1,271 @@
+// The conversation. A message's DOM is made once and changed where the message changed, so that a growing
+// answer redraws one block of one message: scroll position, selection and an open editor of all others stay.
+
+import { copy, grow, h, icon, keep, mark, some } from "./element.js";
+import { update as updateMarkdown } from "./markdown.js";
+import { avatar, person } from "./people.js";
+
+const ENDED = { cancelled: "Stopped", error: "The agent stopped with an error", lost: "The agent went away before it was done" };
+
+/** The list of messages, and a row for each run that has not written anything yet. */
+export class MessageList {
+  constructor(list, { onReuse }) {
+    this.list = list;
+    this.onReuse = onReuse;
+    this.views = new Map();
+  }
+
+  clear() {
+    this.views.clear();
+    this.list.replaceChildren();
+  }
+
+  paint(session) {
+    const runs = new Map(session.runs.map((run) => [run.id, run]));
+    const present = new Set();
+    let next = this.list.firstElementChild;
+    const place = (id, make, paint) => {
+      present.add(id);
+      let view = this.views.get(id);
+      if (!view) this.views.set(id, (view = make()));
+      if (view.element === next) next = next.nextElementSibling;
+      else this.list.insertBefore(view.element, next);
+      paint(view);
+    };
+    for (const message of session.messages) {
+      const run = runs.get(message.metadata.run);
+      place(message.id, () => new MessageView(this.onReuse), (view) => view.paint(message, run, session));
+    }
+    for (const run of session.activeRuns) {
+      if (run.messages?.length) continue;
+      place(`run:${run.id}`, () => new WaitingView(), (view) => view.paint(run, session));
+    }
+    for (const [id, view] of this.views) {
+      if (present.has(id)) continue;
+      view.element.remove();
+      this.views.delete(id);
+    }
+  }
+}
+
+class MessageView {
+  constructor(onReuse) {
+    this.onReuse = onReuse;
+    this.parts = [];
+    this.face = h("div", { class: "face" });
+    this.head = h("div", { class: "message-head" });
+    this.body = h("div", { class: "message-text", "data-testid": "message-text", dir: "auto" });
+    this.steers = h("div", { class: "steers" });
+    this.end = h("p", { class: "message-end", hidden: true });
+    this.actions = h("div", { class: "actions", role: "group", "aria-label": "What you can do with this message" });
+    this.box = h("div", { class: "bubble" }, this.body, this.steers);
+    this.element = h("li", { class: "message", "data-testid": "message" },
+      this.face, h("div", { class: "column" }, this.head, this.box, this.end, this.actions));
+  }
+
+  paint(message, run, session) {
+    const who = person(message.metadata.author, session);
+    const context = JSON.stringify([who, run?.status, run?.cancel, run?.error, run?.steers, run?.seen,
+      run?.cancel && person(run.cancel.by, session).name]);
+    if (message === this.message && context === this.context) return;
+    this.message = message;
+    this.context = context;
+    this.session = session;
+
+    const { status, deleted, edited_at: edited } = message.metadata;
+    const mine = message.metadata.author === session.me.id;
+    mark(this.element, "messageId", message.id);
+    mark(this.element, "role", message.role);
+    mark(this.element, "status", status);
+    mark(this.element, "mine", mine ? "" : null);
+    mark(this.element, "deleted", deleted ? "" : null);
+    this.paintHead(who, message, edited && !deleted);
+    if (deleted) this.paintDeleted(who, mine);
+    else this.paintParts(message, run, session);
+    this.paintEnd(message, run, session);
+    this.paintActions(mine && !deleted && status === "complete", !deleted && status !== "streaming" && Boolean(message.text));
+    if (deleted) this.closeEditor();
+  }
+
+  paintHead(who, message, edited) {
+    const key = `${who.name} ${who.color} ${who.kind} ${message.metadata.created_at} ${edited}`;
+    if (key === this.headKey) return;
+    this.headKey = key;
+    this.face.replaceChildren(avatar(who));
+    const at = new Date(message.metadata.created_at);
+    this.head.replaceChildren(...some([
+      h("span", { class: "author", "--person": who.color }, who.name),
+      !Number.isNaN(at.valueOf()) && h("time", { datetime: at.toISOString(), title: at.toLocaleString() }, clock(at)),
+      edited && h("span", { class: "edited" }, "edited"),
+    ]));
+  }
+
+  paintDeleted(who, mine) {
+    this.parts = [];
+    this.steers.replaceChildren();
+    const said = h("span", {}, mine ? "You deleted this message." : `${who.name} deleted this message.`);
+    this.body.replaceChildren(said);
+    if (!this.lastText) return;
+    const text = this.lastText;
+    this.body.append(" ", h("button", { type: "button", class: "link", onclick: () => this.onReuse(text) }, "Use its text again"));
+  }
+
+  paintParts(message, run, session) {
+    const placed = new Set();
+    message.parts.forEach((part, index) => {
+      if (part.type === "data-steer") placed.add(part.data?.id);
+      let view = this.parts[index];
+      if (view?.type !== part.type) {
+        view = { type: part.type, element: h("div", { class: "part" }), shown: undefined };
+        if (this.parts[index]) this.parts[index].element.replaceWith(view.element);
+        else this.body.append(view.element);
+        this.parts[index] = view;
+      }
+      const key = part.text ?? JSON.stringify(part);
+      if (view.shown === key) return;
+      view.shown = key;
+      paintPart(view.element, part, run, session);
+    });
+    while (this.parts.length > message.parts.length) this.parts.pop().element.remove();
+    // Steers that the answer doesn't name in its own text stand below what was written until then.
+    const last = run?.messages?.at(-1) === message.id;
+    const open = last ? (run.steers ?? []).filter((steer) => !placed.has(steer.id)) : [];
+    this.steers.replaceChildren(...open.map((steer) => steerNote(steer, run, session)));
+  }
+
+  paintEnd(message, run, session) {
+    const { status } = message.metadata;
+    const active = run && session.activeRuns.some((each) => each.id === run.id);
+    const state = run && !active && status === "streaming" ? run.status : status;
+    let text = ENDED[state] ?? "";
+    if (state === "cancelled" && run?.cancel?.by) text = `Stopped by ${person(run.cancel.by, session).name}`;
+    if (state === "error" && run?.error) text = `${text}: ${run.error.message ?? run.error}`;
+    this.end.hidden = !text;
+    keep(this.end, "textContent", text);
+    mark(this.element, "growing", active && status === "streaming" ? "" : null);
+  }
+
+  paintActions(own, copyable) {
+    const key = `${own} ${copyable}`;
+    if (key === this.actionsKey) return;
+    this.actionsKey = key;
+    this.actions.replaceChildren();
+    const add = (name, label, testid, act) => this.actions.append(
+      h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, "data-testid": testid, onclick: act }, icon(name)));
+    if (copyable) {
+      add("copy", "Copy the text", "copy", async (event) => {
+        const button = event.currentTarget;
+        if (await copy(this.message.text)) button.replaceChildren(icon("check"));
+        setTimeout(() => button.replaceChildren(icon("copy")), 1500);
+      });
+    }
+    if (!own) return;
+    add("edit", "Edit", "edit", () => this.openEditor());
+    add("trash", "Delete", "delete", () => {
+      this.lastText = this.message.text;
+      this.session.remove(this.message.id);
+    });
+  }
+
+  openEditor() {
+    if (this.editor) return;
+    const input = h("textarea", { rows: "1", "aria-label": "The message's new text", "data-testid": "edit-input", dir: "auto" });
+    input.value = this.message.text;
+    const save = () => {
+      const text = input.value.trim();
+      if (text && text !== this.message.text) this.session.edit(this.message.id, text);
+      this.closeEditor();
+    };
+    input.addEventListener("input", () => grow(input));
+    input.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") this.closeEditor();
+      else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) save();
+      else return;
+      event.preventDefault();
+    });
+    this.editor = h("div", { class: "editor" }, input, h("div", { class: "editor-actions" },
+      h("span", { class: "hint" }, "Esc cancels"),
+      h("button", { type: "button", class: "button", onclick: () => this.closeEditor() }, "Cancel"),
+      h("button", { type: "button", class: "button primary", "data-testid": "save-edit", onclick: save }, "Save")));
+    this.box.before(this.editor);
+    mark(this.element, "editing", "");
+    grow(input);
+    input.focus();
+  }
+
+  closeEditor() {
+    if (!this.editor) return;
+    const focused = this.editor.contains(document.activeElement);
+    this.editor.remove();
+    this.editor = null;
+    mark(this.element, "editing", null);
+    if (focused) this.actions.querySelector("[data-testid=edit]")?.focus();
+  }
+}
+
+/** A run that has no text yet: who thinks, and what was said to it meanwhile. */
+class WaitingView {
+  constructor() {
+    this.face = h("div", { class: "face" });
+    this.name = h("span", { class: "author" });
+    this.steers = h("div", { class: "steers" });
+    const dots = h("span", { class: "dots", role: "img", "aria-label": "is thinking" }, h("i"), h("i"), h("i"));
+    this.element = h("li", { class: "message waiting", "data-role": "assistant" },
+      this.face, h("div", { class: "column" }, h("div", { class: "message-head" }, this.name), dots, this.steers));
+  }
+
+  paint(run, session) {
+    const who = person(run.agent, session);
+    const key = JSON.stringify([who, run.steers]);
+    if (key === this.key) return;
+    this.key = key;
+    this.face.replaceChildren(avatar(who));
+    this.name.textContent = who.name;
+    this.name.style.setProperty("--person", who.color);
+    this.steers.replaceChildren(...(run.steers ?? []).map((steer) => steerNote(steer, run, session)));
+  }
+}
+
+function paintPart(element, part, run, session) {
+  if (part.type === "text") return updateMarkdown(element, part.text ?? "");
+  if (part.type === "reasoning") {
+    if (!element.firstChild) element.append(h("details", { class: "reasoning" }, h("summary", {}, "Thoughts"), h("div")));
+    return updateMarkdown(element.firstChild.lastChild, part.text ?? "");
+  }
+  if (part.type === "data-steer") {
+    const steer = run?.steers?.find((each) => each.id === part.data?.id) ?? part.data;
+    return element.replaceChildren(...(steer?.text ? [steerNote(steer, null, session)] : []));
+  }
+  if (part.type === "dynamic-tool" || part.type.startsWith("tool-")) {
+    const name = part.toolName ?? part.type.slice("tool-".length);
+    return element.replaceChildren(h("p", { class: "tool" }, h("code", {}, name), ` ${part.errorText ?? TOOL_STATES[part.state] ?? ""}`));
+  }
+  if (/^https?:/i.test(part.url ?? "")) {
+    const label = part.title || part.filename || part.url;
+    return element.replaceChildren(h("p", {}, h("a", { href: part.url, target: "_blank", rel: "noopener noreferrer" }, label)));
+  }
+  return element.replaceChildren();
+}
+
+const TOOL_STATES = {
+  "input-streaming": "is being called…",
+  "input-available": "is working…",
+  "approval-requested": "waits for approval",
+  "output-available": "is done",
+  "output-error": "failed",
+  "output-denied": "was not allowed",
+};
+
+function steerNote(steer, run, session) {
+  const who = person(steer.by, session);
+  const waits = run && !run.seen?.includes(steer.id) && session.activeRuns.some((each) => each.id === run.id);
+  return h("p", { class: "steer-note", "data-testid": "steer", "data-steer-id": steer.id, dir: "auto" }, icon("steer"),
+    h("span", {}, h("strong", { "--person": who.color }, who.name), ` ${steer.text}`),
+    waits ? h("span", { class: "steer-waits" }, "not taken in yet") : null);
+}
+
+function clock(at) {
+  const today = new Date().toDateString() === at.toDateString();
+  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return today ? time : `${at.toLocaleDateString([], { day: "numeric", month: "short" })}, ${time}`;
+}

@@ -1,0 +1,81 @@
+// What agents are doing now: one card per active run, with Stop, and a box to steer the answer while it grows.
+
+import { h, icon, keep } from "./element.js";
+import { avatar, person } from "./people.js";
+
+export class RunCards {
+  constructor(container) {
+    this.container = container;
+    this.cards = new Map();
+  }
+
+  clear() {
+    this.cards.clear();
+    this.container.replaceChildren();
+  }
+
+  paint(session) {
+    const active = new Map(session.activeRuns.map((run) => [run.id, run]));
+    for (const [id, card] of this.cards) {
+      if (active.has(id)) continue;
+      card.element.remove();
+      this.cards.delete(id);
+    }
+    for (const [id, run] of active) {
+      if (!this.cards.has(id)) {
+        const card = new RunCard(session, run);
+        this.cards.set(id, card);
+        this.container.append(card.element);
+      }
+      this.cards.get(id).paint(run);
+    }
+  }
+}
+
+class RunCard {
+  constructor(session, run) {
+    const who = person(run.agent, session);
+    this.session = session;
+    this.name = who.name;
+    this.label = h("span", { class: "run-label" });
+    this.bar = h("progress", { hidden: true, "aria-label": "Progress" });
+    this.stop = h("button", { type: "button", class: "button stop", "data-testid": "stop", onclick: () => this.cancel(run.id) },
+      icon("stop"), h("span", {}, "Stop"));
+    this.input = h("input", { class: "steer-input", "data-testid": "steer-input", "aria-label": `Steer ${who.name}`, maxlength: "2000",
+      placeholder: "Steer the answer while it grows", autocomplete: "off", enterkeyhint: "send" });
+    const steer = h("button", { class: "button", "data-testid": "steer-send" }, "Steer");
+    const form = h("form", { class: "steer-form" }, icon("steer"), this.input, steer);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.input.value.trim();
+      if (!text) return;
+      session.steer(run.id, text);
+      this.input.value = "";
+    });
+    this.element = h("section", { class: "run", "data-testid": "run", "data-run-id": run.id, "aria-label": `${who.name} at work` },
+      h("div", { class: "run-line" }, avatar(who), this.label, this.bar, this.stop), form);
+  }
+
+  cancel(id) {
+    this.session.cancel(id);
+    this.asked = true;
+    this.stop.disabled = true;
+    this.stop.lastElementChild.textContent = "Stopping…";
+  }
+
+  paint(run) {
+    const { label, done, total } = run.progress ?? {};
+    const said = this.session.agents.find((agent) => agent.id === run.agent)?.task;
+    const waiting = run.status === "queued" ? "has this next" : "is answering";
+    keep(this.label, "textContent", label || said || `${this.name} ${waiting}…`);
+    this.bar.hidden = !(total > 0);
+    if (total > 0) {
+      keep(this.bar, "max", total);
+      keep(this.bar, "value", Math.min(done ?? 0, total));
+    }
+    if (run.cancel && !this.asked) {
+      this.stop.disabled = true;
+      keep(this.stop.lastElementChild, "textContent", "Stopping…");
+    }
+  }
+}

@@ -1,0 +1,117 @@
+// The list of sessions, over HTTP: which there are, making one. The open one is named in the address: ?session=ID.
+
+import { h, keep, mark } from "./element.js";
+
+const REFRESH_MS = 5000;
+
+/** The session that the address names, or null. */
+export function named() {
+  return new URLSearchParams(location.search).get("session");
+}
+
+/** The address of a session; other parameters stay. */
+export function address(id) {
+  const url = new URL(location.href);
+  url.searchParams.set("session", id);
+  url.hash = "";
+  return url;
+}
+
+async function ask(options) {
+  const response = await fetch("/sessions", { headers: { accept: "application/json", "content-type": "application/json" }, ...options });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.detail || answer.title || `The server answered ${response.status}.`);
+  return answer;
+}
+
+export const list = async () => (await ask()).sessions;
+export const create = () => ask({ method: "POST", body: "{}" });
+
+export class SessionList {
+  constructor(element, hint, { onOpen }) {
+    this.element = element;
+    this.hint = hint;
+    this.onOpen = onOpen;
+    this.rows = new Map();
+    this.sessions = [];
+    this.current = null;
+    setInterval(() => document.visibilityState === "visible" && this.refresh(), REFRESH_MS);
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.refresh());
+  }
+
+  async refresh() {
+    try {
+      this.sessions = await list();
+      this.hint.hidden = true;
+    } catch {
+      this.hint.textContent = "The server can't be reached. The list is as it was.";
+      this.hint.hidden = false;
+    }
+    this.paint();
+  }
+
+  /** Marks the open session; its title is known here before the server's list says it. */
+  show(id, title) {
+    if (id === this.current && title === this.title) return;
+    this.current = id;
+    this.title = title;
+    this.paint();
+  }
+
+  paint() {
+    const sessions = [...this.sessions];
+    if (this.current && !sessions.some((session) => session.id === this.current)) {
+      sessions.unshift({ id: this.current, title: this.title, connections: 0 });
+    }
+    let next = this.element.firstElementChild;
+    for (const session of sessions) {
+      let row = this.rows.get(session.id);
+      if (!row) this.rows.set(session.id, (row = this.makeRow(session.id)));
+      if (row === next) next = next.nextElementSibling;
+      else this.element.insertBefore(row, next);
+      this.paintRow(row, session);
+    }
+    while (next) {
+      const gone = next;
+      next = next.nextElementSibling;
+      gone.remove();
+      for (const [id, row] of this.rows) if (row === gone) this.rows.delete(id);
+    }
+  }
+
+  makeRow(id) {
+    const link = h("a", { class: "session", "data-testid": "session-item", "data-session-id": id },
+      h("span", { class: "session-title" }), h("span", { class: "session-when" }), h("span", { class: "session-live" }));
+    link.addEventListener("click", (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+      event.preventDefault();
+      this.onOpen(id);
+    });
+    return h("li", {}, link);
+  }
+
+  paintRow(row, { id, title, updated_at: updated, connections }) {
+    const link = row.firstElementChild;
+    const [name, when, live] = link.children;
+    const current = id === this.current;
+    keep(link, "href", address(id).href);
+    keep(name, "textContent", (current && this.title !== undefined ? this.title : title) || "Untitled session");
+    keep(when, "textContent", updated ? ago(new Date(updated)) : "");
+    keep(live, "textContent", connections > 0 ? String(connections) : "");
+    keep(live, "title", connections > 0 ? `${connections} connected` : "");
+    mark(link, "current", current ? "" : null);
+    if (current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+const relative = new Intl.RelativeTimeFormat([], { style: "narrow", numeric: "auto" });
+
+function ago(at) {
+  const seconds = (at - Date.now()) / 1000;
+  if (Number.isNaN(seconds)) return "";
+  if (seconds < -7 * 86400) return at.toLocaleDateString([], { day: "numeric", month: "short" });
+  for (const [unit, size] of UNITS) if (seconds <= -size) return relative.format(Math.ceil(seconds / size), unit);
+  return "now";
+}
