@@ -1,0 +1,13 @@
+/** The way in: `connect(location.origin, "trip")`. */
+
+import { type Options, Session } from "./session.ts";
+
+/**
+ * Joins a session and keeps joined until `close()`.
+ *
+ * @param url - the server's HTTP origin, e.g. `location.origin`; a path before `/sync` may follow
+ * @param id - the session's id
+ */
+export function connect(url: string, id: string, options: Options = {}): Session {
+  return new Session(url, id, options);
+}

@@ -1,0 +1,44 @@
+/**
+ * The smallest single replacement that turns one text into another.
+ *
+ * What both texts start and end with stays, so that edits which others make there at the same time survive. Offsets are
+ * UTF-16 units, as Yjs counts; a surrogate pair is never cut, because half a pair can't be sent as UTF-8.
+ */
+
+import type * as Y from "yjs";
+
+export interface Replacement {
+  readonly index: number;
+  readonly remove: number;
+  readonly insert: string;
+}
+
+export function difference(before: string, after: string): Replacement {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start += 1;
+  if (cutsPair(before, start) || cutsPair(after, start)) start -= 1;
+  let end = 0;
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1;
+  if (cutsPair(before, before.length - end) || cutsPair(after, after.length - end)) end -= 1;
+  return {
+    index: start,
+    remove: before.length - start - end,
+    insert: after.slice(start, after.length - end),
+  };
+}
+
+/** Makes `text` read `wanted`, changing as little as possible. */
+export function rewrite(text: Y.Text, wanted: string): void {
+  const { index, remove, insert } = difference(text.toString(), wanted.toWellFormed());
+  if (remove > 0) text.delete(index, remove);
+  if (insert !== "") text.insert(index, insert);
+}
+
+/** Whether a cut at `index` would part a high surrogate from its low one. */
+function cutsPair(text: string, index: number): boolean {
+  if (index <= 0 || index >= text.length) return false;
+  const high = text.charCodeAt(index - 1);
+  const low = text.charCodeAt(index);
+  return high >= 0xd800 && high <= 0xdbff && low >= 0xdc00 && low <= 0xdfff;
+}

@@ -1,0 +1,34 @@
+/** Named events with typed arguments. A listener that throws is reported, and doesn't silence the others. */
+
+export type Off = () => void;
+
+export class Events<Map extends Record<string, unknown>> {
+  readonly #listeners = new globalThis.Map<keyof Map, Set<(value: never) => void>>();
+
+  /** Calls `listener` at each `event`, until the returned function is called. */
+  on<Name extends keyof Map>(event: Name, listener: (value: Map[Name]) => void): Off {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners);
+    const own = (value: Map[Name]): void => listener(value);
+    listeners.add(own);
+    return () => {
+      listeners.delete(own);
+    };
+  }
+
+  emit<Name extends keyof Map>(event: Name, value: Map[Name]): void {
+    for (const listener of [...(this.#listeners.get(event) ?? [])] as ((value: Map[Name]) => void)[]) {
+      try {
+        listener(value);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error; // an uncaught error of the page, with its own stack, outside of the transaction
+        });
+      }
+    }
+  }
+
+  clear(): void {
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Fences: what "saved" means. Pure bookkeeping; it sends through the function it is given.
+ *
+ * After local edits a fence (a number) goes to the server, which sends it back when all that came before it on this
+ * connection is committed to storage. The frames of one connection keep their order, so the echo vouches for every edit
+ * made before its fence was sent. One fence is in flight at a time: its echo sends the next when there were new edits,
+ * so typing costs one fence per round trip. A fence of an earlier connection says nothing. On a connection, no fence
+ * is sent before the server has been given all that it lacked (its sync step 1 answered).
+ */
+
+export class Fences {
+  readonly #changed: () => void;
+  #edits = 0;
+  #saved = 0;
+  #number = 0;
+  #flying: { readonly number: number; readonly edits: number } | null = null;
+  #send: ((number: number) => void) | null = null;
+  #planned = false;
+
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
+
+  /** Whether every edit is known to be in the server's storage. */
+  get saved(): boolean {
+    return this.#saved === this.#edits;
+  }
+
+  /** A local edit was made. Its fence is sent after the current task's edits. */
+  edited(): void {
+    this.#notifying(() => {
+      this.#edits += 1;
+    });
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      this.#advance();
+    });
+  }
+
+  /** The server has been sent all that it said it lacked; edits follow by themselves from here. */
+  opened(send: (number: number) => void): void {
+    this.#send = send;
+    this.#flying = null;
+    this.#advance();
+  }
+
+  /** The connection ended: what was in flight may be lost. */
+  closed(): void {
+    this.#send = null;
+    this.#flying = null;
+  }
+
+  /** A fence came back. */
+  received(number: number): void {
+    const flying = this.#flying;
+    if (flying === null || flying.number !== number) return;
+    this.#flying = null;
+    this.#notifying(() => {
+      this.#saved = flying.edits;
+    });
+    this.#advance();
+  }
+
+  #advance(): void {
+    if (this.#send === null || this.#flying !== null || this.saved) return;
+    this.#number += 1;
+    this.#flying = { number: this.#number, edits: this.#edits };
+    this.#send(this.#number);
+  }
+
+  #notifying(change: () => void): void {
+    const before = this.saved;
+    change();
+    if (this.saved !== before) this.#changed();
+  }
+}

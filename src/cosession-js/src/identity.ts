@@ -1,0 +1,71 @@
+/**
+ * Who this page speaks for.
+ *
+ * In development the server believes what is said here (on loopback); with a token it believes the token, and the name
+ * in presence is the server's. Without an id, one is made and kept in this browser, so that a reload is the same guest.
+ */
+
+import { freshId } from "./ids.ts";
+import { isObject } from "./json.ts";
+
+export interface Participant {
+  readonly id: string;
+  readonly name: string;
+  readonly color: string;
+  readonly kind: string;
+}
+
+export interface User {
+  id?: string | undefined;
+  name?: string | undefined;
+  color?: string | undefined;
+  kind?: string | undefined;
+}
+
+/** Hex, because editors' cursor plugins add an alpha to it; each readable as white on it, and as itself on white. */
+const COLORS = ["#c2410c", "#0f766e", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#4338ca"];
+const KEPT = "cosession.guest";
+
+export function identify(user: User = {}, token?: string): Participant {
+  const claims = token === undefined ? {} : claimsOf(token);
+  const id = (user.id ?? claims.sub ?? "").trim() || guest();
+  return Object.freeze({
+    id,
+    name: user.name ?? claims.name ?? "Guest",
+    color: user.color ?? colorOf(id),
+    kind: user.kind ?? "human",
+  });
+}
+
+/** The same colour for one id on every device. */
+export function colorOf(id: string): string {
+  let hash = 7;
+  for (const character of id) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
+  return COLORS[hash % COLORS.length] as string;
+}
+
+/** `sub` and `name` of a JSON Web Token, to know oneself; whether it is genuine is for the server to say. */
+function claimsOf(token: string): { sub?: string; name?: string } {
+  try {
+    const base64 = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (!isObject(claims)) return {};
+    return {
+      ...(typeof claims.sub === "string" ? { sub: claims.sub } : {}),
+      ...(typeof claims.name === "string" ? { name: claims.name } : {}),
+    };
+  } catch {
+    return {}; // an opaque token: the application then says who it is for, in `user.id`
+  }
+}
+
+function guest(): string {
+  try {
+    const kept = localStorage.getItem(KEPT) ?? freshId("guest");
+    localStorage.setItem(KEPT, kept);
+    return kept;
+  } catch {
+    return freshId("guest"); // no storage: outside of a browser, or forbidden
+  }
+}

@@ -1,0 +1,13 @@
+/** The client of cosession: an AI session in a page. `Y` is the Yjs that sessions are made with: bind editors with it. */
+
+export * as Y from "yjs";
+export { connect } from "./connect.ts";
+export { colorOf, type Participant, type User } from "./identity.ts";
+export type { Json, JsonObject } from "./json.ts";
+export type { Message, Metadata, Part, Role } from "./messages.ts";
+export type { Presence } from "./presence.ts";
+export { encodeSegment, requestKey } from "./requests.ts";
+export type { Agent, Progress, Run } from "./runs.ts";
+export { type Options, Refused, type SendOptions, type Session, type SessionEvents } from "./session.ts";
+export type { Path } from "./state.ts";
+export type { Refusal, Status } from "./transport.ts";

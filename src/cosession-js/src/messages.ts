@@ -1,0 +1,160 @@
+/**
+ * Messages: reading them as immutable snapshots, and writing one's own.
+ *
+ * The JSON form of a message is an AI SDK `UIMessage`. A message and its parts are built whole and then appended in one
+ * transaction, so nobody ever sees half of one, and no container is made by two clients.
+ */
+
+import * as Y from "yjs";
+import { rewrite } from "./diff.ts";
+import { isObject, type Json, type JsonObject } from "./json.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+export type Role = "user" | "assistant" | "system";
+
+export interface Part {
+  readonly type: string;
+  readonly text?: string;
+  readonly state?: string;
+  readonly [field: string]: unknown;
+}
+
+export interface Metadata {
+  readonly author?: string;
+  readonly created_at?: string;
+  readonly status?: "streaming" | "complete" | "cancelled" | "error";
+  readonly run?: string;
+  readonly parent?: string;
+  readonly edited_at?: string;
+  readonly deleted?: boolean;
+  readonly [field: string]: unknown;
+}
+
+export interface Message {
+  readonly id: string;
+  readonly role: Role;
+  readonly parts: readonly Part[];
+  /** All text parts, joined. */
+  readonly text: string;
+  readonly metadata: Metadata;
+  /** What the server vouches for, once it has seen the message. */
+  readonly stamp?: { readonly by?: string; readonly at?: string; readonly seq?: number };
+}
+
+export interface NewMessage {
+  readonly id: string;
+  readonly role: Role;
+  readonly parts: readonly JsonObject[];
+  readonly metadata: JsonObject;
+}
+
+const NO_PARTS: readonly Part[] = Object.freeze([]);
+const NO_METADATA: Metadata = Object.freeze({});
+
+export class Messages {
+  readonly root: Y.Array<Y.Map<unknown>>;
+  readonly #snapshots: Snapshots;
+  readonly #views = new WeakMap<object, Message | readonly Message[]>();
+
+  constructor(doc: Y.Doc, snapshots: Snapshots) {
+    this.root = doc.getArray("messages");
+    this.#snapshots = snapshots;
+  }
+
+  /** Every message, in order; unchanged ones are the same objects as before, and so is an unchanged list. */
+  list(): readonly Message[] {
+    const elements = this.#snapshots.of(this.root) as readonly unknown[];
+    const known = this.#views.get(elements) as readonly Message[] | undefined;
+    if (known) return known;
+    const list = Object.freeze(elements.filter(isMessage).map((json) => this.#view(json)));
+    this.#views.set(elements, list);
+    return list;
+  }
+
+  append({ id, role, parts, metadata }: NewMessage): void {
+    const message = new Y.Map<unknown>(Object.entries({ id, role }));
+    message.set("parts", Y.Array.from(parts.map(sharedPart)));
+    message.set("metadata", new Y.Map(Object.entries(metadata)));
+    this.root.push([message]);
+  }
+
+  /** Makes the message read `text`: its first text part gets the change, other text parts become empty. */
+  edit(id: string, text: string, at: string): void {
+    const message = this.#find(id);
+    const metadata = metadataOf(message);
+    if (metadata.get("deleted")) throw new Error(`The message ${id} is deleted, so it can't be edited.`);
+    const parts = partsOf(message);
+    const texts = parts
+      .toArray()
+      .filter((part) => part instanceof Y.Map && part.get("type") === "text")
+      .map((part) => part.get("text"))
+      .filter((content): content is Y.Text => content instanceof Y.Text);
+    const [first, ...others] = texts;
+    if (first) rewrite(first, text);
+    else parts.push([sharedPart({ type: "text", text })]);
+    for (const other of others) rewrite(other, "");
+    metadata.set("edited_at", at);
+  }
+
+  /** Marks the message deleted and empties it; its place in the list stays. */
+  remove(id: string): void {
+    const message = this.#find(id);
+    const parts = partsOf(message);
+    metadataOf(message).set("deleted", true);
+    if (parts.length > 0) parts.delete(0, parts.length);
+  }
+
+  #find(id: string): Y.Map<unknown> {
+    for (const message of this.root) {
+      if (message instanceof Y.Map && message.get("id") === id) return message;
+    }
+    throw new Error(`The session has no message ${id}.`);
+  }
+
+  #view(json: MessageJson): Message {
+    const known = this.#views.get(json) as Message | undefined;
+    if (known) return known;
+    const parts = json.parts ?? NO_PARTS;
+    const text = parts.map((part) => (part?.type === "text" ? (part.text ?? "") : "")).join("");
+    const view = Object.freeze({ ...json, parts, text, metadata: json.metadata ?? NO_METADATA });
+    this.#views.set(json, view);
+    return view;
+  }
+}
+
+/** A text, or parts as they are, as the parts of a message. */
+export function partsFrom(content: string | readonly JsonObject[]): readonly JsonObject[] {
+  return typeof content === "string" ? [{ type: "text", text: content }] : content;
+}
+
+type MessageJson = Pick<Message, "id" | "role"> & Partial<Message>;
+
+/** Whether an element can be shown as a message: any client may have written anything. */
+function isMessage(json: unknown): json is MessageJson {
+  return (
+    isObject(json) &&
+    typeof json.id === "string" &&
+    typeof json.role === "string" &&
+    (json.parts === undefined || Array.isArray(json.parts)) &&
+    (json.metadata === undefined || isObject(json.metadata))
+  );
+}
+
+function sharedPart(part: JsonObject): Y.Map<unknown> {
+  const growing = part.type === "text" || part.type === "reasoning";
+  const fields: Record<string, unknown> = growing ? { state: "done", ...part } : { ...part };
+  if (growing) fields.text = new Y.Text(String(part.text ?? "").toWellFormed());
+  return new Y.Map(Object.entries(fields));
+}
+
+function partsOf(message: Y.Map<unknown>): Y.Array<Y.Map<unknown>> {
+  const parts = message.get("parts");
+  if (parts instanceof Y.Array) return parts;
+  throw new Error(`The message ${message.get("id")} has no parts: it wasn't written as a message.`);
+}
+
+function metadataOf(message: Y.Map<unknown>): Y.Map<Json> {
+  const metadata = message.get("metadata");
+  if (metadata instanceof Y.Map) return metadata;
+  throw new Error(`The message ${message.get("id")} has no metadata: it wasn't written as a message.`);
+}

@@ -1,0 +1,64 @@
+/**
+ * Presence: who is connected now, and what each says of the moment (typing, a cursor). Gone with the connection.
+ *
+ * `user` is what the server verified, for everybody but oneself. One participant has an entry per connection.
+ */
+
+import type { Awareness } from "y-protocols/awareness";
+import type { Participant } from "./identity.ts";
+import { isObject } from "./json.ts";
+
+export interface Presence {
+  readonly client: number;
+  readonly user: Participant;
+  readonly [field: string]: unknown;
+}
+
+export class PresenceList {
+  /** The awareness protocol itself, for editors that show cursors. */
+  readonly awareness: Awareness;
+  readonly #known = new WeakMap<object, Presence>();
+  #all: readonly Presence[] | null = null;
+  #others: readonly Presence[] | null = null;
+
+  constructor(awareness: Awareness, me: Participant, changed: () => void) {
+    this.awareness = awareness;
+    awareness.setLocalStateField("user", me);
+    awareness.on("change", () => {
+      this.#all = null;
+      this.#others = null;
+      changed();
+    });
+  }
+
+  /** Every connection, oneself included; the same list as before when nothing changed. */
+  get all(): readonly Presence[] {
+    this.#all ??= Object.freeze(
+      [...this.awareness.getStates()]
+        .filter(([, state]) => isObject(state) && isObject(state.user))
+        .sort(([first], [second]) => first - second)
+        .map(([client, state]) => this.#entry(client, state)),
+    );
+    return this.#all;
+  }
+
+  /** Every connection but this one. */
+  get others(): readonly Presence[] {
+    this.#others ??= Object.freeze(this.all.filter(({ client }) => client !== this.awareness.clientID));
+    return this.#others;
+  }
+
+  /** Says something of oneself, until this page goes. */
+  set(field: string, value: unknown): void {
+    if (field === "user") throw new Error("`user` in presence is the identity; it is given to connect().");
+    if (this.awareness.getLocalState()?.[field] !== value) this.awareness.setLocalStateField(field, value);
+  }
+
+  #entry(client: number, state: { [field: string]: unknown }): Presence {
+    const known = this.#known.get(state);
+    if (known) return known;
+    const entry = Object.freeze({ ...state, client }) as Presence;
+    this.#known.set(state, entry);
+    return entry;
+  }
+}

@@ -1,0 +1,105 @@
+/** Runs and agents as a page reads them: snapshots of the `runs` and `agents` roots, in a stable order. */
+
+import type * as Y from "yjs";
+import type { Json } from "./json.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+export interface Progress {
+  readonly label?: string;
+  readonly done?: number | null;
+  readonly total?: number | null;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly agent?: string;
+  readonly status?: "queued" | "running" | "suspended" | "complete" | "cancelled" | "error" | "lost";
+  readonly reply_to?: string | null;
+  readonly messages?: readonly string[];
+  readonly started_at?: string;
+  readonly ended_at?: string | null;
+  readonly error?: unknown;
+  readonly progress?: Progress | null;
+  readonly steps?: readonly { readonly id: string; readonly name?: string; readonly status?: string }[];
+  readonly cancel?: { readonly by: string; readonly at: string; readonly reason: string } | null;
+  readonly steers?: readonly {
+    readonly id: string;
+    readonly by: string;
+    readonly text: string;
+    readonly at: string;
+  }[];
+  readonly seen?: readonly string[];
+  readonly [field: string]: unknown;
+}
+
+export interface Agent {
+  readonly id: string;
+  readonly name?: string;
+  readonly status?: "idle" | "thinking" | "working" | "waiting";
+  readonly task?: string | null;
+  readonly progress?: Progress | null;
+  readonly run?: string | null;
+  readonly [field: string]: unknown;
+}
+
+const OVER: ReadonlySet<unknown> = new Set(["complete", "cancelled", "error", "lost"]);
+
+export function isActive(run: Run): boolean {
+  return !OVER.has(run.status);
+}
+
+/** The Maps of one root as a list; an unchanged entry, and an unchanged list, are the same objects as before. */
+export class Directory<Entry extends { readonly id: string }> {
+  readonly #root: Y.Map<unknown>;
+  readonly #snapshots: Snapshots;
+  readonly #entries = new WeakMap<object, Entry>();
+  readonly #order: (first: Entry, second: Entry) => number;
+  #json: unknown;
+  #list: readonly Entry[] = Object.freeze([]);
+
+  constructor(root: Y.Map<unknown>, snapshots: Snapshots, order: (first: Entry, second: Entry) => number) {
+    this.#root = root;
+    this.#snapshots = snapshots;
+    this.#order = order;
+  }
+
+  list(): readonly Entry[] {
+    const json = this.#snapshots.of(this.#root) as Readonly<Record<string, unknown>>;
+    if (json !== this.#json) {
+      this.#json = json;
+      const entries = Object.entries(json).flatMap(([id, value]) => this.#entry(id, value) ?? []);
+      this.#list = Object.freeze(entries.sort(this.#order));
+    }
+    return this.#list;
+  }
+
+  #entry(id: string, value: unknown): Entry | undefined {
+    if (typeof value !== "object" || value === null) return undefined; // nothing that a run or agent can be
+    const known = this.#entries.get(value);
+    if (known) return known;
+    const entry = Object.freeze({ ...value, id }) as Entry;
+    this.#entries.set(value, entry);
+    return entry;
+  }
+}
+
+/** Oldest first. Times are RFC 3339 in UTC, so text order is time order; ids break ties for everybody alike. */
+export function byStart(first: Run, second: Run): number {
+  return compare(first.started_at ?? "", second.started_at ?? "") || compare(first.id, second.id);
+}
+
+export function byId(first: { readonly id: string }, second: { readonly id: string }): number {
+  return compare(first.id, second.id);
+}
+
+function compare(first: string, second: string): number {
+  return first < second ? -1 : first > second ? 1 : 0;
+}
+
+/** The JSON-only record of a root, e.g. `participants`. */
+export function record<Value = Json>(
+  root: Y.Map<unknown>,
+  snapshots: Snapshots,
+): Readonly<Record<string, Value>> {
+  return snapshots.of(root) as Readonly<Record<string, Value>>;
+}

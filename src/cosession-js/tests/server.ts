@@ -1,0 +1,156 @@
+/** A WebSocket server for the tests: y-websocket's protocol and frames 102 and 103, in memory, with faults on request. */
+
+import type { AddressInfo } from "node:net";
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+import { type WebSocket, WebSocketServer } from "ws";
+import * as awarenessProtocol from "y-protocols/awareness";
+import * as sync from "y-protocols/sync";
+import * as Y from "yjs";
+
+const SYNC = 0;
+const AWARENESS = 1;
+const FENCE = 102;
+const NOTICE = 103;
+
+export class TestServer {
+  readonly doc = new Y.Doc();
+  readonly awareness = new awarenessProtocol.Awareness(this.doc);
+  /** The query of each connection, in order. */
+  readonly queries: URLSearchParams[] = [];
+  /** The frame kinds of each connection, as they came in. */
+  readonly received: number[][] = [];
+  /** Fences are kept back while this is true; `release` answers them. */
+  holding = false;
+  refusal: { code: number; close: string; notice?: { code: string; reason: string } } | null = null;
+  readonly #held: (() => void)[] = [];
+  #server: WebSocketServer;
+  #port = 0;
+
+  private constructor(server: WebSocketServer) {
+    this.#server = server;
+    this.awareness.setLocalState(null);
+  }
+
+  static async start(): Promise<TestServer> {
+    const made = new TestServer(await listen(0));
+    made.#adopt(made.#server);
+    return made;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get connections(): number {
+    return this.#server.clients.size;
+  }
+
+  release(): void {
+    this.holding = false;
+    for (const answer of this.#held.splice(0)) answer();
+  }
+
+  /** Ends every connection, with a close code or as a network failure. */
+  drop(code?: number, reason = ""): void {
+    for (const socket of this.#server.clients) {
+      if (code === undefined) socket.terminate();
+      else socket.close(code, reason);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.drop();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  /** Listens again on the same port, with the same document. */
+  async restart(): Promise<void> {
+    this.#server = await listen(this.#port);
+    this.#adopt(this.#server);
+  }
+
+  async end(): Promise<void> {
+    await this.stop();
+    this.awareness.destroy();
+    this.doc.destroy();
+  }
+
+  #adopt(server: WebSocketServer): void {
+    this.#port = (server.address() as AddressInfo).port;
+    server.on("connection", (socket, request) => {
+      const url = new URL(request.url ?? "/", this.url);
+      this.queries.push(url.searchParams);
+      this.#serve(socket);
+    });
+  }
+
+  #serve(socket: WebSocket): void {
+    const kinds: number[] = [];
+    this.received.push(kinds);
+    if (this.refusal) {
+      const { code, close, notice } = this.refusal;
+      if (notice)
+        socket.send(frame(NOTICE, (encoder) => encoding.writeVarString(encoder, JSON.stringify(notice))));
+      socket.close(code, close);
+      return;
+    }
+    const onUpdate = (update: Uint8Array, origin: unknown): void => {
+      if (origin !== socket) socket.send(frame(SYNC, (encoder) => sync.writeUpdate(encoder, update)));
+    };
+    const clients = new Set<number>();
+    const onPresence = (
+      { added, updated, removed }: Record<"added" | "updated" | "removed", number[]>,
+      origin: unknown,
+    ): void => {
+      if (origin === socket) for (const client of added) clients.add(client);
+      else socket.send(this.#presence([...added, ...updated, ...removed]));
+    };
+    this.doc.on("update", onUpdate);
+    this.awareness.on("update", onPresence);
+    socket.on("close", () => {
+      this.doc.off("update", onUpdate);
+      this.awareness.off("update", onPresence);
+      awarenessProtocol.removeAwarenessStates(this.awareness, [...clients], "left");
+    });
+    socket.on("message", (data: Buffer) => this.#receive(socket, new Uint8Array(data), kinds));
+    socket.send(frame(SYNC, (encoder) => sync.writeSyncStep1(encoder, this.doc)));
+    socket.send(this.#presence([...this.awareness.getStates().keys()]));
+  }
+
+  #receive(socket: WebSocket, data: Uint8Array, kinds: number[]): void {
+    const decoder = decoding.createDecoder(data);
+    const kind = decoding.readVarUint(decoder);
+    kinds.push(kind);
+    if (kind === SYNC) {
+      const answer = frame(SYNC, (encoder) => sync.readSyncMessage(decoder, encoder, this.doc, socket));
+      if (answer.length > 1) socket.send(answer);
+    } else if (kind === AWARENESS) {
+      awarenessProtocol.applyAwarenessUpdate(this.awareness, decoding.readVarUint8Array(decoder), socket);
+    } else if (kind === FENCE) {
+      const answer = (): void => socket.send(data);
+      if (this.holding) this.#held.push(answer);
+      else answer();
+    }
+  }
+
+  #presence(clients: number[]): Uint8Array {
+    const update = awarenessProtocol.encodeAwarenessUpdate(this.awareness, clients);
+    return frame(AWARENESS, (encoder) => encoding.writeVarUint8Array(encoder, update));
+  }
+}
+
+function frame(kind: number, write: (encoder: encoding.Encoder) => void): Uint8Array {
+  const encoder = encoding.createEncoder();
+  encoding.writeVarUint(encoder, kind);
+  write(encoder);
+  return encoding.toUint8Array(encoder);
+}
+
+function listen(port: number): Promise<WebSocketServer> {
+  return new Promise((resolve, reject) => {
+    const server = new WebSocketServer({ host: "127.0.0.1", port });
+    server.once("listening", () => resolve(server));
+    server.once("error", reject);
+  });
+}

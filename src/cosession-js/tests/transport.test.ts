@@ -1,0 +1,193 @@
+/** The connection and its promises: saved, refused, offline, presence. Against a WebSocket server on this machine. */
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Refused } from "../src/index.ts";
+import { TestServer } from "./server.ts";
+import { open, until } from "./sessions.ts";
+
+let server: TestServer;
+
+beforeEach(async () => {
+  server = await TestServer.start();
+});
+
+afterEach(async () => {
+  await server.end();
+});
+
+test("a message that one page sends is what another page shows", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana", name: "Ana" } });
+  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+
+  const id = ana.send("Lisbon? 🛫");
+  await until(ben, () => ben.messages.length === 1);
+
+  expect(ben.messages[0]).toMatchObject({
+    id,
+    role: "user",
+    text: "Lisbon? 🛫",
+    parts: [{ type: "text", text: "Lisbon? 🛫", state: "done" }],
+    metadata: { author: "ana", status: "complete" },
+  });
+});
+
+test("the query says who connects, and asks for the extended frames", async () => {
+  const user = { id: "ana b", name: "Ana & co", kind: "operator" };
+  const session = open(server.url, "trip", { user, token: "t/1+2" });
+  await session.whenSynced();
+
+  expect(Object.fromEntries(server.queries[0] ?? [])).toEqual({
+    ext: "1",
+    user: "ana b",
+    name: "Ana & co",
+    kind: "operator",
+    token: "t/1+2",
+  });
+});
+
+test("an edit is saved when the fence comes back, not before", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  server.holding = true;
+
+  session.send("hello");
+  expect(session.saved).toBe(false);
+  await vi.waitFor(() => expect(server.received[0]).toContain(102));
+  expect(session.saved).toBe(false);
+
+  server.release();
+  await session.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("many edits while a fence is away cost one more fence", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  for (let count = 0; count < 100; count += 1) session.state.set("count", count);
+  await session.whenSaved();
+
+  expect(server.received[0]?.filter((kind) => kind === 102).length).toBeLessThanOrEqual(2);
+});
+
+test("edits made while the server is away are saved when it is back", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  await server.stop();
+  await until(session, () => session.status === "offline");
+
+  session.send("from the tunnel");
+  expect(session.saved).toBe(false);
+  expect(session.synced).toBe(false);
+
+  await server.restart();
+  await session.whenSaved();
+  expect(session.status).toBe("online");
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("a fence that the connection lost is sent again on the next one", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  server.holding = true;
+  session.send("hello");
+  await until(session, () => !session.saved);
+  server.drop();
+  await until(session, () => session.status === "offline");
+  server.holding = false;
+
+  await session.whenSaved();
+  expect(server.received.length).toBe(2);
+});
+
+test("edits made before the first connection are merged, and saved", async () => {
+  const session = open(server.url, "trip");
+  session.send("early");
+  expect(session.saved).toBe(false);
+
+  await session.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("a final close code ends the attempts, with the notice's reason", async () => {
+  const reason = "Only members of this session may write to it; ask its owner to add you.";
+  server.refusal = { code: 4403, close: "not allowed", notice: { code: "auth.forbidden", reason } };
+  const session = open(server.url, "trip");
+
+  await expect(session.whenSynced()).rejects.toBeInstanceOf(Refused);
+  expect(session.status).toBe("refused");
+  expect(session.refusal).toEqual({ code: 4403, reason, error: "auth.forbidden" });
+});
+
+test("a refusal without a notice has the close reason", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  server.drop(4410, "The session was deleted.");
+  await until(session, () => session.status === "refused");
+
+  expect(session.refusal).toEqual({ code: 4410, reason: "The session was deleted." });
+});
+
+test("a refused session can try again with another token", async () => {
+  server.refusal = { code: 4401, close: "The token expired." };
+  const session = open(server.url, "trip", { token: "old" });
+  await until(session, () => session.status === "refused");
+  server.refusal = null;
+
+  session.reconnect({ token: "new" });
+  await session.whenSynced();
+  expect(session.refusal).toBeNull();
+  expect(server.queries[1]?.get("token")).toBe("new");
+});
+
+test.each([4503, 4508, 1011])("close code %i is tried again", async (code) => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  server.drop(code);
+  await until(session, () => session.status === "offline");
+
+  await session.whenSynced();
+  expect(session.status).toBe("online");
+});
+
+test("presence shows others with what they say of the moment, and forgets who left", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana", name: "Ana", color: "#123456" } });
+  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  ana.presence.set("typing", true);
+  await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.typing === true);
+
+  expect(ben.presence.others[0]).toEqual({
+    client: ana.doc.clientID,
+    user: { id: "ana", name: "Ana", color: "#123456", kind: "human" },
+    typing: true,
+  });
+  expect(ben.presence.all.length).toBe(2);
+
+  ana.close();
+  await until(ben, () => ben.presence.others.length === 0);
+});
+
+test("presence is back after a lost connection", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  const ben = open(server.url, "trip", { user: { id: "ben" } });
+  await until(ben, () => ben.presence.others.length === 1);
+  server.drop();
+  await until(ben, () => ben.presence.others.length === 0);
+
+  await until(ben, () => ben.presence.others.length === 1);
+  expect(ana.status).toBe("online");
+});
+
+test("presence that came from the server isn't sent back to it", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  const frames = server.received[0] as number[];
+  const before = frames.filter((kind) => kind === 1).length;
+  const ben = open(server.url, "trip", { user: { id: "ben" } });
+  await until(ana, () => ana.presence.others.length === 1);
+  ana.send("after that");
+  await ana.whenSaved();
+
+  expect(frames.filter((kind) => kind === 1).length).toBe(before);
+  expect(ben.me.id).toBe("ben");
+});
