@@ -1,0 +1,63 @@
+"""What a session is (section 2 of the design): typed views over a pycrdt document, schema version 1.
+
+No I/O, no clock, no randomness. Knows nothing of the wire, rooms or servers; may be imported by all of them.
+Whatever is read is plain JSON and never raises; whatever is written is checked first, with one error, `BadDocument`.
+"""
+
+from .approvals import Approval, Approvals
+from .flat import Claims, Counters, Request, Requests, Selections
+from .messages import MESSAGE_STATUSES, ROLES, Message, Messages
+from .meta import SCHEMA, Meta
+from .observe import Change, Subscription
+from .part_schema import TOOL_STATES
+from .parts import Part
+from .people import AGENT_STATUSES, Agent, Agents, Participant, Participants
+from .queue import Queue, QueuedPrompt
+from .runs import ENDED, RUN_STATUSES, Run, Runs
+from .session import SessionDocument
+from .surfaces import Surface, Surfaces
+from .text import Position, SharedText
+from .tree import State, Tree
+from .values import JsonObject, join_key, plain, split_key
+
+__all__ = [
+    "AGENT_STATUSES",
+    "ENDED",
+    "MESSAGE_STATUSES",
+    "ROLES",
+    "RUN_STATUSES",
+    "SCHEMA",
+    "TOOL_STATES",
+    "Agent",
+    "Agents",
+    "Approval",
+    "Approvals",
+    "Change",
+    "Claims",
+    "Counters",
+    "JsonObject",
+    "Message",
+    "Messages",
+    "Meta",
+    "Part",
+    "Participant",
+    "Participants",
+    "Position",
+    "Queue",
+    "QueuedPrompt",
+    "Request",
+    "Requests",
+    "Run",
+    "Runs",
+    "Selections",
+    "SessionDocument",
+    "SharedText",
+    "State",
+    "Subscription",
+    "Surface",
+    "Surfaces",
+    "Tree",
+    "join_key",
+    "plain",
+    "split_key",
+]

@@ -1,0 +1,63 @@
+"""What a session is: its schema version, title, origin and policy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .record import Record
+from .values import JsonObject, checked, checked_object, checked_text, transaction
+
+SCHEMA = 1
+"""The version of the schema that this package reads and writes."""
+
+
+class Meta(Record):
+    """A view over the session's own facts."""
+
+    __slots__ = ()
+
+    @property
+    def schema(self) -> int:
+        """The schema's version; 0 while the server hasn't initialised the session."""
+        return self._integer("schema", 0)
+
+    @property
+    def title(self) -> str:
+        """What people call the session."""
+        return self._string("title")
+
+    @property
+    def created_at(self) -> str | None:
+        """When the server made it."""
+        return self._optional_string("created_at")
+
+    @property
+    def forked_from(self) -> JsonObject | None:
+        """{session, version} that it was forked from, if it was."""
+        return self._optional_object("forked_from")
+
+    @property
+    def policy(self) -> JsonObject:
+        """Who may do what, as the server reads it."""
+        return self._object("policy")
+
+    def set_title(self, title: str) -> None:
+        """Give the session another title."""
+        self.write({"title": checked_text(title, "The title")})
+
+    def set_policy(self, policy: Mapping[str, Any]) -> None:
+        """Say who may do what; only the server does."""
+        self.write({"policy": checked_object(policy, "The policy")})
+
+    def initialise(self, *, created_at: str, title: str, forked_from: Mapping[str, Any] | None) -> None:
+        """Write the facts of a new session; one that has a schema already stays as it is."""
+        with transaction(self.shared):
+            if self.schema:
+                return
+            fields: JsonObject = {
+                "schema": SCHEMA,
+                "title": checked_text(title),
+                "created_at": checked_text(created_at),
+            }
+            if forked_from is not None:
+                fields["forked_from"] = checked(forked_from, "What it is forked from")
+            self.write(fields)

@@ -1,0 +1,178 @@
+"""Who takes part: `participants`, written by the server, and `agents`, in which each agent speaks of itself.
+
+An agent that died can't say so: whether it is there is in `participants`, never in `agents`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pycrdt import Map
+
+from cosession.errors import BadDocument
+
+from .record import Record, map_in
+from .values import JsonObject, checked_id, checked_object, keys_of, plain_object, transaction
+
+AGENT_STATUSES = ("idle", "thinking", "working", "waiting")
+
+
+class Agent(Record):
+    """A view over what one agent says of itself."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self._string("name")
+
+    @property
+    def status(self) -> str:
+        """`idle`, `thinking`, `working` or `waiting`."""
+        return self._string("status", "idle")
+
+    @property
+    def task(self) -> str | None:
+        """What it does, in one line that a person understands."""
+        return self._optional_string("task")
+
+    @property
+    def progress(self) -> JsonObject | None:
+        """{label, done, total}, if it says how far it is."""
+        return self._optional_object("progress")
+
+    @property
+    def run(self) -> str | None:
+        """The run that it works on."""
+        return self._optional_string("run")
+
+    def set(self, **fields: Any) -> None:
+        """Say something of oneself.
+
+        Args:
+            fields: `status`, `task`, `run`, `progress`, `name`; None empties a field.
+
+        Raises:
+            BadDocument: a value doesn't fit.
+        """
+        checked = checked_object(fields, "What an agent says of itself")
+        if unknown := sorted(checked.keys() - {"status", "task", "run", "progress", "name"}):
+            raise BadDocument(f"An agent has no {', '.join(unknown)}; it has name, status, task, progress and run.")
+        if checked.get("status", "idle") not in AGENT_STATUSES:
+            raise BadDocument(
+                f"The status of an agent is one of {', '.join(AGENT_STATUSES)}, not {checked['status']!r}."
+            )
+        self.write(checked)
+
+
+class Agents:
+    """The agents by id."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Map[Any]) -> None:
+        self.shared = shared
+
+    def __iter__(self) -> Iterator[tuple[str, Agent]]:
+        """(id, agent) of each."""
+        return (
+            (key, Agent(agent)) for key in keys_of(self.shared) if (agent := map_in(self.shared, key)) is not None
+        )
+
+    def get(self, id: str) -> Agent | None:  # noqa: A002 - the field's name
+        """The agent of an id, or None."""
+        agent = map_in(self.shared, id)
+        return None if agent is None else Agent(agent)
+
+    def declare(self, id: str, *, name: str) -> Agent:  # noqa: A002 - the field's name
+        """Make the agent's Map at its first join, which the server does; one that is there stays as it is."""
+        with transaction(self.shared):
+            agent = map_in(self.shared, checked_id(id, "An agent's id"))
+            if agent is None:
+                agent = Map(checked_object({"name": name, "status": "idle"}, "An agent"))
+                self.shared[id] = cast(Any, agent)
+            return Agent(agent)
+
+    def to_json(self) -> JsonObject:
+        """All agents as plain JSON, by id."""
+        return plain_object(self.shared)
+
+
+class Participant(Record):
+    """A view over what the server says of one participant."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """What people call them."""
+        return self._string("name")
+
+    @property
+    def kind(self) -> str:
+        """`human`, `agent` or `operator`."""
+        return self._string("kind", "human")
+
+    @property
+    def online(self) -> bool:
+        """Whether a device of theirs is connected."""
+        return self.get("online") is True
+
+    @property
+    def since(self) -> str | None:
+        """Since when they are online, or offline."""
+        return self._optional_string("since")
+
+    @property
+    def devices(self) -> int:
+        """How many devices of theirs are connected."""
+        return self._integer("devices", 0)
+
+
+class Participants:
+    """The participants by id; only the server writes them."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Map[Any]) -> None:
+        self.shared = shared
+
+    def __iter__(self) -> Iterator[tuple[str, Participant]]:
+        """(id, participant) of each."""
+        return (
+            (key, Participant(item)) for key in keys_of(self.shared) if (item := map_in(self.shared, key)) is not None
+        )
+
+    def get(self, id: str) -> Participant | None:  # noqa: A002 - the field's name
+        """The participant of an id, or None."""
+        item = map_in(self.shared, id)
+        return None if item is None else Participant(item)
+
+    def set(self, id: str, **fields: Any) -> Participant:  # noqa: A002 - the field's name
+        """Say something of a participant; the first time makes their Map.
+
+        Args:
+            id: the participant's id.
+            fields: `name`, `kind`, `color`, `online`, `since`, `devices`, …
+
+        Raises:
+            BadDocument: a value isn't JSON.
+        """
+        values = checked_object(fields, "What is said of a participant")
+        with transaction(self.shared):
+            item = map_in(self.shared, checked_id(id, "A participant's id"))
+            if item is None:
+                item = Map(values)
+                self.shared[id] = cast(Any, item)
+            else:
+                Record(item).write(values)
+            return Participant(item)
+
+    def remove(self, id: str) -> None:  # noqa: A002 - the field's name
+        """Forget a participant."""
+        if id in self.shared:
+            del self.shared[id]
+
+    def to_json(self) -> JsonObject:
+        """All participants as plain JSON, by id."""
+        return plain_object(self.shared)

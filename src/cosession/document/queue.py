@@ -1,0 +1,129 @@
+"""The queue: prompts that wait for their turn, which people edit and reorder together.
+
+An entry keeps its place in the Array for ever; what orders the queue is its `place`, a number. Moving an entry in a
+Yjs Array would be deleting and inserting a copy: two who move it would double it, and an edit in the old one be lost.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pycrdt import Array, Map, Text
+
+from cosession.errors import BadDocument
+
+from .record import Record, maps_in
+from .text import SharedText
+from .values import JsonObject, checked_id, checked_object, checked_text, transaction
+
+
+class QueuedPrompt(Record):
+    """A view over one waiting prompt."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> str:
+        """The entry's id."""
+        return self._string("id")
+
+    @property
+    def author(self) -> str | None:
+        """Who wrote it."""
+        return self._optional_string("author")
+
+    @property
+    def text(self) -> SharedText | None:
+        """What it says; editable by all."""
+        value = self.shared.get("text")
+        return SharedText(value) if isinstance(value, Text) else None
+
+    @property
+    def place(self) -> float:
+        """What the queue is ordered by."""
+        value = self.get("place")
+        return float(value) if isinstance(value, int | float) else 0.0
+
+
+class Queue:
+    """The waiting prompts, the next one first."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Array[Any]) -> None:
+        self.shared = shared
+
+    def __iter__(self) -> Iterator[QueuedPrompt]:
+        entries = [QueuedPrompt(item) for item in maps_in(self.shared)]
+        return iter(sorted(entries, key=lambda entry: (entry.place, entry.id)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def get(self, id: str) -> QueuedPrompt | None:  # noqa: A002 - the field's name
+        """The entry of an id, or None."""
+        return next((entry for entry in self if entry.id == id), None)
+
+    def append(self, text: str, *, id: str, author: str, created_at: str) -> QueuedPrompt:  # noqa: A002
+        """Add a prompt to the end of the queue.
+
+        Args:
+            text: what the prompt says.
+            id: unique in the session.
+            author: the participant's id.
+            created_at: the time, RFC 3339.
+
+        Raises:
+            BadDocument: a value doesn't fit, or the id is there already.
+        """
+        checked_id(id, "An entry's id")
+        fields = checked_object({"id": id, "author": author, "created_at": created_at}, "An entry")
+        with transaction(self.shared):
+            if self.get(id) is not None:
+                raise BadDocument(f"There is an entry {id!r} already; ids are used once.")
+            place = max((entry.place for entry in self), default=0.0) + 1
+            shared: Map[Any] = Map({**fields, "text": Text(checked_text(text)), "place": place})
+            self.shared.append(shared)
+        return QueuedPrompt(shared)
+
+    def move(self, id: str, index: int) -> None:  # noqa: A002 - the field's name
+        """Put an entry at a place of the queue.
+
+        Args:
+            id: the entry.
+            index: where it shall stand; 0 is next.
+
+        Raises:
+            BadDocument: there is no such entry.
+        """
+        with transaction(self.shared):
+            entry = self.get(id)
+            if entry is None:
+                raise BadDocument(f"There is no entry {id!r} in the queue.")
+            others = [other for other in self if other.id != id]
+            index = max(0, min(index, len(others)))
+            before = others[index - 1].place if index else others[0].place - 2 if others else 0.0
+            after = others[index].place if index < len(others) else before + 2
+            place = (before + after) / 2
+            if not before < place < after:
+                others.insert(index, entry)
+                for number, other in enumerate(others, 1):
+                    other.write({"place": number})
+            else:
+                entry.write({"place": place})
+
+    def remove(self, id: str) -> bool:  # noqa: A002 - the field's name
+        """Take an entry out.
+
+        Returns:
+            Whether it was there.
+        """
+        with transaction(self.shared):
+            for index, item in enumerate(list(self.shared)):
+                if isinstance(item, Map) and item.get("id") == id:
+                    del self.shared[index]
+                    return True
+        return False
+
+    def to_json(self) -> list[JsonObject]:
+        """The waiting prompts as plain JSON, the next one first."""
+        return [entry.to_json() for entry in self]

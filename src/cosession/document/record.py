@@ -1,0 +1,88 @@
+"""A record: a typed view over one Map of the document. Holds nothing of its own; reads never raise.
+
+Whatever a foreign client wrote under a key, a reader gets a value of the type it asked for: what is missing or
+of another type reads as empty.
+"""
+
+from typing import Any, cast
+
+from pycrdt import Array, Map
+
+from .values import JsonObject, plain, plain_list, plain_object, transaction
+
+
+class Record:
+    """A view over one Map.
+
+    Attributes:
+        shared: the pycrdt Map behind it.
+    """
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Map[Any]) -> None:
+        self.shared = shared
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and other.to_json() == self.to_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.to_json()!r})"
+
+    def get(self, key: str) -> Any:
+        """The plain value under a key, or None."""
+        return plain(self.shared.get(key))
+
+    def to_json(self) -> JsonObject:
+        """The whole record as plain JSON."""
+        return plain_object(self.shared)
+
+    def _string(self, key: str, default: str = "") -> str:
+        value = self.shared.get(key)
+        return value if isinstance(value, str) else default
+
+    def _optional_string(self, key: str) -> str | None:
+        value = self.shared.get(key)
+        return value if isinstance(value, str) else None
+
+    def _integer(self, key: str, default: int) -> int:
+        value = self.get(key)
+        return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+    def _optional_object(self, key: str) -> JsonObject | None:
+        value = self.get(key)
+        return cast(JsonObject, value) if isinstance(value, dict) else None
+
+    def _object(self, key: str) -> JsonObject:
+        return plain_object(self.shared.get(key))
+
+    def _list(self, key: str) -> list[Any]:
+        return plain_list(self.shared.get(key))
+
+    def _map(self, key: str) -> Map[Any] | None:
+        value = self.shared.get(key)
+        return cast("Map[Any]", value) if isinstance(value, Map) else None
+
+    def _array(self, key: str) -> Array[Any] | None:
+        value = self.shared.get(key)
+        return cast("Array[Any]", value) if isinstance(value, Array) else None
+
+    def write(self, fields: JsonObject) -> None:
+        """Write checked fields, leaving alone those that hold the value already: a rewrite leaves a tombstone."""
+        with transaction(self.shared):
+            for key, value in fields.items():
+                if key not in self.shared or self.get(key) != value:
+                    self.shared[key] = value
+
+
+def map_in(parent: Map[Any], key: str) -> Map[Any] | None:
+    """The Map under a key, or None when there is none or something else."""
+    value = parent.get(key)
+    return cast("Map[Any]", value) if isinstance(value, Map) else None
+
+
+def maps_in(array: Array[Any] | None) -> list[Map[Any]]:
+    """The Maps of an Array, in order; what else a foreign client put there is left out."""
+    return [] if array is None else [cast("Map[Any]", item) for item in list(array) if isinstance(item, Map)]

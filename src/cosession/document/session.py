@@ -1,0 +1,163 @@
+"""The session document: typed views over every root of one pycrdt Doc (section 2 of the design, schema version 1).
+
+Reads never raise, whatever foreign clients wrote; writes that don't fit the schema raise `BadDocument` before they
+touch anything. It knows no clock and draws no ids: both come in as arguments.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from pycrdt import Array, Doc, Map, Text, Transaction, XmlFragment
+
+from cosession.errors import BadDocument
+
+from .approvals import Approvals
+from .flat import Claims, Counters, Requests, Selections
+from .messages import Messages
+from .meta import Meta
+from .observe import Change, Root, Subscription
+from .people import Agents, Participants
+from .queue import Queue
+from .runs import Runs
+from .surfaces import Surfaces
+from .text import SharedText
+from .tree import State
+from .values import JsonObject, checked_id
+
+TEXT_PREFIX = "text:"
+XML_PREFIX = "xml:"
+
+
+class SessionDocument:
+    """Typed views over a pycrdt Doc.
+
+    Attributes:
+        doc: the Doc behind it.
+    """
+
+    def __init__(self, doc: Doc[Any] | None = None, *, client_id: int | None = None) -> None:
+        """Args:
+        doc: the document; None makes a new one.
+        client_id: the new document's Yjs client id; None draws one. It must never be used again.
+        """
+        self.doc: Doc[Any] = Doc(client_id=client_id) if doc is None else doc
+        self._roots: dict[str, Root] = {}
+        self.meta = Meta(self._map("meta"))
+        self.messages = Messages(self._array("messages"))
+        self.runs = Runs(self._map("runs"))
+        self.agents = Agents(self._map("agents"))
+        self.participants = Participants(self._map("participants"))
+        self.selections = Selections(self._map("selections"))
+        self.state = State(self._map("state"))
+        self.counters = Counters(self._map("counters"))
+        self.surfaces = Surfaces(self._map("surfaces"))
+        self.approvals = Approvals(self._map("approvals"))
+        self.claims = Claims(self._map("claims"))
+        self.requests = Requests(self._map("requests"))
+        self.queue = Queue(self._array("queue"))
+
+    def initialise(self, *, created_at: str, title: str = "", forked_from: JsonObject | None = None) -> None:
+        """Make a new document a session; the server does, once, and a second time changes nothing.
+
+        Args:
+            created_at: the time, RFC 3339.
+            title: what people call it.
+            forked_from: {session, version} that it is forked from.
+        """
+        self.meta.initialise(created_at=created_at, title=title, forked_from=forked_from)
+
+    def transaction(self, origin: str | None = None) -> Transaction:
+        """A context manager in which all changes are one; an inner one joins the outer one.
+
+        Args:
+            origin: whose change it is, for observers and undo; an inner transaction names none, or the outer one's.
+
+        Raises:
+            BadDocument: the origin is no string (pycrdt knows origins by their hash, and -1 has that of -2).
+        """
+        if origin is not None and not isinstance(cast(object, origin), str):
+            raise BadDocument("The origin of a transaction is a string.")
+        return self.doc.transaction(origin=origin)
+
+    def text(self, name: str) -> SharedText:
+        """A text that is written together, the root `text:NAME`."""
+        return SharedText(cast(Text, self._root(TEXT_PREFIX + checked_id(name, "A text's name"), Text)))
+
+    def xml(self, name: str) -> XmlFragment:
+        """A rich text that is written together, the root `xml:NAME`."""
+        return cast(XmlFragment, self._root(XML_PREFIX + checked_id(name, "A rich text's name"), XmlFragment))
+
+    def observe(self, callback: Callable[[list[Change]], None], *roots: str) -> Subscription:
+        """Call back when something changes; see `cosession.document.observe` for what a callback may do.
+
+        Args:
+            callback: gets the changes of one root in one transaction.
+            roots: the roots to watch (`text:NAME` and `xml:NAME` as well); none means all that are known now.
+
+        Raises:
+            BadDocument: there is no such root.
+        """
+        if not roots:
+            self._find_named_roots()
+        return Subscription(callback, {name: self._known_root(name) for name in roots or tuple(self._roots)})
+
+    def to_json(self) -> JsonObject:
+        """The whole session as plain JSON."""
+        self._find_named_roots()
+        views = {
+            "meta": self.meta,
+            "messages": self.messages,
+            "runs": self.runs,
+            "agents": self.agents,
+            "participants": self.participants,
+            "selections": self.selections,
+            "state": self.state,
+            "counters": self.counters,
+            "surfaces": self.surfaces,
+            "approvals": self.approvals,
+            "claims": self.claims,
+            "requests": self.requests,
+            "queue": self.queue,
+        }
+        with self.doc.transaction():
+            return {
+                **{name: view.to_json() for name, view in views.items()},
+                "text": self._named(TEXT_PREFIX),
+                "xml": self._named(XML_PREFIX),
+            }
+
+    def _named(self, prefix: str) -> dict[str, str]:
+        return {
+            name.removeprefix(prefix): str(self._roots[name])
+            for name in sorted(self._roots)
+            if name.startswith(prefix)
+        }
+
+    def _find_named_roots(self) -> None:
+        """Take note of the texts that others made. A root is unknown to pycrdt until it is given a type."""
+        for name in tuple(self.doc.keys()):
+            if name not in self._roots and name.startswith((TEXT_PREFIX, XML_PREFIX)):
+                self._known_root(name)
+
+    def _known_root(self, name: str) -> Root:
+        if name.startswith(TEXT_PREFIX):
+            return self.text(name.removeprefix(TEXT_PREFIX)).shared
+        if name.startswith(XML_PREFIX):
+            return self.xml(name.removeprefix(XML_PREFIX))
+        if name not in self._roots:
+            raise BadDocument(
+                f"A session has no root {name!r}; it has {', '.join(self._roots)}, text:NAME and xml:NAME."
+            )
+        return self._roots[name]
+
+    def _map(self, name: str) -> Map[Any]:
+        return cast("Map[Any]", self._root(name, Map))
+
+    def _array(self, name: str) -> Array[Any]:
+        return cast("Array[Any]", self._root(name, Array))
+
+    def _root(self, name: str, kind: type[Root]) -> Root:
+        root = self._roots.get(name)
+        if root is None:
+            root = self._roots[name] = self.doc.get(name, type=kind)
+        return root

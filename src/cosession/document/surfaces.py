@@ -1,0 +1,153 @@
+"""Surfaces: generated user interfaces in A2UI 0.9 terms. A2UI's messages become edits of the document.
+
+createSurface makes the Map whole, updateComponents sets entries of `components`, updateDataModel writes a path of
+`data`, deleteSurface removes the Map. The agent that made a surface writes all of it; people write `data` through it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pycrdt import Map
+
+from cosession.errors import BadDocument
+
+from .record import Record, map_in
+from .tree import Tree
+from .values import JsonObject, checked, checked_id, checked_object, keys_of, plain_object, to_shared, transaction
+
+
+class Surface(Record):
+    """A view over one surface."""
+
+    __slots__ = ()
+
+    @property
+    def catalog_id(self) -> str:
+        """The catalog that its components are of."""
+        return self._string("catalogId")
+
+    @property
+    def theme(self) -> JsonObject | None:
+        """How it shall look, if it says so."""
+        return self._optional_object("theme")
+
+    @property
+    def components(self) -> dict[str, JsonObject]:
+        """The components by id; the one called `root` is shown."""
+        return {key: item for key, item in self._object("components").items() if isinstance(item, dict)}
+
+    @property
+    def data(self) -> Tree:
+        """The data model; people write to it as well.
+
+        Raises:
+            BadDocument: a foreign client made the surface without one.
+        """
+        data = self._map("data")
+        if data is None:
+            raise BadDocument("The surface has no data model; the agent that made it must make it anew.")
+        return Tree(data)
+
+    def update_components(self, components: Sequence[Mapping[str, Any]]) -> None:
+        """Set components, each under its `id`; the others stay.
+
+        Raises:
+            BadDocument: a component has no id, or the surface can't hold any.
+        """
+        prepared = [checked_object(component, "A component") for component in components]
+        shared = self._map("components")
+        if shared is None:
+            raise BadDocument("The surface can't hold components; the agent that made it must make it anew.")
+        with transaction(self.shared):
+            for component in prepared:
+                Record(shared).write({checked_id(component.get("id"), "A component's id"): component})
+
+    def update_data(self, pointer: str, value: Any) -> None:
+        """Write a place of the data model.
+
+        Args:
+            pointer: a JSON Pointer, e.g. "/guests/0/name"; "/" or "" is the whole.
+            value: what shall be there; for the whole, an object.
+
+        Raises:
+            BadDocument: the pointer leads nowhere, or the value isn't JSON.
+        """
+        if pointer in ("", "/"):
+            whole = checked_object(value, "The data model")
+            with transaction(self.shared):
+                data = self.data
+                for key in data.to_json().keys() - whole.keys():
+                    data.delete([key])
+                for key, item in whole.items():
+                    data.set([key], item)
+        else:
+            self.data.set([_unescape(segment) for segment in pointer.removeprefix("/").split("/")], value)
+
+
+class Surfaces:
+    """The surfaces by id."""
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Map[Any]) -> None:
+        self.shared = shared
+
+    def __iter__(self) -> Iterator[tuple[str, Surface]]:
+        """(id, surface) of each."""
+        return (
+            (key, Surface(item)) for key in keys_of(self.shared) if (item := map_in(self.shared, key)) is not None
+        )
+
+    def get(self, id: str) -> Surface | None:  # noqa: A002 - the field's name
+        """The surface of an id, or None."""
+        item = map_in(self.shared, id)
+        return None if item is None else Surface(item)
+
+    def create(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        *,
+        catalog_id: str,
+        theme: Mapping[str, Any] | None = None,
+        components: Sequence[Mapping[str, Any]] = (),
+        data: Mapping[str, Any] | None = None,
+    ) -> Surface:
+        """Make a surface, whole.
+
+        Args:
+            id: unique in the session.
+            catalog_id: the catalog that its components are of.
+            theme: how it shall look.
+            components: A2UI components, each with an `id`.
+            data: the data model to begin with.
+
+        Raises:
+            BadDocument: a value doesn't fit, or the id is there already.
+        """
+        prepared = [checked_object(component, "A component") for component in components]
+        fields: JsonObject = {
+            "catalogId": checked_id(catalog_id, "The catalog's id"),
+            "components": Map({checked_id(item.get("id"), "A component's id"): item for item in prepared}),
+            "data": to_shared(checked_object(data or {}, "The data model")),
+        }
+        if theme is not None:
+            fields["theme"] = checked(theme, "The theme")
+        with transaction(self.shared):
+            if checked_id(id, "A surface's id") in self.shared:
+                raise BadDocument(f"There is a surface {id!r} already; delete it first or choose another id.")
+            shared: Map[Any] = Map(fields)
+            self.shared[id] = shared
+        return Surface(shared)
+
+    def delete(self, id: str) -> None:  # noqa: A002 - the field's name
+        """Remove a surface; one that is gone already is no error."""
+        if id in self.shared:
+            del self.shared[id]
+
+    def to_json(self) -> JsonObject:
+        """All surfaces as plain JSON, by id."""
+        return plain_object(self.shared)
+
+
+def _unescape(segment: str) -> str:
+    return segment.replace("~1", "/").replace("~0", "~")

@@ -1,0 +1,167 @@
+"""A tree of JSON-like values in a Map: the application's state, a surface's data model.
+
+Objects are Maps and lists are Arrays, so two people who change different branches don't touch each other. Two who
+create the same branch at the same time do: set shared branches up before, or write leaves under keys of one's own.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from pycrdt import Array, Map
+
+from cosession.errors import BadDocument
+
+from .values import JsonObject, checked, checked_id, plain, plain_object, to_shared, transaction
+
+Path = str | Sequence[str | int]
+"""A path: `"trip.hotel"`, or its keys; a whole number reaches into a list."""
+
+
+class Tree:
+    """A view over a Map that holds a tree of JSON-like values.
+
+    Attributes:
+        shared: the pycrdt Map behind it.
+    """
+
+    __slots__ = ("shared",)
+
+    def __init__(self, shared: Map[Any]) -> None:
+        self.shared = shared
+
+    def get(self, path: Path, default: Any = None) -> Any:
+        """The plain value at a path.
+
+        Args:
+            path: "a.b.c", or a sequence of keys.
+            default: what to return when nothing is there.
+
+        Raises:
+            BadDocument: the path isn't one.
+        """
+        value: Any = self.shared
+        for key in _keys(path):
+            found, value = _step(value, key)
+            if not found:
+                return default
+        return plain(value)
+
+    def __contains__(self, path: Path) -> bool:
+        missing = object()
+        return self.get(path, missing) is not missing
+
+    def set(self, path: Path, value: Any) -> None:
+        """Write a value; the Maps on the way are created.
+
+        Args:
+            path: "a.b.c", or a sequence of keys.
+            value: anything JSON-like; an object becomes a Map and a list an Array.
+
+        Raises:
+            BadDocument: the path isn't one or leads through a value that isn't an object, or the value isn't JSON.
+        """
+        *way, last = _keys(path)
+        prepared = checked(value)
+        with transaction(self.shared):
+            parent: Any = self.shared
+            for key in way:
+                parent = self._enter(parent, key, path)
+            found, old = _step(parent, last)
+            if not (found and _same(plain(old), prepared)):
+                _put(parent, last, prepared, path)
+
+    def delete(self, path: Path) -> bool:
+        """Remove what is at a path.
+
+        Returns:
+            Whether anything was there.
+        """
+        *way, last = _keys(path)
+        with transaction(self.shared):
+            parent: Any = self.shared
+            for key in way:
+                found, parent = _step(parent, key)
+                if not found:
+                    return False
+            if not isinstance(parent, Map | Array) or not _step(parent, last)[0]:
+                return False
+            _remove(parent, last)
+            return True
+
+    def to_json(self) -> JsonObject:
+        """The whole tree as plain JSON."""
+        return plain_object(self.shared)
+
+    def _enter(self, parent: Any, key: str | int, path: Path) -> Any:
+        """The container under a key, made when nothing is there."""
+        child = _step(parent, key)[1]
+        if child is None:
+            _put(parent, key, {}, path)
+        elif isinstance(child, dict | list):
+            # A foreign client wrote plain JSON here: it becomes a shared type when something in it is set.
+            _put(parent, key, plain(cast(object, child)), path)
+        elif not isinstance(child, Map | Array):
+            raise BadDocument(f"The path {path!r} leads through {plain(child)!r}, not an object; delete that first.")
+        return _step(parent, key)[1]
+
+
+def _keys(path: Path) -> list[str | int]:
+    keys: list[str | int] = list(path.split(".")) if isinstance(path, str) else list(path)
+    if not keys:
+        raise BadDocument("A path needs at least one key, such as 'trip.hotel'.")
+    for key in keys:
+        if not isinstance(key, int) or isinstance(key, bool):
+            checked_id(key, f"A key of the path {path!r}")
+    return keys
+
+
+def _step(container: Any, key: str | int) -> tuple[bool, Any]:
+    """Whether a container (shared or plain) holds a key, and what."""
+    if isinstance(container, Map | dict):
+        keyed = cast("dict[str, Any]", container)
+        return (True, keyed[key]) if isinstance(key, str) and key in keyed else (False, None)
+    if isinstance(container, Array | list):
+        listed = cast("list[Any]", container)
+        index = _index(key)
+        return (True, listed[index]) if index is not None and index < len(listed) else (False, None)
+    return False, None
+
+
+def _put(container: Any, key: str | int, value: Any, path: Path) -> None:
+    """Write a checked value under a key of a shared container; one past the end of a list appends."""
+    if isinstance(container, Map) and isinstance(key, str):
+        cast("Map[Any]", container)[key] = to_shared(value)
+    elif isinstance(container, Array):
+        array, index = cast("Array[Any]", container), _index(key)
+        if index is None or index > len(array):
+            raise BadDocument(f"The path {path!r} can't be written: the list has {len(array)} entries, no {key!r}.")
+        if index < len(array):
+            array[index] = to_shared(value)
+        else:
+            array.append(to_shared(value))
+    else:
+        raise BadDocument(f"The path {path!r} can't be written: {key!r} is no key of an object; keys are strings.")
+
+
+def _remove(container: Any, key: str | int) -> None:
+    if isinstance(container, Map) and isinstance(key, str):
+        del cast("Map[Any]", container)[key]
+    elif isinstance(container, Array) and (index := _index(key)) is not None:
+        del cast("Array[Any]", container)[index]
+
+
+def _index(key: str | int) -> int | None:
+    if isinstance(key, int):
+        return key if key >= 0 else None
+    return int(key) if key.isascii() and key.isdigit() else None
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Equal as JSON, where True is not 1; containers count as different, so that setting one makes it anew."""
+    return type(old) is type(new) and old == new and not isinstance(new, dict | list)
+
+
+class State(Tree):
+    """The application's shared state."""
+
+    __slots__ = ()

@@ -1,0 +1,170 @@
+"""Values: plain JSON to shared types and back.
+
+What goes into a document is checked here, because pycrdt doesn't: it takes NaN, lets a number that a browser
+can't hold through, and panics on a lone surrogate. What comes out is plain JSON whatever a foreign client wrote:
+numbers without a fraction are ints (Yjs has only floats), NaN is null, bytes are lists of numbers.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+from urllib.parse import quote, unquote
+
+from pycrdt import Array, Doc, Map, Text, Transaction, XmlElement, XmlFragment, XmlText
+
+from cosession.errors import BadDocument
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object."""
+
+MAX_DEPTH = 64
+"""Nesting of a value: deeper than any interface or tool needs, and shallower than every client's stack."""
+
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that a browser's number holds exactly; beyond it Yjs writes a BigInt, which isn't JSON."""
+
+_KEPT = "!*'()"
+"""What JavaScript's encodeURIComponent leaves as it is, besides what Python's quote does: both make the same keys."""
+
+
+def checked(value: object, what: str = "The value") -> Any:
+    """Return a copy of a JSON-like value that a document can hold: tuples as lists, whole floats as ints.
+
+    Args:
+        value: what a caller wants to write.
+        what: how the error's sentence names it.
+
+    Raises:
+        BadDocument: it isn't JSON, or holds a number that browsers can't.
+    """
+    return _checked(value, what, 0)
+
+
+def checked_object(value: object, what: str = "The value") -> JsonObject:
+    """Like `checked`, for a value that must be a JSON object."""
+    if not isinstance(value, Mapping):
+        raise BadDocument(f"{what} must be an object (a dict), not {type(value).__name__}.")
+    return cast(JsonObject, checked(cast(object, value), what))
+
+
+def checked_text(value: object, what: str = "The text") -> str:
+    """Return a string that can be encoded.
+
+    Raises:
+        BadDocument: it isn't a string, or holds half of a surrogate pair.
+    """
+    if not isinstance(value, str):
+        raise BadDocument(f"{what} must be a string, not {type(value).__name__}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadDocument(f"{what} holds half of a surrogate pair; send whole characters.") from error
+    return value
+
+
+def checked_id(value: object, what: str) -> str:
+    """Return a string that isn't empty.
+
+    Raises:
+        BadDocument: it is no such string.
+    """
+    if checked_text(value, what) == "":
+        raise BadDocument(f"{what} must not be empty.")
+    return cast(str, value)
+
+
+def _checked(value: object, what: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise BadDocument(f"{what} is nested deeper than {MAX_DEPTH}; make it flatter.")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return checked_text(value, what)
+    if isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise BadDocument(f"{what} holds {value}, which a browser's number can't; write it as a string.")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise BadDocument(f"{what} holds {value}, which isn't JSON; use None or a string.")
+        return _plain_float(value)
+    if isinstance(value, Mapping):
+        return {
+            checked_text(key, f"A key in {what[:1].lower()}{what[1:]}"): _checked(item, what, depth + 1)
+            for key, item in cast(Mapping[object, object], value).items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_checked(item, what, depth + 1) for item in cast(Sequence[object], value)]
+    raise BadDocument(f"{what} holds a {type(value).__name__}; only JSON-like values go into a session.")
+
+
+def _plain_float(value: float) -> int | float:
+    return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else value
+
+
+def to_shared(value: Any) -> Any:
+    """Make shared types, not yet in a document, of a checked value: objects as Maps, lists as Arrays."""
+    if isinstance(value, dict):
+        return Map({key: to_shared(item) for key, item in cast(JsonObject, value).items()})
+    if isinstance(value, list):
+        return Array([to_shared(item) for item in cast(list[Any], value)])
+    return value
+
+
+def plain(value: object) -> Any:
+    """Turn anything read from a document into plain JSON; never raises, whatever is in there."""
+    if isinstance(value, (Map, Array)):
+        try:
+            return json.loads(str(cast(object, value)))
+        except (ValueError, RecursionError):
+            return None
+    if isinstance(value, (Text, XmlText, XmlElement, XmlFragment)):
+        return str(value)
+    if isinstance(value, float):
+        return _plain_float(value) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in cast(dict[object, object], value).items()}
+    if isinstance(value, list):
+        return [plain(item) for item in cast(list[object], value)]
+    if isinstance(value, (bytes, bytearray)):
+        return list(value)
+    if value is None or isinstance(value, (str, int)):
+        return value
+    return None
+
+
+def plain_object(value: object) -> JsonObject:
+    """Like `plain`; what isn't an object is an empty one."""
+    result = plain(value)
+    return cast(JsonObject, result) if isinstance(result, dict) else {}
+
+
+def plain_list(value: object) -> list[Any]:
+    """Like `plain`; what isn't a list is an empty one."""
+    result = plain(value)
+    return cast(list[Any], result) if isinstance(result, list) else []
+
+
+def transaction(shared: Map[Any] | Array[Any] | Text) -> Transaction:
+    """A context manager in which changes of a shared type's document are one; an inner one joins the outer one."""
+    return cast("Doc[Any]", cast(Any, shared).doc).transaction()
+
+
+def keys_of(shared: Map[Any]) -> list[str]:
+    """The keys of a Map, sorted: a Map has no order of its own, and every replica should show the same one."""
+    return sorted(shared.keys())
+
+
+def join_key(*segments: str) -> str:
+    """Make a flat key of segments, each percent-encoded as encodeURIComponent does.
+
+    Raises:
+        BadDocument: a segment is empty or no string.
+    """
+    return "/".join(quote(checked_id(segment, "A part of a key"), safe=_KEPT) for segment in segments)
+
+
+def split_key(key: str) -> tuple[str, ...]:
+    """Take a flat key apart: the inverse of `join_key`."""
+    return tuple(unquote(segment, errors="replace") for segment in key.split("/"))
