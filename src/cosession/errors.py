@@ -79,6 +79,27 @@ class SessionDeleted(CosessionError):
     status = 410
 
 
+class NoSuchRun(CosessionError):
+    """The session has no run of this id."""
+
+    code = "run.unknown"
+    status = 404
+
+
+class RunEnded(CosessionError):
+    """The run is over: it can't be cancelled or steered any more."""
+
+    code = "run.ended"
+    status = 409
+
+
+class BadRequest(CosessionError):
+    """An HTTP request whose body or parameters can't be used."""
+
+    code = "request.invalid"
+    status = 422
+
+
 class TooLarge(CosessionError):
     """A frame, a request or a document is larger than the limit."""
 
@@ -117,6 +138,20 @@ class BadDocument(CosessionError):
     code = "document.invalid"
     close_code = 4400
     status = 422
+
+
+class RoomBroken(CosessionError):
+    """The live document of a session can't be trusted any more; it is loaded again from the log."""
+
+    code = "room.broken"
+    close_code = 4503
+    status = 503
+
+
+class CannotListen(CosessionError):
+    """The server can't listen where it was told to."""
+
+    code = "server.cannot_listen"
 
 
 class StorageError(CosessionError):
