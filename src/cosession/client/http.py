@@ -1,0 +1,116 @@
+"""Sessions over HTTP: list them, create one. For programs that don't hold a connection.
+
+Never opens a WebSocket. Errors come as problem documents and are raised as the error of `cosession.errors` whose
+code they carry.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from cosession.errors import CosessionError
+
+TIMEOUT_SECONDS = 10.0
+"""How long a request may take: these are small questions to a server nearby."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What the server says of a session.
+
+    Attributes:
+        id: its name.
+        title: what people see; possibly empty.
+        created_at: RFC 3339.
+        updated_at: RFC 3339; empty when the server doesn't say.
+        version: the position in its log.
+        connections: how many sockets are in it now.
+    """
+
+    id: str
+    title: str
+    created_at: str
+    updated_at: str
+    version: int
+    connections: int
+
+
+async def list_sessions(url: str, *, token: str | None = None) -> list[SessionInfo]:
+    """Return the server's sessions, the newest first.
+
+    Args:
+        url: the server's address, e.g. `http://localhost:8765`.
+        token: the credential, if the server wants one.
+
+    Raises:
+        CosessionError: the server refused.
+        httpx.TransportError: the server can't be reached.
+    """
+    body = await _call("GET", url, token, None)
+    return [_info(cast("dict[str, Any]", entry)) for entry in body.get("sessions", [])]
+
+
+async def create_session(
+    url: str,
+    id: str | None = None,  # noqa: A002
+    title: str = "",
+    *,
+    token: str | None = None,
+) -> SessionInfo:
+    """Create a session.
+
+    Args:
+        url: the server's address.
+        id: its name; None lets the server choose one.
+        title: what people see.
+        token: the credential, if the server wants one.
+
+    Raises:
+        SessionExists: there is one of this name already.
+        CosessionError: the server refused.
+        httpx.TransportError: the server can't be reached.
+    """
+    return _info(await _call("POST", url, token, {"title": title} if id is None else {"id": id, "title": title}))
+
+
+async def _call(method: str, url: str, token: str | None, body: dict[str, str] | None) -> dict[str, Any]:
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    address = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/sessions", "", ""))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        response = await client.request(method, address, json=body, headers=headers)
+    if response.is_error:
+        raise _problem(response)
+    return cast("dict[str, Any]", response.json())
+
+
+def _problem(response: httpx.Response) -> CosessionError:
+    """Return the error that a problem document stands for."""
+    try:
+        said: Any = response.json()
+    except ValueError:
+        said = None
+    problem = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    detail = str(problem.get("detail") or problem.get("title") or f"The server answered {response.status_code}.")
+    kinds = CosessionError.__subclasses__()
+    for kind in kinds:
+        if kind.code == problem.get("code"):
+            return kind(detail)
+    for kind in kinds:
+        if kind.status == response.status_code:
+            return kind(detail)
+    return CosessionError(detail)
+
+
+def _info(entry: dict[str, Any]) -> SessionInfo:
+    return SessionInfo(
+        id=str(entry["id"]),
+        title=str(entry.get("title", "")),
+        created_at=str(entry.get("created_at", "")),
+        updated_at=str(entry.get("updated_at", "")),
+        version=int(entry.get("version", 0)),
+        connections=int(entry.get("connections", 0)),
+    )

@@ -1,0 +1,97 @@
+"""Presence: what this connection says of itself now, and what the others say (the awareness protocol).
+
+No I/O and no clock: `take` gives what is to be sent, `receive` takes what came in, the transport calls `renew`
+in time. A state of ours that somebody else takes away is said again with a higher clock, so only we leave. When
+the connection ends, the others are forgotten with their clocks: the server tells them anew, and remembered
+clocks would hide that.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from cosession.protocol import AwarenessEntry, decode_awareness, encode_awareness
+
+_GONE = "null"
+
+
+class Presence:
+    """The awareness states of a session, ours and theirs.
+
+    Attributes:
+        client: our Yjs client id, under which our state goes out.
+    """
+
+    def __init__(
+        self, client: int, user: dict[str, Any], *, wake: Callable[[], None], changed: Callable[[], None]
+    ) -> None:
+        """Start with a state that holds `user` only.
+
+        Args:
+            client: our Yjs client id.
+            user: who we are; the server puts the verified identity in its place.
+            wake: called when there is something to send.
+            changed: called when the others changed.
+        """
+        self.client = client
+        self._state: dict[str, Any] = {"user": user}
+        self._clock = 0
+        self._due = False
+        self._others: dict[int, tuple[int, dict[str, Any] | None]] = {}
+        self._wake = wake
+        self._changed = changed
+
+    def set(self, field: str, value: Any) -> None:
+        """Say something of this connection, such as a cursor or a hover, for as long as it lasts.
+
+        Args:
+            field: the name; `user` is the server's.
+            value: anything that is JSON; None takes the field away.
+        """
+        if value is None:
+            self._state.pop(field, None)
+        else:
+            self._state[field] = value
+        self.renew()
+
+    def others(self) -> dict[int, dict[str, Any]]:
+        """Return the states of the other connections by client id; each holds `user` and what its client adds."""
+        return {client: dict(state) for client, (_, state) in self._others.items() if state is not None}
+
+    def renew(self) -> None:
+        """Have our state said again, with a higher clock."""
+        self._clock += 1
+        self._due = True
+        self._wake()
+
+    def forget_others(self) -> None:
+        """Drop what the others said: the connection that told us is gone."""
+        if self._others:
+            self._others.clear()
+            self._changed()
+
+    def take(self) -> bytes | None:
+        """Return an awareness update to send, or None when there is nothing new."""
+        if not self._due:
+            return None
+        self._due = False
+        state = json.dumps(self._state, ensure_ascii=False, separators=(",", ":"))
+        return encode_awareness([AwarenessEntry(self.client, self._clock, state)])
+
+    def receive(self, payload: bytes) -> None:
+        """Take in an awareness update.
+
+        Raises:
+            MalformedFrame: it is not one.
+        """
+        for entry in decode_awareness(payload):
+            if entry.client == self.client:
+                if entry.gone or entry.clock > self._clock:
+                    self._clock = max(self._clock, entry.clock)
+                    self.renew()
+                continue
+            clock, state = self._others.get(entry.client, (-1, None))
+            if entry.clock > clock or (entry.clock == clock and entry.gone and state is not None):
+                said = None if entry.state == _GONE else cast("dict[str, Any]", json.loads(entry.state))
+                self._others[entry.client] = (entry.clock, said)
+                self._changed()

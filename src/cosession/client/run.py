@@ -1,0 +1,266 @@
+"""A run: one piece of agent work, from its start to its end, as an async context manager.
+
+    enter ─→ running ─┬─ the body ends ──────────────────────→ complete
+                      ├─ a cancel is recorded ───────────────→ cancelled, and the body's exception ends here
+                      ├─ the task is cancelled from outside ─→ cancelled, and goes on as a cancellation
+                      └─ the body raises ────────────────────→ error, and goes on
+
+A cancel reaches the body in two ways: the next step (`text`, `check`, …) raises RunCancelled, and a body that
+waits for something else is interrupted, by cancelling its task as `asyncio.timeout` does. The interruption is
+counted back (`uncancel`) at the border, so a cancellation from outside stays one even when both come at once.
+Entering and leaving never wait.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+from cosession.document import Change, Message, Part, SessionDocument
+from cosession.errors import Disconnected, RunCancelled
+
+from .answer import Answer
+from .stamps import fresh_id, now
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """What somebody adds while a run works.
+
+    Attributes:
+        id: its id.
+        by: the participant, as the server verified.
+        text: what they say.
+        at: when, RFC 3339.
+    """
+
+    id: str
+    by: str
+    text: str
+    at: str
+
+
+class ToolCall:
+    """One call of a tool, shown as a part of the answer."""
+
+    def __init__(self, part: Part, step: Callable[[], None]) -> None:
+        self._part = part
+        self._step = step
+
+    def output(self, value: Any) -> None:
+        """Record what the tool returned."""
+        self._step()
+        self._part.update(state="output-available", output=value)
+
+    def error(self, text: str) -> None:
+        """Record that the tool failed."""
+        self._step()
+        self._part.update(state="output-error", errorText=text)
+
+
+class AgentRun:
+    """One run of this agent; made by `Session.run`, used as `async with`.
+
+    Attributes:
+        id: the run's id.
+        agent: the agent's participant id.
+        reply_to: id of the message it answers, if any.
+    """
+
+    def __init__(
+        self,
+        document: SessionDocument,
+        agent: str,
+        *,
+        name: str,
+        reply_to: str | None,
+        task: str,
+        batch_seconds: float,
+        ended: Callable[[], Disconnected | None],
+    ) -> None:
+        """Prepare; the run begins when it is entered.
+
+        Args:
+            document: where it writes.
+            agent: the agent's participant id.
+            name: the agent's name, in case the document doesn't have it yet.
+            reply_to: id of the message it answers.
+            task: one line on what it does, for people.
+            batch_seconds: how long a token may wait for others.
+            ended: returns why the session is over, or None.
+        """
+        self.id = fresh_id()
+        self.agent = agent
+        self.reply_to = reply_to
+        self._document = document
+        self._name = name
+        self._task_line = task
+        self._batch_seconds = batch_seconds
+        self._ended = ended
+        self._open = False
+        self._looked = True
+        self._told = False
+        self._interrupted = False
+        self._worked = False
+        self._cancel: RunCancelled | None = None
+
+    @property
+    def message(self) -> Message | None:
+        """The message that it streams, or None before its first content."""
+        return self._answer.message
+
+    def text(self, token: str) -> None:
+        """Grow the answer's text.
+
+        Raises:
+            RunCancelled: somebody cancelled the run.
+            Disconnected: the session is over.
+        """
+        self._step()
+        self._answer.grow("text", token)
+
+    def reasoning(self, text: str) -> None:
+        """Grow the answer's reasoning. Raises as `text` does."""
+        self._step()
+        self._answer.grow("reasoning", text)
+
+    def tool(self, name: str, input: dict[str, Any] | None = None, *, id: str | None = None) -> ToolCall:  # noqa: A002
+        """Show a call of a tool, its input known, its output to come. Raises as `text` does.
+
+        Args:
+            name: the tool's name.
+            input: what it is called with.
+            id: the model's id of the call; None makes one.
+        """
+        self._step()
+        part = {
+            "type": f"tool-{name}",
+            "toolCallId": id or fresh_id(),
+            "state": "input-available",
+            "input": input or {},
+        }
+        return ToolCall(self._answer.add(part), self._step)
+
+    def progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
+        """Say how far the work is. Raises as `text` does.
+
+        Args:
+            label: one line that people understand.
+            done: how much is done.
+            total: of how much.
+        """
+        self._step()
+        self._record.set_progress(label, done, total)
+
+    def steers(self) -> list[Steer]:
+        """Return what people have added since the last call, and mark it as taken in. Raises as `text` does."""
+        self._step()
+        seen = set(self._record.seen)
+        new = [steer for steer in self._record.steers if steer["id"] not in seen]
+        with self._document.transaction():
+            for steer in new:
+                self._record.mark_seen(steer["id"])
+        return [
+            Steer(steer["id"], str(steer.get("by", "")), str(steer.get("text", "")), str(steer.get("at", "")))
+            for steer in new
+        ]
+
+    def check(self) -> None:
+        """Go on only if the run may.
+
+        Raises:
+            RunCancelled: somebody cancelled the run.
+            Disconnected: the session is over.
+        """
+        if not self._open:
+            raise RuntimeError("The run isn't open: use it inside its `async with` block.")
+        self._look()
+        if self._cancel is not None:
+            self._told = True
+            raise self._cancel
+        if (why := self._ended()) is not None:
+            raise why
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._loop = asyncio.get_running_loop()
+        with self._document.transaction():
+            self._record = self._document.runs.start(
+                self.id, agent=self.agent, started_at=now(), reply_to=self.reply_to
+            )
+            if self._document.agents.get(self.agent) is None:
+                self._document.agents.declare(self.agent, name=self._name)
+            self._say(status="thinking", run=self.id, task=self._task_line or None)
+        self._answer = Answer(self._document, self._record, self.agent, self._batch_seconds)
+        self._watch = self._document.observe(self._on_change, "runs")
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> bool:
+        self._look()
+        self._open = False
+        self._watch.close()
+        only_ours = False
+        if self._interrupted:
+            counted_back = self._task.uncancel() <= self._cancelling
+            only_ours = counted_back and isinstance(error, asyncio.CancelledError)
+        stopped = only_ours or _is_run_cancelled(error)
+        if stopped or isinstance(error, asyncio.CancelledError):
+            self._end("cancelled")
+        elif error is not None:
+            self._end("error", str(error) or type(error).__name__)
+        else:
+            self._end("complete" if self._cancel is None else "cancelled")
+        return stopped and self._cancel is not None
+
+    def _step(self) -> None:
+        self.check()
+        if not self._worked:
+            self._worked = True
+            self._say(status="working")
+
+    def _end(self, status: str, error: str | None = None) -> None:
+        with self._document.transaction():
+            self._answer.close(status)
+            self._record.end(status, at=now(), error=error)
+            self._say(status="idle", run=None, task=None, progress=None)
+
+    def _say(self, **fields: Any) -> None:
+        agent = self._document.agents.get(self.agent)
+        if agent is not None:
+            agent.set(**fields)
+
+    def _on_change(self, changes: list[Change]) -> None:
+        if any(self.id in change.path or self.id in change.keys for change in changes):
+            self._looked = False
+            self._loop.call_soon(self._interrupt)
+
+    def _look(self) -> None:
+        """Read whether a cancel is recorded, if the run changed since the last look."""
+        if self._looked:
+            return
+        self._looked = True
+        recorded = self._record.cancel
+        if recorded is not None and self._cancel is None:
+            self._cancel = RunCancelled(recorded.get("by"), str(recorded.get("reason") or ""))
+
+    def _interrupt(self) -> None:
+        """Cancel what the body waits for, once. A callback of the loop: no task runs, so the body does wait."""
+        if not self._open:
+            return
+        self._look()
+        if self._cancel is not None and not self._told:
+            self._told = self._interrupted = True
+            self._task.cancel()
+
+
+def _is_run_cancelled(error: BaseException | None) -> bool:
+    """Whether this is a cancelled run, or a task group's report of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_run_cancelled(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    return isinstance(error, RunCancelled)

@@ -1,0 +1,209 @@
+"""The transport: keeps one socket to the session's server, and comes back when it breaks.
+
+Carries bytes between the socket and the replica and knows nothing of documents. One task reads, one writes, one
+renews presence; all end with the connection. What is to be sent stays in the replica, merged, until the writer
+has room, so a slow network makes frames fewer and larger. Close codes 4400 to 4499 are final; every other end,
+refused handshakes included, is tried again after a pause that grows and is random, so that a thousand agents
+don't return to a restarted server in the same instant.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Literal
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
+
+from cosession.errors import Disconnected, MalformedFrame, TooFast
+
+from .bell import Bell
+from .replica import Replica
+
+log = structlog.get_logger()
+
+Status = Literal["connecting", "online", "offline", "closed"]
+"""Where a session stands: not yet synced once; synced; was synced, tries again; over."""
+
+FIRST_DELAY_SECONDS = 0.1
+"""The longest first pause: most breaks are a server's restart or a proxy's timeout, and are over at once."""
+
+MAX_DELAY_SECONDS = 10.0
+"""The longest pause: a person who waits for an agent to come back gives up soon after."""
+
+RENEW_SECONDS = 15.0
+"""How often presence is said again: other clients take a state for dead after 30 s."""
+
+MERGE_SECONDS = 0.03
+"""The least time between two sends: shorter than the eye sees, long enough that a burst is one frame."""
+
+TOO_FAST_SECONDS = 2.0
+"""The least pause after the server said that we send too much."""
+
+_CLOSE_SECONDS = 2.0
+"""How long a server may take to answer our close: after that, the socket is dropped."""
+
+
+def retry_delay(attempt: int, chance: Callable[[], float] = random.random) -> float:
+    """Return how long to wait before a try: exponential, capped, with full jitter.
+
+    Args:
+        attempt: how many tries have failed since the last sync, from 0.
+        chance: gives a number from 0 to 1.
+    """
+    return min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(attempt, 30)) * chance()
+
+
+def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) -> str:
+    """Return the WebSocket address of a session.
+
+    Args:
+        url: the server's address, `http(s)` or `ws(s)`.
+        session: the session's id.
+        participant: who connects.
+        name: what people see.
+        kind: `human`, `agent` or `operator`.
+
+    Raises:
+        ValueError: `url` is not such an address.
+    """
+    parts = urlsplit(url)
+    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
+    if scheme is None or not parts.netloc:
+        raise ValueError(f"{url!r} is not a server's address; give one like http://localhost:8765.")
+    path = f"{parts.path.rstrip('/')}/sync/{quote(session, safe='')}"
+    query = urlencode({"ext": "1", "user": participant, "name": name, "kind": kind})
+    return urlunsplit((scheme, parts.netloc, path, query, ""))
+
+
+class Transport:
+    """One session's connection, through all its breaks.
+
+    Attributes:
+        status: where it stands.
+        ended: why it is over, or None while it isn't.
+        breaks: how many connections have ended.
+    """
+
+    def __init__(self, url: str, *, token: str | None, bell: Bell) -> None:
+        """Prepare; nothing is opened before `run`.
+
+        Args:
+            url: from `sync_url`.
+            token: the credential, sent as `Authorization: Bearer`; None for a development identity.
+            bell: rung when `status`, `ended` or what is saved changes.
+        """
+        self.status: Status = "connecting"
+        self.ended: Disconnected | None = None
+        self.breaks = 0
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"} if token else None
+        self._bell = bell
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the writer look at the replica."""
+        self._wake.set()
+
+    async def run(self, replica: Replica) -> None:
+        """Keep the replica connected until the server refuses for good, or the task is cancelled."""
+        attempt = 0
+        while self.ended is None:
+            code: int | None = None
+            reason = ""
+            try:
+                # No compression: it costs a token's latency. No size limit: a first sync is as large as the session.
+                async with open_socket(
+                    self._url,
+                    additional_headers=self._headers,
+                    compression=None,
+                    max_size=None,
+                    close_timeout=_CLOSE_SECONDS,
+                ) as socket:
+                    if await self._attend(socket, replica):
+                        attempt = 0
+                    await socket.close()
+                code, reason = socket.close_code, socket.close_reason or ""
+            except InvalidURI as error:
+                self.end(Disconnected(str(error)))
+            except (OSError, WebSocketException) as error:
+                reason = str(error) or type(error).__name__
+            finally:
+                replica.close()
+            self.breaks += 1
+            if code is not None and 4400 <= code <= 4499:
+                said = replica.notice.reason if replica.notice else reason
+                self.end(Disconnected(said or f"The server closed the connection for good ({code}).", code))
+            if self.ended is None:
+                await self._pause(attempt, code, reason)
+                attempt += 1
+
+    def end(self, why: Disconnected) -> None:
+        """Say that the session is over, once, and wake whoever waits for it."""
+        if self.ended is None:
+            self.ended = why
+            self.status = "closed"
+            self._bell.ring()
+
+    async def _pause(self, attempt: int, code: int | None, reason: str) -> None:
+        if self.status == "online":
+            self.status = "offline"
+            self._bell.ring()
+        delay = retry_delay(attempt)
+        if code == TooFast.close_code:
+            delay += TOO_FAST_SECONDS
+        log.debug("client.offline", close=code, reason=reason, retry_seconds=round(delay, 2))
+        await asyncio.sleep(delay)
+
+    async def _attend(self, socket: ClientConnection, replica: Replica) -> bool:
+        """Serve one connection to its end; return whether it was ever synced."""
+        replica.open()
+        async with asyncio.TaskGroup() as tasks:
+            duties = [tasks.create_task(self._write(socket, replica)), tasks.create_task(self._renew(replica))]
+            try:
+                return await self._read(socket, replica)
+            finally:
+                for duty in duties:
+                    duty.cancel()
+
+    async def _read(self, socket: ClientConnection, replica: Replica) -> bool:
+        synced = False
+        try:
+            while True:
+                data = await socket.recv()
+                before = replica.synced, replica.saved_edits
+                if isinstance(data, str):
+                    raise MalformedFrame("The server sent text; is this the address of a session server?")  # noqa: TRY301
+                replica.receive(data)
+                if before != (replica.synced, replica.saved_edits):
+                    if replica.synced:
+                        synced, self.status = True, "online"
+                    self._bell.ring()
+        except ConnectionClosed:
+            pass
+        except MalformedFrame as error:
+            log.warning("client.malformed", reason=str(error))
+            await socket.close(1002)
+        except Disconnected as error:
+            self.end(error)
+        return synced
+
+    async def _write(self, socket: ClientConnection, replica: Replica) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await asyncio.sleep(0)  # what the same turn of the loop writes goes along
+                for frame in replica.take():
+                    await socket.send(frame)
+                await asyncio.sleep(MERGE_SECONDS)
+        except ConnectionClosed:
+            pass  # the reader sees it too, and knows what to do
+
+    async def _renew(self, replica: Replica) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            replica.presence.renew()

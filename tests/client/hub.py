@@ -1,0 +1,134 @@
+"""A session server in miniature, made of pycrdt's own sync functions: an opinion on the wire that isn't ours."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from pycrdt import (
+    Doc,
+    TransactionEvent,
+    create_awareness_message,
+    create_sync_message,
+    create_update_message,
+    handle_sync_message,
+)
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
+
+from cosession.document import SessionDocument
+from cosession.protocol import (
+    AwarenessEntry,
+    Frame,
+    Notice,
+    decode_awareness,
+    decode_frame,
+    encode_awareness,
+    encode_frame,
+)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Wait for a condition, and fail when it doesn't come."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - any condition, with a limit
+            await asyncio.sleep(0.002)
+
+
+class Hub:
+    """One session on a real socket.
+
+    `frames` is all that clients sent; `fences` holds fences back while `holding`; `refusal` closes whoever comes.
+    """
+
+    def __init__(self) -> None:
+        self.doc: Doc[Any] = Doc()
+        self.document = SessionDocument(self.doc)
+        self.document.initialise(created_at="2026-01-01T00:00:00Z")
+        self.frames: list[Frame] = []
+        self.paths: list[str] = []
+        self.headers: list[str | None] = []
+        self.sockets: set[ServerConnection] = set()
+        self.holding = False
+        self.held: list[tuple[ServerConnection, bytes]] = []
+        self.refusal: tuple[int, str] | None = None
+        self.port = 0
+        self._source: ServerConnection | None = None
+        self._server: Server | None = None
+        self._observed = self.doc.observe(self._on_update)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = await serve(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def close(self) -> None:
+        await self.stop()
+        self.doc.unobserve(self._observed)
+
+    def cut(self) -> None:
+        """Break every connection as a network does: with no word."""
+        for socket in self.sockets:
+            socket.transport.abort()
+
+    async def release(self) -> None:
+        """Answer the fences that were held back."""
+        self.holding = False
+        for socket, data in self.held:
+            await socket.send(data)
+        self.held.clear()
+
+    def count(self, kind: type[Frame]) -> int:
+        return sum(isinstance(frame, kind) for frame in self.frames)
+
+    def _on_update(self, event: TransactionEvent) -> None:
+        broadcast([s for s in self.sockets if s is not self._source], create_update_message(event.update))
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        self.paths.append(socket.request.path)
+        self.headers.append(socket.request.headers.get("Authorization"))
+        if self.refusal is not None:
+            code, reason = self.refusal
+            await socket.send(encode_frame(Notice("test.refused", reason)))
+            await socket.close(code, reason)
+            return
+        self.sockets.add(socket)
+        spoken: dict[int, int] = {}
+        try:
+            await socket.send(create_sync_message(self.doc))
+            async for data in socket:
+                assert isinstance(data, bytes)
+                self.frames.append(decode_frame(data))
+                await self._answer(socket, data, spoken)
+        except ConnectionClosed:
+            pass
+        finally:
+            self.sockets.discard(socket)
+            gone = encode_awareness(AwarenessEntry(client, clock + 1, "null") for client, clock in spoken.items())
+            broadcast(self.sockets, create_awareness_message(gone))
+
+    async def _answer(self, socket: ServerConnection, data: bytes, spoken: dict[int, int]) -> None:
+        match data[0]:
+            case 0:
+                self._source = socket
+                reply = handle_sync_message(data[1:], self.doc)
+                self._source = None
+                if reply is not None:
+                    await socket.send(reply)
+            case 1:
+                frame = decode_frame(data)
+                spoken.update({entry.client: entry.clock for entry in decode_awareness(frame.payload)})
+                broadcast(self.sockets - {socket}, data)
+            case 102 if self.holding:
+                self.held.append((socket, data))
+            case 102:
+                await socket.send(data)

@@ -1,0 +1,361 @@
+"""A run: its life in the document, and how a cancel reaches a body that is busy elsewhere."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from client.hub import Hub, until
+
+from cosession.client import Session, connect
+from cosession.document import Message
+from cosession.errors import Disconnected, RunCancelled
+from cosession.protocol import SyncUpdate
+
+pytestmark = pytest.mark.anyio
+
+AT = "2026-01-01T00:00:00Z"
+
+
+@pytest.fixture
+async def session(hub: Hub) -> AsyncIterator[Session]:
+    async with connect(hub.url, session="trip", participant="planner", name="Planner") as session:
+        yield session
+
+
+def cancel(hub: Hub, run: str, reason: str = "enough") -> None:
+    record = hub.document.runs.get(run)
+    assert record is not None
+    record.record_cancel(by="anna", at=AT, reason=reason)
+
+
+def cancel_here(session: Session, run: str) -> None:
+    """Record a cancel in the agent's own replica, as if it came in this moment."""
+    record = session.runs.get(run)
+    assert record is not None
+    record.record_cancel(by="anna", at=AT)
+
+
+def answer(hub: Hub) -> Message:
+    [message] = [message for message in hub.document.messages if message.role == "assistant"]
+    return message
+
+
+def written(hub: Hub) -> str | None:
+    """What the hub has of the answer so far."""
+    return next((message.text for message in hub.document.messages if message.role == "assistant"), None)
+
+
+async def arrived(hub: Hub, run: str) -> None:
+    await until(lambda: hub.document.runs.get(run))
+
+
+async def test_a_run_streams_one_message_and_ends_complete(hub: Hub, session: Session):
+    prompt = await session.send("Where to?")
+    async with session.run(reply_to=prompt, task="Looking at maps") as run:
+        run.text("To ")
+        await arrived(hub, run.id)
+        agent = hub.document.agents.get("planner")
+        assert agent is not None
+        assert (agent.run, agent.task) == (run.id, "Looking at maps")
+        assert agent.status in {"thinking", "working"}
+        await until(lambda: written(hub))
+        assert answer(hub).status == "streaming"
+        run.text("Lisbon 🌊.")
+    await session.wait_saved()
+
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert (record.status, record.reply_to, record.messages) == ("complete", prompt.id, [answer(hub).id])
+    assert (answer(hub).text, answer(hub).status, answer(hub).author) == ("To Lisbon 🌊.", "complete", "planner")
+    assert [part.to_json() for part in answer(hub).parts] == [
+        {"type": "text", "text": "To Lisbon 🌊.", "state": "done"}
+    ]
+    assert answer(hub).run == run.id
+    agent = hub.document.agents.get("planner")
+    assert agent is not None
+    assert (agent.status, agent.run) == ("idle", None)
+
+
+async def test_many_tokens_make_few_updates(hub: Hub, session: Session):
+    async with session.run() as run:
+        for number in range(2_000):
+            run.text(f"{number} ")
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+    await session.wait_saved()
+
+    assert answer(hub).text == "".join(f"{number} " for number in range(2_000))
+    assert hub.count(SyncUpdate) < 30
+
+
+async def test_a_token_does_not_wait_for_the_next_one(hub: Hub, session: Session):
+    async with session.run(batch_seconds=0.02) as run:
+        run.text("a")
+        run.text("b")
+        await until(lambda: written(hub) == "ab")
+
+
+async def test_parts_keep_their_order_when_kinds_alternate(hub: Hub, session: Session):
+    async with session.run() as run:
+        run.reasoning("Let me ")
+        run.reasoning("think.")
+        run.text("I look it up.")
+        call = run.tool("search", {"q": "hotels"}, id="c1")
+        call.output(["Ritz"])
+        run.text("The ")
+        run.text("Ritz.")
+    await session.wait_saved()
+
+    assert [part.to_json() for part in answer(hub).parts] == [
+        {"type": "reasoning", "text": "Let me think.", "state": "done"},
+        {"type": "text", "text": "I look it up.", "state": "done"},
+        {
+            "type": "tool-search",
+            "toolCallId": "c1",
+            "state": "output-available",
+            "input": {"q": "hotels"},
+            "output": ["Ritz"],
+        },
+        {"type": "text", "text": "The Ritz.", "state": "done"},
+    ]
+
+
+async def test_progress_is_in_the_document(hub: Hub, session: Session):
+    async with session.run() as run:
+        run.progress("Comparing hotels", 3, 10)
+        await arrived(hub, run.id)
+        record = hub.document.runs.get(run.id)
+        assert record is not None
+        await until(lambda: record.progress == {"label": "Comparing hotels", "done": 3, "total": 10})
+
+
+async def test_a_cancel_interrupts_a_body_that_waits_for_something_else(hub: Hub, session: Session):
+    async with asyncio.timeout(5):
+        async with session.run() as run:
+            run.text("I was about to ")
+            await arrived(hub, run.id)
+            cancel(hub, run.id)
+            await asyncio.Event().wait()
+    await session.wait_saved()
+
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert record.status == "cancelled"
+    assert (answer(hub).text, answer(hub).status) == ("I was about to ", "cancelled")
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+
+
+async def test_a_cancel_is_raised_at_the_next_step_with_who_and_why(hub: Hub, session: Session):
+    caught: list[RunCancelled] = []
+    async with session.run() as run:
+        await arrived(hub, run.id)
+        cancel(hub, run.id, "too slow")
+        try:
+            async with asyncio.timeout(5):
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            try:
+                run.text("more")
+            except RunCancelled as error:
+                caught.append(error)
+            raise
+
+    assert [(error.by, error.reason) for error in caught] == [("anna", "too slow")]
+
+
+async def test_a_body_that_never_waits_learns_of_a_cancel_by_its_steps(hub: Hub, session: Session):
+    steps = 0
+    async with session.run() as run:
+        cancel_here(session, run.id)
+        for _ in range(10):
+            run.check()
+            steps += 1
+    assert steps == 0
+
+
+async def test_after_the_step_has_raised_clean_up_is_not_interrupted(hub: Hub, session: Session):
+    cleaned = False
+    async with session.run() as run:
+        cancel_here(session, run.id)
+        try:
+            run.check()
+        finally:
+            await asyncio.sleep(0.01)
+            cleaned = True
+    assert cleaned
+
+
+async def test_a_cancellation_from_outside_stays_one(hub: Hub, session: Session):
+    started = asyncio.Event()
+    runs: list[str] = []
+
+    async def agent() -> None:
+        async with session.run() as run:
+            runs.append(run.id)
+            run.text("half")
+            started.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(agent())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await session.wait_saved()
+
+    record = hub.document.runs.get(runs[0])
+    assert record is not None
+    assert record.status == "cancelled"
+    assert answer(hub).status == "cancelled"
+
+
+async def test_a_cancellation_from_outside_stays_one_even_together_with_a_cancel(hub: Hub, session: Session):
+    started = asyncio.Event()
+    after = False
+
+    async def agent() -> None:
+        nonlocal after
+        async with session.run() as run:
+            cancel_here(session, run.id)
+            started.set()
+            await asyncio.Event().wait()
+        after = True
+
+    task = asyncio.ensure_future(agent())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not after
+
+
+async def test_a_timeout_around_a_run_stays_a_timeout(hub: Hub, session: Session):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), session.run():
+            await asyncio.Event().wait()
+
+
+async def test_a_cancel_that_reaches_a_task_group_of_the_body_ends_at_the_border(hub: Hub, session: Session):
+    async def tokens(run_text: str) -> None:
+        while True:
+            run.text(run_text)
+            await asyncio.sleep(0.001)
+
+    async with asyncio.timeout(5):
+        async with session.run() as run, asyncio.TaskGroup() as tasks:
+            tasks.create_task(tokens("a"))
+            tasks.create_task(tokens("b"))
+            await arrived(hub, run.id)
+            cancel(hub, run.id)
+
+    await session.wait_saved()
+    assert answer(hub).status == "cancelled"
+
+
+async def test_a_cancel_of_one_run_leaves_the_next_alone(hub: Hub, session: Session):
+    async with session.run() as first:
+        await arrived(hub, first.id)
+        cancel(hub, first.id)
+        await asyncio.wait_for(asyncio.Event().wait(), 5)
+    async with session.run() as second:
+        await asyncio.sleep(0.01)
+        second.text("fine")
+    await session.wait_saved()
+
+    record = hub.document.runs.get(second.id)
+    assert record is not None
+    assert record.status == "complete"
+
+
+async def test_an_exception_marks_run_and_message_and_goes_on(hub: Hub, session: Session):
+    with pytest.raises(ValueError, match="the model fell over"):  # noqa: PT012 - the run's border is what is tested
+        async with session.run() as run:
+            run.text("Half an ans")
+            raise ValueError("the model fell over")
+    await session.wait_saved()
+
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert (record.status, record.error) == ("error", "the model fell over")
+    assert (answer(hub).text, answer(hub).status) == ("Half an ans", "error")
+    agent = hub.document.agents.get("planner")
+    assert agent is not None
+    assert agent.status == "idle"
+
+
+async def test_steers_are_given_once_and_marked_as_seen(hub: Hub, session: Session):
+    async with session.run() as run:
+        assert run.steers() == []
+        await arrived(hub, run.id)
+        record = hub.document.runs.get(run.id)
+        assert record is not None
+        record.record_steer("s1", by="anna", text="cheaper", at=AT)
+        record.record_steer("s2", by="ben", text="nearer", at=AT)
+        mine = session.document.runs.get(run.id)
+        assert mine is not None
+        await until(lambda: len(mine.steers) == 2)
+
+        assert [(steer.by, steer.text) for steer in run.steers()] == [("anna", "cheaper"), ("ben", "nearer")]
+        assert run.steers() == []
+        await session.wait_saved()
+        assert record.seen == ["s1", "s2"]
+
+
+async def test_a_message_deleted_while_it_streams_stays_deleted(hub: Hub, session: Session):
+    async with session.run(batch_seconds=0) as run:
+        run.text("Something wrong")
+        await until(lambda: written(hub))
+        answer(hub).delete(at=AT)
+        mine = run.message
+        assert mine is not None
+        await until(lambda: mine.deleted)
+        run.text(" and more")
+    await session.wait_saved()
+
+    assert answer(hub).deleted
+    assert answer(hub).text == ""
+
+
+async def test_a_run_goes_on_through_a_break_of_the_network(hub: Hub, session: Session):
+    async with session.run() as run:
+        run.text("before, ")
+        await arrived(hub, run.id)
+        await hub.stop()
+        await until(lambda: session.status == "offline")
+        run.text("during, ")
+        await hub.start()
+        await until(lambda: session.status == "online")
+        run.text("after")
+    await session.wait_saved()
+
+    assert answer(hub).text == "before, during, after"
+
+
+async def test_a_run_of_a_session_that_is_over_ends_at_its_next_step(hub: Hub, session: Session):
+    hub.refusal = (4410, "The session was deleted.")
+    with pytest.raises(Disconnected, match="deleted"):  # noqa: PT012 - the run's border is what is tested
+        async with session.run() as run:
+            hub.cut()
+            await until(lambda: session.status == "closed")
+            run.text("into the void")
+
+
+async def test_a_run_is_used_inside_its_block_only(hub: Hub, session: Session):
+    async with session.run() as run:
+        pass
+    with pytest.raises(RuntimeError, match="async with"):
+        run.text("late")
+
+
+async def test_a_run_that_writes_nothing_leaves_no_message(hub: Hub, session: Session):
+    async with session.run() as run:
+        run.check()
+    await session.wait_saved()
+
+    assert [message.id for message in hub.document.messages] == []
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert record.status == "complete"

@@ -1,0 +1,312 @@
+"""A session on a real socket: sync, breaks, saving, prompts, and what is left afterwards."""
+
+import asyncio
+
+import pytest
+from client.hub import Hub, until
+
+from cosession.client import connect
+from cosession.client import session as session_module
+from cosession.errors import Disconnected
+from cosession.protocol import Fence, SyncStep2, SyncUpdate
+
+pytestmark = pytest.mark.anyio
+
+
+def ask(hub: Hub, name: str, text: str = "Hello?", *, status: str = "complete") -> None:
+    hub.document.messages.append(
+        "user",
+        [{"type": "text", "text": text, "state": "done"}],
+        id=name,
+        author="anna",
+        created_at="2026-01-01T00:00:00Z",
+        status=status,
+    )
+
+
+def ids(hub: Hub) -> list[str]:
+    return [message.id for message in hub.document.messages]
+
+
+async def test_the_document_is_here_when_the_block_is_entered(hub: Hub):
+    ask(hub, "m1")
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        assert session.id == "trip"
+        assert session.status == "online"
+        assert [message.text for message in session.messages] == ["Hello?"]
+
+
+async def test_the_address_carries_the_identity_and_the_header_the_token(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner", name="Planner", token="secret"):
+        assert hub.paths == ["/sync/trip?ext=1&user=planner&name=Planner&kind=agent"]
+        assert hub.headers == ["Bearer secret"]
+
+
+async def test_a_message_that_is_sent_is_whole_and_saved_when_the_block_is_left(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna", kind="human") as session:
+        sent = await session.send("Find a hotel", id="m1")
+        assert sent.id == "m1"
+
+    message = hub.document.messages.get("m1")
+    assert message is not None
+    assert (message.role, message.text, message.author, message.status) == (
+        "user",
+        "Find a hotel",
+        "anna",
+        "complete",
+    )
+
+
+async def test_wait_saved_ends_after_the_fence_and_not_before(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        assert session.saved
+        hub.holding = True
+        await session.send("Hello", id="m1")
+        assert not session.saved
+        saving = asyncio.ensure_future(session.wait_saved())
+        await until(lambda: hub.held)
+        assert "m1" in ids(hub)
+        assert not saving.done()
+
+        await hub.release()
+        await asyncio.wait_for(saving, 5)
+        assert session.saved
+
+
+async def test_what_is_written_during_a_break_and_what_is_missed_both_arrive_once(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        await session.send("one", id="m1")
+        await session.wait_saved()
+        await hub.stop()
+        await until(lambda: session.status == "offline")
+        await session.send("two", id="m2")
+        ask(hub, "m3", "three")
+        assert not session.saved
+
+        await hub.start()
+        await session.wait_saved()
+
+        assert session.status == "online"
+        assert sorted(ids(hub)) == ["m1", "m2", "m3"]
+        assert [message.id for message in session.messages] == ids(hub)
+
+
+async def test_a_reconnect_sends_what_is_missing_and_not_the_whole_document(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        await session.send("x" * 10_000)
+        await session.wait_saved()
+        hub.frames.clear()
+        hub.cut()
+        await until(lambda: hub.count(SyncStep2))
+
+    answers = [frame.update for frame in hub.frames if isinstance(frame, SyncStep2)]
+    assert len(answers[0]) < 200
+
+
+async def test_edits_go_on_through_many_breaks_with_no_gap_and_no_repeat(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        for number in range(30):
+            await session.send(str(number), id=f"mine-{number}")
+            ask(hub, f"theirs-{number}")
+            if number % 7 == 3:
+                hub.cut()
+            await asyncio.sleep(0)
+        await session.wait_saved()
+        await until(lambda: len(session.messages) == 60)
+
+        assert sorted(ids(hub)) == sorted({*ids(hub)})
+        assert [message.id for message in session.messages] == ids(hub)
+
+
+async def test_a_burst_of_edits_leaves_in_few_frames(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        for number in range(300):
+            session.state.set(["n"], number)
+        await session.wait_saved()
+
+        assert hub.count(SyncUpdate) <= 3
+        assert hub.count(Fence) <= 3
+        assert hub.document.state.get("n") == 299
+
+
+async def test_a_final_close_code_is_raised_from_whatever_waits(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        hub.holding = True
+        await session.send("Hello")
+        saving = asyncio.ensure_future(session.wait_saved())
+        prompting = asyncio.ensure_future(anext(session.prompts()))
+        await until(lambda: hub.held and prompting.done())
+        prompting = asyncio.ensure_future(anext(session.prompts()))
+
+        hub.refusal = (4403, "You may not write here.")
+        hub.cut()
+
+        with pytest.raises(Disconnected, match="You may not write here") as refused:
+            await asyncio.wait_for(saving, 5)
+        assert refused.value.close == 4403
+        with pytest.raises(Disconnected):
+            await asyncio.wait_for(prompting, 5)
+        with pytest.raises(Disconnected):
+            await session.send("more")
+        assert session.status == "closed"
+
+
+async def test_a_refusal_at_the_door_is_raised_at_once_and_is_not_tried_again(hub: Hub):
+    hub.refusal = (4401, "The token has expired.")
+
+    with pytest.raises(Disconnected, match="expired") as refused:
+        async with connect(hub.url, session="trip", participant="anna"):
+            pytest.fail("the block must not be entered")
+
+    assert refused.value.close == 4401
+    assert len(hub.paths) == 1
+
+
+async def test_any_other_close_code_is_tried_again(hub: Hub):
+    hub.refusal = (4503, "Shutting down.")
+    joining = asyncio.ensure_future(_join_and_leave(hub.url))
+    await until(lambda: len(hub.paths) >= 2)
+
+    hub.refusal = None
+    await asyncio.wait_for(joining, 10)
+
+
+async def _join_and_leave(url: str) -> None:
+    async with connect(url, session="trip", participant="anna"):
+        pass
+
+
+async def test_a_server_that_is_not_there_is_an_error_that_says_so():
+    with pytest.raises(Disconnected, match="is the server running"):
+        async with connect("http://127.0.0.1:9", session="trip", participant="anna", wait_seconds=0.3):
+            pytest.fail("the block must not be entered")
+
+
+async def test_an_exception_of_the_block_comes_out_as_it_is(hub: Hub):
+    with pytest.raises(ZeroDivisionError):
+        async with connect(hub.url, session="trip", participant="anna"):
+            raise ZeroDivisionError
+
+
+async def test_no_task_is_left_after_the_block(hub: Hub):
+    before = asyncio.all_tasks()
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        await session.send("Hello")
+        await anext(session.prompts())
+        ours = {task.get_name() for task in asyncio.all_tasks() - before}
+        assert "cosession trip" in ours
+    await until(lambda: not hub.sockets)
+
+    left = {task for task in asyncio.all_tasks() - before if "cosession/client" in str(task.get_coro())}
+    assert not left
+
+
+async def test_cancelling_the_block_saves_what_was_written_and_leaves_nothing(hub: Hub):
+    entered = asyncio.Event()
+
+    async def agent() -> None:
+        async with connect(hub.url, session="trip", participant="anna") as session:
+            await session.send("last words", id="m1")
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(agent())
+    await asyncio.wait_for(entered.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ids(hub) == ["m1"]
+
+
+async def test_leaving_does_not_wait_for_ever_for_a_server_that_does_not_save(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(session_module, "FLUSH_SECONDS", 0.05)
+    hub.holding = True
+
+    async with asyncio.timeout(5):
+        async with connect(hub.url, session="trip", participant="anna") as session:
+            await session.send("Hello")
+
+
+async def test_a_closed_session_says_that_it_is(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        pass
+
+    assert session.status == "closed"
+    with pytest.raises(Disconnected, match="block has ended"):
+        await anext(session.prompts())
+
+
+async def test_prompts_are_those_that_wait_and_those_that_come_each_once(hub: Hub):
+    ask(hub, "old")
+    ask(hub, "half", status="streaming")
+    hub.document.messages.append(
+        "system", [{"type": "text", "text": "Be brief."}], id="sys", author="x", created_at="2026-01-01T00:00:00Z"
+    )
+    ask(hub, "answered")
+    hub.document.runs.start("r1", agent="other", started_at="2026-01-01T00:00:00Z", reply_to="answered")
+
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        async with asyncio.timeout(5):
+            assert (await anext(session.prompts())).id == "old"
+            coming = asyncio.ensure_future(anext(session.prompts()))
+            await asyncio.sleep(0)
+            ask(hub, "new")
+            assert (await coming).id == "new"
+
+            half = hub.document.messages.get("half")
+            assert half is not None
+            half.set_status("complete")
+            assert (await anext(session.prompts())).id == "half"
+
+
+async def test_a_prompt_is_not_given_again_after_a_reconnect(hub: Hub):
+    ask(hub, "m1")
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        prompts = session.prompts()
+        assert (await anext(prompts)).id == "m1"
+        hub.cut()
+        await until(lambda: len(hub.paths) == 2 and session.status == "online")
+        ask(hub, "m2")
+
+        assert (await asyncio.wait_for(anext(prompts), 5)).id == "m2"
+
+
+async def test_a_deleted_prompt_is_not_given(hub: Hub):
+    ask(hub, "m1")
+    message = hub.document.messages.get("m1")
+    assert message is not None
+    message.delete(at="2026-01-01T00:00:01Z")
+    ask(hub, "m2")
+
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        assert (await asyncio.wait_for(anext(session.prompts()), 5)).id == "m2"
+
+
+async def test_presence_is_seen_by_others_and_again_after_a_break(hub: Hub):
+    async with (
+        connect(hub.url, session="trip", participant="anna") as anna,
+        connect(hub.url, session="trip", participant="ben") as ben,
+    ):
+        anna.presence.set("cursor", {"at": 4})
+        await until(lambda: {"at": 4} in [state.get("cursor") for state in ben.presence.others().values()])
+
+        hub.cut()
+        await until(lambda: ben.presence.others() == {})
+        await until(lambda: {"at": 4} in [state.get("cursor") for state in ben.presence.others().values()])
+
+
+async def test_cancel_and_steer_are_asked_for_under_a_key_of_ones_own(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna/1") as session:
+        session.cancel("r1", "changed my mind")
+        session.steer("r1", "cheaper, please")
+        await session.wait_saved()
+
+    asked = {request.kind: request for request in hub.document.requests.items()}
+    assert asked["cancel"].participant == asked["steer"].participant == "anna/1"
+    assert asked["cancel"].subject == ("r1",)
+    assert asked["cancel"].value == {"reason": "changed my mind"}
+    assert asked["steer"].subject[0] == "r1"
+    assert asked["steer"].value == {"text": "cheaper, please"}
