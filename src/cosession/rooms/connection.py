@@ -1,0 +1,174 @@
+"""A connection: one reader and one writer around a channel, with a bound on everything that waits.
+
+The reader hands frames to the room one by one; the writer sends what the outbox merged while it was busy. A
+channel is pycrdt's `Channel` (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; what
+it raises when it is used means that the other side is gone.
+
+Life: open → closing (with the error that says why) → closed. A connection that is closing still sends the
+frames that must arrive, then a notice to who understands it, then the close code.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+from pycrdt import Channel
+
+from cosession.auth import Participant
+from cosession.errors import CosessionError, TooSlow
+from cosession.protocol import KEEP_ALIVE, Notice, encode_frame
+from cosession.settings import Settings
+
+from .outbox import Outbox
+
+_CLOSING_SECONDS = 5.0
+"""What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
+
+_REASON_BYTES = 123
+"""A close frame has 125 bytes, two of which are the code."""
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+class Host(Protocol):
+    """What a connection needs of the room it is in."""
+
+    async def ready(self) -> None:
+        """Wait until another frame may be taken in."""
+        ...
+
+    def receive(self, connection: int, data: bytes) -> None:
+        """Take in a frame; raises a CosessionError when the connection must end for it."""
+        ...
+
+    def take(self, outbox: Outbox) -> list[bytes]:
+        """Empty an outbox into the frames to be sent."""
+        ...
+
+
+class Connection:
+    """One socket of a participant, in a room.
+
+    Args:
+        number: tells it from the others of this process.
+        channel: where frames come from and go to.
+        participant: whose it is.
+        extended: whether it understands notices and fences.
+        settings: the limits.
+    """
+
+    def __init__(
+        self, number: int, channel: Channel, participant: Participant, extended: bool, settings: Settings
+    ) -> None:
+        self.number = number
+        self.participant = participant
+        self.extended = extended
+        self.outbox = Outbox(settings.max_waiting_bytes)
+        self._channel = channel
+        self._settings = settings
+        self._wake = asyncio.Event()
+        self._ending: CosessionError | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def wake(self) -> None:
+        """Tell the writer that the outbox has something."""
+        self._wake.set()
+
+    def end(self, error: CosessionError) -> None:
+        """Close the connection, saying why; the first reason stands."""
+        if self._ending is not None:
+            return
+        self._ending = error
+        self._wake.set()
+        if self._writer is not None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(_CLOSING_SECONDS, self._writer.cancel)
+
+    async def serve(self, host: Host) -> None:
+        """Carry frames until either side ends it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._writer = group.create_task(self._write(host))
+                reader = group.create_task(self._read(host))
+                await asyncio.wait({reader, self._writer}, return_when=asyncio.FIRST_COMPLETED)
+                if self._ending is None:
+                    self._writer.cancel()
+                else:
+                    await asyncio.wait({self._writer})
+                reader.cancel()
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()
+
+    async def _read(self, host: Host) -> None:
+        frames = aiter(self._channel)
+        while True:
+            await host.ready()
+            try:
+                data = await anext(frames)
+            except StopAsyncIteration:
+                return
+            except CosessionError as error:
+                self.end(error)
+                return
+            except Exception as error:
+                log.debug("connection.lost", connection=self.number, error=repr(error))
+                return
+            try:
+                host.receive(self.number, data)
+            except CosessionError as error:
+                self.end(error)
+                return
+
+    async def _write(self, host: Host) -> None:
+        while self._ending is None:
+            try:
+                async with asyncio.timeout(self._settings.keep_alive_seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                self.outbox.put_frame(KEEP_ALIVE)
+            self._wake.clear()
+            if not await self._send_waiting(host):
+                return
+        if await self._send_waiting(host):
+            await refuse(self._channel, self._ending, extended=self.extended)
+
+    async def _send_waiting(self, host: Host) -> bool:
+        """Send what waits; False when nobody is there to read it."""
+        for frame in host.take(self.outbox):
+            try:
+                async with asyncio.timeout(self._settings.slow_reader_seconds):
+                    await self._channel.send(frame)
+            except TimeoutError:
+                seconds = self._settings.slow_reader_seconds
+                self.end(TooSlow(f"Nothing was read for {seconds:g} s; connect again to catch up."))
+                return True
+            except Exception as error:
+                log.debug("connection.lost", connection=self.number, error=repr(error))
+                return False
+        return True
+
+
+async def refuse(channel: Channel, error: CosessionError, *, extended: bool) -> None:
+    """Tell the other side of a channel why it is closed, and close it.
+
+    Args:
+        channel: where it can be closed with a code, its `close(code, reason)` is called.
+        error: the reason.
+        extended: whether it understands a notice.
+    """
+    close: Callable[[int, str], Awaitable[None]] | None = getattr(channel, "close", None)
+    try:
+        if extended:
+            await channel.send(encode_frame(Notice(error.code, str(error))))
+        if close is not None:
+            await close(error.close_code, _close_reason(error))
+    except Exception as failure:
+        log.debug("connection.lost", error=repr(failure))
+
+
+def _close_reason(error: CosessionError) -> str:
+    """The sentence of an error, cut to what a close frame holds."""
+    return str(error).encode()[:_REASON_BYTES].decode(errors="ignore")

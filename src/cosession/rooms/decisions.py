@@ -1,0 +1,44 @@
+"""What the server decides: requests that participants write, turned into facts, once.
+
+A request is a wish under a key of one's own (section 2 of the design); the fact is written by the server alone.
+Each kind of request has one function here. Whatever comes of it, the request is removed, so that a wish that
+can't be granted doesn't wait for ever. Pure: the time comes in.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from cosession.document import Request, SessionDocument
+from cosession.errors import BadDocument
+
+
+def decide(document: SessionDocument, at: str) -> None:
+    """Answer every request that waits in the document.
+
+    Args:
+        document: the session.
+        at: the server's time, RFC 3339.
+    """
+    for request in list(document.requests.items()):
+        answer = _ANSWERS.get(request.kind)
+        if answer is None:
+            continue
+        with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
+            answer(document, request, at)
+        document.requests.remove(request.key)
+
+
+def _cancel(document: SessionDocument, request: Request, at: str) -> None:
+    run = document.runs.get(request.subject[0]) if request.subject else None
+    if run is not None and not run.ended and run.cancel is None:
+        run.record_cancel(by=request.participant, at=at, reason=str(request.value.get("reason") or ""))
+
+
+def _steer(document: SessionDocument, request: Request, at: str) -> None:
+    run = document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
+    text = str(request.value.get("text") or "")
+    if run is not None and not run.ended and text:
+        run.record_steer(id=request.subject[1], by=request.participant, text=text, at=at)
+
+
+_ANSWERS: dict[str, Callable[[SessionDocument, Request, str], None]] = {"cancel": _cancel, "steer": _steer}

@@ -1,0 +1,72 @@
+"""What a room wants done: the values that its pure half hands to the asyncio shell, in order."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cosession.protocol import AwarenessEntry, ClockRange
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a frame to one connection."""
+
+    connection: int
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One update on its way out: encoded once, sent to many.
+
+    Attributes:
+        update: the bytes that came in.
+        frame: the sync frame around them.
+        brings: the clocks it holds, so that a reader who misses it can be told from where to catch up.
+    """
+
+    update: bytes
+    frame: bytes
+    brings: tuple[ClockRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendUpdate:
+    """Send an update to these connections."""
+
+    update: Update
+    connections: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendPresence:
+    """Tell these connections who came, changed or left."""
+
+    entries: tuple[AwarenessEntry, ...]
+    connections: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Append an update to the log.
+
+    Attributes:
+        version: its place in the session's log.
+        participant: who made it.
+        client: the Yjs client whose structs it brings; None when it only deletes.
+        update: its bytes.
+    """
+
+    version: int
+    participant: str
+    client: int | None
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Retitle:
+    """Note the session's new title in the list of sessions."""
+
+    title: str
+
+
+Effect: TypeAlias = Send | SendUpdate | SendPresence | Append | Retitle

@@ -1,0 +1,231 @@
+"""The hub: which sessions are loaded in this process, each once, and for how long.
+
+A room stays while somebody holds it and `unload_after_seconds` longer; then its log is flushed, a snapshot is
+kept, and it goes. A room that ends for another reason (broken, deleted, shutdown) goes the same way at once, and
+whoever asks for it meanwhile waits until it is gone and gets a fresh one.
+
+Any pycrdt `Channel` can be served: `Hub.serve(channel)`; its `path` names the session.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
+
+import structlog
+from pycrdt import Channel
+
+from cosession.auth import ANONYMOUS, Participant
+from cosession.errors import BadSessionId, CosessionError, NoSuchSession, SessionDeleted, ShuttingDown
+from cosession.settings import Settings
+from cosession.storage import Storage, StoredSession
+
+from .connection import Connection
+from .live import LiveRoom
+from .log import Log
+from .slot import Slot
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+def utc_now() -> str:
+    """The time, RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def check_session_id(session: str) -> str:
+    """Return the id when it can be a session's.
+
+    Raises:
+        BadSessionId: it can't.
+    """
+    if not _SESSION_ID.fullmatch(session):
+        raise BadSessionId(
+            "A session id is 1 to 128 letters, digits, '.', '_', '~' or '-', and starts with a letter or digit."
+        )
+    return session
+
+
+class Hub:
+    """All rooms of this process. Made by `Hub.open`.
+
+    Attributes:
+        storage: where sessions are kept.
+        settings: the limits.
+    """
+
+    def __init__(
+        self, storage: Storage, settings: Settings, clock: Callable[[], str], tasks: asyncio.TaskGroup
+    ) -> None:
+        self.storage = storage
+        self.settings = settings
+        self._clock = clock
+        self._tasks = tasks
+        self._log = Log(storage, self, settings.max_uncommitted_bytes)
+        self._slots: dict[str, Slot] = {}
+        self._lives: dict[Slot, asyncio.Task[None]] = {}
+        self._deleting: set[str] = set()
+        self._numbers = count(1)
+        self._closing = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, storage: Storage, settings: Settings, clock: Callable[[], str] = utc_now
+    ) -> AsyncGenerator["Hub"]:
+        """Serve sessions from a storage until the block ends; then everything is flushed.
+
+        Args:
+            storage: an open one; it is the caller's to close.
+            settings: the limits.
+            clock: gives the time, RFC 3339.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            hub = cls(storage, settings, clock, tasks)
+            writer = tasks.create_task(hub._log.run())
+            try:
+                yield hub
+            finally:
+                try:
+                    await hub.drain()
+                finally:
+                    writer.cancel()
+
+    async def serve(self, channel: Channel, participant: Participant = ANONYMOUS, *, extended: bool = False) -> None:
+        """Serve one connection until it ends.
+
+        Args:
+            channel: its `path`, without the slashes around it, names the session.
+            participant: whose it is.
+            extended: whether it asked for fences and notices.
+
+        Raises:
+            CosessionError: it can't be served; the caller closes the channel with the error's close code.
+        """
+        async with self.room(channel.path.strip("/"), create=self.settings.create_on_connect) as live:
+            connection = Connection(next(self._numbers), channel, participant, extended, self.settings)
+            await live.serve(connection)
+
+    @asynccontextmanager
+    async def room(self, session: str, *, create: bool = False) -> AsyncGenerator[LiveRoom]:
+        """Hold a session's live room.
+
+        Args:
+            session: its id.
+            create: whether to make an unknown session.
+
+        Raises:
+            NoSuchSession: there is none, and `create` is false.
+            SessionDeleted: it was deleted.
+            ShuttingDown: the server is stopping.
+            StorageError: it can't be loaded.
+        """
+        check_session_id(session)
+        while True:
+            slot = self._slot(session)
+            if slot.leaving:
+                await slot.gone.wait()
+                continue
+            try:
+                live = await slot.enter()
+            except NoSuchSession:
+                if not create:
+                    raise
+                await self.storage.create(session, title="", at=self._clock())
+            else:
+                break
+        try:
+            yield live
+        finally:
+            slot.release()
+
+    async def create(self, session: str, title: str = "") -> bool:
+        """Make a session, durably; True if this call made it.
+
+        Raises:
+            SessionDeleted: the id was used before.
+        """
+        made = await self.storage.create(check_session_id(session), title=title, at=self._clock())
+        if made:
+            async with self.room(session) as live:
+                await live.flush()
+        return made
+
+    async def delete(self, session: str) -> bool:
+        """Remove a session and all its data; its connections are told. False if there was none."""
+        check_session_id(session)
+        self._deleting.add(session)
+        try:
+            slot = self._slots.get(session)
+            if slot is not None:
+                slot.end(_deleted())
+                await slot.gone.wait()
+            return await self.storage.delete(session, at=self._clock())
+        finally:
+            self._deleting.discard(session)
+
+    async def sessions(self, limit: int) -> list[tuple[StoredSession, int]]:
+        """The sessions, the newest first, each with the number of its connections."""
+        return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
+
+    def connections(self, session: str) -> int:
+        """How many connections a session has in this process."""
+        slot = self._slots.get(session)
+        return slot.live.connections if slot and slot.live else 0
+
+    async def drain(self) -> None:
+        """Take nothing new, tell every connection to come back later, and flush every room.
+
+        While the storage makes progress it is waited for. When it fails for `shutdown_seconds`, what it has not
+        taken is given up: nobody was told that it was saved, and the clients still hold it.
+        """
+        self._closing = True
+        for slot in self._slots.values():
+            slot.end(_shutting_down())
+        while self._lives:
+            _, unfinished = await asyncio.wait(self._lives.values(), timeout=self.settings.shutdown_seconds)
+            if unfinished and self._log.failing:
+                log.error("hub.gave_up", rooms=len(unfinished), reason="the storage fails")
+                for life in unfinished:
+                    life.cancel()
+
+    def on_committed(self, session: str, version: int) -> None:
+        """The log holds everything up to this version."""
+        slot = self._slots.get(session)
+        if slot and slot.live:
+            slot.live.committed(version)
+
+    def on_refused(self, session: str, error: CosessionError) -> None:
+        """The storage has no such session any more."""
+        slot = self._slots.get(session)
+        if slot:
+            slot.end(error)
+
+    def _slot(self, session: str) -> Slot:
+        if self._closing:
+            raise _shutting_down()
+        if session in self._deleting:
+            raise _deleted()
+        slot = self._slots.get(session)
+        if slot is None:
+            slot = self._slots[session] = Slot(session, self.storage, self._log, self.settings, self._clock)
+            self._lives[slot] = self._tasks.create_task(self._live(slot))
+        return slot
+
+    async def _live(self, slot: Slot) -> None:
+        try:
+            await slot.run()
+        finally:
+            del self._slots[slot.session], self._lives[slot]
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("The server is shutting down; connect again in a moment.")
+
+
+def _deleted() -> SessionDeleted:
+    return SessionDeleted("The session was deleted.")

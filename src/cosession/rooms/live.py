@@ -1,0 +1,191 @@
+"""A live room: the asyncio shell of one `Room`. It carries out effects and decides nothing.
+
+Invariant: a room that failed in any way but a refusal is not used again. It ends, its connections come back,
+and the next one to ask for the session gets a room that is loaded from the log.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import structlog
+
+from cosession.auth import SERVER, Participant
+from cosession.document import SessionDocument
+from cosession.errors import CosessionError, MalformedFrame, RoomBroken
+from cosession.storage import LoggedUpdate
+
+from .connection import Connection
+from .effects import Append, Effect, Retitle, Send, SendPresence, SendUpdate
+from .log import Log
+from .outbox import Outbox
+from .room import Peer, Room
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+_Result = TypeVar("_Result")
+
+
+class LiveRoom:
+    """One session that is loaded in this process.
+
+    Args:
+        session: its id.
+        room: its pure half.
+        log: where its updates go.
+        clock: gives the time, RFC 3339.
+        on_end: called once, when the room must go.
+
+    Attributes:
+        error: why the room must go; None while it lives.
+        broken: whether its document can't be trusted any more.
+    """
+
+    def __init__(
+        self, session: str, room: Room, log: Log, clock: Callable[[], str], on_end: Callable[[], None]
+    ) -> None:
+        self.session = session
+        self.room = room
+        self.error: CosessionError | None = None
+        self.broken = False
+        self._log = log
+        self._clock = clock
+        self._on_end = on_end
+        self._connections: dict[int, Connection] = {}
+
+    @property
+    def connections(self) -> int:
+        """How many are here."""
+        return len(self._connections)
+
+    def end(self, error: CosessionError) -> None:
+        """Close the room: every connection is told why. The first reason stands."""
+        if self.error is not None:
+            return
+        self.error = error
+        self._on_end()
+        for connection in self._connections.values():
+            connection.end(error)
+
+    async def serve(self, connection: Connection) -> None:
+        """Keep a connection in the room until it ends, however it ends."""
+        number = connection.number
+        self._connections[number] = connection
+        if self.error is not None:
+            connection.end(self.error)
+        try:
+            peer = Peer(connection.participant, connection.extended)
+            self._carry_out(lambda at: self.room.join(number, peer, at))
+            await connection.serve(self)
+        finally:
+            del self._connections[number]
+            if not self.broken:
+                self._carry_out(lambda _: self.room.leave(number))
+
+    async def ready(self) -> None:
+        """Wait until the disk has caught up enough for another frame."""
+        await self._log.has_room()
+
+    def receive(self, connection: int, data: bytes) -> None:
+        """Take in a frame.
+
+        Raises:
+            CosessionError: the connection must end for it.
+        """
+        self._carry_out(lambda at: self.room.receive(connection, data, at), sender=connection)
+
+    def take(self, outbox: Outbox) -> list[bytes]:
+        """Empty an outbox into the frames to be sent."""
+        return [] if self.broken else self._guard(lambda: outbox.take(self.room.diff))
+
+    def now(self) -> str:
+        """The server's time, RFC 3339."""
+        return self._clock()
+
+    def snapshot(self) -> bytes:
+        """The whole document, as one update."""
+        return self._guard(self.room.document.doc.get_update)
+
+    def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER) -> None:
+        """Change the document by the server's hand; see `Room.edit`."""
+        self._carry_out(lambda at: self.room.edit(change, at, by))
+
+    def create(self, title: str, created_at: str) -> None:
+        """Write the first facts of a new session."""
+        self._carry_out(lambda _: self.room.create(title=title, at=created_at))
+
+    def committed(self, version: int) -> None:
+        """Hear that the log holds everything up to a version."""
+        if not self.broken:
+            self._carry_out(lambda _: self.room.committed(version))
+
+    async def flush(self) -> None:
+        """Wait until everything that the room took in is on the disk.
+
+        Raises:
+            StorageError: the storage fails; it is tried again.
+        """
+        await self._log.flush(self.session)
+
+    def _carry_out(self, act: Callable[[str], Iterable[Effect]], sender: int | None = None) -> None:
+        if self.broken:
+            raise self.error or _broken()
+        at = self._clock()
+        for effect in self._guard(lambda: act(at), sender):
+            self._do(effect, at)
+
+    def _guard(self, act: Callable[[], _Result], sender: int | None = None) -> _Result:
+        """Use the room; whatever it fails with but a refusal ends it.
+
+        A panic of the CRDT library is a BaseException, and what was half done is neither logged nor sent. Whose
+        frame did it is refused for good, else it would come back with the same frame for ever.
+        """
+        try:
+            return act()
+        except CosessionError as error:
+            if not isinstance(error, RoomBroken):
+                raise
+            self._break(error, sender)
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            broken = _broken()
+            self._break(broken, sender)
+            raise broken from error
+
+    def _break(self, error: RoomBroken, sender: int | None) -> None:
+        log.error("room.broken", session=self.session, version=self.room.version, exc_info=True)
+        self.broken = True
+        if sender is not None:
+            self._connections[sender].end(
+                MalformedFrame("The frame breaks the session and was not applied; start from a fresh document.")
+            )
+        self.end(error)
+
+    def _do(self, effect: Effect, at: str) -> None:
+        match effect:
+            case SendUpdate(update, connections):
+                for connection in self._reached(connections):
+                    connection.outbox.put_update(update, self.room.vector)
+            case Append(version, participant, client, update):
+                self._log.append(LoggedUpdate(self.session, version, at, participant, client, update))
+            case Send(number, frame):
+                for connection in self._reached((number,)):
+                    connection.outbox.put_frame(frame)
+            case SendPresence(entries, connections):
+                for connection in self._reached(connections):
+                    connection.outbox.put_presence(entries)
+            case Retitle(title):
+                self._log.retitle(self.session, title)
+
+    def _reached(self, numbers: Iterable[int]) -> Iterable[Connection]:
+        for number in numbers:
+            connection = self._connections.get(number)
+            if connection is not None:
+                connection.wake()
+                yield connection
+
+
+def _broken() -> RoomBroken:
+    return RoomBroken("The server met an error and loads the session again; connect once more.")

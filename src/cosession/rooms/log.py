@@ -1,0 +1,157 @@
+"""The log on its way to the storage: what rooms append is committed in groups, by one writer, in order.
+
+Appending never waits. Whatever was appended while one commit ran is the next commit, so groups grow with load
+and a lone update is committed at once. `on_committed` is called after each commit, per session, and only then do
+receipts leave: what was acknowledged is on the disk.
+
+Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the
+rows stay and are tried again; one session that is refused does not hold up the others. Bound: beyond
+`max_uncommitted_bytes`, `has_room` makes those wait who bring more.
+"""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
+from cosession.storage import LoggedUpdate, Storage
+
+_FIRST_RETRY_SECONDS = 0.1
+_LAST_RETRY_SECONDS = 5.0
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+class Listener(Protocol):
+    """Who hears what became of the rows."""
+
+    def on_committed(self, session: str, version: int) -> None:
+        """Everything up to this version is on the disk."""
+        ...
+
+    def on_refused(self, session: str, error: CosessionError) -> None:
+        """The session is gone: its rows were dropped, and no more are taken."""
+        ...
+
+
+class Log:
+    """The one writer of a server process.
+
+    Args:
+        storage: where rows go.
+        listener: hears of commits and refusals, on the event loop.
+        max_uncommitted_bytes: how much may wait before `has_room` makes others wait.
+    """
+
+    def __init__(self, storage: Storage, listener: Listener, max_uncommitted_bytes: int) -> None:
+        self._storage = storage
+        self._listener = listener
+        self._max_bytes = max_uncommitted_bytes
+        self._rows: dict[str, list[LoggedUpdate]] = {}
+        self._titles: dict[str, str] = {}
+        self._committing: set[str] = set()
+        self._bytes = 0
+        self._work = asyncio.Event()
+        self._round = asyncio.Event()
+        self.failing = False
+        """Whether the last try to commit failed."""
+
+    def append(self, row: LoggedUpdate) -> None:
+        """Queue a row; it is committed as soon as the disk is free."""
+        self._rows.setdefault(row.session, []).append(row)
+        self._bytes += len(row.update)
+        self._work.set()
+
+    def retitle(self, session: str, title: str) -> None:
+        """Queue a new title for the list of sessions; only the last of several is written."""
+        self._titles[session] = title
+        self._work.set()
+
+    async def has_room(self) -> None:
+        """Wait until less than the limit waits for the disk: the back-pressure of a slow one."""
+        while self._bytes > self._max_bytes:
+            await self._round.wait()
+
+    async def flush(self, session: str, *, patient: bool = False) -> None:
+        """Wait until all that was appended of a session is on the disk, or was refused.
+
+        Args:
+            session: its id.
+            patient: whether to go on waiting while the storage fails.
+
+        Raises:
+            StorageError: the storage fails and the caller is not patient; the rows are kept and tried again.
+        """
+        while session in self._rows or session in self._titles or session in self._committing:
+            await self._round.wait()
+            if self.failing and not patient:
+                raise StorageError("The change is not on the disk yet; it is kept, and tried again until it is.")
+
+    async def run(self) -> None:
+        """Commit for ever, until cancelled; what is queued then is not committed."""
+        retry = _FIRST_RETRY_SECONDS
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            self.failing = not await self._commit_all()
+            finished, self._round = self._round, asyncio.Event()
+            finished.set()
+            if self.failing:
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, _LAST_RETRY_SECONDS)
+                self._work.set()
+            else:
+                retry = _FIRST_RETRY_SECONDS
+
+    async def _commit_all(self) -> bool:
+        """Commit what waits; False when some of it must be tried again."""
+        rows, self._rows = self._rows, {}
+        titles, self._titles = self._titles, {}
+        self._committing = rows.keys() | titles.keys()
+        done = await self._commit(rows)
+        for session, title in titles.items():
+            done &= await self._commit_title(session, title)
+        self._committing = set()
+        return done
+
+    async def _commit(self, rows: dict[str, list[LoggedUpdate]]) -> bool:
+        if not rows:
+            return True
+        try:
+            await self._storage.append([row for group in rows.values() for row in group])
+        except CosessionError as error:
+            if len(rows) > 1:
+                outcomes = [await self._commit({session: group}) for session, group in rows.items()]
+                return all(outcomes)
+            [(session, group)] = rows.items()
+            return self._failed(session, group, error)
+        for session, group in rows.items():
+            self._forget(group)
+            self._listener.on_committed(session, group[-1].version)
+        return True
+
+    def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> bool:
+        if isinstance(error, NoSuchSession | SessionDeleted):
+            dropped = group + self._rows.pop(session, [])
+            self._forget(dropped)
+            log.warning("log.refused", session=session, rows=len(dropped), error=str(error))
+            self._listener.on_refused(session, error)
+            return True
+        log.error("log.append_failed", session=session, rows=len(group), error=str(error))
+        self._rows[session] = group + self._rows.get(session, [])
+        return False
+
+    async def _commit_title(self, session: str, title: str) -> bool:
+        try:
+            await self._storage.set_title(session, title)
+        except StorageError as error:
+            log.error("log.retitle_failed", session=session, error=str(error))
+            self._titles.setdefault(session, title)
+            return False
+        except (NoSuchSession, SessionDeleted):
+            return True
+        return True
+
+    def _forget(self, rows: list[LoggedUpdate]) -> None:
+        self._bytes -= sum(len(row.update) for row in rows)

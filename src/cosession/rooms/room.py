@@ -1,0 +1,317 @@
+"""A room: one live session document, and all that is decided about it. Synchronous, without clock or I/O.
+
+Every frame of every connection comes through `Room.receive`, in the order in which it arrived; what should
+happen comes back as effects, and the shell in `rooms.hub` carries them out. So order, the gap gate, receipts
+and decisions are testable without a loop, a socket or a disk.
+
+Invariants:
+- An update that does not fit the state vector is never applied: yrs would integrate it silently and differ
+  from Yjs for ever. The room asks for sync again instead.
+- The bytes that came in are the bytes that are logged and sent.
+- Versions are contiguous; an update has one exactly when it changed the document.
+- A receipt (echo or fence) leaves only after `committed` says that the log holds what it stands for.
+- After a panic of the CRDT library the room is broken: it must be thrown away and loaded again.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pycrdt import Doc, TransactionEvent
+
+from cosession.auth import SERVER, Participant
+from cosession.document import Change, SessionDocument
+from cosession.errors import MalformedFrame, RoomBroken, StorageError, TooFast, TooLarge
+from cosession.protocol import (
+    EMPTY_UPDATE,
+    Awareness,
+    AwarenessEntry,
+    Fence,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    UpdateHeader,
+    decode_awareness,
+    decode_frame,
+    decode_state_vector,
+    encode_awareness,
+    encode_frame,
+    read_update_header,
+)
+from cosession.settings import Settings
+
+from .decisions import decide
+from .effects import Append, Effect, Retitle, Send, SendPresence, SendUpdate, Update
+from .presence import Presence
+
+
+@dataclass(slots=True)
+class Peer:
+    """What a room knows of one connection.
+
+    Attributes:
+        participant: whose it is.
+        extended: whether it asked for our own frames (`?ext=1`); then it gets fences, and no echo.
+        synced: whether it has had its first sync; before that an update would be a gap to it.
+        asked: whether it owes the answer to a sync step 1.
+        fences: how many of its fences wait for a commit.
+    """
+
+    participant: Participant
+    extended: bool = False
+    synced: bool = False
+    asked: bool = True
+    fences: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Receipt:
+    version: int
+    connection: int
+    update: Update | None
+    fence: bytes | None
+
+
+class Room:
+    """The live document of one session.
+
+    Args:
+        settings: the limits.
+        updates: what the log holds, in order; the first may be a snapshot.
+        version: the version of the last of them; 0 for a new session.
+
+    Raises:
+        StorageError: the log can't be replayed.
+    """
+
+    def __init__(self, settings: Settings, updates: Iterable[bytes], version: int) -> None:
+        self._settings = settings
+        self.document = SessionDocument(_replay(updates))
+        self.version = version
+        self.committed_version = version
+        self.presence = Presence()
+        self.peers: dict[int, Peer] = {}
+        self.vector = decode_state_vector(self.document.doc.get_state())
+        self._receipts: deque[_Receipt] = deque()
+        self._touched: set[str] = set()
+        self._watch = self.document.observe(self._note_touched, "requests", "meta")
+
+    def create(self, *, title: str, at: str) -> list[Effect]:
+        """Write the first facts of a new session; an existing one is left as it is."""
+        if self.version:
+            return []
+        return self.edit(lambda document: document.initialise(created_at=at, title=title), at)
+
+    def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
+        """Let a connection in: it is asked for what it has, and told who is here."""
+        self.peers[connection] = peer
+        effects: list[Effect] = [self._step1(connection)]
+        everybody = self.presence.everybody()
+        if everybody:
+            effects.append(SendPresence(everybody, (connection,)))
+        who = peer.participant
+        if who.kind == "agent" and self.document.agents.get(who.id) is None:
+            effects += self.edit(lambda document: document.agents.declare(who.id, name=who.name), at)
+        return effects
+
+    def leave(self, connection: int) -> list[Effect]:
+        """Let a connection go; its presence goes with it."""
+        del self.peers[connection]
+        return self._tell(self.presence.leave(connection), None)
+
+    def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
+        """Take in one frame.
+
+        Args:
+            connection: who sent it; it has joined.
+            data: the frame.
+            at: the server's time, RFC 3339.
+
+        Raises:
+            CosessionError: the connection must be closed for it; nothing of the frame has been applied.
+            RoomBroken: this room must be thrown away.
+        """
+        if len(data) > self._settings.max_frame_bytes:
+            raise TooLarge(f"The frame is larger than {self._settings.max_frame_bytes} bytes; send less at once.")
+        peer = self.peers[connection]
+        frame = decode_frame(data)
+        match frame:
+            case SyncUpdate(update):
+                return self._update(connection, peer, update, at)
+            case SyncStep1(vector):
+                return self._sync(connection, peer, vector)
+            case SyncStep2(update):
+                peer.asked = False
+                return self._update(connection, peer, update, at, answer=True)
+            case Awareness(payload):
+                return self._awareness(connection, peer, payload)
+            case QueryAwareness():
+                reply = encode_awareness(self.presence.everybody())
+                return [Send(connection, encode_frame(Awareness(reply)))]
+            case Fence(payload) if peer.extended:
+                return self._fence(connection, peer, payload)
+            case _:
+                raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")
+
+    def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER) -> list[Effect]:
+        """Change the document by the server's own hand.
+
+        Args:
+            change: does it, in one transaction; whatever it raises comes through, with nothing changed if it
+                raises before it writes.
+            at: the server's time, RFC 3339.
+            by: in whose name.
+        """
+        effects: list[Effect] = []
+        for update in self._captured(lambda: self._in_transaction(change)):
+            effects += self._accept(update, read_update_header(update), None, by)
+        return effects + self._after(at)
+
+    def committed(self, version: int) -> list[Effect]:
+        """Hear that the log holds everything up to a version; the receipts for it may leave."""
+        self.committed_version = version
+        effects: list[Effect] = []
+        while self._receipts and self._receipts[0].version <= version:
+            receipt = self._receipts.popleft()
+            peer = self.peers.get(receipt.connection)
+            if peer is None:
+                continue
+            if receipt.update is not None:
+                effects.append(SendUpdate(receipt.update, (receipt.connection,)))
+            elif receipt.fence is not None:
+                peer.fences -= 1
+                effects.append(Send(receipt.connection, receipt.fence))
+        return effects
+
+    def diff(self, vector: bytes) -> bytes:
+        """What a document at this (encoded) state vector lacks, as an update."""
+        return self.document.doc.get_update(vector)
+
+    def close(self) -> None:
+        """Stop observing the document."""
+        self._watch.close()
+
+    def _step1(self, connection: int) -> Effect:
+        return Send(connection, encode_frame(SyncStep1(self.document.doc.get_state())))
+
+    def _sync(self, connection: int, peer: Peer, vector: bytes) -> list[Effect]:
+        decode_state_vector(vector)
+        peer.synced = True
+        return [Send(connection, encode_frame(SyncStep2(self.diff(vector))))]
+
+    def _update(self, connection: int, peer: Peer, update: bytes, at: str, answer: bool = False) -> list[Effect]:
+        if update == EMPTY_UPDATE:
+            return []
+        header = read_update_header(update)
+        if not header.fits(self.vector):
+            return self._ask_again(connection, peer, answer)
+        if header.is_known(self.vector):
+            if not header.deletes or not self._captured(lambda: self._apply(update)):
+                return []
+        else:
+            self._apply(update)
+        return self._accept(update, header, connection, peer.participant) + self._after(at)
+
+    def _ask_again(self, connection: int, peer: Peer, answer: bool) -> list[Effect]:
+        if answer:
+            raise MalformedFrame("The document that you sync has holes; start from a fresh one.")
+        if peer.asked:
+            return []
+        peer.asked = True
+        return [self._step1(connection)]
+
+    def _accept(self, update: bytes, header: UpdateHeader, connection: int | None, by: Participant) -> list[Effect]:
+        """Give an applied update its version, and say who gets it."""
+        for span in header.brings:
+            self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
+        self.version += 1
+        client = header.brings[0].client if header.brings else None
+        outgoing = Update(update, encode_frame(SyncUpdate(update)), header.brings)
+        others = tuple(other for other, peer in self.peers.items() if other != connection and peer.synced)
+        if connection is not None and not self.peers[connection].extended:
+            self._receipts.append(_Receipt(self.version, connection, outgoing, None))
+        effects: list[Effect] = [Append(self.version, by.id, client, update)]
+        if others:
+            effects.append(SendUpdate(outgoing, others))
+        return effects
+
+    def _after(self, at: str) -> list[Effect]:
+        """Do what a change asks of the server: answer requests, note the title."""
+        effects: list[Effect] = []
+        while self._touched:
+            touched, self._touched = self._touched, set()
+            if "meta" in touched:
+                effects.append(Retitle(self.document.meta.title))
+            if "requests" in touched:
+                for update in self._captured(lambda: self._in_transaction(lambda document: decide(document, at))):
+                    effects += self._accept(update, read_update_header(update), None, SERVER)
+                self._touched.discard("requests")
+        return effects
+
+    def _awareness(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
+        if len(payload) > self._settings.max_presence_bytes * max(1, len(self.peers)):
+            raise TooLarge(
+                f"A presence state is larger than {self._settings.max_presence_bytes} bytes; keep it small."
+            )
+        news = self.presence.receive(connection, peer.participant.id, decode_awareness(payload))
+        return self._tell(news, connection)
+
+    def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:
+        others = tuple(other for other in self.peers if other != origin)
+        return [SendPresence(news, others)] if news and others else []
+
+    def _fence(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
+        frame = encode_frame(Fence(payload))
+        if self.committed_version >= self.version:
+            return [Send(connection, frame)]
+        if peer.fences >= self._settings.max_fences:
+            raise TooFast(f"More than {self._settings.max_fences} fences wait for the disk; send one at a time.")
+        peer.fences += 1
+        self._receipts.append(_Receipt(self.version, connection, None, frame))
+        return []
+
+    def _apply(self, update: bytes) -> None:
+        try:
+            self.document.doc.apply_update(update)
+        except ValueError as error:
+            raise MalformedFrame(f"The update can't be applied: {error}") from error
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":
+                raise RoomBroken("The session met an update that breaks it; connect again.") from error
+            raise
+
+    def _in_transaction(self, change: Callable[[SessionDocument], object]) -> None:
+        with self.document.transaction(origin=SERVER.id):
+            change(self.document)
+
+    def _captured(self, act: Callable[[], None]) -> list[bytes]:
+        """Do something to the document, and return the updates that it made, if it changed anything."""
+        updates: list[bytes] = []
+
+        def note(event: TransactionEvent) -> None:
+            if event.update != EMPTY_UPDATE:
+                updates.append(event.update)
+
+        subscription = self.document.doc.observe(note)
+        try:
+            act()
+        finally:
+            self.document.doc.unobserve(subscription)
+        return updates
+
+    def _note_touched(self, changes: list[Change]) -> None:
+        self._touched.update(str(change.path[0]) for change in changes)
+
+
+def _replay(updates: Iterable[bytes]) -> Doc[Any]:
+    doc: Doc[Any] = Doc()
+    try:
+        for update in updates:
+            doc.apply_update(update)
+    except BaseException as error:
+        if isinstance(error, ValueError) or type(error).__name__ == "PanicException":
+            raise StorageError("The session's log is damaged and can't be replayed.") from error
+        raise
+    return doc

@@ -1,0 +1,154 @@
+"""A room's place in the hub: loading → live → leaving → gone, one task for the whole of it.
+
+The slot is there from the moment somebody asked, so however many ask at once, one load serves them all. Once it
+is leaving nobody new gets its room; once it is gone the next slot may load the session again.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
+from cosession.settings import Settings
+from cosession.storage import LoadedSession, Snapshot, Storage
+
+from .live import LiveRoom
+from .log import Log
+from .room import Room
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+class Slot:
+    """Where one session's room is, or is about to be.
+
+    Args:
+        session: its id.
+        storage: where it is loaded from, and its snapshot goes.
+        room_log: where its updates go.
+        settings: the limits.
+        clock: gives the time, RFC 3339.
+
+    Attributes:
+        leaving: once true, nobody new gets this room.
+        gone: set when the next one may be loaded.
+    """
+
+    def __init__(
+        self, session: str, storage: Storage, room_log: Log, settings: Settings, clock: Callable[[], str]
+    ) -> None:
+        self.session = session
+        self.leaving = False
+        self.gone = asyncio.Event()
+        self._storage = storage
+        self._log = room_log
+        self._settings = settings
+        self._clock = clock
+        self._loaded: asyncio.Future[LiveRoom] = asyncio.get_running_loop().create_future()
+        self._holders = 0
+        self._changed = asyncio.Event()
+        self._error: CosessionError | None = None
+        self._snapshot = 0
+
+    @property
+    def live(self) -> LiveRoom | None:
+        """The room, once it is loaded."""
+        loaded = self._loaded
+        return loaded.result() if loaded.done() and not loaded.exception() else None
+
+    async def enter(self) -> LiveRoom:
+        """Hold the room, once it is loaded; `release` it afterwards.
+
+        Raises:
+            CosessionError: it can't be loaded; nothing is held.
+        """
+        self._holders += 1
+        self._changed.set()
+        try:
+            return await asyncio.shield(self._loaded)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Let go of the room."""
+        self._holders -= 1
+        self._changed.set()
+
+    def end(self, error: CosessionError) -> None:
+        """Make the room go, and tell its connections why."""
+        self._error = error
+        if self.live:
+            self.live.end(error)
+
+    async def run(self) -> None:
+        """The life of the room. Only a cancellation leaves it as an exception."""
+        try:
+            live = await self._load()
+            if live is not None:
+                await self._until_idle(live)
+                self.leaving = True
+                while self._holders:
+                    self._changed.clear()
+                    await self._changed.wait()
+                await self._unload(live)
+        except StorageError as error:
+            log.error("room.unload_failed", session=self.session, error=str(error))
+        except Exception:
+            log.exception("room.failed", session=self.session)
+        finally:
+            self.leaving = True
+            if not self._loaded.done():
+                self._fail(StorageError("The session can't be loaded; the server's log says why."))
+            self.gone.set()
+
+    async def _load(self) -> LiveRoom | None:
+        """Load the room; from the moment it exists until its waiters know, nothing may wait."""
+        try:
+            stored = await self._storage.load(self.session)
+            if stored is None:
+                raise NoSuchSession(f"There is no session {self.session!r}; create it first.")
+            room = Room(self._settings, _updates(stored), stored.info.version)
+        except CosessionError as error:
+            self._fail(error)
+            return None
+        self._snapshot = stored.snapshot.version if stored.snapshot else 0
+        live = LiveRoom(self.session, room, self._log, self._clock, self._changed.set)
+        live.create(stored.info.title, stored.info.created_at)
+        self._loaded.set_result(live)
+        if self._error is not None:
+            live.end(self._error)
+        log.info("room.loaded", session=self.session, version=room.version, updates=len(stored.updates))
+        return live
+
+    def _fail(self, error: CosessionError) -> None:
+        self._loaded.set_exception(error)
+        self._loaded.exception()  # nobody may be waiting for it any more
+
+    async def _until_idle(self, live: LiveRoom) -> None:
+        while live.error is None:
+            self._changed.clear()
+            if self._holders:
+                await self._changed.wait()
+                continue
+            try:
+                async with asyncio.timeout(self._settings.unload_after_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                if not self._holders:
+                    return
+
+    async def _unload(self, live: LiveRoom) -> None:
+        await self._log.flush(self.session, patient=True)
+        version = live.room.version
+        gone = isinstance(live.error, SessionDeleted | NoSuchSession)
+        if not live.broken and not gone and version > self._snapshot:
+            await self._storage.save_snapshot(Snapshot(self.session, version, live.snapshot()))
+        live.room.close()
+        log.info("room.unloaded", session=self.session, version=version)
+
+
+def _updates(stored: LoadedSession) -> list[bytes]:
+    updates = [row.update for row in stored.updates]
+    return [stored.snapshot.update, *updates] if stored.snapshot else updates

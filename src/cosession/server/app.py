@@ -1,0 +1,77 @@
+"""The ASGI application: which path leads where."""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from cosession.errors import CosessionError
+from cosession.rooms import Hub
+
+from . import http, problems
+from .sync import nowhere, sync
+
+_CLIENT = Path(__file__).parent / "static"
+"""The built JavaScript client, which the package carries so that installing it needs no Node."""
+
+
+def create_app(hub: Hub, *, static: Path | None = None) -> Starlette:
+    """Make the application.
+
+    Args:
+        hub: an open one; it is the caller's to close.
+        static: a folder of pages to serve at `/`, or None for none.
+    """
+    session = "/sessions/{session}"
+    routes: list[BaseRoute] = [
+        WebSocketRoute("/sync/{session:path}", sync),
+        WebSocketRoute("/{path:path}", nowhere),
+        Route("/sessions", http.list_sessions, methods=["GET"]),
+        Route("/sessions", http.create_session, methods=["POST"]),
+        Route(session, http.read_session, methods=["GET"]),
+        Route(session, http.delete_session, methods=["DELETE"]),
+        Route(session + "/messages", http.append_message, methods=["POST"]),
+        Route(session + "/runs/{run}/cancel", http.cancel_run, methods=["POST"]),
+        Route(session + "/runs/{run}/steer", http.steer_run, methods=["POST"]),
+        Route("/healthz", _healthz),
+        Route("/readyz", _readyz),
+        Mount("/client", Revalidated(directory=_CLIENT, check_dir=False)),
+    ]
+    if static is not None:
+        routes.append(Mount("/", Revalidated(directory=static, html=True)))
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            CosessionError: problems.answer_cosession,
+            HTTPException: problems.answer_http,
+            Exception: problems.answer_unexpected,
+        },
+    )
+    app.state.hub = hub
+    return app
+
+
+class Revalidated(StaticFiles):
+    """Files that a browser asks about each time, so that a page and its client are of one version."""
+
+    async def get_response(self, path: str, scope: "dict[str, object]") -> Response:  # type: ignore[override]
+        """Serve one file."""
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+async def _healthz(_: Request) -> Response:
+    """The process runs."""
+    return JSONResponse({"status": "ok"})
+
+
+async def _readyz(request: Request) -> Response:
+    """The process can take work: the storage can be written."""
+    hub: Hub = request.app.state.hub
+    await hub.storage.ping()
+    return JSONResponse({"status": "ready"})

@@ -1,0 +1,150 @@
+"""The server process: socket, storage, hub and uvicorn, opened in this order and closed in the other."""
+
+import asyncio
+import ipaddress
+import math
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from cosession.errors import CannotListen
+from cosession.rooms import Hub
+from cosession.settings import Settings
+from cosession.storage import SqliteStorage
+
+from .app import create_app
+from .logs import configure_logs
+
+_FRAME_ROOM = 4
+"""The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
+with our final code; its own is one that clients retry for ever."""
+
+
+async def serve(
+    settings: Settings, *, static: Path | None = None, ready: Callable[[str], None] | None = None
+) -> None:
+    """Run the server until SIGINT or SIGTERM, or until cancelled; on return everything is on the disk.
+
+    Args:
+        settings: where to listen, where the data is, the limits.
+        static: a folder of pages to serve at `/`.
+        ready: called with the server's URL once it listens.
+
+    Raises:
+        CannotListen: the address can't be had, or is not safe to listen on.
+        StorageError: the data folder or the database can't be used.
+    """
+    configure_logs(settings)
+    _check_exposure(settings)
+    with _bind(settings) as listener:
+        url = _url(settings.host, listener)
+        async with SqliteStorage.open(settings.database) as storage, Hub.open(storage, settings) as hub:
+            server = _Server(
+                _config(create_app(hub, static=static), settings), hub.drain, lambda: ready and ready(url)
+            )
+            with _stopped_by_signals(server):
+                await server.serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which tells us when it listens, and lets the hub close connections before it does itself."""
+
+    def __init__(
+        self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], ready: Callable[[], object]
+    ) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let the hub say goodbye, then close what is left."""
+        for server in self.servers:
+            server.close()
+        await self._drain()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals alone: uvicorn would raise them again, and kill the process before the log is flushed."""
+        yield
+
+
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
+    """Stop at the first SIGINT or SIGTERM; at the second, without waiting for connections."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        loop="asyncio",
+        http="h11",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=_FRAME_ROOM * settings.max_frame_bytes,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
+    )
+
+
+def _check_exposure(settings: Settings) -> None:
+    try:
+        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback and not settings.insecure:
+        raise CannotListen(
+            f"Listening on {settings.host} would let anybody on the network read and write every session, because "
+            "participants name themselves. Use --host 127.0.0.1, or add --insecure on a network that you trust."
+        )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    host = settings.host
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise CannotListen(f"The address {host!r} can't be used: {error.strerror or error}.") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise CannotListen(
+            f"Can't listen on {host} port {settings.port}: {error.strerror}. Stop what uses it, or choose another "
+            "port with --port (0 takes a free one)."
+        ) from error
+    return listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}"

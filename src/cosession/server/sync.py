@@ -1,0 +1,65 @@
+"""The sync endpoint: a WebSocket as a channel, and the door in front of the hub.
+
+A refusal accepts the handshake first, then closes with a code: to a client a refused handshake looks like a
+network that fails, and it would try again for ever.
+"""
+
+from pycrdt import Channel
+from starlette.websockets import WebSocket
+
+from cosession.auth import identify
+from cosession.errors import CosessionError, MalformedFrame, NoSuchSession
+from cosession.rooms import Hub, refuse
+
+
+class WebSocketChannel(Channel):
+    """A Starlette WebSocket with pycrdt's `Channel` interface, and a close code."""
+
+    def __init__(self, websocket: WebSocket, path: str) -> None:
+        self._websocket = websocket
+        self._path = path
+
+    @property
+    def path(self) -> str:
+        """The session's id."""
+        return self._path
+
+    async def __anext__(self) -> bytes:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise StopAsyncIteration
+        data = message.get("bytes")
+        if data is None:
+            raise MalformedFrame("Text frames are not part of the protocol; send binary ones.")
+        return data
+
+    async def send(self, message: bytes) -> None:
+        """Send one binary message; waits while the socket is full."""
+        await self._websocket.send({"type": "websocket.send", "bytes": message})
+
+    async def recv(self) -> bytes:
+        """Receive one binary message."""
+        return await self.__anext__()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the socket, saying why."""
+        await self._websocket.close(code, reason)
+
+
+async def sync(websocket: WebSocket) -> None:
+    """Serve `/sync/{session}`."""
+    hub: Hub = websocket.app.state.hub
+    extended = websocket.query_params.get("ext") == "1"
+    channel = WebSocketChannel(websocket, websocket.path_params["session"])
+    await websocket.accept()
+    try:
+        await hub.serve(channel, identify(websocket.query_params), extended=extended)
+    except CosessionError as error:
+        await refuse(channel, error, extended=extended)
+
+
+async def nowhere(websocket: WebSocket) -> None:
+    """Tell a socket that came to another path where sessions are."""
+    await websocket.accept()
+    error = NoSuchSession("Nothing is served here; a session is at /sync/SESSION.")
+    await refuse(WebSocketChannel(websocket, ""), error, extended=False)

@@ -1,0 +1,51 @@
+"""A room whose effects are kept, for tests without a loop."""
+
+from cosession.auth import Participant
+from cosession.protocol import Frame, SyncStep1, SyncStep2, decode_frame, encode_frame
+from cosession.rooms.effects import Append, Effect, Send, SendPresence, SendUpdate
+from cosession.rooms.room import Peer, Room
+from cosession.settings import Settings
+
+AT = "2026-01-01T00:00:00.000Z"
+
+
+class Scene:
+    """A room whose effects are kept: what each connection was sent, and what was logged."""
+
+    def __init__(self, settings: Settings, updates: list[bytes] | None = None, version: int = 0) -> None:
+        self.room = Room(settings, updates or [], version)
+        self.sent: dict[int, list[Frame]] = {}
+        self.presence: dict[int, list[tuple[int, bool]]] = {}
+        self.logged: list[Append] = []
+
+    def do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(connection, frame):
+                    self.sent.setdefault(connection, []).append(decode_frame(frame))
+                case SendUpdate(update, connections):
+                    for connection in connections:
+                        self.sent.setdefault(connection, []).append(decode_frame(update.frame))
+                case SendPresence(entries, connections):
+                    for connection in connections:
+                        news = self.presence.setdefault(connection, [])
+                        news.extend((entry.client, entry.gone) for entry in entries)
+                case Append():
+                    self.logged.append(effect)
+                case _:
+                    pass
+
+    def join(self, connection: int, who: str = "ada", *, extended: bool = False, synced: bool = True) -> None:
+        self.do(self.room.join(connection, Peer(Participant(who, who), extended), AT))
+        if synced:
+            self.receive(connection, SyncStep1(b"\x00"))
+            self.receive(connection, SyncStep2(b"\x00\x00"))
+        self.sent[connection] = []
+
+    def receive(self, connection: int, frame: Frame) -> None:
+        self.do(self.room.receive(connection, encode_frame(frame), AT))
+
+    def taken(self, connection: int) -> list[Frame]:
+        """What a connection was sent since it was last asked."""
+        frames, self.sent[connection] = self.sent.get(connection, []), []
+        return frames

@@ -1,0 +1,180 @@
+"""The hub on a real database: loaded once, unloaded when idle, closed with nothing lost."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pycrdt import Text
+from rooms.channels import MemoryChannel, connected, open_hub
+
+from cosession.errors import BadSessionId, NoSuchSession, SessionDeleted, ShuttingDown
+from cosession.protocol import Fence, Notice, SyncUpdate
+from cosession.rooms import Hub
+from cosession.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def notes(hub: Hub, session: str) -> str:
+    async with hub.room(session) as live:
+        return str(live.room.document.doc.get("text:notes", type=Text))
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait until a condition comes true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+
+
+async def test_what_was_fenced_is_there_after_a_restart(tmp_path: Path, settings: Settings) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        ada.write("Porto")
+        ada.channel.say(Fence(b"1"))
+        assert await ada.channel.hear(Fence) == Fence(b"1")
+    async with open_hub(tmp_path, settings) as hub:
+        assert await notes(hub, "trip") == "Porto"
+
+
+async def test_two_clients_see_each_other_write(tmp_path: Path, settings: Settings) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada, connected(hub, "trip", "bo") as bo:
+        ada.write("Porto 🇵🇹")
+        update = await bo.channel.hear(SyncUpdate)
+        assert isinstance(update, SyncUpdate)
+        bo.doc.apply_update(update.update)
+        assert str(bo.doc.get("text:notes", type=Text)) == "Porto 🇵🇹"
+
+
+async def test_ten_clients_that_open_a_cold_session_at_once_are_all_served_by_one_room(
+    tmp_path: Path, settings: Settings
+) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        async with connected(hub, "cold") as first:
+            first.write("here")
+            first.channel.say(Fence(b""))
+            await first.channel.hear(Fence)
+        await until(lambda: not hub._slots)
+
+        async def look() -> str:
+            async with connected(hub, "cold") as client:
+                await met.wait()
+                return str(client.doc.get("text:notes", type=Text))
+
+        met = asyncio.Barrier(10)
+        assert await asyncio.gather(*(look() for _ in range(10))) == ["here"] * 10
+
+
+async def test_an_idle_room_is_unloaded_into_a_snapshot_and_comes_back_whole(
+    tmp_path: Path, settings: Settings
+) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        async with connected(hub, "trip") as ada:
+            for word in ("one ", "two ", "three"):
+                ada.write(word)
+            ada.channel.say(Fence(b""))
+            await ada.channel.hear(Fence)
+        await until(lambda: not hub._slots)
+        stored = await hub.storage.load("trip")
+        assert stored is not None
+        assert stored.snapshot is not None
+        assert stored.snapshot.version == stored.info.version == 4
+        assert stored.updates == ()
+        assert await notes(hub, "trip") == "one two three"
+
+
+async def test_an_unknown_session_can_be_required_to_exist(tmp_path: Path) -> None:
+    async with open_hub(tmp_path, Settings(create_on_connect=False)) as hub:
+        with pytest.raises(NoSuchSession):
+            await hub.serve(MemoryChannel("nothing"))
+        assert await hub.create("nothing", "Made")
+        assert not await hub.create("nothing", "Again")
+        async with connected(hub, "nothing"):
+            assert hub.connections("nothing") == 1
+
+
+@pytest.mark.parametrize("session", ["", "a/b", "-x", "../etc", "x" * 129, "a b", "é"])
+async def test_a_name_that_can_not_be_a_sessions_is_refused(tmp_path: Path, settings: Settings, session: str) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        with pytest.raises(BadSessionId):
+            await hub.serve(MemoryChannel(session))
+
+
+async def test_a_malformed_frame_ends_its_connection_and_nobody_elses(tmp_path: Path, settings: Settings) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        channel = MemoryChannel("trip")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hub.serve(channel, extended=True))
+            channel.say(b"\xff\xff")
+            notice = await channel.hear(Notice)
+            assert isinstance(notice, Notice)
+            assert notice.code == "frame.malformed"
+            code, reason = await channel.closed
+        assert code == 4400
+        assert reason
+        ada.channel.say(Fence(b"still here"))
+        await ada.channel.hear(Fence)
+
+
+async def test_a_stopping_server_tells_every_connection_to_come_back_and_keeps_what_it_had(
+    tmp_path: Path, settings: Settings
+) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        channel = MemoryChannel("trip")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hub.serve(channel))
+            await until(lambda: hub.connections("trip") == 1)
+            async with connected(hub, "trip", "bo") as bo:
+                bo.write("unfenced")
+                bo.channel.say(Fence(b""))
+                await bo.channel.hear(Fence)
+                await hub.drain()
+                assert (await channel.closed)[0] == 4503
+                assert (await bo.channel.closed)[0] == 4503
+        with pytest.raises(ShuttingDown):
+            await hub.serve(MemoryChannel("trip"))
+    async with open_hub(tmp_path, settings) as hub:
+        assert await notes(hub, "trip") == "unfenced"
+
+
+async def test_a_deleted_session_tells_its_connections_and_never_comes_back(
+    tmp_path: Path, settings: Settings
+) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        channel = MemoryChannel("trip")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hub.serve(channel))
+            await until(lambda: hub.connections("trip") == 1)
+            assert await hub.delete("trip")
+            assert (await channel.closed)[0] == 4410
+        with pytest.raises(SessionDeleted):
+            await hub.serve(MemoryChannel("trip"))
+        assert not await hub.delete("trip")
+
+
+async def test_a_reader_that_stops_reading_is_let_go_and_holds_nobody_up(tmp_path: Path) -> None:
+    settings = Settings(slow_reader_seconds=0.2, max_waiting_bytes=2048)
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        slow = MemoryChannel("trip")
+        serving = asyncio.create_task(hub.serve(slow))
+        await until(lambda: hub.connections("trip") == 2)
+        slow.say(b"\x00\x00\x01\x00")
+        await until(lambda: slow.heard.qsize() >= 2)
+        slow.reading.clear()
+        for _ in range(200):
+            ada.write("x" * 100)
+        ada.channel.say(Fence(b""))
+        await ada.channel.hear(Fence)
+        await until(lambda: hub.connections("trip") == 1, 10)
+        slow.reading.set()
+        await serving
+
+
+async def test_a_connection_hears_something_in_every_interval(tmp_path: Path) -> None:
+    async with (
+        open_hub(tmp_path, Settings(keep_alive_seconds=0.05)) as hub,
+        connected(hub, "quiet", extended=False) as ada,
+    ):
+        async with asyncio.timeout(5):
+            while await ada.channel.heard.get() != b"\x01\x01\x00":
+                pass

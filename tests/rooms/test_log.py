@@ -1,0 +1,127 @@
+"""The log's writer: groups, order, a storage that fails, a session that is refused."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cosession.errors import CosessionError, StorageError
+from cosession.rooms.log import Log
+from cosession.storage import LoggedUpdate, SqliteStorage
+
+pytestmark = pytest.mark.anyio
+
+AT = "2026-01-01T00:00:00.000Z"
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.committed: list[tuple[str, int]] = []
+        self.refused: list[str] = []
+
+    def on_committed(self, session: str, version: int) -> None:
+        self.committed.append((session, version))
+
+    def on_refused(self, session: str, error: CosessionError) -> None:
+        self.refused.append(session)
+
+
+class Faulty:
+    """A real storage behind a gate, which can be made to fail as a full disk does."""
+
+    def __init__(self, storage: SqliteStorage) -> None:
+        self.storage = storage
+        self.full = False
+        self.groups: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def append(self, rows: Sequence[LoggedUpdate]) -> None:
+        await self.gate.wait()
+        if self.full:
+            raise StorageError("The disk is full.")
+        self.groups.append(len(rows))
+        await self.storage.append(rows)
+
+    async def set_title(self, session: str, title: str) -> None:
+        await self.storage.set_title(session, title)
+
+
+def row(session: str, version: int) -> LoggedUpdate:
+    return LoggedUpdate(session, version, AT, "ada", 1, b"\x00\x00")
+
+
+@asynccontextmanager
+async def running(folder: Path, limit: int = 1000) -> AsyncIterator[tuple[Log, Faulty, Heard]]:
+    async with SqliteStorage.open(folder / "db.sqlite3") as storage, asyncio.TaskGroup() as group:
+        for session in ("a", "b"):
+            await storage.create(session, title="", at=AT)
+        faulty, heard = Faulty(storage), Heard()
+        log = Log(faulty, heard, limit)  # type: ignore[arg-type]
+        writer = group.create_task(log.run())
+        yield log, faulty, heard
+        writer.cancel()
+
+
+async def test_what_waits_while_a_commit_runs_is_the_next_commit(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, faulty, heard):
+        faulty.gate.clear()
+        log.append(row("a", 1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for version in range(2, 50):
+            log.append(row("a", version))
+        log.append(row("b", 1))
+        faulty.gate.set()
+        await log.flush("a")
+        await log.flush("b")
+        assert len(faulty.groups) <= 2
+        assert heard.committed[-2:] == [("a", 49), ("b", 1)]
+
+
+async def test_a_storage_that_fails_loses_nothing_and_is_tried_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, faulty, heard):
+        faulty.full = True
+        for version in range(1, 4):
+            log.append(row("a", version))
+        with pytest.raises(StorageError):
+            await log.flush("a")
+        assert heard.committed == []
+        faulty.full = False
+        log.append(row("a", 4))
+        await log.flush("a", patient=True)
+        assert heard.committed[-1] == ("a", 4)
+        assert [logged.version for logged in await faulty.storage.history("a")] == [1, 2, 3, 4]
+
+
+async def test_a_session_that_is_refused_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, _, heard):
+        log.append(row("nobody made this", 1))
+        log.append(row("a", 1))
+        await log.flush("a")
+        await log.flush("nobody made this")
+        assert heard.refused == ["nobody made this"]
+        assert ("a", 1) in heard.committed
+
+
+async def test_who_brings_more_waits_while_too_much_is_uncommitted(tmp_path: Path) -> None:
+    async with running(tmp_path, limit=3) as (log, faulty, _):
+        faulty.gate.clear()
+        log.append(row("a", 1))
+        await log.has_room()
+        log.append(row("a", 2))
+        waiting = asyncio.create_task(log.has_room())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        faulty.gate.set()
+        await waiting
+
+
+async def test_the_last_title_is_written(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, faulty, _):
+        log.retitle("a", "First")
+        log.retitle("a", "Last")
+        await log.flush("a")
+        assert [info.title for info in await faulty.storage.sessions() if info.id == "a"] == ["Last"]

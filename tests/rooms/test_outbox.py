@@ -1,0 +1,91 @@
+"""The outbox: what waits is merged, and bounded without losing anything."""
+
+from pycrdt import Doc, Text
+
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    Fence,
+    SyncUpdate,
+    decode_awareness,
+    decode_frame,
+    decode_state_vector,
+    encode_frame,
+    read_update_header,
+)
+from cosession.rooms.effects import Update
+from cosession.rooms.outbox import Outbox
+
+
+class Writer:
+    """A document that makes updates as a room would pass them on."""
+
+    def __init__(self) -> None:
+        self.doc: Doc = Doc()
+
+    def write(self, text: str) -> Update:
+        before = self.doc.get_state()
+        notes = self.doc.get("notes", type=Text)
+        notes += text
+        update = self.doc.get_update(before)
+        return Update(update, encode_frame(SyncUpdate(update)), read_update_header(update).brings)
+
+    @property
+    def vector(self) -> dict[int, int]:
+        return decode_state_vector(self.doc.get_state())
+
+
+def never(_: bytes) -> bytes:
+    raise AssertionError("no diff is needed")
+
+
+def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
+    writer, outbox = Writer(), Outbox(1000)
+    update = writer.write("hello")
+    outbox.put_update(update, writer.vector)
+    [frame] = outbox.take(never)
+    assert frame is update.frame
+
+
+def test_updates_that_wait_become_one_frame() -> None:
+    writer, outbox, reader = Writer(), Outbox(100_000), Doc()
+    for _ in range(100):
+        outbox.put_update(writer.write("é👩‍🚀"), writer.vector)
+    [frame] = outbox.take(never)
+    message = decode_frame(frame)
+    assert isinstance(message, SyncUpdate)
+    reader.apply_update(message.update)
+    assert str(reader.get("notes", type=Text)) == "é👩‍🚀" * 100
+    assert not outbox
+
+
+def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
+    writer, outbox, reader = Writer(), Outbox(500), Doc()
+    first = writer.write("start ")
+    reader.apply_update(first.update)
+    for number in range(200):
+        outbox.put_update(writer.write(f"{number} "), writer.vector)
+        assert outbox.waiting_bytes <= 500
+    [frame] = outbox.take(writer.doc.get_update)
+    message = decode_frame(frame)
+    assert isinstance(message, SyncUpdate)
+    reader.apply_update(message.update)
+    assert str(reader.get("notes", type=Text)) == str(writer.doc.get("notes", type=Text))
+
+
+def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
+    outbox = Outbox(1000)
+    frames = [encode_frame(Fence(bytes([n]))) for n in range(5)]
+    for frame in frames:
+        outbox.put_frame(frame)
+    assert outbox.take(never) == frames
+
+
+def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
+    outbox = Outbox(1000)
+    for clock in range(1, 50):
+        outbox.put_presence([AwarenessEntry(1, clock, "{}"), AwarenessEntry(2, clock, "{}")])
+    [frame] = outbox.take(never)
+    message = decode_frame(frame)
+    assert isinstance(message, Awareness)
+    assert sorted((e.client, e.clock) for e in decode_awareness(message.payload)) == [(1, 49), (2, 49)]

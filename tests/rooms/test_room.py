@@ -1,0 +1,318 @@
+"""A room, without loop, socket or disk: order, gaps, receipts, decisions."""
+
+import pytest
+from pycrdt import Doc, Map, Text
+from rooms.scene import AT, Scene
+
+from cosession.auth import Participant
+from cosession.errors import MalformedFrame, RoomBroken, TooFast, TooLarge
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    Fence,
+    QueryAwareness,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    encode_awareness,
+    encode_frame,
+)
+from cosession.rooms.effects import Retitle
+from cosession.rooms.room import Peer
+from cosession.settings import Settings
+
+
+class Writer:
+    """A client's document that makes one update for each edit."""
+
+    def __init__(self) -> None:
+        self.doc: Doc = Doc()
+
+    def write(self, text: str, root: str = "text:notes") -> bytes:
+        before = self.doc.get_state()
+        value = self.doc.get(root, type=Text)
+        value += text
+        return self.doc.get_update(before)
+
+
+def text_of(scene: Scene, root: str = "text:notes") -> str:
+    return str(scene.room.document.doc.get(root, type=Text))
+
+
+@pytest.fixture
+def scene(settings: Settings) -> Scene:
+    return Scene(settings)
+
+
+def test_the_bytes_that_came_in_are_logged_and_sent_to_everybody_else(scene: Scene) -> None:
+    scene.join(1, "ada", extended=True)
+    scene.join(2, "bo", extended=True)
+    writer = Writer()
+    update = writer.write("hé👋")
+    scene.receive(1, SyncUpdate(update))
+    assert scene.taken(2) == [SyncUpdate(update)]
+    assert scene.taken(1) == []
+    [row] = scene.logged
+    assert (row.version, row.participant, row.client, row.update) == (1, "ada", writer.doc.client_id, update)
+    assert text_of(scene) == "hé👋"
+
+
+def test_a_client_that_knows_nothing_of_us_gets_its_own_updates_back_only_when_they_are_committed(
+    scene: Scene,
+) -> None:
+    scene.join(1)
+    update = Writer().write("a")
+    scene.receive(1, SyncUpdate(update))
+    assert scene.taken(1) == []
+    scene.do(scene.room.committed(1))
+    assert scene.taken(1) == [SyncUpdate(update)]
+
+
+def test_a_fence_comes_back_when_all_before_it_is_committed_and_not_earlier(scene: Scene) -> None:
+    scene.join(1, extended=True)
+    scene.receive(1, Fence(b"nothing before"))
+    assert scene.taken(1) == [Fence(b"nothing before")]
+    writer = Writer()
+    scene.receive(1, SyncUpdate(writer.write("a")))
+    scene.receive(1, Fence(b"first"))
+    scene.receive(1, SyncUpdate(writer.write("b")))
+    scene.receive(1, Fence(b"second"))
+    assert scene.taken(1) == []
+    scene.do(scene.room.committed(1))
+    assert scene.taken(1) == [Fence(b"first")]
+    scene.do(scene.room.committed(2))
+    assert scene.taken(1) == [Fence(b"second")]
+
+
+def test_fences_are_bounded(scene: Scene) -> None:
+    small = Scene(Settings(max_fences=3))
+    small.join(1, extended=True)
+    small.receive(1, SyncUpdate(Writer().write("a")))
+    for number in range(3):
+        small.receive(1, Fence(bytes([number])))
+    with pytest.raises(TooFast):
+        small.receive(1, Fence(b"one too many"))
+
+
+def test_a_fence_from_a_client_that_did_not_ask_for_them_is_malformed(scene: Scene) -> None:
+    scene.join(1)
+    with pytest.raises(MalformedFrame):
+        scene.receive(1, Fence(b"x"))
+
+
+def test_a_gap_is_not_applied_but_asked_for_and_heals(scene: Scene) -> None:
+    scene.join(1)
+    scene.join(2)
+    writer = Writer()
+    lost, later = writer.write("lost "), writer.write("later")
+    scene.receive(1, SyncUpdate(later))
+    assert text_of(scene) == ""
+    assert scene.logged == []
+    assert scene.taken(2) == []
+    [question] = scene.taken(1)
+    assert isinstance(question, SyncStep1)
+    scene.receive(1, SyncUpdate(writer.write("!")))
+    assert scene.taken(1) == [], "one question at a time"
+    scene.receive(1, SyncStep2(writer.doc.get_update(question.vector)))
+    assert text_of(scene) == "lost later!"
+    assert lost in scene.logged[0].update or scene.logged[0].update
+
+
+def test_a_first_sync_that_has_holes_is_malformed(scene: Scene) -> None:
+    scene.join(1)
+    writer = Writer()
+    writer.write("lost ")
+    with pytest.raises(MalformedFrame):
+        scene.receive(1, SyncStep2(writer.write("later")))
+    assert text_of(scene) == ""
+
+
+def test_what_is_known_already_gets_no_version(scene: Scene) -> None:
+    scene.join(1)
+    scene.join(2)
+    update = Writer().write("once")
+    scene.receive(1, SyncUpdate(update))
+    scene.taken(2)
+    scene.receive(1, SyncUpdate(update))
+    scene.receive(2, SyncStep2(update))
+    assert scene.room.version == 1
+    assert scene.taken(2) == []
+
+
+def test_an_update_that_only_deletes_is_logged_once_although_the_state_vector_stays(scene: Scene) -> None:
+    scene.join(1)
+    scene.join(2)
+    writer = Writer()
+    scene.receive(1, SyncUpdate(writer.write("hello")))
+    scene.taken(2)
+    before = writer.doc.get_state()
+    del writer.doc.get("text:notes", type=Text)[0:2]
+    deletion = writer.doc.get_update(before)
+    scene.receive(1, SyncUpdate(deletion))
+    assert text_of(scene) == "llo"
+    assert scene.taken(2) == [SyncUpdate(deletion)]
+    scene.receive(1, SyncUpdate(deletion))
+    assert scene.room.version == 2
+
+
+def test_a_connection_gets_no_update_before_its_first_sync(scene: Scene) -> None:
+    scene.join(1)
+    scene.join(2, synced=False)
+    update = Writer().write("a")
+    scene.receive(1, SyncUpdate(update))
+    assert scene.taken(2) == []
+    scene.receive(2, SyncStep1(b"\x00"))
+    [answer] = scene.taken(2)
+    assert isinstance(answer, SyncStep2)
+    reader: Doc = Doc()
+    reader.apply_update(answer.update)
+    assert str(reader.get("text:notes", type=Text)) == "a"
+
+
+def test_a_client_that_was_away_for_a_thousand_updates_catches_up_in_one_exchange(scene: Scene) -> None:
+    scene.join(1)
+    scene.join(2)
+    writer, reader = Writer(), Doc()
+    update = writer.write("start ")
+    scene.receive(1, SyncUpdate(update))
+    reader.apply_update(update)
+    scene.do(scene.room.leave(2))
+    for number in range(1000):
+        scene.receive(1, SyncUpdate(writer.write(f"{number} ")))
+    scene.join(3, synced=False)
+    scene.receive(3, SyncStep1(reader.get_state()))
+    [answer] = scene.taken(3)
+    assert isinstance(answer, SyncStep2)
+    reader.apply_update(answer.update)
+    assert str(reader.get("text:notes", type=Text)) == text_of(scene)
+
+
+def test_presence_reaches_everybody_else_and_late_joiners_and_ends_with_the_connection(scene: Scene) -> None:
+    scene.join(1, "ada")
+    scene.join(2, "bo")
+    scene.receive(1, Awareness(encode_awareness([AwarenessEntry(7, 1, '{"user":{"name":"Ada"}}')])))
+    assert scene.presence.pop(2) == [(7, False)]
+    scene.join(3, "cy")
+    assert scene.presence.pop(3) == [(7, False)]
+    scene.do(scene.room.leave(1))
+    assert scene.presence.pop(2) == [(7, True)]
+    scene.receive(2, QueryAwareness())
+    [answer] = scene.taken(2)
+    assert answer == Awareness(encode_awareness([]))
+
+
+def test_a_presence_state_that_is_too_large_is_refused() -> None:
+    scene = Scene(Settings(max_presence_bytes=256))
+    scene.join(1)
+    state = '{"x":"' + "x" * 300 + '"}'
+    with pytest.raises(TooLarge):
+        scene.receive(1, Awareness(encode_awareness([AwarenessEntry(7, 1, state)])))
+
+
+def test_a_frame_that_is_too_large_is_refused_before_it_is_read() -> None:
+    scene = Scene(Settings(max_frame_bytes=1024))
+    scene.join(1)
+    with pytest.raises(TooLarge):
+        scene.receive(1, SyncUpdate(b"x" * 2000))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x09", b"\x00\x02\x05ab", b"\x00\x02\x02\x00\x00trailing", b"\x00\x02\x01\xff"]
+)
+def test_garbage_is_malformed_and_changes_nothing(scene: Scene, data: bytes) -> None:
+    scene.join(1)
+    with pytest.raises(MalformedFrame):
+        scene.room.receive(1, data, AT)
+    assert scene.room.version == 0
+
+
+def test_an_update_that_panics_the_crdt_library_breaks_the_room_and_is_not_logged(scene: Scene) -> None:
+    scene.join(1)
+    writer = Doc(client_id=1000)
+    with writer.transaction():
+        text = writer.get("text:notes", type=Text)
+        text += "abcdef"
+    scene.receive(1, SyncUpdate(writer.get_update()))
+    panics = bytes.fromhex("0101e8070684e8070500")
+    logged = list(scene.logged)
+    with pytest.raises((RoomBroken, MalformedFrame)):
+        scene.room.receive(1, encode_frame(SyncUpdate(panics)), AT)
+    assert scene.logged == logged
+
+
+def test_a_new_session_is_written_once_by_the_server(scene: Scene) -> None:
+    scene.do(scene.room.create(title="Trip", at=AT))
+    scene.do(scene.room.create(title="Other", at=AT))
+    assert scene.room.document.meta.title == "Trip"
+    assert [row.participant for row in scene.logged] == ["server"]
+
+
+def test_a_title_that_a_member_writes_is_noted_for_the_list(scene: Scene) -> None:
+    scene.join(1)
+    doc: Doc = Doc()
+    doc.get("meta", type=Map)["title"] = "Porto"
+    effects = scene.room.receive(1, encode_frame(SyncUpdate(doc.get_update())), AT)
+    assert [effect.title for effect in effects if isinstance(effect, Retitle)] == ["Porto"]
+
+
+def test_a_cancel_is_asked_for_by_a_member_and_decided_once_by_the_server(scene: Scene) -> None:
+    scene.join(1, "ada")
+    scene.join(2, "bo")
+    scene.do(scene.room.edit(lambda document: document.runs.start("r1", agent="bot", started_at=AT), AT))
+    for connection, who in ((1, "ada"), (2, "bo")):
+        doc: Doc = Doc()
+        doc.get("requests", type=Map)[f"cancel/r1/{who}"] = {"reason": f"{who} says stop"}
+        scene.receive(connection, SyncUpdate(doc.get_update()))
+    run = scene.room.document.runs.get("r1")
+    assert run is not None
+    assert run.cancel == {"by": "ada", "at": AT, "reason": "ada says stop"}
+    assert list(scene.room.document.requests.items()) == []
+
+
+def test_a_steer_is_kept_in_order_and_its_request_removed(scene: Scene) -> None:
+    scene.join(1, "ada")
+    scene.do(scene.room.edit(lambda document: document.runs.start("r1", agent="bot", started_at=AT), AT))
+    doc: Doc = Doc()
+    for number in range(3):
+        before = doc.get_state()
+        doc.get("requests", type=Map)[f"steer/r1/s{number}/ada"] = {"text": f"more {number}"}
+        scene.receive(1, SyncUpdate(doc.get_update(before)))
+    run = scene.room.document.runs.get("r1")
+    assert run is not None
+    assert [(steer["id"], steer["by"], steer["text"]) for steer in run.steers] == [
+        (f"s{number}", "ada", f"more {number}") for number in range(3)
+    ]
+    assert list(scene.room.document.requests.items()) == []
+
+
+def test_what_can_not_be_granted_does_not_wait_for_ever(scene: Scene) -> None:
+    scene.join(1, "ada")
+    doc: Doc = Doc()
+    requests = doc.get("requests", type=Map)
+    with doc.transaction():
+        requests["cancel/nothing/ada"] = {"reason": ""}
+        requests["steer/nothing/ada"] = {"text": 7}
+        requests["cancel/ada"] = "not even an object"
+    scene.receive(1, SyncUpdate(doc.get_update()))
+    assert list(scene.room.document.requests.items()) == []
+
+
+def test_an_agent_is_declared_when_it_first_joins(scene: Scene) -> None:
+    scene.do(scene.room.join(1, Peer(Participant("bot", "Bot", "agent")), AT))
+    agent = scene.room.document.agents.get("bot")
+    assert agent is not None
+    assert agent.name == "Bot"
+    version = scene.room.version
+    scene.do(scene.room.join(2, Peer(Participant("bot", "Bot", "agent")), AT))
+    assert scene.room.version == version
+
+
+def test_a_room_is_loaded_from_its_log_whole(scene: Scene, settings: Settings) -> None:
+    scene.join(1)
+    writer = Writer()
+    for word in ("one ", "two ", "three"):
+        scene.receive(1, SyncUpdate(writer.write(word)))
+    again = Scene(settings, [row.update for row in scene.logged], scene.room.version)
+    assert text_of(again) == "one two three"
+    assert again.room.version == 3
+    assert again.room.vector == scene.room.vector
