@@ -50,7 +50,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             version INTEGER NOT NULL,
             bytes BLOB NOT NULL,
             checksum INTEGER NOT NULL
-        ) STRICT
+        ) STRICT, WITHOUT ROWID
         """,
     ),
 )

@@ -5,7 +5,7 @@ read is checked (every row by its checksum, the log for gaps): damage is raised,
 """
 
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -80,8 +80,8 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
             )
         db.execute(
             "INSERT INTO snapshots (session, version, bytes, checksum) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET (version, bytes, checksum) = (excluded.version, excluded.bytes, excluded.checksum) "
-            "WHERE excluded.version >= snapshots.version",
+            "ON CONFLICT DO UPDATE SET version = excluded.version, bytes = excluded.bytes, "
+            "checksum = excluded.checksum WHERE excluded.version >= snapshots.version",
             (snapshot.session, snapshot.version, snapshot.update, _snapshot_checksum(snapshot)),
         )
 
@@ -99,7 +99,7 @@ def sessions(db: sqlite3.Connection, limit: int) -> tuple[StoredSession, ...]:
         "SELECT id, title, created_at, updated_at, version FROM sessions WHERE deleted_at IS NULL "
         "ORDER BY updated_at DESC, id LIMIT ?",
         (max(limit, 0),),
-    )
+    ).fetchall()
     return tuple(StoredSession(*row) for row in rows)
 
 
@@ -163,11 +163,12 @@ def _log(
     db: sqlite3.Connection, info: StoredSession, after: int, limit: int | None = None
 ) -> tuple[LoggedUpdate, ...]:
     """Read and check the log behind version `after`: `limit` rows of it, or exactly all."""
-    rows: Iterator[tuple[Any, ...]] = db.execute(
+    # All rows at once: a cursor left half read would keep its moment, and the reader would never see a later one.
+    rows: list[tuple[Any, ...]] = db.execute(
         "SELECT version, at, participant, client, bytes, checksum FROM updates "
         "WHERE session = ? AND version > ? ORDER BY version LIMIT ?",
         (info.id, after, -1 if limit is None else limit),
-    )
+    ).fetchall()
     updates: list[LoggedUpdate] = []
     for expected, (version, at, participant, client, update, checksum) in zip(count(after + 1), rows, strict=False):
         row = LoggedUpdate(info.id, version, at, participant, client, update)

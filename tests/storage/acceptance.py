@@ -1,0 +1,289 @@
+"""What every storage must do: `class TestMine(StorageAcceptance)`, with an async fixture `storage` in its module.
+
+Black box: only the interface is used. That what was acknowledged survives a kill, a full disk or damage is for the
+tests of each engine.
+"""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from storage.rows import at, update, updates
+
+from cosession.errors import NoSuchSession, SessionDeleted, StorageError
+from cosession.storage import LoadedSession, Snapshot, Storage, StoredSession
+
+
+async def loaded(storage: Storage, session: str) -> LoadedSession:
+    """Load a session that must be there."""
+    found = await storage.load(session)
+    assert found is not None
+    return found
+
+
+class StorageAcceptance:
+    """The acceptance suite."""
+
+    async def test_a_new_session_is_empty_and_at_version_0(self, storage: Storage):
+        assert await storage.create("trip", title="To Oslo", at=at(1)) is True
+        assert await storage.load("trip") == LoadedSession(
+            StoredSession("trip", "To Oslo", created_at=at(1), updated_at=at(1), version=0), None, ()
+        )
+
+    async def test_creating_again_changes_nothing(self, storage: Storage):
+        await storage.create("trip", title="To Oslo", at=at(1))
+        await storage.append(updates("trip", 1, 2))
+        before = await storage.load("trip")
+        assert await storage.create("trip", title="Other", at=at(9)) is False
+        assert await storage.load("trip") == before
+
+    async def test_of_many_concurrent_creators_one_is_told_that_it_made_the_session(self, storage: Storage):
+        made = await asyncio.gather(*(storage.create("trip", title=str(i), at=at(i)) for i in range(20)))
+        assert made == [True] + [False] * 19
+        assert (await loaded(storage, "trip")).info.title == "0"
+
+    async def test_an_unknown_session_loads_as_none(self, storage: Storage):
+        assert await storage.load("nowhere") is None
+
+    @pytest.mark.parametrize("name", ["a/b", "Zoë 🧭", "'; DROP TABLE updates; --", "x" * 255, "a\0b", " ", "%2e"])
+    async def test_a_session_may_have_any_name(self, storage: Storage, name: str):
+        await storage.create(name, title=name, at=at(1))
+        await storage.append([update(name, 1)])
+        assert (await loaded(storage, name)).updates == (update(name, 1),)
+        assert [info.id for info in await storage.sessions()] == [name]
+        assert await storage.load(name + "x") is None
+
+    async def test_names_that_differ_in_case_are_different_sessions(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        assert await storage.create("Trip", title="", at=at(1)) is True
+        await storage.append([update("Trip", 1)])
+        assert (await loaded(storage, "trip")).updates == ()
+
+    async def test_rows_come_back_as_they_went_in(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        rows = [
+            update("trip", 1, b"", client=None),
+            update("trip", 2, bytes(range(256)), client=0),
+            update("trip", 3, b"\0" * 300_000, client=2**53 - 1),
+            replace(update("trip", 4), participant="Zoë 🧭"),
+        ]
+        await storage.append(rows)
+        assert (await loaded(storage, "trip")).updates == tuple(rows)
+        assert await storage.history("trip") == tuple(rows)
+
+    async def test_an_append_moves_version_and_updated_at(self, storage: Storage):
+        await storage.create("trip", title="t", at=at(1))
+        await storage.append([update("trip", 1, second=5), update("trip", 2, second=8)])
+        info = (await loaded(storage, "trip")).info
+        assert info == StoredSession("trip", "t", created_at=at(1), updated_at=at(8), version=2)
+
+    async def test_the_order_of_the_log_is_that_of_versions_even_when_the_clock_goes_back(self, storage: Storage):
+        await storage.create("trip", title="", at=at(50))
+        await storage.append([update("trip", 1, second=60)])
+        await storage.append([update("trip", 2, second=3)])
+        assert [row.version for row in (await loaded(storage, "trip")).updates] == [1, 2]
+        assert (await loaded(storage, "trip")).info.updated_at == at(3)
+
+    async def test_one_append_carries_rows_of_many_sessions(self, storage: Storage):
+        for name in ("a", "b"):
+            await storage.create(name, title="", at=at(1))
+        await storage.append([update("a", 1), update("b", 1), update("a", 2), update("b", 2)])
+        for name in ("a", "b"):
+            assert (await loaded(storage, name)).updates == tuple(updates(name, 1, 2))
+
+    async def test_an_append_of_nothing_does_nothing(self, storage: Storage):
+        await storage.append([])
+        assert await storage.sessions() == ()
+
+    async def test_an_append_may_be_made_again_and_go_on(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 3))
+        await storage.append(updates("trip", 1, 3))
+        await storage.append(updates("trip", 2, 5))
+        found = await loaded(storage, "trip")
+        assert found.updates == tuple(updates("trip", 1, 5))
+        assert found.info.version == 5
+
+    async def test_a_row_that_comes_twice_in_one_append_is_kept_once(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append([update("trip", 1), update("trip", 1), update("trip", 2)])
+        assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, 2))
+
+    @pytest.mark.parametrize("version", [-1, 0, 2, 5, 100])
+    async def test_a_version_out_of_place_is_refused_and_nothing_of_its_append_stays(
+        self, storage: Storage, version: int
+    ):
+        await storage.create("trip", title="", at=at(1))
+        await storage.create("other", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2))
+        with pytest.raises(StorageError):
+            await storage.append([update("other", 1), update("trip", 3), update("trip", version, b"mine")])
+        assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, 2))
+        assert (await loaded(storage, "other")).info.version == 0
+
+    async def test_other_bytes_under_a_version_that_is_there_are_refused(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2))
+        with pytest.raises(StorageError):
+            await storage.append([update("trip", 2, b"of another writer"), update("trip", 3)])
+        assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, 2))
+
+    async def test_a_session_that_was_never_created_takes_nothing(self, storage: Storage):
+        await storage.create("there", title="", at=at(1))
+        with pytest.raises(NoSuchSession):
+            await storage.append([update("there", 1), update("nowhere", 1)])
+        with pytest.raises(NoSuchSession):
+            await storage.save_snapshot(Snapshot("nowhere", 0, b"x"))
+        with pytest.raises(NoSuchSession):
+            await storage.set_title("nowhere", "x")
+        with pytest.raises(NoSuchSession):
+            await storage.history("nowhere")
+        assert await storage.load("nowhere") is None
+        assert (await loaded(storage, "there")).info.version == 0
+
+    async def test_a_snapshot_stands_for_the_log_before_it_and_the_log_stays(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 5))
+        await storage.save_snapshot(Snapshot("trip", 3, b"first three"))
+        found = await loaded(storage, "trip")
+        assert found.snapshot == Snapshot("trip", 3, b"first three")
+        assert found.updates == tuple(updates("trip", 4, 5))
+        assert await storage.history("trip") == tuple(updates("trip", 1, 5))
+
+    async def test_the_newest_snapshot_wins_in_whatever_order_they_come(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 5))
+        for version in (2, 5, 3):
+            await storage.save_snapshot(Snapshot("trip", version, b"%d" % version))
+        found = await loaded(storage, "trip")
+        assert found.snapshot == Snapshot("trip", 5, b"5")
+        assert found.updates == ()
+
+    async def test_a_snapshot_ahead_of_the_log_is_refused(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2))
+        with pytest.raises(StorageError):
+            await storage.save_snapshot(Snapshot("trip", 3, b"x"))
+        assert (await loaded(storage, "trip")).snapshot is None
+
+    async def test_a_title_changes_and_the_time_of_the_newest_update_stays(self, storage: Storage):
+        await storage.create("trip", title="a", at=at(1))
+        await storage.set_title("trip", "To Tromsø")
+        assert await storage.sessions() == (StoredSession("trip", "To Tromsø", at(1), at(1), 0),)
+
+    async def test_sessions_are_listed_newest_first_equals_by_id_up_to_the_limit(self, storage: Storage):
+        for name, second in (("c", 5), ("a", 5), ("b", 9), ("d", 1)):
+            await storage.create(name, title="", at=at(second))
+        await storage.append([update("d", 1, second=20)])
+        assert [info.id for info in await storage.sessions()] == ["d", "b", "a", "c"]
+        assert [info.id for info in await storage.sessions(limit=2)] == ["d", "b"]
+        assert await storage.sessions(limit=0) == ()
+
+    async def test_history_is_read_page_by_page(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 25))
+        pages = [await storage.history("trip", after=after, limit=10) for after in (0, 10, 20, 25, 99)]
+        assert [len(page) for page in pages] == [10, 10, 5, 0, 0]
+        assert [row for page in pages for row in page] == updates("trip", 1, 25)
+
+    async def test_a_deleted_session_is_gone_and_its_id_is_never_used_again(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2))
+        await storage.save_snapshot(Snapshot("trip", 2, b"x"))
+        assert await storage.delete("trip", at=at(9)) is True
+        assert await storage.delete("trip", at=at(10)) is False
+        assert await storage.sessions() == ()
+        for call in (
+            lambda: storage.load("trip"),
+            lambda: storage.create("trip", title="", at=at(11)),
+            lambda: storage.append([update("trip", 3)]),
+            lambda: storage.save_snapshot(Snapshot("trip", 2, b"x")),
+            lambda: storage.set_title("trip", "x"),
+            lambda: storage.history("trip"),
+        ):
+            with pytest.raises(SessionDeleted):
+                await call()
+
+    async def test_deleting_one_session_leaves_the_others(self, storage: Storage):
+        for name in ("trip", "trip2"):
+            await storage.create(name, title="", at=at(1))
+            await storage.append([update(name, 1)])
+        await storage.delete("trip", at=at(2))
+        assert (await loaded(storage, "trip2")).updates == (update("trip2", 1),)
+
+    async def test_deleting_what_was_never_there_is_no_tombstone(self, storage: Storage):
+        assert await storage.delete("trip", at=at(1)) is False
+        assert await storage.create("trip", title="", at=at(1)) is True
+
+    async def test_writes_happen_in_the_order_of_the_calls(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await asyncio.gather(*(storage.append([update("trip", version)]) for version in range(1, 201)))
+        assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, 200))
+
+    async def test_readers_see_whole_appends_only(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        done = asyncio.Event()
+
+        async def read() -> int:
+            reads = 0
+            while not done.is_set():
+                found = await loaded(storage, "trip")
+                assert found.info.version % 7 == 0
+                covered = found.snapshot.version if found.snapshot else 0
+                assert covered + len(found.updates) == found.info.version
+                assert len(await storage.history("trip", limit=10_000)) % 7 == 0
+                reads += 1
+                await asyncio.sleep(0)
+            return reads
+
+        async with asyncio.TaskGroup() as tasks:
+            readers = [tasks.create_task(read()) for _ in range(3)]
+            for first in range(1, 50 * 7, 7):
+                await storage.append(updates("trip", first, first + 6))
+                if first % 5 == 0:
+                    await storage.save_snapshot(Snapshot("trip", first + 6, b"x"))
+                await asyncio.sleep(0)  # a storage that never waits would leave the readers no turn
+            done.set()
+        assert all(reader.result() for reader in readers)
+
+    async def test_a_cancelled_append_happens_whole_or_not_at_all_and_the_next_ones_go_on(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        version = 0
+        for turns in range(30):
+            group = updates("trip", version + 1, version + 5)
+            appending = asyncio.create_task(storage.append(group))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            appending.cancel()
+            await asyncio.wait([appending])
+            await storage.append(group)  # unknown outcome: made again
+            version += 5
+        assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, version))
+
+    async def test_cancelled_callers_do_not_change_the_order(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        calls = [asyncio.create_task(storage.append([update("trip", version)])) for version in range(1, 51)]
+        await asyncio.sleep(0)
+        for call in calls[::2]:
+            call.cancel()
+        await asyncio.wait(calls)
+        found = await loaded(storage, "trip")
+        for call, row in zip(calls[1::2], updates("trip", 1, 50)[1::2], strict=True):
+            if not call.cancelled() and call.exception() is None:
+                assert row in found.updates
+        assert found.updates == tuple(updates("trip", 1, found.info.version))
+
+    async def test_the_rows_may_change_after_the_call(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        rows = updates("trip", 1, 3)
+        appending = asyncio.create_task(storage.append(rows))
+        await asyncio.sleep(0)
+        rows.clear()
+        await appending
+        assert (await loaded(storage, "trip")).info.version == 3
+
+    async def test_a_storage_that_works_says_so(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        before = await storage.load("trip")
+        await storage.ping()
+        assert await storage.load("trip") == before

@@ -1,0 +1,83 @@
+"""The storage interface in its plainest form: dictionaries. What SQLite does is compared with this."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cosession.errors import NoSuchSession, SessionDeleted, StorageError
+from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, StoredSession
+
+
+class MemoryStorage:
+    """A `Storage` that forgets everything when it is dropped."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, StoredSession | None] = {}  # None is a tombstone
+        self._logs: dict[str, list[LoggedUpdate]] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+
+    def _info(self, session: str) -> StoredSession:
+        if session not in self._sessions:
+            raise NoSuchSession(f"There is no session {session}.")
+        info = self._sessions[session]
+        if info is None:
+            raise SessionDeleted(f"The session {session} was deleted.")
+        return info
+
+    async def create(self, session: str, *, title: str, at: str) -> bool:
+        if session in self._sessions:
+            self._info(session)
+            return False
+        self._sessions[session] = StoredSession(session, title, at, at, 0)
+        self._logs[session] = []
+        return True
+
+    async def load(self, session: str) -> LoadedSession | None:
+        if session not in self._sessions:
+            return None
+        info = self._info(session)
+        snapshot = self._snapshots.get(session)
+        return LoadedSession(info, snapshot, tuple(self._logs[session][snapshot.version if snapshot else 0 :]))
+
+    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+        logs = {row.session: list(self._logs[self._info(row.session).id]) for row in updates}
+        changed = set[str]()
+        for row in updates:
+            log = logs[row.session]
+            if row.version == len(log) + 1:
+                log.append(row)
+                changed.add(row.session)
+            elif row.version > len(log) or row.version < 1 or log[row.version - 1].update != row.update:
+                raise StorageError(f"Version {row.version} of {row.session} doesn't fit.")
+        for session in changed:
+            self._logs[session] = logs[session]
+            newest = logs[session][-1]
+            self._sessions[session] = replace(self._info(session), version=newest.version, updated_at=newest.at)
+
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.version > self._info(snapshot.session).version:
+            raise StorageError("The snapshot is ahead of the log.")
+        stored = self._snapshots.get(snapshot.session)
+        if stored is None or stored.version <= snapshot.version:
+            self._snapshots[snapshot.session] = snapshot
+
+    async def set_title(self, session: str, title: str) -> None:
+        self._sessions[session] = replace(self._info(session), title=title)
+
+    async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
+        by_id = sorted((info for info in self._sessions.values() if info), key=lambda info: info.id)
+        return tuple(sorted(by_id, key=lambda info: info.updated_at, reverse=True)[: max(limit, 0)])
+
+    async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
+        self._info(session)
+        return tuple(self._logs[session][max(after, 0) :][: max(limit, 0)])
+
+    async def delete(self, session: str, *, at: str) -> bool:
+        if self._sessions.get(session) is None:
+            return False
+        self._sessions[session] = None
+        del self._logs[session]
+        self._snapshots.pop(session, None)
+        return True
+
+    async def ping(self) -> None:
+        """A dictionary can always be written."""

@@ -1,0 +1,140 @@
+"""Damage: said when it is met, never shown as an empty, a shorter or another session."""
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+from storage.rows import at, update, updates
+
+from cosession.errors import StorageError
+from cosession.storage import LoadedSession, Snapshot, SqliteStorage
+
+pytestmark = pytest.mark.anyio
+
+
+async def write(path: Path, *, snapshot: bool = True) -> None:
+    """Make a database with one session of 20 updates."""
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 20))
+        if snapshot:
+            await storage.save_snapshot(Snapshot("trip", 10, b"ten" * 100))
+
+
+async def load_or_refuse(path: Path) -> bool:
+    """Whether the session is refused; else it is whole: a lost snapshot is made good by the log."""
+    try:
+        found = await load(path)
+    except StorageError:
+        return True
+    assert found is not None
+    if found.snapshot is None:
+        assert found.updates == tuple(updates("trip", 1, 20))
+    else:
+        assert found.snapshot == Snapshot("trip", 10, b"ten" * 100)
+        assert found.updates == tuple(updates("trip", 11, 20))
+    return False
+
+
+async def load(path: Path) -> LoadedSession | None:
+    """Open the database and load its session."""
+    async with SqliteStorage.open(path) as storage:
+        return await storage.load("trip")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM updates WHERE version = 15",
+        "DELETE FROM updates WHERE version = 11",
+        "DELETE FROM updates WHERE version >= 18",
+        "DELETE FROM updates",
+        "DELETE FROM sessions",
+        "UPDATE updates SET bytes = zeroblob(9) WHERE version = 15",
+        "UPDATE updates SET bytes = x'' WHERE version = 20",
+        "UPDATE updates SET at = 'never' WHERE version = 12",
+        "UPDATE updates SET participant = 'mallory' WHERE version = 12",
+        "UPDATE updates SET client = NULL WHERE version = 12",
+        "UPDATE updates SET version = 21 WHERE version = 20",
+        "UPDATE sessions SET version = 19",
+        "UPDATE sessions SET version = 5",
+        "UPDATE sessions SET version = 0",
+        "UPDATE sessions SET version = 25",
+        "UPDATE snapshots SET version = 12",
+        "UPDATE snapshots SET bytes = zeroblob(300)",
+        "DROP TABLE snapshots",
+        "DROP TABLE updates",
+    ],
+)
+async def test_a_damaged_session_is_not_loaded(tmp_path: Path, damage: str):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(damage)
+    db.close()
+    with pytest.raises(StorageError):
+        await load(path)
+
+
+async def test_a_lost_snapshot_is_made_good_by_the_log(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DELETE FROM snapshots")
+    db.close()
+    found = await load(path)
+    assert found is not None
+    assert found.updates == tuple(updates("trip", 1, 20))
+
+
+async def test_a_damaged_page_of_history_is_not_shown(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DELETE FROM updates WHERE version = 5")
+    db.close()
+    async with SqliteStorage.open(path) as storage:
+        assert len(await storage.history("trip", limit=4)) == 4
+        with pytest.raises(StorageError, match="update 5 of its log is missing"):
+            await storage.history("trip", limit=5)
+        assert len(await storage.history("trip", after=5)) == 15
+
+
+async def test_other_sessions_go_on_beside_a_damaged_one(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DELETE FROM updates WHERE version = 15")
+    db.close()
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("other", title="", at=at(1))
+        with pytest.raises(StorageError, match="trip is damaged"):
+            await storage.load("trip")
+        await storage.append([update("other", 1)])
+        assert await storage.history("other") == (update("other", 1),)
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+async def test_flipped_bytes_are_never_passed_on(tmp_path: Path, snapshot: bool):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path, snapshot=snapshot)
+    whole = path.read_bytes()
+    used = [position for position, byte in enumerate(whole) if byte]
+    dice = random.Random(7)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[dice.choice(used)] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        refused += await load_or_refuse(path)
+    assert refused > 50
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+async def test_a_file_that_was_cut_off_is_never_an_empty_session(tmp_path: Path, share: float):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    assert await load_or_refuse(path) or share >= 0.9  # the last page is the snapshot's

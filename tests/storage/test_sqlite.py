@@ -1,0 +1,105 @@
+"""The SQLite storage keeps the contract of every storage, never blocks the loop, and finds all again later."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockingError, blockbuster_ctx
+from storage.acceptance import StorageAcceptance
+from storage.rows import at, update, updates
+
+from cosession.errors import SessionDeleted, StorageError
+from cosession.storage import LoadedSession, Snapshot, SqliteStorage, StoredSession, transactions
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database will be: in a folder that doesn't exist yet."""
+    return tmp_path / "data" / "cosession.sqlite3"
+
+
+@pytest.fixture
+async def storage(path: Path) -> AsyncIterator[SqliteStorage]:
+    """An empty storage, of which every blocking call on the loop is an error."""
+    with blockbuster_ctx("cosession"):
+        async with SqliteStorage.open(path) as storage:
+            yield storage
+
+
+class TestSqliteStorage(StorageAcceptance):
+    """The acceptance suite."""
+
+
+async def test_what_was_stored_is_there_after_reopening(path: Path):
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="To Oslo", at=at(1))
+        await storage.append(updates("trip", 1, 5))
+        await storage.save_snapshot(Snapshot("trip", 3, b"three"))
+        await storage.create("gone", title="", at=at(1))
+        await storage.delete("gone", at=at(2))
+    async with SqliteStorage.open(path) as storage:
+        info = StoredSession("trip", "To Oslo", at(1), at(5), 5)
+        assert await storage.load("trip") == LoadedSession(
+            info, Snapshot("trip", 3, b"three"), tuple(updates("trip", 4, 5))
+        )
+        with pytest.raises(SessionDeleted):
+            await storage.load("gone")
+
+
+async def test_a_commit_is_on_the_disk_when_it_returns(storage: SqliteStorage):
+    def settings(db: sqlite3.Connection) -> dict[str, object]:
+        names = ("journal_mode", "synchronous", "fullfsync")
+        return {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+
+    assert await storage._writer.run(settings) == {"journal_mode": "wal", "synchronous": 2, "fullfsync": 1}
+
+
+async def test_what_was_asked_for_before_closing_is_carried_out(path: Path):
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        calls = [asyncio.create_task(storage.append([update("trip", version)])) for version in range(1, 21)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*calls)
+    async with SqliteStorage.open(path) as storage:
+        assert await storage.history("trip") == tuple(updates("trip", 1, 20))
+
+
+async def test_a_closed_storage_says_so(path: Path):
+    async with SqliteStorage.open(path) as storage:
+        pass
+    for call in (storage.ping, storage.sessions):
+        with pytest.raises(StorageError, match="is closed"):
+            await call()
+
+
+async def test_the_reader_cannot_write(storage: SqliteStorage):
+    with pytest.raises(StorageError, match="read-only"):
+        await storage._reader.run(lambda db: db.execute("DELETE FROM sessions"))
+
+
+async def test_it_is_backed_up_while_it_runs(path: Path, tmp_path: Path):
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 5))
+        shell = sqlite3.connect(path)
+        shell.execute("VACUUM INTO ?", (str(tmp_path / "backup.sqlite3"),))
+        shell.close()
+        await storage.append(updates("trip", 6, 7))
+    async with SqliteStorage.open(tmp_path / "backup.sqlite3") as backup:
+        assert await backup.history("trip") == tuple(updates("trip", 1, 5))
+
+
+async def test_a_value_that_sqlite_cannot_hold_is_refused_in_a_sentence(storage: SqliteStorage):
+    with pytest.raises(StorageError, match="can't hold this value"):
+        await storage.create("trip", title="\ud800", at=at(1))
+    assert await storage.create("trip", title="", at=at(1)) is True
+
+
+async def test_the_guard_against_blocking_calls_sees_a_blocking_call(storage: SqliteStorage):
+    with sqlite3.connect(":memory:") as db, pytest.raises(BlockingError):
+        transactions.sessions(db, limit=1)
+    db.close()
