@@ -92,8 +92,9 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.settings = Settings(max_waiting_bytes=1024)
+        self.settings = Settings()
         self.clients = [Client(f"p{n}", extended=n % 2 == 0) for n in range(5)]
+        self.slow: Client | None = self.clients[0]
         self.disk: list[Append] = []
         self.words = 0
         self.connections = 0
@@ -107,7 +108,8 @@ class World:
 
     def step(self) -> None:
         client = self.random.choice(self.clients)
-        actions = {self.write: 8, self.deliver: 12, self.read: 10, self.commit: 4, self.connect: 3, self.cut: 1}
+        actions = {self.write: 8, self.deliver: 12, self.read: 10, self.commit: 4, self.connect: 3}
+        actions |= {self.cut: 1, self.lose: 1}
         [action] = self.random.choices(list(actions), list(actions.values()))
         action(client)
 
@@ -120,7 +122,7 @@ class World:
             return
         self.connections += 1
         client.connection, client.synced, client.to_server = self.connections, False, []
-        self.outboxes[self.connections] = Outbox(self.settings.max_waiting_bytes)
+        self.outboxes[self.connections] = Outbox(max_bytes=200)
         client.to_server.append(encode_frame(SyncStep1(client.doc.get_state())))
         peer = Peer(Participant(client.name, client.name), client.extended)
         self.carry_out(self.room.join(self.connections, peer, AT))
@@ -136,8 +138,14 @@ class World:
         if client.connection is not None and client.to_server:
             self.carry_out(self.room.receive(client.connection, client.to_server.pop(0), AT))
 
+    def lose(self, client: Client) -> None:
+        """A client with a defect: an update never leaves it, so what it is told about saving is its own fault."""
+        lost = client.to_server[:1]
+        if not client.extended and lost and isinstance(decode_frame(lost[0]), SyncUpdate):
+            client.to_server.pop(0)
+
     def read(self, client: Client) -> None:
-        if client.connection is not None:
+        if client.connection is not None and (client is not self.slow or self.random.random() < 0.2):
             for frame in self.outboxes[client.connection].take(self.room.diff):
                 client.take(frame)
 
@@ -173,11 +181,14 @@ class World:
                     pass
 
     def settle(self) -> None:
-        """Let everybody connect, and everything arrive."""
+        """Let everybody connect, and everything arrive; a last word finds what was lost."""
+        self.slow = None
         for client in self.clients:
             self.connect(client)
-        for _ in range(10):
+        for round_ in range(20):
             for client in self.clients:
+                if round_ == 10:
+                    self.write(client)
                 while client.to_server:
                     self.deliver(client)
                 self.commit(client)
