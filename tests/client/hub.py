@@ -52,6 +52,7 @@ class Hub:
         self.held: list[tuple[ServerConnection, bytes]] = []
         self.refusal: tuple[int, str] | None = None
         self.port = 0
+        self.said: dict[int, AwarenessEntry] = {}
         self._source: ServerConnection | None = None
         self._server: Server | None = None
         self._observed = self.doc.observe(self._on_update)
@@ -105,6 +106,7 @@ class Hub:
         spoken: dict[int, int] = {}
         try:
             await socket.send(create_sync_message(self.doc))
+            await socket.send(create_awareness_message(encode_awareness(self.said.values())))
             async for data in socket:
                 assert isinstance(data, bytes)
                 self.frames.append(decode_frame(data))
@@ -113,6 +115,8 @@ class Hub:
             pass
         finally:
             self.sockets.discard(socket)
+            for client in spoken:
+                self.said.pop(client, None)
             gone = encode_awareness(AwarenessEntry(client, clock + 1, "null") for client, clock in spoken.items())
             broadcast(self.sockets, create_awareness_message(gone))
 
@@ -126,7 +130,9 @@ class Hub:
                     await socket.send(reply)
             case 1:
                 frame = decode_frame(data)
-                spoken.update({entry.client: entry.clock for entry in decode_awareness(frame.payload)})
+                for entry in decode_awareness(frame.payload):
+                    spoken[entry.client] = entry.clock
+                    self.said[entry.client] = entry
                 broadcast(self.sockets - {socket}, data)
             case 102 if self.holding:
                 self.held.append((socket, data))

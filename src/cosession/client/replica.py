@@ -37,7 +37,7 @@ from cosession.protocol import (
 
 from .presence import Presence
 
-log = structlog.get_logger()
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 _MERGE_AT = 64
 """Updates that wait are merged when they are this many: merging thousands at once holds the loop for long."""

@@ -23,7 +23,7 @@ from cosession.errors import Disconnected, MalformedFrame, TooFast
 from .bell import Bell
 from .replica import Replica
 
-log = structlog.get_logger()
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 Status = Literal["connecting", "online", "offline", "closed"]
 """Where a session stands: not yet synced once; synced; was synced, tries again; over."""
@@ -155,7 +155,7 @@ class Transport:
         delay = retry_delay(attempt)
         if code == TooFast.close_code:
             delay += TOO_FAST_SECONDS
-        log.debug("client.offline", close=code, reason=reason, retry_seconds=round(delay, 2))
+        log.info("client.offline", close=code and int(code), reason=reason, retry_seconds=round(delay, 2))
         await asyncio.sleep(delay)
 
     async def _attend(self, socket: ClientConnection, replica: Replica) -> bool:
