@@ -39,10 +39,10 @@ class MemoryStorage:
         return LoadedSession(info, snapshot, tuple(self._logs[session][snapshot.version if snapshot else 0 :]))
 
     async def append(self, updates: Sequence[LoggedUpdate]) -> None:
-        logs = {row.session: list(self._logs[self._info(row.session).id]) for row in updates}
+        logs: dict[str, list[LoggedUpdate]] = {}
         changed = set[str]()
         for row in updates:
-            log = logs[row.session]
+            log = logs.setdefault(row.session, list(self._logs[self._info(row.session).id]))
             if row.version == len(log) + 1:
                 log.append(row)
                 changed.add(row.session)

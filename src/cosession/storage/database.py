@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import aiosqlite
 
@@ -66,6 +66,7 @@ class Connection(aiosqlite.Connection):
     def __init__(self, connector: Callable[[], sqlite3.Connection], name: str) -> None:
         super().__init__(connector, iter_chunk_size=1)
         self._name = name
+        self._stopping: asyncio.Future[Any] | None = None
 
     @classmethod
     async def start(cls, connector: Callable[[], sqlite3.Connection], name: str) -> "Connection":
@@ -91,7 +92,17 @@ class Connection(aiosqlite.Connection):
 
     async def _open(self) -> None:
         with explained(self._name):
-            await self
+            try:
+                await self
+            except BaseException:
+                if self._stopping:  # aiosqlite doesn't wait for its thread here: it would outlive the loop
+                    await self._stopping
+                raise
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        """End the thread when it has done what it was given; for aiosqlite, which calls this. Ours is `close`."""
+        self._stopping = super().stop()  # pyright: ignore[reportUnknownMemberType]
+        return self._stopping
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out `work` on the thread, after all that was handed over before.
