@@ -1,6 +1,9 @@
 """Fixtures for the tests of rooms."""
 
+from collections.abc import Iterator
+
 import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
 
 from cosession.settings import Settings
 
@@ -13,3 +16,10 @@ def anyio_backend() -> str:
 @pytest.fixture
 def settings() -> Settings:
     return Settings(unload_after_seconds=0.05)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Fail a test in which something blocks the event loop."""
+    with blockbuster_ctx("cosession") as blockbuster:
+        yield blockbuster
