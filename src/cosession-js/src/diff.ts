@@ -28,11 +28,23 @@ export function difference(before: string, after: string): Replacement {
   };
 }
 
-/** Makes `text` read `wanted`, changing as little as possible. */
-export function rewrite(text: Y.Text, wanted: string): void {
-  const { index, remove, insert } = difference(text.toString(), wanted.toWellFormed());
-  if (remove > 0) text.delete(index, remove);
-  if (insert !== "") text.insert(index, insert);
+/** Makes `texts`, read one after the other, say `wanted`, changing as little as possible. */
+export function rewrite(texts: readonly Y.Text[], wanted: string): void {
+  const change = difference(texts.join(""), wanted.toWellFormed());
+  let { insert } = change;
+  let begin = 0;
+  for (const [number, text] of texts.entries()) {
+    const { length } = text;
+    const start = Math.max(change.index - begin, 0);
+    const stop = Math.min(change.index + change.remove - begin, length);
+    const takes = start < length || (start === length && number === texts.length - 1);
+    if (stop > start) text.delete(start, stop - start);
+    if (takes && insert !== "") {
+      text.insert(start, insert);
+      insert = "";
+    }
+    begin += length;
+  }
 }
 
 /** Whether a cut at `index` would part a high surrogate from its low one. */

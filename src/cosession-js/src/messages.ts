@@ -8,6 +8,7 @@
 import * as Y from "yjs";
 import { rewrite } from "./diff.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
+import { shared } from "./shared.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export type Role = "user" | "assistant" | "system";
@@ -78,7 +79,7 @@ export class Messages {
     this.root.push([message]);
   }
 
-  /** Makes the message read `text`: its first text part gets the change, other text parts become empty. */
+  /** Makes the message's text parts, together, read `text`. */
   edit(id: string, text: string, at: string): void {
     const message = this.#find(id);
     const metadata = metadataOf(message);
@@ -89,18 +90,18 @@ export class Messages {
       .filter((part) => part instanceof Y.Map && part.get("type") === "text")
       .map((part) => part.get("text"))
       .filter((content): content is Y.Text => content instanceof Y.Text);
-    const [first, ...others] = texts;
-    if (first) rewrite(first, text);
+    if (texts.length > 0) rewrite(texts, text);
     else parts.push([sharedPart({ type: "text", text })]);
-    for (const other of others) rewrite(other, "");
     metadata.set("edited_at", at);
   }
 
   /** Marks the message deleted and empties it; its place in the list stays. */
-  remove(id: string): void {
+  remove(id: string, at: string): void {
     const message = this.#find(id);
     const parts = partsOf(message);
-    metadataOf(message).set("deleted", true);
+    const metadata = metadataOf(message);
+    metadata.set("deleted", true);
+    metadata.set("edited_at", at);
     if (parts.length > 0) parts.delete(0, parts.length);
   }
 
@@ -141,10 +142,18 @@ function isMessage(json: unknown): json is MessageJson {
 }
 
 function sharedPart(part: JsonObject): Y.Map<unknown> {
-  const growing = part.type === "text" || part.type === "reasoning";
-  const fields: Record<string, unknown> = growing ? { state: "done", ...part } : { ...part };
-  if (growing) fields.text = new Y.Text(String(part.text ?? "").toWellFormed());
-  return new Y.Map(Object.entries(fields));
+  const type = String(part.type);
+  const isText = type === "text" || type === "reasoning";
+  const isTool = type === "dynamic-tool" || type.startsWith("tool-");
+  const fields: JsonObject = isText ? { text: "", state: "done", ...part } : part;
+  return new Y.Map(
+    Object.entries(fields).map(([key, value]) => {
+      if ((isText && key === "text") || (isTool && key === "rawInput")) {
+        return [key, new Y.Text(String(value).toWellFormed())];
+      }
+      return [key, isTool && key === "input" ? shared(value) : value];
+    }),
+  );
 }
 
 function partsOf(message: Y.Map<unknown>): Y.Array<Y.Map<unknown>> {

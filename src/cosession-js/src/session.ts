@@ -200,7 +200,7 @@ export class Session {
 
   /** Deletes what a message says; an empty message marked `deleted` stays. */
   remove(message: string): void {
-    this.#edit(() => this.#messages.remove(message));
+    this.#edit(() => this.#messages.remove(message, now()));
   }
 
   /** Asks for a run to stop. The server then writes the run's `cancel`. */

@@ -3,7 +3,7 @@
  *
  * A view asks for the same list at every render; comparing with `===` then tells what to draw again, down to a single
  * message or part. One cache for the whole document: before the observers of a transaction run, each changed type and
- * all that holds it are forgotten. While a transaction is open nothing is cached, because its changes aren't known yet.
+ * all that holds it are forgotten. While a transaction is open the cache isn't used, because what it changed isn't known yet.
  */
 
 import * as Y from "yjs";
@@ -28,10 +28,11 @@ export class Snapshots {
   /** The frozen JSON of `value`, the same object as before when nothing inside changed. */
   of(value: unknown): unknown {
     if (!(value instanceof Y.AbstractType)) return value;
+    if (this.#open > 0) return this.#read(value);
     const known = this.#cache.get(value);
     if (known !== undefined) return known;
     const snapshot = this.#read(value);
-    if (this.#open === 0) this.#cache.set(value, snapshot);
+    this.#cache.set(value, snapshot);
     return snapshot;
   }
 

@@ -8,10 +8,13 @@
 
 import * as Y from "yjs";
 import { isObject, type Json } from "./json.ts";
+import { shared } from "./shared.ts";
 import type { Snapshots } from "./snapshots.ts";
 
-/** `"trip.hotel.name"`, or a list of keys where a key has dots in it. */
-export type Path = string | readonly string[];
+/** `"trip.hotel.name"`, or a list of keys where a key has dots in it; a whole number reaches into a list. */
+export type Path = string | readonly (string | number)[];
+
+type Container = Y.Map<unknown> | Y.Array<unknown>;
 
 export class State {
   readonly root: Y.Map<unknown>;
@@ -24,33 +27,31 @@ export class State {
     this.#subscribe = subscribe;
   }
 
-  /** The value at `path`, frozen, the same object as before when nothing in it changed; undefined when there is none. */
+  /** The value at `path`, the same object as before when nothing in it changed; undefined when there is none. */
   get<Value = Json>(path: Path): Value | undefined {
     let value: unknown = this.root;
     for (const key of keysOf(path)) value = child(value, key);
     return this.#snapshots.of(value) as Value | undefined;
   }
 
-  /** Writes `value`; objects become Maps and lists become Arrays, so others can edit inside. Makes Maps on the way. */
+  /** Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. */
   set(path: Path, value: Json): void {
-    const keys = keysOf(path);
-    const last = keys.pop();
-    if (last === undefined) throw new Error("State.set needs a path of at least one key.");
+    const { way, last } = split(path);
     this.#transact(() => {
-      let parent: Y.Map<unknown> = this.root;
-      for (const key of keys) parent = mapAt(parent, key);
-      if (!isSame(parent.get(last), value)) parent.set(last, shared(value)); // an equal write would only leave a tombstone
+      let parent: Container = this.root;
+      for (const key of way) parent = container(parent, key);
+      // An equal write would change nothing but leave a tombstone.
+      if (child(parent, last) !== value) put(parent, last, shared(value));
     });
   }
 
   /** Removes what is at `path`; nothing happens when there is nothing. */
   delete(path: Path): void {
-    const keys = keysOf(path);
-    const last = keys.pop();
-    if (last === undefined) throw new Error("State.delete needs a path of at least one key.");
+    const { way, last } = split(path);
     let parent: unknown = this.root;
-    for (const key of keys) parent = child(parent, key);
+    for (const key of way) parent = child(parent, key);
     if (parent instanceof Y.Map && parent.has(last)) parent.delete(last);
+    else if (parent instanceof Y.Array && indexOf(last) < parent.length) parent.delete(indexOf(last));
   }
 
   toJSON(): Readonly<Record<string, Json>> {
@@ -63,41 +64,52 @@ export class State {
   }
 
   #transact(change: () => void): void {
-    if (this.root.doc) this.root.doc.transact(change, "state");
-    else change();
+    (this.root.doc as Y.Doc).transact(change, "cosession");
   }
 }
 
 function keysOf(path: Path): string[] {
-  return typeof path === "string" ? path.split(".").filter((key) => key !== "") : [...path];
+  return typeof path === "string" ? path.split(".").filter((key) => key !== "") : path.map(String);
+}
+
+function split(path: Path): { way: string[]; last: string } {
+  const way = keysOf(path);
+  const last = way.pop();
+  if (last === undefined) throw new Error("A path to write to needs at least one key, such as `trip.hotel`.");
+  return { way, last };
 }
 
 function child(value: unknown, key: string): unknown {
   if (value instanceof Y.Map) return value.get(key);
-  if (value instanceof Y.Array) return /^\d+$/.test(key) ? value.get(Number(key)) : undefined;
-  if (Array.isArray(value)) return value[Number(key)];
+  if (value instanceof Y.Array) return indexOf(key) < value.length ? value.get(indexOf(key)) : undefined;
+  if (Array.isArray(value)) return value[indexOf(key)];
   return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
-function mapAt(parent: Y.Map<unknown>, key: string): Y.Map<unknown> {
-  const known = parent.get(key);
-  if (known instanceof Y.Map) return known;
-  const made = isObject(known) ? (shared(known) as Y.Map<unknown>) : new Y.Map<unknown>();
-  parent.set(key, made);
+/** The container at `key`; plain JSON that another client wrote there becomes one. */
+function container(parent: Container, key: string): Container {
+  const known = child(parent, key);
+  if (known instanceof Y.Map || known instanceof Y.Array) return known;
+  if (known !== undefined && known !== null && typeof known !== "object") {
+    throw new Error(`\`${key}\` holds ${JSON.stringify(known)}, not an object; delete it first.`);
+  }
+  const made = shared(known ?? {}) as Container;
+  put(parent, key, made);
   return made;
 }
 
-function shared(value: Json): unknown {
-  if (Array.isArray(value)) {
-    const array = new Y.Array<unknown>();
-    array.push(value.map(shared));
-    return array;
+function put(parent: Container, key: string, value: unknown): void {
+  if (parent instanceof Y.Map) {
+    parent.set(key, value);
+    return;
   }
-  if (isObject(value)) return new Y.Map(Object.entries(value).map(([key, each]) => [key, shared(each)]));
-  return value;
+  const index = indexOf(key);
+  if (!(index <= parent.length)) throw new Error(`\`${key}\` is no place in a list of ${parent.length}.`);
+  if (index < parent.length) parent.delete(index);
+  parent.insert(index, [value]);
 }
 
-/** Whether a plain value is there already; trees are always written. */
-function isSame(known: unknown, value: Json): boolean {
-  return known === value && (typeof value !== "object" || value === null);
+/** The index that a key of a list means; NaN, which no comparison holds for, when it means none. */
+function indexOf(key: string): number {
+  return /^\d+$/.test(key) ? Number(key) : Number.NaN;
 }

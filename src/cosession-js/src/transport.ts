@@ -78,6 +78,10 @@ export class Transport {
       this.#plan(event?.code);
       if (event === null || provider.shouldReconnect(event, provider)) this.#become("offline");
     });
+    provider.on("connection-error", () => {
+      const failed = provider.ws;
+      setTimeout(() => this.#giveUp(failed));
+    });
     provider.on("closed", ({ code, reason }) => this.#refuse(code, reason));
     this.#heedBrowser();
   }
@@ -150,6 +154,14 @@ export class Transport {
     if (code === TOO_FAST) provider.wsUnsuccessfulReconnects = 6;
     const doubled = FIRST_PAUSE_MS * 2 ** provider.wsUnsuccessfulReconnects;
     provider.maxBackoffTime = Math.min(doubled, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);
+  }
+
+  /** Node's WebSocket (up to 22 at least) doesn't close after an error, and the provider would wait for that for ever. */
+  #giveUp(failed: WebSocket | null): void {
+    const provider = this.#provider;
+    if (failed === null || provider.ws !== failed || !provider.shouldConnect) return;
+    provider.disconnect();
+    provider.shouldConnect = true; // the next attempt is planned already
   }
 
   #refuse(code: number, reason: string): void {

@@ -1,0 +1,104 @@
+/**
+ * React hooks over a session. Each renders again only when what it returns has changed.
+ *
+ * `useSession` gives null for the first render, since a socket is opened by an effect and never by rendering; the other
+ * hooks take that null and give what an empty session has.
+ */
+
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { connect } from "./connect.ts";
+import type { Json } from "./json.ts";
+import type { Message } from "./messages.ts";
+import type { Presence } from "./presence.ts";
+import type { Agent, Run } from "./runs.ts";
+import type { Options, Session, SessionEvents } from "./session.ts";
+import type { Path } from "./state.ts";
+import type { Refusal, Status } from "./transport.ts";
+
+export type { Session };
+
+export interface ConnectionStatus {
+  readonly status: Status;
+  readonly saved: boolean;
+  readonly synced: boolean;
+  readonly refusal: Refusal | null;
+}
+
+const NOTHING: readonly never[] = Object.freeze([]);
+
+/** Joins a session while the component is there; joins anew when an argument changes (options by their content). */
+export function useSession(url: string, id: string, options: Options = {}): Session | null {
+  const [session, setSession] = useState<Session | null>(null);
+  const key = JSON.stringify(options);
+  useEffect(() => {
+    const opened = connect(url, id, JSON.parse(key) as Options);
+    setSession(opened);
+    return () => {
+      setSession(null);
+      opened.close();
+    };
+  }, [url, id, key]);
+  return session;
+}
+
+export function useMessages(session: Session | null): readonly Message[] {
+  return useRead(session, "messages", (each) => each.messages, NOTHING);
+}
+
+export function useRuns(session: Session | null): readonly Run[] {
+  return useRead(session, "runs", (each) => each.runs, NOTHING);
+}
+
+export function useAgents(session: Session | null): readonly Agent[] {
+  return useRead(session, "agents", (each) => each.agents, NOTHING);
+}
+
+/** Every connection, oneself included. */
+export function usePresence(session: Session | null): readonly Presence[] {
+  return useRead(session, "presence", (each) => each.presence.all, NOTHING);
+}
+
+export function useTitle(session: Session | null): string {
+  return useRead(session, "title", (each) => each.title, "");
+}
+
+/** The shared state at a path, and how to change it: `const [hotel, setHotel] = useShared(session, "trip.hotel")`. */
+export function useShared<Value extends Json = Json>(
+  session: Session | null,
+  path: Path,
+): readonly [Value | undefined, (value: Value) => void] {
+  const key = JSON.stringify(path);
+  const value = useRead(session, "state", (each) => each.state.get<Value>(path), undefined);
+  const set = useCallback(
+    (next: Value): void => {
+      if (session === null)
+        throw new Error("The session isn't there yet: useSession gives null for the first render.");
+      session.state.set(JSON.parse(key) as Path, next);
+    },
+    [session, key],
+  );
+  return [value, set];
+}
+
+/** How the connection is, and whether everything written here is saved. */
+export function useStatus(session: Session | null): ConnectionStatus {
+  const status = useRead(session, "status", (each) => each.status, "connecting");
+  const saved = useRead(session, "saved", (each) => each.saved, true);
+  const synced = useRead(session, "synced", (each) => each.synced, false);
+  const refusal = useRead(session, "status", (each) => each.refusal, null);
+  return useMemo(() => ({ status, saved, synced, refusal }), [status, saved, synced, refusal]);
+}
+
+function useRead<Value>(
+  session: Session | null,
+  event: keyof SessionEvents & string,
+  read: (session: Session) => Value,
+  empty: Value,
+): Value {
+  const subscribe = useCallback(
+    (changed: () => void) => session?.on(event, changed) ?? (() => {}),
+    [session, event],
+  );
+  const get = (): Value => (session === null ? empty : read(session));
+  return useSyncExternalStore(subscribe, get, () => empty);
+}

@@ -1,0 +1,67 @@
+// @vitest-environment happy-dom
+/** What the browser tells of the network: it drops a dead socket and brings the next attempt forward, nothing more. */
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+import { TestServer } from "./server.ts";
+import { open, until } from "./sessions.ts";
+
+let server: TestServer;
+
+beforeEach(async () => {
+  vi.stubGlobal("WebSocket", WebSocket); // happy-dom's own asks the page's origin for permission
+  localStorage.clear();
+  server = await TestServer.start();
+});
+
+afterEach(async () => {
+  await server.end();
+  vi.unstubAllGlobals();
+});
+
+test("an offline browser shows at once, and a server on this machine is found again", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+
+  window.dispatchEvent(new Event("offline"));
+  expect(session.status).toBe("offline");
+  expect(session.synced).toBe(false);
+  session.send("while offline");
+  await session.whenSaved();
+  expect(session.status).toBe("online");
+});
+
+test("a browser that is online again doesn't wait for the next attempt", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  const random = vi.spyOn(Math, "random").mockReturnValue(1);
+  server.refusal = { code: 4529, close: "Too fast; come back later." }; // a pause of ten seconds
+  server.drop();
+  await until(session, () => session.status === "offline");
+  await vi.waitFor(() => expect(server.queries.length).toBe(2));
+  await until(session, () => session.status === "offline");
+  server.refusal = null;
+
+  window.dispatchEvent(new Event("online"));
+  await session.whenSynced();
+  expect(server.queries.length).toBe(3);
+  random.mockRestore();
+});
+
+test("a browser event doesn't undo a refusal, or a close", async () => {
+  server.refusal = { code: 4403, close: "Not allowed." };
+  const refused = open(server.url, "trip");
+  await until(refused, () => refused.status === "refused");
+  refused.close();
+  window.dispatchEvent(new Event("online"));
+
+  server.refusal = null;
+  const other = open(server.url, "trip");
+  await other.whenSynced();
+  expect(server.queries.length).toBe(2);
+});
+
+test("a guest without an id is the same guest after a reload", () => {
+  const before = open(server.url, "trip").me.id;
+  expect(open(server.url, "trip").me.id).toBe(before);
+});

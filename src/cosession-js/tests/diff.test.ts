@@ -1,0 +1,74 @@
+/** Edits of texts: minimal, and never through the middle of a character. */
+
+import { expect, test } from "vitest";
+import * as Y from "yjs";
+import { difference, rewrite } from "../src/diff.ts";
+import { merge, seeded } from "./documents.ts";
+
+const WORDS = ["a", "b", " ", "é", "日本", "😀", "😁", "👩‍👩‍👧", "👍🏽", "🇵🇹", "\u0301", "\n"];
+
+function phrase(random: (below: number) => number): string {
+  return Array.from({ length: random(8) }, () => WORDS[random(WORDS.length)]).join("");
+}
+
+function texts(doc: Y.Doc, ...contents: string[]): Y.Text[] {
+  return contents.map((content, number) => {
+    const text = doc.getText(`${number}`);
+    text.insert(0, content);
+    return text;
+  });
+}
+
+test.each([
+  ["", "", { index: 0, remove: 0, insert: "" }],
+  ["hello", "hello", { index: 5, remove: 0, insert: "" }],
+  ["hello world", "hello, world", { index: 5, remove: 0, insert: "," }],
+  ["aaa", "aa", { index: 2, remove: 1, insert: "" }],
+  ["to Lisbon", "to Porto", { index: 3, remove: 6, insert: "Porto" }],
+  ["😀", "😁", { index: 0, remove: 2, insert: "😁" }],
+  ["x😀y", "x😁y", { index: 1, remove: 2, insert: "😁" }],
+  ["🍎", "🎎", { index: 0, remove: 2, insert: "🎎" }],
+])("%j to %j replaces only what differs", (before, after, expected) => {
+  expect(difference(before, after)).toEqual(expected);
+});
+
+test("any text becomes any other, and every step is well-formed", () => {
+  const random = seeded(7);
+  for (let count = 0; count < 2_000; count += 1) {
+    const [before, after] = [phrase(random), phrase(random)];
+    const { index, remove, insert } = difference(before, after);
+
+    expect(before.slice(0, index) + insert + before.slice(index + remove)).toBe(after);
+    expect(insert.isWellFormed()).toBe(true);
+    expect(before.slice(index, index + remove).isWellFormed()).toBe(true);
+  }
+});
+
+test("a change over several texts leaves their joint text as wanted", () => {
+  const random = seeded(11);
+  for (let count = 0; count < 500; count += 1) {
+    const parts = texts(new Y.Doc(), ...Array.from({ length: 1 + random(3) }, () => phrase(random)));
+    const wanted = phrase(random);
+    rewrite(parts, wanted);
+    expect(parts.join("")).toBe(wanted);
+  }
+});
+
+test("two people who edit different ends of a text both keep their edit", () => {
+  const [first, second] = [new Y.Doc(), new Y.Doc()];
+  const [text] = texts(first, "👩‍👩‍👧 two nights in Lisbon 😀");
+  merge(first, second);
+
+  rewrite([text as Y.Text], "👩‍👩‍👧 three nights in Lisbon 😀");
+  rewrite([second.getText("0")], "👩‍👩‍👧 two nights in Lisbon 😁");
+  merge(first, second);
+
+  expect(first.getText("0").toString()).toBe("👩‍👩‍👧 three nights in Lisbon 😁");
+  expect(second.getText("0").toString()).toBe(first.getText("0").toString());
+});
+
+test("half a character that a page hands over is replaced, not sent", () => {
+  const [text] = texts(new Y.Doc(), "ok");
+  rewrite([text as Y.Text], "ok \ud83d");
+  expect(text?.toString()).toBe("ok \ufffd");
+});

@@ -1,0 +1,80 @@
+/** The same promises against a cosession server, when COSESSION_TEST_URL says where one is (development identities). */
+
+import { describe, expect, test } from "vitest";
+import * as Y from "yjs";
+import type { Session } from "../src/index.ts";
+import { open, until } from "./sessions.ts";
+
+const URL = process.env.COSESSION_TEST_URL ?? "";
+
+describe.skipIf(URL === "")("against the server", () => {
+  const fresh = (): string => `js-${crypto.randomUUID()}`;
+  const join = (id: string, user: string): Session =>
+    open(URL, id, { user: { id: user, name: user.toUpperCase() } });
+
+  test("what is saved is what the server tells over HTTP", async () => {
+    const ana = join(fresh(), "ana");
+    const id = ana.send("Lisbon? 👩‍👩‍👧");
+    ana.edit(id, "Lisbon! 👩‍👩‍👧");
+    await ana.whenSaved();
+
+    const { document } = await (await fetch(`${URL}/sessions/${ana.id}`)).json();
+    expect(document.messages).toMatchObject([
+      { id, role: "user", parts: [{ type: "text", text: "Lisbon! 👩‍👩‍👧" }] },
+    ]);
+  });
+
+  test("two pages see each other's messages, state and presence", async () => {
+    const id = fresh();
+    const [ana, ben] = [join(id, "ana"), join(id, "ben")];
+    ana.send("hello");
+    ana.state.set("trip.city", "Porto");
+    ana.presence.set("typing", true);
+    await until(ben, () => ben.messages.length === 1 && ben.state.get("trip.city") === "Porto");
+    await until(ben, () => ben.presence.others.some(({ typing }) => typing === true));
+
+    expect(ben.messages[0]).toMatchObject({ text: "hello", metadata: { author: "ana" } });
+    expect(ben.presence.others[0]?.user).toMatchObject({ id: "ana", name: "ANA", kind: "human" });
+
+    ana.close();
+    await until(ben, () => ben.presence.others.length === 0);
+  });
+
+  test("the server stamps a message with who wrote it", async () => {
+    const ana = join(fresh(), "ana");
+    ana.send("hello");
+    await until(ana, () => ana.messages[0]?.stamp !== undefined);
+    expect(ana.messages[0]?.stamp).toMatchObject({ by: "ana" });
+  });
+
+  test("a steer and a cancel become facts of the run, and their requests go", async () => {
+    const ana = join(fresh(), "ana (home)");
+    await ana.whenSynced();
+    const containers = ["messages", "steps", "steers", "seen"].map((name) => [name, new Y.Array()] as const);
+    const fields = {
+      id: "r1",
+      agent: "guide",
+      status: "running",
+      started_at: new Date().toISOString(),
+      epoch: 1,
+    };
+    ana.doc.getMap("runs").set("r1", new Y.Map<unknown>([...Object.entries(fields), ...containers]));
+    const steer = ana.steer("r1", "by train");
+    await until(ana, () => ana.runs[0]?.steers?.length === 1);
+    ana.cancel("r1", "too slow");
+    await until(ana, () => Boolean(ana.runs[0]?.cancel));
+
+    expect(ana.runs[0]?.steers).toMatchObject([{ id: steer, by: "ana (home)", text: "by train" }]);
+    expect(ana.runs[0]?.cancel).toMatchObject({ by: "ana (home)", reason: "too slow" });
+    await until(ana, () => ana.doc.getMap("requests").size === 0);
+  });
+
+  test("a deleted session is a final refusal", async () => {
+    const ana = join(fresh(), "ana");
+    await ana.whenSynced();
+    await fetch(`${URL}/sessions/${ana.id}`, { method: "DELETE" });
+    await until(ana, () => ana.status === "refused");
+
+    expect(ana.refusal).toMatchObject({ code: 4410, error: "session.deleted" });
+  });
+});

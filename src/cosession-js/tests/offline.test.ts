@@ -1,0 +1,92 @@
+/** The copy in the browser: what was written offline survives a reload, and isn't called saved before it is. */
+
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import { connect, type Session } from "../src/index.ts";
+import { TestServer } from "./server.ts";
+import { open, until } from "./sessions.ts";
+
+let server: TestServer;
+
+beforeEach(async () => {
+  server = await TestServer.start();
+});
+
+afterEach(async () => {
+  await server.end();
+});
+
+/** A page as it is before a reload: it ends when the test says so. */
+function visit(id: string, user = "ana"): Session {
+  return connect(server.url, id, { user: { id: user }, offline: true });
+}
+
+function texts(session: Session): string[] {
+  return session.messages.map(({ text }) => text);
+}
+
+test("edits made offline survive a reload, and are saved when the server is back", async () => {
+  await server.stop();
+  const before = visit("survive");
+  before.send("from the tunnel");
+  await until(before, () => before.status === "offline");
+  expect(before.saved).toBe(false);
+  before.close();
+
+  const after = open(server.url, "survive", { user: { id: "ana" }, offline: true });
+  await until(after, () => after.messages.length === 1);
+  expect(texts(after)).toEqual(["from the tunnel"]);
+  expect(after.doc.clientID).not.toBe(before.doc.clientID);
+  expect(after.saved).toBe(false);
+
+  await server.restart();
+  await after.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("what was loaded isn't called saved before the server's fence says so", async () => {
+  const before = visit("fence");
+  before.send("hello");
+  await before.whenSaved();
+  before.close();
+
+  server.holding = true;
+  const after = open(server.url, "fence", { user: { id: "ana" }, offline: true });
+  expect(after.saved).toBe(false);
+  await after.whenSynced();
+  expect(after.saved).toBe(false);
+  server.release();
+  await after.whenSaved();
+});
+
+test("an empty copy has nothing to save", async () => {
+  await server.stop();
+  const session = open(server.url, "empty", { user: { id: "ana" }, offline: true });
+  await session.whenSaved();
+  expect(session.messages).toEqual([]);
+});
+
+test("who comes next at the same browser doesn't see what another one wrote offline", async () => {
+  await server.stop();
+  const ana = visit("private", "ana");
+  ana.send("only mine");
+  await until(ana, () => ana.status === "offline");
+  ana.close();
+
+  const ben = visit("private", "ben");
+  onTestFinished(() => ben.close());
+  await ben.whenSaved(); // its copy is read
+  expect(ben.messages).toEqual([]);
+});
+
+test("after discard nothing of the session is left in the browser", async () => {
+  await server.stop();
+  const before = visit("discard");
+  before.send("refused by the server");
+  await until(before, () => before.status === "offline");
+  await before.discard();
+
+  const after = open(server.url, "discard", { user: { id: "ana" }, offline: true });
+  await after.whenSaved();
+  expect(after.messages).toEqual([]);
+});

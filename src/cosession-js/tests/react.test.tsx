@@ -1,0 +1,136 @@
+// @vitest-environment happy-dom
+/** The hooks, rendered: they show what the session has, and render no more than they have to. */
+
+import { StrictMode } from "react";
+import { createRoot, type Root } from "react-dom/client";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+import type { Session } from "../src/index.ts";
+import { useMessages, usePresence, useRuns, useSession, useShared, useStatus } from "../src/react.ts";
+import { TestServer } from "./server.ts";
+import { open } from "./sessions.ts";
+
+let server: TestServer;
+let root: Root;
+let page: HTMLElement;
+
+beforeEach(async () => {
+  vi.stubGlobal("WebSocket", WebSocket); // happy-dom's own asks the page's origin for permission
+  server = await TestServer.start();
+  page = document.createElement("main");
+  root = createRoot(page);
+});
+
+afterEach(async () => {
+  root.unmount();
+  await server.end();
+  vi.unstubAllGlobals();
+});
+
+function Chat({ onSession }: { onSession?: (session: Session | null) => void }) {
+  const session = useSession(server.url, "trip", { user: { id: "ana", name: "Ana" } });
+  const { status, saved } = useStatus(session);
+  const messages = useMessages(session);
+  const others = usePresence(session).filter(({ user }) => user.id !== "ana");
+  const [city] = useShared<string>(session, "trip.city");
+  onSession?.(session);
+  return (
+    <p>
+      {`${status}, ${saved ? "saved" : "unsaved"}, ${messages.map(({ text }) => text).join("+")}, ${city}, `}
+      {others.map(({ user }) => user.name).join()}
+    </p>
+  );
+}
+
+function shows(text: string): Promise<void> {
+  return vi.waitFor(() => expect(page.textContent).toBe(text));
+}
+
+test("a page shows the session live, also under StrictMode", async () => {
+  root.render(
+    <StrictMode>
+      <Chat />
+    </StrictMode>,
+  );
+  await shows("online, saved, , undefined, ");
+
+  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  ben.send("Lisbon?");
+  ben.state.set("trip.city", "Lisbon");
+  await shows("online, saved, Lisbon?, Lisbon, Ben");
+});
+
+test("leaving the page closes the connection", async () => {
+  root.render(<Chat />);
+  await shows("online, saved, , undefined, ");
+  root.render(<p>bye</p>);
+
+  await shows("bye");
+  await vi.waitFor(() => expect(server.connections).toBe(0));
+});
+
+test("the same options in a new object keep the session", async () => {
+  const sessions = new Set<Session | null>();
+  const renders: number[] = [];
+  const onSession = (session: Session | null): void => {
+    sessions.add(session);
+    renders.push(sessions.size);
+  };
+  root.render(<Chat onSession={onSession} />);
+  await shows("online, saved, , undefined, ");
+  const before = renders.length;
+  root.render(<Chat onSession={onSession} />);
+  await vi.waitFor(() => expect(renders.length).toBeGreaterThan(before));
+
+  expect(sessions.size).toBe(2); // null, and the one
+});
+
+interface Counting {
+  session: Session;
+  rendered: (what: "messages" | "runs" | "shared") => void;
+}
+
+function Messages({ session, rendered }: Counting) {
+  rendered("messages");
+  return <i>{useMessages(session).length}</i>;
+}
+
+function Runs({ session, rendered }: Counting) {
+  rendered("runs");
+  return <i>{useRuns(session).length}</i>;
+}
+
+function Shared({ session, rendered }: Counting) {
+  const [value, set] = useShared<{ deep: number }>(session, "a");
+  rendered("shared");
+  return (
+    <button type="button" onClick={() => set({ deep: 2 })}>
+      {value?.deep}
+    </button>
+  );
+}
+
+test("a hook renders again only for what it reads", async () => {
+  const session = open(server.url, "trip", { user: { id: "ana" } });
+  session.state.set("a", { deep: 1 });
+  const renders = { messages: 0, runs: 0, shared: 0 };
+  const rendered: Counting["rendered"] = (what) => {
+    renders[what] += 1;
+  };
+  const props = { session, rendered };
+  root.render([
+    <Messages key="messages" {...props} />,
+    <Runs key="runs" {...props} />,
+    <Shared key="shared" {...props} />,
+  ]);
+  await shows("001");
+
+  session.send("hello");
+  session.state.set("b", 1);
+  await shows("101");
+  expect(renders).toEqual({ messages: 2, runs: 1, shared: 1 });
+
+  page.querySelector("button")?.click();
+  await shows("102");
+  expect(renders).toEqual({ messages: 2, runs: 1, shared: 2 });
+});
