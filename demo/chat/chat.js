@@ -132,7 +132,7 @@ const SAVED = {
   saving: ["saving", "Saving…"],
   connecting: ["connecting", "Connecting…"],
   offline: ["offline", "Offline"],
-  unsent: ["offline", "Offline: kept here, sent when the server is back"],
+  unsent: ["offline", "Offline, not sent yet"],
   refused: ["refused", "Not connected"],
 };
 

@@ -42,7 +42,7 @@ class RunCard {
     this.stop = h("button", { type: "button", class: "button stop", "data-testid": "stop", onclick: () => this.cancel(run.id) },
       icon("stop"), h("span", {}, "Stop"));
     this.input = h("input", { class: "steer-input", "data-testid": "steer-input", "aria-label": `Steer ${who.name}`, maxlength: "2000",
-      placeholder: "Steer the answer while it grows", autocomplete: "off", enterkeyhint: "send" });
+      placeholder: "Steer the answer", autocomplete: "off", enterkeyhint: "send" });
     const steer = h("button", { class: "button", "data-testid": "steer-send" }, "Steer");
     const form = h("form", { class: "steer-form" }, icon("steer"), this.input, steer);
     form.addEventListener("submit", (event) => {

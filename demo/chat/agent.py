@@ -1,0 +1,206 @@
+"""The demo's agent: joins every session in which somebody is, and answers there.
+
+It is a client like any other: it finds sessions over HTTP, joins them by the Python SDK, and can run in another
+process or on another machine (`python -m chat.agent` in the folder above this one). Sessions are served at the same
+time, the prompts of one session one after the other. It holds no state of its own: what it knows of a conversation
+is the session's document.
+"""
+
+import argparse
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import httpx
+import structlog
+
+from cosession.client import AgentRun, Session, Steer, connect, list_sessions
+from cosession.document import Message
+from cosession.errors import CosessionError, Disconnected
+
+from .models import NAMES, STEERED, ChatMessage, Model, choose
+
+log = structlog.get_logger()
+
+PARTICIPANT = "assistant"
+NAME = "Assistant"
+
+LOOK_SECONDS = 1.0
+"""How often it looks for sessions with people in them: so long may a first answer wait."""
+
+LEAVE_SECONDS = 10.0
+"""How long it stays where nobody is: a page that is reloaded finds it still there."""
+
+MOST_SESSIONS = 64
+"""In how many sessions it is at once; each costs a connection and a copy of the document."""
+
+MOST_REMEMBERED = 40
+"""How many messages back the model is told: enough for a conversation, and bounded for any session."""
+
+INSTRUCTIONS = (
+    "You are the assistant in a conversation that several people may share. Answer helpfully and briefly, in "
+    "Markdown. Where messages begin with a name and a colon, that is who wrote them."
+)
+
+
+async def attend_all(url: str, model: Model) -> None:
+    """Answer in every session of a server, until cancelled.
+
+    Args:
+        url: the server's address.
+        model: what answers.
+    """
+    attended: dict[str, asyncio.Task[None]] = {}
+    closed: set[str] = set()  # sessions that refused us for good: asking again each second would help nobody
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            for session in await _occupied(url):
+                attended = {known: task for known, task in attended.items() if not task.done()}
+                if session in attended or session in closed or len(attended) >= MOST_SESSIONS:
+                    continue
+                attended[session] = tasks.create_task(_attend(url, session, model, closed), name=f"attend {session}")
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _occupied(url: str) -> list[str]:
+    """Return the ids of the sessions that somebody is connected to; none while the server can't be reached."""
+    try:
+        return [session.id for session in await list_sessions(url) if session.connections > 0]
+    except (httpx.TransportError, CosessionError) as error:
+        log.warning("agent.no_list", error=str(error))
+        return []
+
+
+async def _attend(url: str, session_id: str, model: Model, closed: set[str]) -> None:
+    """Answer in one session until people have left it."""
+    try:
+        async with connect(url, session=session_id, participant=PARTICIPANT, name=NAME, kind="agent") as session:
+            log.info("agent.joined", session=session_id)
+            _end_abandoned_runs(session)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None) as stay:
+                    watching = asyncio.create_task(_leave_when_alone(session, stay))
+                    try:
+                        await _answer_all(session, model)
+                    finally:
+                        watching.cancel()
+    except Disconnected as error:
+        log.warning("agent.refused", session=session_id, error=str(error))
+        if error.close is not None:
+            closed.add(session_id)
+    else:
+        log.info("agent.left", session=session_id)
+
+
+async def _leave_when_alone(session: Session, stay: asyncio.Timeout) -> None:
+    """End the stay when no one but agents has been in the session for a while and no answer is being written."""
+    loop = asyncio.get_running_loop()
+    alone_since = loop.time()
+    while loop.time() - alone_since < LEAVE_SECONDS:
+        await asyncio.sleep(LOOK_SECONDS)
+        people = any(state.get("user", {}).get("kind") != "agent" for state in session.presence.others().values())
+        busy = any(run.agent == PARTICIPANT for run in session.runs.active())
+        if people or busy or session.status != "online":
+            alone_since = loop.time()
+    stay.reschedule(loop.time())
+
+
+def _end_abandoned_runs(session: Session) -> None:
+    """Close the runs that an earlier process of this agent left open: nobody else can say that they are over."""
+    at = datetime.now(UTC).isoformat()
+    with session.document.transaction():
+        for run in list(session.runs.active()):
+            if run.agent != PARTICIPANT:
+                continue
+            run.end("error", at=at, error="The agent was started anew before it was done.")
+            for written in run.messages:
+                if (message := session.messages.get(written)) and message.status == "streaming":
+                    message.set_status("error")
+
+
+async def _answer_all(session: Session, model: Model) -> None:
+    async for prompt in session.prompts():
+        try:
+            await _answer(session, prompt, model)
+        except Disconnected:
+            raise
+        except Exception as error:  # a model may fail in any way; the run says so to people, and the next may work
+            log.warning("agent.failed", session=session.id, error=f"{type(error).__name__}: {error}")
+
+
+async def _answer(session: Session, prompt: Message, model: Model) -> None:
+    """Answer one prompt: stream, and begin anew from where it stands whenever somebody steers."""
+    before = _conversation(session, prompt)
+    async with session.run(reply_to=prompt, task=f"Answering {_name(session, prompt.author)}") as run:
+        told = before
+        while steers := await _write(run, model, told):
+            said: ChatMessage = {"role": "assistant", "content": run.message.text if run.message else ""}
+            told = [*told, said, _steering(session, steers)]
+            run.text("\n\n")
+
+
+async def _write(run: AgentRun, model: Model, conversation: list[ChatMessage]) -> list[Steer]:
+    """Stream one answer into the run; stop at a steer, and return it."""
+    async with contextlib.aclosing(model.stream(conversation)) as tokens:
+        async for token in tokens:
+            run.text(token)
+            if steers := run.steers():
+                return steers
+    return run.steers()
+
+
+def _steering(session: Session, steers: Iterable[Steer]) -> ChatMessage:
+    said = "\n".join(f"{_name(session, steer.by)}: {steer.text}" for steer in steers)
+    return {
+        "role": "user",
+        "content": f"{STEERED}\n{said}\n\nGo on from where you stopped, with this in mind, and repeat nothing.",
+    }
+
+
+def _conversation(session: Session, prompt: Message) -> list[ChatMessage]:
+    """Return what was said up to a prompt, for the model; with names where several people write."""
+    messages: list[Message] = []
+    for message in session.messages:
+        if not message.deleted and message.role in ("user", "assistant") and message.text.strip():
+            messages.append(message)
+        if message.id == prompt.id:
+            break
+    messages = messages[-MOST_REMEMBERED:]
+    several = len({message.author for message in messages if message.role == "user"}) > 1
+    told: list[ChatMessage] = [{"role": "system", "content": INSTRUCTIONS}]
+    for message in messages:
+        named = several and message.role == "user"
+        text = f"{_name(session, message.author)}: {message.text}" if named else message.text
+        told.append({"role": message.role, "content": text})
+    return told
+
+
+def _name(session: Session, participant: str | None) -> str:
+    """Return what people call a participant: as the server keeps it, or as presence says now."""
+    known = session.document.participants.get(participant or "")
+    if known and known.name:
+        return known.name
+    for state in session.presence.others().values():
+        user = state.get("user", {})
+        if user.get("id") == participant:
+            return str(user.get("name") or "Someone")
+    return "Someone"
+
+
+def main() -> None:
+    """Run the agent against a server that runs elsewhere."""
+    parser = argparse.ArgumentParser(description="Answer in every session of a cosession server.")
+    parser.add_argument("--url", default="http://127.0.0.1:8765", help="the server's address")
+    parser.add_argument("--model", default="auto", choices=NAMES)
+    options = parser.parse_args()
+    try:
+        model = choose(options.model)
+    except CosessionError as error:
+        parser.error(str(error))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(attend_all(options.url, model))
+
+
+if __name__ == "__main__":
+    main()

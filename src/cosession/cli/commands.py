@@ -1,0 +1,168 @@
+"""The commands and their flags.
+
+The server and the client are imported inside the commands that need them: together they take most of a second to
+load, and `--version`, `--help` and the shell's completion should not wait for that.
+"""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Coroutine
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from cosession.errors import CosessionError
+from cosession.settings import Settings
+
+app = typer.Typer(
+    name="cosession",
+    help="An AI session as one document that people, their devices and agents edit together.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+"""Where `serve` and `demo` listen unless they are told otherwise."""
+
+
+class LogLevel(StrEnum):
+    """The least that is logged."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+class ModelName(StrEnum):
+    """What the demo's agent answers with."""
+
+    auto = "auto"
+    openai = "openai"
+    local = "local"
+    scripted = "scripted"
+
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback it needs --insecure.")]
+Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the database; made when missing.", file_okay=False)]
+Insecure = Annotated[
+    bool | None,
+    typer.Option(
+        "--insecure/--no-insecure",
+        help="Listen beyond loopback although participants name themselves: for trusted networks only.",
+    ),
+]
+Level = Annotated[LogLevel | None, typer.Option(help="The least that is logged.")]
+Url = Annotated[str, typer.Option(envvar="COSESSION_URL", help="The server's address.")]
+SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cosession {version('cosession')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """An AI session as one document that people, their devices and agents edit together."""
+
+
+@app.command()
+def serve(
+    host: Host = None, port: Port = None, data: Data = None, insecure: Insecure = None, log_level: Level = None
+) -> None:
+    """Run the server until it is interrupted."""
+    from cosession.server import serve as run_server
+
+    settings = _settings(host=host, port=port, data=data, insecure=insecure, log_level=log_level)
+    _run(run_server(settings, ready=lambda url: typer.echo(f"cosession listens on {url}")))
+
+
+@app.command()
+def demo(
+    model: Annotated[ModelName, typer.Option(help="What the agent answers with.")] = ModelName.auto,
+    host: Host = None,
+    port: Port = None,
+    data: Data = None,
+    insecure: Insecure = None,
+    log_level: Level = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Words per second of the scripted model; 0 is no pause.")
+    ] = 30.0,
+) -> None:
+    """Run the server with the shared chat and its agent."""
+    from .demo import run_demo
+
+    # The demo's terminal is read by a person: what goes well is silent.
+    settings = _settings(host=host, port=port, data=data, insecure=insecure, log_level=log_level or LogLevel.warning)
+    _run(run_demo(settings, model.value, speed=speed, open_browser=not no_open))
+
+
+@app.command()
+def tail(session: SessionId, url: Url = DEFAULT_URL) -> None:
+    """Follow a session in the terminal until interrupted."""
+    from .tail import follow
+
+    _run(follow(url, session))
+
+
+@app.command()
+def send(
+    session: SessionId,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say; - reads it from standard input.")],
+    url: Url = DEFAULT_URL,
+    name: Annotated[str | None, typer.Option(help="What others see as your name.")] = None,
+) -> None:
+    """Send a message to a session, and wait until it is saved."""
+    from .send import say
+
+    if text == "-":
+        text = sys.stdin.read()
+    _run(say(url, session, text.strip(), name=name or getpass.getuser()))
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `cosession` script."""
+    app()
+
+
+def _settings(**flags: Any) -> Settings:
+    """Return the settings with the flags that were given."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    if isinstance(level := given.get("log_level"), LogLevel):
+        given["log_level"] = level.value
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "a setting"
+        typer.echo(f"COSESSION_{name.upper()} can't be {first['input']!r}: {first['msg']}.", err=True)
+        raise typer.Exit(1) from None
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command to its end; Ctrl-C is the usual one."""
+    try:
+        asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    except BrokenPipeError:
+        # Who reads our output has enough, e.g. `head`. Nothing is left to be said, at exit neither.
+        sys.stdout = None
+        raise typer.Exit(0) from None
+    except CosessionError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

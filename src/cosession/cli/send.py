@@ -1,0 +1,42 @@
+"""`cosession send`: one message into a session."""
+
+import asyncio
+
+import typer
+
+from cosession.client import connect
+from cosession.errors import CosessionError, Disconnected
+
+SECONDS = 10.0
+"""How long to wait for the server, and then for the message to be saved: a person waits for it at a prompt."""
+
+
+async def say(url: str, session_id: str, text: str, *, name: str) -> None:
+    """Send a message and print its id when it is saved.
+
+    Args:
+        url: the server's address.
+        session_id: where.
+        text: what.
+        name: who says it; also makes the participant's id, so that one name is one participant.
+
+    Raises:
+        CosessionError: there is nothing to send, or the server can't be reached or refused.
+    """
+    if not text:
+        raise CosessionError("There is nothing to send: give a text.")
+    participant = f"cli-{name.casefold()}"
+    try:
+        async with connect(
+            url, session=session_id, participant=participant, name=name, kind="human", wait_seconds=SECONDS
+        ) as session:
+            message = await session.send(text)
+            async with asyncio.timeout(SECONDS):
+                await session.wait_saved()
+    except TimeoutError:
+        raise Disconnected(
+            f"The message was sent, but not saved within {SECONDS:.0f} s; look at the server."
+        ) from None
+    except ValueError as error:  # what is not a server's address
+        raise CosessionError(str(error)) from None
+    typer.echo(message.id)

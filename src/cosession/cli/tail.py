@@ -1,0 +1,181 @@
+"""`cosession tail`: a session as text that grows in the terminal, or in a pipe.
+
+Only ever appends: what is printed stays. An answer is printed as it comes; whole messages of others are printed in
+between, and a second answer that grows at the same time waits until the first is done. What people write can't
+control the terminal: control characters are left out. Never writes to the session.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from cosession.client import Session, connect, list_sessions
+from cosession.document import Message, Run
+from cosession.errors import CosessionError, Disconnected
+
+WAIT_SECONDS = 10.0
+"""How long to wait for the server at first: a person waits for it at a prompt."""
+
+LOOK_SECONDS = 0.5
+"""How often the connection's state is looked at; the document tells of itself."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_COLOURS = ("cyan", "magenta", "yellow", "blue", "green", "red")
+_ENDS = {"cancelled": "(stopped)", "error": "(failed)"}
+
+
+async def follow(url: str, session_id: str) -> None:
+    """Print a session from its beginning, and go on until interrupted.
+
+    Args:
+        url: the server's address.
+        session_id: the session.
+
+    Raises:
+        CosessionError: there is no such session, or the server can't be reached or refused.
+    """
+    try:
+        known = {session.id for session in await list_sessions(url)}
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Disconnected(f"No server answers at {url}: {error}. Start one with: cosession serve") from None
+    if session_id not in known:
+        raise CosessionError(
+            f"There is no session {session_id!r} at {url}. It begins with its first message: cosession send"
+        )
+    participant = f"tail-{session_id}"
+    async with connect(
+        url, session=session_id, participant=participant, name="Terminal", kind="operator", wait_seconds=WAIT_SECONDS
+    ) as session:
+        await _follow(session, Printer(Console(highlight=False, soft_wrap=True)))
+
+
+async def _follow(session: Session, printer: "Printer") -> None:
+    changed = asyncio.Event()
+    ended = asyncio.create_task(_until_over(session))
+    notices = Console(stderr=True, highlight=False, style="dim")
+    status = session.status
+    try:
+        with session.document.observe(lambda _: changed.set(), "messages", "runs", "participants"):
+            while not ended.done():
+                changed.clear()
+                printer.show(session)
+                if session.status != status:
+                    status = session.status
+                    notices.print(
+                        "Connected again." if status == "online" else "The connection is lost; trying again…"
+                    )
+                waiting = asyncio.create_task(changed.wait())
+                await asyncio.wait((waiting, ended), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+        await ended  # raises why it is over
+    finally:
+        ended.cancel()
+
+
+async def _until_over(session: Session) -> None:
+    """Wait for the error that ends the session; prompts are what a client can wait on for ever."""
+    async for _ in session.prompts():
+        pass
+
+
+@dataclass(slots=True)
+class _Printed:
+    """How much of a message is on the screen."""
+
+    text: str = ""
+    over: bool = False
+
+
+@dataclass(slots=True)
+class Printer:
+    """Prints what is new of a session.
+
+    Attributes:
+        console: where to.
+    """
+
+    console: Console
+    _seen: dict[str, _Printed] = field(default_factory=dict[str, _Printed])
+    _steers: set[str] = field(default_factory=set[str])
+    _open: str | None = None
+
+    def show(self, session: Session) -> None:
+        """Print what has come since the last call."""
+        for message in session.messages:
+            before = self._seen.setdefault(message.id, _Printed())
+            if before.over:
+                continue
+            streams = message.status == "streaming"
+            if streams and self._grows_another(session, message):
+                continue
+            self._show_message(session, message, before)
+            before.over = not streams
+        self._show_steers(session, session.runs)
+
+    def _grows_another(self, session: Session, message: Message) -> bool:
+        """Whether another answer is open on the screen and still grows."""
+        other = session.messages.get(self._open) if self._open not in (None, message.id) else None
+        return other is not None and other.status == "streaming"
+
+    def _show_message(self, session: Session, message: Message, before: _Printed) -> None:
+        text = "(deleted)" if message.deleted else clean(message.text)
+        if text != before.text or self._open is None:
+            if self._open != message.id:
+                self._head(session, message.author, again=bool(before.text))
+                self._open = message.id
+            elif not text.startswith(before.text):  # changed where it is printed already: print it anew
+                self.console.print("\n(changed)", style="dim")
+                before.text = ""
+            new = text[len(before.text) :] if text.startswith(before.text) else text
+            self.console.print(Text(new), end="")
+            self.console.file.flush()
+            before.text = text
+        if message.status != "streaming" and self._open == message.id:
+            end = _ENDS.get(message.status, "")
+            self.console.print(Text(f" {end}" if end else "", style="dim"))
+            self._open = None
+
+    def _show_steers(self, session: Session, runs: Iterable[Run]) -> None:
+        for run in runs:
+            for steer in run.steers:
+                if steer["id"] in self._steers:
+                    continue
+                self._steers.add(str(steer["id"]))
+                if self._open is not None:
+                    self.console.print()
+                    self._open = None
+                who = name_of(session, str(steer.get("by", "")))
+                self.console.print(Text(f"  ↳ {clean(who)}: {clean(str(steer.get('text', '')))}", style="italic"))
+
+    def _head(self, session: Session, author: str | None, *, again: bool) -> None:
+        if self._open is not None:
+            self.console.print()
+        name = clean(name_of(session, author)) + (" (goes on)" if again else "")
+        colour = _COLOURS[sum((author or "").encode()) % len(_COLOURS)]
+        self.console.print(Text(name, style=f"bold {colour}"))
+
+
+def clean(text: str) -> str:
+    """Return a text without the characters that could control a terminal or reorder what it shows."""
+    return _CONTROL.sub("", text)
+
+
+def name_of(session: Session, participant: str | None) -> str:
+    """Return what people call a participant: as the server keeps it, as presence says now, or else the id."""
+    known = session.document.participants.get(participant or "")
+    if known and known.name:
+        return known.name
+    agent = session.agents.get(participant or "")
+    if agent and agent.name:
+        return agent.name
+    for state in session.presence.others().values():
+        user: Any = state.get("user") or {}
+        if user.get("id") == participant:
+            return str(user.get("name") or participant)
+    return participant or "Someone"
