@@ -127,6 +127,11 @@ async def test_progress_is_in_the_document(hub: Hub, session: Session):
         record = hub.document.runs.get(run.id)
         assert record is not None
         await until(lambda: record.progress == {"label": "Comparing hotels", "done": 3, "total": 10})
+        agent = hub.document.agents.get("planner")
+        assert agent is not None
+        assert agent.progress == record.progress
+    await session.wait_saved()
+    assert agent.progress is None
 
 
 async def test_a_cancel_interrupts_a_body_that_waits_for_something_else(hub: Hub, session: Session):
@@ -306,6 +311,7 @@ async def test_steers_are_given_once_and_marked_as_seen(hub: Hub, session: Sessi
 
 async def test_a_message_deleted_while_it_streams_stays_deleted(hub: Hub, session: Session):
     async with session.run(batch_seconds=0) as run:
+        call = run.tool("search", {"q": "hotels"})
         run.text("Something wrong")
         await until(lambda: written(hub))
         answer(hub).delete(at=AT)
@@ -313,10 +319,29 @@ async def test_a_message_deleted_while_it_streams_stays_deleted(hub: Hub, sessio
         assert mine is not None
         await until(lambda: mine.deleted)
         run.text(" and more")
+        call.output("found")
+        run.tool("book").error("sold out")
     await session.wait_saved()
 
     assert answer(hub).deleted
-    assert answer(hub).text == ""
+    assert answer(hub).parts == []
+
+
+async def test_a_message_taken_out_of_the_list_while_it_streams_is_not_written_to(hub: Hub, session: Session):
+    async with session.run(batch_seconds=0) as run:
+        run.text("Something wrong")
+        await until(lambda: written(hub))
+        hub.document.messages.shared.clear()
+        await until(lambda: len(session.messages) == 0)
+        run.text(" and more")
+        run.reasoning("Hm.")
+        run.tool("search")
+    await session.wait_saved()
+
+    assert len(hub.document.messages) == 0
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert record.status == "complete"
 
 
 async def test_a_run_goes_on_through_a_break_of_the_network(hub: Hub, session: Session):

@@ -61,11 +61,16 @@ class Answer:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(left, self.flush)
 
-    def add(self, part: dict[str, Any]) -> Part:
-        """Append a part that isn't streamed."""
+    def add(self, part: dict[str, Any]) -> Part | None:
+        """Append a part that isn't streamed, unless the message is gone."""
         with self._document.transaction():
             self._finish_part()
-            return self._append(part)
+            return None if self._gone() else self._append(part)
+
+    def update(self, part: Part, **fields: Any) -> None:
+        """Change a part that `add` appended, unless the message is gone."""
+        if not self._gone():
+            part.update(**fields)
 
     def flush(self) -> None:
         """Write what waits."""
@@ -113,5 +118,9 @@ class Answer:
         return self.message.parts[0]
 
     def _gone(self) -> bool:
-        """Whether somebody deleted the message while it grew; what comes after that is dropped."""
-        return self.message is not None and self.message.deleted
+        """Whether somebody deleted the message while it grew; what comes after that is dropped.
+
+        A message that was taken out of the list altogether reads as empty, and must not be written to: yrs never
+        comes back from adding to a type that isn't in the document.
+        """
+        return self.message is not None and (self.message.deleted or not self.message.id)

@@ -64,12 +64,13 @@ class Prompts(AsyncIterator[Message]):
                 await self._bell.wait()
 
     def _first_waiting(self) -> Message | None:
-        answered = {run.reply_to for run in self._document.runs}
-        for message in self._document.messages:
-            if message.role != "user" or message.id in self._given or message.id in answered:
-                continue
-            if message.status == "complete" and not message.deleted:
-                return message
+        with self._document.transaction():  # one for all that is read; without it each field would open its own
+            answered = {run.reply_to for run in self._document.runs}
+            for message in self._document.messages:
+                if message.role != "user" or message.id in self._given or message.id in answered:
+                    continue
+                if message.status == "complete" and not message.deleted:
+                    return message
         return None
 
 

@@ -42,21 +42,25 @@ class Steer:
 
 
 class ToolCall:
-    """One call of a tool, shown as a part of the answer."""
+    """One call of a tool, shown as a part of the answer; made by `AgentRun.tool`."""
 
-    def __init__(self, part: Part, step: Callable[[], None]) -> None:
+    def __init__(self, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
+        self._answer = answer
         self._part = part
         self._step = step
 
     def output(self, value: Any) -> None:
-        """Record what the tool returned."""
-        self._step()
-        self._part.update(state="output-available", output=value)
+        """Record what the tool returned. Raises as `AgentRun.text` does."""
+        self._update(state="output-available", output=value)
 
     def error(self, text: str) -> None:
-        """Record that the tool failed."""
+        """Record that the tool failed. Raises as `AgentRun.text` does."""
+        self._update(state="output-error", errorText=text)
+
+    def _update(self, **fields: Any) -> None:
         self._step()
-        self._part.update(state="output-error", errorText=text)
+        if self._part is not None:
+            self._answer.update(self._part, **fields)
 
 
 class AgentRun:
@@ -140,7 +144,7 @@ class AgentRun:
             "state": "input-available",
             "input": input or {},
         }
-        return ToolCall(self._answer.add(part), self._step)
+        return ToolCall(self._answer, self._answer.add(part), self._step)
 
     def progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
         """Say how far the work is. Raises as `text` does.
@@ -151,7 +155,9 @@ class AgentRun:
             total: of how much.
         """
         self._step()
-        self._record.set_progress(label, done, total)
+        with self._document.transaction():
+            self._record.set_progress(label, done, total)
+            self._say(progress=self._record.progress)
 
     def steers(self) -> list[Steer]:
         """Return what people have added since the last call, and mark it as taken in. Raises as `text` does."""

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
+
 from cosession.document import Agents, Message, Messages, Runs, SessionDocument, State
 from cosession.errors import Disconnected
 
@@ -20,6 +22,8 @@ from .replica import Replica
 from .run import AgentRun
 from .stamps import fresh_client_id, fresh_id, now
 from .transport import Status, Transport, sync_url
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 5.0
 """How long leaving waits for what was written to be saved: a commit takes milliseconds, a stuck disk for ever."""
@@ -226,8 +230,10 @@ class Session:
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self.wait_saved()
         except (TimeoutError, Disconnected):
-            pass  # what the server lacks can't be helped from here
+            pass  # said below
         finally:
+            if not self.saved:
+                log.warning("client.unsaved", session=self.id, status=self.status)
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
 
     async def _keep(self) -> None:

@@ -1,0 +1,140 @@
+"""The SDK against the server itself: a process with a disk, killed and started again."""
+
+import asyncio
+
+import httpx
+import pytest
+from client.hub import until
+from processes import PATIENCE_SECONDS, Server
+
+from cosession.client import Session, connect, create_session, list_sessions
+from cosession.errors import BadSessionId, CosessionError, Disconnected, SessionExists
+
+pytestmark = pytest.mark.anyio
+
+
+def texts(session: Session) -> list[str]:
+    return [message.text for message in session.messages]
+
+
+async def test_a_person_asks_an_agent_answers_and_both_see_it(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner", name="Planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        question = await anna.send("Where to?")
+        prompt = await anext(planner.prompts())
+        assert prompt.id == question.id
+        async with planner.run(reply_to=prompt) as run:
+            for word in ("To ", "Lisbon", " 🌊"):
+                run.text(word)
+                await asyncio.sleep(0)
+        await until(lambda: texts(anna) == ["Where to?", "To Lisbon 🌊"])
+        await until(lambda: anna.messages[1].status == "complete")
+
+        record = anna.runs.get(run.id)
+        assert record is not None
+        assert (record.agent, record.status) == ("planner", "complete")
+        assert {state["user"]["id"] for state in anna.presence.others().values()} == {"planner"}
+
+
+async def test_a_persons_cancel_interrupts_the_agent_and_says_who_and_why(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        async with planner.run() as run:
+            run.text("Well, ")
+            await until(lambda: anna.runs.get(run.id))
+            anna.cancel(run.id, "too slow")
+            await asyncio.Event().wait()
+        record = anna.runs.get(run.id)
+        assert record is not None
+        await until(lambda: record.status == "cancelled")
+        assert record.cancel is not None
+        assert (record.cancel["by"], record.cancel["reason"]) == ("anna", "too slow")
+        assert (anna.messages[0].text, anna.messages[0].status) == ("Well, ", "cancelled")
+
+
+async def test_a_persons_steer_reaches_the_run(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS),
+        planner.run() as run,
+    ):
+        await until(lambda: anna.runs.get(run.id))
+        anna.steer(run.id, "cheaper, please")
+        mine = planner.runs.get(run.id)
+        assert mine is not None
+        await until(lambda: mine.steers)
+
+        assert [(steer.by, steer.text) for steer in run.steers()] == [("anna", "cheaper, please")]
+
+
+async def test_what_is_saved_outlives_a_killed_server_and_the_session_goes_on(server: Server):
+    async with connect(server.url, session="trip", participant="anna") as anna, asyncio.timeout(PATIENCE_SECONDS):
+        await anna.send("one")
+        await anna.wait_saved()
+        server.kill()
+        await until(lambda: anna.status == "offline")
+        await anna.send("two")
+        await asyncio.to_thread(server.start)
+        await anna.wait_saved()
+        async with connect(server.url, session="trip", participant="ben") as ben:
+            assert texts(ben) == ["one", "two"]
+
+
+async def test_an_agent_streams_through_a_restart_without_gap_or_repeat(server: Server):
+    words = [f"{number} " for number in range(400)]
+    async with (
+        connect(server.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS * 2),
+    ):
+        async with planner.run() as run:
+            restart = asyncio.ensure_future(asyncio.to_thread(server.restart))
+            for word in words:
+                run.text(word)
+                await asyncio.sleep(0.002)
+            await restart
+        await planner.wait_saved()
+        async with connect(server.url, session="trip", participant="anna") as anna:
+            assert texts(anna) == ["".join(words)]
+
+
+async def test_sessions_are_created_and_listed_over_http(server: Server):
+    made = await create_session(server.url, "trip", "Lisbon in May")
+    chosen = await create_session(server.url)
+
+    listed = {info.id: info for info in await list_sessions(server.url)}
+
+    assert (made.id, made.title) == ("trip", "Lisbon in May")
+    assert set(listed) == {"trip", chosen.id}
+    assert listed["trip"].title == "Lisbon in May"
+    assert listed["trip"].connections == 0
+
+
+async def test_a_problem_of_the_server_is_raised_as_the_error_that_it_is(server: Server):
+    await create_session(server.url, "trip")
+
+    with pytest.raises(SessionExists, match="trip"):
+        await create_session(server.url, "trip")
+    with pytest.raises(BadSessionId):
+        await create_session(server.url, "no/slashes here")
+    with pytest.raises(CosessionError):
+        await list_sessions(server.url + "/nowhere")
+
+
+async def test_a_session_that_is_deleted_ends_for_those_who_are_in_it(server: Server):
+    async with connect(server.url, session="trip", participant="anna") as anna, asyncio.timeout(PATIENCE_SECONDS):
+        await anna.send("Hello")
+        await anna.wait_saved()
+        await anext(anna.prompts())
+        async with httpx.AsyncClient() as client:
+            assert (await client.delete(f"{server.url}/sessions/trip")).status_code == 204
+
+        with pytest.raises(Disconnected) as ended:
+            await anext(anna.prompts())
+        assert ended.value.close == 4410
