@@ -6,7 +6,8 @@ Whatever is read is plain JSON and never raises; whatever is written is checked 
 
 from .approvals import Approval, Approvals
 from .flat import Claims, Counters, Request, Requests, Selections
-from .messages import MESSAGE_STATUSES, ROLES, Message, Messages
+from .message import MESSAGE_STATUSES, Message
+from .messages import ROLES, Messages
 from .meta import SCHEMA, Meta
 from .observe import Change, Subscription
 from .part_schema import TOOL_STATES

@@ -5,6 +5,7 @@ touch anything. It knows no clock and draws no ids: both come in as arguments.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from pycrdt import Array, Doc, Map, Text, Transaction, XmlFragment
@@ -127,17 +128,17 @@ class SessionDocument:
             }
 
     def _named(self, prefix: str) -> dict[str, str]:
-        return {
-            name.removeprefix(prefix): str(self._roots[name])
-            for name in sorted(self._roots)
-            if name.startswith(prefix)
-        }
+        """The named texts that hold something: one that is only looked at has no trace in the document."""
+        contents = {name: str(self._roots[name]) for name in sorted(self._roots) if name.startswith(prefix)}
+        return {name.removeprefix(prefix): content for name, content in contents.items() if content}
 
     def _find_named_roots(self) -> None:
         """Take note of the texts that others made. A root is unknown to pycrdt until it is given a type."""
         for name in tuple(self.doc.keys()):
             if name not in self._roots and name.startswith((TEXT_PREFIX, XML_PREFIX)):
-                self._known_root(name)
+                # While a callback of an observer runs, pycrdt gives no root a type: it is found at the next read.
+                with suppress(RuntimeError):
+                    self._known_root(name)
 
     def _known_root(self, name: str) -> Root:
         if name.startswith(TEXT_PREFIX):

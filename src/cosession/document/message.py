@@ -1,0 +1,205 @@
+"""A message: a Map that reads as an AI SDK 7 UIMessage. Its parts grow, its metadata says how far it is."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pycrdt import Array, Map
+
+from cosession.errors import BadDocument
+
+from .parts import Part, new_part
+from .record import Record, maps_in
+from .text import SharedText, difference
+from .values import JsonObject, checked, checked_object, checked_text, plain_object, transaction
+
+MESSAGE_STATUSES = ("streaming", "complete", "cancelled", "error")
+
+
+class Message(Record):
+    """A view over one message."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> str:
+        """The message's id."""
+        return self._string("id")
+
+    @property
+    def role(self) -> str:
+        """`user`, `assistant` or `system`."""
+        return self._string("role")
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts, in order."""
+        return [Part(part) for part in maps_in(self._array("parts"))]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(str(text) for text in self._texts())
+
+    @property
+    def metadata(self) -> JsonObject:
+        """author, created_at, status, run, parent, edited_at, deleted, and what the application added."""
+        return self._object("metadata")
+
+    @property
+    def status(self) -> str:
+        """`streaming`, `complete`, `cancelled` or `error`."""
+        return self._about("status") or "complete"
+
+    @property
+    def author(self) -> str | None:
+        """The participant who says they wrote it; `stamp` says who did."""
+        return self._about("author")
+
+    @property
+    def created_at(self) -> str | None:
+        """When its author says it was written."""
+        return self._about("created_at")
+
+    @property
+    def run(self) -> str | None:
+        """The run that wrote it."""
+        return self._about("run")
+
+    @property
+    def parent(self) -> str | None:
+        """The message that it answers or branches from."""
+        return self._about("parent")
+
+    @property
+    def edited_at(self) -> str | None:
+        """When it was edited last, if it was."""
+        return self._about("edited_at")
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it was deleted; its parts are gone then."""
+        return self.metadata.get("deleted") not in (None, False)
+
+    @property
+    def stamp(self) -> JsonObject | None:
+        """What the server says of it: {by, at, seq}, or None while it has said nothing."""
+        return self._optional_object("stamp")
+
+    def set_stamp(self, *, by: str, at: str, seq: int) -> None:
+        """Say who wrote it and when it arrived; only the server does."""
+        self.write({"stamp": checked({"by": by, "at": at, "seq": seq}, "The stamp")})
+
+    def append_part(self, part: Mapping[str, Any]) -> Part:
+        """Add a part to the end.
+
+        Args:
+            part: an AI SDK 7 UI message part, e.g. {"type": "text", "text": "", "state": "streaming"}.
+
+        Raises:
+            BadDocument: it is no such part.
+        """
+        prepared = new_part(part)
+        with transaction(self.shared):
+            parts = self._array("parts")
+            if parts is None:
+                self.shared["parts"] = Array()
+                parts = cast("Array[Any]", self.shared["parts"])
+            parts.append(prepared)
+        return Part(prepared)
+
+    def edit(self, text: str, *, at: str) -> None:
+        """Change the message's text, touching only what differs, so that concurrent edits merge.
+
+        Args:
+            text: the text that all its text parts together shall have.
+            at: the time, RFC 3339.
+        """
+        checked_text(text)
+        with transaction(self.shared):
+            texts = self._texts()
+            if not texts:
+                self.append_part({"type": "text", "text": text})
+            elif self.text != text:
+                _spread(texts, *difference(self.text, text))
+            self._note(edited_at=checked_text(at, "The time"))
+
+    def delete(self, *, at: str) -> None:
+        """Mark the message deleted, and empty it.
+
+        Args:
+            at: the time, RFC 3339.
+        """
+        with transaction(self.shared):
+            parts = self._array("parts")
+            if parts is not None and len(parts):
+                parts.clear()
+            self._note(deleted=True, edited_at=checked_text(at, "The time"))
+
+    def set_status(self, status: str) -> None:
+        """Say how far the message is.
+
+        Raises:
+            BadDocument: there is no such status.
+        """
+        if status not in MESSAGE_STATUSES:
+            raise BadDocument(f"The status of a message is one of {', '.join(MESSAGE_STATUSES)}, not {status!r}.")
+        self._note(status=status)
+
+    def set_metadata(self, **fields: Any) -> None:
+        """Set fields of the metadata, e.g. the application's own."""
+        self._note(**checked_object(fields, "The metadata"))
+
+    def to_json(self) -> JsonObject:
+        """The message as an AI SDK 7 UIMessage.
+
+        Only an assistant's message may be without parts there: any other, e.g. a deleted one, shows an empty text.
+        """
+        return as_ui_message(plain_object(self.shared))
+
+    def _about(self, key: str) -> str | None:
+        metadata = self._map("metadata")
+        value = self.metadata.get(key) if metadata is None else metadata.get(key)
+        return value if isinstance(value, str) else None
+
+    def _note(self, **fields: Any) -> None:
+        with transaction(self.shared):
+            metadata = self._map("metadata")
+            if metadata is None:
+                self.shared["metadata"] = Map(self.metadata)
+                metadata = cast("Map[Any]", self.shared["metadata"])
+            Record(metadata).write(fields)
+
+    def _texts(self) -> list[SharedText]:
+        return [text for part in self.parts if part.type == "text" and (text := part.text) is not None]
+
+
+def as_ui_message(item: JsonObject) -> JsonObject:
+    """Make the plain JSON of a message, whatever a foreign client wrote, a UIMessage."""
+    parts = item.get("parts")
+    listed = cast("list[Any]", parts) if isinstance(parts, list) else []
+    shown: list[Any] = [part for part in listed if isinstance(part, dict)]
+    identifier, role, metadata = item.get("id"), item.get("role"), item.get("metadata")
+    if not shown and role != "assistant":
+        shown = [{"type": "text", "text": "", "state": "done"}]
+    return {
+        **item,
+        "id": identifier if isinstance(identifier, str) else "",
+        "role": role if isinstance(role, str) else "",
+        "metadata": metadata if isinstance(metadata, dict) else {},
+        "parts": shown,
+    }
+
+
+def _spread(texts: list[SharedText], start: int, stop: int, middle: str) -> None:
+    """Replace a range of the joined texts: what is new goes where the range begins."""
+    begin = 0
+    for number, text in enumerate(texts):
+        length = len(text)
+        first, last = max(start - begin, 0), min(stop - begin, length)
+        takes = first <= length and (first < length or number == len(texts) - 1)
+        if middle and takes:
+            text.replace(first, max(first, last), middle)
+            middle = ""
+        elif first < last:
+            text.delete(first, last)
+        begin += length
