@@ -1,6 +1,7 @@
 /** The way in: `connect(location.origin, "trip")`. */
 
-import { type Options, Session } from "./session.ts";
+import type { Options } from "./options.ts";
+import { Session } from "./session.ts";
 
 /**
  * Joins a session and keeps joined until `close()`.

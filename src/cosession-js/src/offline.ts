@@ -29,7 +29,7 @@ export class OfflineCopy {
   }
 
   async close(): Promise<void> {
-    await this.#persistence.destroy();
+    await this.#persistence.destroy().catch(() => {}); // what couldn't be opened needs no closing
   }
 
   /** Removes the copy from this browser, for good. */

@@ -2,6 +2,10 @@
  * Presence: who is connected now, and what each says of the moment (typing, a cursor). Gone with the connection.
  *
  * `user` is what the server verified, for everybody but oneself. One participant has an entry per connection.
+ *
+ * The server says who left. The awareness protocol would also drop whom it hasn't heard of for 30 seconds, but browsers
+ * slow a hidden tab down to one sign of life a minute: people would come and go while they only look elsewhere. So
+ * nobody is dropped by silence here. One's own sign of life goes on, for other clients that do count seconds.
  */
 
 import type { Awareness } from "y-protocols/awareness";
@@ -14,6 +18,9 @@ export interface Presence {
   readonly [field: string]: unknown;
 }
 
+/** Half of what other clients wait for. */
+const SIGN_OF_LIFE_MS = 15_000;
+
 export class PresenceList {
   /** The awareness protocol itself, for editors that show cursors. */
   readonly awareness: Awareness;
@@ -24,6 +31,9 @@ export class PresenceList {
   constructor(awareness: Awareness, me: Participant, changed: () => void) {
     this.awareness = awareness;
     awareness.setLocalStateField("user", me);
+    clearInterval(awareness._checkInterval);
+    const signs = setInterval(() => awareness.setLocalState(awareness.getLocalState()), SIGN_OF_LIFE_MS);
+    awareness.on("destroy", () => clearInterval(signs));
     awareness.on("change", () => {
       this.#all = null;
       this.#others = null;

@@ -9,9 +9,10 @@ import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 
 import { connect } from "./connect.ts";
 import type { Json } from "./json.ts";
 import type { Message } from "./messages.ts";
+import type { Options, SessionEvents } from "./options.ts";
 import type { Presence } from "./presence.ts";
 import type { Agent, Run } from "./runs.ts";
-import type { Options, Session, SessionEvents } from "./session.ts";
+import type { Session } from "./session.ts";
 import type { Path } from "./state.ts";
 import type { Refusal, Status } from "./transport.ts";
 

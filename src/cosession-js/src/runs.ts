@@ -1,7 +1,6 @@
 /** Runs and agents as a page reads them: snapshots of the `runs` and `agents` roots, in a stable order. */
 
 import type * as Y from "yjs";
-import type { Json } from "./json.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export interface Progress {
@@ -94,12 +93,4 @@ export function byId(first: { readonly id: string }, second: { readonly id: stri
 
 function compare(first: string, second: string): number {
   return first < second ? -1 : first > second ? 1 : 0;
-}
-
-/** The JSON-only record of a root, e.g. `participants`. */
-export function record<Value = Json>(
-  root: Y.Map<unknown>,
-  snapshots: Snapshots,
-): Readonly<Record<string, Value>> {
-  return snapshots.of(root) as Readonly<Record<string, Value>>;
 }

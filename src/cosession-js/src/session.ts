@@ -2,71 +2,28 @@
  * A session in a page: one document, its connection, and views of it.
  *
  * Everything read here is an immutable snapshot which stays the same object until it changes; everything written is a
- * local edit at once, and travels when there is a connection. The page never seeds a document: of `meta` it writes the
- * title only, and it makes no container under a name that others would also make.
+ * local edit at once, and travels when there is a connection. The page never seeds a document, and of `meta` it writes
+ * the title only.
  */
 
 import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
+import { announceChanges } from "./announcements.ts";
 import { Events, type Off } from "./events.ts";
 import { Fences } from "./fences.ts";
-import { identify, type Participant, type User } from "./identity.ts";
+import { identify, type Participant } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import type { Json, JsonObject } from "./json.ts";
-import { type Message, Messages, partsFrom, type Role } from "./messages.ts";
+import { type Message, Messages, partsFrom } from "./messages.ts";
 import { copyName, isOfflineAvailable, OfflineCopy } from "./offline.ts";
-import { type Presence, PresenceList } from "./presence.ts";
+import { type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+import { PresenceList } from "./presence.ts";
 import { ask } from "./requests.ts";
 import { type Agent, byId, byStart, Directory, isActive, type Run } from "./runs.ts";
 import { Selections } from "./selections.ts";
 import { Snapshots } from "./snapshots.ts";
 import { State } from "./state.ts";
 import { type Refusal, type Status, syncUrl, Transport } from "./transport.ts";
-
-export interface Options {
-  /** Who this page speaks for; parts that are missing are filled in. */
-  user?: User | undefined;
-  /** What the server authenticates; sent as the `token` query parameter, since a page can't set headers. */
-  token?: string | undefined;
-  /** Keep a copy in this browser, so that edits made offline survive a reload. */
-  offline?: boolean | undefined;
-}
-
-export interface SendOptions {
-  id?: string;
-  role?: Role;
-  /** The message that this one answers or branches from. */
-  parent?: string;
-  metadata?: JsonObject;
-}
-
-/** The events, and what their listeners get. */
-export interface SessionEvents extends Record<string, unknown> {
-  messages: readonly Message[];
-  runs: readonly Run[];
-  agents: readonly Agent[];
-  participants: Readonly<Record<string, Json>>;
-  state: Readonly<Record<string, Json>>;
-  selections: Readonly<Record<string, Json>>;
-  presence: readonly Presence[];
-  status: Status;
-  saved: boolean;
-  synced: boolean;
-  title: string;
-  /** After any change of the document. */
-  change: Y.Transaction;
-}
-
-/** What whenSynced() and whenSaved() fail with when the server refuses this page. */
-export class Refused extends Error {
-  override readonly name = "Refused";
-  readonly refusal: Refusal;
-
-  constructor(refusal: Refusal) {
-    super(refusal.reason);
-    this.refusal = refusal;
-  }
-}
 
 export class Session {
   readonly id: string;
@@ -283,26 +240,20 @@ export class Session {
   }
 
   #watchDocument(): void {
-    const { doc } = this;
-    doc.on("update", (_update: Uint8Array, origin: unknown) => {
+    this.doc.on("update", (_update: Uint8Array, origin: unknown) => {
       // Also what is read from this browser's copy: it may never have been sent, so it is as unsaved as a fresh edit.
       if (!this.#transport.isOrigin(origin)) this.#fences.edited();
     });
-    const announcements = new Map<unknown, () => void>([
-      [this.#messages.root, () => this.#events.emit("messages", this.messages)],
-      [doc.getMap("runs"), () => this.#events.emit("runs", this.runs)],
-      [doc.getMap("agents"), () => this.#events.emit("agents", this.agents)],
-      [this.#participants, () => this.#events.emit("participants", this.participants)],
-      [this.state.root, () => this.#events.emit("state", this.state.toJSON())],
-      [this.selections.root, () => this.#events.emit("selections", this.selections.toJSON())],
-      [this.#meta, () => this.#events.emit("title", this.title)],
-    ]);
-    doc.on("afterTransaction", (transaction: Y.Transaction) => {
-      if (transaction.changed.size === 0) return;
-      const roots = new Set<unknown>();
-      for (const type of transaction.changed.keys()) roots.add(rootOf(type));
-      for (const [root, announce] of announcements) if (roots.has(root)) announce();
-      this.#events.emit("change", transaction);
+    const tell = this.#events.emit.bind(this.#events);
+    announceChanges(this.doc, {
+      messages: () => tell("messages", this.messages),
+      runs: () => tell("runs", this.runs),
+      agents: () => tell("agents", this.agents),
+      participants: () => tell("participants", this.participants),
+      state: () => tell("state", this.state.toJSON()),
+      selections: () => tell("selections", this.selections.toJSON()),
+      meta: () => tell("title", this.title),
+      any: (transaction) => tell("change", transaction),
     });
   }
 
@@ -330,13 +281,6 @@ export class Session {
       look();
     });
   }
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a Y.AbstractType of any events
-function rootOf(type: Y.AbstractType<any>): unknown {
-  let root = type;
-  while (root.parent) root = root.parent;
-  return root;
 }
 
 function now(): string {

@@ -190,7 +190,7 @@ export class Transport {
       this.#provider.connect();
     };
     window.addEventListener("offline", again, { signal });
-    window.addEventListener("online", again, { signal });
+    window.addEventListener("online", () => this.status === "online" || again(), { signal });
   }
 }
 

@@ -40,13 +40,6 @@ describe.skipIf(URL === "")("against the server", () => {
     await until(ben, () => ben.presence.others.length === 0);
   });
 
-  test("the server stamps a message with who wrote it", async () => {
-    const ana = join(fresh(), "ana");
-    ana.send("hello");
-    await until(ana, () => ana.messages[0]?.stamp !== undefined);
-    expect(ana.messages[0]?.stamp).toMatchObject({ by: "ana" });
-  });
-
   test("a steer and a cancel become facts of the run, and their requests go", async () => {
     const ana = join(fresh(), "ana (home)");
     await ana.whenSynced();

@@ -20,6 +20,8 @@ export class TestServer {
   readonly queries: URLSearchParams[] = [];
   /** The frame kinds of each connection, as they came in. */
   readonly received: number[][] = [];
+  /** The sync steps and fences of all connections, in order: 0 vector, 1 what was missing, 2 update, 102 fence. */
+  readonly steps: number[] = [];
   /** Fences are kept back while this is true; `release` answers them. */
   holding = false;
   refusal: { code: number; close: string; notice?: { code: string; reason: string } } | null = null;
@@ -122,6 +124,7 @@ export class TestServer {
     const decoder = decoding.createDecoder(data);
     const kind = decoding.readVarUint(decoder);
     kinds.push(kind);
+    if (kind === SYNC || kind === FENCE) this.steps.push(kind === SYNC ? (data[1] as number) : FENCE);
     if (kind === SYNC) {
       const answer = frame(SYNC, (encoder) => sync.readSyncMessage(decoder, encoder, this.doc, socket));
       if (answer.length > 1) socket.send(answer);

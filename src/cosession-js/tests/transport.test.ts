@@ -1,6 +1,6 @@
 /** The connection and its promises: saved, refused, offline, presence. Against a WebSocket server on this machine. */
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { Refused } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
@@ -109,6 +109,38 @@ test("edits made before the first connection are merged, and saved", async () =>
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
+test("the first fence of a connection follows the answer to what the server lacked", async () => {
+  const session = open(server.url, "trip");
+  session.send("early");
+  await session.whenSaved();
+
+  expect(server.steps.filter((step) => step !== 0)).toEqual([1, 102]);
+});
+
+test.each([
+  { code: 4529, shortest: 3_200, longest: 10_000 },
+  { code: 4503, shortest: 100, longest: 200 },
+])("after close code $code the next attempt waits between $shortest and $longest ms", async (range) => {
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  onTestFinished(() => timers.mockRestore());
+  for (const chance of [0, 0.999]) {
+    const random = vi.spyOn(Math, "random").mockReturnValue(chance);
+    const session = open(server.url, "trip");
+    await session.whenSynced();
+    timers.mockClear();
+    server.drop(range.code);
+    await until(session, () => session.status === "offline");
+
+    const pause = Math.max(
+      ...timers.mock.calls.filter(([, , ...given]) => given.length > 0).map(([, ms]) => ms ?? 0),
+    );
+    expect(pause).toBeGreaterThanOrEqual(range.shortest);
+    expect(pause).toBeLessThanOrEqual(range.longest);
+    session.close();
+    random.mockRestore();
+  }
+});
+
 test("a final close code ends the attempts, with the notice's reason", async () => {
   const reason = "Only members of this session may write to it; ask its owner to add you.";
   server.refusal = { code: 4403, close: "not allowed", notice: { code: "auth.forbidden", reason } };
@@ -165,6 +197,21 @@ test("presence shows others with what they say of the moment, and forgets who le
 
   ana.close();
   await until(ben, () => ben.presence.others.length === 0);
+});
+
+test("nobody is dropped for being silent: only the server says who left", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  const ben = open(server.url, "trip", { user: { id: "ben" } });
+  await until(ben, () => ben.presence.others.length === 1);
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const cleo = open(server.url, "trip", { user: { id: "cleo" } });
+  await until(cleo, () => cleo.presence.others.length === 2);
+
+  for (const heard of cleo.awareness.meta.values()) heard.lastUpdated = 0;
+  vi.advanceTimersByTime(20_000);
+  expect(cleo.presence.others.map(({ user }) => user.id).sort()).toEqual(["ana", "ben"]);
+  expect(ana.status).toBe("online");
 });
 
 test("presence is back after a lost connection", async () => {

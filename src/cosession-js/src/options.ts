@@ -1,0 +1,54 @@
+/** What a session is given, what it tells, and how it fails: the types around `Session`. */
+
+import type * as Y from "yjs";
+import type { User } from "./identity.ts";
+import type { Json, JsonObject } from "./json.ts";
+import type { Message, Role } from "./messages.ts";
+import type { Presence } from "./presence.ts";
+import type { Agent, Run } from "./runs.ts";
+import type { Refusal, Status } from "./transport.ts";
+
+export interface Options {
+  /** Who this page speaks for; parts that are missing are filled in. */
+  user?: User | undefined;
+  /** What the server authenticates; sent as the `token` query parameter, since a page can't set headers. */
+  token?: string | undefined;
+  /** Keep a copy in this browser, so that edits made offline survive a reload. */
+  offline?: boolean | undefined;
+}
+
+export interface SendOptions {
+  id?: string;
+  role?: Role;
+  /** The message that this one answers or branches from. */
+  parent?: string;
+  metadata?: JsonObject;
+}
+
+/** The events, and what their listeners get. */
+export interface SessionEvents extends Record<string, unknown> {
+  messages: readonly Message[];
+  runs: readonly Run[];
+  agents: readonly Agent[];
+  participants: Readonly<Record<string, Json>>;
+  state: Readonly<Record<string, Json>>;
+  selections: Readonly<Record<string, Json>>;
+  presence: readonly Presence[];
+  status: Status;
+  saved: boolean;
+  synced: boolean;
+  title: string;
+  /** After any change of the document. */
+  change: Y.Transaction;
+}
+
+/** What whenSynced() and whenSaved() fail with when the server refuses this page. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super(refusal.reason);
+    this.refusal = refusal;
+  }
+}
