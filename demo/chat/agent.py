@@ -131,31 +131,31 @@ async def _answer_all(session: Session, model: Model) -> None:
 
 async def _answer(session: Session, prompt: Message, model: Model) -> None:
     """Answer one prompt: stream, and begin anew from where it stands whenever somebody steers."""
-    before = _conversation(session, prompt)
+    conversation = _conversation(session, prompt)
     async with session.run(reply_to=prompt, task=f"Answering {_name(session, prompt.author)}") as run:
-        told = before
-        while steers := await _write(run, model, told):
-            said: ChatMessage = {"role": "assistant", "content": run.message.text if run.message else ""}
-            told = [*told, said, _steering(session, steers)]
+        while True:
+            said, steers = await _write(run, model, conversation)
+            if not steers:
+                return
+            conversation += [{"role": "assistant", "content": said}, _steering(session, steers)]
             run.text("\n\n")
 
 
-async def _write(run: AgentRun, model: Model, conversation: list[ChatMessage]) -> list[Steer]:
-    """Stream one answer into the run; stop at a steer, and return it."""
+async def _write(run: AgentRun, model: Model, conversation: list[ChatMessage]) -> tuple[str, list[Steer]]:
+    """Stream one answer into the run, until its end or a steer; return what was said, and the steers."""
+    said: list[str] = []
     async with contextlib.aclosing(model.stream(conversation)) as tokens:
         async for token in tokens:
+            said.append(token)
             run.text(token)
             if steers := run.steers():
-                return steers
-    return run.steers()
+                return "".join(said), steers
+    return "".join(said), run.steers()
 
 
 def _steering(session: Session, steers: Iterable[Steer]) -> ChatMessage:
     said = "\n".join(f"{_name(session, steer.by)}: {steer.text}" for steer in steers)
-    return {
-        "role": "user",
-        "content": f"{STEERED}\n{said}\n\nGo on from where you stopped, with this in mind, and repeat nothing.",
-    }
+    return {"role": "user", "content": f"{STEERED}\n{said}"}
 
 
 def _conversation(session: Session, prompt: Message) -> list[ChatMessage]:

@@ -3,7 +3,7 @@
 
 import { copy, grow, h, icon, keep, mark, some } from "./element.js";
 import { update as updateMarkdown } from "./markdown.js";
-import { avatar, person } from "./people.js";
+import { avatar, peopleKey, person } from "./people.js";
 
 const ENDED = { cancelled: "Stopped", error: "The agent stopped with an error", lost: "The agent went away before it was done" };
 
@@ -22,6 +22,7 @@ export class MessageList {
 
   paint(session) {
     const runs = new Map(session.runs.map((run) => [run.id, run]));
+    const people = peopleKey(session);
     const present = new Set();
     let next = this.list.firstElementChild;
     const place = (id, make, paint) => {
@@ -34,7 +35,7 @@ export class MessageList {
     };
     for (const message of session.messages) {
       const run = runs.get(message.metadata.run);
-      place(message.id, () => new MessageView(this.onReuse), (view) => view.paint(message, run, session));
+      place(message.id, () => new MessageView(this.onReuse), (view) => view.paint(message, run, people, session));
     }
     for (const run of session.activeRuns) {
       if (run.messages?.length) continue;
@@ -63,14 +64,14 @@ class MessageView {
       this.face, h("div", { class: "column" }, this.head, this.box, this.end, this.actions));
   }
 
-  paint(message, run, session) {
-    const who = person(message.metadata.author, session);
-    const context = JSON.stringify([who, run?.status, run?.cancel, run?.error, run?.steers, run?.seen,
-      run?.cancel && person(run.cancel.by, session).name]);
-    if (message === this.message && context === this.context) return;
+  paint(message, run, people, session) {
+    // Snapshots stay the same objects while nothing in them changes, so this tells at no cost.
+    if (message === this.message && run === this.run && people === this.people) return;
     this.message = message;
-    this.context = context;
+    this.run = run;
+    this.people = people;
     this.session = session;
+    const who = person(message.metadata.author, session);
 
     const { status, deleted, edited_at: edited } = message.metadata;
     const mine = message.metadata.author === session.me.id;

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAMES = ("auto", "openai", "local", "scripted")
 """What `choose` takes."""
 
-STEERED = "While you were writing this, people added:"
+STEERED = "Go on from where you stopped, repeat nothing, and take in what people have added meanwhile:"
 """How a message to the model begins that carries steers, so that the script can tell it from a question."""
 
 

@@ -75,6 +75,12 @@ export function person(id, session) {
   };
 }
 
+/** Changes when a name, a colour or a kind of anybody may have changed: messages that show them are then drawn anew. */
+export function peopleKey(session) {
+  const agents = session.agents.map(({ id, name }) => [id, name]);
+  return JSON.stringify([me, session.presence.all.map(({ user }) => user), agents, session.participants]);
+}
+
 /** Those who are connected, one entry per participant: {id, name, color, kind, devices, typing}; agents last. */
 export function present(session) {
   const people = new Map();

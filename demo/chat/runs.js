@@ -18,7 +18,10 @@ export class RunCards {
     const active = new Map(session.activeRuns.map((run) => [run.id, run]));
     for (const [id, card] of this.cards) {
       if (active.has(id)) continue;
+      // The focus would go nowhere; on a phone it would bring up the keyboard.
+      const focused = card.element.contains(document.activeElement) && matchMedia("(hover: hover)").matches;
       card.element.remove();
+      if (focused) document.getElementById("composer").focus();
       this.cards.delete(id);
     }
     for (const [id, run] of active) {

@@ -6,6 +6,7 @@ load, and `--version`, `--help` and the shell's completion should not wait for t
 
 import asyncio
 import getpass
+import os
 import sys
 from collections.abc import Coroutine
 from enum import StrEnum
@@ -160,8 +161,8 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     except BrokenPipeError:
-        # Who reads our output has enough, e.g. `head`. Nothing is left to be said, at exit neither.
-        sys.stdout = None
+        # Who reads our output has enough, e.g. `head`. What is buffered must not fail again when Python flushes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except CosessionError as error:
         typer.echo(str(error), err=True)

@@ -30,6 +30,14 @@ _COLOURS = ("cyan", "magenta", "yellow", "blue", "green", "red")
 _ENDS = {"cancelled": "(stopped)", "error": "(failed)"}
 
 
+class _Output(Console):
+    """Standard output; one that nobody reads any more is for the caller to see, not the end of the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so."""
+        raise BrokenPipeError
+
+
 async def follow(url: str, session_id: str) -> None:
     """Print a session from its beginning, and go on until interrupted.
 
@@ -52,7 +60,7 @@ async def follow(url: str, session_id: str) -> None:
     async with connect(
         url, session=session_id, participant=participant, name="Terminal", kind="operator", wait_seconds=WAIT_SECONDS
     ) as session:
-        await _follow(session, Printer(Console(highlight=False, soft_wrap=True)))
+        await _follow(session, Printer(_Output(highlight=False, soft_wrap=True)))
 
 
 async def _follow(session: Session, printer: "Printer") -> None:

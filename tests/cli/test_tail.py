@@ -1,0 +1,100 @@
+"""How a session becomes text that only grows: order, streams, steers, edits."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from cosession.cli.tail import Printer
+from cosession.client import Session
+from cosession.document import Message, Run
+
+AT = "2026-11-21T08:00:00Z"
+
+
+@pytest.fixture
+def session() -> Session:
+    """A session that nobody has connected: its document is written by the test."""
+    return Session("trip", "tail", "Terminal", "operator", url="http://127.0.0.1:1", token=None)
+
+
+class Screen:
+    """A printer and what it has printed."""
+
+    def __init__(self, session: Session) -> None:
+        self.file = io.StringIO()
+        self._printer = Printer(Console(file=self.file, soft_wrap=True, width=200))
+        self._session = session
+
+    def shows(self) -> str:
+        self._printer.show(self._session)
+        return self.file.getvalue()
+
+
+def say(session: Session, author: str, text: str, status: str = "complete") -> Message:
+    part = {"type": "text", "text": text, "state": "done"}
+    id = f"m{len(session.messages)}"  # noqa: A001
+    return session.messages.append("user", [part], id=id, author=author, created_at=AT, status=status)
+
+
+def started(session: Session, id: str) -> Run:  # noqa: A002
+    return session.runs.start(id, agent="assistant", started_at=AT)
+
+
+def test_an_answer_grows_where_it_stands(session: Session):
+    screen = Screen(session)
+    answer = say(session, "assistant", "One", "streaming")
+    assert screen.shows() == "assistant\nOne"
+
+    answer.parts[0].grow(" two")
+    assert screen.shows() == "assistant\nOne two"
+
+    answer.set_status("complete")
+    assert screen.shows() == screen.shows() == "assistant\nOne two\n"
+
+
+def test_a_message_in_between_is_printed_at_once_and_the_answer_goes_on(session: Session):
+    screen = Screen(session)
+    answer = say(session, "assistant", "One", "streaming")
+    screen.shows()
+    say(session, "ada", "Hm")
+    screen.shows()
+    answer.parts[0].grow(" two")
+
+    assert screen.shows() == "assistant\nOne\nada\nHm\nassistant (goes on)\n two"
+
+
+def test_a_second_answer_waits_for_the_first(session: Session):
+    screen = Screen(session)
+    first = say(session, "assistant", "One", "streaming")
+    second = say(session, "planner", "Other", "streaming")
+    assert "Other" not in screen.shows()
+
+    first.set_status("cancelled")
+    second.set_status("complete")
+
+    assert screen.shows() == "assistant\nOne (stopped)\nplanner\nOther\n"
+
+
+def test_a_text_that_was_changed_while_it_grew_is_printed_anew(session: Session):
+    screen = Screen(session)
+    answer = say(session, "assistant", "One", "streaming")
+    screen.shows()
+    answer.edit("Two", at=AT)
+
+    assert screen.shows() == "assistant\nOne\n(changed)\nTwo"
+
+
+def test_a_steer_is_shown_once(session: Session):
+    screen = Screen(session)
+    run = started(session, "r1")
+    run.record_steer("s1", by="ada", text="shorter", at=AT)
+    screen.shows()
+
+    assert screen.shows() == "  ↳ ada: shorter\n"
+
+
+def test_a_deleted_message_is_said_to_be_deleted(session: Session):
+    say(session, "ada", "secret").delete(at=AT)
+
+    assert Screen(session).shows() == "ada\n(deleted)\n"

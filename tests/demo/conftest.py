@@ -1,0 +1,25 @@
+"""What the tests of the demo share: its Python modules, loaded as the command line does."""
+
+from types import ModuleType
+
+import pytest
+
+from cosession.cli.demo import find_chat, load
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The demo's agent runs on asyncio, as the Python SDK does."""
+    return "asyncio"
+
+
+@pytest.fixture
+def models() -> ModuleType:
+    """The demo's models."""
+    return load(find_chat(), "models")
+
+
+@pytest.fixture
+def agent() -> ModuleType:
+    """The demo's agent."""
+    return load(find_chat(), "agent")
