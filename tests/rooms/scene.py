@@ -16,7 +16,18 @@ class Scene:
         self.room = Room(settings, updates or [], version)
         self.sent: dict[int, list[Frame]] = {}
         self.presence: dict[int, list[tuple[int, bool]]] = {}
-        self.logged: list[Append] = []
+        self.rows: list[Append] = []
+        self.joined = 0
+
+    @property
+    def logged(self) -> list[Append]:
+        """What clients wrote; the server's own hand left out."""
+        return [row for row in self.rows if row.participant != "server"]
+
+    @property
+    def version(self) -> int:
+        """How many updates came since the last connection joined."""
+        return self.room.version - self.joined
 
     def do(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -31,7 +42,7 @@ class Scene:
                         news = self.presence.setdefault(connection, [])
                         news.extend((entry.client, entry.gone) for entry in entries)
                 case Append():
-                    self.logged.append(effect)
+                    self.rows.append(effect)
                 case _:
                     pass
 
@@ -40,7 +51,13 @@ class Scene:
         if synced:
             self.receive(connection, SyncStep1(b"\x00"))
             self.receive(connection, SyncStep2(b"\x00\x00"))
-        self.sent[connection] = []
+        self.sent.clear()
+        self.joined = self.room.version
+        self.do(self.room.committed(self.joined))
+
+    def commit(self, updates: int) -> None:
+        """Say that so many updates after the last join are on the disk."""
+        self.do(self.room.committed(self.joined + updates))
 
     def receive(self, connection: int, frame: Frame) -> None:
         self.do(self.room.receive(connection, encode_frame(frame), AT))

@@ -4,7 +4,7 @@ import pytest
 from pycrdt import Doc, Map, Text
 from rooms.scene import AT, Scene
 
-from cosession.auth import Participant
+from cosession.auth import ANONYMOUS, Participant
 from cosession.errors import MalformedFrame, RoomBroken, TooFast, TooLarge
 from cosession.protocol import (
     Awareness,
@@ -53,7 +53,8 @@ def test_the_bytes_that_came_in_are_logged_and_sent_to_everybody_else(scene: Sce
     assert scene.taken(2) == [SyncUpdate(update)]
     assert scene.taken(1) == []
     [row] = scene.logged
-    assert (row.version, row.participant, row.client, row.update) == (1, "ada", writer.doc.client_id, update)
+    assert (row.participant, row.client, row.update) == ("ada", writer.doc.client_id, update)
+    assert row.version == scene.room.version
     assert text_of(scene) == "hé👋"
 
 
@@ -64,7 +65,7 @@ def test_a_client_that_knows_nothing_of_us_gets_its_own_updates_back_only_when_t
     update = Writer().write("a")
     scene.receive(1, SyncUpdate(update))
     assert scene.taken(1) == []
-    scene.do(scene.room.committed(1))
+    scene.commit(1)
     assert scene.taken(1) == [SyncUpdate(update)]
 
 
@@ -78,9 +79,9 @@ def test_a_fence_comes_back_when_all_before_it_is_committed_and_not_earlier(scen
     scene.receive(1, SyncUpdate(writer.write("b")))
     scene.receive(1, Fence(b"second"))
     assert scene.taken(1) == []
-    scene.do(scene.room.committed(1))
+    scene.commit(1)
     assert scene.taken(1) == [Fence(b"first")]
-    scene.do(scene.room.committed(2))
+    scene.commit(2)
     assert scene.taken(1) == [Fence(b"second")]
 
 
@@ -135,7 +136,7 @@ def test_what_is_known_already_gets_no_version(scene: Scene) -> None:
     scene.taken(2)
     scene.receive(1, SyncUpdate(update))
     scene.receive(2, SyncStep2(update))
-    assert scene.room.version == 1
+    assert scene.version == 1
     assert scene.taken(2) == []
 
 
@@ -152,7 +153,7 @@ def test_an_update_that_only_deletes_is_logged_once_although_the_state_vector_st
     assert text_of(scene) == "llo"
     assert scene.taken(2) == [SyncUpdate(deletion)]
     scene.receive(1, SyncUpdate(deletion))
-    assert scene.room.version == 2
+    assert scene.version == 2
 
 
 def test_a_connection_gets_no_update_before_its_first_sync(scene: Scene) -> None:
@@ -223,7 +224,7 @@ def test_garbage_is_malformed_and_changes_nothing(scene: Scene, data: bytes) -> 
     scene.join(1)
     with pytest.raises(MalformedFrame):
         scene.room.receive(1, data, AT)
-    assert scene.room.version == 0
+    assert scene.version == 0
 
 
 def test_an_update_that_panics_the_crdt_library_breaks_the_room_and_is_not_logged(scene: Scene) -> None:
@@ -244,7 +245,7 @@ def test_a_new_session_is_written_once_by_the_server(scene: Scene) -> None:
     scene.do(scene.room.create(title="Trip", at=AT))
     scene.do(scene.room.create(title="Other", at=AT))
     assert scene.room.document.meta.title == "Trip"
-    assert [row.participant for row in scene.logged] == ["server"]
+    assert [row.participant for row in scene.rows] == ["server"]
 
 
 def test_a_title_that_a_member_writes_is_noted_for_the_list(scene: Scene) -> None:
@@ -297,6 +298,20 @@ def test_what_can_not_be_granted_does_not_wait_for_ever(scene: Scene) -> None:
     assert list(scene.room.document.requests.items()) == []
 
 
+def test_who_joins_is_introduced_once_and_again_under_a_new_name(scene: Scene) -> None:
+    scene.join(1, "ada")
+    ada = scene.room.document.participants.get("ada")
+    assert ada is not None
+    assert ada.to_json() == {"name": "ada", "kind": "human", "since": AT}
+    version = scene.room.version
+    scene.join(2, "ada")
+    assert scene.room.version == version
+    scene.do(scene.room.join(3, Peer(Participant("ada", "Ada L.")), AT))
+    assert ada.to_json()["name"] == "Ada L."
+    scene.do(scene.room.join(4, Peer(ANONYMOUS), AT))
+    assert scene.room.document.participants.get(ANONYMOUS.id) is None
+
+
 def test_an_agent_is_declared_when_it_first_joins(scene: Scene) -> None:
     scene.do(scene.room.join(1, Peer(Participant("bot", "Bot", "agent")), AT))
     agent = scene.room.document.agents.get("bot")
@@ -312,7 +327,7 @@ def test_a_room_is_loaded_from_its_log_whole(scene: Scene, settings: Settings) -
     writer = Writer()
     for word in ("one ", "two ", "three"):
         scene.receive(1, SyncUpdate(writer.write(word)))
-    again = Scene(settings, [row.update for row in scene.logged], scene.room.version)
+    again = Scene(settings, [row.update for row in scene.rows], scene.room.version)
     assert text_of(again) == "one two three"
-    assert again.room.version == 3
+    assert [row.version for row in scene.rows] == list(range(1, again.room.version + 1))
     assert again.room.vector == scene.room.vector

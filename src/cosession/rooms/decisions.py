@@ -1,4 +1,4 @@
-"""What the server decides: requests that participants write, turned into facts, once.
+"""What the server writes by its own hand: who takes part, and requests of participants turned into facts, once.
 
 A request is a wish under a key of one's own (section 2 of the design); the fact is written by the server alone.
 Each kind of request has one function here. Whatever comes of it, the request is removed, so that a wish that
@@ -8,6 +8,7 @@ can't be granted doesn't wait for ever. Pure: the time comes in.
 from collections.abc import Callable
 from contextlib import suppress
 
+from cosession.auth import ANONYMOUS, Participant
 from cosession.document import Request, SessionDocument
 from cosession.errors import BadDocument
 
@@ -26,6 +27,25 @@ def decide(document: SessionDocument, at: str) -> None:
         with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
             answer(document, request, at)
         document.requests.remove(request.key)
+
+
+def introduce(document: SessionDocument, who: Participant, at: str) -> None:
+    """Note who somebody is, so that a name outlives its presence; what is known already is not written again.
+
+    Args:
+        document: the session.
+        who: whoever joins; the anonymous leave no trace.
+        at: the server's time, RFC 3339.
+    """
+    if who == ANONYMOUS:
+        return
+    known = document.participants.get(who.id)
+    if known is None:
+        document.participants.set(who.id, name=who.name, kind=who.kind, since=at)
+    elif (known.get("name"), known.get("kind")) != (who.name, who.kind):
+        document.participants.set(who.id, name=who.name, kind=who.kind)
+    if who.kind == "agent" and document.agents.get(who.id) is None:
+        document.agents.declare(who.id, name=who.name)
 
 
 def _cancel(document: SessionDocument, request: Request, at: str) -> None:

@@ -42,7 +42,7 @@ from cosession.protocol import (
 )
 from cosession.settings import Settings
 
-from .decisions import decide
+from .decisions import decide, introduce
 from .effects import Append, Effect, Retitle, Send, SendPresence, SendUpdate, Update
 from .presence import Presence
 
@@ -111,9 +111,7 @@ class Room:
         everybody = self.presence.everybody()
         if everybody:
             effects.append(SendPresence(everybody, (connection,)))
-        who = peer.participant
-        if who.kind == "agent" and self.document.agents.get(who.id) is None:
-            effects += self.edit(lambda document: document.agents.declare(who.id, name=who.name), at)
+        effects += self.edit(lambda document: introduce(document, peer.participant, at), at)
         return effects
 
     def leave(self, connection: int) -> list[Effect]:

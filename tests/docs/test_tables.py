@@ -1,0 +1,89 @@
+"""What the documentation says in tables is what the code does, and its examples run."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from processes import ROOT, Server, eventually
+from starlette.routing import Route
+
+from cosession import errors
+from cosession.cli.commands import app
+from cosession.server import create_app
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading row that begins so."""
+    table = text[text.index(f"| {heading} |") :].split("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def subclasses(kind: type[errors.CosessionError]) -> Iterator[type[errors.CosessionError]]:
+    yield kind
+    for sub in kind.__subclasses__():
+        yield from subclasses(sub)
+
+
+def test_the_table_of_errors_is_the_tree_of_errors() -> None:
+    text = (ROOT / "src/cosession/server/README.md").read_text()
+    told = {(code.strip("`"), int(close), int(status)) for code, close, status in rows(text, "code")}
+    ours = [kind for kind in subclasses(errors.CosessionError) if kind.__module__ == "cosession.errors"]
+    assert told == {(kind.code, kind.close_code, kind.status) for kind in ours}
+
+
+def test_the_table_of_commands_is_the_command_line() -> None:
+    told = {cells[0].strip("`").split()[1] for cells in rows(README, "command")}
+    assert told == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_table_of_routes_has_every_route() -> None:
+    table = "".join("".join(cells) for cells in rows(README, "HTTP"))
+    for route in create_app(None).routes:  # type: ignore[arg-type]
+        if isinstance(route, Route):
+            path = route.path.replace("{session}", "{id}").replace("/sessions/{id}/runs/{run}/steer", "…/steer")
+            assert path in table, route.path
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    for promise, test in rows(README, "promise"):
+        assert list(ROOT.glob(test.strip("`"))), promise
+
+
+def test_every_link_and_picture_of_the_readme_is_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.anyio
+async def test_the_agent_of_the_readme_answers(server: Server, tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0].replace("http://127.0.0.1:8765", server.url)
+    (tmp_path / "agent.py").write_text(code)
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        await http.post("/sessions", json={"id": "trip"})
+        agent = await asyncio.create_subprocess_exec(sys.executable, tmp_path / "agent.py")
+        try:
+            await http.post("/sessions/trip/messages", json={"text": "good morning"})
+
+            async def answered() -> bool:
+                messages = (await http.get("/sessions/trip")).json()["document"]["messages"]
+                last = messages[-1]
+                return (last["role"], last["metadata"]["status"]) == ("assistant", "complete") and (
+                    last["parts"][0]["text"].strip() == "You said: good morning"
+                )
+
+            await eventually(answered, "the agent's answer")
+        finally:
+            agent.kill()
+            await agent.wait()
