@@ -90,7 +90,7 @@ class Server:
         self._close_pipe()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(TESTS / "serve.py"), *self._static],
+                [os.environ.get("COSESSION_TEST_PYTHON", sys.executable), str(TESTS / "serve.py"), *self._static],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -186,7 +186,7 @@ def prepare_peer() -> None:
 
 def locked(name: str, lock: Path) -> str:
     """The entry of one package in a lock file, with its hashes."""
-    entry = re.search(rf"^{re.escape(name)}==.*(?:\\\n.*)*", lock.read_text(), re.MULTILINE)
+    entry = re.search(rf"^{re.escape(name)}==[^\\\n]*(?:\\\n[^\\\n]*)*", lock.read_text(), re.MULTILINE)
     if not entry:
         sys.exit(f"{lock.relative_to(ROOT)} does not name {name}; make it again as its first lines say.")
     return re.sub(r"[ \\\n]+", " ", entry[0]).strip()
@@ -274,6 +274,8 @@ STEPS: dict[str, Step] = {
         [prepare_node],
         lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
+    "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
+    "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
 }
 """What each step needs prepared, and what it does, in their order."""
 
