@@ -211,6 +211,43 @@ def test_a_deleted_message_is_empty_and_still_a_message(session: SessionDocument
     assert "secret" not in str(session.to_json())
 
 
+def test_what_is_written_into_a_deleted_part_is_lost_without_harm(session: SessionDocument) -> None:
+    message = assistant(session, {"type": "text", "state": "streaming"}, *EVERY_PART)
+    parts, other = message.parts, copy_of(session)
+    text, tool = parts[0].text, parts[-1]
+    other.messages[0].delete(at=AT)
+    exchange(session, other)
+    for _ in range(50):
+        parts[0].grow("token ")
+        text.append("token ")
+        text.replace(0, 0, "x")
+    parts[0].finish()
+    tool.update(state="output-available", output={"a": [1]})
+    tool.shared["input"] = Map({"late": Array([Map({"x": 1})])})
+    message.set_status("complete")
+    assert parts[0].gone
+    assert not message.gone
+    exchange(session, other)
+    assert session.to_json() == other.to_json() == copy_of(other).to_json()
+    assert session.messages[0].to_json()["metadata"]["status"] == "complete"
+    assert len(session.messages[0].text) == 0
+
+
+def test_a_message_that_was_removed_whole_harms_nobody(session: SessionDocument) -> None:
+    message = assistant(session, {"type": "text", "text": "hello"})
+    other = copy_of(session)
+    del other.messages.shared[0]
+    exchange(session, other)
+    assert message.gone
+    message.append_part({"type": "text", "text": "late"}).grow("r")
+    message.edit("later", at=AT)
+    message.set_status("complete")
+    message.delete(at=AT)
+    exchange(session, other)
+    assert session.messages.to_json() == other.messages.to_json() == []
+    assert session.doc.get_state() == other.doc.get_state()
+
+
 def test_messages_are_found_by_place_and_by_id(session: SessionDocument) -> None:
     for number in range(5):
         said(session, str(number), f"m{number}")

@@ -102,8 +102,8 @@ class Message(Record):
         with transaction(self.shared):
             parts = self._array("parts")
             if parts is None:
-                self.shared["parts"] = Array()
-                parts = cast("Array[Any]", self.shared["parts"])
+                parts = Array[Any]()
+                self.shared["parts"] = parts
             parts.append(prepared)
         return Part(prepared)
 
@@ -165,8 +165,8 @@ class Message(Record):
         with transaction(self.shared):
             metadata = self._map("metadata")
             if metadata is None:
-                self.shared["metadata"] = Map(self.metadata)
-                metadata = cast("Map[Any]", self.shared["metadata"])
+                metadata = Map[Any](self.metadata)
+                self.shared["metadata"] = metadata
             Record(metadata).write(fields)
 
     def _texts(self) -> list[SharedText]:

@@ -1,4 +1,8 @@
-"""A part of a message: it keeps its place, and its text grows in place: one Text, never one entry per token."""
+"""A part of a message: it keeps its place, and its text grows in place: one Text, never one entry per token.
+
+A part may go while it grows, because somebody deletes the message. That is no mistake of the writer: a part that is
+gone takes in what it is given, and nothing happens.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -61,7 +65,7 @@ class Part(Record):
         Raises:
             BadDocument: the part holds no text that grows.
         """
-        if not checked_text(text):
+        if not checked_text(text) or self.gone:
             return
         with transaction(self.shared):
             target = self.text
@@ -78,6 +82,8 @@ class Part(Record):
         Raises:
             BadDocument: it is a tool call, which goes on with `update(state=…)`.
         """
+        if self.gone:
+            return
         if not is_growing_text(self.type):
             raise BadDocument(f"A {self.type} part isn't finished this way; use update(state=…).")
         self.write({"state": "done"})
@@ -93,6 +99,8 @@ class Part(Record):
             BadDocument: the part would not be an AI SDK part any more.
         """
         changed = checked_object(fields, "A part's fields")
+        if self.gone:
+            return
         if changed.get("type", self.type) != self.type:
             raise BadDocument("A part keeps its type; append another part.")
         with transaction(self.shared):

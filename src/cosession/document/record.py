@@ -31,6 +31,11 @@ class Record:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.to_json()!r})"
 
+    @property
+    def gone(self) -> bool:
+        """Whether somebody removed it from the document: a record holds something as long as it is there."""
+        return len(self.shared) == 0
+
     def get(self, key: str) -> Any:
         """The plain value under a key, or None."""
         return plain(self.shared.get(key))

@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from pycrdt import Array, Map
 
@@ -193,8 +193,8 @@ class Run(Record):
         with transaction(self.shared):
             array = self._array(key)
             if array is None:
-                self.shared[key] = Array()
-                array = cast("Array[Any]", self.shared[key])
+                array = Array[Any]()
+                self.shared[key] = array
             array.append(value)
 
 

@@ -32,6 +32,11 @@ XML_PREFIX = "xml:"
 class SessionDocument:
     """Typed views over a pycrdt Doc.
 
+    A document of its own keeps what is deleted until it is let go: yrs frees deleted shared types at the end of the
+    transaction, and a view that somebody still holds (a part that grows while another deletes the message) would
+    then write into freed memory. Over a Doc that collects garbage, which a server gives, get every view anew in each
+    transaction.
+
     Attributes:
         doc: the Doc behind it.
     """
@@ -41,7 +46,7 @@ class SessionDocument:
         doc: the document; None makes a new one.
         client_id: the new document's Yjs client id; None draws one. It must never be used again.
         """
-        self.doc: Doc[Any] = Doc(client_id=client_id) if doc is None else doc
+        self.doc: Doc[Any] = Doc(client_id=client_id, skip_gc=True) if doc is None else doc
         self._roots: dict[str, Root] = {}
         self.meta = Meta(self._map("meta"))
         self.messages = Messages(self._array("messages"))
