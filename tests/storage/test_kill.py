@@ -85,8 +85,8 @@ def make_until_killed(path: Path, delay: int) -> None:
 
 
 async def test_a_kill_while_the_database_is_made_leaves_one_that_opens(tmp_path: Path):
-    for number in range(12):
+    for number in range(8):
         path = tmp_path / str(number) / "cosession.sqlite3"
-        make_until_killed(path, delay=number * 2000)
+        make_until_killed(path, delay=number * 3000)
         async with SqliteStorage.open(path) as storage:
             await storage.ping()

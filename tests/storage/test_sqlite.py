@@ -103,3 +103,14 @@ async def test_the_guard_against_blocking_calls_sees_a_blocking_call(storage: Sq
     with sqlite3.connect(":memory:") as db, pytest.raises(BlockingError):
         transactions.sessions(db, limit=1)
     db.close()
+
+
+async def test_nothing_of_a_deleted_session_is_in_a_backup(storage: SqliteStorage, path: Path, tmp_path: Path):
+    await storage.create("trip", title="secret title", at=at(1))
+    await storage.append([update("trip", 1, b"secret update")])
+    await storage.save_snapshot(Snapshot("trip", 1, b"secret snapshot"))
+    await storage.delete("trip", at=at(2))
+    shell = sqlite3.connect(path)
+    shell.execute("VACUUM INTO ?", (str(tmp_path / "backup.sqlite3"),))
+    shell.close()
+    assert b"secret" not in (tmp_path / "backup.sqlite3").read_bytes()
