@@ -143,6 +143,7 @@ function paintStatus() {
   if (status === "offline" && !saved) state = "unsent";
   markSaved(...(SAVED[state] ?? SAVED.connecting));
   const refused = status === "refused";
+  mark(document.body, "status", status);
   composer.disabled = refused;
   title.disabled = refused;
   if (refused && notice.dataset.refused !== session.id) {
