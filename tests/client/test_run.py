@@ -88,6 +88,21 @@ async def test_many_tokens_make_few_updates(hub: Hub, session: Session):
     assert hub.count(SyncUpdate) < 30
 
 
+async def test_a_run_changes_the_document_seldom_however_many_tokens_come(hub: Hub, session: Session):
+    async with session.run(batch_seconds=0.05) as run:
+        run.text("first ")
+        changes: list[bytes] = []
+        subscription = session.document.doc.observe(lambda event: changes.append(event.update))
+        began = asyncio.get_running_loop().time()
+        for _ in range(200):
+            run.text("word ")
+            await asyncio.sleep(0.001)
+        seconds = asyncio.get_running_loop().time() - began
+        session.document.doc.unobserve(subscription)
+
+    assert len(changes) <= seconds / 0.05 + 2
+
+
 async def test_a_token_does_not_wait_for_the_next_one(hub: Hub, session: Session):
     async with session.run(batch_seconds=0.02) as run:
         run.text("a")
@@ -273,6 +288,24 @@ async def test_a_cancel_of_one_run_leaves_the_next_alone(hub: Hub, session: Sess
     record = hub.document.runs.get(second.id)
     assert record is not None
     assert record.status == "complete"
+
+
+async def test_a_cancel_of_an_outer_run_goes_through_the_inner_one(hub: Hub, session: Session):
+    reached: list[str] = []
+    async with asyncio.timeout(5):
+        async with session.run() as outer:
+            async with session.run() as inner:
+                cancel_here(session, outer.id)
+                outer.check()
+            reached.append("after the inner run")
+        reached.append("after the outer run")
+    await session.wait_saved()
+
+    assert reached == ["after the outer run"]
+    assert [record.status for record in hub.document.runs] == ["cancelled", "cancelled"]
+    mine = hub.document.runs.get(inner.id)
+    assert mine is not None
+    assert mine.cancel is None
 
 
 async def test_an_exception_marks_run_and_message_and_goes_on(hub: Hub, session: Session):

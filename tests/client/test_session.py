@@ -7,6 +7,8 @@ from client.hub import Hub, until
 
 from cosession.client import connect
 from cosession.client import session as session_module
+from cosession.client import transport as transport_module
+from cosession.client.transport import MERGE_SECONDS
 from cosession.errors import Disconnected
 from cosession.protocol import Fence, SyncStep2, SyncUpdate
 
@@ -127,6 +129,37 @@ async def test_a_burst_of_edits_leaves_in_few_frames(hub: Hub):
         assert hub.count(SyncUpdate) <= 3
         assert hub.count(Fence) <= 3
         assert hub.document.state.get("n") == 299
+
+
+async def test_edits_in_quick_succession_share_frames(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        began = asyncio.get_running_loop().time()
+        for number in range(200):
+            session.state.set("n", number)
+            await asyncio.sleep(0.001)
+        seconds = asyncio.get_running_loop().time() - began
+        await session.wait_saved()
+
+        assert hub.count(SyncUpdate) <= seconds / MERGE_SECONDS + 2
+
+
+async def test_pauses_grow_while_nothing_syncs_and_begin_anew_after_a_sync(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    attempts: list[int] = []
+
+    def note(attempt: int) -> float:
+        attempts.append(attempt)
+        if len(attempts) == 3:
+            hub.refusal = None
+        return 0.0
+
+    monkeypatch.setattr(transport_module, "retry_delay", note)
+    hub.refusal = (4503, "Shutting down.")
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        assert attempts == [0, 1, 2]
+        hub.cut()
+        await until(lambda: len(attempts) == 4 and session.status == "online")
+
+    assert attempts == [0, 1, 2, 0]
 
 
 async def test_a_final_close_code_is_raised_from_whatever_waits(hub: Hub):
