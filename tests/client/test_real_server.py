@@ -8,7 +8,7 @@ from client.hub import until
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import Session, connect, create_session, list_sessions
-from cosession.errors import BadSessionId, CosessionError, Disconnected, SessionExists
+from cosession.errors import BadSessionId, CosessionError, Disconnected, NoSuchSession, SessionExists
 
 pytestmark = pytest.mark.anyio
 
@@ -123,8 +123,9 @@ async def test_a_problem_of_the_server_is_raised_as_the_error_that_it_is(server:
         await create_session(server.url, "trip")
     with pytest.raises(BadSessionId):
         await create_session(server.url, "no/slashes here")
-    with pytest.raises(CosessionError):
+    with pytest.raises(CosessionError) as elsewhere:
         await list_sessions(server.url + "/nowhere")
+    assert not isinstance(elsewhere.value, NoSuchSession)
 
 
 async def test_a_session_that_is_deleted_ends_for_those_who_are_in_it(server: Server):

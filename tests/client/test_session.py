@@ -9,8 +9,9 @@ from cosession.client import connect
 from cosession.client import session as session_module
 from cosession.client import transport as transport_module
 from cosession.client.transport import MERGE_SECONDS
+from cosession.document import Change
 from cosession.errors import Disconnected
-from cosession.protocol import Fence, SyncStep2, SyncUpdate
+from cosession.protocol import Awareness, Fence, SyncStep2, SyncUpdate, decode_awareness
 
 pytestmark = pytest.mark.anyio
 
@@ -329,6 +330,42 @@ async def test_presence_is_seen_by_others_and_again_after_a_break(hub: Hub):
         hub.cut()
         await until(lambda: ben.presence.others() == {})
         await until(lambda: {"at": 4} in [state.get("cursor") for state in ben.presence.others().values()])
+
+
+async def test_presence_is_renewed_with_a_growing_clock(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transport_module, "RENEW_SECONDS", 0.01)
+    async with connect(hub.url, session="trip", participant="anna"):
+        await until(lambda: hub.count(Awareness) >= 4)
+
+    clocks = [decode_awareness(frame.payload)[0].clock for frame in hub.frames if isinstance(frame, Awareness)]
+    assert clocks == sorted(set(clocks))
+
+
+async def test_cancelling_the_entry_leaves_nothing(hub: Hub):
+    hub.refusal = (4503, "Shutting down.")
+    before = asyncio.all_tasks()
+    joining = asyncio.ensure_future(_join_and_leave(hub.url))
+    await until(lambda: len(hub.paths) >= 2)
+
+    joining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await joining
+
+    await until(lambda: not {task for task in asyncio.all_tasks() - before if task.get_name() == "cosession trip"})
+
+
+async def test_an_observer_of_the_application_that_fails_does_not_break_the_sync(hub: Hub):
+    def fail(changes: list[Change]) -> None:
+        raise ZeroDivisionError
+
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        with session.document.observe(fail, "messages"):
+            ask(hub, "m1")
+            await until(lambda: len(session.messages) == 1)
+        ask(hub, "m2")
+        await until(lambda: len(session.messages) == 2)
+
+        assert len(hub.paths) == 1
 
 
 async def test_cancel_and_steer_are_asked_for_under_a_key_of_ones_own(hub: Hub):

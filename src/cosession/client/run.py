@@ -104,6 +104,7 @@ class AgentRun:
         self._ended = ended
         self._open = False
         self._looked = True
+        self._steered = False
         self._told = False
         self._interrupted = False
         self._worked = False
@@ -160,11 +161,17 @@ class AgentRun:
             self._say(progress=self._record.progress)
 
     def steers(self) -> list[Steer]:
-        """Return what people have added since the last call, and mark it as taken in. Raises as `text` does."""
+        """Return what people have added since the last call, and mark it as taken in. Raises as `text` does.
+
+        Cheap enough to be called at every token: the document is read only after somebody changed the run.
+        """
         self._step()
-        seen = set(self._record.seen)
-        new = [steer for steer in self._record.steers if steer["id"] not in seen]
+        if not self._steered:
+            return []
+        self._steered = False
         with self._document.transaction():
+            seen = set(self._record.seen)
+            new = [steer for steer in self._record.steers if steer["id"] not in seen]
             for steer in new:
                 self._record.mark_seen(steer["id"])
         return [
@@ -244,6 +251,7 @@ class AgentRun:
     def _on_change(self, changes: list[Change]) -> None:
         if any(self.id in change.path or self.id in change.keys for change in changes):
             self._looked = False
+            self._steered = True
             self._loop.call_soon(self._interrupt)
 
     def _look(self) -> None:
