@@ -53,23 +53,22 @@ async def attend_all(url: str, model: Model) -> None:
     """
     attended: dict[str, asyncio.Task[None]] = {}
     closed: set[str] = set()  # sessions that refused us for good: asking again each second would help nobody
+    reached = True
     async with asyncio.TaskGroup() as tasks:
         while True:
-            for session in await _occupied(url):
-                attended = {known: task for known, task in attended.items() if not task.done()}
-                if session in attended or session in closed or len(attended) >= MOST_SESSIONS:
-                    continue
-                attended[session] = tasks.create_task(_attend(url, session, model, closed), name=f"attend {session}")
+            try:
+                occupied = [session.id for session in await list_sessions(url) if session.connections > 0]
+                reached = True
+            except (httpx.TransportError, CosessionError) as error:
+                occupied = []
+                if reached:
+                    log.warning("agent.no_list", url=url, error=str(error))
+                reached = False
+            attended = {session: task for session, task in attended.items() if not task.done()}
+            for session in occupied:
+                if session not in attended and session not in closed and len(attended) < MOST_SESSIONS:
+                    attended[session] = tasks.create_task(_attend(url, session, model, closed))
             await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _occupied(url: str) -> list[str]:
-    """Return the ids of the sessions that somebody is connected to; none while the server can't be reached."""
-    try:
-        return [session.id for session in await list_sessions(url) if session.connections > 0]
-    except (httpx.TransportError, CosessionError) as error:
-        log.warning("agent.no_list", error=str(error))
-        return []
 
 
 async def _attend(url: str, session_id: str, model: Model, closed: set[str]) -> None:

@@ -1,12 +1,10 @@
-// Who is who: oneself (kept in this browser), and names and colours of the others, remembered after they left.
+// Who is who: oneself (kept in this browser), and the others as presence and the session's own record say.
 
+import { colorOf } from "/client/cosession.js";
 import { h, icon } from "./element.js";
 
-const COLOURS = ["#c2410c", "#0f766e", "#7c3aed", "#a16207", "#0369a1", "#be185d", "#4d7c0f", "#4338ca"];
 const ANIMALS = ["Otter", "Heron", "Lynx", "Badger", "Finch", "Marten", "Ibex", "Kestrel", "Hare", "Seal", "Wren", "Beaver"];
 const ME = "chat.me";
-const REMEMBERED = "chat.people";
-const MOST_REMEMBERED = 500; // a browser that has seen many sessions
 
 function read(key) {
   try {
@@ -35,12 +33,12 @@ function uuid() {
 
 const stored = read(ME) ?? {};
 const me = { id: stored.id || uuid(), name: stored.name || "" };
-if (!me.name) me.name = `Guest ${ANIMALS[hash(me.id) % ANIMALS.length]}`;
+if (!me.name) me.name = `Guest ${ANIMALS[parseInt(me.id.slice(-6), 16) % ANIMALS.length]}`;
 write(ME, me);
 
 /** The person at this browser, as the session wants it: {id, name, color, kind}. */
 export function self() {
-  return { ...me, color: colourOf(me.id), kind: "human" };
+  return { ...me, color: colorOf(me.id), kind: "human" };
 }
 
 export function rename(name) {
@@ -48,29 +46,15 @@ export function rename(name) {
   write(ME, me);
 }
 
-const remembered = read(REMEMBERED) ?? {};
-
-/** Keeps what presence says of people, so that their messages have names when they are gone. */
-function remember(user) {
-  const { name, color, kind } = user;
-  const before = remembered[user.id];
-  if (before && before.name === name && before.color === color && before.kind === kind) return;
-  delete remembered[user.id];
-  remembered[user.id] = { name, color, kind };
-  const ids = Object.keys(remembered);
-  if (ids.length > MOST_REMEMBERED) delete remembered[ids[0]];
-  write(REMEMBERED, remembered);
-}
-
-/** {id, name, color, kind} of an author: from the session's record, from presence now or before, or from the id alone. */
+/** {id, name, color, kind} of an author: as presence says now, or as the server keeps it of those who left. */
 export function person(id, session) {
   if (id === me.id) return self();
   const agent = session.agents.find((each) => each.id === id);
-  const known = { ...session.participants?.[id], ...remembered[id] };
+  const known = session.presence.all.find(({ user }) => user.id === id)?.user ?? session.participants[id] ?? {};
   return {
     id,
     name: known.name || agent?.name || "Someone",
-    color: /^#[0-9a-f]{6}$/i.test(known.color ?? "") ? known.color : colourOf(id ?? ""),
+    color: /^#[0-9a-f]{6}$/i.test(known.color ?? "") ? known.color : colorOf(id ?? ""),
     kind: agent ? "agent" : (known.kind ?? "human"),
   };
 }
@@ -85,8 +69,7 @@ export function peopleKey(session) {
 export function present(session) {
   const people = new Map();
   for (const { user, typing } of session.presence.all) {
-    if (!user?.id) continue;
-    remember(user);
+    if (!user.id) continue;
     const entry = people.get(user.id) ?? { ...person(user.id, session), devices: 0, typing: false };
     entry.devices += 1;
     entry.typing ||= Boolean(typing);
@@ -105,14 +88,4 @@ function initials(name) {
   const words = name.trim().split(/\s+/);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
   return letters.map((word) => [...word][0] ?? "").join("").toUpperCase();
-}
-
-function colourOf(id) {
-  return COLOURS[hash(id) % COLOURS.length];
-}
-
-function hash(text) {
-  let value = 7;
-  for (const letter of text) value = (value * 31 + letter.codePointAt(0)) >>> 0;
-  return value;
 }
