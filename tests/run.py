@@ -276,6 +276,7 @@ STEPS: dict[str, Step] = {
     ),
     "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
+    "browser": ([prepare_chromium], lambda: pytest("browser tests", "tests/browser")),
 }
 """What each step needs prepared, and what it does, in their order."""
 

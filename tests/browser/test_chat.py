@@ -1,0 +1,229 @@
+"""The chat in real browsers: what one sees, all see, through reloads, stops, cut networks and killed servers."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+from processes import Server
+
+if TYPE_CHECKING:
+    from conftest import Agent, Cable, Person
+
+    Join = Callable[..., Person]
+
+
+def words(count: int) -> str:
+    """The first words that the agent writes, as a page shows them."""
+    return " ".join(f"w{number}🐙" for number in range(count))
+
+
+def test_an_answer_grows_in_both_pages(chat: Server, join: "Join", agent: "Agent") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+
+    ann.sends("Where do we go? 🗺️")
+    expect(ben.text(0)).to_have_text("Where do we go? 🗺️")
+    expect(ben.message(0)).to_have_attribute("data-role", "user")
+    assert agent.hears("prompt") == "Where do we go? 🗺️"
+
+    for count in (5, 10, 200):
+        agent.writes(5 if count < 200 else 190)
+        for person in (ann, ben):
+            expect(person.text(1)).to_have_text(words(count))
+            expect(person.message(1)).to_have_attribute("data-status", "streaming")
+    agent.order("end")
+    assert agent.hears("ended") == "complete"
+    for person in (ann, ben):
+        expect(person.message(1)).to_have_attribute("data-status", "complete")
+        expect(person.testid("stop")).to_have_count(0)
+        person.is_("saved")
+    assert ann.message(1).get_attribute("data-message-id") == ben.message(1).get_attribute("data-message-id")
+    assert ann.texts() == ben.texts()
+
+
+def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(
+    chat: Server, join: "Join", agent: "Agent"
+) -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    ann.sends("Tell me")
+    agent.hears("prompt")
+    agent.writes(10)
+    expect(ben.text(1)).to_have_text(words(10))
+
+    ben.page.reload()
+    expect(ben.text(1)).to_have_text(words(10))
+    expect(ben.message(1)).to_have_attribute("data-status", "streaming")
+    agent.writes(10)
+    expect(ben.text(1)).to_have_text(words(20))
+    ben.page.reload(wait_until="commit")
+    agent.writes(30)
+    agent.order("end")
+    agent.hears("ended")
+    for person in (ann, ben):
+        expect(person.text(1)).to_have_text(words(50))
+        expect(person.message(1)).to_have_attribute("data-status", "complete")
+        expect(person.testid("message")).to_have_count(2)
+
+
+def test_stop_in_one_page_stops_the_answer_in_both(chat: Server, join: "Join", agent: "Agent") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    ann.sends("A long one")
+    agent.hears("prompt")
+    agent.writes(7)
+    expect(ben.text(1)).to_have_text(words(7))
+
+    ben.testid("stop").click()
+
+    assert agent.hears("ended") == "cancelled"
+    for person in (ann, ben):
+        expect(person.message(1)).to_have_attribute("data-status", "cancelled")
+        expect(person.text(1)).to_have_text(words(7))
+        expect(person.testid("stop")).to_have_count(0)
+    expect(ann.message(1)).to_contain_text("Stopped by Ben")
+
+    ann.sends("A short one")
+    assert agent.hears("prompt") == "A short one"
+    agent.writes(1)
+    agent.order("end")
+    expect(ben.message(3)).to_have_attribute("data-status", "complete")
+
+
+def test_what_somebody_adds_reaches_the_agent_while_it_writes(chat: Server, join: "Join", agent: "Agent") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    ann.sends("A plan")
+    agent.hears("prompt")
+    agent.writes(2)
+    expect(ben.testid("steer-input")).to_be_visible()
+    ben.testid("steer-input").fill("by train 🚆")
+    ben.testid("steer-send").click()
+    for person in (ann, ben):
+        expect(person.testid("steer")).to_contain_text("by train 🚆")
+        expect(person.testid("steer")).to_contain_text("Ben")
+    agent.writes(1)
+    assert agent.hears("steers") == ["by train 🚆"]
+    agent.order("end")
+    agent.hears("ended")
+
+
+def test_what_is_written_without_a_network_merges_when_it_is_back(
+    chat: Server, join: "Join", agent: "Agent", cable: "Cable"
+) -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(cable.url, "trip", "Ben")
+    ben.sends("Befor the tunnel")
+    agent.hears("prompt")
+    agent.writes(3)
+    expect(ben.text(1)).to_have_text(words(3))
+    ben.is_("saved")
+
+    cable.cut()
+    ben.is_("offline")
+    agent.writes(4)
+    expect(ann.text(1)).to_have_text(words(7))
+    ben.message(0).hover()
+    ben.message(0).get_by_test_id("edit").click()
+    ben.testid("edit-input").fill("Before the tunnel 🚇")
+    ben.testid("save-edit").click()
+    ben.sends("In the tunnel")
+    expect(ben.text(2)).to_have_text("In the tunnel")
+    expect(ben.testid("saved-state")).to_contain_text("not sent")
+    ann.sends("Above the ground")
+    expect(ann.text(2)).to_have_text("Above the ground")
+    ann.is_("saved")
+
+    cable.mend()
+    ben.is_("saved")
+    for person in (ann, ben):
+        expect(person.testid("message")).to_have_count(4)
+        expect(person.text(0)).to_have_text("Before the tunnel 🚇")
+        expect(person.text(1)).to_have_text(words(7))
+    agent.order("end")
+    expect(ben.message(1)).to_have_attribute("data-status", "complete")
+    assert ann.texts() == ben.texts()
+    assert sorted(ann.texts()[2:]) == ["Above the ground", "In the tunnel"]
+
+
+def test_a_killed_server_costs_no_word(chat: Server, join: "Join", agent: "Agent") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    ann.sends("Go on whatever happens")
+    agent.hears("prompt")
+    agent.writes(5)
+    expect(ben.text(1)).to_have_text(words(5))
+    chat.kill()
+    agent.writes(5)
+    for person in (ann, ben):
+        person.is_("offline")
+    chat.start()
+    for person in (ann, ben):
+        expect(person.text(1)).to_have_text(words(10))
+    agent.writes(5)
+    agent.order("end")
+    agent.hears("ended")
+    for person in (ann, ben):
+        expect(person.text(1)).to_have_text(words(15))
+        expect(person.message(1)).to_have_attribute("data-status", "complete")
+        person.is_("saved")
+
+
+def test_people_come_and_go(chat: Server, join: "Join", agent: "Agent") -> None:
+    ann = join(chat.url, "trip", "Ann 🦊")
+    ben = join(chat.url, "trip", "Ben")
+    expect(ann.testid("person")).to_have_count(3)
+    expect(ann.testid("people")).to_contain_text("Ben")
+    expect(ben.testid("people")).to_contain_text("Ann 🦊")
+    expect(ben.testid("people")).to_contain_text("Scripted agent")
+    ben.page.goto("about:blank")
+    expect(ann.testid("person")).to_have_count(2)
+    agent.kill()
+    expect(ann.testid("person")).to_have_count(1)
+
+
+def test_edits_deletions_and_titles_are_seen_by_all(chat: Server, join: "Join") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    ann.sends("Fist")
+    ann.sends("Second")
+    expect(ben.testid("message")).to_have_count(2)
+    assert ben.message(0).get_by_test_id("edit").count() == 0, "only its author may edit a message"
+    ann.message(0).hover()
+    ann.message(0).get_by_test_id("edit").click()
+    ann.testid("edit-input").fill("First")
+    ann.testid("save-edit").click()
+    expect(ben.text(0)).to_have_text("First")
+    ann.message(1).hover()
+    ann.message(1).get_by_test_id("delete").click()
+    expect(ben.text(1)).to_contain_text("deleted")
+    expect(ben.text(1)).not_to_contain_text("Second")
+    ben.testid("title").fill("Lisbon 🇵🇹")
+    ben.testid("title").press("Enter")
+    expect(ann.testid("title")).to_have_value("Lisbon 🇵🇹")
+    expect(ann.testid("session-list")).to_contain_text("Lisbon 🇵🇹")
+
+
+def test_sessions_are_apart_and_can_be_switched(chat: Server, join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("only in trip")
+    expect(ann.text(0)).to_have_text("only in trip")
+    ann.is_("saved")
+    ann.testid("new-session").click()
+    expect(ann.testid("message")).to_have_count(0)
+    ann.is_("saved")
+    ann.sends("only in the new one")
+    expect(ann.text(0)).to_have_text("only in the new one")
+    ann.page.locator("[data-session-id=trip]").click()
+    expect(ann.text(0)).to_have_text("only in trip")
+    expect(ann.testid("message")).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_that_joins_late_sees_all_of_it(chat: Server, join: "Join", agent: "Agent", scheme: str) -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("What is **bold**, and `code`?")
+    agent.hears("prompt")
+    agent.writes(40)
+    phone = join(chat.url, "trip", "Phone", color_scheme=scheme, device_scale_factor=2)
+    phone.page.set_viewport_size({"width": 390, "height": 760})
+    expect(phone.text(1)).to_have_text(words(40))
+    expect(phone.text(0).locator("strong")).to_have_text("bold")
+    width = phone.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390, "nothing sticks out of the screen"
+    phone.testid("stop").click()
+    expect(ann.message(1)).to_have_attribute("data-status", "cancelled")
