@@ -11,7 +11,8 @@ from pycrdt import Assoc, StickyIndex, Text
 
 from cosession.errors import BadDocument
 
-from .values import checked_text, transaction
+from .places import decode_position, encode_position, read_places
+from .values import checked_text, document_of, transaction
 
 Position: TypeAlias = bytes
 """An encoded relative position: it stays with the character it was made at."""
@@ -88,7 +89,9 @@ class SharedText:
             self.replace(start, stop, middle)
 
     def position(self, index: int) -> Position:
-        """A position that stays where it is when others write.
+        """A position that stays behind the character before it when others write; a Yjs relative position.
+
+        In a text that isn't ASCII this reads the whole document once.
 
         Args:
             index: 0 to the length.
@@ -99,16 +102,53 @@ class SharedText:
         content = str(self)
         if not 0 <= index <= len(content):
             raise BadDocument(f"The index {index} is outside of a text of {len(content)} characters.")
-        return self.shared.sticky_index(self._byte_offset(content, index), Assoc.BEFORE).encode()
+        offset = self._byte_offset(content, index)
+        if index and not content.isascii():
+            for struct in read_places(document_of(self.shared).get_update()).strings_in(self._head()):
+                start, encoded = self._start_of(struct.id), (struct.string or "").encode()
+                if start < offset <= start + len(encoded):
+                    behind = len(encoded[: offset - start].decode().encode("utf-16-le")) // 2
+                    return encode_position((struct.id[0], struct.id[1] + behind - 1), -1)
+        return self.shared.sticky_index(offset, Assoc.BEFORE).encode()
 
     def index_of(self, position: Position) -> int:
-        """Where a position is now.
+        """Where a position is now; one that Yjs made is as good. This reads the whole document once.
 
         Raises:
-            BadDocument: the bytes are not a position in this text.
+            BadDocument: the bytes are no position, or one in another text, or beside what hasn't arrived here.
         """
-        offset = StickyIndex.decode(position, self.shared).get_index()
-        return len(str(self).encode()[:offset].decode(errors="ignore"))
+        at, head, assoc = decode_position(position)
+        if at is None:
+            if head != self._head():
+                raise BadDocument("The position is in another text.")
+            return 0 if assoc < 0 else len(self)
+        places = read_places(document_of(self.shared).get_update())
+        struct = places.find(at)
+        if struct is None or places.parent_of(struct) != self._head():
+            raise BadDocument("The position is beside a character that this text doesn't have, or not yet.")
+        start = self._index_at(self._start_of(struct.id))
+        if struct.string is None or struct.deleted:
+            return start
+        units = at[1] - struct.id[1] + (1 if assoc < 0 else 0)
+        return start + len(struct.string.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore"))
+
+    def _head(self) -> bytes:
+        """How a relative position in this text begins that is at its start or end."""
+        return self.shared.sticky_index(0, Assoc.BEFORE).encode()[:-1]
+
+    def _start_of(self, struct: tuple[int, int]) -> int:
+        """The offset in bytes of a struct's first character: the one that pycrdt knows exactly."""
+        return StickyIndex.decode(encode_position(struct, 0), self.shared).get_index()
+
+    def _index_at(self, offset: int) -> int:
+        """The code point at an offset in bytes, in which an embedded object takes one place."""
+        walked = index = 0
+        for chunk, _ in self.shared.diff():
+            encoded = chunk.encode() if isinstance(chunk, str) else b"\0"
+            if isinstance(chunk, str):
+                index += len(encoded[: max(offset - walked, 0)].decode(errors="ignore"))
+            walked += len(encoded)
+        return index
 
     def _byte_offset(self, content: str, index: int) -> int:
         if content.isascii() and len(content) == len(self.shared):

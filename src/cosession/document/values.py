@@ -146,9 +146,14 @@ def plain_list(value: object) -> list[Any]:
     return cast(list[Any], result) if isinstance(result, list) else []
 
 
+def document_of(shared: Map[Any] | Array[Any] | Text) -> Doc[Any]:
+    """The document that a shared type is in."""
+    return cast("Doc[Any]", cast(Any, shared).doc)
+
+
 def transaction(shared: Map[Any] | Array[Any] | Text) -> Transaction:
     """A context manager in which changes of a shared type's document are one; an inner one joins the outer one."""
-    return cast("Doc[Any]", cast(Any, shared).doc).transaction()
+    return document_of(shared).transaction()
 
 
 def keys_of(shared: Map[Any]) -> list[str]:
