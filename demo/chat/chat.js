@@ -1,21 +1,22 @@
 // The page: opens the session that the address names, and paints what changed once per frame.
 
 import { connect } from "/client/cosession.js";
-import { grow, h, keep, mark } from "./element.js";
+import { Composer } from "./composer.js";
+import { closeDrawer } from "./drawer.js";
+import { h, keep, mark } from "./element.js";
 import { MessageList } from "./messages.js";
 import { avatar, person, present, rename, self } from "./people.js";
 import { RunCards } from "./runs.js";
 import { SessionList, address, create, list, named } from "./sessions.js";
 import { shareDialog } from "./share.js";
 
-const TYPING_MS = 3000; // typing is over when no key was pressed for so long
 const NEAR_PX = 64; // so close to the end counts as reading along
 const TITLE_LENGTH = 60;
 const SPOKEN_LENGTH = 600; // a screen reader announces so much of an answer; the rest is in the list
 const SHARE_OF_TIME = 3; // painting takes at most about a third of the time, however long the answer is
 
 const find = (id) => document.getElementById(id);
-const [composer, send, scroller, title, notice] = ["composer", "send", "scroller", "title", "notice"].map(find);
+const [scroller, title, notice] = ["scroller", "title", "notice"].map(find);
 
 let session = null;
 let atEnd = true;
@@ -24,10 +25,17 @@ const drafts = new Map();
 
 const messages = new MessageList(find("messages"), {
   onReuse: (text) => {
-    composer.value = text;
-    composer.dispatchEvent(new Event("input"));
+    composer.text = text;
     composer.focus();
   },
+});
+const composer = new Composer({
+  onSend: (text) => {
+    if (!session.title && !session.messages.length) session.setTitle(firstLine(text));
+    session.send(text);
+    atEnd = true;
+  },
+  onTyping: (typing) => session.presence.set("typing", typing),
 });
 const runs = new RunCards(find("runs"));
 const sessions = new SessionList(find("sessions"), find("sessions-hint"), { onOpen: (id) => go(id) });
@@ -37,8 +45,8 @@ const share = shareDialog();
 
 function open(id) {
   if (session) {
-    drafts.set(session.id, composer.value);
-    setTyping(false);
+    drafts.set(session.id, composer.text);
+    composer.rest();
     session.close();
   }
   messages.clear();
@@ -57,13 +65,12 @@ function open(id) {
     sessions.refresh();
     schedule();
   }, () => {}); // refused: the status says why
-  composer.value = drafts.get(id) ?? "";
-  composer.dispatchEvent(new Event("input"));
+  composer.text = drafts.get(id) ?? "";
   schedule();
 }
 
 function go(id) {
-  closeSidebar();
+  closeDrawer();
   if (id === session?.id) return;
   history.pushState(null, "", address(id));
   open(id);
@@ -144,13 +151,12 @@ function paintStatus() {
   markSaved(...(SAVED[state] ?? SAVED.connecting));
   const refused = status === "refused";
   mark(document.body, "status", status);
-  composer.disabled = refused;
+  composer.enabled = !refused;
   title.disabled = refused;
   if (refused && notice.dataset.refused !== session.id) {
     refuse(`${refusal?.reason || "The server refused this session."}`, "Start a new session", startNew);
     notice.dataset.refused = session.id;
   } else if (!refused) delete notice.dataset.refused;
-  send.disabled = refused || !composer.value.trim();
 }
 
 function markSaved(state, text) {
@@ -225,60 +231,19 @@ new ResizeObserver(() => atEnd && toEnd()).observe(scroller);
 
 // -- writing
 
-function submit() {
-  const text = composer.value.trim();
-  if (!text || !session || composer.disabled) return;
-  if (!session.title && !session.messages.length) session.setTitle(firstLine(text));
-  session.send(text);
-  composer.value = "";
-  composer.dispatchEvent(new Event("input"));
-  setTyping(false);
-  atEnd = true;
-  composer.focus();
-}
-
 function firstLine(text) {
   const line = [...text.split("\n")[0]];
   return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH - 1).join("").trimEnd()}…` : line.join("");
 }
 
-let typing = false;
-let typingTimer = 0;
-
-function setTyping(now) {
-  clearTimeout(typingTimer);
-  if (now) typingTimer = setTimeout(() => setTyping(false), TYPING_MS);
-  if (now === typing) return;
-  typing = now;
-  session?.presence.set("typing", now);
-}
-
-composer.addEventListener("input", () => {
-  grow(composer);
-  send.disabled = composer.disabled || !composer.value.trim();
-  if (document.activeElement === composer) setTyping(Boolean(composer.value.trim()));
-});
-composer.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  submit();
-});
-find("composer-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  submit();
-});
-
 const SUGGESTIONS = ["What can we do together here?", "Plan a weekend in Lisbon, with a table", "Explain CRDTs with a small example"];
 find("suggestions").append(...SUGGESTIONS.map((text) => h("button", {
   type: "button",
   class: "button",
-  onclick: () => {
-    composer.value = text;
-    submit();
-  },
+  onclick: () => composer.send(text),
 }, text)));
 
-// -- title, name, share, drawer
+// -- title, name, share
 
 title.addEventListener("keydown", (event) => {
   if (event.key === "Escape") title.value = session?.title ?? "";
@@ -310,32 +275,6 @@ find("name-form").addEventListener("submit", (event) => {
 });
 find("new-session").addEventListener("click", startNew);
 find("share").addEventListener("click", () => session && share(session.id));
-
-const narrow = matchMedia("(max-width: 760px)");
-const [sidebar, scrim, opener] = ["sidebar", "scrim", "open-sidebar"].map(find);
-
-function setSidebar(shown) {
-  mark(sidebar, "open", shown ? "" : null);
-  sidebar.inert = narrow.matches && !shown;
-  scrim.hidden = !(narrow.matches && shown);
-  opener.setAttribute("aria-expanded", String(shown));
-}
-
-function closeSidebar() {
-  const inside = sidebar.contains(document.activeElement);
-  setSidebar(false);
-  if (narrow.matches && inside) opener.focus();
-}
-
-opener.addEventListener("click", () => {
-  setSidebar(true);
-  find("close-sidebar").focus();
-});
-find("close-sidebar").addEventListener("click", closeSidebar);
-scrim.addEventListener("click", closeSidebar);
-sidebar.addEventListener("keydown", (event) => event.key === "Escape" && closeSidebar());
-narrow.addEventListener("change", () => setSidebar(false));
-setSidebar(false);
 
 addEventListener("popstate", () => named() && named() !== session?.id && open(named()));
 
