@@ -36,7 +36,6 @@ async def test_a_late_joiner_sees_messages_and_presence(server: Server, major: i
                 assert message["id"] == "m1"
 
 
-@pytest.mark.xfail(reason="the server doesn't write `user` into a state yet")
 async def test_nobody_can_pretend_to_be_somebody_else(server: Server) -> None:
     async with (
         NodeClient.open(server, "room", user="ben", name="Ben") as ben,

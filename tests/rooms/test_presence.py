@@ -1,9 +1,21 @@
 """Presence: a state belongs to one connection, and leaves with it."""
 
+import json
+
+import pytest
+
+from cosession.auth import ANONYMOUS, Participant
+from cosession.errors import TooLarge
 from cosession.protocol import AwarenessEntry
 from cosession.rooms.presence import Presence
 
 GONE = "null"
+ADA, BO, EVE = (Participant(name.lower(), name) for name in ("Ada", "Bo", "Eve"))
+
+
+def said(entry: AwarenessEntry) -> dict[str, object]:
+    """What a state says, without who the server says it is."""
+    return {key: value for key, value in json.loads(entry.state).items() if key != "user"}
 
 
 def entry(client: int, clock: int, state: str = "{}") -> AwarenessEntry:
@@ -11,15 +23,15 @@ def entry(client: int, clock: int, state: str = "{}") -> AwarenessEntry:
 
 
 def test_a_late_joiner_is_told_of_everybody_who_is_here() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 1, '{"a":1}')])
-    presence.receive(2, "bo", [entry(20, 1, '{"b":1}')])
-    assert {e.client: e.state for e in presence.everybody()} == {10: '{"a":1}', 20: '{"b":1}'}
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 1, '{"a":1}')])
+    presence.receive(2, BO, [entry(20, 1, '{"b":1}')])
+    assert {e.client: said(e) for e in presence.everybody()} == {10: {"a": 1}, 20: {"b": 1}}
 
 
 def test_who_leaves_is_gone_for_everybody_at_once() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 4)])
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 4)])
     [gone] = presence.leave(1)
     assert (gone.client, gone.gone) == (10, True)
     assert gone.clock > 4
@@ -27,48 +39,95 @@ def test_who_leaves_is_gone_for_everybody_at_once() -> None:
 
 
 def test_a_state_told_by_somebody_else_does_not_replace_the_owners() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 1, '{"name":"Ada"}')])
-    presence.receive(2, "eve", [entry(20, 1)])
-    assert presence.receive(2, "eve", [entry(10, 9, '{"name":"Eve"}')]) == ()
-    assert presence.receive(2, "eve", [entry(10, 9, GONE)]) == ()
-    assert presence.everybody()[0].state == '{"name":"Ada"}'
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 1, '{"name":"Ada"}')])
+    presence.receive(2, EVE, [entry(20, 1)])
+    assert presence.receive(2, EVE, [entry(10, 9, '{"name":"Eve"}')]) == ()
+    assert presence.receive(2, EVE, [entry(10, 9, GONE)]) == ()
+    assert said(presence.everybody()[0]) == {"name": "Ada"}
 
 
 def test_another_participant_cannot_take_a_client_over_with_its_first_word() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 1, '{"name":"Ada"}')])
-    assert presence.receive(2, "eve", [entry(10, 9, '{"name":"Eve"}')]) == ()
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 1, '{"name":"Ada"}')])
+    assert presence.receive(2, EVE, [entry(10, 9, '{"name":"Eve"}')]) == ()
 
 
 def test_a_relay_of_who_has_left_brings_nobody_back() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 3)])
-    presence.receive(2, "bo", [entry(20, 1)])
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 3)])
+    presence.receive(2, BO, [entry(20, 1)])
     presence.leave(1)
-    assert presence.receive(2, "bo", [entry(10, 3)]) == ()
+    assert presence.receive(2, BO, [entry(10, 3)]) == ()
     assert [e.client for e in presence.everybody()] == [20]
 
 
 def test_a_client_that_returns_with_its_old_clock_is_seen_with_a_newer_one() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 7)])
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 7)])
     [gone] = presence.leave(1)
-    [back] = presence.receive(3, "ada", [entry(10, 7, '{"x":1}')])
+    [back] = presence.receive(3, ADA, [entry(10, 7, '{"x":1}')])
     assert back.clock > gone.clock
-    [later] = presence.receive(3, "ada", [entry(10, 8, '{"x":2}')])
+    [later] = presence.receive(3, ADA, [entry(10, 8, '{"x":2}')])
     assert later.clock > back.clock
 
 
 def test_a_reconnected_participant_takes_its_client_over_before_the_old_socket_is_known_to_be_dead() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 5)])
-    presence.receive(2, "ada", [entry(10, 6, '{"tab":"new"}')])
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 5)])
+    presence.receive(2, ADA, [entry(10, 6, '{"tab":"new"}')])
     assert presence.leave(1) == ()
-    assert presence.everybody()[0].state == '{"tab":"new"}'
+    assert said(presence.everybody()[0]) == {"tab": "new"}
 
 
 def test_an_older_state_of_the_same_client_is_not_news() -> None:
-    presence = Presence()
-    presence.receive(1, "ada", [entry(10, 5, '{"x":5}')])
-    assert presence.receive(1, "ada", [entry(10, 4, '{"x":4}')]) == ()
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 5, '{"x":5}')])
+    assert presence.receive(1, ADA, [entry(10, 4, '{"x":4}')]) == ()
+
+
+def test_who_somebody_is_is_said_by_the_server() -> None:
+    presence = Presence(10_000)
+    [news] = presence.receive(
+        1, EVE, [entry(10, 1, '{"user":{"id":"ada","name":"Ada","color":"red"},"typing":true}')]
+    )
+    assert json.loads(news.state) == {
+        "user": {"id": "eve", "name": "Eve", "kind": "human", "color": "red"},
+        "typing": True,
+    }
+
+
+def test_the_anonymous_say_of_themselves_what_they_like() -> None:
+    presence = Presence(10_000)
+    [news] = presence.receive(1, ANONYMOUS, [entry(10, 1, '{"user":{"name":"Somebody"}}')])
+    assert news.state == '{"user":{"name":"Somebody"}}'
+
+
+def test_a_relay_among_the_anonymous_takes_nobody_over() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ANONYMOUS, [entry(10, 5)])
+    assert presence.receive(2, ANONYMOUS, [entry(10, 5)]) == ()
+    assert presence.leave(2) == ()
+    assert [e.client for e in presence.everybody()] == [10]
+
+
+def test_a_connection_speaks_for_one_client_only() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 1)])
+    assert presence.receive(1, ADA, [entry(11, 1), entry(12, 1)]) == ()
+    assert [e.client for e in presence.everybody()] == [10]
+
+
+def test_who_takes_the_own_state_back_may_say_another_later() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 1)])
+    [gone] = presence.receive(1, ADA, [entry(10, 2, GONE)])
+    assert gone.gone
+    [back] = presence.receive(1, ADA, [entry(10, 3)])
+    assert back.clock > gone.clock
+
+
+def test_a_state_that_is_too_large_is_refused() -> None:
+    presence = Presence(100)
+    with pytest.raises(TooLarge):
+        presence.receive(1, ADA, [entry(10, 1, json.dumps({"x": "x" * 200}))])

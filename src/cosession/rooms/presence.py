@@ -1,19 +1,22 @@
 """Presence: the awareness states of a room, with the server's authority over who is here.
 
-A state belongs to the connection that speaks for its client id, and goes the moment that connection ends.
-Pure: no clock, no I/O.
+A connection speaks for one client id, its own, and for nobody else; `user` in its state is what the server knows
+of the participant. The state goes the moment the connection ends. Pure: no clock, no I/O.
 
-y-websocket relays: every client sends on what it hears, also of others, and a browser's tabs hear each other
-first. So a connection's first frame about one single client is taken as its own (its *primary* client); what
-else it tells is believed only while nobody else speaks for that client. A stale relay never brings back who
-has left. A client that returns goes on with the clock it had, which its peers would ignore as old, so the
-clocks that leave here are shifted to keep growing.
+y-websocket relays: every client sends on what it hears of others. So the client id that a connection speaks for
+is the first that nobody else holds, and all else that it tells is passed over. A client that returns goes on with
+the clock it had, which its peers would ignore as old, so the clocks of who has left here are shifted to keep
+growing.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from cosession.auth import ANONYMOUS, Participant
+from cosession.errors import TooLarge
 from cosession.protocol import AwarenessEntry
 from cosession.protocol.awareness import GONE
 
@@ -24,66 +27,89 @@ _DEPARTED = 1024
 @dataclass(slots=True)
 class _Holder:
     connection: int
-    participant: str
+    participant: Participant
     clock: int
     shift: int
     state: str
 
 
 class Presence:
-    """Who is here, and which connection says so."""
+    """Who is here, and which connection says so.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: how large a state may be: everybody gets it at every change.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._here: dict[int, _Holder] = {}
+        self._own: dict[int, int] = {}
         self._departed: OrderedDict[int, int] = OrderedDict()
-        self._primary: dict[int, int] = {}
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
         """Every state, as a late joiner is told."""
         return tuple(_entry(client, holder) for client, holder in self._here.items())
 
     def receive(
-        self, connection: int, participant: str, entries: Iterable[AwarenessEntry]
+        self, connection: int, participant: Participant, entries: Iterable[AwarenessEntry]
     ) -> tuple[AwarenessEntry, ...]:
-        """Take in what a connection says, and return what others should hear of it."""
+        """Take in what a connection says, and return what others should hear of it.
+
+        Raises:
+            TooLarge: its state is larger than the limit.
+        """
         entries = tuple(entries)
-        claims = connection not in self._primary and len(entries) == 1 and not entries[0].gone
-        if claims:
-            self._primary[connection] = entries[0].client
-        news: list[AwarenessEntry] = []
-        for entry in entries:
-            holder = self._here.get(entry.client)
-            if holder is None:
-                if not entry.gone and self._arrive(connection, participant, entry, claims):
-                    news.append(_entry(entry.client, self._here[entry.client]))
-                continue
-            if holder.connection != connection:
-                if not claims or holder.participant != participant or entry.clock < holder.clock:
-                    continue
-                holder.connection = connection
-            if entry.gone and entry.clock >= holder.clock:
-                news.append(self._depart(entry.client))
-            elif entry.clock > holder.clock:
-                holder.clock, holder.state = entry.clock, entry.state
-                news.append(_entry(entry.client, holder))
-        return tuple(news)
+        own = self._own.get(connection)
+        if own is None:
+            claimed = [entry.client for entry in entries if self._may_claim(participant, entry)]
+            if len(claimed) != 1:
+                return ()
+            own = self._own[connection] = claimed[0]
+        return tuple(
+            news for entry in entries if entry.client == own for news in self._take(connection, participant, entry)
+        )
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
-        self._primary.pop(connection, None)
-        clients = [client for client, holder in self._here.items() if holder.connection == connection]
-        return tuple(self._depart(client) for client in clients)
+        own = self._own.pop(connection, None)
+        holder = None if own is None else self._here.get(own)
+        if own is None or holder is None or holder.connection != connection:
+            return ()
+        return (self._depart(own),)
 
-    def _arrive(self, connection: int, participant: str, entry: AwarenessEntry, primary: bool) -> bool:
-        departed = self._departed.get(entry.client)
-        shift = 0
-        if departed is not None and entry.clock <= departed:
-            if not primary:
-                return False
-            shift = departed + 1 - entry.clock
-        self._departed.pop(entry.client, None)
-        self._here[entry.client] = _Holder(connection, participant, entry.clock, shift, entry.state)
-        return True
+    def _may_claim(self, participant: Participant, entry: AwarenessEntry) -> bool:
+        """Whether a connection without a client id of its own may speak for this one.
+
+        Of a participant with a name the newer connection wins: a reload, or a laptop that slept, comes back before
+        its old socket is known to be dead. Among the anonymous nobody can tell that from a relay.
+        """
+        holder = self._here.get(entry.client)
+        if entry.gone:
+            return False
+        return holder is None or (
+            holder.participant.id == participant.id and participant != ANONYMOUS and entry.clock >= holder.clock
+        )
+
+    def _take(self, connection: int, participant: Participant, entry: AwarenessEntry) -> Iterable[AwarenessEntry]:
+        holder = self._here.get(entry.client)
+        if entry.gone:
+            if holder is not None and holder.connection == connection and entry.clock >= holder.clock:
+                yield self._depart(entry.client)
+            return
+        if len(entry.state) > self._max_bytes:
+            raise TooLarge(f"A presence state is larger than {self._max_bytes} bytes; keep it small.")
+        state = _identified(entry.state, participant)
+        if holder is None:
+            departed = self._departed.pop(entry.client, -1)
+            shift = max(0, departed + 1 - entry.clock)
+            self._here[entry.client] = _Holder(connection, participant, entry.clock, shift, state)
+        elif entry.clock > holder.clock:
+            holder.connection, holder.clock, holder.state = connection, entry.clock, state
+        else:
+            if entry.clock == holder.clock:
+                holder.connection = connection
+            return
+        yield _entry(entry.client, self._here[entry.client])
 
     def _depart(self, client: int) -> AwarenessEntry:
         holder = self._here.pop(client)
@@ -96,3 +122,14 @@ class Presence:
 
 def _entry(client: int, holder: _Holder) -> AwarenessEntry:
     return AwarenessEntry(client, holder.clock + holder.shift, holder.state)
+
+
+def _identified(state: str, participant: Participant) -> str:
+    """Write into a state whose it is; the anonymous may say of themselves what they like."""
+    if participant == ANONYMOUS:
+        return state
+    fields: dict[str, Any] = json.loads(state)
+    said = fields.get("user")
+    known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
+    fields["user"] = {**said, **known} if isinstance(said, dict) else known
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -91,7 +91,7 @@ class Room:
         self.document = SessionDocument(_replay(updates))
         self.version = version
         self.committed_version = version
-        self.presence = Presence()
+        self.presence = Presence(settings.max_presence_bytes)
         self.peers: dict[int, Peer] = {}
         self.vector = decode_state_vector(self.document.doc.get_state())
         self._receipts: deque[_Receipt] = deque()
@@ -249,11 +249,7 @@ class Room:
         return effects
 
     def _awareness(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
-        if len(payload) > self._settings.max_presence_bytes * max(1, len(self.peers)):
-            raise TooLarge(
-                f"A presence state is larger than {self._settings.max_presence_bytes} bytes; keep it small."
-            )
-        news = self.presence.receive(connection, peer.participant.id, decode_awareness(payload))
+        news = self.presence.receive(connection, peer.participant, decode_awareness(payload))
         return self._tell(news, connection)
 
     def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:

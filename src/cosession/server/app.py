@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from cosession.errors import CosessionError
 from cosession.rooms import Hub
@@ -29,7 +31,6 @@ def create_app(hub: Hub, *, static: Path | None = None) -> Starlette:
     session = "/sessions/{session}"
     routes: list[BaseRoute] = [
         WebSocketRoute("/sync/{session:path}", sync),
-        WebSocketRoute("/{path:path}", nowhere),
         Route("/sessions", http.list_sessions, methods=["GET"]),
         Route("/sessions", http.create_session, methods=["POST"]),
         Route(session, http.read_session, methods=["GET"]),
@@ -51,8 +52,17 @@ def create_app(hub: Hub, *, static: Path | None = None) -> Starlette:
             Exception: problems.answer_unexpected,
         },
     )
+    app.router.default = _no_route
     app.state.hub = hub
     return app
+
+
+async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what no route matches; a socket is told, because a refused handshake would be tried for ever."""
+    if scope["type"] == "websocket":
+        await nowhere(WebSocket(scope, receive, send))
+    elif scope["type"] == "http":
+        raise HTTPException(404, f"Nothing is served at {scope['path']}.")
 
 
 class Revalidated(StaticFiles):
