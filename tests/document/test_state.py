@@ -1,5 +1,6 @@
 """Trees of JSON-like values: the application's state, and what a surface shows."""
 
+import json
 from typing import Any
 
 import pytest
@@ -125,6 +126,19 @@ def test_foreign_values_are_read_as_far_as_they_go(session: SessionDocument) -> 
     replica.state.set("json.inner.0", 0)
     assert replica.state.get("json") == {"inner": [0, {"leaf": 3}]}
     assert not replica.state.delete("bytes.0")
+
+
+def test_what_is_nested_too_deep_is_shown_as_far_as_it_goes(session: SessionDocument) -> None:
+    session.state.set("fine", 1)
+    inner = session.state.shared
+    with session.transaction():
+        for _ in range(3000):
+            inner["in"] = Array([3, Map()])
+            inner = inner["in"][1]
+    shown = copy_of(session).to_json()["state"]
+    assert shown["fine"] == 1
+    assert shown["in"][1]["in"][0] == 3
+    json.dumps(shown)
 
 
 def test_a_surface_is_made_changed_and_removed(session: SessionDocument) -> None:

@@ -117,8 +117,8 @@ def plain(value: object) -> Any:
     if isinstance(value, (Map, Array)):
         try:
             return json.loads(str(cast(object, value)))
-        except (ValueError, RecursionError):
-            return None
+        except RecursionError:
+            return _pruned(cast(object, value), 0)
     if isinstance(value, (Text, XmlText, XmlElement, XmlFragment)):
         return str(value)
     if isinstance(value, float):
@@ -132,6 +132,18 @@ def plain(value: object) -> Any:
     if value is None or isinstance(value, (str, int)):
         return value
     return None
+
+
+def _pruned(value: object, depth: int) -> Any:
+    """Plain JSON of what is nested too deep for a parser: beyond `MAX_DEPTH` it is null."""
+    if depth > MAX_DEPTH:
+        return None
+    if isinstance(value, Map):
+        shared = cast("Map[Any]", value)
+        return {key: _pruned(shared[key], depth + 1) for key in keys_of(shared)}
+    if isinstance(value, Array):
+        return [_pruned(item, depth + 1) for item in list(cast("Array[Any]", value))]
+    return plain(value)
 
 
 def plain_object(value: object) -> JsonObject:
