@@ -64,6 +64,7 @@ class Server:
     Args:
         folder: where its data and log go.
         static: a folder that it serves at `/`.
+        python: the interpreter; None takes this one, or what COSESSION_TEST_PYTHON names.
         settings: by name, e.g. `keep_alive_seconds=1`.
 
     Attributes:
@@ -73,12 +74,15 @@ class Server:
         process: the process that runs, if any.
     """
 
-    def __init__(self, folder: Path, static: Path | None = None, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, static: Path | None = None, *, python: Path | None = None, **settings: object
+    ) -> None:
         self.data = folder / "data"
         self.log = folder / "server.log"
         self.port = 0
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
+        self._python = str(python or os.environ.get("COSESSION_TEST_PYTHON") or sys.executable)
         self._static = [str(static)] if static else []
         self._settings = {f"COSESSION_{name.upper()}": str(value) for name, value in settings.items()}
 
@@ -90,7 +94,7 @@ class Server:
         self._close_pipe()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [os.environ.get("COSESSION_TEST_PYTHON", sys.executable), str(TESTS / "serve.py"), *self._static],
+                [self._python, str(TESTS / "serve.py"), *self._static],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -16,9 +16,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from processes import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
@@ -263,6 +266,22 @@ def npm(title: str, script: str) -> None:
     run(title, "npm", "run", "--silent", script, cwd=CLIENT_FOLDER)
 
 
+def test_client() -> None:
+    """Check and test the JavaScript client, also against a real server."""
+    npm("lint the JavaScript client", "lint")
+    npm("types of the JavaScript client", "types")
+    npm("the bundle is what the source makes", "check")
+    with tempfile.TemporaryDirectory() as folder:
+        server = Server(Path(folder), python=PYTHON)
+        server.start()
+        os.environ["COSESSION_TEST_URL"] = server.url
+        try:
+            npm("tests of the JavaScript client", "test")
+        finally:
+            del os.environ["COSESSION_TEST_URL"]
+            server.close()
+
+
 MODEL = ModelBuild()
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
@@ -274,9 +293,11 @@ STEPS: dict[str, Step] = {
         [prepare_node],
         lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
+    "typescript": ([prepare_node, prepare_client], test_client),
     "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
     "browser": ([prepare_chromium], lambda: pytest("browser tests", "tests/browser")),
+    "local": ([prepare_node, MODEL.finish], lambda: pytest("a real model on this machine", "-s", "tests/local")),
 }
 """What each step needs prepared, and what it does, in their order."""
 

@@ -18,7 +18,7 @@ def words(count: int) -> str:
     return " ".join(f"w{number}🐙" for number in range(count))
 
 
-def test_an_answer_grows_in_both_pages(chat: Server, join: "Join", agent: "Agent") -> None:
+def test_an_answer_grows_in_both_pages(chat: Server, agent: "Agent", join: "Join") -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
 
     ann.sends("Where do we go? 🗺️")
@@ -42,7 +42,7 @@ def test_an_answer_grows_in_both_pages(chat: Server, join: "Join", agent: "Agent
 
 
 def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(
-    chat: Server, join: "Join", agent: "Agent"
+    chat: Server, agent: "Agent", join: "Join"
 ) -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
     ann.sends("Tell me")
@@ -65,7 +65,7 @@ def test_a_reload_in_the_middle_shows_the_answer_so_far_and_goes_on(
         expect(person.testid("message")).to_have_count(2)
 
 
-def test_stop_in_one_page_stops_the_answer_in_both(chat: Server, join: "Join", agent: "Agent") -> None:
+def test_stop_in_one_page_stops_the_answer_in_both(chat: Server, agent: "Agent", join: "Join") -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
     ann.sends("A long one")
     agent.hears("prompt")
@@ -88,7 +88,7 @@ def test_stop_in_one_page_stops_the_answer_in_both(chat: Server, join: "Join", a
     expect(ben.message(3)).to_have_attribute("data-status", "complete")
 
 
-def test_what_somebody_adds_reaches_the_agent_while_it_writes(chat: Server, join: "Join", agent: "Agent") -> None:
+def test_what_somebody_adds_reaches_the_agent_while_it_writes(chat: Server, agent: "Agent", join: "Join") -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
     ann.sends("A plan")
     agent.hears("prompt")
@@ -106,7 +106,7 @@ def test_what_somebody_adds_reaches_the_agent_while_it_writes(chat: Server, join
 
 
 def test_what_is_written_without_a_network_merges_when_it_is_back(
-    chat: Server, join: "Join", agent: "Agent", cable: "Cable"
+    chat: Server, agent: "Agent", cable: "Cable", join: "Join"
 ) -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(cable.url, "trip", "Ben")
     ben.sends("Befor the tunnel")
@@ -142,7 +142,7 @@ def test_what_is_written_without_a_network_merges_when_it_is_back(
     assert sorted(ann.texts()[2:]) == ["Above the ground", "In the tunnel"]
 
 
-def test_a_killed_server_costs_no_word(chat: Server, join: "Join", agent: "Agent") -> None:
+def test_a_killed_server_costs_no_word(chat: Server, agent: "Agent", join: "Join") -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
     ann.sends("Go on whatever happens")
     agent.hears("prompt")
@@ -164,7 +164,7 @@ def test_a_killed_server_costs_no_word(chat: Server, join: "Join", agent: "Agent
         person.is_("saved")
 
 
-def test_people_come_and_go(chat: Server, join: "Join", agent: "Agent") -> None:
+def test_people_come_and_go(chat: Server, agent: "Agent", join: "Join") -> None:
     ann = join(chat.url, "trip", "Ann 🦊")
     ben = join(chat.url, "trip", "Ben")
     expect(ann.testid("person")).to_have_count(3)
@@ -214,7 +214,7 @@ def test_sessions_are_apart_and_can_be_switched(chat: Server, join: "Join") -> N
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_that_joins_late_sees_all_of_it(chat: Server, join: "Join", agent: "Agent", scheme: str) -> None:
+def test_a_phone_that_joins_late_sees_all_of_it(chat: Server, agent: "Agent", join: "Join", scheme: str) -> None:
     ann = join(chat.url, "trip", "Ann")
     ann.sends("What is **bold**, and `code`?")
     agent.hears("prompt")

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from processes import TESTS, node_program
@@ -25,9 +26,7 @@ def test_its_clients_and_yjs_clients_pass_its_suite_against_our_server() -> None
         "PYTHONPATH": os.pathsep.join(map(str, [TESTS, TESTS / "interop" / "pycrdt_websocket", folder / "tests"])),
         "NODE_PATH": str(TESTS / "node" / "node_modules"),
         "PATH": f"{Path(node_program()).parent}{os.pathsep}{os.environ['PATH']}",
-        "COSESSION_TEST_PYTHON": os.environ.get(
-            "COSESSION_TEST_PYTHON", str(TESTS.parent / ".venv" / "bin" / "python")
-        ),
+        "COSESSION_TEST_PYTHON": sys.executable,
     }
     deselect = [f"--deselect={test}" for test in NOT_ABOUT_THE_PROTOCOL]
 
