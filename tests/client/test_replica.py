@@ -1,12 +1,14 @@
 """The replica alone: frames in, frames out."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from client.hub import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycrdt import Doc, Text, create_sync_message, create_update_message, handle_sync_message
+from pycrdt import Doc, Provider, Text, create_sync_message, create_update_message, handle_sync_message
 
 from cosession.client.presence import Presence
 from cosession.client.replica import Replica
@@ -108,6 +110,53 @@ def test_both_sides_converge_with_pycrdts_own_protocol_functions():
     assert replica.synced
     assert str(text(replica.doc)) == str(text(server))
     assert vector(replica.doc) == vector(server)
+
+
+class Line:
+    """A pycrdt channel whose other end is a replica."""
+
+    path = "line"
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._coming: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def __aiter__(self) -> "Line":
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self.recv()
+
+    async def send(self, message: bytes) -> None:
+        self._replica.receive(message)
+        self.pump()
+
+    async def recv(self) -> bytes:
+        return await self._coming.get()
+
+    def pump(self) -> None:
+        for frame in self._replica.take():
+            self._coming.put_nowait(frame)
+
+
+@pytest.mark.anyio
+async def test_a_stock_pycrdt_provider_on_the_other_end_converges_and_stays_so():
+    replica, other = make(), Doc[Any](client_id=9)
+    text(other).insert(0, "provider ")
+    text(replica.doc).insert(0, "replica ")
+    line = Line(replica)
+    replica.open()
+    line.pump()
+
+    async with Provider(other, line):
+        await until(lambda: replica.synced)
+        text(other).insert(0, "α")
+        text(replica.doc).insert(0, "β")
+        line.pump()
+        await until(lambda: vector(replica.doc) == vector(other))
+
+    assert str(text(replica.doc)) == str(text(other))
+    assert len(str(text(other))) == len("provider replica αβ")
 
 
 def test_many_small_edits_leave_as_one_update():

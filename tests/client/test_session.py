@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from client.hub import Hub, until
+from pycrdt import Map
 
 from cosession.client import connect
 from cosession.client import session as session_module
@@ -317,6 +318,45 @@ async def test_a_deleted_prompt_is_not_given(hub: Hub):
 
     async with connect(hub.url, session="trip", participant="planner") as session:
         assert (await asyncio.wait_for(anext(session.prompts()), 5)).id == "m2"
+
+
+async def test_a_prompt_answered_by_another_before_it_is_taken_is_not_given(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        ask(hub, "m1")
+        prompts = session.prompts()
+        assert (await asyncio.wait_for(anext(prompts), 5)).id == "m1"
+        ask(hub, "m2")
+        hub.document.runs.start("r2", agent="other", started_at="2026-01-01T00:00:00Z", reply_to="m2")
+        ask(hub, "m3")
+        await until(lambda: len(session.messages) == 3)
+
+        assert (await asyncio.wait_for(anext(prompts), 5)).id == "m3"
+
+
+async def test_a_message_that_another_client_fills_in_bit_by_bit_becomes_a_prompt(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        coming = asyncio.ensure_future(anext(session.prompts()))
+        await asyncio.sleep(0)
+        slow: Map[object] = Map()
+        hub.document.messages.shared.append(slow)
+        slow["role"] = "user"
+        slow["metadata"] = Map({"status": "streaming"})
+        slow["id"] = "slow"
+        await until(lambda: session.messages.get("slow"))
+        assert not coming.done()
+        slow["metadata"]["status"] = "complete"
+
+        assert (await asyncio.wait_for(coming, 5)).id == "slow"
+
+
+async def test_two_loops_over_prompts_share_them(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        waiting = [asyncio.ensure_future(anext(session.prompts())) for _ in range(2)]
+        await asyncio.sleep(0)
+        ask(hub, "m1")
+        ask(hub, "m2")
+
+        assert {(await asyncio.wait_for(task, 5)).id for task in waiting} == {"m1", "m2"}
 
 
 async def test_presence_is_seen_by_others_and_again_after_a_break(hub: Hub):

@@ -3,78 +3,130 @@
 A prompt is a message of the role `user` that is complete, not deleted, and that no run answers. Which of them
 wait is read from the document alone, so those that were written before the agent came are found like those that
 come later. Two agents of one session both see a prompt that neither has answered yet.
+
+The whole list is read once; after that only what changes is looked at, because a place in a shared list costs the
+more the further in it is, and a session lasts.
 """
 
 from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
 
 from cosession.document import Change, Message, SessionDocument
 from cosession.errors import Disconnected
 
 from .bell import Bell
 
-_TELLING = frozenset({"status", "deleted", "role", "metadata", "reply_to"})
-"""The keys that can make a message a prompt, or a prompt answered; streamed text isn't among them."""
+_LATE = frozenset({"id", "role"})
+"""Keys of a message that come with it; a foreign client that sets them later makes us read the list again."""
+
+_TELLING = frozenset({"status", "deleted", "metadata"})
+"""Keys that can make a message a prompt; streamed text isn't among them."""
+
+
+class Inbox:
+    """Keeps the messages that are, or may become, prompts, in the order in which they came."""
+
+    def __init__(self, document: SessionDocument, bell: Bell) -> None:
+        """Watch a document.
+
+        Args:
+            document: the session.
+            bell: rung when there may be a prompt.
+        """
+        self._document = document
+        self._bell = bell
+        self._given: set[str] = set()
+        self._answered: set[str] = set()
+        self._open: dict[str, Message | None] = {}
+        self._stale = True
+        self._watch = document.observe(self._on_change, "messages", "runs")
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._watch.close()
+
+    def take(self) -> Message | None:
+        """Return the first prompt that waits, or None; it is not given again."""
+        with self._document.transaction():  # one for all that is read; without it each field would open its own
+            if self._stale:
+                self._read_all()
+            for id_, known in list(self._open.items()):
+                message = known or self._document.messages.get(id_)
+                if message is None or id_ in self._answered or message.role != "user":
+                    del self._open[id_]
+                elif message.status == "complete" and not message.deleted and message.id:
+                    del self._open[id_]
+                    self._given.add(id_)
+                    return message
+                else:
+                    self._open[id_] = message
+        return None
+
+    def _read_all(self) -> None:
+        self._stale = False
+        self._answered.update(run.reply_to for run in self._document.runs if run.reply_to)
+        self._open = {
+            message.id: message
+            for message in self._document.messages
+            if message.role == "user" and message.id not in self._answered and message.id not in self._given
+        }
+
+    def _on_change(self, changes: list[Change]) -> None:
+        for change in changes:
+            match change.path:
+                case ("runs",):
+                    self._note_runs(change.keys)
+                case ("runs", str(run)) if "reply_to" in change.keys:
+                    self._note_runs((run,))
+                case ("messages",):
+                    self._note_messages(change.inserted)
+                case ("messages", _) if not _LATE.isdisjoint(change.keys):
+                    self._stale = True
+                    self._bell.ring()
+                case ("messages", *_) if not _TELLING.isdisjoint(change.keys):
+                    self._bell.ring()
+                case _:
+                    pass
+
+    def _note_runs(self, ids: tuple[str, ...]) -> None:
+        for run_id in ids:
+            run = self._document.runs.get(run_id)
+            if run is not None and run.reply_to:
+                self._answered.add(run.reply_to)
+
+    def _note_messages(self, inserted: str | list[Any] | None) -> None:
+        for item in inserted or ():
+            fields = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
+            id_ = fields.get("id")
+            if fields.get("role") == "user" and isinstance(id_, str) and id_ not in self._given:
+                self._open.setdefault(id_, None)
+        self._bell.ring()
 
 
 class Prompts(AsyncIterator[Message]):
-    """Iterates over prompts and waits for more; the same prompt is never given twice.
+    """Iterates over the prompts of an inbox and waits for more. Leaving the loop leaves nothing behind."""
 
-    Leaving the loop leaves nothing behind: the document is watched only while `__anext__` waits.
-    """
-
-    def __init__(
-        self, document: SessionDocument, given: set[str], *, bell: Bell, ended: Callable[[], Disconnected | None]
-    ) -> None:
+    def __init__(self, inbox: Inbox, *, bell: Bell, ended: Callable[[], Disconnected | None]) -> None:
         """Prepare to iterate.
 
         Args:
-            document: where the messages are.
-            given: ids that have been given, shared by all iterators of a session.
-            bell: rung when the session ends.
+            inbox: where prompts come in; shared by all iterators of a session.
+            bell: rung when there may be one, or the session ends.
             ended: returns why the session is over, or None.
         """
-        self._document = document
-        self._given = given
+        self._inbox = inbox
         self._bell = bell
         self._ended = ended
 
     async def __anext__(self) -> Message:
-        """Return the next prompt, in the order of the messages; wait until there is one.
+        """Return the next prompt; wait until there is one.
 
         Raises:
             Disconnected: the session is over.
         """
-        fresh = True
-
-        def look_again(changes: list[Change]) -> None:
-            nonlocal fresh
-            if any(_may_matter(change) for change in changes):
-                fresh = True
-                self._bell.ring()
-
-        with self._document.observe(look_again, "messages", "runs"):
-            while True:
-                if (why := self._ended()) is not None:
-                    raise why
-                if fresh:
-                    fresh = False
-                    if (prompt := self._first_waiting()) is not None:
-                        self._given.add(prompt.id)
-                        return prompt
-                await self._bell.wait()
-
-    def _first_waiting(self) -> Message | None:
-        with self._document.transaction():  # one for all that is read; without it each field would open its own
-            answered = {run.reply_to for run in self._document.runs}
-            for message in self._document.messages:
-                if message.role != "user" or message.id in self._given or message.id in answered:
-                    continue
-                if message.status == "complete" and not message.deleted:
-                    return message
-        return None
-
-
-def _may_matter(change: Change) -> bool:
-    if len(change.path) == 1:
-        return True
-    return change.kind == "map" and not _TELLING.isdisjoint(change.keys)
+        while True:
+            if (why := self._ended()) is not None:
+                raise why
+            if (prompt := self._inbox.take()) is not None:
+                return prompt
+            await self._bell.wait()

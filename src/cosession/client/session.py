@@ -17,7 +17,7 @@ from cosession.errors import Disconnected
 
 from .bell import Bell
 from .presence import Presence
-from .prompts import Prompts
+from .prompts import Inbox, Prompts
 from .replica import Replica
 from .run import AgentRun
 from .stamps import fresh_client_id, fresh_id, now
@@ -63,7 +63,7 @@ class Session:
             changed=self._bell.ring,
         )
         self._replica = Replica(self.document.doc, self.presence, wake=self._transport.wake)
-        self._given: set[str] = set()
+        self._inbox: Inbox | None = None
 
     @property
     def messages(self) -> Messages:
@@ -164,8 +164,15 @@ class Session:
         self.document.requests.ask_steer(run_id, fresh_id(), self.participant, text)
 
     def prompts(self) -> Prompts:
-        """Iterate over the messages that want an answer, those that wait already and those to come."""
-        return Prompts(self.document, self._given, bell=self._bell, ended=lambda: self._transport.ended)
+        """Iterate over the messages that want an answer, those that wait already and those to come.
+
+        Raises:
+            Disconnected: the session is over; also raised from the iteration.
+        """
+        self._go_on()
+        if self._inbox is None:
+            self._inbox = Inbox(self.document, self._bell)
+        return Prompts(self._inbox, bell=self._bell, ended=lambda: self._transport.ended)
 
     def run(
         self, *, reply_to: Message | str | None = None, task: str = "", batch_seconds: float = BATCH_SECONDS
@@ -204,8 +211,12 @@ class Session:
             except Exception as error:  # a task group would wrap it; it is raised as it is below
                 failure = error
             finally:
-                await self._close()
-                keeping.cancel()
+                try:
+                    await self._close()
+                finally:
+                    keeping.cancel()
+                    if self._inbox is not None:
+                        self._inbox.close()
         if failure is not None:
             raise failure
 
