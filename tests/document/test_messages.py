@@ -311,5 +311,16 @@ def test_foreign_messages_are_read_as_far_as_they_go(session: SessionDocument) -
     assert found.status == "error"
     found.set_status("complete")
     assert found.metadata == {"status": "complete"}
-    found.edit("now shared", at=AT)
-    assert found.text == "now shared"
+    assert found.text == "plain"
+    found.edit("plainly shared", at=AT)
+    assert found.text == copy_of(session).messages.to_json()[3]["parts"][0]["text"] == "plainly shared"
+    found.append_part({"type": "step-start"})
+    assert [part.type for part in found.parts] == ["text", "step-start"]
+
+
+def test_a_stamp_is_not_taken_from_another_session(session: SessionDocument) -> None:
+    message = said(session, "hello")
+    message.set_stamp(by="ada", at=AT, seq=3)
+    other = SessionDocument()
+    other.messages.append_json(message.to_json())
+    assert other.messages[0].stamp is None

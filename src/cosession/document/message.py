@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from pycrdt import Array, Map
+from pycrdt import Array, Map, Text
 
 from cosession.errors import BadDocument
 
 from .parts import Part, new_part
 from .record import Record, maps_in
 from .text import SharedText, difference
-from .values import JsonObject, checked, checked_object, checked_text, plain_object, transaction
+from .values import JsonObject, checked, checked_object, checked_text, plain_object, to_shared, transaction
 
 MESSAGE_STATUSES = ("streaming", "complete", "cancelled", "error")
 
@@ -37,8 +37,11 @@ class Message(Record):
 
     @property
     def text(self) -> str:
-        """The text parts, joined."""
-        return "".join(str(text) for text in self._texts())
+        """The text parts, joined; text that a foreign client wrote as a plain string is text as well."""
+        parts = self.to_json()["parts"]
+        return "".join(
+            part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)
+        )
 
     @property
     def metadata(self) -> JsonObject:
@@ -100,11 +103,7 @@ class Message(Record):
         """
         prepared = new_part(part)
         with transaction(self.shared):
-            parts = self._array("parts")
-            if parts is None:
-                parts = Array[Any]()
-                self.shared["parts"] = parts
-            parts.append(prepared)
+            self._own_parts().append(prepared)
         return Part(prepared)
 
     def edit(self, text: str, *, at: str) -> None:
@@ -117,10 +116,11 @@ class Message(Record):
         checked_text(text)
         with transaction(self.shared):
             texts = self._texts()
+            current = "".join(map(str, texts))
             if not texts:
                 self.append_part({"type": "text", "text": text})
-            elif self.text != text:
-                _spread(texts, *difference(self.text, text))
+            elif current != text:
+                _spread(texts, *difference(current, text))
             self._note(edited_at=checked_text(at, "The time"))
 
     def delete(self, *, at: str) -> None:
@@ -169,8 +169,24 @@ class Message(Record):
                 self.shared["metadata"] = metadata
             Record(metadata).write(fields)
 
+    def _own_parts(self) -> Array[Any]:
+        """The Array of parts; made of what is there when a foreign client wrote plain JSON."""
+        parts = self._array("parts")
+        if parts is None:
+            parts = Array[Any]([to_shared(part) for part in self._list("parts")])
+            self.shared["parts"] = parts
+        return parts
+
     def _texts(self) -> list[SharedText]:
-        return [text for part in self.parts if part.type == "text" and (text := part.text) is not None]
+        """The texts to edit; plain strings of a foreign client become Texts."""
+        texts: list[SharedText] = []
+        for part in maps_in(self._own_parts()):
+            content = part.get("text")
+            if part.get("type") == "text" and isinstance(content, str | Text):
+                if isinstance(content, str):
+                    part["text"] = content = Text(content)
+                texts.append(SharedText(content))
+        return texts
 
 
 def as_ui_message(item: JsonObject) -> JsonObject:

@@ -83,12 +83,14 @@ class Messages:
         return self.append_json({"id": id, "role": role, "metadata": metadata, "parts": list(parts)})
 
     def append_json(self, message: Mapping[str, Any]) -> Message:
-        """Append a UIMessage, e.g. one that `to_json` gave.
+        """Append a UIMessage, e.g. one that `to_json` gave; its stamp stays behind, for that is the server's to give.
 
         Raises:
             BadDocument: it is no UIMessage.
         """
-        fields = checked_object({key: value for key, value in message.items() if key != "parts"}, "A message")
+        fields = checked_object(
+            {key: value for key, value in message.items() if key not in ("parts", "stamp")}, "A message"
+        )
         checked_id(fields.get("id"), "A message's id")
         role = fields.get("role")
         if role not in ROLES:
