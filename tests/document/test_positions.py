@@ -11,6 +11,7 @@ import pytest
 from document.samples import AT, copy_of, exchange, said, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycrdt import Doc
 
 from cosession.document import SessionDocument, SharedText
 from cosession.errors import BadDocument
@@ -54,10 +55,14 @@ edits = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20), st.integers(0,
 
 @given(edits)
 def test_every_position_is_where_it_was_made(script: list[tuple[int, int, int, str]]) -> None:
-    mine, theirs = (document.text("note") for document in written_by_two(script))
+    first, second = written_by_two(script)
+    collecting = SessionDocument(Doc())
+    collecting.doc.apply_update(first.doc.get_update())
+    mine, theirs, servers = (document.text("note") for document in (first, second, collecting))
     for index in range(len(mine) + 1):
         position = mine.position(index)
-        assert mine.index_of(position) == theirs.index_of(position) == index
+        assert mine.index_of(position) == theirs.index_of(position) == servers.index_of(position) == index
+        assert mine.index_of(servers.position(index)) == index
 
 
 @given(edits, st.data())

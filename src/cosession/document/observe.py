@@ -1,9 +1,10 @@
 """Watching a document: what changed where, as plain values.
 
-A callback runs while the transaction that changed the document is being committed: it may read, and must not write.
-It is called once per changed root and transaction, in the order of the roots it was given. What it raises doesn't
-undo the change and doesn't keep other observers from hearing of it: pycrdt collects it, and raises an ExceptionGroup
-where the transaction ends.
+A callback runs while the transaction that changed the document is being committed: it may read, and must not write,
+nor ask for a text that this `SessionDocument` wasn't asked for before (giving a root its type counts as writing). It
+is called once per changed root and transaction; in which order the roots come isn't said. What it raises doesn't undo
+the change and doesn't keep other observers from hearing of it: pycrdt collects it, and raises an ExceptionGroup where
+the transaction ends.
 """
 
 from collections.abc import Callable, Sequence
