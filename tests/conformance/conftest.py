@@ -1,0 +1,99 @@
+"""Which server is judged: ours by default, any by `--url`, or the y-websocket server by `--peer`."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from conformance.peer import Endpoint
+from processes import PATIENCE_SECONDS, Server, node_program
+
+FOLDER = Path(__file__).resolve().parent
+PEER = FOLDER / "node_modules" / "@y" / "websocket-server" / "src" / "server.js"
+KINDS = ("stock", "extended")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this folder."""
+    group = parser.getgroup("conformance")
+    group.addoption("--url", help="judge the server at this address, e.g. ws://127.0.0.1:8765/sync/{room}")
+    group.addoption("--peer", action="store_true", help="judge the y-websocket server, by the stock cases")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what a case is marked with."""
+    config.addinivalue_line("markers", "stock: every y-websocket server must pass this case")
+    config.addinivalue_line("markers", "extended: what a cosession server does beyond y-websocket")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Check that every case says what it is, and judge the y-websocket server by the stock cases only."""
+    ours = [item for item in items if item.path.is_relative_to(FOLDER)]
+    for item in ours:
+        if sum(item.get_closest_marker(kind) is not None for kind in KINDS) != 1:
+            raise pytest.UsageError(f"{item.nodeid} must be marked as one of {' and '.join(KINDS)}")
+    if config.getoption("peer", False):
+        left_out = [item for item in ours if item.get_closest_marker("extended")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """asyncio: it is what the client library runs on."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """The server that is judged."""
+    url = request.config.getoption("url", None)
+    folder = tmp_path_factory.mktemp("conformance")
+    if url:
+        yield Endpoint(url)
+    elif request.config.getoption("peer", False):
+        yield from _y_websocket_server(folder)
+    else:
+        yield from _our_server(folder)
+
+
+@pytest.fixture
+def room() -> str:
+    """The name of a room that nobody has been in."""
+    return f"case-{uuid4().hex}"
+
+
+def _our_server(folder: Path) -> Iterator[Endpoint]:
+    server = Server(folder, keep_alive_seconds=2)
+    server.start()
+    try:
+        yield Endpoint(server.ws_url("{room}"))
+    finally:
+        server.close()
+
+
+def _y_websocket_server(folder: Path) -> Iterator[Endpoint]:
+    assert PEER.exists(), f"It is not installed; run `npm ci` in {FOLDER}."
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = folder / "y-websocket-server.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [node_program(), str(PEER)],
+            env={**os.environ, "HOST": "127.0.0.1", "PORT": str(port)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        with process.stdout as said:
+            line = said.readline()
+            assert line.startswith("running at"), f"{line!r}\n{log.read_text(errors='replace')}"
+            yield Endpoint(f"ws://127.0.0.1:{port}/{{room}}")
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
