@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     keep_alive_seconds: float = Field(
         20.0, gt=0, lt=30, description="the longest silence; y-websocket hangs up after 30 s of it"
     )
+    snapshot_after_updates: int = Field(
+        2000, ge=1, description="updates behind the last snapshot before the next; after a crash they are replayed"
+    )
+    snapshot_after_bytes: int = Field(
+        4 * 2**20, ge=1024, description="the same in bytes, for sessions whose updates are few and large"
+    )
     unload_after_seconds: float = Field(
         30.0, ge=0, description="how long a room without connections stays loaded; a reload of a page finds it warm"
     )

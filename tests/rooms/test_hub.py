@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pycrdt import Text
+from pycrdt import Doc, Text
 from rooms.channels import MemoryChannel, connected, open_hub
 
-from cosession.errors import BadSessionId, NoSuchSession, SessionDeleted, ShuttingDown
+from cosession.errors import BadSessionId, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
 from cosession.protocol import Fence, Notice, SyncUpdate
 from cosession.rooms import Hub
 from cosession.settings import Settings
+from cosession.storage import Snapshot
 
 pytestmark = pytest.mark.anyio
 
@@ -178,3 +179,56 @@ async def test_a_connection_hears_something_in_every_interval(tmp_path: Path) ->
         async with asyncio.timeout(5):
             while await ada.channel.heard.get() != b"\x01\x01\x00":
                 pass
+
+
+async def test_a_room_that_lives_long_is_kept_in_snapshots(tmp_path: Path) -> None:
+    settings = Settings(snapshot_after_updates=50)
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        newest = 0
+        for number in range(200):
+            ada.write(f"{number} ")
+            ada.channel.say(Fence(b""))
+            await ada.channel.hear(Fence)
+            stored = await hub.storage.load("trip")
+            assert stored is not None
+            assert len(stored.updates) < 60
+            newest = stored.snapshot.version if stored.snapshot else 0
+        assert newest > 150
+        replayed: Doc = Doc()
+        for row in await hub.storage.history("trip"):
+            replayed.apply_update(row.update)
+        assert str(replayed.get("text:notes", type=Text)) == str(ada.doc.get("text:notes", type=Text))
+
+
+async def test_few_large_updates_are_kept_in_snapshots_too(tmp_path: Path) -> None:
+    settings = Settings(snapshot_after_bytes=100_000)
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        for _ in range(60):
+            ada.write("x" * 5000)
+        ada.channel.say(Fence(b""))
+        await ada.channel.hear(Fence)
+        async with asyncio.timeout(5):
+            while (stored := await hub.storage.load("trip")) is None or stored.snapshot is None:
+                pass
+
+
+async def test_a_disk_without_room_for_a_snapshot_costs_nobody_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(snapshot_after_updates=10)
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        tries: list[Snapshot] = []
+
+        async def refuse(snapshot: Snapshot) -> None:
+            tries.append(snapshot)
+            raise StorageError("The disk is full.")
+
+        monkeypatch.setattr(hub.storage, "save_snapshot", refuse)
+        for number in range(35):
+            ada.write(f"{number} ")
+            ada.channel.say(Fence(b""))
+            await ada.channel.hear(Fence)
+        monkeypatch.undo()
+        assert 2 <= len(tries) <= 4, "each time after ten more updates, not at every one"
+    async with open_hub(tmp_path, settings) as hub:
+        assert await notes(hub, "trip") == str(ada.doc.get("text:notes", type=Text))

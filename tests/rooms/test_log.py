@@ -21,7 +21,7 @@ class Heard:
         self.committed: list[tuple[str, int]] = []
         self.refused: list[str] = []
 
-    def on_committed(self, session: str, version: int) -> None:
+    def on_committed(self, session: str, version: int, size: int) -> None:
         self.committed.append((session, version))
 
     def on_refused(self, session: str, error: CosessionError) -> None:

@@ -193,11 +193,11 @@ class Hub:
                 for life in unfinished:
                     life.cancel()
 
-    def on_committed(self, session: str, version: int) -> None:
+    def on_committed(self, session: str, version: int, size: int) -> None:
         """The log holds everything up to this version."""
         slot = self._slots.get(session)
-        if slot and slot.live:
-            slot.live.committed(version)
+        if slot:
+            slot.committed(version, size)
 
     def on_refused(self, session: str, error: CosessionError) -> None:
         """The storage has no such session any more."""

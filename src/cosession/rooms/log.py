@@ -26,8 +26,8 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 class Listener(Protocol):
     """Who hears what became of the rows."""
 
-    def on_committed(self, session: str, version: int) -> None:
-        """Everything up to this version is on the disk."""
+    def on_committed(self, session: str, version: int, size: int) -> None:
+        """Everything up to this version is on the disk: `size` bytes more of updates than when last heard."""
         ...
 
     def on_refused(self, session: str, error: CosessionError) -> None:
@@ -127,8 +127,7 @@ class Log:
             [(session, group)] = rows.items()
             return self._failed(session, group, error)
         for session, group in rows.items():
-            self._forget(group)
-            self._listener.on_committed(session, group[-1].version)
+            self._listener.on_committed(session, group[-1].version, self._forget(group))
         return True
 
     def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> bool:
@@ -153,5 +152,7 @@ class Log:
             return True
         return True
 
-    def _forget(self, rows: list[LoggedUpdate]) -> None:
-        self._bytes -= sum(len(row.update) for row in rows)
+    def _forget(self, rows: list[LoggedUpdate]) -> int:
+        size = sum(len(row.update) for row in rows)
+        self._bytes -= size
+        return size

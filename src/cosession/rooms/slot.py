@@ -2,6 +2,9 @@
 
 The slot is there from the moment somebody asked, so however many ask at once, one load serves them all. Once it
 is leaving nobody new gets its room; once it is gone the next slot may load the session again.
+
+A snapshot is kept when the room goes, and while it lives whenever the log has grown enough behind the last one, so
+that a crash after a long life costs no long replay.
 """
 
 import asyncio
@@ -9,13 +12,17 @@ from collections.abc import Callable
 
 import structlog
 
-from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
+from cosession.errors import CosessionError, NoSuchSession, RoomBroken, SessionDeleted, StorageError
 from cosession.settings import Settings
 from cosession.storage import LoadedSession, Snapshot, Storage
 
 from .live import LiveRoom
 from .log import Log
 from .room import Room
+
+_LARGEST_TO_TAIL = 8
+"""A snapshot is at most this many times what was written since the one before, so that keeping a large session
+safe writes no more than a small multiple of what its clients write."""
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -50,6 +57,10 @@ class Slot:
         self._changed = asyncio.Event()
         self._error: CosessionError | None = None
         self._snapshot = 0
+        self._tail_from = 0
+        self._tail_bytes = 0
+        self._snapshot_bytes = 0
+        self._keeping = False
 
     @property
     def live(self) -> LiveRoom | None:
@@ -75,6 +86,14 @@ class Slot:
         """Let go of the room."""
         self._holders -= 1
         self._changed.set()
+
+    def committed(self, version: int, size: int) -> None:
+        """Hear that the log holds everything up to a version, `size` bytes more than before."""
+        self._tail_bytes += size
+        if self.live:
+            self.live.committed(version)
+            if self._keeping or self._is_snapshot_due(version):
+                self._changed.set()
 
     def end(self, error: CosessionError) -> None:
         """Make the room go, and tell its connections why."""
@@ -113,6 +132,9 @@ class Slot:
         except CosessionError as error:
             self._fail(error)
             return None
+        if stored.snapshot:
+            self._tail_from, self._snapshot_bytes = stored.snapshot.version, len(stored.snapshot.update)
+        self._tail_bytes = sum(len(row.update) for row in stored.updates)
         self._snapshot = stored.snapshot.version if stored.snapshot else 0
         live = LiveRoom(self.session, room, self._log, self._clock, self._changed.set)
         live.create(stored.info.title, stored.info.created_at)
@@ -129,6 +151,9 @@ class Slot:
     async def _until_idle(self, live: LiveRoom) -> None:
         while live.error is None:
             self._changed.clear()
+            if self._is_snapshot_due(live.room.committed_version):
+                await self._keep_snapshot(live)
+                continue
             if self._holders:
                 await self._changed.wait()
                 continue
@@ -138,6 +163,39 @@ class Slot:
             except TimeoutError:
                 if not self._holders:
                     return
+
+    def _is_snapshot_due(self, version: int) -> bool:
+        limits, tail = self._settings, self._tail_bytes
+        return tail * _LARGEST_TO_TAIL >= self._snapshot_bytes and (
+            version - self._tail_from >= limits.snapshot_after_updates or tail >= limits.snapshot_after_bytes
+        )
+
+    async def _keep_snapshot(self, live: LiveRoom) -> None:
+        """Keep a snapshot of the living room, once the log holds what is in it.
+
+        Taking it holds the loop: 2 ms for 100,000 tokens.
+        """
+        version = self._tail_from = live.room.version
+        self._tail_bytes = 0
+        self._keeping = True
+        try:
+            snapshot = Snapshot(self.session, version, live.snapshot())
+            self._snapshot_bytes = len(snapshot.update)
+            while live.room.committed_version < version:
+                if live.error is not None:
+                    return
+                self._changed.clear()
+                await self._changed.wait()
+            await self._storage.save_snapshot(snapshot)
+        except RoomBroken:
+            return
+        except CosessionError as error:  # the log has it all: the next one is as good
+            log.warning("room.snapshot_failed", session=self.session, version=version, error=str(error))
+            return
+        finally:
+            self._keeping = False
+        self._snapshot = version
+        log.info("room.snapshot", session=self.session, version=version, bytes=self._snapshot_bytes)
 
     async def _unload(self, live: LiveRoom) -> None:
         await self._log.flush(self.session, patient=True)
