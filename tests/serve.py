@@ -1,11 +1,15 @@
 """One real server process for a test: reads `COSESSION_*` variables, and prints its address when it is ready.
 
-python tests/serve.py [FOLDER]          FOLDER is served at `/`
+    python tests/serve.py [FOLDER]          FOLDER is served at `/`
+
+Once it is ready, a call that blocks the event loop is an error: it would hold up every session of the process.
 """
 
 import asyncio
 import sys
 from pathlib import Path
+
+from blockbuster import BlockBuster
 
 from cosession.server import serve
 from cosession.settings import Settings
@@ -14,6 +18,7 @@ from cosession.settings import Settings
 def ready(url: str) -> None:
     """Tell the test where the server listens."""
     print(f"ready {url}", flush=True)
+    BlockBuster().activate()
 
 
 if __name__ == "__main__":

@@ -62,6 +62,33 @@ async def test_the_address_and_the_data_stay_the_same_over_many_restarts(server:
         assert sorted(ben.doc.get("state", type=Map).to_py()) == ["0", "1", "2", "3"]
 
 
+@pytest.mark.parametrize("major", [1, 3])
+async def test_reconnecting_at_once_and_often_loses_and_doubles_nothing(server: Server, major: int) -> None:
+    async with NodeClient.open(server, "flaky", provider=major) as ann, NodeClient.open(server, "flaky") as ben:
+        for _ in range(25):
+            await ann.ask("disconnect")
+            await ann.ask("insert", root="text:note", index=-1, text="🐙")
+            await ann.ask("connect")
+            await ann.ask("insert", root="text:note", index=-1, text="🦊")
+
+        async def arrived() -> bool:
+            return await ben.ask("text", root="text:note") == "🐙🦊" * 25
+
+        await eventually(arrived, "every character, once")
+
+
+async def test_a_deletion_alone_is_acknowledged_when_it_is_kept(server: Server) -> None:
+    async with Wire.open(server, "trip", ext=1) as ann:
+        await ann.edit(lambda doc: doc.get("state", type=Map).update({"a": 1, "b": 2}))
+        await ann.fence()
+        await ann.edit(lambda doc: doc.get("state", type=Map).pop("a"))
+        await ann.fence()
+        server.kill()
+    server.start()
+    async with Wire.open(server, "trip") as ben:
+        assert ben.doc.get("state", type=Map).to_py() == {"b": 2}
+
+
 async def test_ten_clients_that_open_a_cold_session_at_once_are_all_served(server: Server) -> None:
     async with Wire.open(server, "cold", ext=1) as ann:
         await ann.edit(lambda doc: doc.get("state", type=Map).update({"here": "🐙"}))

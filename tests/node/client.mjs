@@ -88,6 +88,11 @@ answer({
     doc.getArray('messages').push([message])
   },
 
+  appendToMessage: ({ index, text }) => {
+    const target = doc.getArray('messages').get(index).get('parts').get(0).get('text')
+    target.insert(target.length, text)
+  },
+
   setPresence: ({ state }) => provider.awareness.setLocalState(state),
   presence: () => Object.fromEntries(provider.awareness.getStates()),
 })
