@@ -1,0 +1,148 @@
+"""Measure our server beside its peers, in one run on one machine.
+
+    python tests/benchmarks/run.py                       everything
+    python tests/benchmarks/run.py fan-out durable       some scenarios
+    python tests/benchmarks/run.py fan-out --peers cosession hocuspocus --seconds 10
+
+The peers are installed on first use. Results go to test-results/benchmarks/. See README.md for how to read them.
+"""
+
+import argparse
+import contextlib
+import os
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import live, stored
+from benchmarks.live import Result
+from benchmarks.peers import LOAD_CORE, PEERS, Peer
+from benchmarks.report import OUR_NAME, Book
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement: for each peer a fresh server.
+
+    Attributes:
+        name: what tables call it.
+        run: measures a server that runs, for about so many seconds.
+        columns: what the table shows.
+        ratio: the column by which peers are compared.
+        peers: which; None is all.
+    """
+
+    name: str
+    run: Callable[[Peer, float], Result]
+    columns: tuple[str, ...]
+    ratio: str
+    peers: tuple[str, ...] | None = None
+    settings: tuple[tuple[str, object], ...] = ()
+
+
+DELAY = ("tokens", "delivered", "p50_ms", "p99_ms", "max_ms", "frames", "load_late_p99_ms")
+RATES = ("frames_per_second", "tokens_per_second", "frames_per_cpu_second", "tokens_per_cpu_second")
+PACED = ("offered_per_second", "durable_per_second", "fences", "fences_answered", "p50_ms", "p99_ms", "max_ms")
+
+
+def _fan_out(sessions: int, watchers: int, rate: int) -> Case:
+    return Case(
+        f"{sessions} × {watchers} × {rate}",
+        lambda peer, seconds: live.fan_out(peer, sessions, watchers, rate, seconds),
+        DELAY,
+        "p99_ms",
+    )
+
+
+def _frames(window: int) -> Case:
+    return Case(
+        f"1,000 watchers, {window} under way",
+        lambda peer, seconds: live.frames_at_saturation(peer, 1000, window, seconds),
+        RATES,
+        "frames_per_cpu_second",
+    )
+
+
+def _paced(sessions: int, rate: int, fence_every: int) -> Case:
+    return Case(
+        f"{rate:,}/s from {sessions} sessions, a fence after each {fence_every}",
+        lambda peer, seconds: stored.paced(peer, sessions, rate, fence_every, seconds),
+        (*PACED, "survived_kill", "connections_lost"),
+        "p99_ms",
+        (OUR_NAME,),
+    )
+
+
+SCENARIOS: dict[str, tuple[Case, ...]] = {
+    "fan-out": (_fan_out(1, 10, 50), _fan_out(10, 100, 50), _fan_out(10, 100, 200), _fan_out(20, 100, 300)),
+    "frames": (_frames(1), _frames(8)),
+    "durable": (
+        _paced(50, 1_000, 1),
+        _paced(400, 20_000, 20),
+        Case(
+            "as fast as it goes, 200 sessions",
+            lambda peer, seconds: stored.most(peer, 200, 20, seconds),
+            ("applied_per_second", "stored_per_second", "durable"),
+            "applied_per_second",
+        ),
+    ),
+}
+
+
+def main() -> int:
+    """Run the scenarios that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", help=f"any of {', '.join(SCENARIOS)}; none is all")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each measurement takes")
+    parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument("--nice", type=int, default=0, help="the priority of servers and load, e.g. -10")
+    options = parser.parse_args()
+    unknown = set(options.scenarios) - SCENARIOS.keys()
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    if options.nice:
+        os.setpriority(os.PRIO_PROCESS, 0, options.nice)
+    if LOAD_CORE in os.sched_getaffinity(0):
+        os.sched_setaffinity(0, {LOAD_CORE})
+    book, tables = Book(), []
+    for scenario in options.scenarios or SCENARIOS:
+        for case in SCENARIOS[scenario]:
+            if options.case not in case.name:
+                continue
+            for name in options.peers:
+                if case.peers is None or name in case.peers:
+                    book.add(scenario, case.name, name, _measure(PEERS[name], case, options.seconds))
+            tables.append(book.table(scenario, case.name, case.columns, case.ratio))
+            print(tables[-1], flush=True)
+    print(f"Written to {book.save(tables)}")
+    return 0
+
+
+def _measure(peer: Peer, case: Case, seconds: float) -> Result:
+    try:
+        with _running(peer, **dict(case.settings)):
+            return case.run(peer, seconds)
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+@contextlib.contextmanager
+def _running(peer: Peer, **settings: object) -> Iterator[None]:
+    try:
+        peer.start(**settings)
+        yield
+    finally:
+        peer.remove()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
