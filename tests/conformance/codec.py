@@ -140,6 +140,14 @@ def read_vector(body: bytes) -> dict[int, int]:
     return vector
 
 
+def read_json(body: bytes) -> dict[str, object]:
+    """Read the body of a notice."""
+    value = json.loads(body)
+    if not isinstance(value, dict):
+        raise Unreadable("a notice that is not a JSON object")
+    return value
+
+
 def writers(data: bytes) -> int:
     """How many clients an update holds structs of; 0 when it only deletes or is empty."""
     return _number(data)[0]

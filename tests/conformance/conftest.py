@@ -29,9 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extended: what a cosession server does beyond y-websocket")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """Check that every case says what it is, and judge the y-websocket server by the stock cases only."""
-    ours = [item for item in items if item.path.is_relative_to(FOLDER)]
+    ours = [item for item in items if item.path.is_relative_to(FOLDER) and "endpoint" in item.fixturenames]
     for item in ours:
         if sum(item.get_closest_marker(kind) is not None for kind in KINDS) != 1:
             raise pytest.UsageError(f"{item.nodeid} must be marked as one of {' and '.join(KINDS)}")

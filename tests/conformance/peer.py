@@ -146,7 +146,7 @@ class Peer:
         except ConnectionClosed:
             pass
         finally:
-            await self.socket.wait_closed()
+            await self.socket.close()
             self.closed = (self.socket.close_code or 1006, self.socket.close_reason or "")
 
     async def _take(self, message: Message) -> None:

@@ -201,6 +201,17 @@ async def test_every_kind_of_shared_type_arrives(endpoint: Endpoint, room: str) 
         assert ben.notes.diff() == [("bold", {"b": True})]
 
 
+async def test_many_who_come_first_at_once_are_all_served(endpoint: Endpoint, room: str) -> None:
+    async def come(stack: AsyncExitStack) -> Peer:
+        return await stack.enter_async_context(endpoint.join(room))
+
+    async with AsyncExitStack() as stack:
+        peers = await asyncio.gather(*(come(stack) for _ in range(20)))
+        await peers[0].write("hello to all")
+        for peer in peers:
+            await peer.until_reads("hello to all")
+
+
 async def test_many_who_write_at_once_end_equal(endpoint: Endpoint, room: str) -> None:
     async with AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(endpoint.join(room)) for _ in range(15)]

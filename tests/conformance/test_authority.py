@@ -1,0 +1,148 @@
+"""Presence with the server's authority: who somebody is, for whom it speaks, and when it is gone."""
+
+import pytest
+from conformance import codec
+from conformance.codec import Presence
+from conformance.peer import Endpoint, Peer, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.extended]
+
+
+async def state_of(peer: Peer, client: int, mood: str) -> dict[str, object]:
+    """Wait until a peer sees a client in this mood; the whole state."""
+
+    def seen() -> bool:
+        entry = peer.present.get(client)
+        return entry is not None and entry.state is not None and entry.state.get("mood") == mood
+
+    await until(seen, f"client {client}, {mood}")
+    return peer.present[client].state or {}
+
+
+async def test_whoever_asks_is_told_who_is_here(endpoint: Endpoint, room: str) -> None:
+    """The y-websocket server doesn't answer this question, though y-websocket's client asks it."""
+    async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
+        await ann.say({"mood": "calm"})
+        await state_of(ben, ann.client, "calm")
+        before = ben.count(codec.AWARENESS)
+        await ben.send(codec.query())
+        await until(
+            lambda: any(
+                entry.client == ann.client
+                for body in ben.bodies(codec.AWARENESS)[before:]
+                for entry in codec.read_awareness(body)
+            ),
+            "the answer",
+        )
+
+
+async def test_whoever_asks_in_an_empty_room_is_answered(endpoint: Endpoint, room: str) -> None:
+    async with endpoint.join(room) as ann:
+        before = ann.count(codec.AWARENESS)
+        await ann.send(codec.query())
+        await until(lambda: ann.count(codec.AWARENESS) > before, "the answer")
+
+
+async def test_a_state_says_who_it_is_of_by_the_servers_word(endpoint: Endpoint, room: str) -> None:
+    async with (
+        endpoint.join(room, user="ann", name="Ann 🦊", kind="agent") as ann,
+        endpoint.join(room, user="ben") as ben,
+    ):
+        await ann.say({"mood": "sly", "user": {"id": "ben", "name": "Ben", "kind": "operator", "color": "#b3004b"}})
+        state = await state_of(ben, ann.client, "sly")
+        assert state["user"] == {"id": "ann", "name": "Ann 🦊", "kind": "agent", "color": "#b3004b"}
+
+
+async def test_a_state_without_a_user_gets_one(endpoint: Endpoint, room: str) -> None:
+    async with endpoint.join(room, user="ann", name="Ann") as ann, endpoint.join(room) as ben:
+        await ann.say({"mood": "shy"})
+        state = await state_of(ben, ann.client, "shy")
+        assert state["user"] == {"id": "ann", "name": "Ann", "kind": "human"}
+
+
+async def test_nobody_speaks_for_the_client_of_somebody_else(endpoint: Endpoint, room: str) -> None:
+    async with (
+        endpoint.join(room, user="ann") as ann,
+        endpoint.join(room, user="ben") as ben,
+        endpoint.join(room, user="eve") as eve,
+    ):
+        await ann.say({"mood": "calm"})
+        await state_of(ben, ann.client, "calm")
+        await eve.send(codec.awareness(Presence(ann.client, 99, {"mood": "forged"})))
+        await eve.send(codec.awareness(Presence(ann.client, 99, None)))
+        await eve.say({"mood": "evil"})
+        await state_of(ben, eve.client, "evil")
+        await ann.say({"mood": "calmer"})
+        await state_of(ben, ann.client, "calmer")
+        said = [entry for body in ben.bodies(codec.AWARENESS) for entry in codec.read_awareness(body)]
+        assert [(entry.state or {}).get("mood") for entry in said if entry.client == ann.client] == ["calm", "calmer"]
+
+
+async def test_a_connection_speaks_for_one_client_only(endpoint: Endpoint, room: str) -> None:
+    async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
+        await ann.say({"mood": "calm"})
+        await state_of(ben, ann.client, "calm")
+        await ann.send(codec.awareness(Presence(4711, 1, {"mood": "invented"})))
+        await ann.say({"mood": "real"})
+        await state_of(ben, ann.client, "real")
+        assert set(ben.present) == {ann.client}
+
+
+async def test_whoever_relays_what_it_heard_leaves_no_ghost(endpoint: Endpoint, room: str) -> None:
+    """y-websocket's client sends on what it hears of others."""
+    async with endpoint.join(room, user="ben") as ben, endpoint.join(room, user="eve") as eve:
+        async with endpoint.join(room, user="ann") as ann:
+            await ann.say({"mood": "calm"})
+            state = await state_of(eve, ann.client, "calm")
+            await eve.say({"mood": "loud"})
+            heard = Presence(ann.client, eve.present[ann.client].clock, state)
+            await eve.send(codec.awareness(heard))
+        await until(lambda: heard.client not in ben.present, "Ann, gone")
+        await eve.send(codec.awareness(heard))
+        await eve.send(codec.awareness(Presence(heard.client, heard.clock + 5, state)))
+        await eve.settle()
+        async with endpoint.join(room) as late:
+            await state_of(late, eve.client, "loud")
+            assert set(late.present) == {eve.client}
+
+
+async def test_whoever_relays_is_gone_alone_when_it_leaves(endpoint: Endpoint, room: str) -> None:
+    async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
+        await ann.say({"mood": "calm"})
+        async with endpoint.join(room, user="eve") as eve:
+            state = await state_of(eve, ann.client, "calm")
+            await eve.say({"mood": "loud"})
+            await eve.send(codec.awareness(Presence(ann.client, eve.present[ann.client].clock, state)))
+            await state_of(ben, eve.client, "loud")
+        await until(lambda: eve.client not in ben.present, "Eve, gone")
+        assert set(ben.present) == {ann.client}
+
+
+async def test_whoever_returns_with_the_clock_it_had_is_seen_at_once(endpoint: Endpoint, room: str) -> None:
+    """To a y-websocket server this clock is old, and whoever returns is missing for up to 15 s."""
+    async with endpoint.join(room, user="ben") as ben:
+        for mood in ("first", "second", "third"):
+            async with endpoint.join(room, user="ann") as ann:
+                await ann.send(codec.awareness(Presence(7, 3, {"mood": mood})))
+                await state_of(ben, 7, mood)
+            await until(lambda: 7 not in ben.present, "Ann, gone")
+
+
+async def test_whoever_comes_back_before_its_old_connection_is_known_to_be_dead_stays(
+    endpoint: Endpoint, room: str
+) -> None:
+    async with endpoint.join(room, user="ben") as ben, endpoint.join(room, user="ann") as new:
+        async with endpoint.join(room, user="ann") as old:
+            await old.send(codec.awareness(Presence(7, 3, {"mood": "before"})))
+            await state_of(ben, 7, "before")
+            await new.send(codec.awareness(Presence(7, 4, {"mood": "after"})))
+            await state_of(ben, 7, "after")
+        await new.send(codec.awareness(Presence(7, 5, {"mood": "still"})))
+        await state_of(ben, 7, "still")
+        gone = [
+            entry
+            for body in ben.bodies(codec.AWARENESS)
+            for entry in codec.read_awareness(body)
+            if entry.state is None
+        ]
+        assert gone == []
