@@ -162,10 +162,19 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 class Person:
     """A page of the demo, in a browser profile of its own."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self.errors: list[str] = []
+        self._url = url
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def opens_another_tab(self) -> "Person":
+        """Open the same address in a second tab of the same browser profile."""
+        other = Person(self.page.context.new_page(), self._url)
+        other.errors = self.errors
+        other.page.goto(self._url)
+        other.is_("saved")
+        return other
 
     def testid(self, name: str) -> Any:
         """What has this test id."""
@@ -219,8 +228,9 @@ def join(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[
 
     def come(url: str, session: str, name: str, **options: Any) -> Person:
         context = browser.new_context(viewport={"width": 1100, "height": 760}, **options)
-        person = people[name] = Person(context.new_page())
-        person.page.goto(f"{url}/?session={session}")
+        address = f"{url}/?session={session}"
+        person = people[name] = Person(context.new_page(), address)
+        person.page.goto(address)
         person.is_("saved")
         field = person.testid("name-input")
         if field.is_visible():

@@ -227,3 +227,79 @@ def test_a_phone_that_joins_late_sees_all_of_it(chat: Server, agent: "Agent", jo
     assert width <= 390, "nothing sticks out of the screen"
     phone.testid("stop").click()
     expect(ann.message(1)).to_have_attribute("data-status", "cancelled")
+
+
+def test_two_tabs_of_one_person_are_one_person_on_two_devices(chat: Server, join: "Join") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    second = ann.opens_another_tab()
+    second.sends("from the second tab 🐙")
+    ann.sends("from the first")
+    for person in (ann, second, ben):
+        expect(person.testid("message")).to_have_count(2)
+        expect(person.text(0)).to_have_text("from the second tab 🐙")
+        expect(person.testid("person")).to_have_count(2)
+    expect(ben.testid("people")).to_contain_text("×2")
+    second.page.close()
+    expect(ben.testid("people")).not_to_contain_text("×2")
+    expect(ben.testid("people")).to_contain_text("Ann")
+
+
+def test_what_was_written_offline_survives_the_tab(chat: Server, cable: "Cable", join: "Join") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(cable.url, "trip", "Ben")
+    ann.sends("Hello Ben")
+    expect(ben.text(0)).to_have_text("Hello Ben")
+    cable.cut()
+    ben.is_("offline")
+    ben.sends("written in the tunnel")
+    expect(ben.text(1)).to_have_text("written in the tunnel")
+    expect(ben.testid("saved-state")).to_contain_text("not sent")
+    ben.page.wait_for_timeout(500)  # the browser writes to its own disk by itself, and nothing says when
+    ben.page.goto("about:blank")
+    cable.mend()
+    again = ben.opens_another_tab()
+    for person in (ann, again):
+        expect(person.testid("message")).to_have_count(2)
+        expect(person.text(1)).to_have_text("written in the tunnel")
+    again.is_("saved")
+
+
+def test_markup_in_a_message_is_shown_and_never_run(chat: Server, agent: "Agent", join: "Join") -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    evil = (
+        "<img src=x onerror=\"document.title='owned'\"> <script>document.title='owned'</script> "
+        "[link](javascript:document.title='owned') <svg onload=document.title='owned'></svg> end"
+    )
+    ann.sends(evil)
+    ann.testid("title").fill("<b>not bold</b>")
+    ann.testid("title").press("Enter")
+    for person in (ann, ben):
+        expect(person.text(0)).to_contain_text("end")
+        expect(person.testid("title")).to_have_value("<b>not bold</b>")
+        assert person.text(0).locator("script, img[onerror], svg[onload]").count() == 0
+        for link in person.text(0).locator("a").all():
+            assert not (link.get_attribute("href") or "").startswith("javascript:")
+        assert "owned" not in person.page.title()
+
+
+def test_an_agent_that_dies_does_not_write_for_ever(chat: Server, agent: "Agent", join: "Join") -> None:
+    """Its answer stays as far as it came, and the page shows that the agent is gone."""
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("Tell me")
+    agent.hears("prompt")
+    agent.writes(5)
+    expect(ann.text(1)).to_have_text(words(5))
+    agent.kill()
+    expect(ann.testid("person")).to_have_count(1)
+    expect(ann.text(1)).to_have_text(words(5))
+
+
+def test_an_agent_that_fails_says_so(chat: Server, agent: "Agent", join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("Tell me")
+    agent.hears("prompt")
+    agent.writes(5)
+    agent.order("fail")
+    assert agent.hears("ended") == "error"
+    expect(ann.message(1)).to_have_attribute("data-status", "error")
+    expect(ann.message(1)).to_contain_text("the model has broken")
+    expect(ann.text(1)).to_have_text(words(5))

@@ -198,3 +198,24 @@ async def test_a_gap_is_asked_for_and_never_applied(server: Server) -> None:
         await eventually(
             lambda: str(ben.doc.get("text:note", type=Text)) == "never sent by itself, only this", "all of it"
         )
+
+
+@pytest.mark.anyio
+@pytest.mark.xfail(reason="the server doesn't bind client ids to participants yet")
+async def test_a_client_id_of_somebody_else_is_refused_for_good(server: Server) -> None:
+    """Two writers under one id differ silently for ever, even after a full sync."""
+    async with (
+        Wire.open(server, "trip", ext=1, user="ann") as ann,
+        Wire.open(server, "trip", ext=1, user="eve") as eve,
+    ):
+        await ann.edit(lambda doc: doc.get("state", type=Map).update({"a": 1}))
+        await ann.fence()
+        double: Doc = Doc(client_id=ann.doc.client_id)
+        await eventually(lambda: eve.doc.get("state", type=Map).to_py() == {"a": 1}, "what Ann wrote")
+        double.apply_update(eve.doc.get_update())
+        before = double.get_state()
+        double.get("state", type=Map)["b"] = "eve, as ann"
+        await eve.send(SyncUpdate(double.get_update(before)))
+        code, reason = await eventually(lambda: eve.closed, "the close of the connection", seconds=3)
+        assert code == 4409
+        assert reason
