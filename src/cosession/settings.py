@@ -35,6 +35,9 @@ class Settings(BaseSettings):
         ge=1024,
         description="what may wait for one connection; a slow reader then loses its queue, not its data",
     )
+    max_merged_updates: int = Field(
+        256, ge=1, description="how many updates become one frame; merging more at once holds the loop too long"
+    )
     max_uncommitted_bytes: int = Field(
         64 * 2**20, ge=2**20, description="what may wait for the disk; beyond it, sockets are not read"
     )
@@ -43,6 +46,12 @@ class Settings(BaseSettings):
     )
     max_fences: int = Field(
         1024, ge=1, description="fences of one connection that may wait for a commit; none of them is free"
+    )
+    max_frames_per_second: float = Field(
+        2000.0, gt=0, description="what one connection may send; beyond it, it is read more slowly"
+    )
+    flood_seconds: float = Field(
+        10.0, gt=0, description="how long a connection may send too fast before it is closed (4529)"
     )
     slow_reader_seconds: float = Field(
         60.0, gt=0, description="how long one frame may wait for a reader before its connection is closed (4508)"

@@ -2,7 +2,7 @@
 
 from cosession.auth import Participant
 from cosession.protocol import Frame, SyncStep1, SyncStep2, decode_frame, encode_frame
-from cosession.rooms.effects import Append, Effect, Send, SendPresence, SendUpdate
+from cosession.rooms.effects import Append, Broadcast, Echo, Effect, Send, SendPresence
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
@@ -34,9 +34,11 @@ class Scene:
             match effect:
                 case Send(connection, frame):
                     self.sent.setdefault(connection, []).append(decode_frame(frame))
-                case SendUpdate(update, connections):
-                    for connection in connections:
+                case Broadcast(update, besides):
+                    for connection in self.room.synced - {besides}:
                         self.sent.setdefault(connection, []).append(decode_frame(update.frame))
+                case Echo(update, connection):
+                    self.sent.setdefault(connection, []).append(decode_frame(update.frame))
                 case SendPresence(entries, connections):
                     for connection in connections:
                         news = self.presence.setdefault(connection, [])

@@ -110,9 +110,9 @@ async def test_who_brings_more_waits_while_too_much_is_uncommitted(tmp_path: Pat
     async with running(tmp_path, limit=3) as (log, faulty, _):
         faulty.gate.clear()
         log.append(row("a", 1))
-        await log.has_room()
+        await log.wait_for_room()
         log.append(row("a", 2))
-        waiting = asyncio.create_task(log.has_room())
+        waiting = asyncio.create_task(log.wait_for_room())
         await asyncio.sleep(0.01)
         assert not waiting.done()
         faulty.gate.set()

@@ -40,17 +40,17 @@ def never(_: bytes) -> bytes:
 
 
 def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
-    writer, outbox = Writer(), Outbox(1000)
+    writer, outbox = Writer(), Outbox(1000, 256)
     update = writer.write("hello")
-    outbox.put_update(update, writer.vector)
+    outbox.put_updates([update], writer.vector)
     [frame] = outbox.take(never)
     assert frame is update.frame
 
 
 def test_updates_that_wait_become_one_frame() -> None:
-    writer, outbox, reader = Writer(), Outbox(100_000), Doc()
+    writer, outbox, reader = Writer(), Outbox(100_000, 256), Doc()
     for _ in range(100):
-        outbox.put_update(writer.write("é👩‍🚀"), writer.vector)
+        outbox.put_updates([writer.write("é👩‍🚀")], writer.vector)
     [frame] = outbox.take(never)
     message = decode_frame(frame)
     assert isinstance(message, SyncUpdate)
@@ -60,11 +60,11 @@ def test_updates_that_wait_become_one_frame() -> None:
 
 
 def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
-    writer, outbox, reader = Writer(), Outbox(500), Doc()
+    writer, outbox, reader = Writer(), Outbox(500, 256), Doc()
     first = writer.write("start ")
     reader.apply_update(first.update)
     for number in range(200):
-        outbox.put_update(writer.write(f"{number} "), writer.vector)
+        outbox.put_updates([writer.write(f"{number} ")], writer.vector)
         assert outbox.waiting_bytes <= 500
     [frame] = outbox.take(writer.doc.get_update)
     message = decode_frame(frame)
@@ -74,7 +74,7 @@ def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
 
 
 def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
-    outbox = Outbox(1000)
+    outbox = Outbox(1000, 256)
     frames = [encode_frame(Fence(bytes([n]))) for n in range(5)]
     for frame in frames:
         outbox.put_frame(frame)
@@ -82,10 +82,23 @@ def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
 
 
 def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
-    outbox = Outbox(1000)
+    outbox = Outbox(1000, 256)
     for clock in range(1, 50):
         outbox.put_presence([AwarenessEntry(1, clock, "{}"), AwarenessEntry(2, clock, "{}")])
     [frame] = outbox.take(never)
     message = decode_frame(frame)
     assert isinstance(message, Awareness)
     assert sorted((e.client, e.clock) for e in decode_awareness(message.payload)) == [(1, 49), (2, 49)]
+
+
+def test_what_comes_while_a_reader_is_behind_is_not_lost_either() -> None:
+    writer, outbox, reader = Writer(), Outbox(10, 256), Doc()
+    first, second = writer.write("more than ten bytes"), writer.write("and more")
+    known = writer.vector
+    outbox.put_updates([first], known)
+    outbox.put_updates([second], known)
+    [frame] = outbox.take(writer.doc.get_update)
+    message = decode_frame(frame)
+    assert isinstance(message, SyncUpdate)
+    reader.apply_update(message.update)
+    assert str(reader.get("notes", type=Text)) == "more than ten bytesand more"

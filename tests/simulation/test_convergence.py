@@ -23,7 +23,7 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
-from cosession.rooms.effects import Append, Effect, Send, SendUpdate
+from cosession.rooms.effects import Append, Broadcast, Echo, Effect, Send
 from cosession.rooms.outbox import Outbox
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
@@ -122,7 +122,7 @@ class World:
             return
         self.connections += 1
         client.connection, client.synced, client.to_server = self.connections, False, []
-        self.outboxes[self.connections] = Outbox(max_bytes=200)
+        self.outboxes[self.connections] = Outbox(max_bytes=200, merged=16)
         client.to_server.append(encode_frame(SyncStep1(client.doc.get_state())))
         peer = Peer(Participant(client.name, client.name), client.extended)
         self.carry_out(self.room.join(self.connections, peer, AT))
@@ -171,9 +171,11 @@ class World:
             match effect:
                 case Send(connection, frame):
                     self.outboxes[connection].put_frame(frame)
-                case SendUpdate(update, connections):
-                    for connection in connections:
-                        self.outboxes[connection].put_update(update, self.room.vector)
+                case Broadcast(update, besides):
+                    for connection in self.room.synced - {besides}:
+                        self.outboxes[connection].put_updates([update], self.room.vector)
+                case Echo(update, connection):
+                    self.outboxes[connection].put_updates([update], self.room.vector)
                 case Append(version=version):
                     assert version == len(self.disk) + len(self.uncommitted) + 1
                     self.uncommitted.append(effect)

@@ -2,15 +2,16 @@
 
 The reader hands frames to the room one by one; the writer sends what the outbox merged while it was busy. A
 channel is pycrdt's `Channel` (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; what
-it raises when it is used means that the other side is gone.
+it raises when it is used means that the other side is gone. A `DirectChannel` also hands frames over and takes
+them without a task in between, as long as nothing waits: that is the path of a token.
 
 Life: open → closing (with the error that says why) → closed. A connection that is closing still sends the
 frames that must arrive, then a notice to who understands it, then the close code.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import structlog
 from pycrdt import Channel
@@ -21,6 +22,7 @@ from cosession.protocol import KEEP_ALIVE, Notice, encode_frame
 from cosession.settings import Settings
 
 from .outbox import Outbox
+from .pace import Pace
 
 _CLOSING_SECONDS = 5.0
 """What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
@@ -34,6 +36,11 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 class Host(Protocol):
     """What a connection needs of the room it is in."""
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be taken in now."""
+        ...
+
     async def ready(self) -> None:
         """Wait until another frame may be taken in."""
         ...
@@ -44,6 +51,19 @@ class Host(Protocol):
 
     def take(self, outbox: Outbox) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
+        ...
+
+
+@runtime_checkable
+class DirectChannel(Protocol):
+    """A channel that can be used without a task of one's own: the fast way in and out."""
+
+    def send_now(self, frames: Sequence[bytes]) -> bool:
+        """Send frames if the other side reads them as fast as they come; else send none of them."""
+        ...
+
+    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
+        """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them."""
         ...
 
 
@@ -64,10 +84,13 @@ class Connection:
         self.number = number
         self.participant = participant
         self.extended = extended
-        self.outbox = Outbox(settings.max_waiting_bytes)
+        self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates)
         self._channel = channel
+        self._direct = channel if isinstance(channel, DirectChannel) else None
         self._settings = settings
+        self._pace = Pace(settings.max_frames_per_second, settings.flood_seconds)
         self._wake = asyncio.Event()
+        self._sending = False
         self._ending: CosessionError | None = None
         self._writer: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -75,6 +98,12 @@ class Connection:
     def wake(self) -> None:
         """Tell the writer that the outbox has something."""
         self._wake.set()
+
+    def send_now(self, frames: Sequence[bytes]) -> bool:
+        """Send frames past the outbox, if nothing waits in it; False when they must be queued."""
+        if self._direct is None or self._ending is not None or self._sending or self.outbox:
+            return False
+        return self._direct.send_now(frames)
 
     def end(self, error: CosessionError) -> None:
         """Close the connection, saying why; the first reason stands."""
@@ -103,11 +132,16 @@ class Connection:
                 self._deadline.cancel()
 
     async def _read(self, host: Host) -> None:
+        """Take frames in: one by one while the room or the pace holds them back, else as they come."""
         frames = aiter(self._channel)
         while True:
-            await host.ready()
+            self._listen(host)
             try:
                 data = await anext(frames)
+                self._keep()
+                await self._pace.wait()
+                await host.ready()
+                host.receive(self.number, data)
             except StopAsyncIteration:
                 return
             except CosessionError as error:
@@ -116,11 +150,26 @@ class Connection:
             except Exception as error:
                 log.debug("connection.lost", connection=self.number, error=repr(error))
                 return
+
+    def _listen(self, host: Host) -> None:
+        if self._direct is None:
+            return
+
+        def receive(data: bytes) -> None:
             try:
                 host.receive(self.number, data)
             except CosessionError as error:
+                self._keep()
                 self.end(error)
-                return
+            else:
+                if not self._pace.take() or not host.has_room:
+                    self._keep()
+
+        self._direct.listen(receive)
+
+    def _keep(self) -> None:
+        if self._direct is not None:
+            self._direct.listen(None)
 
     async def _write(self, host: Host) -> None:
         while self._ending is None:
@@ -137,17 +186,21 @@ class Connection:
 
     async def _send_waiting(self, host: Host) -> bool:
         """Send what waits; False when nobody is there to read it."""
-        for frame in host.take(self.outbox):
-            try:
+        self._sending = True
+        try:
+            for frame in host.take(self.outbox):
                 async with asyncio.timeout(self._settings.slow_reader_seconds):
                     await self._channel.send(frame)
-            except TimeoutError:
-                seconds = self._settings.slow_reader_seconds
-                self.end(TooSlow(f"Nothing was read for {seconds:g} s; connect again to catch up."))
-                return True
-            except Exception as error:
-                log.debug("connection.lost", connection=self.number, error=repr(error))
-                return False
+        except TimeoutError:
+            seconds = self._settings.slow_reader_seconds
+            self.end(TooSlow(f"Nothing was read for {seconds:g} s; connect again to catch up."))
+        except CosessionError as error:
+            self.end(error)
+        except Exception as error:
+            log.debug("connection.lost", connection=self.number, error=repr(error))
+            return False
+        finally:
+            self._sending = False
         return True
 
 

@@ -30,11 +30,19 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class SendUpdate:
-    """Send an update to these connections."""
+class Broadcast:
+    """Send an update to every connection that is synced, besides the one that it came from."""
 
     update: Update
-    connections: tuple[int, ...]
+    besides: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """Send an update back to the connection that it came from: it is committed."""
+
+    update: Update
+    connection: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +77,4 @@ class Retitle:
     title: str
 
 
-Effect: TypeAlias = Send | SendUpdate | SendPresence | Append | Retitle
+Effect: TypeAlias = Send | Broadcast | Echo | SendPresence | Append | Retitle

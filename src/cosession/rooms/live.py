@@ -4,6 +4,7 @@ Invariant: a room that failed in any way but a refusal is not used again. It end
 and the next one to ask for the session gets a room that is loaded from the log.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -15,9 +16,9 @@ from cosession.errors import CosessionError, MalformedFrame, RoomBroken
 from cosession.storage import LoggedUpdate
 
 from .connection import Connection
-from .effects import Append, Effect, Retitle, Send, SendPresence, SendUpdate
+from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresence, Update
 from .log import Log
-from .outbox import Outbox
+from .outbox import Outbox, merge
 from .room import Peer, Room
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class LiveRoom:
     Args:
         session: its id.
         room: its pure half.
+        max_merged: how many updates become one frame at most.
         log: where its updates go.
         clock: gives the time, RFC 3339.
         on_end: called once, when the room must go.
@@ -42,16 +44,24 @@ class LiveRoom:
     """
 
     def __init__(
-        self, session: str, room: Room, log: Log, clock: Callable[[], str], on_end: Callable[[], None]
+        self,
+        session: str,
+        room: Room,
+        max_merged: int,
+        log: Log,
+        clock: Callable[[], str],
+        on_end: Callable[[], None],
     ) -> None:
         self.session = session
         self.room = room
         self.error: CosessionError | None = None
         self.broken = False
+        self._max_merged = max_merged
         self._log = log
         self._clock = clock
         self._on_end = on_end
         self._connections: dict[int, Connection] = {}
+        self._broadcasts: list[Broadcast] = []
 
     @property
     def connections(self) -> int:
@@ -82,9 +92,14 @@ class LiveRoom:
             if not self.broken:
                 self._carry_out(lambda _: self.room.leave(number))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether the disk has caught up enough for another frame."""
+        return self._log.has_room
+
     async def ready(self) -> None:
-        """Wait until the disk has caught up enough for another frame."""
-        await self._log.has_room()
+        """Wait until it has."""
+        await self._log.wait_for_room()
 
     def receive(self, connection: int, data: bytes) -> None:
         """Take in a frame.
@@ -165,11 +180,15 @@ class LiveRoom:
 
     def _do(self, effect: Effect, at: str) -> None:
         match effect:
-            case SendUpdate(update, connections):
-                for connection in self._reached(connections):
-                    connection.outbox.put_update(update, self.room.vector)
             case Append(version, participant, client, update):
                 self._log.append(LoggedUpdate(self.session, version, at, participant, client, update))
+            case Broadcast():
+                self._broadcasts.append(effect)
+                if len(self._broadcasts) == 1:
+                    asyncio.get_running_loop().call_soon(self._fan_out)
+            case Echo(update, number):
+                for connection in self._reached((number,)):
+                    connection.outbox.put_updates((update,), self.room.vector)
             case Send(number, frame):
                 for connection in self._reached((number,)):
                     connection.outbox.put_frame(frame)
@@ -178,6 +197,37 @@ class LiveRoom:
                     connection.outbox.put_presence(entries)
             case Retitle(title):
                 self._log.retitle(self.session, title)
+
+    def _fan_out(self) -> None:
+        """Send what came in during one turn of the loop: merged once, and shared by all who get the same."""
+        broadcasts, self._broadcasts = self._broadcasts, []
+        if self.broken:
+            return
+        everything = [broadcast.update for broadcast in broadcasts]
+        try:
+            self._send_out(broadcasts, everything)
+        except RoomBroken:
+            return  # the guard has ended the room; whoever connects again gets all of it
+
+    def _send_out(self, broadcasts: list[Broadcast], everything: list[Update]) -> None:
+        frames = self._merge(everything)
+        writers = {broadcast.besides for broadcast in broadcasts}
+        for number in self.room.synced:
+            connection = self._connections[number]
+            if number not in writers:
+                self._hand_over(connection, everything, frames)
+                continue
+            others = [broadcast.update for broadcast in broadcasts if broadcast.besides != number]
+            if others:
+                self._hand_over(connection, others, self._merge(others))
+
+    def _hand_over(self, connection: Connection, updates: list[Update], frames: list[bytes]) -> None:
+        if not connection.send_now(frames):
+            connection.outbox.put_updates(updates, self.room.vector)
+            connection.wake()
+
+    def _merge(self, updates: list[Update]) -> list[bytes]:
+        return self._guard(lambda: merge(updates, self._max_merged))
 
     def _reached(self, numbers: Iterable[int]) -> Iterable[Connection]:
         for number in numbers:

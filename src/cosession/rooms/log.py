@@ -6,7 +6,7 @@ receipts leave: what was acknowledged is on the disk.
 
 Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the
 rows stay and are tried again; one session that is refused does not hold up the others. Bound: beyond
-`max_uncommitted_bytes`, `has_room` makes those wait who bring more.
+`max_uncommitted_bytes`, `wait_for_room` makes those wait who bring more.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Log:
     Args:
         storage: where rows go.
         listener: hears of commits and refusals, on the event loop.
-        max_uncommitted_bytes: how much may wait before `has_room` makes others wait.
+        max_uncommitted_bytes: how much may wait before `wait_for_room` makes others wait.
     """
 
     def __init__(self, storage: Storage, listener: Listener, max_uncommitted_bytes: int) -> None:
@@ -68,9 +68,14 @@ class Log:
         self._titles[session] = title
         self._work.set()
 
-    async def has_room(self) -> None:
+    @property
+    def has_room(self) -> bool:
+        """Whether less than the limit waits for the disk."""
+        return self._bytes <= self._max_bytes
+
+    async def wait_for_room(self) -> None:
         """Wait until less than the limit waits for the disk: the back-pressure of a slow one."""
-        while self._bytes > self._max_bytes:
+        while not self.has_room:
             await self._round.wait()
 
     async def flush(self, session: str, *, patient: bool = False) -> None:

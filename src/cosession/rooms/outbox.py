@@ -10,7 +10,7 @@ are replies to what the connection itself asked, one for one, and their number i
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pycrdt import merge_updates
 
@@ -25,19 +25,18 @@ from cosession.protocol import (
 
 from .effects import Update
 
-_MERGED_AT_ONCE = 256
-"""Merging grows faster than linearly and holds the loop: more than this go out as several frames."""
-
 
 class Outbox:
     """The queue of one connection.
 
     Args:
         max_bytes: how many bytes of updates may wait.
+        merged: how many updates become one frame at most.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, merged: int) -> None:
         self._max_bytes = max_bytes
+        self._merged = merged
         self._frames: deque[bytes] = deque()
         self._updates: list[Update] = []
         self._update_bytes = 0
@@ -56,19 +55,23 @@ class Outbox:
         """Queue a frame that must arrive as it is."""
         self._frames.append(frame)
 
-    def put_update(self, update: Update, vector: Mapping[int, int]) -> None:
-        """Queue an update.
+    def put_updates(self, updates: Sequence[Update], vector: Mapping[int, int]) -> None:
+        """Queue updates.
 
         Args:
-            update: the update.
-            vector: the document's state vector with the update in it; read only when the queue overflows.
+            updates: in their order.
+            vector: the document's state vector with the updates in it; read only when the queue overflows.
         """
         if self._behind is not None:
+            _lower(self._behind, updates)
             return
-        self._updates.append(update)
-        self._update_bytes += len(update.update)
+        self._updates += updates
+        self._update_bytes += sum(len(update.update) for update in updates)
         if self._update_bytes > self._max_bytes:
-            self._fall_behind(vector)
+            self._behind = dict(vector)
+            _lower(self._behind, self._updates)
+            self._updates.clear()
+            self._update_bytes = 0
 
     def put_presence(self, entries: Iterable[AwarenessEntry]) -> None:
         """Queue presence; a newer state of a client replaces the one that waits."""
@@ -84,12 +87,10 @@ class Outbox:
         frames = list(self._frames)
         self._frames.clear()
         if self._behind is not None:
-            frames.append(encode_frame(SyncUpdate(diff(encode_state_vector(self._behind)))))
+            behind = {client: clock for client, clock in self._behind.items() if clock}
+            frames.append(encode_frame(SyncUpdate(diff(encode_state_vector(behind)))))
             self._behind = None
-        frames.extend(
-            _merge(self._updates[start : start + _MERGED_AT_ONCE])
-            for start in range(0, len(self._updates), _MERGED_AT_ONCE)
-        )
+        frames += merge(self._updates, self._merged)
         self._updates.clear()
         self._update_bytes = 0
         if self._presence:
@@ -97,17 +98,21 @@ class Outbox:
             self._presence.clear()
         return frames
 
-    def _fall_behind(self, vector: Mapping[int, int]) -> None:
-        behind = dict(vector)
-        for update in self._updates:
-            for span in update.brings:
-                behind[span.client] = min(behind.get(span.client, 0), span.clock)
-        self._behind = {client: clock for client, clock in behind.items() if clock}
-        self._updates.clear()
-        self._update_bytes = 0
+
+def merge(updates: Sequence[Update], at_once: int) -> list[bytes]:
+    """Turn updates into sync frames, merging up to `at_once` of them into each."""
+    frames: list[bytes] = []
+    for start in range(0, len(updates), at_once):
+        batch = updates[start : start + at_once]
+        if len(batch) == 1:
+            frames.append(batch[0].frame)
+        else:
+            frames.append(encode_frame(SyncUpdate(merge_updates(*(update.update for update in batch)))))
+    return frames
 
 
-def _merge(updates: list[Update]) -> bytes:
-    if len(updates) == 1:
-        return updates[0].frame
-    return encode_frame(SyncUpdate(merge_updates(*(update.update for update in updates))))
+def _lower(vector: dict[int, int], updates: Iterable[Update]) -> None:
+    """Lower a state vector to where a document is that misses these updates."""
+    for update in updates:
+        for span in update.brings:
+            vector[span.client] = min(vector.get(span.client, 0), span.clock)

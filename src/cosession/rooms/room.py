@@ -32,7 +32,6 @@ from cosession.protocol import (
     SyncStep1,
     SyncStep2,
     SyncUpdate,
-    UpdateHeader,
     decode_awareness,
     decode_frame,
     decode_state_vector,
@@ -43,7 +42,7 @@ from cosession.protocol import (
 from cosession.settings import Settings
 
 from .decisions import decide, introduce
-from .effects import Append, Effect, Retitle, Send, SendPresence, SendUpdate, Update
+from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresence, Update
 from .presence import Presence
 
 
@@ -54,14 +53,12 @@ class Peer:
     Attributes:
         participant: whose it is.
         extended: whether it asked for our own frames (`?ext=1`); then it gets fences, and no echo.
-        synced: whether it has had its first sync; before that an update would be a gap to it.
         asked: whether it owes the answer to a sync step 1.
         fences: how many of its fences wait for a commit.
     """
 
     participant: Participant
     extended: bool = False
-    synced: bool = False
     asked: bool = True
     fences: int = 0
 
@@ -93,6 +90,8 @@ class Room:
         self.committed_version = version
         self.presence = Presence(settings.max_presence_bytes)
         self.peers: dict[int, Peer] = {}
+        self.synced: set[int] = set()
+        """Who has had its first sync; before that an update would be a gap to it."""
         self.vector = decode_state_vector(self.document.doc.get_state())
         self._receipts: deque[_Receipt] = deque()
         self._touched: set[str] = set()
@@ -117,6 +116,7 @@ class Room:
     def leave(self, connection: int) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
         del self.peers[connection]
+        self.synced.discard(connection)
         return self._tell(self.presence.leave(connection), None)
 
     def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
@@ -137,12 +137,12 @@ class Room:
         frame = decode_frame(data)
         match frame:
             case SyncUpdate(update):
-                return self._update(connection, peer, update, at)
+                return self._update(connection, peer, update, data, at)
             case SyncStep1(vector):
-                return self._sync(connection, peer, vector)
+                return self._sync(connection, vector)
             case SyncStep2(update):
                 peer.asked = False
-                return self._update(connection, peer, update, at, answer=True)
+                return self._update(connection, peer, update, encode_frame(SyncUpdate(update)), at, answer=True)
             case Awareness(payload):
                 return self._awareness(connection, peer, payload)
             case QueryAwareness():
@@ -164,7 +164,7 @@ class Room:
         """
         effects: list[Effect] = []
         for update in self._captured(lambda: self._in_transaction(change)):
-            effects += self._accept(update, read_update_header(update), None, by)
+            effects += self._accept_own(update, by)
         return effects + self._after(at)
 
     def committed(self, version: int) -> list[Effect]:
@@ -177,7 +177,7 @@ class Room:
             if peer is None:
                 continue
             if receipt.update is not None:
-                effects.append(SendUpdate(receipt.update, (receipt.connection,)))
+                effects.append(Echo(receipt.update, receipt.connection))
             elif receipt.fence is not None:
                 peer.fences -= 1
                 effects.append(Send(receipt.connection, receipt.fence))
@@ -194,12 +194,14 @@ class Room:
     def _step1(self, connection: int) -> Effect:
         return Send(connection, encode_frame(SyncStep1(self.document.doc.get_state())))
 
-    def _sync(self, connection: int, peer: Peer, vector: bytes) -> list[Effect]:
+    def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector)
-        peer.synced = True
+        self.synced.add(connection)
         return [Send(connection, encode_frame(SyncStep2(self.diff(vector))))]
 
-    def _update(self, connection: int, peer: Peer, update: bytes, at: str, answer: bool = False) -> list[Effect]:
+    def _update(
+        self, connection: int, peer: Peer, update: bytes, frame: bytes, at: str, *, answer: bool = False
+    ) -> list[Effect]:
         if update == EMPTY_UPDATE:
             return []
         header = read_update_header(update)
@@ -210,7 +212,7 @@ class Room:
                 return []
         else:
             self._apply(update)
-        return self._accept(update, header, connection, peer.participant) + self._after(at)
+        return self._accept(Update(update, frame, header.brings), connection, peer.participant) + self._after(at)
 
     def _ask_again(self, connection: int, peer: Peer, answer: bool) -> list[Effect]:
         if answer:
@@ -220,20 +222,20 @@ class Room:
         peer.asked = True
         return [self._step1(connection)]
 
-    def _accept(self, update: bytes, header: UpdateHeader, connection: int | None, by: Participant) -> list[Effect]:
+    def _accept(self, update: Update, connection: int | None, by: Participant) -> list[Effect]:
         """Give an applied update its version, and say who gets it."""
-        for span in header.brings:
+        for span in update.brings:
             self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
         self.version += 1
-        client = header.brings[0].client if header.brings else None
-        outgoing = Update(update, encode_frame(SyncUpdate(update)), header.brings)
-        others = tuple(other for other, peer in self.peers.items() if other != connection and peer.synced)
         if connection is not None and not self.peers[connection].extended:
-            self._receipts.append(_Receipt(self.version, connection, outgoing, None))
-        effects: list[Effect] = [Append(self.version, by.id, client, update)]
-        if others:
-            effects.append(SendUpdate(outgoing, others))
-        return effects
+            self._receipts.append(_Receipt(self.version, connection, update, None))
+        client = update.brings[0].client if update.brings else None
+        return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
+
+    def _accept_own(self, update: bytes, by: Participant) -> list[Effect]:
+        """Accept what the server itself did to the document."""
+        brings = read_update_header(update).brings
+        return self._accept(Update(update, encode_frame(SyncUpdate(update)), brings), None, by)
 
     def _after(self, at: str) -> list[Effect]:
         """Do what a change asks of the server: answer requests, note the title."""
@@ -244,7 +246,7 @@ class Room:
                 effects.append(Retitle(self.document.meta.title))
             if "requests" in touched:
                 for update in self._captured(lambda: self._in_transaction(lambda document: decide(document, at))):
-                    effects += self._accept(update, read_update_header(update), None, SERVER)
+                    effects += self._accept_own(update, SERVER)
                 self._touched.discard("requests")
         return effects
 

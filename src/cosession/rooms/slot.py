@@ -136,7 +136,9 @@ class Slot:
             self._tail_from, self._snapshot_bytes = stored.snapshot.version, len(stored.snapshot.update)
         self._tail_bytes = sum(len(row.update) for row in stored.updates)
         self._snapshot = stored.snapshot.version if stored.snapshot else 0
-        live = LiveRoom(self.session, room, self._log, self._clock, self._changed.set)
+        live = LiveRoom(
+            self.session, room, self._settings.max_merged_updates, self._log, self._clock, self._changed.set
+        )
         live.create(stored.info.title, stored.info.created_at)
         self._loaded.set_result(live)
         if self._error is not None:

@@ -1,5 +1,6 @@
 """The ASGI application: which path leads where."""
 
+import mimetypes
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ def create_app(hub: Hub, *, static: Path | None = None) -> Starlette:
         hub: an open one; it is the caller's to close.
         static: a folder of pages to serve at `/`, or None for none.
     """
+    mimetypes.init()  # reads files, which must not happen at the first request, on the loop
     session = "/sessions/{session}"
     routes: list[BaseRoute] = [
         WebSocketRoute("/sync/{session:path}", sync),

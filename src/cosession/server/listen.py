@@ -18,6 +18,7 @@ from cosession.storage import SqliteStorage
 
 from .app import create_app
 from .logs import configure_logs
+from .socket import SyncProtocol
 
 _FRAME_ROOM = 4
 """The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
@@ -102,7 +103,7 @@ def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
         app,  # type: ignore[arg-type]
         loop="asyncio",
         http="h11",
-        ws="websockets-sansio",
+        ws=SyncProtocol,
         ws_per_message_deflate=False,
         ws_max_size=_FRAME_ROOM * settings.max_frame_bytes,
         lifespan="off",

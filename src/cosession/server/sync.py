@@ -4,6 +4,8 @@ A refusal accepts the handshake first, then closes with a code: to a client a re
 network that fails, and it would try again for ever.
 """
 
+from collections.abc import Callable, Sequence
+
 from pycrdt import Channel
 from starlette.websockets import WebSocket
 
@@ -11,13 +13,16 @@ from cosession.auth import identify
 from cosession.errors import CosessionError, MalformedFrame, NoSuchSession
 from cosession.rooms import Hub, refuse
 
+from .socket import EXTENSION, SyncProtocol
+
 
 class WebSocketChannel(Channel):
-    """A Starlette WebSocket with pycrdt's `Channel` interface, and a close code."""
+    """A Starlette WebSocket with pycrdt's `Channel` interface, a close code, and the fast way where there is one."""
 
     def __init__(self, websocket: WebSocket, path: str) -> None:
         self._websocket = websocket
         self._path = path
+        self._socket: SyncProtocol | None = websocket.scope.get("extensions", {}).get(EXTENSION)
 
     @property
     def path(self) -> str:
@@ -36,6 +41,15 @@ class WebSocketChannel(Channel):
     async def send(self, message: bytes) -> None:
         """Send one binary message; waits while the socket is full."""
         await self._websocket.send({"type": "websocket.send", "bytes": message})
+
+    def send_now(self, frames: Sequence[bytes]) -> bool:
+        """Send binary messages at once; False, and none of them, where that can't be done."""
+        return self._socket is not None and self._socket.send_now(frames)
+
+    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
+        """Hand binary messages to the receiver as they come, where that can be done."""
+        if self._socket is not None:
+            self._socket.listen(receiver)
 
     async def recv(self) -> bytes:
         """Receive one binary message."""

@@ -1,0 +1,54 @@
+"""How fast one connection may send: slowed first, refused when it does not stop.
+
+A bucket of allowances that refills at `rate` per second and holds two seconds of them, so that a burst costs
+nothing. A connection without allowance is read more slowly, and TCP holds its sender back; one that has been so
+for `patience` seconds on end is a flood.
+"""
+
+import asyncio
+
+from cosession.errors import TooFast
+
+_BURST_SECONDS = 2.0
+
+
+class Pace:
+    """The allowance of one connection.
+
+    Args:
+        rate: frames per second.
+        patience: for how many seconds it may be slowed before it is refused.
+    """
+
+    def __init__(self, rate: float, patience: float) -> None:
+        self._rate = rate
+        self._patience = patience
+        self._allowance = rate * _BURST_SECONDS
+        self._counted_at = asyncio.get_running_loop().time()
+        self._slowed_at: float | None = None
+
+    def take(self) -> bool:
+        """Count a frame; False when the next ones must wait."""
+        now = asyncio.get_running_loop().time()
+        full = self._rate * _BURST_SECONDS
+        self._allowance = min(full, self._allowance + (now - self._counted_at) * self._rate) - 1
+        self._counted_at = now
+        if self._allowance >= full / 2:
+            self._slowed_at = None
+        return self._allowance > 0
+
+    async def wait(self) -> None:
+        """Count a frame, and wait until it may be taken in.
+
+        Raises:
+            TooFast: it has been slowed for too long.
+        """
+        if self.take():
+            return
+        if self._slowed_at is None:
+            self._slowed_at = self._counted_at
+        if self._counted_at - self._slowed_at > self._patience:
+            raise TooFast(
+                f"More than {self._rate:g} frames a second for {self._patience:g} s; send fewer, merged ones."
+            )
+        await asyncio.sleep(-self._allowance / self._rate)

@@ -1,0 +1,61 @@
+"""uvicorn's WebSocket protocol, with a way past the ASGI queue: the path of a token.
+
+ASGI moves one message of one socket by one awaited call: a task switch, a state machine and an encoding for each.
+Here a room takes a frame in as it comes, and writes one frame to hundreds of sockets at once: a server's frames
+aren't masked, so it is encoded once, and written to every transport that is not full.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+
+EXTENSION = "cosession.socket"
+"""Under this key of the ASGI scope's extensions an endpoint finds the `SyncProtocol` of its socket."""
+
+
+class SyncProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket that can be read and written without a task."""
+
+    _receiver: Callable[[bytes], None] | None = None
+
+    def handle_connect(self, event: Request) -> None:
+        """Start the application, and hand it this socket."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
+            extensions[EXTENSION] = self
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message that is whole to the receiver; to the queue, if there is none or others wait there."""
+        if self._receiver is None or self.curr_msg_data_type == "text" or not self.queue.empty() or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        self.frames = []
+        self._receiver(data)
+
+    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
+        """Set who gets binary messages as they come; None: they wait in the queue, and the peer is held back."""
+        self._receiver = receiver
+
+    def send_now(self, frames: Sequence[bytes]) -> bool:
+        """Write binary messages to the socket; False, and none of them, when it is full or closing."""
+        if (
+            not self.writable.is_set()
+            or not self.handshake_complete
+            or self.close_sent
+            or self.transport.is_closing()
+        ):
+            return False
+        for frame in frames:
+            self.transport.write(_encode(frame))
+        return True
+
+
+@lru_cache(maxsize=16)
+def _encode(message: bytes) -> bytes:
+    return Frame(Opcode.BINARY, message).serialize(mask=False)
