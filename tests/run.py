@@ -9,6 +9,7 @@ What it prepares stays (.venv, node_modules, .cache), so a second run is quick. 
 time; the first that fails ends the run with its exit code. Nothing is skipped: what is missing fails.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -111,6 +112,16 @@ def node_version(node: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", shown))
 
 
+@functools.cache
+def npm_program() -> tuple[str, ...]:
+    """The machine's npm under the machine's Node, whatever Node its scripts find: Debian's runs under no other."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if not npm or not node:
+        sys.exit("npm is missing, and could not be installed.")
+    script = os.path.realpath(npm)
+    return (node, script) if script.endswith(".js") else (npm,)
+
+
 def install_packages(folder: Path, *options: str) -> None:
     """Install what a folder's package-lock.json pins, when it isn't installed already."""
     digest = hashlib.sha256((folder / "package-lock.json").read_bytes() + " ".join(options).encode()).hexdigest()
@@ -136,6 +147,7 @@ def prepare_node() -> None:
     if not shutil.which("npm"):
         apt_install("nodejs", "npm")
     node = shutil.which("node") or "node"
+    npm_program()  # found before the path below has another Node in it
     new_enough = node_version(node) >= NODE_NEEDED
     install_packages(NODE_FOLDER, *(["--omit=optional"] if new_enough else []))
     if not new_enough:
@@ -263,7 +275,7 @@ def pytest(title: str, *arguments: str) -> None:
 
 def npm(title: str, script: str) -> None:
     """Run a script of the JavaScript client."""
-    run(title, "npm", "run", "--silent", script, cwd=CLIENT_FOLDER)
+    run(title, *npm_program(), "run", "--silent", script, cwd=CLIENT_FOLDER)
 
 
 def test_client() -> None:
@@ -287,7 +299,7 @@ Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
     "lint": ([], lambda: run("lint", BIN / "ruff", "check", ".")),
     "format": ([], lambda: run("format", BIN / "ruff", "format", "--check", ".")),
-    "types": ([], lambda: run("types", BIN / "pyright")),
+    "types": ([prepare_node], lambda: run("types", BIN / "pyright")),
     "layers": ([], lambda: run("layers", BIN / "lint-imports")),
     "python": (
         [prepare_node],
