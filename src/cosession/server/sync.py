@@ -76,4 +76,5 @@ async def nowhere(websocket: WebSocket) -> None:
     """Tell a socket that came to another path where sessions are."""
     await websocket.accept()
     error = NoSuchSession("Nothing is served here; a session is at /sync/SESSION.")
-    await refuse(WebSocketChannel(websocket, ""), error, extended=False)
+    extended = websocket.query_params.get("ext") == "1"
+    await refuse(WebSocketChannel(websocket, ""), error, extended=extended)
