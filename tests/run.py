@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -240,6 +241,7 @@ class ModelBuild:
                 env={**os.environ, "CMAKE_ARGS": "-DGGML_NATIVE=OFF", "CMAKE_BUILD_PARALLEL_LEVEL": "2"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # the compilers that pip starts end with it
             )
 
     def finish(self) -> None:
@@ -264,7 +266,7 @@ class ModelBuild:
     def stop(self) -> None:
         """End a build that nobody waits for any more."""
         if self.process and self.process.poll() is None:
-            self.process.terminate()
+            os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait()
 
 
