@@ -18,6 +18,7 @@ import typer
 from pydantic import ValidationError
 
 from cosession.errors import CosessionError
+from cosession.logs import configure_logs
 from cosession.settings import Settings
 
 app = typer.Typer(
@@ -117,6 +118,7 @@ def tail(session: SessionId, url: Url = DEFAULT_URL) -> None:
     """Follow a session in the terminal until interrupted."""
     from .tail import follow
 
+    configure_logs("error")
     _run(follow(url, session))
 
 
@@ -130,6 +132,7 @@ def send(
     """Send a message to a session, and wait until it is saved."""
     from .send import say
 
+    configure_logs("error")
     if text == "-":
         text = sys.stdin.read()
     _run(say(url, session, text.strip(), name=name or getpass.getuser()))

@@ -15,9 +15,9 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from cosession.client import Session, connect, list_sessions
+from cosession.client import Session, connect, find_session
 from cosession.document import Message, Run
-from cosession.errors import CosessionError, Disconnected
+from cosession.errors import Disconnected, NoSuchSession
 
 WAIT_SECONDS = 10.0
 """How long to wait for the server at first: a person waits for it at a prompt."""
@@ -49,13 +49,13 @@ async def follow(url: str, session_id: str) -> None:
         CosessionError: there is no such session, or the server can't be reached or refused.
     """
     try:
-        known = {session.id for session in await list_sessions(url)}
+        await find_session(url, session_id)
+    except NoSuchSession:
+        raise NoSuchSession(
+            f"There is no session {session_id!r} at {url}. It begins with its first message: cosession send"
+        ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Disconnected(f"No server answers at {url}: {error}. Start one with: cosession serve") from None
-    if session_id not in known:
-        raise CosessionError(
-            f"There is no session {session_id!r} at {url}. It begins with its first message: cosession send"
-        )
     participant = f"tail-{session_id}"
     async with connect(
         url, session=session_id, participant=participant, name="Terminal", kind="operator", wait_seconds=WAIT_SECONDS

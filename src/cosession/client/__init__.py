@@ -9,7 +9,7 @@
 Stands on `document` and `protocol`; never imports the server, its rooms or its storage.
 """
 
-from .http import SessionInfo, create_session, list_sessions
+from .http import SessionInfo, create_session, find_session, list_sessions
 from .presence import Presence
 from .prompts import Prompts
 from .run import AgentRun, Steer, ToolCall
@@ -27,5 +27,6 @@ __all__ = [
     "ToolCall",
     "connect",
     "create_session",
+    "find_session",
     "list_sessions",
 ]

@@ -1,4 +1,4 @@
-"""Sessions over HTTP: list them, create one. For programs that don't hold a connection.
+"""Sessions over HTTP: list them, look one up, create one. For programs that don't hold a connection.
 
 Never opens a WebSocket. Errors come as problem documents and are raised as the error of `cosession.errors` whose
 code they carry.
@@ -6,7 +6,7 @@ code they carry.
 
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 
@@ -48,8 +48,24 @@ async def list_sessions(url: str, *, token: str | None = None) -> list[SessionIn
         CosessionError: the server refused.
         httpx.TransportError: the server can't be reached.
     """
-    body = await _call("GET", url, token, None)
+    body = await _call("GET", url, token)
     return [_info(cast("dict[str, Any]", entry)) for entry in body.get("sessions", [])]
+
+
+async def find_session(url: str, id: str, *, token: str | None = None) -> SessionInfo:  # noqa: A002
+    """Look a session up.
+
+    Args:
+        url: the server's address.
+        id: the session's.
+        token: the credential, if the server wants one.
+
+    Raises:
+        NoSuchSession: there is none of this name.
+        CosessionError: the server refused.
+        httpx.TransportError: the server can't be reached.
+    """
+    return _info(await _call("GET", url, token, path="/" + quote(id, safe="")))
 
 
 async def create_session(
@@ -72,13 +88,15 @@ async def create_session(
         CosessionError: the server refused.
         httpx.TransportError: the server can't be reached.
     """
-    return _info(await _call("POST", url, token, {"title": title} if id is None else {"id": id, "title": title}))
+    return _info(await _call("POST", url, token, body={"title": title} if id is None else {"id": id, "title": title}))
 
 
-async def _call(method: str, url: str, token: str | None, body: dict[str, str] | None) -> dict[str, Any]:
+async def _call(
+    method: str, url: str, token: str | None, *, path: str = "", body: dict[str, str] | None = None
+) -> dict[str, Any]:
     parts = urlsplit(url)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    address = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/sessions", "", ""))
+    address = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/sessions" + path, "", ""))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     # Without TLS there is nothing to verify, and reading the certificates would hold the loop at every call.
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, verify=scheme != "http") as client:

@@ -12,12 +12,12 @@ from pathlib import Path
 import uvicorn
 
 from cosession.errors import CannotListen
+from cosession.logs import configure_logs
 from cosession.rooms import Hub
 from cosession.settings import Settings
 from cosession.storage import SqliteStorage
 
 from .app import create_app
-from .logs import configure_logs
 from .socket import SyncProtocol
 
 _FRAME_ROOM = 4
@@ -39,7 +39,7 @@ async def serve(
         CannotListen: the address can't be had, or is not safe to listen on.
         StorageError: the data folder or the database can't be used.
     """
-    configure_logs(settings)
+    configure_logs(settings.log_level, settings.log_format)
     _check_exposure(settings)
     with _bind(settings) as listener:
         url = _url(settings.host, listener)

@@ -2,17 +2,17 @@
 
 import logging
 import sys
+from typing import Literal
 
 import structlog
 
-from cosession.settings import Settings
 
-
-def configure_logs(settings: Settings) -> None:
-    """Set up logging for this process.
+def configure_logs(level: str, style: Literal["console", "json"] = "console") -> None:
+    """Set up logging for this process: for programs, never for a library.
 
     Args:
-        settings: `log_level` and `log_format`.
+        level: the least that is logged: `debug`, `info`, `warning` or `error`.
+        style: lines for people, or JSON for machines.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -20,7 +20,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: list[structlog.typing.Processor]
-    if settings.log_format == "json":
+    if style == "json":
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
         renderer = [
@@ -31,7 +31,7 @@ def configure_logs(settings: Settings) -> None:
         ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -43,7 +43,7 @@ def configure_logs(settings: Settings) -> None:
         )
     )
     logging.root.handlers = [handler]
-    logging.root.setLevel(settings.log_level.upper())
+    logging.root.setLevel(level.upper())
     # At level info uvicorn logs the query of every socket, in which a token may be.
     for name in ("uvicorn", "uvicorn.error", "websockets", "aiosqlite", "asyncio"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
