@@ -26,6 +26,7 @@ from .connection import Connection
 from .live import LiveRoom
 from .log import Log
 from .slot import Slot
+from .turns import Turns
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 
@@ -66,6 +67,7 @@ class Hub:
         self._clock = clock
         self._tasks = tasks
         self._log = Log(storage, self, settings.max_uncommitted_bytes)
+        self._turns = Turns()
         self._slots: dict[str, Slot] = {}
         self._lives: dict[Slot, asyncio.Task[None]] = {}
         self._deleting: set[str] = set()
@@ -212,7 +214,9 @@ class Hub:
             raise _deleted()
         slot = self._slots.get(session)
         if slot is None:
-            slot = self._slots[session] = Slot(session, self.storage, self._log, self.settings, self._clock)
+            slot = self._slots[session] = Slot(
+                session, self.storage, self._log, self._turns, self.settings, self._clock
+            )
             self._lives[slot] = self._tasks.create_task(self._live(slot))
         return slot
 

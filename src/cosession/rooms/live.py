@@ -4,7 +4,6 @@ Invariant: a room that failed in any way but a refusal is not used again. It end
 and the next one to ask for the session gets a room that is loaded from the log.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresenc
 from .log import Log
 from .outbox import Outbox, merge
 from .room import Peer, Room
+from .turns import Turns
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -35,6 +35,7 @@ class LiveRoom:
         room: its pure half.
         max_merged: how many updates become one frame at most.
         log: where its updates go.
+        turns: when it may send out.
         clock: gives the time, RFC 3339.
         on_end: called once, when the room must go.
 
@@ -49,6 +50,7 @@ class LiveRoom:
         room: Room,
         max_merged: int,
         log: Log,
+        turns: Turns,
         clock: Callable[[], str],
         on_end: Callable[[], None],
     ) -> None:
@@ -58,6 +60,7 @@ class LiveRoom:
         self.broken = False
         self._max_merged = max_merged
         self._log = log
+        self._turns = turns
         self._clock = clock
         self._on_end = on_end
         self._connections: dict[int, Connection] = {}
@@ -185,7 +188,7 @@ class LiveRoom:
             case Broadcast():
                 self._broadcasts.append(effect)
                 if len(self._broadcasts) == 1:
-                    asyncio.get_running_loop().call_soon(self._fan_out)
+                    self._turns.ask(self._fan_out)
             case Echo(update, number):
                 for connection in self._reached((number,)):
                     connection.outbox.put_updates((update,), self.room.vector)
@@ -199,7 +202,7 @@ class LiveRoom:
                 self._log.retitle(self.session, title)
 
     def _fan_out(self) -> None:
-        """Send what came in during one turn of the loop: merged once, and shared by all who get the same."""
+        """Send what came in since the last turn: merged once, and shared by all who get the same."""
         broadcasts, self._broadcasts = self._broadcasts, []
         if self.broken:
             return

@@ -19,6 +19,7 @@ from cosession.storage import LoadedSession, Snapshot, Storage
 from .live import LiveRoom
 from .log import Log
 from .room import Room
+from .turns import Turns
 
 _LARGEST_TO_TAIL = 8
 """A snapshot is at most this many times what was written since the one before, so that keeping a large session
@@ -34,6 +35,7 @@ class Slot:
         session: its id.
         storage: where it is loaded from, and its snapshot goes.
         room_log: where its updates go.
+        turns: when it may send out.
         settings: the limits.
         clock: gives the time, RFC 3339.
 
@@ -43,13 +45,20 @@ class Slot:
     """
 
     def __init__(
-        self, session: str, storage: Storage, room_log: Log, settings: Settings, clock: Callable[[], str]
+        self,
+        session: str,
+        storage: Storage,
+        room_log: Log,
+        turns: Turns,
+        settings: Settings,
+        clock: Callable[[], str],
     ) -> None:
         self.session = session
         self.leaving = False
         self.gone = asyncio.Event()
         self._storage = storage
         self._log = room_log
+        self._turns = turns
         self._settings = settings
         self._clock = clock
         self._loaded: asyncio.Future[LiveRoom] = asyncio.get_running_loop().create_future()
@@ -137,7 +146,13 @@ class Slot:
         self._tail_bytes = sum(len(row.update) for row in stored.updates)
         self._snapshot = stored.snapshot.version if stored.snapshot else 0
         live = LiveRoom(
-            self.session, room, self._settings.max_merged_updates, self._log, self._clock, self._changed.set
+            self.session,
+            room,
+            self._settings.max_merged_updates,
+            self._log,
+            self._turns,
+            self._clock,
+            self._changed.set,
         )
         live.create(stored.info.title, stored.info.created_at)
         self._loaded.set_result(live)
