@@ -189,7 +189,7 @@ PEERS = {
     for peer in (
         Peer(
             "cosession",
-            lambda: [os.environ.get("COSESSION_TEST_PYTHON") or sys.executable, str(TESTS / "serve.py")],
+            lambda: [os.environ.get("COSESSION_TEST_PYTHON") or sys.executable, str(TESTS / "benchmarks" / "servers" / "cosession_server.py")],
             path="/sync/{}",
             durable=True,
             database="cosession.sqlite3",
