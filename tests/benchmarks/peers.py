@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.yframes import TOKEN, client_frame, sized
-from processes import ROOT, TESTS, node_program
+from processes import ROOT, node_program
 
 HERE = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache" / "benchmarks"
@@ -189,7 +189,10 @@ PEERS = {
     for peer in (
         Peer(
             "cosession",
-            lambda: [os.environ.get("COSESSION_TEST_PYTHON") or sys.executable, str(TESTS / "benchmarks" / "servers" / "cosession_server.py")],
+            lambda: [
+                os.environ.get("COSESSION_TEST_PYTHON") or sys.executable,
+                str(TESTS / "benchmarks" / "servers" / "cosession_server.py"),
+            ],
             path="/sync/{}",
             durable=True,
             database="cosession.sqlite3",

@@ -7,6 +7,7 @@ the time is left for everything else. An idle process sends at once.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -34,11 +35,10 @@ class Turns:
 
     def _turn(self) -> None:
         waiting, self._waiting = self._waiting, []
-        began = self._loop.time()
+        began = time.thread_time()
         for send_out in waiting:
             try:
                 send_out()
             except Exception:
                 log.exception("room.fan_out_failed")
-        ended = self._loop.time()
-        self._rested_at = ended + (ended - began)
+        self._rested_at = self._loop.time() + time.thread_time() - began
