@@ -191,7 +191,7 @@ PEERS = {
             "cosession",
             lambda: [
                 os.environ.get("COSESSION_TEST_PYTHON") or sys.executable,
-                str(TESTS / "benchmarks" / "servers" / "cosession_server.py"),
+                str(HERE / "servers" / "cosession_server.py"),
             ],
             path="/sync/{}",
             durable=True,
