@@ -2,6 +2,7 @@
 
 import json
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,10 +49,21 @@ class Book:
     def save(self, tables: Sequence[str]) -> Path:
         """Write results.json and results.md; returns the folder."""
         FOLDER.mkdir(parents=True, exist_ok=True)
-        body = {"began": self._began, "machine": platform.platform(), "python": platform.python_version()}
+        body = {
+            "began": self._began,
+            "source": _source(),
+            "machine": platform.platform(),
+            "python": platform.python_version(),
+        }
         (FOLDER / "results.json").write_text(json.dumps(body | {"results": self._rows}, indent=1))
         (FOLDER / "results.md").write_text("\n".join(tables))
         return FOLDER
+
+
+def _source() -> str:
+    """Which version was measured, and whether it was changed."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ The peers are installed on first use. Results go to test-results/benchmarks/. Se
 """
 
 import argparse
+import atexit
 import contextlib
 import os
 import resource
@@ -109,7 +110,7 @@ def main() -> int:
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     if options.nice:
-        os.setpriority(os.PRIO_PROCESS, 0, options.nice)
+        _set_priority(options.nice)
     if LOAD_CORE in os.sched_getaffinity(0):
         os.sched_setaffinity(0, {LOAD_CORE})
     book, tables = Book(), []
@@ -124,6 +125,14 @@ def main() -> int:
             print(tables[-1], flush=True)
     print(f"Written to {book.save(tables)}")
     return 0
+
+
+def _set_priority(nice: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    group = Path("/proc/self/autogroup")  # where there is one, priorities hold only within it
+    if group.exists():
+        group.write_text(str(nice))
+        atexit.register(group.write_text, "0")
 
 
 def _measure(peer: Peer, case: Case, seconds: float) -> Result:

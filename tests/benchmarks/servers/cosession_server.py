@@ -1,4 +1,4 @@
-"""Our server as users run it: `tests/serve.py` without its detector of blocking calls, which costs at every call."""
+"""Our server as users run it. tests/serve.py looks for blocking calls, which taxes each send."""
 
 import asyncio
 
@@ -6,4 +6,4 @@ from cosession.server import serve
 from cosession.settings import Settings
 
 if __name__ == "__main__":
-    asyncio.run(serve(Settings(), ready=lambda url: print(f"ready {url}", flush=True)))
+    asyncio.run(serve(Settings()))
