@@ -8,7 +8,7 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -138,6 +138,33 @@ def send(
     _run(say(url, session, text.strip(), name=name or getpass.getuser()))
 
 
+@app.command()
+def check(data: Data = None) -> None:
+    """Say what is damaged in the database, also while a server runs; exit code 1 when something is."""
+    from .database import check_database
+
+    _carry_out(lambda: check_database(_settings(data=data).database))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy to make; it must not be there yet.")],
+    data: Data = None,
+) -> None:
+    """Copy the database into one file, also while a server runs, and check the copy."""
+    from .database import back_up_database
+
+    _carry_out(lambda: back_up_database(_settings(data=data).database, file))
+
+
+@app.command()
+def repair(data: Data = None) -> None:
+    """Save what a damaged database still holds; the damaged one is kept beside it."""
+    from .database import repair_database
+
+    _carry_out(lambda: repair_database(_settings(data=data).database))
+
+
 def main() -> None:
     """Run the command line; the entry point of the `cosession` script."""
     app()
@@ -158,9 +185,14 @@ def _settings(**flags: Any) -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command on an event loop to its end."""
+    _carry_out(lambda: asyncio.run(work))
+
+
+def _carry_out(work: Callable[[], None]) -> None:
     """Run a command to its end; Ctrl-C is the usual one."""
     try:
-        asyncio.run(work)
+        work()
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     except BrokenPipeError:

@@ -1,9 +1,28 @@
-"""Where sessions are kept: one small interface, and its implementations. Carries bytes, never sees a document.
+"""Where sessions are kept: one small interface, its implementations, and care for what they keep.
+
+Carries bytes, never sees a document.
 
 Rooms and the server import from here; this package imports `errors` only.
 """
 
+from .backup import back_up
+from .inspection import Inspection, Remains, inspect
 from .interface import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession
+from .salvage import Mended, Repaired, repair
 from .sqlite import SqliteStorage
 
-__all__ = ["LoadedSession", "LoggedUpdate", "Snapshot", "SqliteStorage", "Storage", "StoredSession"]
+__all__ = [
+    "Inspection",
+    "LoadedSession",
+    "LoggedUpdate",
+    "Mended",
+    "Remains",
+    "Repaired",
+    "Snapshot",
+    "SqliteStorage",
+    "Storage",
+    "StoredSession",
+    "back_up",
+    "inspect",
+    "repair",
+]

@@ -33,7 +33,7 @@ _SENTENCES: Final = {
     sqlite3.SQLITE_LOCKED: "another program has it locked: close that program, then try again",
     sqlite3.SQLITE_CANTOPEN: "it can't be opened: check that this user may write its folder, and for free space",
     sqlite3.SQLITE_NOTADB: "it is not a SQLite database: move the file away or choose another data folder",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: stop the server and put back a backup",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: stop the server, then put back a backup or run `cosession repair`",
     sqlite3.SQLITE_IOERR: "the disk failed: look for the cause in the system's log",
     sqlite3.SQLITE_TOOBIG: "a value is larger than SQLite takes",
 }
@@ -136,7 +136,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         raise StorageError(
             f"The data folder {path.parent} can't be made: choose one that this user may write ({error.strerror})."
         ) from error
-    owner = _own(path)
+    owner = own(path)
     try:
         db = sqlite3.connect(
             path, BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_OwningConnection
@@ -184,8 +184,15 @@ class _OwningConnection(sqlite3.Connection):
         self.owner.close()
 
 
-def _own(path: Path) -> sqlite3.Connection:
-    """Lock `PATH.lock` by SQLite's own locks: they work on every system, and end with the process that holds them."""
+def own(path: Path) -> sqlite3.Connection:
+    """Lock `PATH.lock` by SQLite's own locks: they work on every system, and end with the process that holds them.
+
+    Returns:
+        The lock, held until it is closed.
+
+    Raises:
+        StorageError: a server owns the database.
+    """
     lock = sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None, check_same_thread=False)
     try:
         lock.execute("PRAGMA journal_mode = MEMORY")  # no journal beside a file that nothing is written to

@@ -154,7 +154,7 @@ def _snapshot(db: sqlite3.Connection, info: StoredSession) -> Snapshot | None:
     if row is None:
         return None
     snapshot = Snapshot(info.id, row[0], row[1])
-    if not isinstance(row[1], bytes) or _snapshot_checksum(snapshot) != row[2] or snapshot.version > info.version:
+    if not is_intact_snapshot(snapshot, row[2]) or snapshot.version > info.version:
         raise _damaged(info.id, "its snapshot is not what was saved")
     return snapshot
 
@@ -174,7 +174,7 @@ def _log(
         row = LoggedUpdate(info.id, version, at, participant, client, update)
         if version != expected:
             raise _damaged(info.id, f"update {expected} of its log is missing")
-        if not isinstance(update, bytes) or _checksum(row) != checksum:
+        if not is_intact_row(row, checksum):
             raise _damaged(info.id, f"update {expected} of its log is not what was saved")
         updates.append(row)
     there = max(info.version - after, 0)
@@ -200,6 +200,16 @@ def _refuse_remains(db: sqlite3.Connection, session: str) -> None:
             raise _damaged(session, "it is gone from the list of sessions, and its data is there")
 
 
+def is_intact_row(row: LoggedUpdate, checksum: object) -> bool:
+    """Whether a row of a log, as it was read, is what was saved."""
+    return isinstance(row.update, bytes) and _checksum(row) == checksum  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
+def is_intact_snapshot(snapshot: Snapshot, checksum: object) -> bool:
+    """Whether a snapshot, as it was read, is what was saved."""
+    return isinstance(snapshot.update, bytes) and _snapshot_checksum(snapshot) == checksum  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
 def _checksum(row: LoggedUpdate) -> int:
     head = f"{row.session}\0{row.version}\0{row.at}\0{row.participant}\0{row.client}\0"
     return crc32(row.update, crc32(head.encode()))
@@ -210,4 +220,4 @@ def _snapshot_checksum(snapshot: Snapshot) -> int:
 
 
 def _damaged(session: str, what: str) -> StorageError:
-    return StorageError(f"The session {session} is damaged: {what}. Stop the server and put back a backup.")
+    return StorageError(f"The session {session} is damaged: {what}. `cosession check` says more.")

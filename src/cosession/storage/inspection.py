@@ -1,0 +1,261 @@
+"""What a database still holds and what of it is damaged: reads everything, changes nothing, repairs nothing.
+
+The file is opened read-only, so this works beside a running server, and what is damaged stays as it was found. Where
+a table breaks in the middle it is read from both ends: what lies between is what is lost. Every sentence says of one
+session, or of the file, what is wrong with it; a session without any is whole, as far as bytes can tell. Whether they
+replay to a document is for the layer above, which knows what they mean.
+"""
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cosession.errors import StorageError
+
+from .database import BUSY_SECONDS, explained
+from .interface import LoggedUpdate, Snapshot, StoredSession
+from .migrations import APPLICATION_ID, MIGRATIONS
+from .transactions import is_intact_row, is_intact_snapshot
+
+_MOST_SPANS = 8
+"""How many places a sentence names: a log that lost every second row must not fill the screen."""
+
+_UNREADABLE = (sqlite3.Error, UnicodeError)
+"""What reading a damaged file ends with: SQLite may quote damaged text in its own sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What can be read of one session; none of its bytes is damaged.
+
+    Attributes:
+        id: the session's id.
+        info: its row in the list of sessions, if that is there and doesn't say that it was deleted.
+        snapshot: its snapshot, if it is what was saved.
+        updates: the rows of its log that are what was saved, in order; versions may be missing between them.
+        version: the highest version that any of this proves.
+        damage: what is wrong, a sentence each.
+    """
+
+    id: str
+    info: StoredSession | None
+    snapshot: Snapshot | None
+    updates: tuple[LoggedUpdate, ...]
+    version: int
+    damage: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """The row that a deleted session leaves, so that its id is never used again."""
+
+    id: str
+    created_at: str
+    updated_at: str
+    version: int
+    deleted_at: str
+
+
+class Inspection:
+    """A look into one database; made by `inspect`.
+
+    Attributes:
+        path: the database file.
+        failures: what is wrong with the file itself, a sentence each.
+        sessions: the ids of all sessions that left a trace and weren't deleted whole.
+        tombstones: the deleted ones.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self.failures: list[str] = []
+        self.sessions: list[str] = []
+        self.tombstones: list[Tombstone] = []
+        self._db = db
+        self._rows: dict[str, tuple[Any, ...]] = {}
+        self._look()
+
+    def _look(self) -> None:
+        self._check_structure()
+        rows = self._read("SELECT id, title, created_at, updated_at, version, deleted_at FROM sessions", "id")
+        rows = [row for row in rows if self._is_listed(row)]
+        self._rows = {row[0]: row for row in rows}
+        traces = {row[0] for row in rows if row[5] is None}
+        for table in ("updates", "snapshots"):
+            traces |= {row[0] for row in self._read(f"SELECT DISTINCT session FROM {table}", "session")}  # noqa: S608
+        self.sessions = sorted(session for session in traces if isinstance(session, str))
+        self.tombstones = [Tombstone(*row[:1], *row[2:]) for row in rows if row[0] not in traces]
+
+    def _is_listed(self, row: tuple[Any, ...]) -> bool:
+        """Whether a row of the list has the types that only damage can change."""
+        *texts, version, deleted_at = row
+        good = all(isinstance(text, str) for text in texts) and isinstance(version, int)
+        if not (good and isinstance(deleted_at, str | None)):
+            self.failures.append(f"a row of the list of sessions can't be read: {row}")
+            return False
+        return True
+
+    def _check_structure(self) -> None:
+        try:
+            found = [str(line) for (line,) in self._db.execute("PRAGMA integrity_check")]
+        except _UNREADABLE as error:
+            found = [str(error)]
+        with self.path.open("rb") as file:
+            versions = file.read(20)[18:]
+        if not set(versions) <= {1, 2}:
+            found.append("its head says that it can't be written")
+        self.failures += [f"its structure is damaged: {' '.join(line.split())}" for line in found if line != "ok"]
+
+    def session(self, session: str) -> Remains:
+        """Read and check everything of one session."""
+        damage: list[str] = []
+        row = self._rows.get(session)
+        info = StoredSession(*row[:5]) if row and row[5] is None else None
+        if row is None:
+            damage.append("it is gone from the list of sessions, and its data is there")
+        elif info is None:
+            damage.append("it is marked as deleted, and its data is there")
+        if row and any(isinstance(value, _DamagedText) for value in row):
+            damage.append("its row in the list of sessions is not what was saved")
+        updates = self._updates(session, damage)
+        snapshot = self._snapshot(session, damage)
+        end = updates[-1].version if updates else 0
+        if info and info.version != end:
+            damage.append(f"its log should end at version {info.version}, and ends at {end}")
+        if snapshot and snapshot.version > end:
+            damage.append(f"its snapshot is of version {snapshot.version}, and its log ends at {end}")
+        version = max(end, snapshot.version if snapshot else 0)
+        return Remains(session, info, snapshot, updates, version, tuple(damage))
+
+    def _updates(self, session: str, damage: list[str]) -> tuple[LoggedUpdate, ...]:
+        rows = self._read(
+            "SELECT version, at, participant, client, bytes, checksum FROM updates WHERE session = ?",
+            "version",
+            session,
+            damage=damage,
+        )
+        intact: list[LoggedUpdate] = []
+        altered: list[int] = []
+        for version, at, participant, client, update, checksum in rows:
+            row = LoggedUpdate(session, version, at, participant, client, update)
+            if not isinstance(version, int):
+                damage.append("a row of its log has no version")
+            elif is_intact_row(row, checksum):
+                intact.append(row)
+            else:
+                altered.append(version)
+        if altered:
+            damage.append(f"{_named(altered)} not what was saved")
+        there = {row.version for row in intact} | set(altered)
+        missing = [version for version in range(1, intact[-1].version) if version not in there] if intact else []
+        if missing:
+            damage.append(f"{_named(missing)} missing")
+        return tuple(intact)
+
+    def _snapshot(self, session: str, damage: list[str]) -> Snapshot | None:
+        for version, update, checksum in self._read(
+            "SELECT version, bytes, checksum FROM snapshots WHERE session = ?", "session", session, damage=damage
+        ):
+            snapshot = Snapshot(session, version, update)
+            if is_intact_snapshot(snapshot, checksum):
+                return snapshot
+            damage.append("its snapshot is not what was saved")
+        return None
+
+    def _read(
+        self, query: str, key: str, *parameters: object, damage: list[str] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Read rows in the order of a key: from both ends where something in the middle can't be read."""
+        rows, error = self._read_until_it_breaks(f"{query} ORDER BY {key}", parameters)
+        if error is not None:
+            (self.failures if damage is None else damage).append(f"a part of it can't be read ({error})")
+            others, _ = self._read_until_it_breaks(f"{query} ORDER BY {key} DESC", parameters)
+            seen = set(rows)
+            rows += [row for row in reversed(others) if row not in seen]
+        return rows
+
+    def _read_until_it_breaks(
+        self, query: str, parameters: Sequence[object]
+    ) -> tuple[list[tuple[Any, ...]], Exception | None]:
+        rows: list[tuple[Any, ...]] = []
+        try:
+            rows.extend(self._db.execute(query, parameters))
+        except _UNREADABLE as error:
+            return rows, error
+        return rows, None
+
+
+@contextmanager
+def inspect(path: Path) -> Generator[Inspection]:
+    """Look into a database, as of one moment, also while a server uses it.
+
+    Args:
+        path: the database file.
+
+    Raises:
+        StorageError: there is none, it can't be opened, or it isn't one of this version of cosession.
+    """
+    with reading(path) as db:
+        # One transaction: a server beside us goes on, and we see one moment of it.
+        with explained(str(path)):
+            db.execute("BEGIN")
+        yield Inspection(path, db)
+
+
+@contextmanager
+def reading(path: Path) -> Generator[sqlite3.Connection]:
+    """Open a database of ours so that nothing can change it.
+
+    Raises:
+        StorageError: as for `inspect`.
+    """
+    if not path.exists():
+        raise StorageError(f"There is no database {path}: name its folder with --data.")
+    with explained(str(path)):
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", BUSY_SECONDS, isolation_level=None, uri=True)
+    try:
+        db.text_factory = _any_text
+        with explained(str(path)):
+            (application_id,) = db.execute("PRAGMA application_id").fetchone()
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+        if application_id != APPLICATION_ID:
+            raise StorageError(f"{path} is the database of another program, or its head is damaged.")
+        if version != len(MIGRATIONS):
+            raise StorageError(
+                f"{path} has schema {version}, and this version of cosession works with {len(MIGRATIONS)}: "
+                "start the server of this version once, or install a newer one."
+            )
+        yield db
+    finally:
+        db.close()
+
+
+class _DamagedText(str):
+    """What can be read of a text that is no text any more."""
+
+    __slots__ = ()
+
+
+def _any_text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return _DamagedText(data.decode(errors="replace"))
+
+
+def _named(versions: Sequence[int]) -> str:
+    """`update 3 of its log is`, `updates 3 to 5 and 9 of its log are`."""
+    spans: list[list[int]] = []
+    for version in versions:
+        if spans and spans[-1][1] == version - 1:
+            spans[-1][1] = version
+        else:
+            spans.append([version, version])
+    named = [str(first) if first == last else f"{first} to {last}" for first, last in spans[:_MOST_SPANS]]
+    if len(spans) > _MOST_SPANS:
+        named.append(f"at {len(spans) - _MOST_SPANS} more places")
+    text = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+    return f"update {text} of its log is" if len(versions) == 1 else f"updates {text} of its log are"

@@ -1,0 +1,157 @@
+"""Saves what a damaged database still holds, and destroys nothing.
+
+The damaged files are copied aside first, as they are. What can be kept is written into a new database, which is
+checked, and then takes the place of the damaged one in a single transaction: killed at any moment, the database is
+the old one or the new one. What a session can still become is for the caller to say (`Mend`): here it is only bytes.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosession.errors import StorageError
+
+from .backup import sync
+from .database import explained, own
+from .inspection import Inspection, Remains, inspect
+from .interface import LoggedUpdate, Snapshot
+from .migrations import migrate
+from .transactions import append, create, save_snapshot
+
+_GROUP = 1000
+"""Rows to a transaction while the new database is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a session is after the repair.
+
+    Attributes:
+        title: its title in the list of sessions.
+        created_at: when it was made.
+        updates: its log, from version 1, without a gap.
+        snapshot: its snapshot, if it has one.
+        changes: what the repair did to it, a sentence each; none where it was whole.
+    """
+
+    title: str
+    created_at: str
+    updates: tuple[LoggedUpdate, ...]
+    snapshot: Snapshot | None
+    changes: tuple[str, ...]
+
+
+Mend = Callable[[Remains], Mended]
+"""Makes a whole session of what remains of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair did.
+
+    Attributes:
+        aside: where the damaged database was copied to; put it back to undo the repair.
+        changes: per session that was changed, what was done to it.
+    """
+
+    aside: Path
+    changes: dict[str, tuple[str, ...]]
+
+
+def repair(path: Path, mend: Mend, at: str) -> Repaired | None:
+    """Repair a database that no server uses.
+
+    Args:
+        path: the database file.
+        mend: says what becomes of each session.
+        at: the time, for the name of the copy: letters, digits and hyphens.
+
+    Returns:
+        None if nothing is damaged, and nothing was touched.
+
+    Raises:
+        StorageError: a server uses it, nothing of it can be read, or there is no space for the copies; then the
+            database is as it was.
+    """
+    if not path.exists():
+        raise StorageError(f"There is no database {path}: name its folder with --data.")
+    aside = path.with_name(f"{path.name}.damaged-{at}")
+    new = path.with_name(f"{path.name}.repairing")
+    try:
+        with explained(str(path)), closing(own(path)):
+            with inspect(path) as old:
+                changes = _changes(old, mend)
+                if not changes and not old.failures:
+                    return None
+                if not old.sessions and not old.tombstones:
+                    raise StorageError(
+                        f"Nothing in {path} can be read ({old.failures[0]}): put back a backup. Nothing was changed."
+                    )
+                _set_aside(path, aside)
+                _write(new, old, mend)
+            _check(new)
+            _put_in_place(new, path)
+    except OSError as error:
+        raise StorageError(f"{path} can't be repaired: {error.strerror or error}. It is as it was.") from error
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+    return Repaired(aside, changes)
+
+
+def _changes(old: Inspection, mend: Mend) -> dict[str, tuple[str, ...]]:
+    mended = {session: mend(old.session(session)).changes for session in old.sessions}
+    return {session: changes for session, changes in mended.items() if changes}
+
+
+def _set_aside(path: Path, aside: Path) -> None:
+    """Copy the database and the commits that aren't in it yet, under names that make them a database again."""
+    for ending in ("", "-wal"):
+        source, copy = Path(f"{path}{ending}"), Path(f"{aside}{ending}")
+        if source.exists() and (not ending or source.stat().st_size):
+            with source.open("rb") as reading, copy.open("xb") as writing:
+                shutil.copyfileobj(reading, writing)
+            sync(copy)
+    sync(path.parent)
+
+
+def _write(new: Path, old: Inspection, mend: Mend) -> None:
+    new.unlink(missing_ok=True)  # of a repair that was killed
+    with explained(str(new)), closing(sqlite3.connect(new, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous = OFF")  # it is worth nothing until it is whole and checked
+        migrate(db, str(new))
+        for session in old.sessions:
+            mended = mend(old.session(session))
+            create(db, session, mended.title, mended.created_at)
+            for first in range(0, len(mended.updates), _GROUP):
+                append(db, mended.updates[first : first + _GROUP])
+            if mended.snapshot:
+                save_snapshot(db, mended.snapshot)
+        for stone in old.tombstones:
+            db.execute(
+                "INSERT INTO sessions (id, title, created_at, updated_at, version, deleted_at) "
+                "VALUES (?, '', ?, ?, ?, ?)",
+                (stone.id, stone.created_at, stone.updated_at, stone.version, stone.deleted_at),
+            )
+
+
+def _check(new: Path) -> None:
+    with inspect(new) as written:
+        damage = [
+            *written.failures,
+            *(what for session in written.sessions for what in written.session(session).damage),
+        ]
+    if damage:
+        raise StorageError(f"The repaired database is damaged itself ({damage[0]}): the disk or the memory fails.")
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Replace the content of the database in one transaction of its own."""
+    with closing(sqlite3.connect(new)) as source, closing(sqlite3.connect(path, isolation_level=None)) as target:
+        target.execute("PRAGMA synchronous = FULL")
+        target.execute("PRAGMA fullfsync = ON")
+        source.backup(target)
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,163 @@
+"""What remains of a session becomes a whole one again: as much as the bytes give, and never a word more."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pycrdt import Doc, Text, TransactionEvent
+
+from cosession.document import SessionDocument
+from cosession.protocol import EMPTY_UPDATE
+from cosession.rooms.recovery import find_damage, mend
+from cosession.rooms.room import Room
+from cosession.settings import Settings
+from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot, StoredSession
+
+AT = "2026-01-01T00:00:00.000Z"
+PANIC = bytes.fromhex("0101071ba807010000")
+WRITERS = 3
+WORDS = 12
+
+
+def make_log() -> list[bytes]:
+    """A session of several writers, each on a client id of its own, who see each other's words."""
+    docs: list[Doc] = [Doc() for _ in range(WRITERS)]
+    log: list[bytes] = []
+    first = SessionDocument(docs[0])
+
+    def note(event: TransactionEvent) -> None:
+        log.append(event.update)
+
+    watch = docs[0].observe(note)
+    first.initialise(created_at=AT, title="Porto")
+    docs[0].unobserve(watch)
+    for number in range(WRITERS * WORDS):
+        doc = docs[number % WRITERS]
+        for other in log:
+            doc.apply_update(other)
+        watch = doc.observe(note)
+        text = doc.get(f"text:{number % WRITERS}", type=Text)
+        text += f"{number} "
+        doc.unobserve(watch)
+    return log
+
+
+LOG = make_log()
+
+
+def remains(log: list[bytes] = LOG, *, snapshot: int = 0, without: set[int] | None = None) -> Remains:
+    """What is left of a session of this log, without some versions, with a snapshot at one."""
+    without = without or set()
+    rows = [LoggedUpdate("trip", version, AT, "ada", None, update) for version, update in enumerate(log, 1)]
+    left = tuple(row for row in rows if row.version not in without)
+    info = StoredSession("trip", "Porto", AT, AT, len(log))
+    kept = Snapshot("trip", snapshot, content(log[:snapshot]).get_update()) if snapshot else None
+    damage = tuple(f"update {version} is missing" for version in sorted(without))
+    return Remains("trip", info, kept, left, max([snapshot, *(row.version for row in left)]), damage)
+
+
+def content(log: list[bytes]) -> Doc:
+    doc: Doc = Doc()
+    for update in log:
+        doc.apply_update(update)
+    return doc
+
+
+def texts(doc: Doc) -> list[str]:
+    return [str(doc.get(f"text:{writer}", type=Text)) for writer in range(WRITERS)]
+
+
+def loaded(mended: Mended, *, from_snapshot: bool) -> list[str]:
+    """The texts that a server would show of a mended session."""
+    updates = [row.update for row in mended.updates]
+    assert [row.version for row in mended.updates] == list(range(1, len(updates) + 1))
+    if from_snapshot and mended.snapshot:
+        updates = [mended.snapshot.update, *updates[mended.snapshot.version :]]
+    return texts(Room(Settings(), updates, len(mended.updates)).document.doc)
+
+
+def test_a_whole_session_is_left_as_it_is() -> None:
+    whole = remains(snapshot=10)
+    assert find_damage(whole) == ()
+    assert mend(whole) == Mended("Porto", AT, whole.updates, whole.snapshot, ())
+
+
+@given(lost=st.sets(st.integers(1, len(LOG)), min_size=1, max_size=8), snapshot=st.integers(0, len(LOG)))
+def test_what_is_mended_is_whole_has_no_word_twice_and_heals_from_any_replica(lost: set[int], snapshot: int) -> None:
+    mended = mend(remains(snapshot=snapshot, without=lost))
+    shown = loaded(mended, from_snapshot=True)
+    assert shown == loaded(mended, from_snapshot=False), "the log alone tells the same"
+    again = Remains("trip", None, mended.snapshot, mended.updates, len(mended.updates), ())
+    assert find_damage(again) == ()
+    for text, whole, covered in zip(shown, texts(content(LOG)), texts(content(LOG[:snapshot])), strict=True):
+        assert whole.startswith(text), "in order, nothing twice"
+        assert text.startswith(covered), "what the snapshot had is there"
+    replica, server = content(LOG), content([row.update for row in mended.updates])
+    server.apply_update(replica.get_update(server.get_state()))
+    assert texts(server) == texts(replica)
+
+
+def test_what_others_wrote_after_a_lost_word_stays() -> None:
+    mended = mend(remains(without={8}))  # writer 0's third word
+    shown = loaded(mended, from_snapshot=True)
+    whole = texts(content(LOG))
+    assert shown[1:] == whole[1:]
+    assert shown[0] == "0 3 "
+    assert any("updates are lost" in change for change in mended.changes)
+    assert any("build on what is lost" in change for change in mended.changes)
+
+
+def test_a_damaged_snapshot_costs_nothing() -> None:
+    left = replace(remains(), damage=("its snapshot is not what was saved",))
+    mended = mend(left)
+    assert loaded(mended, from_snapshot=True) == texts(content(LOG))
+    assert mended.snapshot is not None
+    assert mended.changes[-1] == "nothing of its document is lost"
+
+
+def test_a_snapshot_alone_gives_the_document_back() -> None:
+    mended = mend(remains(snapshot=len(LOG), without=set(range(1, len(LOG) + 1))))
+    assert loaded(mended, from_snapshot=False) == texts(content(LOG))
+    assert mended.changes[-1] == "nothing of its document is lost"
+
+
+def test_a_session_that_left_the_list_has_its_title_again() -> None:
+    mended = mend(replace(remains(), info=None, damage=("it is gone from the list of sessions",)))
+    assert (mended.title, mended.created_at) == ("Porto", AT)
+    assert loaded(mended, from_snapshot=True) == texts(content(LOG))
+
+
+def test_a_cut_off_log_says_how_much_it_lost() -> None:
+    info = StoredSession("trip", "Porto", AT, AT, len(LOG) + 5)
+    mended = mend(replace(remains(), info=info, damage=("its log should end later",)))
+    assert f"5 of {len(LOG) + 5} updates are lost" in mended.changes
+
+
+def test_a_session_of_which_nothing_is_left_is_said_to_be_empty() -> None:
+    mended = mend(remains(without=set(range(1, len(LOG) + 1))))
+    assert mended.updates == ()
+    assert "nothing of it could be saved" in mended.changes[-1]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda _: b"no update", lambda _: b"", lambda update: update[:-1], lambda update: update + b"\x01"],
+    ids=["noise", "empty", "cut", "longer"],
+)
+def test_an_update_that_can_not_be_replayed_is_found_and_given_up(spoil: Callable[[bytes], bytes]) -> None:
+    left = remains([*LOG[:20], spoil(LOG[20]), *LOG[21:]])
+    assert any("update 21 of its log can't be replayed" in what for what in find_damage(left))
+    mended = mend(left)
+    assert mended.updates[20].update == EMPTY_UPDATE
+    assert find_damage(replace(left, updates=mended.updates, snapshot=mended.snapshot)) == ()
+
+
+def test_an_update_that_panics_the_library_is_found_and_costs_nothing_else() -> None:
+    start: Doc = Doc(client_id=7)
+    start.get("text:0", type=Text).insert(0, "abc")
+    left = remains([start.get_update(), PANIC, *LOG])
+    assert find_damage(left) == ("update 2 of its log can't be replayed",)
+    mended = mend(left)
+    assert sorted(loaded(mended, from_snapshot=True)[1:]) == sorted(texts(content(LOG))[1:])

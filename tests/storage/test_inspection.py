@@ -1,0 +1,165 @@
+"""What is damaged is said, session by session, and looking changes nothing."""
+
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from storage.rows import at, update, updates
+
+from cosession.errors import SessionDeleted, StorageError
+from cosession.storage import Snapshot, SqliteStorage, inspect
+
+pytestmark = pytest.mark.anyio
+
+
+async def write(path: Path) -> None:
+    """Make a database with a session of 20 updates and a snapshot, a small one, and a deleted one."""
+    async with SqliteStorage.open(path) as storage:
+        for session, last in (("trip", 20), ("note", 3), ("gone", 2)):
+            await storage.create(session, title=session.upper(), at=at(1))
+            await storage.append(updates(session, 1, last))
+        await storage.save_snapshot(Snapshot("trip", 10, b"ten" * 100))
+        await storage.delete("gone", at=at(2))
+
+
+def execute(path: Path, *statements: str) -> None:
+    """Do what a person with a SQL shell, or a failing disk, can do to a database."""
+    db = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        db.execute(statement)
+    db.close()
+
+
+def damage(path: Path) -> dict[str, tuple[str, ...]]:
+    """What is wrong, by session; the file itself is called `file`."""
+    with inspect(path) as inspection:
+        found = {session: inspection.session(session).damage for session in inspection.sessions}
+        found["file"] = tuple(inspection.failures)
+    return {name: what for name, what in found.items() if what}
+
+
+async def test_a_whole_database_has_no_damage_and_all_its_sessions(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    assert damage(path) == {}
+    with inspect(path) as inspection:
+        assert inspection.sessions == ["note", "trip"]
+        assert [stone.id for stone in inspection.tombstones] == ["gone"]
+        trip = inspection.session("trip")
+    assert trip.updates == tuple(updates("trip", 1, 20))
+    assert trip.snapshot == Snapshot("trip", 10, b"ten" * 100)
+    assert (trip.version, trip.info and trip.info.title) == (20, "TRIP")
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DELETE FROM updates WHERE session = 'trip' AND version = 15", "update 15 of its log is missing"),
+        (
+            "DELETE FROM updates WHERE session = 'trip' AND version IN (3, 4, 5, 9)",
+            "updates 3 to 5 and 9 of its log are missing",
+        ),
+        (
+            "UPDATE updates SET at = 'never' WHERE session = 'trip' AND version = 12",
+            "update 12 of its log is not what was saved",
+        ),
+        ("DELETE FROM updates WHERE session = 'trip' AND version > 17", "should end at version 20, and ends at 17"),
+        ("UPDATE sessions SET version = 25 WHERE id = 'trip'", "should end at version 25, and ends at 20"),
+        ("UPDATE sessions SET version = 5 WHERE id = 'trip'", "should end at version 5, and ends at 20"),
+        ("UPDATE snapshots SET bytes = zeroblob(300)", "its snapshot is not what was saved"),
+        ("DELETE FROM updates WHERE session = 'trip' AND version > 7", "its snapshot is of version 10"),
+        ("DELETE FROM sessions WHERE id = 'trip'", "gone from the list of sessions"),
+        ("UPDATE sessions SET deleted_at = 'x' WHERE id = 'trip'", "marked as deleted"),
+    ],
+)
+async def test_damage_is_said_of_its_session_and_of_no_other(tmp_path: Path, statement: str, sentence: str):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    execute(path, statement)
+    found = damage(path)
+    assert list(found) == ["trip"]
+    assert any(sentence in what for what in found["trip"]), found
+
+
+async def test_every_second_row_lost_is_still_one_short_sentence(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2000))
+    execute(path, "DELETE FROM updates WHERE version % 2 = 1")
+    (sentence,) = damage(path)["trip"]
+    assert "992 more places" in sentence
+    assert len(sentence) < 120
+
+
+@pytest.mark.parametrize("table", ["sessions", "updates", "snapshots"])
+async def test_a_lost_table_is_said(tmp_path: Path, table: str):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    execute(path, f"DROP TABLE {table}")
+    assert any(f"no such table: {table}" in what for what in damage(path)["file"])
+
+
+async def test_whatever_a_server_refuses_to_load_is_said_and_looking_changes_nothing(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    whole = path.read_bytes()
+    used = [position for position, byte in enumerate(whole) if byte]
+    dice = random.Random(11)
+    said = 0
+    for _ in range(150):
+        changed = bytearray(whole)
+        changed[dice.choice(used)] ^= 1 << dice.randrange(8)
+        path.write_bytes(changed)
+        try:
+            found = damage(path)
+        except StorageError:
+            found = {"file": ("it can't be opened",)}
+        assert path.read_bytes() == changed
+        refused = False
+        try:
+            async with SqliteStorage.open(path) as storage:
+                for session in ("trip", "note"):
+                    await storage.load(session)
+        except (StorageError, SessionDeleted):
+            refused = True
+        assert found or not refused
+        said += bool(found)
+    assert said > 50
+
+
+async def test_a_server_goes_on_beside_it(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write(path)
+    async with SqliteStorage.open(path) as storage:
+        with inspect(path) as inspection:
+            await storage.append([update("trip", 21)])
+            assert inspection.session("trip").version == 20, "it sees one moment"
+        assert damage(path) == {}
+        with inspect(path) as inspection:
+            assert inspection.session("trip").version == 21
+
+
+async def test_what_a_killed_server_had_not_moved_into_the_file_is_seen(tmp_path: Path):
+    path, copy = tmp_path / "cosession.sqlite3", tmp_path / "copy.sqlite3"
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 20))
+        for ending in ("", "-wal"):
+            shutil.copy(f"{path}{ending}", f"{copy}{ending}")
+    with inspect(copy) as inspection:
+        assert inspection.session("trip").version == 20
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "There is no database"), (b"Dear diary, " * 500, "not a SQLite database"), (b"", "another program")],
+)
+def test_what_is_no_database_of_ours_is_said(tmp_path: Path, content: bytes | None, sentence: str):
+    path = tmp_path / "cosession.sqlite3"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StorageError, match=sentence), inspect(path):
+        pass
