@@ -94,9 +94,10 @@ class RunEnded(CosessionError):
 
 
 class BadRequest(CosessionError):
-    """An HTTP request whose body or parameters can't be used."""
+    """A request whose body or parameters can't be used."""
 
     code = "request.invalid"
+    close_code = 4400
     status = 422
 
 

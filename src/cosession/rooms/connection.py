@@ -76,10 +76,17 @@ class Connection:
         participant: whose it is.
         extended: whether it understands notices and fences.
         settings: the limits.
+        rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
     """
 
     def __init__(
-        self, number: int, channel: Channel, participant: Participant, extended: bool, settings: Settings
+        self,
+        number: int,
+        channel: Channel,
+        participant: Participant,
+        extended: bool,
+        settings: Settings,
+        rollup_seconds: float = 0.0,
     ) -> None:
         self.number = number
         self.participant = participant
@@ -87,6 +94,7 @@ class Connection:
         self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates)
         self._channel = channel
         self._direct = channel if isinstance(channel, DirectChannel) else None
+        self._rollup_seconds = rollup_seconds
         self._settings = settings
         self._pace = Pace(settings.max_frames_per_second, settings.flood_seconds)
         self._wake = asyncio.Event()
@@ -101,7 +109,7 @@ class Connection:
 
     def send_now(self, frames: Sequence[bytes]) -> bool:
         """Send frames past the outbox, if nothing waits in it; False when they must be queued."""
-        if self._direct is None or self._ending is not None or self._sending or self.outbox:
+        if self._direct is None or self._rollup_seconds or self._ending is not None or self._sending or self.outbox:
             return False
         return self._direct.send_now(frames)
 
@@ -178,6 +186,8 @@ class Connection:
                     await self._wake.wait()
             except TimeoutError:
                 self.outbox.put_frame(KEEP_ALIVE)
+            if self._rollup_seconds:
+                await asyncio.sleep(self._rollup_seconds)
             self._wake.clear()
             if not await self._send_waiting(host):
                 return

@@ -97,19 +97,29 @@ class Hub:
                 finally:
                     writer.cancel()
 
-    async def serve(self, channel: Channel, participant: Participant = ANONYMOUS, *, extended: bool = False) -> None:
+    async def serve(
+        self,
+        channel: Channel,
+        participant: Participant = ANONYMOUS,
+        *,
+        extended: bool = False,
+        rollup_seconds: float = 0.0,
+    ) -> None:
         """Serve one connection until it ends.
 
         Args:
             channel: its `path`, without the slashes around it, names the session.
             participant: whose it is.
             extended: whether it asked for fences and notices.
+            rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
 
         Raises:
             CosessionError: it can't be served; the caller closes the channel with the error's close code.
         """
         async with self.room(channel.path.strip("/"), create=self.settings.create_on_connect) as live:
-            connection = Connection(next(self._numbers), channel, participant, extended, self.settings)
+            connection = Connection(
+                next(self._numbers), channel, participant, extended, self.settings, rollup_seconds
+            )
             await live.serve(connection)
 
     @asynccontextmanager

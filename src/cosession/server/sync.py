@@ -10,10 +10,13 @@ from pycrdt import Channel
 from starlette.websockets import WebSocket
 
 from cosession.auth import identify
-from cosession.errors import CosessionError, MalformedFrame, NoSuchSession
+from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
 from cosession.rooms import Hub, refuse
 
 from .socket import EXTENSION, SyncProtocol
+
+_MAX_ROLLUP = 1000
+"""Milliseconds; a reader that waits longer than a second isn't following any more."""
 
 
 class WebSocketChannel(Channel):
@@ -67,9 +70,22 @@ async def sync(websocket: WebSocket) -> None:
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
     await websocket.accept()
     try:
-        await hub.serve(channel, identify(websocket.query_params), extended=extended)
+        participant = identify(websocket.query_params)
+        await hub.serve(channel, participant, extended=extended, rollup_seconds=_rollup(websocket))
     except CosessionError as error:
         await refuse(channel, error, extended=extended)
+
+
+def _rollup(websocket: WebSocket) -> float:
+    """How long the reader wants what it gets to be gathered, in seconds.
+
+    Raises:
+        BadRequest: it is no number of milliseconds from 0 to 1000.
+    """
+    wanted = websocket.query_params.get("rollup", "0")
+    if not (wanted.isascii() and wanted.isdigit() and int(wanted) <= _MAX_ROLLUP):
+        raise BadRequest(f"`rollup` must be a number of milliseconds from 0 to {_MAX_ROLLUP}, not {wanted[:20]!r}.")
+    return int(wanted) / 1000
 
 
 async def nowhere(websocket: WebSocket) -> None:

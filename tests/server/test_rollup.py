@@ -1,0 +1,71 @@
+"""A reader chooses how often it hears: `?rollup=MILLISECONDS`."""
+
+import asyncio
+
+import pytest
+from processes import Server
+from pycrdt import Doc, Text
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from cosession.protocol import SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def read_until(socket: ClientConnection, ending: str, synced: asyncio.Barrier) -> int:
+    """Follow a session until its text ends so; how many frames with updates it took."""
+    doc: Doc = Doc()
+    await socket.send(encode_frame(SyncStep1(doc.get_state())))
+    frames = 0
+    async for data in socket:
+        assert isinstance(data, bytes)
+        match decode_frame(data):
+            case SyncStep2(update):
+                doc.apply_update(update)
+                await synced.wait()
+            case SyncUpdate(update):
+                frames += 1
+                doc.apply_update(update)
+            case _:
+                pass
+        if str(doc.get("text:notes", type=Text)).endswith(ending):
+            break
+    return frames
+
+
+async def test_a_slow_device_gets_fewer_frames_and_all_of_the_text(server: Server) -> None:
+    doc: Doc = Doc()
+    text = doc.get("text:notes", type=Text)
+    async with (
+        asyncio.timeout(30),
+        connect(server.ws_url("room", ext=1)) as writer,
+        connect(server.ws_url("room", ext=1)) as at_once,
+        connect(server.ws_url("room", ext=1, rollup=300)) as gathered,
+        asyncio.TaskGroup() as group,
+    ):
+        synced = asyncio.Barrier(3)
+        many = group.create_task(read_until(at_once, "end", synced))
+        few = group.create_task(read_until(gathered, "end", synced))
+        await synced.wait()
+        for word in [*(f"{number} " for number in range(50)), "end"]:
+            before = doc.get_state()
+            text += word
+            await writer.send(encode_frame(SyncUpdate(doc.get_update(before))))
+            await asyncio.sleep(0.01)  # a word now and then, as a model writes
+    assert few.result() < many.result() / 3
+
+
+@pytest.mark.parametrize("rollup", ["-1", "1001", "soon", "", "١"])
+async def test_a_rollup_that_can_not_be_is_refused_for_good(server: Server, rollup: str) -> None:
+    async with connect(server.ws_url("room", rollup=rollup)) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(socket.recv(), 10)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4400
+    assert "rollup" in closed.value.rcvd.reason
