@@ -235,6 +235,7 @@ class ModelBuild:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [
+                    *("nice", "-n", "5"),  # the tests that run meanwhile come first
                     *(PYTHON, "-m", "pip", "wheel", "-v", "--disable-pip-version-check", "--no-deps"),
                     *("--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
                 ],
