@@ -1,0 +1,132 @@
+"""A disk that outlives the processes that write to it, is slow, and fails now and then."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from pycrdt import Doc
+from storage.memory import MemoryStorage
+
+from cosession.document import SessionDocument
+from cosession.errors import NoSuchSession, SessionDeleted, StorageError
+from cosession.storage import LoadedSession, LoggedUpdate
+
+APPLY = Doc.apply_update
+"""How a replica takes an update in, also in a world in which the server's documents break."""
+
+_Result = TypeVar("_Result")
+
+
+class WrongUse(AssertionError):
+    """The storage refused what the server asked: a version that leaves a gap, or is there with other bytes."""
+
+
+class Disk:
+    """What is durable.
+
+    Attributes:
+        replicas: each session's document, replayed row by row as the rows became durable.
+        largest: the most bytes that one call brought.
+    """
+
+    def __init__(self) -> None:
+        self.storage = MemoryStorage()
+        self.replicas: dict[str, Doc[Any]] = {}
+        self.loads: dict[str, int] = {}
+        self.largest = 0
+
+    def replica(self, session: str) -> Doc[Any]:
+        """A session's document as the log gives it."""
+        return self.replicas.setdefault(session, Doc(client_id=1))
+
+    def text(self, session: str) -> str:
+        """A session's notes as the log gives them."""
+        return str(SessionDocument(self.replica(session)).text("notes"))
+
+    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+        """Keep rows."""
+        versions = {row.session: await self.version(row.session) for row in updates}
+        await self.storage.append(updates)
+        self.largest = max(self.largest, sum(len(row.update) for row in updates))
+        for row in updates:
+            if row.version > versions[row.session]:
+                APPLY(self.replica(row.session), row.update)
+
+    async def version(self, session: str) -> int:
+        """How long a session's log is."""
+        stored = await self.storage.load(session)
+        return stored.info.version if stored else 0
+
+    async def load(self, session: str) -> LoadedSession | None:
+        """Read a session, and check that snapshot and tail are the log."""
+        stored = await self.storage.load(session)
+        if stored is not None:
+            self.loads[session] = self.loads.get(session, 0) + 1
+            doc: Doc[Any] = Doc(client_id=1)
+            for update in ([stored.snapshot.update] if stored.snapshot else []) + [
+                row.update for row in stored.updates
+            ]:
+                APPLY(doc, update)
+            document, replayed = SessionDocument(doc).to_json(), SessionDocument(self.replica(session)).to_json()
+            assert document == replayed, f"snapshot and tail of {session} are not its log"
+        return stored
+
+
+class Handle:
+    """One process's use of the disk: a `Storage` whose calls take time and may fail.
+
+    Args:
+        disk: what is used.
+        random: decides every delay and failure.
+        failures: how often a call fails, 0 to 1.
+
+    Attributes:
+        failures: may be changed at any time.
+        dead: set when the process was killed: nothing it asks for happens any more.
+    """
+
+    def __init__(self, disk: Disk, random: Random, failures: float) -> None:
+        self.disk = disk
+        self.failures = failures
+        self.dead = False
+        self._random = random
+        self._turn = asyncio.Lock()
+        self._seconds = random.choice((0.0, 0.002, 0.05, 0.5))
+
+    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+        """Keep rows; a failure leaves it open whether they were kept."""
+        await self._write(lambda: self.disk.append(updates))
+
+    async def load(self, session: str) -> LoadedSession | None:
+        """Read a session."""
+        await self._pass_time()
+        return await self.disk.load(session)
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        """Every other call is a write without a word of its own here."""
+        method = getattr(self.disk.storage, name)
+
+        async def call(*arguments: Any, **options: Any) -> Any:
+            return await self._write(lambda: method(*arguments, **options))
+
+        return call
+
+    async def _write(self, act: Callable[[], Awaitable[_Result]]) -> _Result:
+        async with self._turn:
+            await self._pass_time()
+            try:
+                result = await act()
+            except (NoSuchSession, SessionDeleted):
+                raise
+            except StorageError as error:
+                raise WrongUse(str(error)) from error
+            await self._pass_time()
+            return result
+
+    async def _pass_time(self) -> None:
+        await asyncio.sleep(self._random.random() * self._seconds)
+        if self.dead:
+            await asyncio.get_running_loop().create_future()
+        if self._random.random() < self.failures:
+            raise StorageError("The disk fails, as it was told to.")

@@ -1,0 +1,99 @@
+"""What must be true of a world that has grown calm."""
+
+import json
+from typing import TYPE_CHECKING
+
+from cosession.document import SessionDocument
+from cosession.document.values import JsonObject
+
+if TYPE_CHECKING:
+    from simulation.replica import Replica
+    from simulation.world import World
+
+
+def disagreement(world: "World") -> str:
+    """What is not yet as it must be in the end; empty when all is."""
+    assert world.process is not None
+    loaded = {live.session for live in world.process.rooms()}
+    for replica in world.replicas:
+        if replica.line is None or replica.session not in loaded:
+            return f"{replica.name} is not connected"
+    for live in world.process.rooms():
+        here = [replica for replica in world.replicas if replica.session == live.session]
+        room = live.room.document.to_json()
+        if room["requests"]:
+            return f"the wishes {sorted(room['requests'])} are not answered"
+        if SessionDocument(world.disk.replica(live.session)).to_json() != room:
+            return "the log is not the live document"
+        for replica in here:
+            if replica.document.to_json() != room:
+                return f"{replica.name} is not equal to the room: {_difference(replica.document.to_json(), room)}"
+            if replica.unfenced:
+                return f"{replica.unfenced} fences of {replica.name} did not come back"
+            if not replica.extended and replica.echoed < replica.reach:
+                return f"{replica.name} was not sent its last words back"
+        trouble = _presence(here) if world.strict_presence else ""
+        if trouble:
+            return trouble
+        if live.connections != len(here):
+            return f"the room has {live.connections} connections and not {len(here)}"
+    return ""
+
+
+def check_words(world: "World") -> None:
+    """Check that nothing was lost and nothing doubled."""
+    for session, replica in world.disk.replicas.items():
+        document = SessionDocument(replica)
+        text = str(document.text("notes"))
+        authors = [replica for replica in world.replicas if replica.session == session]
+        known = 0
+        for author in authors:
+            for word in author.written:
+                times = text.count(word)
+                known += len(word) * times
+                if word in author.doubtful:
+                    assert times <= 1, f"{word} is there {times} times"
+                else:
+                    assert times == (word not in author.deleted), f"{word} is there {times} times"
+        assert known == len(text), f"somebody unknown wrote into {text!r}"
+        _check_run(document, authors)
+        for fact in world.posted:
+            where, _, key = fact.partition("/")
+            assert where != session or document.state.get((key,)) is not None, f"{fact} is lost"
+
+
+def _check_run(document: SessionDocument, authors: "list[Replica]") -> None:
+    run = document.runs.get("run")
+    assert run is not None
+    steers = [str(steer["id"]) for steer in run.steers]
+    assert len(steers) == len(set(steers)), f"a steer is there twice: {steers}"
+    asked = {steer for author in authors for steer in author.steers}
+    certain = {steer for author in authors for steer in author.steers - author.doubtful}
+    assert certain <= set(steers) <= asked, f"asked for {sorted(asked)}, and there are {steers}"
+    by = {author.participant.id for author in authors if author.cancelled}
+    if run.cancel is not None:
+        assert run.cancel["by"] in by, f"{run.cancel} was asked by {by}"
+    else:
+        assert not [author for author in authors if author.cancelled and not author.doubtful], "a cancel is lost"
+
+
+def _presence(here: "list[Replica]") -> str:
+    """Whether everybody sees exactly those who are here."""
+    moods = {replica.client: json.loads(replica.mood)["mood"] for replica in here if replica.mood is not None}
+    for replica in here:
+        seen = {client: json.loads(state)["mood"] for client, state in replica.states.items()}
+        others = {client: mood for client, mood in moods.items() if client != replica.client}
+        if seen != others:
+            return f"{replica.name} sees {seen} and not {others}"
+    return ""
+
+
+def _difference(one: JsonObject, other: JsonObject) -> str:
+    """Where two documents part."""
+    parts: list[str] = []
+    for key in one:
+        mine, theirs = json.dumps(one[key]), json.dumps(other[key])
+        if mine != theirs:
+            at = next((at for at, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), len(mine))
+            parts.append(f"{key} from {at} on: …{mine[at : at + 60]} and …{theirs[at : at + 60]}")
+    return "; ".join(parts)

@@ -1,0 +1,351 @@
+"""A whole service in one thread and in virtual time: server processes, a disk, a network and clients, from one seed.
+
+The server is the real one from the hub down; what it stands on is simulated, and everything that could be chance
+comes from the seed. What happens is drawn anew for each seed: some worlds have a slow disk, some lose many lines,
+some are calm, so that every mixture of faults has its turn.
+
+Oracle, when the network is quiet again: every replica, the live room and the log are the same document; every word
+is there once, unless its author deleted it; every wish was answered once; whoever is connected is present, and
+nobody else. At every moment: what was promised (fence, echo) is on the disk, nobody is sent a gap, nothing waits
+beyond its bound, and snapshot and tail are the log.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+from pycrdt import Doc, Text
+from simulation.clock import VirtualLoop
+from simulation.disk import APPLY, Disk
+from simulation.line import DirectLine, Line
+from simulation.process import Process, make_task
+from simulation.replica import Replica
+
+from cosession.auth import ANONYMOUS, Participant
+from cosession.document import SessionDocument
+from cosession.errors import CosessionError
+from cosession.protocol import SyncStep1, SyncUpdate, encode_frame
+from cosession.settings import Settings
+
+POISON = "POISON"
+KEEP_ALIVE_SECONDS = 5.0
+
+# What the server does not promise yet; True demands it.
+FENCES_WAIT_FOR_GAPS = False
+"""A fence behind an update that left a gap waits for the answer to the room's question."""
+ECHOES_WHEN_BEHIND = False
+"""Also who fell behind gets its own content back only when it is committed."""
+PRESENCE_AFTER_RELOAD = False
+"""Peers that stayed see at once who returns to a room that was loaded again."""
+SHY_CLIENTS = False
+"""Clients without a state of their own, which relay those of others, are no trouble."""
+
+CALM_SECONDS = 60.0
+"""How long a quiet world may take until everybody agrees: some retries with their pauses, and three renewals."""
+
+
+class PanicException(BaseException):
+    """What a panic of the CRDT library looks like."""
+
+
+@contextmanager
+def documents(random: Random) -> Iterator[None]:
+    """Make the client ids of documents repeatable, and let those of the server break on poison."""
+    made = Doc.__init__
+
+    def make(doc: Doc[Any], *arguments: Any, client_id: int | None = None, **options: Any) -> None:
+        made(doc, *arguments, client_id=random.randrange(2, 2**32) if client_id is None else client_id, **options)
+
+    def apply(doc: Doc[Any], update: bytes) -> None:
+        APPLY(doc, update)
+        if POISON.encode() in update:
+            raise PanicException
+
+    Doc.__init__, Doc.apply_update = make, apply
+    try:
+        yield
+    finally:
+        Doc.__init__, Doc.apply_update = made, APPLY
+
+
+class Vandal:
+    """Somebody who sends what breaks a room, or is no frame at all."""
+
+    def __init__(self, poison: bool) -> None:
+        self.poison = poison
+        self.closed: int | None = None
+
+    def strike(self, line: Line) -> None:
+        """Do it."""
+        doc: Doc[Any] = Doc()
+        text = doc.get("text:notes", type=Text)
+        line.say(encode_frame(SyncStep1(doc.get_state())))
+        text += POISON
+        line.say(encode_frame(SyncUpdate(doc.get_update())) if self.poison else b"\x00\x02\x05\x01")
+
+    def hear(self, line: Line, frame: bytes) -> None:
+        """Pass over what comes."""
+
+    def hung_up(self, line: Line, code: int, reason: str) -> None:
+        """Note why it was thrown out."""
+        self.closed = code
+
+
+class World:
+    """One seed's world."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = Random(f"world {seed}")
+        self.errors: list[dict[str, Any]] = []
+        choice = self.random.choice
+        self.odds = {
+            "eager": choice((0.0, 0.5)),
+            "lose": choice((0.0, 0.05)),
+            "shy": choice((0.0, 0.2)) if SHY_CLIENTS else 0.0,
+        }
+        self.disk = Disk()
+        self.failures = choice((0.0, 0.0, 0.1, 0.4))
+        self.window = choice((2000, 2**20))
+        self.kills = 0
+        self.settings = Settings.model_construct(
+            max_waiting_bytes=choice((300, 2**20)),
+            max_uncommitted_bytes=choice((500, 2**20)),
+            keep_alive_seconds=KEEP_ALIVE_SECONDS,
+            slow_reader_seconds=8.0,
+            unload_after_seconds=choice((0.0, 1.0, 5.0)),
+            shutdown_seconds=5.0,
+        )
+        self.early_fences = FENCES_WAIT_FOR_GAPS
+        self.strict_echo = ECHOES_WHEN_BEHIND or self.settings.max_waiting_bytes > 300
+        self.process: Process | None = None
+        self.replicas: list[Replica] = []
+        self.posted: set[str] = set()
+        self.facts = 0
+        self.playing = True
+
+    @property
+    def strict_presence(self) -> bool:
+        """Whether everybody must see everybody in the end."""
+        return PRESENCE_AFTER_RELOAD or max(self.disk.loads.values(), default=1) == 1
+
+    def run(self) -> None:
+        """Let the world happen; raises what the oracle finds."""
+        with documents(Random(f"clients {self.seed}")), asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.get_loop().set_task_factory(make_task)
+            runner.get_loop().set_exception_handler(lambda _, context: self.errors.append(context))
+            runner.run(self._happen())
+        assert not self.errors, f"nobody took care of {self.errors}"
+
+    def dial(self, caller: Replica) -> Line | None:
+        """Connect a client, if a server runs."""
+        if self.process is None or not self.process.running:
+            return None
+        line = self._line(caller, caller.session, caller.random)
+        self.process.accept(line, caller.participant, caller.extended)
+        return line
+
+    def _line(self, caller: Any, session: str, random: Random) -> Line:
+        kind = random.choice((Line, DirectLine))
+        return kind(caller, session, random, self.window)
+
+    async def _happen(self) -> None:
+        await self._boot()
+        sessions = ["one", "two"][: self.random.choice((1, 1, 2))]
+        for session in sessions:
+            await self._begin(session)
+        for number in range(self.random.randint(2, 5)):
+            who = Participant(f"p{number // 2}", f"P{number // 2}")
+            self.replicas.append(
+                Replica(
+                    self,
+                    f"r{number}",
+                    self.random.choice(sessions),
+                    self.random.choice((who, who, ANONYMOUS)),
+                    extended=self.random.random() < 0.5,
+                    random=Random(f"replica {self.seed} {number}"),
+                )
+            )
+        lives = [asyncio.create_task(self._live(replica)) for replica in self.replicas]
+        for _ in range(self.random.randint(1, 3)):
+            await self._pass(self.random.uniform(0.3, 2.0))
+            await self.random.choice((self._kill, self._stop, self._strike, self._strike, self._empty, self._post))()
+        await self._pass(1.0)
+        await self._calm_down(lives)
+        await self._end()
+
+    async def _boot(self) -> None:
+        random = Random(f"process {self.seed} {self.kills}")
+        self.process = Process(self.disk, self.settings, random, self.failures)
+        await self.process.start()
+
+    async def _begin(self, session: str) -> None:
+        """Make a session in which a run is under way."""
+        assert self.process is not None
+        self.process.handle.failures = 0.0
+        await self.process.hub.create(session, "Trip")
+        async with self.process.hub.room(session) as live:
+            live.edit(lambda document: document.runs.start("run", agent="bot", started_at=self.process.clock()))
+            await live.flush()
+        self.process.handle.failures = self.failures
+
+    async def _pass(self, seconds: float) -> None:
+        """Let time pass, and look at the bounds meanwhile."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            await asyncio.sleep(0.25)
+            self._check()
+
+    def _check(self) -> None:
+        assert self.process is not None
+        self.process.check_bounds()
+        now = asyncio.get_running_loop().time()
+        for replica in self.replicas:
+            line = replica.line
+            if line is not None and replica.answered and not line.paused:
+                silence = now - line.heard_at
+                assert silence < KEEP_ALIVE_SECONDS + 2, f"{replica.name} has heard nothing for {silence} s"
+            assert not replica.refused, f"{replica.name} was refused for good: {replica.refused}"
+        assert not self.errors, f"nobody took care of {self.errors}"
+
+    async def _live(self, replica: Replica) -> None:
+        """What one client does until all grows calm."""
+        acts: dict[Callable[[], None], float] = {
+            replica.write: 8,
+            replica.delete: 1,
+            replica.fence: 4,
+            replica.feel: 1.5,
+            replica.steer: 0.3,
+            replica.cancel: 0.1,
+            replica.repeat: 0.2,
+            replica.ask_again: 0.3,
+        }
+        faults = {replica.cut: 0.6, replica.reload: 0.15, replica.pause: 0.6}
+        busy = replica.random.choice((0.05, 0.15, 0.4))
+        weights = [*acts.values(), *(weight * replica.random.choice((0, 1, 3)) for weight in faults.values())]
+        energy = replica.random.randint(5, 30)
+        while self.playing and energy:
+            await asyncio.sleep(replica.random.expovariate(1 / busy))
+            if not self.playing:
+                return
+            energy -= 1
+            if replica.line is None and replica.random.random() < 0.5:
+                replica.connect()
+            else:
+                [act] = replica.random.choices([*acts, *faults], weights)
+                act()
+
+    # --- what befalls everybody -------------------------------------------------------------------------------
+
+    async def _kill(self) -> None:
+        assert self.process is not None
+        await self.process.kill()
+        await self._come_back()
+
+    async def _stop(self) -> None:
+        assert self.process is not None
+        self.process.handle.failures = 0.0
+        rooms = self.process.rooms()
+        await self.process.stop()
+        for live in rooms:
+            if not live.broken:
+                was, kept = live.room.document, SessionDocument(self.disk.replica(live.session))
+                assert was.to_json() == kept.to_json(), "a server that stopped did not keep everything"
+        await self._come_back()
+
+    async def _come_back(self) -> None:
+        self.kills += 1
+        await asyncio.sleep(self.random.random() * 2)
+        await self._boot()
+
+    async def _strike(self) -> None:
+        """Let a vandal in; it is thrown out for good, and what it did is seen by nobody."""
+        assert self.process is not None
+        vandal = Vandal(poison=self.random.random() < 0.7)
+        line = self._line(vandal, self.random.choice(self.replicas).session, self.random)
+        self.process.accept(line, Participant("vandal", "V"), self.random.random() < 0.5)
+        vandal.strike(line)
+        for _ in range(20):
+            await self._pass(0.5)
+            if vandal.closed is not None:
+                break
+        assert vandal.closed in (4400, 4503, None), f"a vandal was closed with {vandal.closed}"
+        line.cut()
+
+    async def _empty(self) -> None:
+        """Everybody leaves, for so long that the rooms are unloaded."""
+        for replica in self.replicas:
+            replica.cut()
+        await self._pass(self.random.choice((0.2, 7.0)))
+
+    async def _post(self) -> None:
+        """Write as HTTP does: by the server's hand, and durable when it is answered."""
+        assert self.process is not None
+        session = self.random.choice(self.replicas).session
+        self.facts += 1
+        key = f"fact {self.facts}"
+        try:
+            async with self.process.hub.room(session) as live:
+                live.edit(lambda document: document.state.set((key,), self.facts))
+                await live.flush()
+        except CosessionError:
+            return
+        self.posted.add(f"{session}/{key}")
+        kept = SessionDocument(self.disk.replica(session)).state.get((key,))
+        assert kept == self.facts, "a write that was answered is not on the disk"
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    async def _calm_down(self, lives: list[asyncio.Task[None]]) -> None:
+        """No more faults; everybody connects, and says one more word, which finds what was lost before it."""
+        assert self.process is not None
+        self.playing = False
+        await asyncio.gather(*lives)
+        self.process.handle.failures = 0.0
+        self.odds = {"eager": 0.0, "lose": 0.0, "shy": 0.0}
+        for replica in self.replicas:
+            if replica.line is not None:
+                replica.line.pause(False)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        last_words = False
+        while not (last_words and self._agree()):
+            assert loop.time() - began < CALM_SECONDS, self._disagreement()
+            for replica in self.replicas:
+                replica.connect()
+            await self._pass(1.0)
+            if not last_words and all(replica.answered for replica in self.replicas):
+                last_words = True
+                for replica in self.replicas:
+                    replica.write()
+                    replica.fence()
+            for replica in self.replicas:
+                if last_words and round(loop.time() - began) % 15 == 0:
+                    replica.renew()
+
+    def _agree(self) -> bool:
+        return not self._disagreement()
+
+    def _disagreement(self) -> str:
+        """What is not yet as it must be in the end; empty when all is."""
+        from simulation.oracle import disagreement
+
+        return disagreement(self)
+
+    async def _end(self) -> None:
+        """Check what everybody has, let all go, and see that nothing is left behind."""
+        from simulation.oracle import check_words
+
+        assert self.process is not None
+        check_words(self)
+        for replica in self.replicas:
+            replica.cut()
+        await self._pass(35.0)
+        assert self.process.rooms() == [], "a room without connections is still loaded"
+        for session in self.disk.replicas:
+            await self.disk.load(session)
+        await self.process.stop()
+        assert self.disk.largest <= self.settings.max_uncommitted_bytes + 2**16
