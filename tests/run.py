@@ -184,7 +184,7 @@ def prepare_peer() -> None:
         run(
             "fetch the source of pycrdt-websocket",
             *(PYTHON, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"),
-            *("--no-binary", ":all:", "--require-hashes", "-r", pinned, "-d", CACHE),
+            *("--no-binary", "pycrdt-websocket", "--require-hashes", "-r", pinned, "-d", CACHE),
         )
         (archive,) = CACHE.glob("pycrdt_websocket-*.tar.gz")
         folder.mkdir()
