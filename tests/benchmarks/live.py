@@ -39,6 +39,7 @@ class Usage:
         load = time.process_time() - self._load
         cores = [after - before for after, before in zip(_busy(), self._cores, strict=True)]
         return {
+            "server_cpu_seconds": round(server, 3),
             "server_cpu": round(100 * server / seconds),
             "load_cpu": round(100 * load / seconds),
             "others_on_server_core": max(0, round(100 * (cores[SERVER_CORE] - server) / seconds)),

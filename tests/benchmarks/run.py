@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import live, stored
+from benchmarks import growth, live, opening, stored
 from benchmarks.live import Result
 from benchmarks.peers import LOAD_CORE, PEERS, Peer
 from benchmarks.report import OUR_NAME, Book
@@ -79,6 +79,29 @@ def _paced(sessions: int, rate: int, fence_every: int) -> Case:
     )
 
 
+OPENED = ("text_kb", "reply_kb", "cold_open_ms", "cold_sync_ms", "disk_kb", "disk_per_text")
+JOINED = ("joins_new_per_second", "joins_new_p99_ms", "joins_returning_per_second", "joins_returning_p99_ms")
+KEPT = ("sessions", "open_per_second", "kb_per_session", "idle_cpu_percent")
+
+
+def _chat(messages: int, tokens: int) -> Case:
+    return Case(
+        f"{messages} messages, {tokens:,} tokens",
+        lambda peer, seconds: opening.open_chat(peer, messages, tokens, seconds),
+        (*OPENED, *JOINED),
+        "cold_sync_ms",
+    )
+
+
+def _memory(sessions: int) -> Case:
+    return Case(
+        f"{sessions:,} sessions, one connection each",
+        lambda peer, seconds: opening.many_sessions(peer, sessions, seconds),
+        (*KEPT, "connections_lost"),
+        "kb_per_session",
+    )
+
+
 SCENARIOS: dict[str, tuple[Case, ...]] = {
     "fan-out": (_fan_out(1, 10, 50), _fan_out(10, 100, 50), _fan_out(10, 100, 200), _fan_out(20, 100, 300)),
     "frames": (_frames(1), _frames(8)),
@@ -90,6 +113,17 @@ SCENARIOS: dict[str, tuple[Case, ...]] = {
             lambda peer, seconds: stored.most(peer, 200, 20, seconds),
             ("applied_per_second", "stored_per_second", "durable"),
             "applied_per_second",
+        ),
+    ),
+    "opening": (_chat(25, 12_500), _chat(200, 100_000)),
+    "memory": (_memory(1_000), _memory(9_000)),
+    "growth": (
+        Case(
+            "watchers, sessions, length",
+            lambda peer, seconds: growth.growth(peer, min(seconds, 2.0)),
+            ("watchers", "sessions", "length"),
+            "",
+            ("cosession", "hocuspocus", "y-websocket"),
         ),
     ),
 }
@@ -123,7 +157,11 @@ def main() -> int:
                     book.add(scenario, case.name, name, _measure(PEERS[name], case, options.seconds))
             tables.append(book.table(scenario, case.name, case.columns, case.ratio))
             print(tables[-1], flush=True)
-    print(f"Written to {book.save(tables)}")
+    curves = {row["peer"]: row for row in book.rows("growth", "watchers, sessions, length")}
+    folder = book.save(tables)
+    if curves:
+        (folder / "growth.svg").write_text(growth.plot(curves))
+    print(f"Written to {folder}")
     return 0
 
 

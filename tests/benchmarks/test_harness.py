@@ -1,0 +1,52 @@
+"""The load generator still works: at toy size, everything that is sent arrives. It measures nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from benchmarks import live, opening, stored
+from benchmarks.peers import Peer
+from processes import Server
+
+
+class Running(Peer):
+    """The fixture's server, with a benchmark's view of it."""
+
+    def kill(self) -> None:
+        """End it; the fixture started it, and does the rest."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def peer(start_server: Callable[..., Server]) -> Peer:
+    """A server that runs."""
+    server = start_server()
+    running = Running("cosession", list, path="/sync/{}", durable=True, database="cosession.sqlite3")
+    running.folder, running.port, running.process = Path(server.data), server.port, server.process  # type: ignore[assignment]
+    return running
+
+
+def test_every_token_reaches_every_watcher(peer: Peer) -> None:
+    result = live.fan_out(peer, sessions=1, watchers=3, rate=20, seconds=1.0, warmup=0.2)
+    assert result["tokens"] == 3 * 24
+    assert result["delivered"] == result["tokens"]
+    assert result["repeated"] == 0
+    assert result["connections_lost"] == 0
+
+
+def test_frames_at_saturation_are_counted(peer: Peer) -> None:
+    result = live.frames_at_saturation(peer, watchers=3, window=1, seconds=0.3)
+    assert result["frames_per_second"] == result["tokens_per_second"] > 0
+
+
+def test_every_fence_is_answered_and_every_update_survives(peer: Peer) -> None:
+    result = stored.paced(peer, sessions=3, rate=100, fence_every=5, seconds=0.5)
+    assert result["fences_answered"] == result["fences"]
+    assert result["survived_kill"] == 1.0
+
+
+def test_a_chat_is_written_token_by_token(peer: Peer) -> None:
+    author, size = opening.write_chat(peer, "chat", messages=2, tokens=40)
+    assert author.clock == size > 40 * 5
