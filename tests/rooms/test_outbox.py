@@ -102,3 +102,22 @@ def test_what_comes_while_a_reader_is_behind_is_not_lost_either() -> None:
     assert isinstance(message, SyncUpdate)
     reader.apply_update(message.update)
     assert str(reader.get("notes", type=Text)) == "more than ten bytesand more"
+
+
+def test_a_reader_that_is_behind_gets_back_of_its_own_only_what_is_committed() -> None:
+    others, own, reader = Writer(), Writer(), Doc()
+    committed = own.write("committed ")
+    own.write("not committed")
+    outbox = Outbox(10, 256)
+    room = Doc()
+    update = others.write("more than ten bytes")
+    for each in (update.update, own.doc.get_update()):
+        room.apply_update(each)
+    outbox.put_echo(committed)
+    outbox.put_updates([update], decode_state_vector(room.get_state()))
+    for frame in outbox.take(room.get_update):
+        message = decode_frame(frame)
+        assert isinstance(message, SyncUpdate)
+        reader.apply_update(message.update)
+    came = decode_state_vector(reader.get_state())
+    assert came == {others.doc.client_id: len("more than ten bytes"), own.doc.client_id: len("committed ")}

@@ -34,7 +34,7 @@ def test_who_leaves_is_gone_for_everybody_at_once() -> None:
     presence.receive(1, ADA, [entry(10, 4)])
     [gone] = presence.leave(1)
     assert (gone.client, gone.gone) == (10, True)
-    assert gone.clock > 4
+    assert gone.clock >= 4
     assert presence.everybody() == ()
 
 
@@ -42,15 +42,15 @@ def test_a_state_told_by_somebody_else_does_not_replace_the_owners() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 1, '{"name":"Ada"}')])
     presence.receive(2, EVE, [entry(20, 1)])
-    assert presence.receive(2, EVE, [entry(10, 9, '{"name":"Eve"}')]) == ()
-    assert presence.receive(2, EVE, [entry(10, 9, GONE)]) == ()
+    assert presence.receive(2, EVE, [entry(10, 9, '{"name":"Eve"}')]).others == ()
+    assert presence.receive(2, EVE, [entry(10, 9, GONE)]).others == ()
     assert said(presence.everybody()[0]) == {"name": "Ada"}
 
 
 def test_another_participant_cannot_take_a_client_over_with_its_first_word() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 1, '{"name":"Ada"}')])
-    assert presence.receive(2, EVE, [entry(10, 9, '{"name":"Eve"}')]) == ()
+    assert presence.receive(2, EVE, [entry(10, 9, '{"name":"Eve"}')]).others == ()
 
 
 def test_a_relay_of_who_has_left_brings_nobody_back() -> None:
@@ -58,18 +58,36 @@ def test_a_relay_of_who_has_left_brings_nobody_back() -> None:
     presence.receive(1, ADA, [entry(10, 3)])
     presence.receive(2, BO, [entry(20, 1)])
     presence.leave(1)
-    assert presence.receive(2, BO, [entry(10, 3)]) == ()
+    assert presence.receive(2, BO, [entry(10, 3)]).others == ()
     assert [e.client for e in presence.everybody()] == [20]
 
 
-def test_a_client_that_returns_with_its_old_clock_is_seen_with_a_newer_one() -> None:
+def test_a_client_that_returns_with_the_clock_it_had_is_asked_for_a_newer_one() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 7)])
     [gone] = presence.leave(1)
-    [back] = presence.receive(3, ADA, [entry(10, 7, '{"x":1}')])
+    heard = presence.receive(3, ADA, [entry(10, 7, '{"x":1}')])
+    assert heard.others == ()
+    assert heard.sender == (gone,)
+    [back] = presence.receive(3, ADA, [entry(10, 8, '{"x":1}')]).others
     assert back.clock > gone.clock
-    [later] = presence.receive(3, ADA, [entry(10, 8, '{"x":2}')])
-    assert later.clock > back.clock
+
+
+def test_a_late_relay_makes_no_ghost_even_of_the_first_word_of_a_connection() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 7)])
+    presence.leave(1)
+    presence.receive(2, ADA, [entry(10, 7)])
+    assert presence.everybody() == ()
+
+
+def test_what_a_second_tab_relays_of_the_first_takes_nothing_over() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 5)])
+    assert presence.receive(2, ADA, [entry(10, 5)]).others == ()
+    assert presence.leave(2) == ()
+    [own] = presence.receive(3, ADA, [entry(11, 0)]).others
+    assert own.client == 11
 
 
 def test_a_reconnected_participant_takes_its_client_over_before_the_old_socket_is_known_to_be_dead() -> None:
@@ -83,14 +101,13 @@ def test_a_reconnected_participant_takes_its_client_over_before_the_old_socket_i
 def test_an_older_state_of_the_same_client_is_not_news() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 5, '{"x":5}')])
-    assert presence.receive(1, ADA, [entry(10, 4, '{"x":4}')]) == ()
+    assert presence.receive(1, ADA, [entry(10, 4, '{"x":4}')]).others == ()
 
 
 def test_who_somebody_is_is_said_by_the_server() -> None:
     presence = Presence(10_000)
-    [news] = presence.receive(
-        1, EVE, [entry(10, 1, '{"user":{"id":"ada","name":"Ada","color":"red"},"typing":true}')]
-    )
+    forged = entry(10, 1, '{"user":{"id":"ada","name":"Ada","color":"red"},"typing":true}')
+    [news] = presence.receive(1, EVE, [forged]).others
     assert json.loads(news.state) == {
         "user": {"id": "eve", "name": "Eve", "kind": "human", "color": "red"},
         "typing": True,
@@ -99,14 +116,14 @@ def test_who_somebody_is_is_said_by_the_server() -> None:
 
 def test_the_anonymous_say_of_themselves_what_they_like() -> None:
     presence = Presence(10_000)
-    [news] = presence.receive(1, ANONYMOUS, [entry(10, 1, '{"user":{"name":"Somebody"}}')])
+    [news] = presence.receive(1, ANONYMOUS, [entry(10, 1, '{"user":{"name":"Somebody"}}')]).others
     assert news.state == '{"user":{"name":"Somebody"}}'
 
 
 def test_a_relay_among_the_anonymous_takes_nobody_over() -> None:
     presence = Presence(10_000)
     presence.receive(1, ANONYMOUS, [entry(10, 5)])
-    assert presence.receive(2, ANONYMOUS, [entry(10, 5)]) == ()
+    assert presence.receive(2, ANONYMOUS, [entry(10, 5)]).others == ()
     assert presence.leave(2) == ()
     assert [e.client for e in presence.everybody()] == [10]
 
@@ -114,16 +131,16 @@ def test_a_relay_among_the_anonymous_takes_nobody_over() -> None:
 def test_a_connection_speaks_for_one_client_only() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 1)])
-    assert presence.receive(1, ADA, [entry(11, 1), entry(12, 1)]) == ()
+    assert presence.receive(1, ADA, [entry(11, 1), entry(12, 1)]).others == ()
     assert [e.client for e in presence.everybody()] == [10]
 
 
 def test_who_takes_the_own_state_back_may_say_another_later() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 1)])
-    [gone] = presence.receive(1, ADA, [entry(10, 2, GONE)])
+    [gone] = presence.receive(1, ADA, [entry(10, 2, GONE)]).others
     assert gone.gone
-    [back] = presence.receive(1, ADA, [entry(10, 3)])
+    [back] = presence.receive(1, ADA, [entry(10, 3)]).others
     assert back.clock > gone.clock
 
 

@@ -119,6 +119,21 @@ def test_a_gap_is_not_applied_but_asked_for_and_heals(scene: Scene) -> None:
     assert lost in scene.logged[0].update or scene.logged[0].update
 
 
+def test_a_fence_after_a_gap_waits_for_the_answer_that_fills_it(scene: Scene) -> None:
+    scene.join(1, extended=True)
+    writer = Writer()
+    writer.write("lost ")
+    scene.receive(1, SyncUpdate(writer.write("later")))
+    scene.receive(1, Fence(b"all of it"))
+    [question] = scene.taken(1)
+    assert isinstance(question, SyncStep1), "and no fence"
+    scene.receive(1, SyncStep2(writer.doc.get_update(question.vector)))
+    assert scene.taken(1) == []
+    scene.commit(1)
+    assert scene.taken(1) == [Fence(b"all of it")]
+    assert text_of(scene) == "lost later"
+
+
 def test_a_first_sync_that_has_holes_is_malformed(scene: Scene) -> None:
     scene.join(1)
     writer = Writer()

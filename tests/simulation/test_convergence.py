@@ -175,7 +175,7 @@ class World:
                     for connection in self.room.synced - {besides}:
                         self.outboxes[connection].put_updates([update], self.room.vector)
                 case Echo(update, connection):
-                    self.outboxes[connection].put_updates([update], self.room.vector)
+                    self.outboxes[connection].put_echo(update)
                 case Append(version=version):
                     assert version == len(self.disk) + len(self.uncommitted) + 1
                     self.uncommitted.append(effect)

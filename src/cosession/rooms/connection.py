@@ -136,6 +136,7 @@ class Connection:
                     await asyncio.wait({self._writer})
                 reader.cancel()
         finally:
+            self._keep()
             if self._deadline is not None:
                 self._deadline.cancel()
 

@@ -175,7 +175,7 @@ class LiveRoom:
     def _break(self, error: RoomBroken, sender: int | None) -> None:
         log.error("room.broken", session=self.session, version=self.room.version, exc_info=True)
         self.broken = True
-        if sender is not None:
+        if sender in self._connections:
             self._connections[sender].end(
                 MalformedFrame("The frame breaks the session and was not applied; start from a fresh document.")
             )
@@ -191,7 +191,7 @@ class LiveRoom:
                     self._turns.ask(self._fan_out)
             case Echo(update, number):
                 for connection in self._reached((number,)):
-                    connection.outbox.put_updates((update,), self.room.vector)
+                    connection.outbox.put_echo(update)
             case Send(number, frame):
                 for connection in self._reached((number,)):
                     connection.outbox.put_frame(frame)

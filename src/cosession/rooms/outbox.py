@@ -40,11 +40,12 @@ class Outbox:
         self._frames: deque[bytes] = deque()
         self._updates: list[Update] = []
         self._update_bytes = 0
+        self._echoes: list[Update] = []
         self._behind: dict[int, int] | None = None
         self._presence: dict[int, AwarenessEntry] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._frames or self._updates or self._presence or self._behind is not None)
+        return bool(self._frames or self._updates or self._echoes or self._presence or self._behind is not None)
 
     @property
     def waiting_bytes(self) -> int:
@@ -73,6 +74,14 @@ class Outbox:
             self._updates.clear()
             self._update_bytes = 0
 
+    def put_echo(self, update: Update) -> None:
+        """Queue an update of the connection's own, which is committed now.
+
+        It is kept apart: a diff in place of it would also bring back what is not committed yet. What waits is bounded
+        by what may be uncommitted.
+        """
+        self._echoes.append(update)
+
     def put_presence(self, entries: Iterable[AwarenessEntry]) -> None:
         """Queue presence; a newer state of a client replaces the one that waits."""
         for entry in entries:
@@ -91,7 +100,9 @@ class Outbox:
             frames.append(encode_frame(SyncUpdate(diff(encode_state_vector(behind)))))
             self._behind = None
         frames += merge(self._updates, self._merged)
+        frames += merge(self._echoes, self._merged)
         self._updates.clear()
+        self._echoes.clear()
         self._update_bytes = 0
         if self._presence:
             frames.append(encode_frame(Awareness(encode_awareness(self._presence.values()))))

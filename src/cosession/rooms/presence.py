@@ -3,10 +3,10 @@
 A connection speaks for one client id, its own, and for nobody else; `user` in its state is what the server knows
 of the participant. The state goes the moment the connection ends. Pure: no clock, no I/O.
 
-y-websocket relays: every client sends on what it hears of others. So the client id that a connection speaks for
-is the first that nobody else holds, and all else that it tells is passed over. A client that returns goes on with
-the clock it had, which its peers would ignore as old, so the clocks of who has left here are shifted to keep
-growing.
+y-websocket relays: every client sends on what it hears of others, perhaps late. What is relayed was published
+here before, so its clock is not newer than what is known of that client, and it is passed over. A client that
+returns with the clock it had looks the same; so it is told that it is gone, and every client of the awareness
+protocol answers that with a newer clock.
 """
 
 import json
@@ -29,8 +29,20 @@ class _Holder:
     connection: int
     participant: Participant
     clock: int
-    shift: int
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What comes of what a connection said.
+
+    Attributes:
+        others: what everybody else should hear.
+        sender: what the connection itself should hear.
+    """
+
+    others: tuple[AwarenessEntry, ...] = ()
+    sender: tuple[AwarenessEntry, ...] = ()
 
 
 class Presence:
@@ -50,24 +62,21 @@ class Presence:
         """Every state, as a late joiner is told."""
         return tuple(_entry(client, holder) for client, holder in self._here.items())
 
-    def receive(
-        self, connection: int, participant: Participant, entries: Iterable[AwarenessEntry]
-    ) -> tuple[AwarenessEntry, ...]:
-        """Take in what a connection says, and return what others should hear of it.
+    def receive(self, connection: int, participant: Participant, entries: Iterable[AwarenessEntry]) -> Heard:
+        """Take in what a connection says.
 
         Raises:
             TooLarge: its state is larger than the limit.
         """
         entries = tuple(entries)
-        own = self._own.get(connection)
-        if own is None:
+        if connection not in self._own:
             claimed = [entry.client for entry in entries if self._may_claim(participant, entry)]
             if len(claimed) != 1:
-                return ()
-            own = self._own[connection] = claimed[0]
-        return tuple(
-            news for entry in entries if entry.client == own for news in self._take(connection, participant, entry)
-        )
+                return Heard(sender=self._late(entries))
+            self._own[connection] = claimed[0]
+        own = [entry for entry in entries if entry.client == self._own[connection]]
+        news = [news for entry in own for news in self._take(connection, participant, entry)]
+        return Heard(tuple(news), self._late(own))
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
@@ -75,53 +84,54 @@ class Presence:
         holder = None if own is None else self._here.get(own)
         if own is None or holder is None or holder.connection != connection:
             return ()
-        return (self._depart(own),)
+        return (self._depart(own, holder.clock),)
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry) -> bool:
         """Whether a connection without a client id of its own may speak for this one.
 
-        Of a participant with a name the newer connection wins: a reload, or a laptop that slept, comes back before
-        its old socket is known to be dead. Among the anonymous nobody can tell that from a relay.
+        A reload, or a laptop that slept, comes back before its old socket is known to be dead: with a newer clock the
+        same participant takes its client over. Who the anonymous are, nobody can tell.
         """
         holder = self._here.get(entry.client)
-        if entry.gone:
+        if entry.gone or entry.clock <= self._departed.get(entry.client, -1):
             return False
-        return holder is None or (
-            holder.participant.id == participant.id and participant != ANONYMOUS and entry.clock >= holder.clock
+        if holder is None:
+            return True
+        return holder.participant.id == participant.id and participant != ANONYMOUS and entry.clock > holder.clock
+
+    def _late(self, entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
+        """What to answer to states of clients that are known to have left."""
+        return tuple(
+            AwarenessEntry(entry.client, self._departed[entry.client], GONE)
+            for entry in entries
+            if not entry.gone and entry.clock <= self._departed.get(entry.client, -1)
         )
 
     def _take(self, connection: int, participant: Participant, entry: AwarenessEntry) -> Iterable[AwarenessEntry]:
         holder = self._here.get(entry.client)
         if entry.gone:
             if holder is not None and holder.connection == connection and entry.clock >= holder.clock:
-                yield self._depart(entry.client)
+                yield self._depart(entry.client, entry.clock)
             return
         if len(entry.state) > self._max_bytes:
             raise TooLarge(f"A presence state is larger than {self._max_bytes} bytes; keep it small.")
-        state = _identified(entry.state, participant)
-        if holder is None:
-            departed = self._departed.pop(entry.client, -1)
-            shift = max(0, departed + 1 - entry.clock)
-            self._here[entry.client] = _Holder(connection, participant, entry.clock, shift, state)
-        elif entry.clock > holder.clock:
-            holder.connection, holder.clock, holder.state = connection, entry.clock, state
-        else:
-            if entry.clock == holder.clock:
-                holder.connection = connection
-            return
-        yield _entry(entry.client, self._here[entry.client])
+        known = self._departed.get(entry.client, -1) if holder is None else holder.clock
+        if entry.clock > known:
+            self._departed.pop(entry.client, None)
+            holder = _Holder(connection, participant, entry.clock, _identified(entry.state, participant))
+            self._here[entry.client] = holder
+            yield _entry(entry.client, holder)
 
-    def _depart(self, client: int) -> AwarenessEntry:
-        holder = self._here.pop(client)
-        gone = AwarenessEntry(client, holder.clock + holder.shift + 1, GONE)
-        self._departed[client] = gone.clock
+    def _depart(self, client: int, clock: int) -> AwarenessEntry:
+        del self._here[client]
+        self._departed[client] = clock
         if len(self._departed) > _DEPARTED:
             self._departed.popitem(last=False)
-        return gone
+        return AwarenessEntry(client, clock, GONE)
 
 
 def _entry(client: int, holder: _Holder) -> AwarenessEntry:
-    return AwarenessEntry(client, holder.clock + holder.shift, holder.state)
+    return AwarenessEntry(client, holder.clock, holder.state)
 
 
 def _identified(state: str, participant: Participant) -> str:

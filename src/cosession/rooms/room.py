@@ -15,7 +15,7 @@ Invariants:
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pycrdt import Doc, TransactionEvent
@@ -54,13 +54,17 @@ class Peer:
         participant: whose it is.
         extended: whether it asked for our own frames (`?ext=1`); then it gets fences, and no echo.
         asked: whether it owes the answer to a sync step 1.
-        fences: how many of its fences wait for a commit.
+        fences: how many of its fences wait.
+        held: the fences that came after an update with a gap: they stand for what the answer will bring.
+        gap: whether an update of it was not applied, because something before it is missing.
     """
 
     participant: Participant
     extended: bool = False
     asked: bool = True
     fences: int = 0
+    held: list[bytes] = field(default_factory=list[bytes])
+    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +145,7 @@ class Room:
             case SyncStep1(vector):
                 return self._sync(connection, vector)
             case SyncStep2(update):
-                peer.asked = False
-                return self._update(connection, peer, update, encode_frame(SyncUpdate(update)), at, answer=True)
+                return self._answer(connection, peer, update, at)
             case Awareness(payload):
                 return self._awareness(connection, peer, payload)
             case QueryAwareness():
@@ -199,6 +202,16 @@ class Room:
         self.synced.add(connection)
         return [Send(connection, encode_frame(SyncStep2(self.diff(vector))))]
 
+    def _answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
+        """Take in the answer to a sync step 1, and the fences that waited for it."""
+        peer.asked = False
+        effects = self._update(connection, peer, update, encode_frame(SyncUpdate(update)), at, answer=True)
+        held, peer.held, peer.gap = peer.held, [], False
+        peer.fences -= len(held)
+        for payload in held:
+            effects += self._fence(connection, peer, payload)
+        return effects
+
     def _update(
         self, connection: int, peer: Peer, update: bytes, frame: bytes, at: str, *, answer: bool = False
     ) -> list[Effect]:
@@ -217,6 +230,7 @@ class Room:
     def _ask_again(self, connection: int, peer: Peer, answer: bool) -> list[Effect]:
         if answer:
             raise MalformedFrame("The document that you sync has holes; start from a fresh one.")
+        peer.gap = True
         if peer.asked:
             return []
         peer.asked = True
@@ -251,8 +265,11 @@ class Room:
         return effects
 
     def _awareness(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
-        news = self.presence.receive(connection, peer.participant, decode_awareness(payload))
-        return self._tell(news, connection)
+        heard = self.presence.receive(connection, peer.participant, decode_awareness(payload))
+        effects = self._tell(heard.others, connection)
+        if heard.sender:
+            effects.append(SendPresence(heard.sender, (connection,)))
+        return effects
 
     def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:
         others = tuple(other for other in self.peers if other != origin)
@@ -260,12 +277,15 @@ class Room:
 
     def _fence(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
         frame = encode_frame(Fence(payload))
-        if self.committed_version >= self.version:
+        if self.committed_version >= self.version and not peer.gap:
             return [Send(connection, frame)]
         if peer.fences >= self._settings.max_fences:
             raise TooFast(f"More than {self._settings.max_fences} fences wait for the disk; send one at a time.")
         peer.fences += 1
-        self._receipts.append(_Receipt(self.version, connection, None, frame))
+        if peer.gap:
+            peer.held.append(payload)
+        else:
+            self._receipts.append(_Receipt(self.version, connection, None, frame))
         return []
 
     def _apply(self, update: bytes) -> None:
