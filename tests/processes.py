@@ -65,6 +65,7 @@ class Server:
         folder: where its data and log go.
         static: a folder that it serves at `/`.
         python: the interpreter; None takes this one, or what COSESSION_TEST_PYTHON names.
+        script: what it runs.
         settings: by name, e.g. `keep_alive_seconds=1`.
 
     Attributes:
@@ -75,7 +76,13 @@ class Server:
     """
 
     def __init__(
-        self, folder: Path, static: Path | None = None, *, python: Path | None = None, **settings: object
+        self,
+        folder: Path,
+        static: Path | None = None,
+        *,
+        python: Path | None = None,
+        script: Path = TESTS / "serve.py",
+        **settings: object,
     ) -> None:
         self.data = folder / "data"
         self.log = folder / "server.log"
@@ -83,18 +90,24 @@ class Server:
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
         self._python = str(python or os.environ.get("COSESSION_TEST_PYTHON") or sys.executable)
+        self._script = script
         self._static = [str(static)] if static else []
         self._settings = {f"COSESSION_{name.upper()}": str(value) for name, value in settings.items()}
 
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
+    def start(self, **variables: str) -> None:
+        """Start it and wait until it is ready.
+
+        Args:
+            variables: of its environment, for this time only.
+        """
         assert self.process is None or self.process.poll() is not None, "It runs already."
         environment = {name: value for name, value in os.environ.items() if not name.startswith("COSESSION_")}
         environment |= {"COSESSION_DATA": str(self.data), "COSESSION_PORT": str(self.port), **self._settings}
+        environment |= variables
         self._close_pipe()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [self._python, str(TESTS / "serve.py"), *self._static],
+                [self._python, str(self._script), *self._static],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -31,9 +31,9 @@ class Wire:
         closed: the close code and reason, once the server has closed it.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, doc: Doc | None = None) -> None:
         self.socket = socket
-        self.doc: Doc = Doc()
+        self.doc: Doc = doc or Doc()
         self.frames: list[Frame] = []
         self.sizes: list[int] = []
         self.closed: tuple[int, str] | None = None
@@ -43,7 +43,7 @@ class Wire:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(
-        cls, server: Server, session: str, *, synced: bool = True, **query: object
+        cls, server: Server, session: str, *, synced: bool = True, doc: Doc | None = None, **query: object
     ) -> "AsyncIterator[Wire]":
         """Connect to a session.
 
@@ -51,10 +51,11 @@ class Wire:
             server: whose session.
             session: its id.
             synced: whether to sync first.
+            doc: a replica that outlives the connection; None makes one.
             query: of the address, e.g. `ext=1`.
         """
         async with connect(server.ws_url(session, **query), max_size=None, compression=None) as socket:
-            wire = cls(socket)
+            wire = cls(socket, doc)
             try:
                 if synced:
                     await wire.sync()

@@ -1,60 +1,36 @@
 """SIGKILL in the middle of a storm of writes: what was acknowledged is there afterwards."""
 
 import asyncio
-import contextlib
 import random
+from pathlib import Path
 
 import pytest
+from faults.kills import ANY_MOMENT, Run
+from faults.serve_failing import POINTS
 from processes import NodeClient, Server, eventually
 from pycrdt import Map, Text
-from websockets.exceptions import ConnectionClosed
 from wire import Wire
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = 4
-WRITERS = 6
+KILLS = 20
 
 
-async def test_every_fenced_update_is_there_after_a_kill(server: Server) -> None:
-    fenced: dict[str, int] = {}
-
-    async def write(session: str, name: str, start: int) -> None:
-        with contextlib.suppress(AssertionError, ConnectionClosed):
-            async with Wire.open(server, session, ext=1) as wire:
-                state = wire.doc.get("state", type=Map)
-                number = start
-                while not wire.closed:
-                    for _ in range(random.randint(1, 8)):
-                        number += 1
-                        key = f"{name} {number}"
-                        await wire.edit(lambda _doc, key=key, number=number: state.update({key: number}))
-                    await wire.fence()
-                    fenced[f"{session}/{name}"] = number
-
-    for round_number in range(ROUNDS):
-        before = dict(fenced)
-        writers = [
-            asyncio.create_task(write(f"s{index % 2}", f"w{index}", round_number * 1_000_000))
-            for index in range(WRITERS)
-        ]
-        await eventually(
-            lambda before=before: len(fenced) == WRITERS and all(fenced[k] > before.get(k, 0) + 20 for k in fenced),
-            "every writer's fences",
-        )
-        server.kill()
-        acknowledged = dict(fenced)
-        await asyncio.gather(*writers)
-        acknowledged |= fenced  # a fence that came out of the socket's buffer after the kill counts too
-        await asyncio.to_thread(server.start)
-        for session in ("s0", "s1"):
-            async with Wire.open(server, session) as reader:
-                there = reader.doc.get("state", type=Map).to_py() or {}
-                for path, last in acknowledged.items():
-                    name = path.partition("/")[2]
-                    if path.startswith(session):
-                        for number in range(round_number * 1_000_000 + 1, last + 1):
-                            assert f"{name} {number}" in there, f"{name} {number} was acknowledged and is lost"
+async def test_twenty_kills_lose_nothing_that_was_fenced_and_double_nothing(tmp_path: Path) -> None:
+    """More of them: `python tests/faults/kill_many.py --kills 200`."""
+    seed = random.randrange(2**32)
+    print(f"repeat with: python tests/faults/kill_many.py --kills {KILLS} --seed {seed}")
+    run = Run(tmp_path, seed)
+    try:
+        for number in range(KILLS):
+            await run.kill(number)
+        await run.settle()
+        assert set(run.figures.kills) == {*POINTS, ANY_MOMENT}
+    except BaseException:
+        print(run.server.tail())
+        raise
+    finally:
+        run.server.close()
 
 
 async def test_a_stock_client_heals_what_was_not_acknowledged(server: Server) -> None:

@@ -18,7 +18,7 @@ import structlog
 from pycrdt import Channel
 
 from cosession.auth import ANONYMOUS, Participant
-from cosession.errors import BadSessionId, CosessionError, NoSuchSession, SessionDeleted, ShuttingDown
+from cosession.errors import BadSessionId, CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
 from cosession.settings import Settings
 from cosession.storage import Storage, StoredSession
 
@@ -188,6 +188,16 @@ class Hub:
         """How many connections a session has in this process."""
         slot = self._slots.get(session)
         return slot.live.connections if slot and slot.live else 0
+
+    async def check_ready(self) -> None:
+        """Prove that what comes in can be saved now.
+
+        Raises:
+            StorageError: it can't.
+        """
+        if self._log.failing:
+            raise StorageError("What comes in can't be saved: the last try failed, and the log says why.")
+        await self.storage.ping()
 
     async def drain(self) -> None:
         """Take nothing new, tell every connection to come back later, and flush every room.

@@ -85,5 +85,5 @@ async def _healthz(_: Request) -> Response:
 async def _readyz(request: Request) -> Response:
     """The process can take work: the storage can be written."""
     hub: Hub = request.app.state.hub
-    await hub.storage.ping()
+    await hub.check_ready()
     return JSONResponse({"status": "ready"})

@@ -1,0 +1,189 @@
+"""A server under load that is killed again and again, and what must be true each time.
+
+Writers keep their replicas through all kills, as browsers do. After each kill the database is read before anybody can
+heal it: it is whole, its snapshots and its log tell the same, and every word that was fenced is in it, once. At the
+end the writers connect once more: then all replicas are equal, with every word that anybody wrote once.
+"""
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults.serve_failing import POINTS, extra_migrations
+from processes import PATIENCE_SECONDS, Server, eventually
+from pycrdt import Doc, Text
+from websockets.exceptions import WebSocketException
+from wire import Wire
+
+from cosession.rooms.recovery import find_damage
+from cosession.storage import inspect, inspection
+from cosession.storage.migrations import MIGRATIONS
+
+WRITERS = 4
+SESSIONS = 2
+ANY_MOMENT = "any moment"
+LIFE = 25
+"""Kills after which fresh sessions are used: long enough for snapshots on snapshots, short enough to stay quick."""
+
+
+@dataclass
+class Writer:
+    """A replica that outlives connections and servers."""
+
+    session: str
+    name: str
+    doc: Doc = field(default_factory=Doc)
+    written: list[str] = field(default_factory=list)
+    fenced: int = 0
+
+    async def write(self, server: Server, dice: random.Random) -> None:
+        """Write and fence until the server is gone."""
+        with contextlib.suppress(AssertionError, OSError, WebSocketException, EOFError):
+            async with Wire.open(server, self.session, doc=self.doc, ext=1, user=self.name) as wire:
+                notes = self.doc.get("text:notes", type=Text)
+                while not wire.closed:
+                    for _ in range(dice.randint(1, 12)):
+                        word = f"{self.name}.{len(self.written)} "
+                        self.written.append(word.strip())
+                        await wire.edit(lambda _doc, word=word: notes.insert(len(str(notes)), word))
+                    promised = len(self.written)
+                    await wire.fence()
+                    self.fenced = promised
+
+
+@dataclass
+class Figures:
+    """What a run has seen."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    fences: int = 0
+    words: int = 0
+
+
+class Run:
+    """One server, its writers, and their kills."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.server = Server(
+            folder,
+            script=Path(__file__).with_name("serve_failing.py"),
+            snapshot_after_updates=40,
+            unload_after_seconds=0.2,
+            log_level="warning",
+        )
+        self.dice = random.Random(seed)
+        self.figures = Figures()
+        self.migrations = 0
+        self.deck: list[str] = []
+        self.writers: list[Writer] = []
+
+    async def kill(self, number: int) -> None:
+        """Let the writers write, end the server at a point of chance, and look at what is left."""
+        if number % LIFE == 0:
+            await self.settle()
+            self.writers = [Writer(f"s{number}-{index % SESSIONS}", f"w{index}") for index in range(WRITERS)]
+        if not self.deck:
+            self.deck = [*POINTS, *[ANY_MOMENT] * len(POINTS)]
+            self.dice.shuffle(self.deck)
+        point = self.deck.pop()
+        before = sum(writer.fenced for writer in self.writers)
+        variables = {}
+        if point == "migration":
+            self.migrations += 1
+            variables["FAULT_KILL"] = f"{point}:{self.dice.randint(4, 10)}"
+        elif point != ANY_MOMENT:
+            count = 1 if point.startswith(("create", "load", "set_title")) else self.dice.randint(1, 12)
+            variables["FAULT_KILL"] = f"{point}:{count}"
+        started = await self.start(**variables)
+        if started:
+            await self.load_until_killed(point, before)
+        self.figures.kills[point] += 1
+        self.look(f"kill {number}, {point}")
+
+    async def start(self, **variables: str) -> bool:
+        """Start the server; False if it was killed before it was ready."""
+        try:
+            await asyncio.to_thread(self.server.start, FAULT_MIGRATIONS=str(self.migrations), **variables)
+        except AssertionError:
+            assert self.server.process is not None
+            if self.server.process.wait(PATIENCE_SECONDS) != -9:
+                raise
+            return False
+        return True
+
+    async def load_until_killed(self, point: str, before: int) -> None:
+        """Write until the server has ended itself, or until it is ended at some moment of many writes."""
+        process = self.server.process
+        assert process is not None
+        writing = [asyncio.create_task(writer.write(self.server, self.dice)) for writer in self.writers]
+        enough = self.dice.randint(0, 200)
+
+        def is_time() -> bool:
+            fenced = sum(writer.fenced for writer in self.writers) - before
+            limit = enough if point == ANY_MOMENT else 800  # some points are never passed, e.g. no title is set
+            return process.poll() is not None or fenced >= limit
+
+        await eventually(is_time, "writes until the kill", 60)
+        if process.poll() is None:
+            await asyncio.sleep(self.dice.random() * 0.02)  # no condition can be a moment of chance
+            self.server.kill()
+        process.wait(PATIENCE_SECONDS)
+        await asyncio.gather(*writing)
+
+    def look(self, when: str) -> None:
+        """Read the database of the dead server."""
+        inspection.MIGRATIONS = (*MIGRATIONS, *extra_migrations(self.schema()))
+        try:
+            with inspect(self.server.data / "cosession.sqlite3") as found:
+                assert not found.failures, (when, found.failures)
+                kept: dict[str, Counter[str]] = {}
+                for session in found.sessions:
+                    remains = found.session(session)
+                    assert not find_damage(remains), (when, session, find_damage(remains))
+                    doc: Doc = Doc()
+                    for row in remains.updates:
+                        doc.apply_update(row.update)
+                    kept[session] = Counter(str(doc.get("text:notes", type=Text)).split())
+        finally:
+            inspection.MIGRATIONS = MIGRATIONS
+        for writer in self.writers:
+            words = kept.get(writer.session, Counter())
+            for word in writer.written[: writer.fenced]:
+                assert words[word] == 1, f"{when}: {word} was fenced and is there {words[word]} times"
+            assert all(count == 1 for count in words.values()), f"{when}: doubled words"
+
+    def schema(self) -> int:
+        """How many of the added migrations the database has: a killed one has not happened."""
+        with contextlib.closing(sqlite3.connect(self.server.data / "cosession.sqlite3")) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+        return max(version - len(MIGRATIONS), 0)
+
+    async def settle(self) -> None:
+        """Let everybody connect to a server that lives; all must end equal, with every word once."""
+        if not self.writers:
+            return
+        assert await self.start()
+        async with contextlib.AsyncExitStack() as stack:
+            for writer in self.writers:
+                wire = await stack.enter_async_context(
+                    Wire.open(self.server, writer.session, doc=writer.doc, ext=1, user=writer.name)
+                )
+                await wire.fence()
+            for session in {writer.session for writer in self.writers}:
+                members = [writer for writer in self.writers if writer.session == session]
+                written = sorted(word for writer in members for word in writer.written)
+                reader = await stack.enter_async_context(Wire.open(self.server, session))
+
+                def are_equal(docs: tuple[Doc, ...] = (reader.doc, *(writer.doc for writer in members))) -> bool:
+                    return len({str(doc.get("text:notes", type=Text)) for doc in docs}) == 1
+
+                await eventually(are_equal, "equal replicas")
+                assert sorted(str(reader.doc.get("text:notes", type=Text)).split()) == written, session
+                self.figures.words += len(written)
+        self.figures.fences += sum(writer.fenced for writer in self.writers)
+        await asyncio.to_thread(self.server.stop)
+        self.look("after a clean stop")
