@@ -44,10 +44,10 @@ def write_chat(peer: Peer, session: str, messages: int, tokens: int) -> tuple[Au
     author = Author(77, peer.prefix(session))
     text = 0
     for number in range(tokens):
+        if not number % max(1, tokens // messages):
+            author.begin()
         last = number == tokens - 1
         word = b"~@%08x" % tokens if last else b"w%03d " % (number % 997)
-        if not number % max(1, tokens // messages):
-            word += b"\n\n"
         writer.send(author.frame(word))
         text += len(word)
         if number % CHUNK == CHUNK - 1:

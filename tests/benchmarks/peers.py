@@ -20,7 +20,6 @@ HERE = Path(__file__).resolve().parent
 CACHE = ROOT / ".cache" / "benchmarks"
 SERVER_CORE, LOAD_CORE = 0, 1
 _CORES = os.sched_getaffinity(0)
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -90,8 +89,8 @@ class Peer:
     def cpu(self) -> float:
         """How many seconds of CPU it has used, all its threads together."""
         assert self.process is not None
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
     def memory(self) -> int:
         """How many bytes of its memory are resident."""

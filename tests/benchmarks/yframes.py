@@ -6,13 +6,13 @@ again by a regular expression. A fence is the same with `~#`.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 TOKEN = re.compile(rb"~@[0-9a-f]{8}")
 FENCE = re.compile(rb"~#[0-9a-f]{8}")
 
-TEXT_ROOT = b"text:benchmark"
-"""The root text that the tokens are appended to: a root of the session document, and one that any server takes."""
+TEXT_ROOT = b"text:%d"
+"""The root texts that tokens are appended to: roots of a session document, and ones that any server takes."""
 
 
 def uint(value: int) -> bytes:
@@ -44,26 +44,35 @@ def client_frame(payload: bytes, opcode: int = 2) -> bytes:
 
 @dataclass
 class Author:
-    """Writes one text token by token, as updates.
+    """Writes texts token by token, as updates.
 
     Attributes:
         client: the Yjs client id.
         prefix: what the server's dialect puts before each message.
         clock: how many characters have been written.
+        text: the number of the text that is written now.
     """
 
     client: int
     prefix: bytes = b""
-    clock: int = field(default=0)
+    clock: int = 0
+    text: int = 0
+    _begun: bool = False
 
-    def update(self, text: bytes) -> bytes:
-        """Append ASCII text, and return the update of it alone."""
+    def begin(self) -> None:
+        """Go on in a text of its own, as a chat does with each message."""
+        self.text += self._begun
+        self._begun = False
+
+    def update(self, token: bytes) -> bytes:
+        """Append ASCII to the text, and return the update of it alone."""
         head = b"\x01\x01" + uint(self.client) + uint(self.clock)
-        place = b"\x04\x01" + sized(TEXT_ROOT)  # the first character has the root for a parent,
-        if self.clock:  # and all others the character before them for a neighbour
+        place = b"\x04\x01" + sized(TEXT_ROOT % self.text)  # the first character has the root for a parent,
+        if self._begun:  # and all others the character before them for a neighbour
             place = b"\x84" + uint(self.client) + uint(self.clock - 1)
-        self.clock += len(text)
-        return head + place + sized(text) + b"\x00"
+        self._begun = True
+        self.clock += len(token)
+        return head + place + sized(token) + b"\x00"
 
     def frame(self, text: bytes) -> bytes:
         """Append text; the whole WebSocket frame with the sync update in it."""
