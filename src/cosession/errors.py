@@ -71,6 +71,14 @@ class SessionExists(CosessionError):
     status = 409
 
 
+class ClientIdTaken(CosessionError):
+    """A Yjs client id is in use by another participant."""
+
+    code = "client.id_taken"
+    close_code = 4409
+    status = 409
+
+
 class SessionDeleted(CosessionError):
     """The session was deleted."""
 

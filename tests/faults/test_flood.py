@@ -43,7 +43,6 @@ async def _send_until_refused(client: ClientConnection, frame: bytes, count: int
 ASKED_FOR_ALL = pytest.param(
     SyncStep1(b"\x00"),
     id="what is missing?",
-    marks=pytest.mark.xfail(reason="each answer is made and kept, whether the last was read or not"),
 )
 ASKED_FOR_PRESENCE = pytest.param(QueryAwareness(), id="who is here?")
 

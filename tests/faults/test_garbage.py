@@ -201,7 +201,6 @@ async def test_a_gap_is_asked_for_and_never_applied(server: Server) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.xfail(reason="the server doesn't bind client ids to participants yet")
 async def test_a_client_id_of_somebody_else_is_refused_for_good(server: Server) -> None:
     """Two writers under one id differ silently for ever, even after a full sync."""
     async with (

@@ -14,10 +14,10 @@ there is no connection is not queued, the document itself is the queue; there is
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from pycrdt import Doc, TransactionEvent, merge_updates
 
 from cosession.errors import Disconnected, MalformedFrame
+from cosession.logs import get_logger
 from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
@@ -37,7 +37,7 @@ from cosession.protocol import (
 
 from .presence import Presence
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _MERGE_AT = 64
 """Updates that wait are merged when they are this many: merging thousands at once holds the loop for long."""

@@ -10,10 +10,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import structlog
-
 from cosession.document import Agents, Message, Messages, Runs, SessionDocument, State
 from cosession.errors import Disconnected
+from cosession.logs import get_logger
 
 from .bell import Bell
 from .presence import Presence
@@ -23,7 +22,7 @@ from .run import AgentRun
 from .stamps import fresh_client_id, fresh_id, now
 from .transport import Status, Transport, sync_url
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FLUSH_SECONDS = 5.0
 """How long leaving waits for what was written to be saved: a commit takes milliseconds, a stuck disk for ever."""

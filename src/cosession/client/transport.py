@@ -13,17 +13,17 @@ from collections.abc import Callable
 from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-import structlog
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
 
 from cosession.errors import Disconnected, MalformedFrame, TooFast
+from cosession.logs import get_logger
 
 from .bell import Bell
 from .replica import Replica
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 Status = Literal["connecting", "online", "offline", "closed"]
 """Where a session stands: not yet synced once; synced; was synced, tries again; over."""

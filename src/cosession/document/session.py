@@ -6,6 +6,7 @@ touch anything. It knows no clock and draws no ids: both come in as arguments.
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, cast
 
 from pycrdt import Array, Doc, Map, Text, Transaction, XmlFragment
@@ -24,6 +25,23 @@ from .surfaces import Surfaces
 from .text import SharedText
 from .tree import State
 from .values import JsonObject, checked_id
+
+ROOTS: dict[str, type[Root]] = {
+    "meta": Map,
+    "messages": Array,
+    "runs": Map,
+    "agents": Map,
+    "participants": Map,
+    "selections": Map,
+    "state": Map,
+    "counters": Map,
+    "surfaces": Map,
+    "approvals": Map,
+    "claims": Map,
+    "requests": Map,
+    "queue": Array,
+}
+"""The roots of the schema. A view is made when it is first asked for: an idle session has a few of them only."""
 
 TEXT_PREFIX = "text:"
 XML_PREFIX = "xml:"
@@ -48,19 +66,71 @@ class SessionDocument:
         """
         self.doc: Doc[Any] = Doc(client_id=client_id, skip_gc=True) if doc is None else doc
         self._roots: dict[str, Root] = {}
-        self.meta = Meta(self._map("meta"))
-        self.messages = Messages(self._array("messages"))
-        self.runs = Runs(self._map("runs"))
-        self.agents = Agents(self._map("agents"))
-        self.participants = Participants(self._map("participants"))
-        self.selections = Selections(self._map("selections"))
-        self.state = State(self._map("state"))
-        self.counters = Counters(self._map("counters"))
-        self.surfaces = Surfaces(self._map("surfaces"))
-        self.approvals = Approvals(self._map("approvals"))
-        self.claims = Claims(self._map("claims"))
-        self.requests = Requests(self._map("requests"))
-        self.queue = Queue(self._array("queue"))
+
+    @cached_property
+    def meta(self) -> Meta:
+        """What the session is: title, schema, where it comes from."""
+        return Meta(self._map("meta"))
+
+    @cached_property
+    def messages(self) -> Messages:
+        """The message list."""
+        return Messages(self._array("messages"))
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The agents' work."""
+        return Runs(self._map("runs"))
+
+    @cached_property
+    def agents(self) -> Agents:
+        """What each agent says of itself."""
+        return Agents(self._map("agents"))
+
+    @cached_property
+    def participants(self) -> Participants:
+        """Who belongs."""
+        return Participants(self._map("participants"))
+
+    @cached_property
+    def selections(self) -> Selections:
+        """What each participant has selected."""
+        return Selections(self._map("selections"))
+
+    @cached_property
+    def state(self) -> State:
+        """The application's shared state."""
+        return State(self._map("state"))
+
+    @cached_property
+    def counters(self) -> Counters:
+        """Counters that several increase."""
+        return Counters(self._map("counters"))
+
+    @cached_property
+    def surfaces(self) -> Surfaces:
+        """Generated user interfaces."""
+        return Surfaces(self._map("surfaces"))
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """Questions that want a decision."""
+        return Approvals(self._map("approvals"))
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Who holds what."""
+        return Claims(self._map("claims"))
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What participants ask for."""
+        return Requests(self._map("requests"))
+
+    @cached_property
+    def queue(self) -> Queue:
+        """Prompts that wait for their turn."""
+        return Queue(self._array("queue"))
 
     def initialise(self, *, created_at: str, title: str = "", forked_from: JsonObject | None = None) -> None:
         """Make a new document a session; the server does, once, and a second time changes nothing.
@@ -103,9 +173,12 @@ class SessionDocument:
         Raises:
             BadDocument: there is no such root.
         """
+        for name in ROOTS:
+            self._known_root(name)  # a callback may read all of them, and can't make any: pycrdt is reading then
         if not roots:
             self._find_named_roots()
-        return Subscription(callback, {name: self._known_root(name) for name in roots or tuple(self._roots)})
+            roots = (*ROOTS, *(name for name in self._roots if name not in ROOTS))
+        return Subscription(callback, {name: self._known_root(name) for name in roots})
 
     def to_json(self) -> JsonObject:
         """The whole session as plain JSON."""
@@ -150,11 +223,9 @@ class SessionDocument:
             return self.text(name.removeprefix(TEXT_PREFIX)).shared
         if name.startswith(XML_PREFIX):
             return self.xml(name.removeprefix(XML_PREFIX))
-        if name not in self._roots:
-            raise BadDocument(
-                f"A session has no root {name!r}; it has {', '.join(self._roots)}, text:NAME and xml:NAME."
-            )
-        return self._roots[name]
+        if name not in ROOTS:
+            raise BadDocument(f"A session has no root {name!r}; it has {', '.join(ROOTS)}, text:NAME and xml:NAME.")
+        return self._root(name, ROOTS[name])
 
     def _map(self, name: str) -> Map[Any]:
         return cast("Map[Any]", self._root(name, Map))

@@ -13,11 +13,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-import structlog
 from pycrdt import Channel
 
 from cosession.auth import Participant
 from cosession.errors import CosessionError, TooSlow
+from cosession.logs import get_logger
 from cosession.protocol import KEEP_ALIVE, Notice, encode_frame
 from cosession.settings import Settings
 
@@ -30,7 +30,7 @@ _CLOSING_SECONDS = 5.0
 _REASON_BYTES = 123
 """A close frame has 125 bytes, two of which are the code."""
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Host(Protocol):
@@ -98,6 +98,7 @@ class Connection:
         self._settings = settings
         self._pace = Pace(settings.max_frames_per_second, settings.flood_seconds)
         self._wake = asyncio.Event()
+        self._sent = asyncio.Event()
         self._sending = False
         self._ending: CosessionError | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -149,6 +150,7 @@ class Connection:
                 data = await anext(frames)
                 self._keep()
                 await self._pace.wait()
+                await self._answered()
                 await host.ready()
                 host.receive(self.number, data)
             except StopAsyncIteration:
@@ -159,6 +161,12 @@ class Connection:
             except Exception as error:
                 log.debug("connection.lost", connection=self.number, error=repr(error))
                 return
+
+    async def _answered(self) -> None:
+        """Wait until the other side has read what it asked for."""
+        while self.outbox.is_full:
+            self._sent.clear()
+            await self._sent.wait()
 
     def _listen(self, host: Host) -> None:
         if self._direct is None:
@@ -171,7 +179,7 @@ class Connection:
                 self._keep()
                 self.end(error)
             else:
-                if not self._pace.take() or not host.has_room:
+                if not self._pace.take() or self.outbox.is_full or not host.has_room:
                     self._keep()
 
         self._direct.listen(receive)
@@ -212,6 +220,7 @@ class Connection:
             return False
         finally:
             self._sending = False
+            self._sent.set()
         return True
 
 

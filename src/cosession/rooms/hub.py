@@ -14,11 +14,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 
-import structlog
 from pycrdt import Channel
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.errors import BadSessionId, CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
+from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import Storage, StoredSession
 
@@ -30,7 +30,7 @@ from .turns import Turns
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def utc_now() -> str:

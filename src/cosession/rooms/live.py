@@ -7,11 +7,10 @@ and the next one to ask for the session gets a room that is loaded from the log.
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-import structlog
-
 from cosession.auth import SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import CosessionError, MalformedFrame, RoomBroken
+from cosession.logs import get_logger
 from cosession.storage import LoggedUpdate
 
 from .connection import Connection
@@ -21,7 +20,7 @@ from .outbox import Outbox, merge
 from .room import Peer, Room
 from .turns import Turns
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 _Result = TypeVar("_Result")

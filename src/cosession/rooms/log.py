@@ -12,15 +12,14 @@ rows stay and are tried again; one session that is refused does not hold up the 
 import asyncio
 from typing import Protocol
 
-import structlog
-
 from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
+from cosession.logs import get_logger
 from cosession.storage import LoggedUpdate, Storage
 
 _FIRST_RETRY_SECONDS = 0.1
 _LAST_RETRY_SECONDS = 5.0
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Listener(Protocol):

@@ -6,10 +6,10 @@ load makes frames fewer and larger, not later.
 
 Bound: when more than `max_bytes` of updates wait, they are all dropped, and the reader is sent one diff of the
 document from where it was when it can read again: it loses its queue, never its data. Frames that must arrive
-are replies to what the connection itself asked, one for one, and their number is bounded by the room.
+are answers to what the connection itself asked: while more than `max_bytes` of them wait (`is_full`), it is not
+read.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pycrdt import merge_updates
@@ -37,7 +37,8 @@ class Outbox:
     def __init__(self, max_bytes: int, merged: int) -> None:
         self._max_bytes = max_bytes
         self._merged = merged
-        self._frames: deque[bytes] = deque()
+        self._frames: list[bytes] = []
+        self._frame_bytes = 0
         self._updates: list[Update] = []
         self._update_bytes = 0
         self._echoes: list[Update] = []
@@ -52,9 +53,15 @@ class Outbox:
         """How many bytes of updates wait."""
         return self._update_bytes
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so many answers wait that no more should be asked for: they can't be merged or dropped."""
+        return self._frame_bytes > self._max_bytes
+
     def put_frame(self, frame: bytes) -> None:
         """Queue a frame that must arrive as it is."""
         self._frames.append(frame)
+        self._frame_bytes += len(frame)
 
     def put_updates(self, updates: Sequence[Update], vector: Mapping[int, int]) -> None:
         """Queue updates.
@@ -93,8 +100,7 @@ class Outbox:
         Args:
             diff: gives what a document at an (encoded) state vector lacks.
         """
-        frames = list(self._frames)
-        self._frames.clear()
+        frames, self._frames, self._frame_bytes = self._frames, [], 0
         if self._behind is not None:
             behind = {client: clock for client, clock in self._behind.items() if clock}
             frames.append(encode_frame(SyncUpdate(diff(encode_state_vector(behind)))))

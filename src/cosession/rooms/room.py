@@ -21,8 +21,8 @@ from typing import Any
 from pycrdt import Doc, TransactionEvent
 
 from cosession.auth import SERVER, Participant
-from cosession.document import Change, SessionDocument
-from cosession.errors import MalformedFrame, RoomBroken, StorageError, TooFast, TooLarge
+from cosession.document import Change, SessionDocument, Subscription
+from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, StorageError, TooFast, TooLarge
 from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
@@ -32,10 +32,10 @@ from cosession.protocol import (
     SyncStep1,
     SyncStep2,
     SyncUpdate,
+    UpdateHeader,
     decode_awareness,
     decode_frame,
     decode_state_vector,
-    encode_awareness,
     encode_frame,
     read_update_header,
 )
@@ -98,8 +98,10 @@ class Room:
         """Who has had its first sync; before that an update would be a gap to it."""
         self.vector = decode_state_vector(self.document.doc.get_state())
         self._receipts: deque[_Receipt] = deque()
+        self._writers = {self.document.doc.client_id: SERVER.id}
         self._touched: set[str] = set()
-        self._watch = self.document.observe(self._note_touched, "requests", "meta")
+        watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
+        self._watch = Subscription(self._note_touched, watched)
 
     def create(self, *, title: str, at: str) -> list[Effect]:
         """Write the first facts of a new session; an existing one is left as it is."""
@@ -149,8 +151,7 @@ class Room:
             case Awareness(payload):
                 return self._awareness(connection, peer, payload)
             case QueryAwareness():
-                reply = encode_awareness(self.presence.everybody())
-                return [Send(connection, encode_frame(Awareness(reply)))]
+                return [SendPresence(self.presence.everybody(), (connection,))]
             case Fence(payload) if peer.extended:
                 return self._fence(connection, peer, payload)
             case _:
@@ -220,12 +221,30 @@ class Room:
         header = read_update_header(update)
         if not header.fits(self.vector):
             return self._ask_again(connection, peer, answer)
+        if not answer:
+            self._check_writers(header, peer.participant)
         if header.is_known(self.vector):
             if not header.deletes or not self._captured(lambda: self._apply(update)):
                 return []
         else:
             self._apply(update)
         return self._accept(Update(update, frame, header.brings), connection, peer.participant) + self._after(at)
+
+    def _check_writers(self, header: UpdateHeader, by: Participant) -> None:
+        """Bind the client ids of an update to who uses them.
+
+        Two that write under one id differ silently for ever, even after a full sync. What an answer to a sync step 1
+        brings is not bound: a replica may bring back what others wrote.
+
+        Raises:
+            ClientIdTaken: somebody else writes under one of them.
+        """
+        for span in header.brings:
+            is_news = span.end > self.vector.get(span.client, 0)
+            if is_news and self._writers.setdefault(span.client, by.id) != by.id:
+                raise ClientIdTaken(
+                    "Another participant writes under this Yjs client id; start from a fresh document."
+                )
 
     def _ask_again(self, connection: int, peer: Peer, answer: bool) -> list[Effect]:
         if answer:

@@ -10,9 +10,8 @@ that a crash after a long life costs no long replay.
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from cosession.errors import CosessionError, NoSuchSession, RoomBroken, SessionDeleted, StorageError
+from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import LoadedSession, Snapshot, Storage
 
@@ -25,7 +24,7 @@ _LARGEST_TO_TAIL = 8
 """A snapshot is at most this many times what was written since the one before, so that keeping a large session
 safe writes no more than a small multiple of what its clients write."""
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Slot:

@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import structlog
+from cosession.logs import get_logger
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Turns:

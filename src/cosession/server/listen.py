@@ -22,7 +22,7 @@ from .socket import SyncProtocol
 
 _FRAME_ROOM = 4
 """The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
-with our final code; its own is one that clients retry for ever."""
+by a room, with a notice."""
 
 
 async def serve(

@@ -10,8 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame, Opcode
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
+
+from cosession.errors import TooLarge
 
 EXTENSION = "cosession.socket"
 """Under this key of the ASGI scope's extensions an endpoint finds the `SyncProtocol` of its socket."""
@@ -41,6 +44,20 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Set who gets binary messages as they come; None: they wait in the queue, and the peer is held back."""
         self._receiver = receiver
+
+    def handle_parser_exception(self) -> None:
+        """Close on bytes that are no WebSocket; a message beyond all limits gets our final code."""
+        if isinstance(self.conn.parser_exc, PayloadTooBig) and not self.close_sent:
+            self.conn.data_to_send()  # drops the library's own close, with 1009, which clients try again for ever
+            reason = "The frame is far larger than the server takes; send less at once."
+            self.transport.write(
+                Frame(Opcode.CLOSE, Close(TooLarge.close_code, reason).serialize()).serialize(mask=False)
+            )
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": TooLarge.close_code, "reason": reason})
+            self.close_sent = True
+            self.transport.close()
+        else:
+            super().handle_parser_exception()
 
     def send_now(self, frames: Sequence[bytes]) -> bool:
         """Write binary messages to the socket; False, and none of them, when it is full or closing."""
