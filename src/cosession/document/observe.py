@@ -7,7 +7,7 @@ the change and doesn't keep other observers from hearing of it: pycrdt collects 
 the transaction ends.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Subscription:
 
     __slots__ = ("_observed",)
 
-    def __init__(self, callback: Callable[[list[Change]], None], roots: dict[str, Root]) -> None:
+    def __init__(self, callback: Callable[[list[Change]], None], roots: Mapping[str, Root]) -> None:
         self._observed: list[tuple[Root, SharedSubscription]] = [
             (root, _observe(callback, name, root)) for name, root in roots.items()
         ]

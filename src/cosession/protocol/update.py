@@ -54,15 +54,22 @@ class UpdateHeader:
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
+        known = vector.get
         reach: dict[int, int] = {}
         for span in self.brings:
-            if span.clock > reach.get(span.client, vector.get(span.client, 0)):
+            have = reach.get(span.client)
+            if have is None:
+                have = known(span.client, 0)
+            if span.clock > have:
                 return False
-            reach[span.client] = max(span.end, reach.get(span.client, vector.get(span.client, 0)))
+            reach[span.client] = max(span.end, have)
         for client, end in self.needs.items():
-            if end > reach.get(client, vector.get(client, 0)):
+            if end > (reach[client] if client in reach else known(client, 0)):
                 return False
-        return all(span.end <= reach.get(span.client, vector.get(span.client, 0)) for span in self.deletes)
+        for span in self.deletes:
+            if span.end > (reach[span.client] if span.client in reach else known(span.client, 0)):
+                return False
+        return True
 
     def is_known(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector holds every struct of it (deletions aside)."""

@@ -23,17 +23,18 @@ class Pace:
     def __init__(self, rate: float, patience: float) -> None:
         self._rate = rate
         self._patience = patience
-        self._allowance = rate * _BURST_SECONDS
-        self._counted_at = asyncio.get_running_loop().time()
+        self._full = rate * _BURST_SECONDS
+        self._allowance = self._full
+        self._clock = asyncio.get_running_loop().time
+        self._counted_at = self._clock()
         self._slowed_at: float | None = None
 
     def take(self) -> bool:
         """Count a frame; False when the next ones must wait."""
-        now = asyncio.get_running_loop().time()
-        full = self._rate * _BURST_SECONDS
-        self._allowance = min(full, self._allowance + (now - self._counted_at) * self._rate) - 1
+        now = self._clock()
+        self._allowance = min(self._full, self._allowance + (now - self._counted_at) * self._rate) - 1
         self._counted_at = now
-        if self._allowance >= full / 2:
+        if self._slowed_at is not None and self._allowance >= self._full / 2:
             self._slowed_at = None
         return self._allowance > 0
 
