@@ -34,6 +34,7 @@ class Faulty:
     def __init__(self, storage: SqliteStorage) -> None:
         self.storage = storage
         self.full = False
+        self.damaged = ""
         self.groups: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -42,6 +43,8 @@ class Faulty:
         await self.gate.wait()
         if self.full:
             raise StorageError("The disk is full.")
+        if any(row.session == self.damaged for row in rows):
+            raise StorageError("A page of this session is damaged.")
         self.groups.append(len(rows))
         await self.storage.append(rows)
 
@@ -94,6 +97,42 @@ async def test_a_storage_that_fails_loses_nothing_and_is_tried_again(tmp_path: P
         await log.flush("a", patient=True)
         assert heard.committed[-1] == ("a", 4)
         assert [logged.version for logged in await faulty.storage.history("a")] == [1, 2, 3, 4]
+
+
+async def test_a_session_that_fails_for_long_does_not_hold_up_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosession.rooms.log._FIRST_RETRY_SECONDS", 3600.0)
+    async with running(tmp_path) as (log, faulty, heard):
+        faulty.damaged = "a"
+        log.append(row("a", 1))
+        with pytest.raises(StorageError):
+            await log.flush("a")
+        assert log.failing
+        async with asyncio.timeout(5):
+            for version in range(1, 20):
+                log.append(row("b", version))
+                log.append(row("a", version + 1))
+                await log.flush("b")
+        assert heard.committed[-1] == ("b", 19)
+        assert all(session == "b" for session, _ in heard.committed)
+
+
+async def test_what_failed_is_tried_again_in_order_when_its_time_has_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cosession.rooms.log._FIRST_RETRY_SECONDS", 0.01)
+    async with running(tmp_path) as (log, faulty, heard):
+        faulty.damaged = "a"
+        for version in range(1, 30):
+            log.append(row("a", version))
+            log.append(row("b", version))
+            await log.flush("b")
+        faulty.damaged = ""
+        await log.flush("a", patient=True)
+        assert heard.committed[-1] == ("a", 29)
+        assert [logged.version for logged in await faulty.storage.history("a")] == list(range(1, 30))
+        assert not log.failing
 
 
 async def test_a_session_that_is_refused_does_not_hold_up_the_others(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ and a lone update is committed at once. `on_committed` is called after each comm
 receipts leave: what was acknowledged is on the disk.
 
 Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the
-rows stay and are tried again; one session that is refused does not hold up the others. Bound: beyond
+rows stay and are tried again; one session that is refused or fails does not hold up the others. Bound: beyond
 `max_uncommitted_bytes`, `wait_for_room` makes those wait who bring more.
 """
 
 import asyncio
+from collections.abc import Container
+from contextlib import suppress
 from typing import Protocol
 
 from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
@@ -49,17 +51,25 @@ class Log:
         self._max_bytes = max_uncommitted_bytes
         self._rows: dict[str, list[LoggedUpdate]] = {}
         self._titles: dict[str, str] = {}
+        self._resting: dict[str, list[LoggedUpdate]] = {}
+        self._resting_titles: dict[str, str] = {}
         self._committing: set[str] = set()
         self._bytes = 0
         self._work = asyncio.Event()
         self._round = asyncio.Event()
-        self.failing = False
-        """Whether the last try to commit failed."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether something could not be committed, and waits for another try."""
+        return bool(self._resting or self._resting_titles)
 
     def append(self, row: LoggedUpdate) -> None:
         """Queue a row; it is committed as soon as the disk is free."""
-        self._rows.setdefault(row.session, []).append(row)
         self._bytes += len(row.update)
+        if row.session in self._resting:
+            self._resting[row.session].append(row)
+            return
+        self._rows.setdefault(row.session, []).append(row)
         self._work.set()
 
     def retitle(self, session: str, title: str) -> None:
@@ -87,74 +97,86 @@ class Log:
         Raises:
             StorageError: the storage fails and the caller is not patient; the rows are kept and tried again.
         """
-        while session in self._rows or session in self._titles or session in self._committing:
+        while session in self._committing or any(session in place for place in self._places()):
             await self._round.wait()
-            if self.failing and not patient:
+            if (session in self._resting or session in self._resting_titles) and not patient:
                 raise StorageError("The change is not on the disk yet; it is kept, and tried again until it is.")
 
     async def run(self) -> None:
         """Commit for ever, until cancelled; what is queued then is not committed."""
-        retry = _FIRST_RETRY_SECONDS
+        loop = asyncio.get_running_loop()
+        retry, due = _FIRST_RETRY_SECONDS, None
         while True:
-            await self._work.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._work.wait()
             self._work.clear()
-            self.failing = not await self._commit_all()
+            if due is not None and loop.time() >= due:
+                due = None
+                self._wake_resting()
+            await self._commit_all()
             finished, self._round = self._round, asyncio.Event()
             finished.set()
-            if self.failing:
-                await asyncio.sleep(retry)
+            if not self.failing:
+                retry, due = _FIRST_RETRY_SECONDS, None
+            elif due is None:
+                due = loop.time() + retry
                 retry = min(retry * 2, _LAST_RETRY_SECONDS)
-                self._work.set()
-            else:
-                retry = _FIRST_RETRY_SECONDS
 
-    async def _commit_all(self) -> bool:
-        """Commit what waits; False when some of it must be tried again."""
+    def _places(self) -> tuple[Container[str], ...]:
+        """Where a session is while something of it waits."""
+        return (self._rows, self._titles, self._resting, self._resting_titles)
+
+    def _wake_resting(self) -> None:
+        """Try again what failed; the others didn't wait for it."""
+        self._rows.update(self._resting)  # none is in both: what is appended meanwhile rests too
+        self._titles = self._resting_titles | self._titles
+        self._resting, self._resting_titles = {}, {}
+
+    async def _commit_all(self) -> None:
+        """Commit what waits; what fails rests until its next try."""
         rows, self._rows = self._rows, {}
         titles, self._titles = self._titles, {}
         self._committing = rows.keys() | titles.keys()
-        done = await self._commit(rows)
+        await self._commit(rows)
         for session, title in titles.items():
-            done &= await self._commit_title(session, title)
+            await self._commit_title(session, title)
         self._committing = set()
-        return done
 
-    async def _commit(self, rows: dict[str, list[LoggedUpdate]]) -> bool:
+    async def _commit(self, rows: dict[str, list[LoggedUpdate]]) -> None:
         if not rows:
-            return True
+            return
         try:
             await self._storage.append([row for group in rows.values() for row in group])
         except CosessionError as error:
             if len(rows) > 1:
-                outcomes = [await self._commit({session: group}) for session, group in rows.items()]
-                return all(outcomes)
+                for session, group in rows.items():
+                    await self._commit({session: group})
+                return
             [(session, group)] = rows.items()
-            return self._failed(session, group, error)
+            self._failed(session, group, error)
+            return
         for session, group in rows.items():
             self._listener.on_committed(session, group[-1].version, self._forget(group))
-        return True
 
-    def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> bool:
+    def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> None:
         if isinstance(error, NoSuchSession | SessionDeleted):
             dropped = group + self._rows.pop(session, [])
             self._forget(dropped)
             log.warning("log.refused", session=session, rows=len(dropped), error=str(error))
             self._listener.on_refused(session, error)
-            return True
+            return
         log.error("log.append_failed", session=session, rows=len(group), error=str(error))
-        self._rows[session] = group + self._rows.get(session, [])
-        return False
+        self._resting[session] = group + self._rows.pop(session, [])
 
-    async def _commit_title(self, session: str, title: str) -> bool:
+    async def _commit_title(self, session: str, title: str) -> None:
         try:
             await self._storage.set_title(session, title)
         except StorageError as error:
             log.error("log.retitle_failed", session=session, error=str(error))
-            self._titles.setdefault(session, title)
-            return False
+            self._resting_titles[session] = title
         except (NoSuchSession, SessionDeleted):
-            return True
-        return True
+            return
 
     def _forget(self, rows: list[LoggedUpdate]) -> int:
         size = sum(len(row.update) for row in rows)
