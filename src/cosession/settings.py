@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     insecure: bool = Field(
         False, description="listen beyond loopback although participants name themselves: for trusted networks only"
     )
+    allowed_origins: tuple[str, ...] = Field(
+        (), description="web origins whose pages may use the server, e.g. https://app.example; its own may always"
+    )
     create_on_connect: bool = Field(
         True, description="create an unknown session when somebody connects to it; else it must be created first"
     )

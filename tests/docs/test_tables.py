@@ -15,6 +15,7 @@ from starlette.routing import Route
 from cosession import errors
 from cosession.cli.commands import app
 from cosession.server import create_app
+from cosession.settings import Settings
 
 README = (ROOT / "README.md").read_text()
 
@@ -50,7 +51,7 @@ def test_the_table_of_commands_is_the_command_line() -> None:
 
 def test_the_table_of_routes_has_every_route() -> None:
     table = "".join("".join(cells) for cells in rows(README, "HTTP"))
-    for route in create_app(None).routes:  # type: ignore[arg-type]
+    for route in create_app(None, Settings()).routes:  # type: ignore[arg-type]
         if isinstance(route, Route):
             path = route.path.replace("{session}", "{id}").replace("/sessions/{id}/runs/{run}/steer", "…/steer")
             assert path in table, route.path

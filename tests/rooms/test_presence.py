@@ -5,8 +5,8 @@ import json
 import pytest
 
 from cosession.auth import ANONYMOUS, Participant
-from cosession.errors import TooLarge
-from cosession.protocol import AwarenessEntry
+from cosession.errors import MalformedFrame, TooLarge
+from cosession.protocol import AwarenessEntry, decode_awareness, encode_awareness
 from cosession.rooms.presence import Presence
 
 GONE = "null"
@@ -117,7 +117,7 @@ def test_who_somebody_is_is_said_by_the_server() -> None:
 def test_the_anonymous_say_of_themselves_what_they_like() -> None:
     presence = Presence(10_000)
     [news] = presence.receive(1, ANONYMOUS, [entry(10, 1, '{"user":{"name":"Somebody"}}')]).others
-    assert news.state == '{"user":{"name":"Somebody"}}'
+    assert json.loads(news.state) == {"user": {"name": "Somebody"}}
 
 
 def test_a_relay_among_the_anonymous_takes_nobody_over() -> None:
@@ -148,3 +148,18 @@ def test_a_state_that_is_too_large_is_refused() -> None:
     presence = Presence(100)
     with pytest.raises(TooLarge):
         presence.receive(1, ADA, [entry(10, 1, json.dumps({"x": "x" * 200}))])
+
+
+def test_half_an_emoji_in_a_state_can_be_sent_on() -> None:
+    for participant in (ADA, ANONYMOUS):
+        presence = Presence(10_000)
+        payload = encode_awareness([entry(10, 1, '{"draft":"hi \\ud83d"}')])
+        [news] = presence.receive(1, participant, decode_awareness(payload)).others
+        assert json.loads(news.state)["draft"] == "hi \ud83d"
+        assert decode_awareness(encode_awareness([news])) == (news,)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_state_that_only_python_can_read_is_malformed(constant: str) -> None:
+    with pytest.raises(MalformedFrame):
+        decode_awareness(encode_awareness([entry(10, 1, f'{{"x":{constant}}}')]))

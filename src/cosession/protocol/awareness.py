@@ -51,7 +51,7 @@ def decode_awareness(payload: bytes) -> tuple[AwarenessEntry, ...]:
     for _ in range(reader.uint()):
         entry = AwarenessEntry(reader.uint(), reader.uint(), reader.string())
         try:
-            state = json.loads(entry.state)
+            state = json.loads(entry.state, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise MalformedFrame("An awareness state is not JSON.") from error
         if state is not None and not isinstance(state, dict):
@@ -67,3 +67,8 @@ def encode_awareness(entries: Iterable[AwarenessEntry]) -> bytes:
         lib0.uint(entry.client) + lib0.uint(entry.clock) + lib0.buffer(entry.state.encode()) for entry in entries
     ]
     return lib0.uint(len(parts)) + b"".join(parts)
+
+
+def _refuse_constant(constant: str) -> float:
+    """Refuse NaN and the infinities: Python reads them, JSON doesn't have them, and a browser throws."""
+    raise MalformedFrame(f"An awareness state holds {constant}, which is not JSON.")

@@ -180,9 +180,18 @@ class Hub:
         finally:
             self._deleting.discard(session)
 
-    async def sessions(self, limit: int) -> list[tuple[StoredSession, int]]:
-        """The sessions, the newest first, each with the number of its connections."""
-        return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
+    async def sessions(self, limit: int, *, occupied: bool = False) -> list[tuple[StoredSession, int]]:
+        """The sessions, the newest first, each with the number of its connections.
+
+        Args:
+            limit: how many at most.
+            occupied: only those in which somebody is, however old they are.
+        """
+        if not occupied:
+            return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
+        here = [slot.live.info() for slot in self._slots.values() if slot.live and slot.live.connections]
+        here.sort(key=lambda info: info.updated_at, reverse=True)
+        return [(info, self.connections(info.id)) for info in here[:limit]]
 
     def connections(self, session: str) -> int:
         """How many connections a session has in this process."""

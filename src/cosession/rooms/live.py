@@ -11,7 +11,7 @@ from cosession.auth import SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import CosessionError, MalformedFrame, RoomBroken
 from cosession.logs import get_logger
-from cosession.storage import LoggedUpdate
+from cosession.storage import LoggedUpdate, StoredSession
 
 from .connection import Connection
 from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresence, Update
@@ -32,6 +32,7 @@ class LiveRoom:
     Args:
         session: its id.
         room: its pure half.
+        updated_at: when it was last changed, RFC 3339.
         max_merged: how many updates become one frame at most.
         log: where its updates go.
         turns: when it may send out.
@@ -47,6 +48,7 @@ class LiveRoom:
         self,
         session: str,
         room: Room,
+        updated_at: str,
         max_merged: int,
         log: Log,
         turns: Turns,
@@ -62,6 +64,7 @@ class LiveRoom:
         self._turns = turns
         self._clock = clock
         self._on_end = on_end
+        self._updated_at = updated_at
         self._connections: dict[int, Connection] = {}
         self._broadcasts: list[Broadcast] = []
 
@@ -69,6 +72,11 @@ class LiveRoom:
     def connections(self) -> int:
         """How many are here."""
         return len(self._connections)
+
+    def info(self) -> StoredSession:
+        """The room's line in the list of sessions, as of now."""
+        meta = self.room.document.meta
+        return StoredSession(self.session, meta.title, meta.created_at or "", self._updated_at, self.room.version)
 
     def end(self, error: CosessionError) -> None:
         """Close the room: every connection is told why. The first reason stands."""
@@ -183,6 +191,7 @@ class LiveRoom:
     def _do(self, effect: Effect, at: str) -> None:
         match effect:
             case Append(version, participant, client, update):
+                self._updated_at = at
                 self._log.append(LoggedUpdate(self.session, version, at, participant, client, update))
             case Broadcast():
                 self._broadcasts.append(effect)

@@ -113,12 +113,13 @@ class Presence:
             if holder is not None and holder.connection == connection and entry.clock >= holder.clock:
                 yield self._depart(entry.client, entry.clock)
             return
-        if len(entry.state) > self._max_bytes:
+        state = _identified(entry.state, participant)
+        if len(state) > self._max_bytes:
             raise TooLarge(f"A presence state is larger than {self._max_bytes} bytes; keep it small.")
         known = self._departed.get(entry.client, -1) if holder is None else holder.clock
         if entry.clock > known:
             self._departed.pop(entry.client, None)
-            holder = _Holder(connection, participant, entry.clock, _identified(entry.state, participant))
+            holder = _Holder(connection, participant, entry.clock, state)
             self._here[entry.client] = holder
             yield _entry(entry.client, holder)
 
@@ -136,10 +137,10 @@ def _entry(client: int, holder: _Holder) -> AwarenessEntry:
 
 def _identified(state: str, participant: Participant) -> str:
     """Write into a state whose it is; the anonymous may say of themselves what they like."""
-    if participant == ANONYMOUS:
-        return state
     fields: dict[str, Any] = json.loads(state)
+    if participant == ANONYMOUS:
+        return json.dumps(fields, separators=(",", ":"))
     said = fields.get("user")
     known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
     fields["user"] = {**said, **known} if isinstance(said, dict) else known
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(fields, separators=(",", ":"))  # escaped: half an emoji has no UTF-8

@@ -147,6 +147,7 @@ class Slot:
         live = LiveRoom(
             self.session,
             room,
+            stored.info.updated_at,
             self._settings.max_merged_updates,
             self._log,
             self._turns,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -14,19 +15,22 @@ from starlette.websockets import WebSocket
 
 from cosession.errors import CosessionError
 from cosession.rooms import Hub
+from cosession.settings import Settings
 
 from . import http, problems
+from .door import Door
 from .sync import nowhere, sync
 
 _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
 
 
-def create_app(hub: Hub, *, static: Path | None = None) -> Starlette:
+def create_app(hub: Hub, settings: Settings, *, static: Path | None = None) -> Starlette:
     """Make the application.
 
     Args:
         hub: an open one; it is the caller's to close.
+        settings: whose pages may use it.
         static: a folder of pages to serve at `/`, or None for none.
     """
     mimetypes.init()  # reads files, which must not happen at the first request, on the loop
@@ -53,6 +57,7 @@ def create_app(hub: Hub, *, static: Path | None = None) -> Starlette:
             HTTPException: problems.answer_http,
             Exception: problems.answer_unexpected,
         },
+        middleware=[Middleware(Door, allowed_origins=settings.allowed_origins, any_host=settings.insecure)],
     )
     app.router.default = _no_route
     app.state.hub = hub

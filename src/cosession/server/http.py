@@ -70,12 +70,12 @@ async def create_session(request: Request) -> Response:
 
 
 async def list_sessions(request: Request) -> Response:
-    """GET /sessions: the newest first."""
+    """GET /sessions: the newest first; with `occupied=1` those in which somebody is, however old."""
     try:
         limit = min(max(int(request.query_params.get("limit", "100")), 1), 1000)
     except ValueError:
         raise BadRequest("`limit` must be a number from 1 to 1000.") from None
-    listed = await _hub(request).sessions(limit)
+    listed = await _hub(request).sessions(limit, occupied=request.query_params.get("occupied") == "1")
     return JSONResponse({"sessions": [_summary(info, connections) for info, connections in listed]})
 
 
@@ -190,6 +190,9 @@ async def _body(request: Request, model: type[_AnyBody]) -> _AnyBody:
         TooLarge: it is larger than a frame may be.
     """
     limit = _hub(request).settings.max_frame_bytes
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise BadRequest(f"The body must be application/json, not {kind!r}.")
     data = bytearray()
     async for chunk in request.stream():
         data += chunk

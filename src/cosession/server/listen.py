@@ -1,7 +1,6 @@
 """The server process: socket, storage, hub and uvicorn, opened in this order and closed in the other."""
 
 import asyncio
-import ipaddress
 import math
 import signal
 import socket
@@ -18,6 +17,7 @@ from cosession.settings import Settings
 from cosession.storage import SqliteStorage
 
 from .app import create_app
+from .door import is_loopback
 from .socket import SyncProtocol
 
 _FRAME_ROOM = 4
@@ -45,7 +45,7 @@ async def serve(
         url = _url(settings.host, listener)
         async with SqliteStorage.open(settings.database) as storage, Hub.open(storage, settings) as hub:
             server = _Server(
-                _config(create_app(hub, static=static), settings), hub.drain, lambda: ready and ready(url)
+                _config(create_app(hub, settings, static=static), settings), hub.drain, lambda: ready and ready(url)
             )
             with _stopped_by_signals(server):
                 await server.serve(sockets=[listener])
@@ -115,10 +115,7 @@ def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
 
 
 def _check_exposure(settings: Settings) -> None:
-    try:
-        loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
-    except ValueError:
-        loopback = False
+    loopback = is_loopback(settings.host)
     if not loopback and not settings.insecure:
         raise CannotListen(
             f"Listening on {settings.host} would let anybody on the network read and write every session, because "

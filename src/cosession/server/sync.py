@@ -90,7 +90,11 @@ def _rollup(websocket: WebSocket) -> float:
 
 async def nowhere(websocket: WebSocket) -> None:
     """Tell a socket that came to another path where sessions are."""
+    await turn_away(websocket, NoSuchSession("Nothing is served here; a session is at /sync/SESSION."))
+
+
+async def turn_away(websocket: WebSocket, error: CosessionError) -> None:
+    """Accept a socket only to close it with the reason."""
     await websocket.accept()
-    error = NoSuchSession("Nothing is served here; a session is at /sync/SESSION.")
     extended = websocket.query_params.get("ext") == "1"
     await refuse(WebSocketChannel(websocket, ""), error, extended=extended)
