@@ -42,16 +42,16 @@ def never(_: bytes) -> bytes:
 def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
     writer, outbox = Writer(), Outbox(1000, 256)
     update = writer.write("hello")
-    outbox.put_updates([update], writer.vector)
-    [frame] = outbox.take(never)
+    outbox.put_updates([update])
+    [frame] = outbox.take(never, {})
     assert frame is update.frame
 
 
 def test_updates_that_wait_become_one_frame() -> None:
     writer, outbox, reader = Writer(), Outbox(100_000, 256), Doc()
     for _ in range(100):
-        outbox.put_updates([writer.write("é👩‍🚀")], writer.vector)
-    [frame] = outbox.take(never)
+        outbox.put_updates([writer.write("é👩‍🚀")])
+    [frame] = outbox.take(never, {})
     message = decode_frame(frame)
     assert isinstance(message, SyncUpdate)
     reader.apply_update(message.update)
@@ -64,9 +64,9 @@ def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
     first = writer.write("start ")
     reader.apply_update(first.update)
     for number in range(200):
-        outbox.put_updates([writer.write(f"{number} ")], writer.vector)
+        outbox.put_updates([writer.write(f"{number} ")])
         assert outbox.waiting_bytes <= 500
-    [frame] = outbox.take(writer.doc.get_update)
+    [frame] = outbox.take(writer.doc.get_update, writer.vector)
     message = decode_frame(frame)
     assert isinstance(message, SyncUpdate)
     reader.apply_update(message.update)
@@ -78,14 +78,14 @@ def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
     frames = [encode_frame(Fence(bytes([n]))) for n in range(5)]
     for frame in frames:
         outbox.put_frame(frame)
-    assert outbox.take(never) == frames
+    assert outbox.take(never, {}) == frames
 
 
 def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
     outbox = Outbox(1000, 256)
     for clock in range(1, 50):
         outbox.put_presence([AwarenessEntry(1, clock, "{}"), AwarenessEntry(2, clock, "{}")])
-    [frame] = outbox.take(never)
+    [frame] = outbox.take(never, {})
     message = decode_frame(frame)
     assert isinstance(message, Awareness)
     assert sorted((e.client, e.clock) for e in decode_awareness(message.payload)) == [(1, 49), (2, 49)]
@@ -94,10 +94,9 @@ def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
 def test_what_comes_while_a_reader_is_behind_is_not_lost_either() -> None:
     writer, outbox, reader = Writer(), Outbox(10, 256), Doc()
     first, second = writer.write("more than ten bytes"), writer.write("and more")
-    known = writer.vector
-    outbox.put_updates([first], known)
-    outbox.put_updates([second], known)
-    [frame] = outbox.take(writer.doc.get_update)
+    outbox.put_updates([first])
+    outbox.put_updates([second])
+    [frame] = outbox.take(writer.doc.get_update, writer.vector)
     message = decode_frame(frame)
     assert isinstance(message, SyncUpdate)
     reader.apply_update(message.update)
@@ -114,8 +113,8 @@ def test_a_reader_that_is_behind_gets_back_of_its_own_only_what_is_committed() -
     for each in (update.update, own.doc.get_update()):
         room.apply_update(each)
     outbox.put_echo(committed)
-    outbox.put_updates([update], decode_state_vector(room.get_state()))
-    for frame in outbox.take(room.get_update):
+    outbox.put_updates([update])
+    for frame in outbox.take(room.get_update, decode_state_vector(room.get_state())):
         message = decode_frame(frame)
         assert isinstance(message, SyncUpdate)
         reader.apply_update(message.update)

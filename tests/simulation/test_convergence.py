@@ -146,7 +146,7 @@ class World:
 
     def read(self, client: Client) -> None:
         if client.connection is not None and (client is not self.slow or self.random.random() < 0.2):
-            for frame in self.outboxes[client.connection].take(self.room.diff):
+            for frame in self.outboxes[client.connection].take(self.room.diff, self.room.vector):
                 client.take(frame)
 
     def commit(self, _: Client) -> None:
@@ -173,7 +173,7 @@ class World:
                     self.outboxes[connection].put_frame(frame)
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:
-                        self.outboxes[connection].put_updates([update], self.room.vector)
+                        self.outboxes[connection].put_updates([update])
                 case Echo(update, connection):
                     self.outboxes[connection].put_echo(update)
                 case Append(version=version):

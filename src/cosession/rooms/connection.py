@@ -100,6 +100,8 @@ class Connection:
         self._wake = asyncio.Event()
         self._sent = asyncio.Event()
         self._sending = False
+        self._cut_off = False
+        """Whether frames were dropped: what comes after them would be a gap, so only the reason may follow."""
         self._ending: CosessionError | None = None
         self._writer: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -200,7 +202,7 @@ class Connection:
             self._wake.clear()
             if not await self._send_waiting(host):
                 return
-        if await self._send_waiting(host):
+        if self._cut_off or await self._send_waiting(host):
             await refuse(self._channel, self._ending, extended=self.extended)
 
     async def _send_waiting(self, host: Host) -> bool:
@@ -211,6 +213,7 @@ class Connection:
                 async with asyncio.timeout(self._settings.slow_reader_seconds):
                     await self._channel.send(frame)
         except TimeoutError:
+            self._cut_off = True
             seconds = self._settings.slow_reader_seconds
             self.end(TooSlow(f"Nothing was read for {seconds:g} s; connect again to catch up."))
         except CosessionError as error:

@@ -121,7 +121,11 @@ class LiveRoom:
 
     def take(self, outbox: Outbox) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
-        return [] if self.broken else self._guard(lambda: outbox.take(self.room.diff))
+        if self.broken:
+            return []
+        if outbox.is_behind:
+            self._fan_out()  # the diff stands on the document of now, and so on what has not been sent out yet
+        return self._guard(lambda: outbox.take(self.room.diff, self.room.vector))
 
     def now(self) -> str:
         """The server's time, RFC 3339."""
@@ -212,7 +216,7 @@ class LiveRoom:
     def _fan_out(self) -> None:
         """Send what came in since the last turn: merged once, and shared by all who get the same."""
         broadcasts, self._broadcasts = self._broadcasts, []
-        if self.broken:
+        if self.broken or not broadcasts:
             return
         everything = [broadcast.update for broadcast in broadcasts]
         try:
@@ -234,7 +238,7 @@ class LiveRoom:
 
     def _hand_over(self, connection: Connection, updates: list[Update], frames: list[bytes]) -> None:
         if not connection.send_now(frames):
-            connection.outbox.put_updates(updates, self.room.vector)
+            connection.outbox.put_updates(updates)
             connection.wake()
 
     def _merge(self, updates: list[Update]) -> list[bytes]:

@@ -42,16 +42,21 @@ class Outbox:
         self._updates: list[Update] = []
         self._update_bytes = 0
         self._echoes: list[Update] = []
-        self._behind: dict[int, int] | None = None
+        self._missed: dict[int, int] | None = None
         self._presence: dict[int, AwarenessEntry] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._frames or self._updates or self._echoes or self._presence or self._behind is not None)
+        return bool(self._frames or self._updates or self._echoes or self._presence or self.is_behind)
 
     @property
     def waiting_bytes(self) -> int:
         """How many bytes of updates wait."""
         return self._update_bytes
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the reader has missed updates, and gets a diff in their place."""
+        return self._missed is not None
 
     @property
     def is_full(self) -> bool:
@@ -63,23 +68,18 @@ class Outbox:
         self._frames.append(frame)
         self._frame_bytes += len(frame)
 
-    def put_updates(self, updates: Sequence[Update], vector: Mapping[int, int]) -> None:
-        """Queue updates.
-
-        Args:
-            updates: in their order.
-            vector: the document's state vector with the updates in it; read only when the queue overflows.
-        """
-        if self._behind is not None:
-            _lower(self._behind, updates)
-            return
-        self._updates += updates
-        self._update_bytes += sum(len(update.update) for update in updates)
-        if self._update_bytes > self._max_bytes:
-            self._behind = dict(vector)
-            _lower(self._behind, self._updates)
-            self._updates.clear()
-            self._update_bytes = 0
+    def put_updates(self, updates: Sequence[Update]) -> None:
+        """Queue updates, in their order; when too many wait, only note from where the reader misses them."""
+        if self._missed is None:
+            self._updates += updates
+            self._update_bytes += sum(len(update.update) for update in updates)
+            if self._update_bytes <= self._max_bytes:
+                return
+            updates, self._updates, self._update_bytes = self._updates, [], 0
+            self._missed = {}
+        for update in updates:
+            for span in update.brings:
+                self._missed[span.client] = min(span.clock, self._missed.get(span.client, span.clock))
 
     def put_echo(self, update: Update) -> None:
         """Queue an update of the connection's own, which is committed now.
@@ -94,17 +94,18 @@ class Outbox:
         for entry in entries:
             self._presence[entry.client] = entry
 
-    def take(self, diff: Callable[[bytes], bytes]) -> list[bytes]:
+    def take(self, diff: Callable[[bytes], bytes], vector: Mapping[int, int]) -> list[bytes]:
         """Empty the queue into frames, in the order in which they must be sent.
 
         Args:
             diff: gives what a document at an (encoded) state vector lacks.
+            vector: the room's state vector now.
         """
         frames, self._frames, self._frame_bytes = self._frames, [], 0
-        if self._behind is not None:
-            behind = {client: clock for client, clock in self._behind.items() if clock}
+        if self._missed is not None:
+            behind = {client: min(clock, self._missed.get(client, clock)) for client, clock in vector.items()}
             frames.append(encode_frame(SyncUpdate(diff(encode_state_vector(behind)))))
-            self._behind = None
+            self._missed = None
         frames += merge(self._updates, self._merged)
         frames += merge(self._echoes, self._merged)
         self._updates.clear()
@@ -126,10 +127,3 @@ def merge(updates: Sequence[Update], at_once: int) -> list[bytes]:
         else:
             frames.append(encode_frame(SyncUpdate(merge_updates(*(update.update for update in batch)))))
     return frames
-
-
-def _lower(vector: dict[int, int], updates: Iterable[Update]) -> None:
-    """Lower a state vector to where a document is that misses these updates."""
-    for update in updates:
-        for span in update.brings:
-            vector[span.client] = min(vector.get(span.client, 0), span.clock)
