@@ -43,6 +43,12 @@ def write_chat(peer: Peer, session: str, messages: int, tokens: int) -> tuple[Au
     writer, watcher = load.connect([peer.url(session)] * 2, Greeting(peer), peer.is_reply, 1)
     author = Author(77, peer.prefix(session))
     text = 0
+    found = False
+
+    def heard(client: Client, data: bytes) -> None:
+        nonlocal found
+        found = found or (client is watcher and b"~@" in data)
+
     for number in range(tokens):
         if not number % max(1, tokens // messages):
             author.begin()
@@ -51,14 +57,8 @@ def write_chat(peer: Peer, session: str, messages: int, tokens: int) -> tuple[Au
         writer.send(author.frame(word))
         text += len(word)
         if number % CHUNK == CHUNK - 1:
-            load.receive(until=time.monotonic_ns() + SECOND // 200)
+            load.receive(until=time.monotonic_ns() + SECOND // 200, heard=heard)
             load.forget()
-    found = False
-
-    def heard(client: Client, data: bytes) -> None:
-        nonlocal found
-        found = found or (client is watcher and b"~@" in data)
-
     end = time.monotonic_ns() + 60 * SECOND
     while time.monotonic_ns() < end and not found:
         load.receive(until=time.monotonic_ns() + SECOND // 5, heard=heard, silence=0.2)
