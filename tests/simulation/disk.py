@@ -10,6 +10,7 @@ from storage.memory import MemoryStorage
 
 from cosession.document import SessionDocument
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError
+from cosession.protocol import decode_state_vector
 from cosession.storage import LoadedSession, LoggedUpdate
 
 APPLY = Doc.apply_update
@@ -32,17 +33,23 @@ class Disk:
 
     def __init__(self) -> None:
         self.storage = MemoryStorage()
-        self.replicas: dict[str, Doc[Any]] = {}
+        self.replicas: dict[str, SessionDocument] = {}
         self.loads: dict[str, int] = {}
         self.largest = 0
 
-    def replica(self, session: str) -> Doc[Any]:
+    def replica(self, session: str) -> SessionDocument:
         """A session's document as the log gives it."""
-        return self.replicas.setdefault(session, Doc(client_id=1))
+        if session not in self.replicas:
+            self.replicas[session] = SessionDocument(Doc(client_id=1))
+        return self.replicas[session]
+
+    def reach(self, session: str, client: int) -> int:
+        """How many clocks of a client the log has."""
+        return decode_state_vector(self.replica(session).doc.get_state()).get(client, 0)
 
     def text(self, session: str) -> str:
         """A session's notes as the log gives them."""
-        return str(SessionDocument(self.replica(session)).text("notes"))
+        return str(self.replica(session).text("notes"))
 
     async def append(self, updates: Sequence[LoggedUpdate]) -> None:
         """Keep rows."""
@@ -51,7 +58,7 @@ class Disk:
         self.largest = max(self.largest, sum(len(row.update) for row in updates))
         for row in updates:
             if row.version > versions[row.session]:
-                APPLY(self.replica(row.session), row.update)
+                APPLY(self.replica(row.session).doc, row.update)
 
     async def version(self, session: str) -> int:
         """How long a session's log is."""
@@ -68,7 +75,7 @@ class Disk:
                 row.update for row in stored.updates
             ]:
                 APPLY(doc, update)
-            document, replayed = SessionDocument(doc).to_json(), SessionDocument(self.replica(session)).to_json()
+            document, replayed = SessionDocument(doc).to_json(), self.replica(session).to_json()
             assert document == replayed, f"snapshot and tail of {session} are not its log"
         return stored
 

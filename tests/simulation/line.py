@@ -50,6 +50,7 @@ class Line(Channel):
         self.open = True
         self.paused = False
         self.heard_at = self._loop.time()
+        self.stuck_at: float | None = None
 
     @property
     def path(self) -> str:
@@ -97,9 +98,11 @@ class Line(Channel):
 
     async def send(self, message: bytes) -> None:
         """Send a frame to the client, once there is room for it."""
+        self.stuck_at = self._loop.time() if self.full else None
         while self.full and self.open:
             self._moved.clear()
             await self._moved.wait()
+        self.stuck_at = None
         self._send(message)
 
     async def recv(self) -> bytes:
@@ -115,13 +118,13 @@ class Line(Channel):
 
     async def close(self, code: int, reason: str) -> None:
         """Close the line, saying why."""
-        self._ended = True
+        self._ended, self.stuck_at = True, None
         self._later("out", lambda: self._closed(code, reason))
         self._inbox.put_nowait(None)
 
     def die(self) -> None:
         """The server's process is gone: nothing more is sent, and the client learns of it."""
-        self._ended = True
+        self._ended, self.stuck_at = True, None
         self._later("out", lambda: self._closed(1006, ""))
 
     def _send(self, message: bytes) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cosession.document import SessionDocument
 from cosession.document.values import JsonObject
+from cosession.protocol import decode_state_vector
 
 if TYPE_CHECKING:
     from simulation.replica import Replica
@@ -20,19 +21,23 @@ def disagreement(world: "World") -> str:
             return f"{replica.name} is not connected"
     for live in world.process.rooms():
         here = [replica for replica in world.replicas if replica.session == live.session]
+        vector = decode_state_vector(live.room.document.doc.get_state())
+        for replica in here:
+            if decode_state_vector(replica.doc.get_state()) != vector:
+                return f"{replica.name} has not the clocks of the room"
         room = live.room.document.to_json()
         if room["requests"]:
             return f"the wishes {sorted(room['requests'])} are not answered"
-        if SessionDocument(world.disk.replica(live.session)).to_json() != room:
+        if world.disk.replica(live.session).to_json() != room:
             return "the log is not the live document"
         for replica in here:
             if replica.document.to_json() != room:
                 return f"{replica.name} is not equal to the room: {_difference(replica.document.to_json(), room)}"
             if replica.unfenced:
                 return f"{replica.unfenced} fences of {replica.name} did not come back"
-            if not replica.extended and replica.echoed < replica.reach:
+            if not replica.extended and replica.echoed < replica.reach and replica.dialled == replica.last_dialled:
                 return f"{replica.name} was not sent its last words back"
-        trouble = _presence(here) if world.strict_presence else ""
+        trouble = presence(here, of=here) if world.strict_presence else ""
         if trouble:
             return trouble
         if live.connections != len(here):
@@ -42,8 +47,7 @@ def disagreement(world: "World") -> str:
 
 def check_words(world: "World") -> None:
     """Check that nothing was lost and nothing doubled."""
-    for session, replica in world.disk.replicas.items():
-        document = SessionDocument(replica)
+    for session, document in world.disk.replicas.items():
         text = str(document.text("notes"))
         authors = [replica for replica in world.replicas if replica.session == session]
         known = 0
@@ -74,18 +78,25 @@ def _check_run(document: SessionDocument, authors: "list[Replica]") -> None:
     if run.cancel is not None:
         assert run.cancel["by"] in by, f"{run.cancel} was asked by {by}"
     else:
-        assert not [author for author in authors if author.cancelled and not author.doubtful], "a cancel is lost"
+        assert not any(author.surely_cancelled for author in authors), "a cancel is lost"
 
 
-def _presence(here: "list[Replica]") -> str:
-    """Whether everybody sees exactly those who are here."""
-    moods = {replica.client: json.loads(replica.mood)["mood"] for replica in here if replica.mood is not None}
-    for replica in here:
-        seen = {client: json.loads(state)["mood"] for client, state in replica.states.items()}
-        others = {client: mood for client, mood in moods.items() if client != replica.client}
+def presence(viewers: "list[Replica]", of: "list[Replica]") -> str:
+    """Whether these see exactly those who are here; what is wrong, if not."""
+    present = {
+        replica.client: _mood(replica.awareness.shown) for replica in of if replica.awareness.shown is not None
+    }
+    for replica in viewers:
+        seen = {client: _mood(state) for client, state in replica.awareness.states.items()}
+        others = {client: mood for client, mood in present.items() if client != replica.client}
         if seen != others:
             return f"{replica.name} sees {seen} and not {others}"
     return ""
+
+
+def _mood(state: str) -> object:
+    """What somebody says of itself; the server adds who it is."""
+    return json.loads(state)["mood"]
 
 
 def _difference(one: JsonObject, other: JsonObject) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextvars import ContextVar
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -30,6 +31,14 @@ def make_task(
     return task
 
 
+@dataclass(frozen=True, slots=True)
+class _Stall:
+    """When the disk last made progress: the rows that waited, and who was here, less all who had ever come."""
+
+    rows: int
+    writers: int
+
+
 class Process:
     """One life of the server.
 
@@ -51,6 +60,8 @@ class Process:
         self._lines: set[Line] = set()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._accepted = 0
+        self._stalled: _Stall | None = None
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
     @property
@@ -67,6 +78,7 @@ class Process:
     def accept(self, line: Line, participant: Participant, extended: bool) -> None:
         """Serve a line, as the endpoint of a socket does."""
         self._lines.add(line)
+        self._accepted += 1
         self._spawn(self._serve_line(line, participant, extended))
 
     async def stop(self) -> None:
@@ -96,6 +108,11 @@ class Process:
 
     def check_bounds(self) -> None:
         """Check that nothing waits beyond its limit."""
+        now = asyncio.get_running_loop().time()
+        for line in self._lines:
+            stuck = 0 if line.stuck_at is None else now - line.stuck_at
+            assert stuck < self._settings.slow_reader_seconds + 6, f"somebody has not read for {stuck} s"
+        self._check_back_pressure()
         for live in self.rooms():
             connections: list[Connection] = list(live._connections.values())
             for connection in connections:
@@ -106,6 +123,18 @@ class Process:
                 assert room.committed_version <= room.version
                 for peer in room.peers.values():
                     assert 0 <= peer.fences <= self._settings.max_fences
+
+    def _check_back_pressure(self) -> None:
+        """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings."""
+        log = self.hub._log
+        rows = sum(live.room.version - live.room.committed_version for live in self.rooms() if not live.broken)
+        if log.has_room:
+            self._stalled = None
+            return
+        if self._stalled is None or rows < self._stalled.rows:
+            self._stalled = _Stall(rows, sum(live.connections for live in self.rooms()) - self._accepted)
+        more, writers = rows - self._stalled.rows, self._stalled.writers + self._accepted
+        assert more <= 3 * writers + 3, f"{more} rows more of {writers} writers, and the disk takes none"
 
     def clock(self) -> str:
         """The time as the machine believes it is: it may go back."""

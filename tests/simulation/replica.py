@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pycrdt import Doc, Text, TransactionEvent
+from simulation import awareness
 from simulation.disk import APPLY
 from simulation.line import Line
 
@@ -26,7 +27,6 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
-from cosession.protocol.awareness import GONE
 
 if TYPE_CHECKING:
     from simulation.world import World
@@ -61,7 +61,7 @@ class Replica:
         self.deleted: set[str] = set()
         self.doubtful: set[str] = set()
         self.steers: set[str] = set()
-        self.cancelled = False
+        self.cancelled = self.surely_cancelled = False
         self.refused: list[tuple[int, str]] = []
         self.start_afresh()
 
@@ -75,12 +75,11 @@ class Replica:
         self._fences: dict[bytes, tuple[int, frozenset[str]]] = {}
         self._fence = 0
         self.answered = False
+        self._sent = 0
         self.dialled = 0
+        self.last_dialled = 0
         self.echoed = 0
-        self.clock = 0
-        self.mood: str | None = None if self._is_shy() else json.dumps({"mood": 0})
-        self.clocks: dict[int, int] = {}
-        self.states: dict[int, str] = {}
+        self.awareness = awareness.Awareness(self.client, None if self._is_shy() else json.dumps({"mood": 0}))
 
     @property
     def client(self) -> int:
@@ -107,19 +106,20 @@ class Replica:
         if self.line is None:
             return
         self.dialled += 1
-        self.answered = False
+        self.answered, self._sent = False, 0
         self._fences.clear()
         self.line.say(encode_frame(SyncStep1(self.doc.get_state())))
-        if self.mood is not None:
-            self._tell([self.client])
+        if self.awareness.mood is not None:
+            self._tell(self.awareness.entry(self.client))
 
     def cut(self) -> None:
         """Lose the line, and notice."""
         if self.line is not None:
             line, self.line = self.line, None
             half_open = self.random.random() < 0.2
+            self.world.half_open += half_open
             line.cut(noticed_after=20.0 if half_open else 0.0, losing=self.random.random() < 0.5)
-            self._forget_others()
+            self.awareness.forget_others()
 
     def reload(self) -> None:
         """Lose the line and the document; what is not on the disk yet may be lost with it."""
@@ -128,6 +128,7 @@ class Replica:
         self.doubtful |= {word for word in self.written if word not in durable}
         self.doubtful |= {word for word in self.deleted if word in durable}
         self.doubtful |= self.steers
+        self.surely_cancelled = False
         self.start_afresh()
 
     def write(self) -> None:
@@ -140,6 +141,12 @@ class Replica:
             at = len(text)
         with self.doc.transaction():
             self.notes.insert(len(text[:at].encode()), word)
+
+    def say_last_words(self) -> None:
+        """Write once more, and wait to be told that all is saved; on another line nobody would tell."""
+        self.last_dialled = self.dialled
+        self.write()
+        self.fence()
 
     def delete(self) -> None:
         """Take one of its words away."""
@@ -162,7 +169,7 @@ class Replica:
     def cancel(self) -> None:
         """Ask that the run be cancelled."""
         if self.document.runs.get("run") is not None:
-            self.cancelled = True
+            self.cancelled = self.surely_cancelled = True
             self.document.requests.ask_cancel("run", self.participant.id, f"{self.name} says so")
 
     def fence(self) -> None:
@@ -170,20 +177,19 @@ class Replica:
         if self.extended and self.line is not None and (self.answered or self.world.early_fences):
             self._fence += 1
             payload = b"%d" % self._fence
-            self._fences[payload] = (self.reach, frozenset(self.deleted - self.doubtful))
+            deleted = frozenset(self.deleted - self.doubtful) if self.answered else frozenset[str]()
+            self._fences[payload] = (self._sent, deleted)
             self.line.say(encode_frame(Fence(payload)))
 
     def feel(self) -> None:
         """Change its presence."""
-        self.clock += 1
-        self.mood = None if self._is_shy() else json.dumps({"mood": self.random.randrange(1000)})
-        self._tell([self.client])
+        mood = None if self._is_shy() else json.dumps({"mood": self.random.randrange(1000)})
+        self._tell(self.awareness.feel(mood))
 
     def renew(self) -> None:
         """Say again what its presence is, as awareness does every 15 s."""
-        if self.mood is not None:
-            self.clock += 1
-            self._tell([self.client])
+        if self.awareness.mood is not None:
+            self._tell(self.awareness.feel(self.awareness.mood))
 
     def repeat(self) -> None:
         """Send all that it has once more."""
@@ -212,14 +218,15 @@ class Replica:
         match decode_frame(frame):
             case SyncStep1(vector):
                 line.say(encode_frame(SyncStep2(self.doc.get_update(vector))))
-                self.answered = True
+                self.answered, self._sent = True, self.reach
             case SyncStep2(update):
                 self._take(update)
             case SyncUpdate(update):
                 self._look_at_echo(update)
                 self._take(update)
             case Awareness(payload):
-                self._look_at(decode_awareness(payload))
+                news = self.awareness.hear(decode_awareness(payload))
+                self._tell(*(entry for entry in news if entry.client == self.client or not self.extended))
             case Fence(payload):
                 self._check_promise(payload)
             case _:
@@ -229,7 +236,7 @@ class Replica:
         """Learn that the line is gone."""
         if line is self.line:
             self.line = None
-            self._forget_others()
+            self.awareness.forget_others()
             if 4400 <= code < 4500:
                 self.refused.append((code, reason))
 
@@ -245,6 +252,7 @@ class Replica:
             return
         if (self.answered or self.eager) and not self._loses(event.update):
             self.line.say(encode_frame(SyncUpdate(event.update)))
+            self._sent = max(self._sent, *(span.end for span in read_update_header(event.update).brings), 0)
 
     def _is_shy(self) -> bool:
         """Whether it shows itself to nobody, as a dashboard does."""
@@ -264,53 +272,22 @@ class Replica:
 
         A client that has come back may hear what it sent on an earlier line, or what others healed, before that.
         """
-        durable = decode_state_vector(self.world.disk.replica(self.session).get_state()).get(self.client, 0)
         for span in read_update_header(update).brings:
             if span.client == self.client:
                 self.echoed = max(self.echoed, span.end)
                 if self.world.strict_echo and not self.extended and self.dialled == 1:
+                    durable = self.world.disk.reach(self.session, self.client)
                     assert span.end <= durable, f"{self.name} got {span} back, and the disk has {durable}"
 
     def _check_promise(self, payload: bytes) -> None:
         reach, deleted = self._fences.pop(payload)
         assert payload == min([payload, *self._fences], key=int), f"a fence of {self.name} overtook another"
-        durable = self.world.disk.replica(self.session)
-        has = decode_state_vector(durable.get_state()).get(self.client, 0)
+        has = self.world.disk.reach(self.session, self.client)
         assert has >= reach, f"{self.name} was told that {reach} clocks are saved; the disk has {has}"
-        text = self.world.disk.text(self.session)
+        text = self.world.disk.text(self.session) if deleted else ""
         there = {word for word in deleted if word in text}
         assert not there, f"{self.name} was told that the deletion of {there} is saved"
 
-    # --- presence, as y-protocols and y-websocket do it -------------------------------------------------------
-
-    def _tell(self, clients: list[int]) -> None:
-        if self.line is not None:
-            entries = [
-                AwarenessEntry(client, self.clock, self.mood or GONE)
-                if client == self.client
-                else AwarenessEntry(client, self.clocks[client], self.states.get(client, GONE))
-                for client in clients
-            ]
+    def _tell(self, *entries: AwarenessEntry) -> None:
+        if self.line is not None and entries:
             self.line.say(encode_frame(Awareness(encode_awareness(entries))))
-
-    def _look_at(self, entries: tuple[AwarenessEntry, ...]) -> None:
-        changed: list[int] = []
-        for entry in entries:
-            if entry.client == self.client:
-                if entry.clock > self.clock or (entry.clock == self.clock and entry.gone and self.mood is not None):
-                    self.clock = entry.clock + (entry.gone and self.mood is not None)
-                    changed.append(entry.client)
-                continue
-            known = self.clocks.get(entry.client, 0)
-            if known < entry.clock or (known == entry.clock and entry.gone and entry.client in self.states):
-                self.clocks[entry.client] = entry.clock
-                was_there = self.states.pop(entry.client, None) is not None
-                if not entry.gone:
-                    self.states[entry.client] = entry.state
-                if was_there or not entry.gone:
-                    changed.append(entry.client)
-        if changed and not self.extended:
-            self._tell(changed)
-
-    def _forget_others(self) -> None:
-        self.states.clear()

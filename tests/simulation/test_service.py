@@ -4,10 +4,9 @@ python -m pytest tests/simulation --seed 17       one seed again
 python -m pytest tests/simulation --seeds 50000   many more than usual
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-import structlog
 from simulation.world import World
 
 KNOWN_SEEDS: tuple[int, ...] = ()
@@ -26,15 +25,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         everything = (*KNOWN_SEEDS, *range(2000 if many is None else many))
         parts = [everything[part::PARTS] for part in range(PARTS)]
     metafunc.parametrize("seeds", [part for part in parts if part], ids=lambda part: f"{len(part)} from {part[0]}")
-
-
-@pytest.fixture(autouse=True)
-def silent_log() -> Iterator[None]:
-    """Leave the server's log out: what it would tell happens thousands of times."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.configure(**before)
 
 
 def test_whatever_happens_nothing_is_lost_or_doubled(seeds: Sequence[int]) -> None:

@@ -1,0 +1,66 @@
+"""What the server takes from its surroundings, here from the seed: ids, working time, a library that panics."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+from pycrdt import Doc
+from simulation.disk import APPLY
+
+POISON = "POISON"
+"""An update with this in it breaks the server's document."""
+
+
+class PanicException(BaseException):
+    """What a panic of the CRDT library looks like."""
+
+
+@contextmanager
+def chance(random: Random) -> Iterator[None]:
+    """Take from the seed what else is chance: client ids, and how long work takes; let the server break on poison."""
+    made = Doc.__init__
+
+    def make(doc: Doc[Any], *arguments: Any, client_id: int | None = None, **options: Any) -> None:
+        made(doc, *arguments, client_id=random.randrange(2, 2**32) if client_id is None else client_id, **options)
+
+    def apply(doc: Doc[Any], update: bytes) -> None:
+        APPLY(doc, update)
+        if POISON.encode() in update:
+            raise PanicException
+
+    worked = 0.0
+
+    def work() -> float:
+        nonlocal worked
+        worked += random.choice((0.0, 0.0, 0.001, 0.05))
+        return worked
+
+    measured = time.thread_time
+    Doc.__init__, Doc.apply_update, time.thread_time = make, apply, work
+    try:
+        yield
+    finally:
+        Doc.__init__, Doc.apply_update, time.thread_time = made, APPLY, measured
+
+
+class _Reader(logging.Handler):
+    def __init__(self, read: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__()
+        self.emit = read
+
+
+@contextmanager
+def logging_to(read: Callable[[logging.LogRecord], None]) -> Iterator[None]:
+    """Let somebody read what the server logs as errors, and nobody else."""
+    logger = logging.getLogger("cosession")
+    before = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [_Reader(read)], False
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.handlers, _, logger.propagate = before
+        logger.setLevel(before[1])
