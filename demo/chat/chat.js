@@ -3,12 +3,13 @@
 import { connect } from "/client/cosession.js";
 import { Composer } from "./composer.js";
 import { closeDrawer } from "./drawer.js";
-import { h, keep, mark } from "./element.js";
+import { attempt, h, keep, mark } from "./element.js";
 import { MessageList } from "./messages.js";
 import { avatar, person, present, rename, self } from "./people.js";
 import { RunCards } from "./runs.js";
 import { SessionList, address, create, list, named } from "./sessions.js";
 import { shareDialog } from "./share.js";
+import { Work } from "./work.js";
 
 const NEAR_PX = 64; // so close to the end counts as reading along
 const TITLE_LENGTH = 60;
@@ -31,12 +32,13 @@ const messages = new MessageList(find("messages"), {
 });
 const composer = new Composer({
   onSend: (text) => {
-    if (!session.title && !session.messages.length) session.setTitle(firstLine(text));
-    session.send(text);
+    const id = session.send(text);
+    entitle(firstLine(text), ({ title, messages }) => !title && messages[0]?.id === id);
     atEnd = true;
   },
   onTyping: (typing) => session.presence.set("typing", typing),
 });
+const work = new Work(schedule);
 const runs = new RunCards(find("runs"));
 const sessions = new SessionList(find("sessions"), find("sessions-hint"), { onOpen: (id) => go(id) });
 const share = shareDialog();
@@ -122,16 +124,25 @@ function schedule() {
   });
 }
 
+const VIEWS = [
+  paintStatus, // first: whatever the rest does, it must be true
+  paintTitle,
+  () => work.look(session),
+  paintPeople,
+  () => messages.paint(session, work),
+  () => runs.paint(session, work),
+  paintEmpty,
+  announce,
+];
+
 function paint() {
   if (!session) return;
-  messages.paint(session);
-  runs.paint(session);
-  paintStatus();
-  paintTitle();
-  paintPeople();
-  find("empty").hidden = !session.synced || session.messages.length > 0 || session.activeRuns.length > 0;
-  announce();
+  for (const view of VIEWS) attempt(view);
   if (atEnd) toEnd();
+}
+
+function paintEmpty() {
+  find("empty").hidden = !session.synced || session.messages.length > 0 || work.open.length > 0;
 }
 
 const SAVED = {
@@ -182,7 +193,7 @@ function paintPeople() {
     find("typing").textContent = sentence(writing);
   }
   const agent = here.find((each) => each.kind === "agent");
-  const agentHere = agent || session.activeRuns.length > 0;
+  const agentHere = agent || work.open.some((run) => !work.isAbandoned(run));
   const line = session.status === "online" && session.synced && !agentHere ? "No agent is here yet: it will answer when it joins" : "";
   keep(find("agent-line"), "textContent", line);
 }
@@ -249,7 +260,14 @@ title.addEventListener("keydown", (event) => {
   if (event.key === "Escape") title.value = session?.title ?? "";
   if (event.key === "Escape" || event.key === "Enter") title.blur();
 });
-title.addEventListener("change", () => session?.setTitle(title.value.trim()));
+title.addEventListener("change", () => session && entitle(title.value.trim()));
+
+/** Sets the title, in a session that is new only when the server has begun it: the title that it begins with would win. */
+function entitle(text, wanted = () => true) {
+  const named = session;
+  const begun = named.doc.getMap("meta").size > 0 ? Promise.resolve() : named.whenSynced();
+  begun.then(() => wanted(named) && named.setTitle(text), () => {}); // refused: the status says why
+}
 
 const nameInput = find("name-input");
 

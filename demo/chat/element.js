@@ -50,6 +50,16 @@ export async function copy(text) {
   }
 }
 
+/** Draws something, and something else where that fails: one odd thing must not keep the rest from being drawn. */
+export function attempt(draw, otherwise = () => {}) {
+  try {
+    draw();
+  } catch (error) {
+    console.error(error);
+    otherwise();
+  }
+}
+
 /** A textarea as high as its text. */
 export function grow(textarea) {
   textarea.style.height = "auto";

@@ -1,7 +1,9 @@
 // The conversation. A message's DOM is made once and changed where the message changed, so that a growing
 // answer redraws one block of one message: scroll position, selection and an open editor of all others stay.
 
-import { copy, grow, h, icon, keep, mark, some } from "./element.js";
+import { merge } from "./edits.js";
+import { attempt, copy, grow, h, icon, keep, mark, some } from "./element.js";
+import { list, object, objects, text } from "./given.js";
 import { update as updateMarkdown } from "./markdown.js";
 import { avatar, peopleKey, person } from "./people.js";
 
@@ -9,37 +11,37 @@ const ENDED = { cancelled: "Stopped", error: "The agent stopped with an error", 
 
 /** The list of messages, and a row for each run that has not written anything yet. */
 export class MessageList {
-  constructor(list, { onReuse }) {
-    this.list = list;
+  constructor(element, { onReuse }) {
+    this.element = element;
     this.onReuse = onReuse;
     this.views = new Map();
   }
 
   clear() {
     this.views.clear();
-    this.list.replaceChildren();
+    this.element.replaceChildren();
   }
 
-  paint(session) {
+  paint(session, work) {
     const runs = new Map(session.runs.map((run) => [run.id, run]));
     const people = peopleKey(session);
     const present = new Set();
-    let next = this.list.firstElementChild;
+    let next = this.element.firstElementChild;
     const place = (id, make, paint) => {
       present.add(id);
       let view = this.views.get(id);
       if (!view) this.views.set(id, (view = make()));
       if (view.element === next) next = next.nextElementSibling;
-      else this.list.insertBefore(view.element, next);
-      paint(view);
+      else this.element.insertBefore(view.element, next);
+      attempt(() => paint(view), () => view.fail());
     };
     for (const message of session.messages) {
       const run = runs.get(message.metadata.run);
-      place(message.id, () => new MessageView(this.onReuse), (view) => view.paint(message, run, people, session));
+      place(message.id, () => new MessageView(this.onReuse), (view) => view.paint(message, run, people, session, work));
     }
-    for (const run of session.activeRuns) {
-      if (run.messages?.length) continue;
-      place(`run:${run.id}`, () => new WaitingView(), (view) => view.paint(run, session));
+    for (const run of work.open) {
+      if (list(run.messages).length) continue;
+      place(`run:${run.id}`, () => new WaitingView(), (view) => view.paint(run, session, work));
     }
     for (const [id, view] of this.views) {
       if (present.has(id)) continue;
@@ -64,36 +66,46 @@ class MessageView {
       this.face, h("div", { class: "column" }, this.head, this.box, this.end, this.actions));
   }
 
-  paint(message, run, people, session) {
+  paint(message, run, people, session, work) {
+    const status = statusOf(message, run, work);
     // Snapshots stay the same objects while nothing in them changes, so this tells at no cost.
-    if (message === this.message && run === this.run && people === this.people) return;
+    if (message === this.message && run === this.run && people === this.people && status === this.status) return;
     this.message = message;
     this.run = run;
     this.people = people;
+    this.status = status;
     this.session = session;
     const who = person(message.metadata.author, session);
 
-    const { status, deleted, edited_at: edited } = message.metadata;
+    const { deleted, edited_at: edited } = message.metadata;
     const mine = message.metadata.author === session.me.id;
     mark(this.element, "messageId", message.id);
     mark(this.element, "role", message.role);
-    mark(this.element, "status", status);
+    mark(this.element, "status", status || null);
     mark(this.element, "mine", mine ? "" : null);
     mark(this.element, "deleted", deleted ? "" : null);
     this.paintHead(who, message, edited && !deleted);
     if (deleted) this.paintDeleted(who, mine);
-    else this.paintParts(message, run, session);
-    this.paintEnd(message, run, session);
+    else this.paintParts(message, run, session, work);
+    this.paintEnd(status, run, session);
+    mark(this.element, "growing", run && status === "streaming" ? "" : null);
     this.paintActions(mine && !deleted && status === "complete", !deleted && status !== "streaming" && Boolean(message.text));
     if (deleted) this.closeEditor();
   }
 
+  /** Takes the place of what can't be drawn. */
+  fail() {
+    this.parts = [];
+    this.body.replaceChildren(h("em", {}, "This message can't be shown."));
+  }
+
   paintHead(who, message, edited) {
-    const key = `${who.name} ${who.color} ${who.kind} ${message.metadata.created_at} ${edited}`;
+    const created = text(message.metadata.created_at);
+    const key = `${who.name} ${who.color} ${who.kind} ${created} ${Boolean(edited)}`;
     if (key === this.headKey) return;
     this.headKey = key;
     this.face.replaceChildren(avatar(who));
-    const at = new Date(message.metadata.created_at);
+    const at = new Date(created);
     this.head.replaceChildren(...some([
       h("span", { class: "author", "--person": who.color }, who.name),
       !Number.isNaN(at.valueOf()) && h("time", { datetime: at.toISOString(), title: at.toLocaleString() }, clock(at)),
@@ -107,14 +119,15 @@ class MessageView {
     const said = h("span", {}, mine ? "You deleted this message." : `${who.name} deleted this message.`);
     this.body.replaceChildren(said);
     if (!this.lastText) return;
-    const text = this.lastText;
-    this.body.append(" ", h("button", { type: "button", class: "link", onclick: () => this.onReuse(text) }, "Use its text again"));
+    const last = this.lastText;
+    this.body.append(" ", h("button", { type: "button", class: "link", onclick: () => this.onReuse(last) }, "Use its text again"));
   }
 
-  paintParts(message, run, session) {
+  paintParts(message, run, session, work) {
     const placed = new Set();
-    message.parts.forEach((part, index) => {
-      if (part.type === "data-steer") placed.add(part.data?.id);
+    const parts = objects(message.parts).filter((part) => text(part.type));
+    parts.forEach((part, index) => {
+      if (part.type === "data-steer") placed.add(object(part.data).id);
       let view = this.parts[index];
       if (view?.type !== part.type) {
         view = { type: part.type, element: h("div", { class: "part" }), shown: undefined };
@@ -122,28 +135,25 @@ class MessageView {
         else this.body.append(view.element);
         this.parts[index] = view;
       }
-      const key = part.text ?? JSON.stringify(part);
+      const key = text(part.text) || JSON.stringify(part);
       if (view.shown === key) return;
       view.shown = key;
       paintPart(view.element, part, run, session);
     });
-    while (this.parts.length > message.parts.length) this.parts.pop().element.remove();
+    while (this.parts.length > parts.length) this.parts.pop().element.remove();
     // Steers that the answer doesn't name in its own text stand below what was written until then.
-    const last = run?.messages?.at(-1) === message.id;
-    const open = last ? (run.steers ?? []).filter((steer) => !placed.has(steer.id)) : [];
-    this.steers.replaceChildren(...open.map((steer) => steerNote(steer, run, session)));
+    const last = list(run?.messages).at(-1) === message.id;
+    const open = last ? objects(run.steers).filter((steer) => !placed.has(steer.id)) : [];
+    this.steers.replaceChildren(...open.map((steer) => steerNote(steer, session, waits(steer, run, work))));
   }
 
-  paintEnd(message, run, session) {
-    const { status } = message.metadata;
-    const active = run && session.activeRuns.some((each) => each.id === run.id);
-    const state = run && !active && status === "streaming" ? run.status : status;
-    let text = ENDED[state] ?? "";
-    if (state === "cancelled" && run?.cancel?.by) text = `Stopped by ${person(run.cancel.by, session).name}`;
-    if (state === "error" && run?.error) text = `${text}: ${run.error.message ?? run.error}`;
-    this.end.hidden = !text;
-    keep(this.end, "textContent", text);
-    mark(this.element, "growing", active && status === "streaming" ? "" : null);
+  paintEnd(status, run, session) {
+    let said = text(ENDED[status]);
+    if (status === "cancelled" && run?.cancel?.by) said = `Stopped by ${person(run.cancel.by, session).name}`;
+    const error = text(run?.error) || text(object(run?.error).message);
+    if (status === "error" && error) said = `${said}: ${error}`;
+    this.end.hidden = !said;
+    keep(this.end, "textContent", said);
   }
 
   paintActions(own, copyable) {
@@ -172,9 +182,10 @@ class MessageView {
     if (this.editor) return;
     const input = h("textarea", { rows: "1", "aria-label": "The message's new text", "data-testid": "edit-input", dir: "auto" });
     input.value = this.message.text;
+    const opened = input.value;
     const save = () => {
-      const text = input.value.trim();
-      if (text && text !== this.message.text) this.session.edit(this.message.id, text);
+      const wanted = input.value;
+      if (wanted.trim() && wanted !== opened) this.session.edit(this.message.id, merge(opened, wanted, this.message.text));
       this.closeEditor();
     };
     input.addEventListener("input", () => grow(input));
@@ -210,39 +221,57 @@ class WaitingView {
     this.face = h("div", { class: "face" });
     this.name = h("span", { class: "author" });
     this.steers = h("div", { class: "steers" });
-    const dots = h("span", { class: "dots", role: "img", "aria-label": "is thinking" }, h("i"), h("i"), h("i"));
+    this.dots = h("span", { class: "dots", role: "img", "aria-label": "is thinking" }, h("i"), h("i"), h("i"));
+    this.end = h("p", { class: "message-end", hidden: true }, ENDED.lost);
     this.element = h("li", { class: "message waiting", "data-role": "assistant" },
-      this.face, h("div", { class: "column" }, h("div", { class: "message-head" }, this.name), dots, this.steers));
+      this.face, h("div", { class: "column" }, h("div", { class: "message-head" }, this.name), this.dots, this.end, this.steers));
   }
 
-  paint(run, session) {
+  fail() {
+    this.steers.replaceChildren();
+  }
+
+  paint(run, session, work) {
     const who = person(run.agent, session);
-    const key = JSON.stringify([who, run.steers]);
+    const abandoned = work.isAbandoned(run);
+    const key = JSON.stringify([who, run.steers, abandoned]);
     if (key === this.key) return;
     this.key = key;
     this.face.replaceChildren(avatar(who));
     this.name.textContent = who.name;
     this.name.style.setProperty("--person", who.color);
-    this.steers.replaceChildren(...(run.steers ?? []).map((steer) => steerNote(steer, run, session)));
+    this.dots.hidden = abandoned;
+    this.end.hidden = !abandoned;
+    this.steers.replaceChildren(...objects(run.steers).map((steer) => steerNote(steer, session, waits(steer, run, work))));
   }
 }
 
+/** How far a message is. One whose agent is gone says `streaming` for ever: then it is as far as its run. */
+function statusOf(message, run, work) {
+  const status = text(message.metadata.status);
+  if (status !== "streaming" || !run) return status;
+  if (work.isAbandoned(run)) return run.cancel ? "cancelled" : "lost";
+  return work.isOpen(run) ? status : text(run.status);
+}
+
 function paintPart(element, part, run, session) {
-  if (part.type === "text") return updateMarkdown(element, part.text ?? "");
+  if (part.type === "text") return updateMarkdown(element, text(part.text));
   if (part.type === "reasoning") {
     if (!element.firstChild) element.append(h("details", { class: "reasoning" }, h("summary", {}, "Thoughts"), h("div")));
-    return updateMarkdown(element.firstChild.lastChild, part.text ?? "");
+    return updateMarkdown(element.firstChild.lastChild, text(part.text));
   }
   if (part.type === "data-steer") {
-    const steer = run?.steers?.find((each) => each.id === part.data?.id) ?? part.data;
-    return element.replaceChildren(...(steer?.text ? [steerNote(steer, null, session)] : []));
+    const told = object(part.data);
+    const steer = objects(run?.steers).find((each) => each.id === told.id) ?? told;
+    return element.replaceChildren(...(text(steer.text) ? [steerNote(steer, session)] : []));
   }
   if (part.type === "dynamic-tool" || part.type.startsWith("tool-")) {
-    const name = part.toolName ?? part.type.slice("tool-".length);
-    return element.replaceChildren(h("p", { class: "tool" }, h("code", {}, name), ` ${part.errorText ?? TOOL_STATES[part.state] ?? ""}`));
+    const name = text(part.toolName) || part.type.slice("tool-".length);
+    const said = text(part.errorText) || text(TOOL_STATES[part.state]);
+    return element.replaceChildren(h("p", { class: "tool" }, h("code", {}, name), ` ${said}`));
   }
-  if (/^https?:/i.test(part.url ?? "")) {
-    const label = part.title || part.filename || part.url;
+  if (/^https?:/i.test(text(part.url))) {
+    const label = text(part.title) || text(part.filename) || part.url;
     return element.replaceChildren(h("p", {}, h("a", { href: part.url, target: "_blank", rel: "noopener noreferrer" }, label)));
   }
   return element.replaceChildren();
@@ -257,12 +286,16 @@ const TOOL_STATES = {
   "output-denied": "was not allowed",
 };
 
-function steerNote(steer, run, session) {
+/** Whether the agent may still take a steer in. */
+function waits(steer, run, work) {
+  return !list(run.seen).includes(steer.id) && work.isOpen(run) && !work.isAbandoned(run);
+}
+
+function steerNote(steer, session, waiting = false) {
   const who = person(steer.by, session);
-  const waits = run && !run.seen?.includes(steer.id) && session.activeRuns.some((each) => each.id === run.id);
   return h("p", { class: "steer-note", "data-testid": "steer", "data-steer-id": steer.id, dir: "auto" }, icon("steer"),
-    h("span", {}, h("strong", { "--person": who.color }, who.name), ` ${steer.text}`),
-    waits ? h("span", { class: "steer-waits" }, "not taken in yet") : null);
+    h("span", {}, h("strong", { "--person": who.color }, who.name), ` ${text(steer.text)}`),
+    waiting ? h("span", { class: "steer-waits" }, "not taken in yet") : null);
 }
 
 function clock(at) {

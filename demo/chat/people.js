@@ -1,6 +1,7 @@
 // Who is who: oneself (kept in this browser), and the others as presence and the session's own record say.
 
 import { colorOf } from "/client/cosession.js";
+import { idOf, object, text } from "./given.js";
 import { h, icon } from "./element.js";
 
 const ANIMALS = ["Otter", "Heron", "Lynx", "Badger", "Finch", "Marten", "Ibex", "Kestrel", "Hare", "Seal", "Wren", "Beaver"];
@@ -47,15 +48,16 @@ export function rename(name) {
 }
 
 /** {id, name, color, kind} of an author: as presence says now, or as the server keeps it of those who left. */
-export function person(id, session) {
+export function person(author, session) {
+  const id = idOf(author);
   if (id === me.id) return self();
   const agent = session.agents.find((each) => each.id === id);
-  const known = session.presence.all.find(({ user }) => user.id === id)?.user ?? session.participants[id] ?? {};
+  const known = object(session.presence.all.find(({ user }) => idOf(user.id) === id)?.user ?? session.participants[id]);
   return {
     id,
-    name: known.name || agent?.name || "Someone",
-    color: /^#[0-9a-f]{6}$/i.test(known.color ?? "") ? known.color : colorOf(id ?? ""),
-    kind: agent ? "agent" : (known.kind ?? "human"),
+    name: text(known.name) || text(agent?.name) || "Someone",
+    color: /^#[0-9a-f]{6}$/i.test(text(known.color)) ? known.color : colorOf(id),
+    kind: agent ? "agent" : text(known.kind) || "human",
   };
 }
 
@@ -69,11 +71,12 @@ export function peopleKey(session) {
 export function present(session) {
   const people = new Map();
   for (const { user, typing } of session.presence.all) {
-    if (!user.id) continue;
-    const entry = people.get(user.id) ?? { ...person(user.id, session), devices: 0, typing: false };
+    const id = idOf(user.id);
+    if (!id) continue;
+    const entry = people.get(id) ?? { ...person(id, session), devices: 0, typing: false };
     entry.devices += 1;
     entry.typing ||= Boolean(typing);
-    people.set(user.id, entry);
+    people.set(id, entry);
   }
   return [...people.values()].sort((a, b) => (a.kind === "agent") - (b.kind === "agent"));
 }

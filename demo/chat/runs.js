@@ -1,6 +1,7 @@
 // What agents are doing now: one card per active run, with Stop, and a box to steer the answer while it grows.
 
-import { h, icon, keep } from "./element.js";
+import { attempt, h, icon, keep, mark } from "./element.js";
+import { object, text } from "./given.js";
 import { avatar, person } from "./people.js";
 
 export class RunCards {
@@ -14,8 +15,8 @@ export class RunCards {
     this.container.replaceChildren();
   }
 
-  paint(session) {
-    const active = new Map(session.activeRuns.map((run) => [run.id, run]));
+  paint(session, work) {
+    const active = new Map(work.open.map((run) => [run.id, run]));
     for (const [id, card] of this.cards) {
       if (active.has(id)) continue;
       // The focus would go nowhere; on a phone it would bring up the keyboard.
@@ -30,7 +31,7 @@ export class RunCards {
         this.cards.set(id, card);
         this.container.append(card.element);
       }
-      this.cards.get(id).paint(run);
+      attempt(() => this.cards.get(id).paint(run, work.isAbandoned(run)));
     }
   }
 }
@@ -47,8 +48,8 @@ class RunCard {
     this.input = h("input", { class: "steer-input", "data-testid": "steer-input", "aria-label": `Steer ${who.name}`, maxlength: "2000",
       placeholder: "Steer the answer", autocomplete: "off", enterkeyhint: "send" });
     const steer = h("button", { class: "button", "data-testid": "steer-send" }, "Steer");
-    const form = h("form", { class: "steer-form" }, icon("steer"), this.input, steer);
-    form.addEventListener("submit", (event) => {
+    this.form = h("form", { class: "steer-form" }, icon("steer"), this.input, steer);
+    this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.input.value.trim();
       if (!text) return;
@@ -56,7 +57,7 @@ class RunCard {
       this.input.value = "";
     });
     this.element = h("section", { class: "run", "data-testid": "run", "data-run-id": run.id, "aria-label": `${who.name} at work` },
-      h("div", { class: "run-line" }, avatar(who), this.label, this.bar, this.stop), form);
+      h("div", { class: "run-line" }, avatar(who), this.label, this.bar, this.stop), this.form);
   }
 
   cancel(id) {
@@ -66,15 +67,17 @@ class RunCard {
     this.stop.lastElementChild.textContent = "Stopping…";
   }
 
-  paint(run) {
-    const { label, done, total } = run.progress ?? {};
-    const said = this.session.agents.find((agent) => agent.id === run.agent)?.task;
+  paint(run, abandoned) {
+    const { label, done, total } = object(run.progress);
+    const said = text(label) || text(this.session.agents.find((agent) => agent.id === run.agent)?.task);
     const waiting = run.status === "queued" ? "has this next" : "is answering";
-    keep(this.label, "textContent", label || said || `${this.name} ${waiting}…`);
-    this.bar.hidden = !(total > 0);
-    if (total > 0) {
+    keep(this.label, "textContent", abandoned ? `${this.name} went away before it was done` : said || `${this.name} ${waiting}…`);
+    mark(this.element, "abandoned", abandoned ? "" : null);
+    this.form.hidden = abandoned; // nobody would hear it
+    this.bar.hidden = abandoned || !(Number.isFinite(total) && total > 0);
+    if (!this.bar.hidden) {
       keep(this.bar, "max", total);
-      keep(this.bar, "value", Math.min(done ?? 0, total));
+      keep(this.bar, "value", Number.isFinite(done) ? Math.min(done, total) : 0);
     }
     if (run.cancel && !this.asked) {
       this.stop.disabled = true;

@@ -20,6 +20,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from processes import PATIENCE_SECONDS, ROOT, Server
+from pycrdt import Doc
+from websockets.sync.client import ClientConnection, connect
+
+from cosession.protocol import Awareness, AwarenessEntry, SyncUpdate, encode_awareness, encode_frame
 
 RESULTS = ROOT / "test-results"
 DEMO = ROOT / "demo" / "chat"
@@ -159,6 +163,30 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     target.close()
 
 
+class Foreigner:
+    """A client that somebody else wrote: anonymous, and it puts what it likes where it likes.
+
+    Attributes:
+        doc: what it wrote; it takes nothing in.
+    """
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.doc: Doc[Any] = Doc()
+        self._socket = socket
+
+    def writes(self, change: Callable[[Doc[Any]], object]) -> None:
+        """Edit its document, and send that."""
+        before = self.doc.get_state()
+        with self.doc.transaction():
+            change(self.doc)
+        self._socket.send(encode_frame(SyncUpdate(self.doc.get_update(before))))
+
+    def is_here_as(self, state: object) -> None:
+        """Say this in presence."""
+        entry = AwarenessEntry(self.doc.client_id, 1, json.dumps(state))
+        self._socket.send(encode_frame(Awareness(encode_awareness([entry]))))
+
+
 class Person:
     """A page of the demo, in a browser profile of its own."""
 
@@ -247,6 +275,14 @@ def join(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[
         person.page.context.close()
     for name, person in people.items():
         assert not person.errors, f"{name}'s page had errors: {person.errors}"
+
+
+@pytest.fixture
+def foreigners(chat: Server) -> Iterator[Callable[[int], list[Foreigner]]]:
+    """Let clients of others into the session `trip`, as many as are wanted."""
+    with contextlib.ExitStack() as sockets:
+        address = chat.ws_url("trip")
+        yield lambda count: [Foreigner(sockets.enter_context(connect(address))) for _ in range(count)]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The chat in real browsers: what one sees, all see, through reloads, stops, cut networks and killed servers."""
 
+import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -282,15 +283,117 @@ def test_markup_in_a_message_is_shown_and_never_run(chat: Server, agent: "Agent"
 
 
 def test_an_agent_that_dies_does_not_write_for_ever(chat: Server, agent: "Agent", join: "Join") -> None:
-    """Its answer stays as far as it came, and the page shows that the agent is gone."""
-    ann = join(chat.url, "trip", "Ann")
+    """Its answer stays as far as it came; the pages say that the agent is gone, and Stop puts its work away."""
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
     ann.sends("Tell me")
     agent.hears("prompt")
     agent.writes(5)
     expect(ann.text(1)).to_have_text(words(5))
     agent.kill()
-    expect(ann.testid("person")).to_have_count(1)
-    expect(ann.text(1)).to_have_text(words(5))
+    for person in (ann, ben):
+        expect(person.testid("run")).to_contain_text("Scripted agent went away")
+        expect(person.message(1)).to_have_attribute("data-status", "lost")
+        expect(person.message(1)).to_contain_text("The agent went away before it was done")
+
+    ann.testid("stop").click()
+    for person in (ann, ben):
+        expect(person.testid("run")).to_have_count(0)
+        expect(person.message(1)).to_have_attribute("data-status", "cancelled")
+        expect(person.message(1)).to_contain_text("Stopped by Ann")
+        expect(person.text(1)).to_have_text(words(5))
+
+
+def test_a_stop_is_over_also_when_the_agent_dies_before_it_obeys(chat: Server, agent: "Agent", join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("Tell me")
+    agent.hears("prompt")
+    expect(ann.testid("run")).to_contain_text("Scripted agent")
+    agent.process.send_signal(signal.SIGSTOP)
+    ann.testid("stop").click()
+    expect(ann.testid("stop")).to_contain_text("Stopping…")
+    agent.kill()
+    expect(ann.testid("run")).to_have_count(0)
+    expect(ann.page.locator(".waiting")).to_have_count(0)
+
+
+def test_an_edit_keeps_what_another_device_added_meanwhile(chat: Server, join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("We go to Lisbon 🚆")
+    ann.is_("saved")
+    tablet = ann.opens_another_tab()
+    for device in (ann, tablet):
+        device.message(0).hover()
+        device.message(0).get_by_test_id("edit").click()
+    tablet.testid("edit-input").fill("We go to Lisbon 🚇, on Friday")
+    tablet.testid("save-edit").click()
+    expect(ann.text(0)).to_have_text("We go to Lisbon 🚇, on Friday")
+    ann.testid("edit-input").fill("We all go to Lisbon 🚆")
+    ann.testid("save-edit").click()
+    for device in (ann, tablet):
+        expect(device.text(0)).to_have_text("We all go to Lisbon 🚇, on Friday")
+
+
+def test_edits_of_one_text_are_merged_where_they_fit(chat: Server, join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    for opened, wanted, current, merged in (
+        ("one two", "one two three", "one two", "one two three"),
+        ("one two", "one two three", "zero one two", "zero one two three"),
+        ("one two", "zero one two", "one two three", "zero one two three"),
+        ("one two", "one", "one two three", "one three"),
+        ("one two", "one 2", "one deux", "one 2"),
+        ("a🚆", "a🚇", "🐙a🚆", "🐙a🚇"),
+        ("", "mine", "theirs", "minetheirs"),
+        ("gone", "", "gone away", " away"),
+    ):
+        found = ann.page.evaluate(
+            "async (texts) => (await import('/edits.js')).merge(...texts)", [opened, wanted, current]
+        )
+        assert found == merged, (opened, wanted, current)
+
+
+def test_a_title_given_before_the_session_is_here_is_kept(chat: Server, cable: "Cable", join: "Join") -> None:
+    ann, ben = join(cable.url, "trip", "Ann"), join(cable.url, "trip", "Ben")
+    cable.cut()
+    for person, session in ((ann, "sent"), (ben, "named")):
+        person.is_("offline")
+        person.page.evaluate("(id) => history.pushState(null, '', `?session=${id}`)", session)
+        person.page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")  # as Back does
+        expect(person.testid("composer")).to_be_enabled()
+    ann.sends("Where do we go? 🗺️\nAnd when?")
+    ben.testid("title").fill("Lisbon 🇵🇹")
+    ben.testid("title").press("Enter")
+    cable.mend()
+    expect(ann.testid("title")).to_have_value("Where do we go? 🗺️")
+    expect(ben.testid("title")).to_have_value("Lisbon 🇵🇹")
+    for person in (ann, ben):
+        person.is_("saved")
+        person.page.reload()
+    expect(ann.testid("title")).to_have_value("Where do we go? 🗺️")
+    expect(ben.testid("title")).to_have_value("Lisbon 🇵🇹")
+
+
+def test_a_shared_link_brings_another_device_into_the_session(chat: Server, join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("Come in")
+    ann.is_("saved")
+    ann.testid("share").click()
+    dialog = ann.testid("share-dialog")
+    expect(dialog).to_be_visible()
+    link = dialog.get_by_test_id("share-link").input_value()
+    assert link == f"{chat.url}/?session=trip"
+    code = dialog.get_by_role("img", name="QR code")
+    expect(code).to_be_visible()
+    modules = int(code.get_attribute("viewBox").split()[2]) - 4  # without its margin
+    assert (modules - 17) % 4 == 0, "the side of a QR code"
+    assert code.locator("path").get_attribute("d").count("M") > modules * modules / 4, "about half of it is dark"
+    dialog.get_by_role("button", name="Done").click()
+    expect(dialog).to_be_hidden()
+
+    phone = join(link.partition("/?")[0], link.partition("session=")[2], "Phone", has_touch=True)
+    expect(phone.text(0)).to_have_text("Come in")
+    phone.sends("I am in 🐙")
+    expect(ann.text(1)).to_have_text("I am in 🐙")
+    expect(ann.testid("person")).to_have_count(2)
 
 
 def test_an_agent_that_fails_says_so(chat: Server, agent: "Agent", join: "Join") -> None:
