@@ -116,6 +116,24 @@ async def test_sessions_are_created_and_listed_over_http(server: Server):
     assert listed["trip"].connections == 0
 
 
+async def test_as_many_sessions_are_listed_as_are_asked_for(server: Server):
+    for name in ("a", "b", "c"):
+        await create_session(server.url, name)
+    async with connect(server.url, session="a", participant="anna"):
+        assert len(await list_sessions(server.url, limit=2)) == 2
+        assert {info.id for info in await list_sessions(server.url)} == {"a", "b", "c"}
+        assert [info.id for info in await list_sessions(server.url, occupied=True)] == ["a"]
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "nonsense", "http://", "ftp://host", "http://host:99999"])
+async def test_what_is_no_address_is_refused_the_same_way_everywhere(url: str):
+    with pytest.raises(ValueError, match="not a server's address"):
+        await list_sessions(url)
+    with pytest.raises(ValueError, match="not a server's address"):
+        async with connect(url, session="trip", participant="anna"):
+            pytest.fail("the block must not be entered")
+
+
 async def test_a_problem_of_the_server_is_raised_as_the_error_that_it_is(server: Server):
     await create_session(server.url, "trip")
 

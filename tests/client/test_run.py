@@ -1,14 +1,17 @@
 """A run: its life in the document, and how a cancel reaches a body that is busy elsewhere."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from client.hub import Hub, until
 
 from cosession.client import Session, connect
-from cosession.document import Message
-from cosession.errors import Disconnected, RunCancelled
+from cosession.client import answer as answer_module
+from cosession.document import Message, Part
+from cosession.errors import BadDocument, Disconnected, RunCancelled
 from cosession.protocol import SyncUpdate
 
 pytestmark = pytest.mark.anyio
@@ -392,10 +395,10 @@ async def test_a_run_goes_on_through_a_break_of_the_network(hub: Hub, session: S
     assert answer(hub).text == "before, during, after"
 
 
-async def test_a_run_of_a_session_that_is_over_ends_at_its_next_step(hub: Hub, session: Session):
-    hub.refusal = (4410, "The session was deleted.")
-    with pytest.raises(Disconnected, match="deleted"):  # noqa: PT012 - the run's border is what is tested
-        async with session.run() as run:
+async def test_a_run_of_a_session_that_is_over_ends_at_its_next_step(hub: Hub):
+    with pytest.raises(Disconnected, match=r"^The session was deleted"):  # noqa: PT012 - the borders are what is tested
+        async with connect(hub.url, session="trip", participant="planner") as session, session.run() as run:
+            hub.refusal = (4410, "The session was deleted.")
             hub.cut()
             await until(lambda: session.status == "closed")
             run.text("into the void")
@@ -417,3 +420,101 @@ async def test_a_run_that_writes_nothing_leaves_no_message(hub: Hub, session: Se
     record = hub.document.runs.get(run.id)
     assert record is not None
     assert record.status == "complete"
+
+
+async def test_a_steer_that_another_client_wrote_without_an_id_is_passed_over(hub: Hub, session: Session):
+    async with session.run() as run:
+        await arrived(hub, run.id)
+        record = hub.document.runs.get(run.id)
+        assert record is not None
+        record.shared["steers"].append({"text": "nobody's"})
+        record.record_steer("s1", by="anna", text="cheaper", at=AT)
+        mine = session.document.runs.get(run.id)
+        assert mine is not None
+        await until(lambda: mine.steers)
+
+        assert [steer.id for steer in run.steers()] == ["s1"]
+
+
+async def test_an_emoji_that_is_cut_in_two_between_tokens_is_put_together(hub: Hub, session: Session):
+    async with session.run() as run:
+        for token in ("hello ", "sea \ud83c", "\udf0a", " and", " sun \u2600", "\ufe0f \ud83d"):
+            run.text(token)
+    await session.wait_saved()
+
+    assert answer(hub).text == "hello sea \U0001f30a and sun \u2600\ufe0f \ufffd"  # the last half had no other
+
+
+@pytest.mark.parametrize("token", ["\udf0a", None, b"bytes", 7], ids=repr)
+async def test_a_token_that_is_no_text_ends_the_run_and_loses_nothing_before_it(
+    hub: Hub, session: Session, token: str
+):
+    with pytest.raises(BadDocument):  # noqa: PT012 - the run's border is what is tested
+        async with session.run() as run:
+            run.text("hello ")
+            run.text("kept words ")
+            run.text(token)
+    await session.wait_saved()
+
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert record.status == "error"
+    assert (answer(hub).text, answer(hub).status) == ("hello kept words ", "error")
+
+
+async def test_half_a_character_in_the_middle_ends_the_run_and_loses_nothing_before_it(hub: Hub, session: Session):
+    with pytest.raises(BadDocument, match="half of a surrogate pair"):  # noqa: PT012 - the run's border
+        async with session.run() as run:
+            for token in ("hello ", "kept words ", "\ud83d", "end"):
+                run.text(token)
+    await session.wait_saved()
+
+    assert (answer(hub).text, answer(hub).status) == ("hello kept words ", "error")
+
+
+@pytest.mark.parametrize("batch_seconds", [0.01, 60])
+async def test_a_write_that_fails_behind_the_bodys_back_is_raised_from_the_run(
+    hub: Hub, session: Session, monkeypatch: pytest.MonkeyPatch, batch_seconds: float
+):
+    failed = False
+
+    def fail(self: Part, text: str) -> None:
+        nonlocal failed
+        failed = True
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the run's border is what is tested
+        async with session.run(batch_seconds=batch_seconds) as run:
+            run.text("hello ")
+            monkeypatch.setattr(Part, "grow", fail)
+            run.text("lost")
+            if batch_seconds < 1:
+                await until(lambda: failed)
+                with pytest.raises(ZeroDivisionError):
+                    run.check()
+    await session.wait_saved()
+
+    record = hub.document.runs.get(run.id)
+    assert record is not None
+    assert (record.status, answer(hub).status) == ("error", "error")
+
+
+async def test_a_token_waits_thirty_milliseconds_for_others_unless_told_otherwise(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+):
+    loop, delays = asyncio.get_running_loop(), list[float]()
+    later = loop.call_later
+
+    def note(delay: float, callback: Callable[..., object], *arguments: Any) -> asyncio.TimerHandle:
+        delays.append(delay)
+        return later(delay, callback, *arguments)
+
+    async with session.run() as run:
+        monkeypatch.setattr(answer_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+        run.text("first ")
+        monkeypatch.setattr(loop, "call_later", note)
+        run.text("second ")
+        run.text("third ")
+        monkeypatch.undo()
+
+    assert delays == [pytest.approx(0.03)]

@@ -1,18 +1,19 @@
 """A session on a real socket: sync, breaks, saving, prompts, and what is left afterwards."""
 
 import asyncio
+import json
 
 import pytest
 from client.hub import Hub, until
 from pycrdt import Map
 
-from cosession.client import connect
+from cosession.client import Who, connect
 from cosession.client import session as session_module
 from cosession.client import transport as transport_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Change
-from cosession.errors import Disconnected
-from cosession.protocol import Awareness, Fence, SyncStep2, SyncUpdate, decode_awareness
+from cosession.errors import BadDocument, Disconnected
+from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncStep2, SyncUpdate, decode_awareness
 
 pytestmark = pytest.mark.anyio
 
@@ -165,25 +166,26 @@ async def test_pauses_grow_while_nothing_syncs_and_begin_anew_after_a_sync(hub: 
 
 
 async def test_a_final_close_code_is_raised_from_whatever_waits(hub: Hub):
-    async with connect(hub.url, session="trip", participant="anna") as session:
-        hub.holding = True
-        await session.send("Hello")
-        saving = asyncio.ensure_future(session.wait_saved())
-        prompting = asyncio.ensure_future(anext(session.prompts()))
-        await until(lambda: hub.held and prompting.done())
-        prompting = asyncio.ensure_future(anext(session.prompts()))
+    with pytest.raises(Disconnected, match="may not be saved: You may not write"):  # noqa: PT012 - leaving says it, too
+        async with connect(hub.url, session="trip", participant="anna") as session:
+            hub.holding = True
+            await session.send("Hello")
+            saving = asyncio.ensure_future(session.wait_saved())
+            prompting = asyncio.ensure_future(anext(session.prompts()))
+            await until(lambda: hub.held and prompting.done())
+            prompting = asyncio.ensure_future(anext(session.prompts()))
 
-        hub.refusal = (4403, "You may not write here.")
-        hub.cut()
+            hub.refusal = (4403, "You may not write here.")
+            hub.cut()
 
-        with pytest.raises(Disconnected, match="You may not write here") as refused:
-            await asyncio.wait_for(saving, 5)
-        assert refused.value.close == 4403
-        with pytest.raises(Disconnected):
-            await asyncio.wait_for(prompting, 5)
-        with pytest.raises(Disconnected):
-            await session.send("more")
-        assert session.status == "closed"
+            with pytest.raises(Disconnected, match="You may not write here") as refused:
+                await asyncio.wait_for(saving, 5)
+            assert refused.value.close == 4403
+            with pytest.raises(Disconnected):
+                await asyncio.wait_for(prompting, 5)
+            with pytest.raises(Disconnected):
+                await session.send("more")
+            assert session.status == "closed"
 
 
 async def test_a_refusal_at_the_door_is_raised_at_once_and_is_not_tried_again(hub: Hub):
@@ -254,15 +256,52 @@ async def test_cancelling_the_block_saves_what_was_written_and_leaves_nothing(hu
     assert ids(hub) == ["m1"]
 
 
-async def test_leaving_does_not_wait_for_ever_for_a_server_that_does_not_save(
+async def test_leaving_does_not_wait_for_ever_for_a_server_that_does_not_save_and_says_so(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(session_module, "FLUSH_SECONDS", 0.05)
     hub.holding = True
 
     async with asyncio.timeout(5):
+        with pytest.raises(Disconnected, match="may not be saved: nothing came back"):
+            async with connect(hub.url, session="trip", participant="anna") as session:
+                await session.send("Hello")
+
+
+async def test_leaving_while_the_server_restarts_waits_for_it_and_saves(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transport_module, "FIRST_DELAY_SECONDS", 600.0)  # leaving doesn't wait for a pause to end
+    monkeypatch.setattr(transport_module, "MAX_DELAY_SECONDS", 600.0)
+    async with asyncio.timeout(5):
+        async with connect(hub.url, session="trip", participant="anna") as session:
+            await hub.stop()
+            await until(lambda: session.status == "offline")
+            await session.send("two", id="m2")
+            await hub.start()
+
+    assert ids(hub) == ["m2"]
+
+
+async def test_an_exception_of_the_block_comes_out_as_it_is_also_when_nothing_is_saved(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(session_module, "FLUSH_SECONDS", 0.05)
+    hub.holding = True
+
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block's border is what is tested
         async with connect(hub.url, session="trip", participant="anna") as session:
             await session.send("Hello")
+            raise ZeroDivisionError
+
+
+async def test_a_session_that_was_ended_before_all_was_saved_says_why_when_it_is_left(hub: Hub):
+    with pytest.raises(Disconnected, match="may not be saved: The session was deleted") as unsaved:  # noqa: PT012
+        async with connect(hub.url, session="trip", participant="anna") as session:
+            hub.refusal = (4410, "The session was deleted.")
+            hub.cut()
+            await session.send("Hello")
+            await until(lambda: session.status == "closed")
+
+    assert unsaved.value.close == 4410
 
 
 async def test_a_closed_session_says_that_it_is(hub: Hub):
@@ -420,3 +459,75 @@ async def test_cancel_and_steer_are_asked_for_under_a_key_of_ones_own(hub: Hub):
     assert asked["cancel"].value == {"reason": "changed my mind"}
     assert asked["steer"].subject[0] == "r1"
     assert asked["steer"].value == {"text": "cheaper, please"}
+
+
+@pytest.mark.parametrize("value", [object(), "half \ud83d", float("nan"), {"deep": {1, 2}}], ids=repr)
+async def test_presence_takes_json_only_and_says_so_at_once(hub: Hub, value: object):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        with pytest.raises(BadDocument):
+            session.presence.set("cursor", value)
+        session.presence.set("cursor", {"at": 4})
+        with pytest.raises(BadDocument, match="connect"):
+            session.presence.set("user", {"id": "ben"})
+        await session.send("Still here")
+        await session.wait_saved()
+
+
+async def test_what_presence_holds_does_not_change_with_the_value_that_was_given(hub: Hub):
+    async with (
+        connect(hub.url, session="trip", participant="anna") as anna,
+        connect(hub.url, session="trip", participant="ben") as ben,
+    ):
+        cursor = {"at": 4}
+        anna.presence.set("cursor", cursor)
+        cursor["at"] = 5
+        await until(lambda: {"at": 4} in [state.get("cursor") for state in ben.presence.others().values()])
+
+
+async def test_who_somebody_is_is_read_from_all_that_the_session_says(hub: Hub):
+    said = [
+        {"id": "ben", "name": "Ben", "kind": "human"},
+        {"id": "ben"},
+        {"id": 7},
+        "ben",
+        None,
+        {"id": "x", "name": []},
+    ]
+    hub.said = {
+        client: AwarenessEntry(client, 1, json.dumps({"user": user})) for client, user in enumerate(said, start=1)
+    }
+    hub.document.participants.set("carl", name="Carl", kind="operator")
+    hub.document.agents.declare("finder", name="Finder")
+    hub.document.participants.shared["odd"] = "not a Map"
+
+    async with connect(hub.url, session="trip", participant="anna", name="Anna", kind="human") as session:
+        await until(lambda: session.presence.others())
+        assert session.presence.people() == [Who("ben", "Ben", "human"), Who("x", "x", "human")]
+        assert session.who("ben") == Who("ben", "Ben", "human")
+        assert session.who("carl") == Who("carl", "Carl", "operator")
+        assert session.who("finder") == Who("finder", "Finder", "agent")
+        assert session.who("anna") == Who("anna", "Anna", "human")
+        assert session.who("odd") == Who("odd", "odd", "human")
+        assert session.who(None) == Who("", "Someone", "human")
+
+
+async def test_a_message_is_edited_and_removed_by_its_id(hub: Hub):
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        await session.send("Helo", id="m1")
+        session.edit("m1", "Hello")
+        session.set_title("Lisbon")
+        session.text("notes").append("Pack.")
+        await session.wait_saved()
+        message = hub.document.messages.get("m1")
+        assert message is not None
+        assert (message.text, message.edited_at is not None) == ("Hello", True)
+        assert (session.title, hub.document.meta.title) == ("Lisbon", "Lisbon")
+        assert str(hub.document.text("notes")) == "Pack."
+
+        session.remove("m1")
+        with pytest.raises(BadDocument, match="deleted"):
+            session.edit("m1", "Back again")
+        with pytest.raises(BadDocument, match="no message 'm2'"):
+            session.edit("m2", "Nobody")
+        await session.wait_saved()
+        assert message.deleted

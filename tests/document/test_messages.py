@@ -233,16 +233,20 @@ def test_what_is_written_into_a_deleted_part_is_lost_without_harm(session: Sessi
     assert len(session.messages[0].text) == 0
 
 
-def test_a_message_that_was_removed_whole_harms_nobody(session: SessionDocument) -> None:
+def test_a_message_that_was_removed_whole_is_not_written_to(session: SessionDocument) -> None:
     message = assistant(session, {"type": "text", "text": "hello"})
     other = copy_of(session)
     del other.messages.shared[0]
     exchange(session, other)
     assert message.gone
-    message.append_part({"type": "text", "text": "late"}).grow("r")
-    message.edit("later", at=AT)
+    before = session.doc.get_update()
+    with pytest.raises(BadDocument, match="taken out"):
+        message.append_part({"type": "text", "text": "late"})
+    with pytest.raises(BadDocument, match="taken out"):
+        message.edit("later", at=AT)
     message.set_status("complete")
     message.delete(at=AT)
+    assert session.doc.get_update() == before
     exchange(session, other)
     assert session.messages.to_json() == other.messages.to_json() == []
     assert session.doc.get_state() == other.doc.get_state()
@@ -324,3 +328,11 @@ def test_a_stamp_is_not_taken_from_another_session(session: SessionDocument) -> 
     other = SessionDocument()
     other.messages.append_json(message.to_json())
     assert other.messages[0].stamp is None
+
+
+def test_a_deleted_message_is_not_edited(session: SessionDocument) -> None:
+    message = said(session, "Hello")
+    message.delete(at=AT)
+    with pytest.raises(BadDocument, match="is deleted"):
+        message.edit("Back again", at=AT)
+    assert message.parts == []

@@ -53,6 +53,7 @@ def written_by_two(edits: list[tuple[int, int, int, str]]) -> tuple[SessionDocum
 edits = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20), st.integers(0, 3), texts), max_size=12)
 
 
+@settings(deadline=None)
 @given(edits)
 def test_every_position_is_where_it_was_made(script: list[tuple[int, int, int, str]]) -> None:
     first, second = written_by_two(script)
@@ -65,6 +66,7 @@ def test_every_position_is_where_it_was_made(script: list[tuple[int, int, int, s
         assert mine.index_of(servers.position(index)) == index
 
 
+@settings(deadline=None)
 @given(edits, st.data())
 def test_a_position_stays_behind_its_character(script: list[tuple[int, int, int, str]], data: st.DataObject) -> None:
     document, _ = written_by_two(script)

@@ -25,6 +25,34 @@ def test_a_session_is_initialised_once(session: SessionDocument) -> None:
     assert fork.meta.forked_from == {"session": "trip", "version": 7}
 
 
+@pytest.mark.parametrize("client", range(1, 7))
+def test_a_title_given_before_the_first_sync_is_kept(client: int) -> None:
+    early, server = SessionDocument(client_id=client), SessionDocument(client_id=7 - client)
+    early.meta.set_title("Lisbon")
+    server.initialise(created_at=AT)
+    exchange(early, server)
+    assert early.meta.title == server.meta.title == "Lisbon"
+
+
+def test_a_steer_that_is_none_is_passed_over(session: SessionDocument) -> None:
+    run = session.runs.start("r1", agent="agent", started_at=AT)
+    steer = {"id": "s1", "by": "ada", "text": "By train", "at": AT}
+    for written in (7, {}, {**steer, "id": None}, {**steer, "id": ""}, {**steer, "text": ["x"]}, {"id": "s0"}, steer):
+        run.shared["steers"].append(written)
+    assert run.steers == [steer]
+
+
+def test_a_run_that_was_removed_takes_in_what_it_is_given(session: SessionDocument) -> None:
+    run = session.runs.start("r1", agent="agent", started_at=AT)
+    del session.runs.shared["r1"]
+    before = session.doc.get_update()
+    run.add_message("m1")
+    run.set_progress("Looking")
+    run.end("complete", at=AT)
+    assert run.gone
+    assert session.doc.get_update() == before
+
+
 def test_a_document_that_nobody_wrote_to_reads_as_empty() -> None:
     shown = SessionDocument().to_json()
     assert list(shown) == [

@@ -1,4 +1,4 @@
-"""The Python SDK (section 6 of the design): what an agent needs to work in a session.
+"""The Python SDK: what an agent needs to work in a session.
 
     async with connect("http://localhost:8765", session="trip", participant="planner") as session:
         async for prompt in session.prompts():
@@ -10,6 +10,7 @@ Stands on `document` and `protocol`; never imports the server, its rooms or its 
 """
 
 from .http import SessionInfo, create_session, find_session, list_sessions
+from .people import Who
 from .presence import Presence
 from .prompts import Prompts
 from .run import AgentRun, Steer, ToolCall
@@ -25,6 +26,7 @@ __all__ = [
     "Status",
     "Steer",
     "ToolCall",
+    "Who",
     "connect",
     "create_session",
     "find_session",

@@ -6,11 +6,13 @@ code they carry.
 
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlunsplit
 
 import httpx
 
 from cosession.errors import CosessionError
+
+from .address import split_address
 
 TIMEOUT_SECONDS = 10.0
 """How long a request may take: these are small questions to a server nearby."""
@@ -37,19 +39,27 @@ class SessionInfo:
     connections: int
 
 
-async def list_sessions(url: str, *, token: str | None = None) -> list[SessionInfo]:
+async def list_sessions(
+    url: str, *, token: str | None = None, limit: int = 100, occupied: bool = False
+) -> list[SessionInfo]:
     """Return the server's sessions, the newest first.
 
     Args:
         url: the server's address, e.g. `http://localhost:8765`.
         token: the credential, if the server wants one.
+        limit: how many at most, up to 1000; older ones are left out.
+        occupied: whether to return only those in which somebody is connected now, however old.
 
     Raises:
-        CosessionError: the server refused.
+        CosessionError: the server refused, or isn't a session server.
+        ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
-    body = await _call("GET", url, token)
-    return [_info(cast("dict[str, Any]", entry)) for entry in body.get("sessions", [])]
+    query = {"limit": str(limit), **({"occupied": "1"} if occupied else {})}
+    listed = (await _call("GET", url, token, query=query)).get("sessions")
+    if not isinstance(listed, list):
+        raise _not_a_server(url)
+    return [_info(url, entry) for entry in cast("list[object]", listed)]
 
 
 async def find_session(url: str, id: str, *, token: str | None = None) -> SessionInfo:  # noqa: A002
@@ -62,10 +72,11 @@ async def find_session(url: str, id: str, *, token: str | None = None) -> Sessio
 
     Raises:
         NoSuchSession: there is none of this name.
-        CosessionError: the server refused.
+        CosessionError: the server refused, or isn't a session server.
+        ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
-    return _info(await _call("GET", url, token, path="/" + quote(id, safe="")))
+    return _info(url, await _call("GET", url, token, path="/" + quote(id, safe="")))
 
 
 async def create_session(
@@ -85,25 +96,45 @@ async def create_session(
 
     Raises:
         SessionExists: there is one of this name already.
-        CosessionError: the server refused.
+        CosessionError: the server refused, or isn't a session server.
+        ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
-    return _info(await _call("POST", url, token, body={"title": title} if id is None else {"id": id, "title": title}))
+    body = {"title": title} if id is None else {"id": id, "title": title}
+    return _info(url, await _call("POST", url, token, body=body))
 
 
 async def _call(
-    method: str, url: str, token: str | None, *, path: str = "", body: dict[str, str] | None = None
+    method: str,
+    url: str,
+    token: str | None,
+    *,
+    path: str = "",
+    query: dict[str, str] | None = None,
+    body: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    parts = urlsplit(url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    address = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/sessions" + path, "", ""))
+    parts = split_address(url)
+    scheme = "https" if parts.scheme in ("https", "wss") else "http"
+    address = urlunsplit(
+        (scheme, parts.netloc, f"{parts.path.rstrip('/')}/sessions{path}", urlencode(query or {}), "")
+    )
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     # Without TLS there is nothing to verify, and reading the certificates would hold the loop at every call.
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, verify=scheme != "http") as client:
         response = await client.request(method, address, json=body, headers=headers)
     if response.is_error:
         raise _problem(response)
-    return cast("dict[str, Any]", response.json())
+    try:
+        said: Any = response.json()
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise _not_a_server(url)
+    return cast("dict[str, Any]", said)
+
+
+def _not_a_server(url: str) -> CosessionError:
+    return CosessionError(f"What answers at {url} is no session server; look at the address.")
 
 
 def _problem(response: httpx.Response) -> CosessionError:
@@ -120,12 +151,16 @@ def _problem(response: httpx.Response) -> CosessionError:
     return CosessionError(detail)
 
 
-def _info(entry: dict[str, Any]) -> SessionInfo:
-    return SessionInfo(
-        id=str(entry["id"]),
-        title=str(entry.get("title", "")),
-        created_at=str(entry.get("created_at", "")),
-        updated_at=str(entry.get("updated_at", "")),
-        version=int(entry.get("version", 0)),
-        connections=int(entry.get("connections", 0)),
-    )
+def _info(url: str, said: object) -> SessionInfo:
+    entry = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    try:
+        return SessionInfo(
+            id=str(entry["id"]),
+            title=str(entry.get("title", "")),
+            created_at=str(entry.get("created_at", "")),
+            updated_at=str(entry.get("updated_at", "")),
+            version=int(entry.get("version", 0)),
+            connections=int(entry.get("connections", 0)),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise _not_a_server(url) from None

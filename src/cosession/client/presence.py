@@ -10,7 +10,11 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+from cosession.document import checked
+from cosession.errors import BadDocument
 from cosession.protocol import AwarenessEntry, decode_awareness, encode_awareness
+
+from .people import Who, identities
 
 _GONE = "null"
 
@@ -47,16 +51,26 @@ class Presence:
         Args:
             field: the name; `user` is the server's.
             value: anything that is JSON; None takes the field away.
+
+        Raises:
+            BadDocument: it isn't JSON, or the field is `user`.
         """
+        if field == "user":
+            raise BadDocument("`user` in presence is the identity; it is given to connect().")
+        said = checked({field: value}, "What is said in presence")
         if value is None:
             self._state.pop(field, None)
         else:
-            self._state[field] = value
+            self._state.update(said)
         self.renew()
 
     def others(self) -> dict[int, dict[str, Any]]:
         """Return the states of the other connections by client id; each holds `user` and what its client adds."""
         return {client: dict(state) for client, (_, state) in self._others.items() if state is not None}
+
+    def people(self) -> list[Who]:
+        """Return who else is here, each participant once; a state that doesn't say whose it is is left out."""
+        return identities(self.others().values())
 
     def renew(self) -> None:
         """Have our state said again, with a higher clock."""

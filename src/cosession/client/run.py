@@ -116,9 +116,10 @@ class AgentRun:
         return self._answer.message
 
     def text(self, token: str) -> None:
-        """Grow the answer's text.
+        """Grow the answer's text. Half a character at the end waits for the token that brings the other half.
 
         Raises:
+            BadDocument: the token isn't text.
             RunCancelled: somebody cancelled the run.
             Disconnected: the session is over.
         """
@@ -174,10 +175,7 @@ class AgentRun:
             new = [steer for steer in self._record.steers if steer["id"] not in seen]
             for steer in new:
                 self._record.mark_seen(steer["id"])
-        return [
-            Steer(steer["id"], str(steer.get("by", "")), str(steer.get("text", "")), str(steer.get("at", "")))
-            for steer in new
-        ]
+        return [Steer(steer["id"], steer["by"], steer["text"], steer["at"]) for steer in new]
 
     def check(self) -> None:
         """Go on only if the run may.
@@ -192,6 +190,8 @@ class AgentRun:
         if self._cancel is not None:
             self._told = True
             raise self._cancel
+        if self._answer.failure is not None:
+            raise self._answer.failure
         if (why := self._ended()) is not None:
             raise why
 
@@ -218,6 +218,7 @@ class AgentRun:
         self._look()
         self._open = False
         self._watch.close()
+        unwritten = self._write_rest()
         only_ours = False
         if self._interrupted:
             counted_back = self._task.uncancel() <= self._cancelling
@@ -225,11 +226,21 @@ class AgentRun:
         stopped = only_ours or _is_run_cancelled(error)
         if stopped or isinstance(error, asyncio.CancelledError):
             self._end("cancelled")
-        elif error is not None:
-            self._end("error", str(error) or type(error).__name__)
+        elif (failure := error or unwritten) is not None:
+            self._end("error", str(failure) or type(failure).__name__)
+            if error is None:
+                raise failure
         else:
             self._end("complete" if self._cancel is None else "cancelled")
         return stopped and self._cancel is not None
+
+    def _write_rest(self) -> Exception | None:
+        """Write what waits; return what that, or an earlier write, failed with."""
+        try:
+            self._answer.flush()
+        except Exception as failure:  # whatever it is, the run must end with it
+            return failure
+        return None
 
     def _step(self) -> None:
         self.check()
@@ -239,9 +250,9 @@ class AgentRun:
 
     def _end(self, status: str, error: str | None = None) -> None:
         with self._document.transaction():
-            self._answer.close(status)
             self._record.end(status, at=now(), error=error)
             self._say(status="idle", run=None, task=None, progress=None)
+            self._answer.close(status)
 
     def _say(self, **fields: Any) -> None:
         agent = self._document.agents.get(self.agent)

@@ -10,11 +10,22 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cosession.document import Agents, Message, Messages, Runs, SessionDocument, State
-from cosession.errors import Disconnected
+from cosession.document import (
+    Agents,
+    Message,
+    Messages,
+    Participants,
+    Runs,
+    Selections,
+    SessionDocument,
+    SharedText,
+    State,
+)
+from cosession.errors import BadDocument, Disconnected
 from cosession.logs import get_logger
 
 from .bell import Bell
+from .people import Who, find_participant
 from .presence import Presence
 from .prompts import Inbox, Prompts
 from .replica import Replica
@@ -41,6 +52,7 @@ class Session:
         id: the session's id.
         participant: our participant id.
         name: what people see.
+        kind: `agent`, `human` or `operator`.
         document: the shared document.
         presence: what this connection says of itself, and what the others say.
     """
@@ -50,6 +62,7 @@ class Session:
         self.id = id
         self.participant = participant
         self.name = name
+        self.kind = kind
         self.document = SessionDocument(client_id=fresh_client_id())
         self._bell = Bell()
         self._transport = Transport(
@@ -83,6 +96,43 @@ class Session:
     def runs(self) -> Runs:
         """The agents' work."""
         return self.document.runs
+
+    @property
+    def participants(self) -> Participants:
+        """Who belongs, as the server keeps it: also those who aren't connected now."""
+        return self.document.participants
+
+    @property
+    def selections(self) -> Selections:
+        """What each participant has selected."""
+        return self.document.selections
+
+    @property
+    def title(self) -> str:
+        """What people call the session."""
+        return self.document.meta.title
+
+    def set_title(self, title: str) -> None:
+        """Give the session another title.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        self._go_on()
+        self.document.meta.set_title(title)
+
+    def text(self, name: str) -> SharedText:
+        """A text that is written together."""
+        return self.document.text(name)
+
+    def who(self, participant: str | None) -> Who:
+        """Return who a participant is, from all that the session says of them; never raises.
+
+        Args:
+            participant: an id, e.g. a message's author.
+        """
+        here = [Who(self.participant, self.name, self.kind), *self.presence.people()]
+        return find_participant(participant, self.document, here)
 
     @property
     def status(self) -> Status:
@@ -135,6 +185,31 @@ class Session:
             created_at=now(),
             parent=parent,
         )
+
+    def edit(self, message_id: str, text: str) -> None:
+        """Change a message's text, as little as possible, so that concurrent edits merge.
+
+        Args:
+            message_id: the message.
+            text: what all its text parts together shall say.
+
+        Raises:
+            BadDocument: there is no such message, or it is deleted.
+            Disconnected: the session is over.
+        """
+        self._find(message_id).edit(text, at=now())
+
+    def remove(self, message_id: str) -> None:
+        """Delete what a message says; an empty message marked as deleted stays.
+
+        Args:
+            message_id: the message.
+
+        Raises:
+            BadDocument: there is no such message.
+            Disconnected: the session is over.
+        """
+        self._find(message_id).delete(at=now())
 
     def cancel(self, run_id: str, reason: str = "") -> None:
         """Ask that a run be cancelled; the server decides and records it.
@@ -202,6 +277,7 @@ class Session:
             wait_seconds: how long to wait for the document.
         """
         failure: Exception | None = None
+        unsaved: Disconnected | None = None
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(self._keep(), name=f"cosession {self.id}")
             try:
@@ -211,17 +287,23 @@ class Session:
                 failure = error
             finally:
                 try:
-                    await self._close()
+                    unsaved = await self._close()
                 finally:
                     keeping.cancel()
                     if self._inbox is not None:
                         self._inbox.close()
-        if failure is not None:
-            raise failure
+        if (why := failure or unsaved) is not None:
+            raise why
 
     def _go_on(self) -> None:
         if (why := self._transport.ended) is not None:
             raise why
+
+    def _find(self, message_id: str) -> Message:
+        self._go_on()
+        if (message := self.document.messages.get(message_id)) is None:
+            raise BadDocument(f"The session has no message {message_id!r}.")
+        return message
 
     async def _open(self, url: str, seconds: float | None) -> None:
         """Wait for the document."""
@@ -233,18 +315,23 @@ class Session:
             raise Disconnected(f"No session came from {url} in {seconds} s; is the server running there?") from None
         self._go_on()
 
-    async def _close(self) -> None:
-        """Wait a little for what was written to be saved, then say that it is over."""
+    async def _close(self) -> Disconnected | None:
+        """Wait a little for what was written to be saved, then say that it is over; return what isn't saved."""
+        why = f"nothing came back from the server within {FLUSH_SECONDS:g} s."
         try:
-            if self.status == "online":
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self.wait_saved()
-        except (TimeoutError, Disconnected):
-            pass  # said below
+            self._transport.hurry()
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self.wait_saved()
+        except TimeoutError:
+            pass
+        except Disconnected as error:
+            why = str(error)
         finally:
             if not self.saved:
                 log.warning("client.unsaved", session=self.id, status=self.status)
+            close = self._transport.ended.close if self._transport.ended else None
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
+        return None if self.saved else Disconnected(f"What was written last may not be saved: {why}", close)
 
     async def _keep(self) -> None:
         try:
@@ -266,8 +353,9 @@ async def connect(
 ) -> AsyncGenerator[Session, None]:
     """Join a session and stay in it for the length of an `async with` block.
 
-    Enters when the document is here. Leaves when what was written is saved, or after a few seconds. Breaks of the
-    network in between are survived without the block's help.
+    Enters when the document is here. Breaks of the network are survived without the block's help. Leaves when what
+    was written is saved: for that it waits a few seconds, also for a lost connection to come back. When it isn't
+    saved even then, a block that ended normally raises; an exception of the block comes out as it is.
 
     Args:
         url: the server's address, e.g. `http://localhost:8765`.
@@ -279,7 +367,8 @@ async def connect(
         wait_seconds: how long to wait for the document at first; None waits for ever.
 
     Raises:
-        Disconnected: the server refused for good, or there was none in `wait_seconds`.
+        Disconnected: the server refused for good, there was none in `wait_seconds`, or, when the block is left, what
+            was written last isn't saved.
         ValueError: `url` isn't a server's address.
     """
     joined = Session(session, participant, name or participant, kind, url=url, token=token)

@@ -10,8 +10,9 @@ don't return to a restarted server in the same instant.
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketExcepti
 from cosession.errors import Disconnected, MalformedFrame, TooFast
 from cosession.logs import get_logger
 
+from .address import split_address
 from .bell import Bell
 from .replica import Replica
 
@@ -70,10 +72,8 @@ def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) 
     Raises:
         ValueError: `url` is not such an address.
     """
-    parts = urlsplit(url)
-    scheme = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}.get(parts.scheme)
-    if scheme is None or not parts.netloc:
-        raise ValueError(f"{url!r} is not a server's address; give one like http://localhost:8765.")
+    parts = split_address(url)
+    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     path = f"{parts.path.rstrip('/')}/sync/{quote(session, safe='')}"
     query = urlencode({"ext": "1", "user": participant, "name": name, "kind": kind})
     return urlunsplit((scheme, parts.netloc, path, query, ""))
@@ -103,14 +103,20 @@ class Transport:
         self._headers = {"Authorization": f"Bearer {token}"} if token else None
         self._bell = bell
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._attempt = 0
 
     def wake(self) -> None:
         """Have the writer look at the replica."""
         self._wake.set()
 
+    def hurry(self) -> None:
+        """Try again at once, and begin anew with short pauses: there is little time left."""
+        self._attempt = 0
+        self._hurry.set()
+
     async def run(self, replica: Replica) -> None:
         """Keep the replica connected until the server refuses for good, or the task is cancelled."""
-        attempt = 0
         while self.ended is None:
             code: int | None = None
             reason = ""
@@ -124,7 +130,7 @@ class Transport:
                     close_timeout=_CLOSE_SECONDS,
                 ) as socket:
                     if await self._attend(socket, replica):
-                        attempt = 0
+                        self._attempt = 0
                     await socket.close()
                 code, reason = socket.close_code, socket.close_reason or ""
             except InvalidURI as error:
@@ -138,8 +144,7 @@ class Transport:
                 said = replica.notice.reason if replica.notice else reason
                 self.end(Disconnected(said or f"The server closed the connection for good ({code}).", code))
             if self.ended is None:
-                await self._pause(attempt, code, reason)
-                attempt += 1
+                await self._pause(code, reason)
 
     def end(self, why: Disconnected) -> None:
         """Say that the session is over, once, and wake whoever waits for it."""
@@ -148,15 +153,19 @@ class Transport:
             self.status = "closed"
             self._bell.ring()
 
-    async def _pause(self, attempt: int, code: int | None, reason: str) -> None:
+    async def _pause(self, code: int | None, reason: str) -> None:
         if self.status == "online":
             self.status = "offline"
             self._bell.ring()
-        delay = retry_delay(attempt)
+        delay = retry_delay(self._attempt)
+        self._attempt += 1
         if code == TooFast.close_code:
             delay += TOO_FAST_SECONDS
         log.info("client.offline", close=code and int(code), reason=reason, retry_seconds=round(delay, 2))
-        await asyncio.sleep(delay)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._hurry.wait()
+        self._hurry.clear()
 
     async def _attend(self, socket: ClientConnection, replica: Replica) -> bool:
         """Serve one connection to its end; return whether it was ever synced."""

@@ -1,4 +1,4 @@
-"""What a session is (section 2 of the design): typed views over a pycrdt document, schema version 1.
+"""What a session is: typed views over a pycrdt document, schema version 1.
 
 No I/O, no clock, no randomness. Knows nothing of the wire, rooms or servers; may be imported by all of them.
 Whatever is read is plain JSON and never raises; whatever is written is checked first, with one error, `BadDocument`.
@@ -19,7 +19,7 @@ from .session import SessionDocument
 from .surfaces import Surface, Surfaces
 from .text import Position, SharedText
 from .tree import State, Tree
-from .values import JsonObject, join_key, plain, split_key
+from .values import JsonObject, checked, checked_text, join_key, plain, split_key
 
 __all__ = [
     "AGENT_STATUSES",
@@ -58,6 +58,8 @@ __all__ = [
     "Surface",
     "Surfaces",
     "Tree",
+    "checked",
+    "checked_text",
     "join_key",
     "plain",
     "split_key",

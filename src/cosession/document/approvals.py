@@ -1,14 +1,14 @@
 """Approvals: a question that agents ask people, and the decision, which the server writes once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pycrdt import Map
 
 from cosession.errors import BadDocument
 
-from .record import Record, map_in
-from .values import JsonObject, checked, checked_id, checked_object, keys_of, plain_object, transaction
+from .record import Record, Records
+from .values import JsonObject, checked, checked_id, checked_object, transaction
 
 
 class Approval(Record):
@@ -63,24 +63,12 @@ class Approval(Record):
         return True
 
 
-class Approvals:
+class Approvals(Records[Approval]):
     """The approvals by id."""
 
-    __slots__ = ("shared",)
+    __slots__ = ()
 
-    def __init__(self, shared: Map[Any]) -> None:
-        self.shared = shared
-
-    def __iter__(self) -> Iterator[tuple[str, Approval]]:
-        """(id, approval) of each."""
-        return (
-            (key, Approval(item)) for key in keys_of(self.shared) if (item := map_in(self.shared, key)) is not None
-        )
-
-    def get(self, id: str) -> Approval | None:  # noqa: A002 - the field's name
-        """The approval of an id, or None."""
-        item = map_in(self.shared, id)
-        return None if item is None else Approval(item)
+    kind = Approval
 
     def ask(
         self,
@@ -117,7 +105,3 @@ class Approvals:
             shared: Map[Any] = Map(fields)
             self.shared[id] = shared
         return Approval(shared)
-
-    def to_json(self) -> JsonObject:
-        """All approvals as plain JSON, by id."""
-        return plain_object(self.shared)

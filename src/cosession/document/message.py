@@ -90,7 +90,8 @@ class Message(Record):
 
     def set_stamp(self, *, by: str, at: str, seq: int) -> None:
         """Say who wrote it and when it arrived; only the server does."""
-        self.write({"stamp": checked({"by": by, "at": at, "seq": seq}, "The stamp")})
+        if not self.gone:
+            self.write({"stamp": checked({"by": by, "at": at, "seq": seq}, "The stamp")})
 
     def append_part(self, part: Mapping[str, Any]) -> Part:
         """Add a part to the end.
@@ -99,8 +100,9 @@ class Message(Record):
             part: an AI SDK 7 UI message part, e.g. {"type": "text", "text": "", "state": "streaming"}.
 
         Raises:
-            BadDocument: it is no such part.
+            BadDocument: it is no such part, or somebody took the message out of the session.
         """
+        self._be_there()
         prepared = new_part(part)
         with transaction(self.shared):
             self._own_parts().append(prepared)
@@ -112,8 +114,14 @@ class Message(Record):
         Args:
             text: the text that all its text parts together shall have.
             at: the time, RFC 3339.
+
+        Raises:
+            BadDocument: the message is deleted.
         """
         checked_text(text)
+        self._be_there()
+        if self.deleted:
+            raise BadDocument(f"The message {self.id!r} is deleted, so it can't be edited.")
         with transaction(self.shared):
             texts = self._texts()
             current = "".join(map(str, texts))
@@ -161,7 +169,14 @@ class Message(Record):
         value = self.metadata.get(key) if metadata is None else metadata.get(key)
         return value if isinstance(value, str) else None
 
+    def _be_there(self) -> None:
+        """Refuse to write to a message that was taken out of the list: yrs may never come back from that."""
+        if self.gone:
+            raise BadDocument("The message was taken out of the session; nothing can be added to it.")
+
     def _note(self, **fields: Any) -> None:
+        if self.gone:
+            return
         with transaction(self.shared):
             metadata = self._map("metadata")
             if metadata is None:

@@ -53,11 +53,9 @@ class Meta(Record):
         with transaction(self.shared):
             if self.schema:
                 return
-            fields: JsonObject = {
-                "schema": SCHEMA,
-                "title": checked_text(title),
-                "created_at": checked_text(created_at),
-            }
+            fields: JsonObject = {"schema": SCHEMA, "created_at": checked_text(created_at)}
+            if checked_text(title):  # an empty one would win over the title that a client gave before its first sync
+                fields["title"] = title
             if forked_from is not None:
                 fields["forked_from"] = checked(forked_from, "What it is forked from")
             self.write(fields)

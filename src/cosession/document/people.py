@@ -3,15 +3,14 @@
 An agent that died can't say so: whether it is there is in `participants`, never in `agents`.
 """
 
-from collections.abc import Iterator
 from typing import Any, cast
 
 from pycrdt import Map
 
 from cosession.errors import BadDocument
 
-from .record import Record, map_in
-from .values import JsonObject, checked_id, checked_object, keys_of, plain_object, transaction
+from .record import Record, Records, map_in
+from .values import JsonObject, checked_id, checked_object, transaction
 
 AGENT_STATUSES = ("idle", "thinking", "working", "waiting")
 
@@ -65,24 +64,12 @@ class Agent(Record):
         self.write(checked)
 
 
-class Agents:
+class Agents(Records[Agent]):
     """The agents by id."""
 
-    __slots__ = ("shared",)
+    __slots__ = ()
 
-    def __init__(self, shared: Map[Any]) -> None:
-        self.shared = shared
-
-    def __iter__(self) -> Iterator[tuple[str, Agent]]:
-        """(id, agent) of each."""
-        return (
-            (key, Agent(agent)) for key in keys_of(self.shared) if (agent := map_in(self.shared, key)) is not None
-        )
-
-    def get(self, id: str) -> Agent | None:  # noqa: A002 - the field's name
-        """The agent of an id, or None."""
-        agent = map_in(self.shared, id)
-        return None if agent is None else Agent(agent)
+    kind = Agent
 
     def declare(self, id: str, *, name: str) -> Agent:  # noqa: A002 - the field's name
         """Make the agent's Map at its first join, which the server does; one that is there stays as it is."""
@@ -92,10 +79,6 @@ class Agents:
                 agent = Map(checked_object({"name": name, "status": "idle"}, "An agent"))
                 self.shared[id] = cast(Any, agent)
             return Agent(agent)
-
-    def to_json(self) -> JsonObject:
-        """All agents as plain JSON, by id."""
-        return plain_object(self.shared)
 
 
 class Participant(Record):
@@ -129,24 +112,12 @@ class Participant(Record):
         return self._integer("devices", 0)
 
 
-class Participants:
+class Participants(Records[Participant]):
     """The participants by id; only the server writes them."""
 
-    __slots__ = ("shared",)
+    __slots__ = ()
 
-    def __init__(self, shared: Map[Any]) -> None:
-        self.shared = shared
-
-    def __iter__(self) -> Iterator[tuple[str, Participant]]:
-        """(id, participant) of each."""
-        return (
-            (key, Participant(item)) for key in keys_of(self.shared) if (item := map_in(self.shared, key)) is not None
-        )
-
-    def get(self, id: str) -> Participant | None:  # noqa: A002 - the field's name
-        """The participant of an id, or None."""
-        item = map_in(self.shared, id)
-        return None if item is None else Participant(item)
+    kind = Participant
 
     def set(self, id: str, **fields: Any) -> Participant:  # noqa: A002 - the field's name
         """Say something of a participant; the first time makes their Map.
@@ -172,7 +143,3 @@ class Participants:
         """Forget a participant."""
         if id in self.shared:
             del self.shared[id]
-
-    def to_json(self) -> JsonObject:
-        """All participants as plain JSON, by id."""
-        return plain_object(self.shared)

@@ -1,14 +1,16 @@
-"""A record: a typed view over one Map of the document. Holds nothing of its own; reads never raise.
+"""A record: a typed view over one Map of the document, and records by id. Neither holds anything of its own, and
+reads never raise.
 
 Whatever a foreign client wrote under a key, a reader gets a value of the type it asked for: what is missing or
 of another type reads as empty.
 """
 
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, cast
 
 from pycrdt import Array, Map
 
-from .values import JsonObject, plain, plain_list, plain_object, transaction
+from .values import JsonObject, keys_of, plain, plain_list, plain_object, transaction
 
 
 class Record:
@@ -80,6 +82,38 @@ class Record:
             for key, value in fields.items():
                 if key not in self.shared or self.get(key) != value:
                     self.shared[key] = value
+
+
+_Kind = TypeVar("_Kind", bound=Record)
+
+
+class Records(Generic[_Kind]):
+    """Records by id: a view over a Map of Maps. A subclass names the `kind`, and says how one is made.
+
+    Attributes:
+        shared: the pycrdt Map behind it.
+    """
+
+    __slots__ = ("shared",)
+
+    kind: type[_Kind]
+
+    def __init__(self, shared: Map[Any]) -> None:
+        self.shared = shared
+
+    def __iter__(self) -> Iterator[tuple[str, _Kind]]:
+        """(id, record) of each."""
+        found = ((key, map_in(self.shared, key)) for key in keys_of(self.shared))
+        return ((key, self.kind(item)) for key, item in found if item is not None)
+
+    def get(self, id: str) -> _Kind | None:  # noqa: A002 - the field's name
+        """The record of an id, or None."""
+        item = map_in(self.shared, id)
+        return None if item is None else self.kind(item)
+
+    def to_json(self) -> JsonObject:
+        """All of them as plain JSON, by id."""
+        return plain_object(self.shared)
 
 
 def map_in(parent: Map[Any], key: str) -> Map[Any] | None:

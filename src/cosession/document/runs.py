@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from pycrdt import Array, Map
 
@@ -69,8 +69,8 @@ class Run(Record):
 
     @property
     def steers(self) -> list[JsonObject]:
-        """What people added while it works: {id, by, text, at} each, in the order of arrival."""
-        return [item for item in self._list("steers") if isinstance(item, dict)]
+        """What people added while it works: {id, by, text, at} each, in the order of arrival, all of them strings."""
+        return [item for item in self._list("steers") if _is_steer(item)]
 
     @property
     def seen(self) -> list[str]:
@@ -189,7 +189,14 @@ class Run(Record):
         self._append("steers", checked({"id": id, "by": by, "text": text, "at": at}, "The steer"))
         return True
 
+    def write(self, fields: JsonObject) -> None:
+        """Write checked fields, unless somebody removed the run."""
+        if not self.gone:
+            super().write(fields)
+
     def _append(self, key: str, value: Any) -> None:
+        if self.gone:
+            return
         with transaction(self.shared):
             array = self._array(key)
             if array is None:
@@ -267,6 +274,14 @@ class Runs:
     def to_json(self) -> JsonObject:
         """All runs as plain JSON, by id."""
         return plain_object(self.shared)
+
+
+def _is_steer(item: Any) -> TypeGuard[JsonObject]:
+    """Whether this can be shown and taken in: any client may have written anything there."""
+    if not isinstance(item, dict):
+        return False
+    steer = cast(JsonObject, item)
+    return steer.get("id") != "" and all(isinstance(steer.get(key), str) for key in ("id", "by", "text", "at"))
 
 
 def _status(status: str) -> str:

@@ -1,4 +1,4 @@
-"""The session document: typed views over every root of one pycrdt Doc (section 2 of the design, schema version 1).
+"""The session document: typed views over every root of one pycrdt Doc, schema version 1.
 
 Reads never raise, whatever foreign clients wrote; writes that don't fit the schema raise `BadDocument` before they
 touch anything. It knows no clock and draws no ids: both come in as arguments.

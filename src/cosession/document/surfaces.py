@@ -4,16 +4,16 @@ createSurface makes the Map whole, updateComponents sets entries of `components`
 `data`, deleteSurface removes the Map. The agent that made a surface writes all of it; people write `data` through it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pycrdt import Map
 
 from cosession.errors import BadDocument
 
-from .record import Record, map_in
+from .record import Record, Records
 from .tree import Tree
-from .values import JsonObject, checked, checked_id, checked_object, keys_of, plain_object, to_shared, transaction
+from .values import JsonObject, checked, checked_id, checked_object, to_shared, transaction
 
 
 class Surface(Record):
@@ -84,24 +84,12 @@ class Surface(Record):
             self.data.set([_unescape(segment) for segment in pointer.removeprefix("/").split("/")], value)
 
 
-class Surfaces:
+class Surfaces(Records[Surface]):
     """The surfaces by id."""
 
-    __slots__ = ("shared",)
+    __slots__ = ()
 
-    def __init__(self, shared: Map[Any]) -> None:
-        self.shared = shared
-
-    def __iter__(self) -> Iterator[tuple[str, Surface]]:
-        """(id, surface) of each."""
-        return (
-            (key, Surface(item)) for key in keys_of(self.shared) if (item := map_in(self.shared, key)) is not None
-        )
-
-    def get(self, id: str) -> Surface | None:  # noqa: A002 - the field's name
-        """The surface of an id, or None."""
-        item = map_in(self.shared, id)
-        return None if item is None else Surface(item)
+    kind = Surface
 
     def create(
         self,
@@ -143,10 +131,6 @@ class Surfaces:
         """Remove a surface; one that is gone already is no error."""
         if id in self.shared:
             del self.shared[id]
-
-    def to_json(self) -> JsonObject:
-        """All surfaces as plain JSON, by id."""
-        return plain_object(self.shared)
 
 
 def _unescape(segment: str) -> str:
