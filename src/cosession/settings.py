@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field("console", description="how log events are written")
 
     max_frame_bytes: int = Field(
-        16 * 2**20, ge=1024, description="largest frame taken; more would hold the loop and the memory of everybody"
+        8 * 2**20, ge=1024, description="largest frame taken; more would hold the loop and the memory of everybody"
     )
     max_waiting_bytes: int = Field(
         2**20,

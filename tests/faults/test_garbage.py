@@ -12,7 +12,18 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from wire import Wire
 
-from cosession.protocol import Awareness, Fence, Notice, SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    Fence,
+    Notice,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    decode_frame,
+    encode_awareness,
+    encode_frame,
+)
 
 
 def _real_update() -> bytes:
@@ -207,6 +218,7 @@ async def test_a_client_id_of_somebody_else_is_refused_for_good(server: Server) 
         Wire.open(server, "trip", ext=1, user="ann") as ann,
         Wire.open(server, "trip", ext=1, user="eve") as eve,
     ):
+        await ann.send(Awareness(encode_awareness([AwarenessEntry(ann.doc.client_id, 1, "{}")])))
         await ann.edit(lambda doc: doc.get("state", type=Map).update({"a": 1}))
         await ann.fence()
         double: Doc = Doc(client_id=ann.doc.client_id)

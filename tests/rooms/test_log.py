@@ -49,6 +49,8 @@ class Faulty:
         await self.storage.append(rows)
 
     async def set_title(self, session: str, title: str) -> None:
+        if self.full:
+            raise StorageError("The disk is full.")
         await self.storage.set_title(session, title)
 
 
@@ -149,9 +151,9 @@ async def test_who_brings_more_waits_while_too_much_is_uncommitted(tmp_path: Pat
     async with running(tmp_path, limit=3) as (log, faulty, _):
         faulty.gate.clear()
         log.append(row("a", 1))
-        await log.wait_for_room()
+        await log.wait_for_room("a")
         log.append(row("a", 2))
-        waiting = asyncio.create_task(log.wait_for_room())
+        waiting = asyncio.create_task(log.wait_for_room("a"))
         await asyncio.sleep(0.01)
         assert not waiting.done()
         faulty.gate.set()
@@ -164,3 +166,31 @@ async def test_the_last_title_is_written(tmp_path: Path) -> None:
         log.retitle("a", "Last")
         await log.flush("a")
         assert [info.title for info in await faulty.storage.sessions() if info.id == "a"] == ["Last"]
+
+
+async def test_a_session_that_can_not_be_saved_holds_back_itself_and_nobody_else(tmp_path: Path) -> None:
+    async with running(tmp_path, limit=3) as (log, faulty, _):
+        faulty.full = True
+        for version in range(1, 5):
+            log.append(row("a", version))
+        with pytest.raises(StorageError):
+            await log.flush("a")
+        assert not log.has_room("a")
+        assert log.has_room("b")
+        faulty.full = False
+        await log.flush("a", patient=True)
+        assert log.has_room("a")
+
+
+async def test_an_old_title_that_failed_does_not_come_back_over_a_new_one(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, faulty, _):
+        faulty.full = True
+        log.append(row("b", 1))
+        log.retitle("a", "Old")
+        with pytest.raises(StorageError):
+            await log.flush("a")
+        faulty.full = False
+        log.retitle("a", "New")
+        await log.flush("a", patient=True)
+        await log.flush("b", patient=True)
+        assert [info.title for info in await faulty.storage.sessions() if info.id == "a"] == ["New"]

@@ -163,3 +163,10 @@ def test_half_an_emoji_in_a_state_can_be_sent_on() -> None:
 def test_a_state_that_only_python_can_read_is_malformed(constant: str) -> None:
     with pytest.raises(MalformedFrame):
         decode_awareness(encode_awareness([entry(10, 1, f'{{"x":{constant}}}')]))
+
+
+def test_what_json_can_not_say_and_what_is_nested_too_deep_is_refused() -> None:
+    presence = Presence(10_000)
+    for state in ('{"x":1e999}', '{"x":' + "[" * 3000 + "]" * 3000 + "}"):
+        with pytest.raises(MalformedFrame):
+            presence.receive(1, ADA, [entry(10, 1, state)])

@@ -1,10 +1,11 @@
 """A room, without loop, socket or disk: order, gaps, receipts, decisions."""
 
 import pytest
-from pycrdt import Doc, Map, Text
+from pycrdt import Doc, Map, Text, merge_updates
 from rooms.scene import AT, Scene
 
 from cosession.auth import ANONYMOUS, Participant
+from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, TooFast, TooLarge
 from cosession.protocol import (
     Awareness,
@@ -134,19 +135,25 @@ def test_a_fence_after_a_gap_waits_for_the_answer_that_fills_it(scene: Scene) ->
     assert text_of(scene) == "lost later"
 
 
-def test_a_first_sync_that_has_holes_is_malformed(scene: Scene) -> None:
+def test_a_replica_that_answers_with_holes_is_asked_again_and_then_refused(scene: Scene) -> None:
     scene.join(1)
     writer = Writer()
     writer.write("lost ")
+    holes = writer.write("later")
+    for _ in range(3):
+        scene.receive(1, SyncStep2(holes))
+        [question] = scene.taken(1)
+        assert isinstance(question, SyncStep1), "it may be in the middle of something"
     with pytest.raises(MalformedFrame):
-        scene.receive(1, SyncStep2(writer.write("later")))
+        scene.receive(1, SyncStep2(holes))
     assert text_of(scene) == ""
 
 
-def test_a_client_id_belongs_to_who_writes_under_it(scene: Scene) -> None:
+def test_a_client_id_belongs_to_who_is_present_under_it(scene: Scene) -> None:
     scene.join(1, "ada")
     scene.join(2, "eve")
     writer = Writer()
+    scene.receive(1, Awareness(encode_awareness([AwarenessEntry(writer.doc.client_id, 1, "{}")])))
     scene.receive(1, SyncUpdate(writer.write("mine ")))
     forged = writer.write("hers")
     with pytest.raises(ClientIdTaken):
@@ -154,6 +161,39 @@ def test_a_client_id_belongs_to_who_writes_under_it(scene: Scene) -> None:
     assert text_of(scene) == "mine "
     scene.receive(2, SyncStep2(writer.doc.get_update()))
     assert text_of(scene) == "mine hers", "a replica may bring back what others wrote"
+
+
+def test_nobody_writes_under_the_servers_own_client_id(scene: Scene) -> None:
+    scene.join(1)
+    forger: Doc = Doc(client_id=scene.room.document.doc.client_id)
+    forger.apply_update(scene.room.diff(b"\x00"))
+    before = forger.get_state()
+    forger.get("meta", type=Map)["title"] = "forged"
+    with pytest.raises(ClientIdTaken):
+        scene.receive(1, SyncUpdate(forger.get_update(before)))
+
+
+def test_a_fence_is_small(scene: Scene) -> None:
+    scene.join(1, extended=True)
+    with pytest.raises(TooLarge):
+        scene.receive(1, Fence(b"x" * 2000))
+
+
+def test_an_edit_of_the_server_that_fails_in_the_middle_breaks_the_room(scene: Scene) -> None:
+    def half(document: SessionDocument) -> None:
+        document.meta.set_title("half")
+        raise ValueError("then it failed")
+
+    with pytest.raises(RoomBroken):
+        scene.room.edit(half, AT)
+
+
+def test_an_update_of_several_clients_has_no_one_client_in_the_log(scene: Scene) -> None:
+    scene.join(1)
+    first, second = Writer(), Writer()
+    update = merge_updates(first.write("a"), second.write("b"))
+    scene.receive(1, SyncStep2(update))
+    assert scene.logged[-1].client is None
 
 
 def test_what_is_known_already_gets_no_version(scene: Scene) -> None:

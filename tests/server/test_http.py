@@ -75,6 +75,15 @@ def test_a_message_that_was_answered_survives_a_power_cut(server: Server, http: 
     assert message["parts"] == [{"type": "text", "text": "n̈ 👩‍🚀", "state": "done"}]
 
 
+def test_a_message_that_is_sent_again_is_answered_and_not_doubled(http: httpx.Client) -> None:
+    http.post("/sessions", json={"id": "trip"})
+    first = http.post("/sessions/trip/messages", json={"id": "m1", "text": "once"})
+    again = http.post("/sessions/trip/messages", json={"id": "m1", "text": "once"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert len(http.get("/sessions/trip").json()["document"]["messages"]) == 1
+
+
 def test_a_message_may_be_made_of_parts(http: httpx.Client) -> None:
     http.post("/sessions", json={"id": "trip"})
     parts = [

@@ -1,6 +1,8 @@
 """A reader chooses how often it hears: `?rollup=MILLISECONDS`."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
 from processes import Server
@@ -8,7 +10,7 @@ from pycrdt import Doc, Text
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from cosession.protocol import SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
+from cosession.protocol import Fence, SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
 
 pytestmark = pytest.mark.anyio
 
@@ -69,3 +71,25 @@ async def test_a_rollup_that_can_not_be_is_refused_for_good(server: Server, roll
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4400
     assert "rollup" in closed.value.rcvd.reason
+
+
+async def test_after_a_refusal_nothing_more_is_taken_in_and_nothing_called_saved(start_server) -> None:
+    server = start_server(max_frame_bytes=2048)
+    doc: Doc = Doc()
+    text = doc.get("text:notes", type=Text)
+    text += "x" * 4000
+    async with connect(server.ws_url("room", ext=1, rollup=500)) as socket:
+        await socket.send(encode_frame(SyncUpdate(doc.get_update())))
+        await socket.send(encode_frame(Fence(b"saved?")))
+        frames = [decode_frame(data) async for data in until_closed(socket)]
+    assert not [frame for frame in frames if isinstance(frame, Fence)]
+    assert socket.close_code == 4413
+
+
+async def until_closed(socket: ClientConnection) -> AsyncIterator[bytes]:
+    """What comes until the socket is closed."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            data = await asyncio.wait_for(socket.recv(), 10)
+            assert isinstance(data, bytes)
+            yield data

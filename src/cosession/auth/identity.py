@@ -48,8 +48,8 @@ def identify(parameters: Mapping[str, str]) -> Participant:
         return ANONYMOUS
     if len(user) > _MAX_ID or not user.isprintable():
         raise NotAuthenticated(f"The participant id must be printable and at most {_MAX_ID} characters long.")
-    if user == SERVER.id:
-        raise NotAuthenticated(f"The participant id {SERVER.id!r} is the server's own; choose another.")
+    if user in (SERVER.id, ANONYMOUS.id):
+        raise NotAuthenticated(f"The participant id {user!r} is the server's own; choose another.")
     kind = parameters.get("kind", "human")
     if kind not in get_args(Kind) or kind == SERVER.kind:
         raise NotAuthenticated(f"The kind {kind!r} is unknown; use human, agent or operator.")

@@ -62,6 +62,10 @@ class DirectChannel(Protocol):
         """Send frames if the other side reads them as fast as they come; else send none of them."""
         ...
 
+    def abort(self) -> None:
+        """Drop the connection without waiting for the other side."""
+        ...
+
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them."""
         ...
@@ -103,6 +107,7 @@ class Connection:
         self._cut_off = False
         """Whether frames were dropped: what comes after them would be a gap, so only the reason may follow."""
         self._ending: CosessionError | None = None
+        self._gathering: asyncio.Future[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -121,16 +126,19 @@ class Connection:
         if self._ending is not None:
             return
         self._ending = error
+        self._keep()
         self._wake.set()
-        if self._writer is not None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(_CLOSING_SECONDS, self._writer.cancel)
+        if self._gathering is not None and not self._gathering.done():
+            self._gathering.set_result(None)
+        self._set_deadline()
 
     async def serve(self, host: Host) -> None:
         """Carry frames until either side ends it."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._writer = group.create_task(self._write(host))
+                if self._ending is not None:
+                    self._set_deadline()
                 reader = group.create_task(self._read(host))
                 await asyncio.wait({reader, self._writer}, return_when=asyncio.FIRST_COMPLETED)
                 if self._ending is None:
@@ -151,9 +159,11 @@ class Connection:
             try:
                 data = await anext(frames)
                 self._keep()
-                await self._pace.wait()
+                await self._pace.wait(len(data))
                 await self._answered()
                 await host.ready()
+                if self._ending is not None:
+                    return
                 host.receive(self.number, data)
             except StopAsyncIteration:
                 return
@@ -181,7 +191,7 @@ class Connection:
                 self._keep()
                 self.end(error)
             else:
-                if not self._pace.take() or self.outbox.is_full or not host.has_room:
+                if not self._pace.take(len(data)) or self.outbox.is_full or not host.has_room:
                     self._keep()
 
         self._direct.listen(receive)
@@ -198,12 +208,29 @@ class Connection:
             except TimeoutError:
                 self.outbox.put_frame(KEEP_ALIVE)
             if self._rollup_seconds:
-                await asyncio.sleep(self._rollup_seconds)
+                await self._gather()
             self._wake.clear()
             if not await self._send_waiting(host):
                 return
         if self._cut_off or await self._send_waiting(host):
             await refuse(self._channel, self._ending, extended=self.extended)
+
+    async def _gather(self) -> None:
+        """Wait while more comes in for a reader that wants it rolled up; not for one that is to be closed."""
+        if self._ending is None:
+            self._gathering = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._gathering,), timeout=self._rollup_seconds)
+            self._gathering = None
+
+    def _set_deadline(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(_CLOSING_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        """Drop a connection whose other side doesn't read why it ends."""
+        if self._writer is not None:
+            self._writer.cancel()
+        if self._direct is not None:
+            self._direct.abort()
 
     async def _send_waiting(self, host: Host) -> bool:
         """Send what waits; False when nobody is there to read it."""

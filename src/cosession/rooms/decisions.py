@@ -22,10 +22,9 @@ def decide(document: SessionDocument, at: str) -> None:
     """
     for request in list(document.requests.items()):
         answer = _ANSWERS.get(request.kind)
-        if answer is None:
-            continue
         with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
-            answer(document, request, at)
+            if answer is not None:
+                answer(document, request, at)
         document.requests.remove(request.key)
 
 

@@ -70,7 +70,6 @@ class Hub:
         self._turns = Turns()
         self._slots: dict[str, Slot] = {}
         self._lives: dict[Slot, asyncio.Task[None]] = {}
-        self._deleting: set[str] = set()
         self._numbers = count(1)
         self._closing = False
 
@@ -86,16 +85,21 @@ class Hub:
             settings: the limits.
             clock: gives the time, RFC 3339.
         """
+        failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             hub = cls(storage, settings, clock, tasks)
             writer = tasks.create_task(hub._log.run())
             try:
                 yield hub
+            except Exception as error:
+                failure = error
             finally:
                 try:
                     await hub.drain()
                 finally:
                     writer.cancel()
+        if failure is not None:
+            raise failure  # here, because the group would wrap it
 
     async def serve(
         self,
@@ -169,16 +173,12 @@ class Hub:
 
     async def delete(self, session: str) -> bool:
         """Remove a session and all its data; its connections are told. False if there was none."""
-        check_session_id(session)
-        self._deleting.add(session)
-        try:
-            slot = self._slots.get(session)
-            if slot is not None:
-                slot.end(_deleted())
-                await slot.gone.wait()
-            return await self.storage.delete(session, at=self._clock())
-        finally:
-            self._deleting.discard(session)
+        deleted = await self.storage.delete(check_session_id(session), at=self._clock())
+        slot = self._slots.get(session)
+        if deleted and slot is not None:
+            slot.end(SessionDeleted("The session was deleted."))
+            await slot.gone.wait()
+        return deleted
 
     async def sessions(self, limit: int, *, occupied: bool = False) -> list[tuple[StoredSession, int]]:
         """The sessions, the newest first, each with the number of its connections.
@@ -239,8 +239,6 @@ class Hub:
     def _slot(self, session: str) -> Slot:
         if self._closing:
             raise _shutting_down()
-        if session in self._deleting:
-            raise _deleted()
         slot = self._slots.get(session)
         if slot is None:
             slot = self._slots[session] = Slot(
@@ -258,7 +256,3 @@ class Hub:
 
 def _shutting_down() -> ShuttingDown:
     return ShuttingDown("The server is shutting down; connect again in a moment.")
-
-
-def _deleted() -> SessionDeleted:
-    return SessionDeleted("The session was deleted.")

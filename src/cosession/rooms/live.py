@@ -5,11 +5,12 @@ and the next one to ask for the session gets a room that is loaded from the log.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TypeVar
 
 from cosession.auth import SERVER, Participant
-from cosession.document import SessionDocument
-from cosession.errors import CosessionError, MalformedFrame, RoomBroken
+from cosession.document import JsonObject, SessionDocument
+from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError
 from cosession.logs import get_logger
 from cosession.storage import LoggedUpdate, StoredSession
 
@@ -105,11 +106,11 @@ class LiveRoom:
     @property
     def has_room(self) -> bool:
         """Whether the disk has caught up enough for another frame."""
-        return self._log.has_room
+        return self._log.has_room(self.session)
 
     async def ready(self) -> None:
         """Wait until it has."""
-        await self._log.wait_for_room()
+        await self._log.wait_for_room(self.session)
 
     def receive(self, connection: int, data: bytes) -> None:
         """Take in a frame.
@@ -131,12 +132,22 @@ class LiveRoom:
         """The server's time, RFC 3339."""
         return self._clock()
 
+    def to_json(self) -> JsonObject:
+        """The whole document as plain JSON."""
+        return self._guard(self.room.document.to_json)
+
     def snapshot(self) -> bytes:
         """The whole document, as one update."""
         return self._guard(self.room.document.doc.get_update)
 
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER) -> None:
-        """Change the document by the server's hand; see `Room.edit`."""
+        """Change the document by the server's hand; see `Room.edit`.
+
+        Raises:
+            StorageError: the storage is so far behind that no more is taken; nothing has changed.
+        """
+        if not self.has_room:
+            raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
         self._carry_out(lambda at: self.room.edit(change, at, by))
 
     def create(self, title: str, created_at: str) -> None:
@@ -219,10 +230,8 @@ class LiveRoom:
         if self.broken or not broadcasts:
             return
         everything = [broadcast.update for broadcast in broadcasts]
-        try:
-            self._send_out(broadcasts, everything)
-        except RoomBroken:
-            return  # the guard has ended the room; whoever connects again gets all of it
+        with suppress(RoomBroken):  # the guard has ended the room; whoever connects again gets all of it
+            self._guard(lambda: self._send_out(broadcasts, everything))
 
     def _send_out(self, broadcasts: list[Broadcast], everything: list[Update]) -> None:
         frames = self._merge(everything)
@@ -242,7 +251,7 @@ class LiveRoom:
             connection.wake()
 
     def _merge(self, updates: list[Update]) -> list[bytes]:
-        return self._guard(lambda: merge(updates, self._max_merged))
+        return merge(updates, self._max_merged)
 
     def _reached(self, numbers: Iterable[int]) -> Iterable[Connection]:
         for number in numbers:

@@ -20,6 +20,7 @@ from cosession.storage import LoggedUpdate, Storage
 
 _FIRST_RETRY_SECONDS = 0.1
 _LAST_RETRY_SECONDS = 5.0
+_TRIES_ONE_BY_ONE = 3
 
 log = get_logger(__name__)
 
@@ -55,6 +56,7 @@ class Log:
         self._resting_titles: dict[str, str] = {}
         self._committing: set[str] = set()
         self._bytes = 0
+        self._resting_bytes = 0
         self._work = asyncio.Event()
         self._round = asyncio.Event()
 
@@ -68,6 +70,7 @@ class Log:
         self._bytes += len(row.update)
         if row.session in self._resting:
             self._resting[row.session].append(row)
+            self._resting_bytes += len(row.update)
             return
         self._rows.setdefault(row.session, []).append(row)
         self._work.set()
@@ -75,16 +78,17 @@ class Log:
     def retitle(self, session: str, title: str) -> None:
         """Queue a new title for the list of sessions; only the last of several is written."""
         self._titles[session] = title
+        self._resting_titles.pop(session, None)
         self._work.set()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether less than the limit waits for the disk."""
-        return self._bytes <= self._max_bytes
+    def has_room(self, session: str) -> bool:
+        """Whether less than the limit waits for the disk; what rests counts only for those who rest."""
+        resting = session in self._resting
+        return (self._resting_bytes if resting else self._bytes - self._resting_bytes) <= self._max_bytes
 
-    async def wait_for_room(self) -> None:
+    async def wait_for_room(self, session: str) -> None:
         """Wait until less than the limit waits for the disk: the back-pressure of a slow one."""
-        while not self.has_room:
+        while not self.has_room(session):
             await self._round.wait()
 
     async def flush(self, session: str, *, patient: bool = False) -> None:
@@ -131,7 +135,7 @@ class Log:
         """Try again what failed; the others didn't wait for it."""
         self._rows.update(self._resting)  # none is in both: what is appended meanwhile rests too
         self._titles = self._resting_titles | self._titles
-        self._resting, self._resting_titles = {}, {}
+        self._resting, self._resting_titles, self._resting_bytes = {}, {}, 0
 
     async def _commit_all(self) -> None:
         """Commit what waits; what fails rests until its next try."""
@@ -150,14 +154,23 @@ class Log:
             await self._storage.append([row for group in rows.values() for row in group])
         except CosessionError as error:
             if len(rows) > 1:
-                for session, group in rows.items():
-                    await self._commit({session: group})
+                await self._commit_one_by_one(rows, error)
                 return
             [(session, group)] = rows.items()
             self._failed(session, group, error)
             return
         for session, group in rows.items():
             self._listener.on_committed(session, group[-1].version, self._forget(group))
+
+    async def _commit_one_by_one(self, rows: dict[str, list[LoggedUpdate]], error: CosessionError) -> None:
+        """Find whose rows the storage does not take; when it takes none of the first few, it takes none now."""
+        failed = 0
+        for session, group in rows.items():
+            if failed >= _TRIES_ONE_BY_ONE:
+                self._failed(session, group, error)
+                continue
+            await self._commit({session: group})
+            failed = failed + 1 if session in self._resting else -len(rows)
 
     def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> None:
         if isinstance(error, NoSuchSession | SessionDeleted):
@@ -168,13 +181,15 @@ class Log:
             return
         log.error("log.append_failed", session=session, rows=len(group), error=str(error))
         self._resting[session] = group + self._rows.pop(session, [])
+        self._resting_bytes += sum(len(row.update) for row in self._resting[session])
 
     async def _commit_title(self, session: str, title: str) -> None:
         try:
             await self._storage.set_title(session, title)
         except StorageError as error:
             log.error("log.retitle_failed", session=session, error=str(error))
-            self._resting_titles[session] = title
+            if session not in self._titles:
+                self._resting_titles[session] = title
         except (NoSuchSession, SessionDeleted):
             return
 

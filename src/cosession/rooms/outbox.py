@@ -6,8 +6,8 @@ load makes frames fewer and larger, not later.
 
 Bound: when more than `max_bytes` of updates wait, they are all dropped, and the reader is sent one diff of the
 document from where it was when it can read again: it loses its queue, never its data. Frames that must arrive
-are answers to what the connection itself asked: while more than `max_bytes` of them wait (`is_full`), it is not
-read.
+are answers to what the connection itself asked or sent: while more than `max_bytes` of them wait (`is_full`), it
+is not read.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -84,10 +84,10 @@ class Outbox:
     def put_echo(self, update: Update) -> None:
         """Queue an update of the connection's own, which is committed now.
 
-        It is kept apart: a diff in place of it would also bring back what is not committed yet. What waits is bounded
-        by what may be uncommitted.
+        It is kept apart: a diff in place of it would also bring back what is not committed yet.
         """
         self._echoes.append(update)
+        self._frame_bytes += len(update.frame)
 
     def put_presence(self, entries: Iterable[AwarenessEntry]) -> None:
         """Queue presence; a newer state of a client replaces the one that waits."""

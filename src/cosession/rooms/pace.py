@@ -10,6 +10,8 @@ import asyncio
 from cosession.errors import TooFast
 
 _BURST_SECONDS = 2.0
+_FRAME_BYTES = 4096
+"""Reading this much takes about as long as a frame of its own."""
 
 
 class Pace:
@@ -29,22 +31,24 @@ class Pace:
         self._counted_at = self._clock()
         self._slowed_at: float | None = None
 
-    def take(self) -> bool:
-        """Count a frame; False when the next ones must wait."""
+    def take(self, size: int) -> bool:
+        """Count a frame of so many bytes; False when the next ones must wait. A large one costs like several."""
         now = self._clock()
-        self._allowance = min(self._full, self._allowance + (now - self._counted_at) * self._rate) - 1
+        self._allowance = (
+            min(self._full, self._allowance + (now - self._counted_at) * self._rate) - 1 - size / _FRAME_BYTES
+        )
         self._counted_at = now
         if self._slowed_at is not None and self._allowance >= self._full / 2:
             self._slowed_at = None
         return self._allowance > 0
 
-    async def wait(self) -> None:
-        """Count a frame, and wait until it may be taken in.
+    async def wait(self, size: int) -> None:
+        """Count a frame of so many bytes, and wait until it may be taken in.
 
         Raises:
             TooFast: it has been slowed for too long.
         """
-        if self.take():
+        if self.take(size):
             return
         if self._slowed_at is None:
             self._slowed_at = self._counted_at

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosession.auth import ANONYMOUS, Participant
-from cosession.errors import TooLarge
+from cosession.errors import MalformedFrame, TooLarge
 from cosession.protocol import AwarenessEntry
 from cosession.protocol.awareness import GONE
 
@@ -86,6 +86,11 @@ class Presence:
             return ()
         return (self._depart(own, holder.clock),)
 
+    def may_write(self, participant: Participant, client: int) -> bool:
+        """Whether a participant may write under a Yjs client id: not while another is present under it."""
+        holder = self._here.get(client)
+        return holder is None or holder.participant in (participant, ANONYMOUS)
+
     def _may_claim(self, participant: Participant, entry: AwarenessEntry) -> bool:
         """Whether a connection without a client id of its own may speak for this one.
 
@@ -137,10 +142,13 @@ def _entry(client: int, holder: _Holder) -> AwarenessEntry:
 
 def _identified(state: str, participant: Participant) -> str:
     """Write into a state whose it is; the anonymous may say of themselves what they like."""
-    fields: dict[str, Any] = json.loads(state)
-    if participant == ANONYMOUS:
-        return json.dumps(fields, separators=(",", ":"))
-    said = fields.get("user")
-    known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
-    fields["user"] = {**said, **known} if isinstance(said, dict) else known
-    return json.dumps(fields, separators=(",", ":"))  # escaped: half an emoji has no UTF-8
+    try:
+        fields: dict[str, Any] = json.loads(state)
+        if participant != ANONYMOUS:
+            said = fields.get("user")
+            known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
+            fields["user"] = {**said, **known} if isinstance(said, dict) else known
+        # Escaped, because half an emoji has no UTF-8; and what is no number in JSON makes every browser throw.
+        return json.dumps(fields, allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame("A presence state holds what JSON can't; keep it small and flat.") from error

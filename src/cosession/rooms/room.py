@@ -45,6 +45,12 @@ from .decisions import decide, introduce
 from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresence, Update
 from .presence import Presence
 
+_FENCE_BYTES = 1024
+"""A fence waits for the disk, and many may: none of them may be large."""
+
+_ANSWERS_WITH_HOLES = 3
+"""How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
+
 
 @dataclass(slots=True)
 class Peer:
@@ -56,6 +62,7 @@ class Peer:
         asked: whether it owes the answer to a sync step 1.
         fences: how many of its fences wait.
         held: the fences that came after an update with a gap: they stand for what the answer will bring.
+        holes: how many of its last answers to a sync step 1 did not fit.
         gap: whether an update of it was not applied, because something before it is missing.
     """
 
@@ -65,6 +72,7 @@ class Peer:
     fences: int = 0
     held: list[bytes] = field(default_factory=list[bytes])
     gap: bool = False
+    holes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,6 @@ class Room:
         """Who has had its first sync; before that an update would be a gap to it."""
         self.vector = decode_state_vector(self.document.doc.get_state())
         self._receipts: deque[_Receipt] = deque()
-        self._writers = {self.document.doc.client_id: SERVER.id}
         self._touched: set[str] = set()
         watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
         self._watch = Subscription(self._note_touched, watched)
@@ -207,7 +214,9 @@ class Room:
         """Take in the answer to a sync step 1, and the fences that waited for it."""
         peer.asked = False
         effects = self._update(connection, peer, update, encode_frame(SyncUpdate(update)), at, answer=True)
-        held, peer.held, peer.gap = peer.held, [], False
+        if peer.asked:
+            return effects  # it had holes
+        held, peer.held, peer.gap, peer.holes = peer.held, [], False, 0
         peer.fences -= len(held)
         for payload in held:
             effects += self._fence(connection, peer, payload)
@@ -231,23 +240,25 @@ class Room:
         return self._accept(Update(update, frame, header.brings), connection, peer.participant) + self._after(at)
 
     def _check_writers(self, header: UpdateHeader, by: Participant) -> None:
-        """Bind the client ids of an update to who uses them.
+        """Refuse an update under a client id that somebody else uses.
 
-        Two that write under one id differ silently for ever, even after a full sync. What an answer to a sync step 1
-        brings is not bound: a replica may bring back what others wrote.
+        Two that write under one id differ silently for ever, even after a full sync. An answer to a sync step 1 may
+        bring whatever others wrote.
 
         Raises:
             ClientIdTaken: somebody else writes under one of them.
         """
         for span in header.brings:
             is_news = span.end > self.vector.get(span.client, 0)
-            if is_news and self._writers.setdefault(span.client, by.id) != by.id:
+            is_ours = span.client == self.document.doc.client_id
+            if is_news and (is_ours or not self.presence.may_write(by, span.client)):
                 raise ClientIdTaken(
                     "Another participant writes under this Yjs client id; start from a fresh document."
                 )
 
     def _ask_again(self, connection: int, peer: Peer, answer: bool) -> list[Effect]:
-        if answer:
+        peer.holes += answer
+        if peer.holes > _ANSWERS_WITH_HOLES:
             raise MalformedFrame("The document that you sync has holes; start from a fresh one.")
         peer.gap = True
         if peer.asked:
@@ -262,7 +273,7 @@ class Room:
         self.version += 1
         if connection is not None and not self.peers[connection].extended:
             self._receipts.append(_Receipt(self.version, connection, update, None))
-        client = update.brings[0].client if update.brings else None
+        client = update.brings[0].client if len({span.client for span in update.brings}) == 1 else None
         return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
 
     def _accept_own(self, update: bytes, by: Participant) -> list[Effect]:
@@ -295,6 +306,8 @@ class Room:
         return [SendPresence(news, others)] if news and others else []
 
     def _fence(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
+        if len(payload) > _FENCE_BYTES:
+            raise TooLarge(f"The payload of a fence is larger than {_FENCE_BYTES} bytes; a number is enough.")
         frame = encode_frame(Fence(payload))
         if self.committed_version >= self.version and not peer.gap:
             return [Send(connection, frame)]
@@ -332,6 +345,10 @@ class Room:
         subscription = self.document.doc.observe(note)
         try:
             act()
+        except Exception as error:
+            if updates:
+                raise RoomBroken("The server met an error in the middle of a change; connect once more.") from error
+            raise
         finally:
             self.document.doc.unobserve(subscription)
         return updates

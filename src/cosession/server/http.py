@@ -34,8 +34,12 @@ class NewSession(_Body):
 
 
 class NewMessage(_Body):
-    """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage."""
+    """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage.
 
+    With an `id` the request can be made again: a message that is there is answered, not doubled.
+    """
+
+    id: str | None = Field(None, min_length=1, max_length=128)
     role: Literal["user", "assistant", "system"] = "user"
     text: str | None = None
     parts: list[dict[str, Any]] | None = None
@@ -102,19 +106,21 @@ async def append_message(request: Request) -> Response:
     body = await _body(request, NewMessage)
     author = identify(request.query_params)
     parts = body.parts if body.parts is not None else [{"type": "text", "text": body.text, "state": "done"}]
-    message_id = uuid4().hex
+    message_id = body.id or uuid4().hex
     async with _hub(request).room(request.path_params["session"]) as live:
         created_at = live.now()
 
         def append(document: SessionDocument) -> None:
             document.messages.append(body.role, parts, id=message_id, author=author.id, created_at=created_at)
 
-        live.edit(append, author)
+        known = body.id is not None and live.room.document.messages.get(body.id) is not None
+        if not known:
+            live.edit(append, author)
         message = live.room.document.messages.get(message_id)
         assert message is not None, "it was appended a line ago"
         answer = message.to_json()
         await live.flush()
-    return JSONResponse(answer, status_code=201)
+    return JSONResponse(answer, status_code=200 if known else 201)
 
 
 async def cancel_run(request: Request) -> Response:
@@ -154,7 +160,7 @@ async def _ask(request: Request, ask: Any) -> Response:
 
 async def _read(hub: Hub, session: str, status: int = 200) -> Response:
     async with hub.room(session) as live:
-        document = live.room.document.to_json()
+        document = live.to_json()
         meta: dict[str, Any] = document["meta"]
         body = {
             "id": session,

@@ -105,6 +105,7 @@ def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
         http="h11",
         ws=SyncProtocol,
         ws_per_message_deflate=False,
+        ws_ping_timeout=settings.slow_reader_seconds,  # a ping waits behind what a slow reader still has to read
         ws_max_size=_FRAME_ROOM * settings.max_frame_bytes,
         lifespan="off",
         log_config=None,

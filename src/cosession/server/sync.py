@@ -49,6 +49,11 @@ class WebSocketChannel(Channel):
         """Send binary messages at once; False, and none of them, where that can't be done."""
         return self._socket is not None and self._socket.send_now(frames)
 
+    def abort(self) -> None:
+        """Drop the socket without waiting for what is still to be sent."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Hand binary messages to the receiver as they come, where that can be done."""
         if self._socket is not None:
@@ -83,7 +88,7 @@ def _rollup(websocket: WebSocket) -> float:
         BadRequest: it is no number of milliseconds from 0 to 1000.
     """
     wanted = websocket.query_params.get("rollup", "0")
-    if not (wanted.isascii() and wanted.isdigit() and int(wanted) <= _MAX_ROLLUP):
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 4 and int(wanted) <= _MAX_ROLLUP):
         raise BadRequest(f"`rollup` must be a number of milliseconds from 0 to {_MAX_ROLLUP}, not {wanted[:20]!r}.")
     return int(wanted) / 1000
 
