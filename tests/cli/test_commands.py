@@ -55,6 +55,9 @@ def test_an_unknown_flag_is_refused_as_wrong_usage(cosession: Cosession):
         (["send", "trip", "hello", "--url", "nonsense"], {}, "like http://localhost:8765"),
         (["send", "trip", "  "], {}, "nothing to send"),
         (["tail", "trip", "--url", "http://127.0.0.1:1"], {}, "Start one with: cosession serve"),
+        (["tail", "trip", "--url", "http://[::1"], {}, "like http://localhost:8765"),
+        (["tail", "trip", "--url", "nonsense"], {}, "like http://localhost:8765"),
+        (["send", "trip", "hello", "--url", "http://[::1"], {}, "like http://localhost:8765"),
         (
             ["demo", "--model", "openai", "--no-open"],
             {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""},
@@ -140,6 +143,32 @@ def test_following_a_session_that_is_not_there_makes_none(cosession: Cosession, 
     assert code == 1
     assert "There is no session 'tirp'" in errors
     assert httpx.get(f"{server.url}/sessions").json()["sessions"] == []
+
+
+def test_following_what_is_no_session_server_says_so(cosession: Cosession):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        tail = cosession("tail", "trip", "--url", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        listening.settimeout(PATIENCE_SECONDS)
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>")
+            code, output, errors = ended(tail)
+
+    assert (code, output) == (1, "")
+    assert "no session server" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_session_with_the_longest_id_is_followed(cosession: Cosession, server: Server):
+    longest = "t" * 128
+    assert ended(cosession("send", longest, "Hello", "--url", server.url))[0] == 0
+
+    tail = cosession("tail", longest, "--url", server.url)
+    read_until(tail, "Hello")
+    tail.send_signal(signal.SIGINT)
+
+    assert ended(tail)[0] == 0
 
 
 def test_following_into_a_pipe_that_closes_ends_in_silence(cosession: Cosession, server: Server):

@@ -1,6 +1,7 @@
 """How a session becomes text that only grows: order, streams, steers, edits."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from cosession.cli.tail import Printer
 from cosession.client import Session
 from cosession.document import Message, Run
+from cosession.protocol import AwarenessEntry, encode_awareness
 
 AT = "2026-11-21T08:00:00Z"
 
@@ -98,3 +100,54 @@ def test_a_deleted_message_is_said_to_be_deleted(session: Session):
     say(session, "ada", "secret").delete(at=AT)
 
     assert Screen(session).shows() == "ada\n(deleted)\n"
+
+
+def test_an_edit_and_a_deletion_of_a_finished_message_are_said_once(session: Session):
+    screen = Screen(session)
+    first, second = say(session, "ada", "Porto"), say(session, "bo", "Faro")
+    screen.shows()
+    answer = say(session, "assistant", "Well", "streaming")
+    screen.shows()
+    first.edit("Lisbon", at="2026-11-21T08:00:01Z")
+    screen.shows()
+    second.delete(at="2026-11-21T08:00:02Z")
+    screen.shows()
+    answer.parts[0].grow(", then")
+
+    assert screen.shows() == screen.shows()
+    assert screen.shows() == (
+        "ada\nPorto\nbo\nFaro\nassistant\nWell\n(ada, edited: Lisbon)\n(bo, deleted)\nassistant (goes on)\n, then"
+    )
+
+
+def test_an_answer_that_says_nothing_more_after_a_steer_does_not_go_on(session: Session):
+    screen = Screen(session)
+    answer = say(session, "assistant", "One", "streaming")
+    screen.shows()
+    started(session, "r1").record_steer("s1", by="ada", text="stop there", at=AT)
+    screen.shows()
+    screen.shows()
+    answer.set_status("complete")
+
+    assert screen.shows() == screen.shows() == "assistant\nOne\n  ↳ ada: stop there\n"
+
+
+def test_an_answer_that_is_stopped_after_a_steer_is_said_to_be(session: Session):
+    screen = Screen(session)
+    answer = say(session, "assistant", "One", "streaming")
+    screen.shows()
+    started(session, "r1").record_steer("s1", by="ada", text="stop there", at=AT)
+    screen.shows()
+    answer.set_status("cancelled")
+
+    assert screen.shows() == "assistant\nOne\n  ↳ ada: stop there\nassistant (goes on)\n (stopped)\n"
+
+
+def test_a_steer_or_a_presence_that_a_foreign_client_wrote_anyhow_is_passed_over(session: Session):
+    run = started(session, "r1")
+    run.shared["steers"].append({"text": "no id"})
+    state = {"user": "just a string"}
+    session.presence.receive(encode_awareness([AwarenessEntry(7, 1, json.dumps(state))]))
+    say(session, "ada", "Hello")
+
+    assert Screen(session).shows() == "ada\nHello\n"

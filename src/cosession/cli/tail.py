@@ -1,7 +1,8 @@
 """`cosession tail`: a session as text that grows in the terminal, or in a pipe.
 
 Only ever appends: what is printed stays. An answer is printed as it comes; whole messages of others are printed in
-between, and a second answer that grows at the same time waits until the first is done. What people write can't
+between, and a second answer that grows at the same time waits until the first is done. When a message that is over
+is edited or deleted, a line says so. What people write can't
 control the terminal: control characters are left out. Never writes to the session.
 """
 
@@ -9,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -17,7 +17,10 @@ from rich.text import Text
 
 from cosession.client import Session, connect, find_session
 from cosession.document import Message, Run
-from cosession.errors import Disconnected, NoSuchSession
+from cosession.errors import CosessionError, Disconnected, NoSuchSession
+
+PARTICIPANT = "tail"
+"""Who follows, in every session."""
 
 WAIT_SECONDS = 10.0
 """How long to wait for the server at first: a person waits for it at a prompt."""
@@ -50,15 +53,16 @@ async def follow(url: str, session_id: str) -> None:
     """
     try:
         await find_session(url, session_id)
+    except ValueError as error:  # what is not a server's address
+        raise CosessionError(str(error)) from None
     except NoSuchSession:
         raise NoSuchSession(
             f"There is no session {session_id!r} at {url}. It begins with its first message: cosession send"
         ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Disconnected(f"No server answers at {url}: {error}. Start one with: cosession serve") from None
-    participant = f"tail-{session_id}"
     async with connect(
-        url, session=session_id, participant=participant, name="Terminal", kind="operator", wait_seconds=WAIT_SECONDS
+        url, session=session_id, participant=PARTICIPANT, name="Terminal", kind="operator", wait_seconds=WAIT_SECONDS
     ) as session:
         await _follow(session, Printer(_Output(highlight=False, soft_wrap=True)))
 
@@ -97,7 +101,9 @@ class _Printed:
     """How much of a message is on the screen."""
 
     text: str = ""
+    begun: bool = False
     over: bool = False
+    edited_at: str | None = None
 
 
 @dataclass(slots=True)
@@ -118,12 +124,14 @@ class Printer:
         for message in session.messages:
             before = self._seen.setdefault(message.id, _Printed())
             if before.over:
+                if message.edited_at != before.edited_at:
+                    self._show_edit(session, message, before)
                 continue
             streams = message.status == "streaming"
             if streams and self._grows_another(session, message):
                 continue
             self._show_message(session, message, before)
-            before.over = not streams
+            before.over, before.edited_at = not streams, message.edited_at
         self._show_steers(session, session.runs)
 
     def _grows_another(self, session: Session, message: Message) -> bool:
@@ -133,10 +141,11 @@ class Printer:
 
     def _show_message(self, session: Session, message: Message, before: _Printed) -> None:
         text = "(deleted)" if message.deleted else clean(message.text)
-        if text != before.text or self._open is None:
+        end = _ENDS.get(message.status, "")
+        if text != before.text or not before.begun or end:
             if self._open != message.id:
-                self._head(session, message.author, again=bool(before.text))
-                self._open = message.id
+                self._head(session, message.author, again=before.begun)
+                self._open, before.begun = message.id, True
             elif not text.startswith(before.text):  # changed where it is printed already: print it anew
                 self.console.print("\n(changed)", style="dim")
                 before.text = ""
@@ -145,45 +154,44 @@ class Printer:
             self.console.file.flush()
             before.text = text
         if message.status != "streaming" and self._open == message.id:
-            end = _ENDS.get(message.status, "")
             self.console.print(Text(f" {end}" if end else "", style="dim"))
             self._open = None
+
+    def _show_edit(self, session: Session, message: Message, before: _Printed) -> None:
+        """Say what became of a message that is printed already."""
+        before.edited_at = message.edited_at
+        text = "(deleted)" if message.deleted else clean(message.text)
+        if text == before.text:
+            return
+        before.text = text
+        self._end_line()
+        name = clean(session.who(message.author).name)
+        said = f"({name}, deleted)" if message.deleted else f"({name}, edited: {text})"
+        self.console.print(Text(said, style="dim"))
 
     def _show_steers(self, session: Session, runs: Iterable[Run]) -> None:
         for run in runs:
             for steer in run.steers:
                 if steer["id"] in self._steers:
                     continue
-                self._steers.add(str(steer["id"]))
-                if self._open is not None:
-                    self.console.print()
-                    self._open = None
-                who = name_of(session, str(steer.get("by", "")))
-                self.console.print(Text(f"  ↳ {clean(who)}: {clean(str(steer.get('text', '')))}", style="italic"))
+                self._steers.add(steer["id"])
+                self._end_line()
+                who = session.who(steer["by"]).name
+                self.console.print(Text(f"  ↳ {clean(who)}: {clean(steer['text'])}", style="italic"))
 
     def _head(self, session: Session, author: str | None, *, again: bool) -> None:
-        if self._open is not None:
-            self.console.print()
-        name = clean(name_of(session, author)) + (" (goes on)" if again else "")
+        self._end_line()
+        name = clean(session.who(author).name) + (" (goes on)" if again else "")
         colour = _COLOURS[sum((author or "").encode()) % len(_COLOURS)]
         self.console.print(Text(name, style=f"bold {colour}"))
+
+    def _end_line(self) -> None:
+        """End the line of the answer that is open, if there is one: something else is printed."""
+        if self._open is not None:
+            self.console.print()
+            self._open = None
 
 
 def clean(text: str) -> str:
     """Return a text without the characters that could control a terminal or reorder what it shows."""
     return _CONTROL.sub("", text)
-
-
-def name_of(session: Session, participant: str | None) -> str:
-    """Return what people call a participant: as the server keeps it, as presence says now, or else the id."""
-    known = session.document.participants.get(participant or "")
-    if known and known.name:
-        return known.name
-    agent = session.agents.get(participant or "")
-    if agent and agent.name:
-        return agent.name
-    for state in session.presence.others().values():
-        user: Any = state.get("user") or {}
-        if user.get("id") == participant:
-            return str(user.get("name") or participant)
-    return participant or "Someone"
