@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import structlog
@@ -57,7 +58,7 @@ async def attend_all(url: str, model: Model) -> None:
     async with asyncio.TaskGroup() as tasks:
         while True:
             try:
-                occupied = [session.id for session in await list_sessions(url) if session.connections > 0]
+                occupied = [session.id for session in await list_sessions(url, limit=1000, occupied=True)]
                 reached = True
             except (httpx.TransportError, CosessionError) as error:
                 occupied = []
@@ -76,14 +77,16 @@ async def _attend(url: str, session_id: str, model: Model, closed: set[str]) -> 
     try:
         async with connect(url, session=session_id, participant=PARTICIPANT, name=NAME, kind="agent") as session:
             log.info("agent.joined", session=session_id)
-            _end_abandoned_runs(session)
+            found = [run.id for run in session.runs.active() if run.agent == PARTICIPANT]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None) as stay:
-                    watching = asyncio.create_task(_leave_when_alone(session, stay))
+                    leaving = asyncio.create_task(_leave_when_alone(session, stay))
+                    ending = asyncio.create_task(_end_abandoned(session, found))
                     try:
                         await _answer_all(session, model)
                     finally:
-                        watching.cancel()
+                        leaving.cancel()
+                        ending.cancel()
     except Disconnected as error:
         log.warning("agent.refused", session=session_id, error=str(error))
         if error.close is not None:
@@ -98,24 +101,41 @@ async def _leave_when_alone(session: Session, stay: asyncio.Timeout) -> None:
     alone_since = loop.time()
     while loop.time() - alone_since < LEAVE_SECONDS:
         await asyncio.sleep(LOOK_SECONDS)
-        people = any(state.get("user", {}).get("kind") != "agent" for state in session.presence.others().values())
+        people = not all(_is_agent(state) for state in session.presence.others().values())
         busy = any(run.agent == PARTICIPANT for run in session.runs.active())
         if people or busy or session.status != "online":
             alone_since = loop.time()
     stay.reschedule(loop.time())
 
 
-def _end_abandoned_runs(session: Session) -> None:
-    """Close the runs that an earlier process of this agent left open: nobody else can say that they are over."""
+def _is_agent(state: dict[str, Any]) -> bool:
+    """Whether a connection is an agent's; what it says of itself may be anything."""
+    user = state.get("user")
+    return isinstance(user, dict) and user.get("kind") == "agent"
+
+
+async def _end_abandoned(session: Session, runs: list[str]) -> None:
+    """Close the runs that another process of this agent left open, when it isn't here: nobody else would.
+
+    Args:
+        session: the session.
+        runs: what was open when we came.
+    """
+    looks = 0
+    while runs and looks < 2:  # twice: after a break, presence comes a moment later than the document
+        await asyncio.sleep(LOOK_SECONDS)
+        another = any(who.id == PARTICIPANT for who in session.presence.people())
+        looks = 0 if another or session.status != "online" else looks + 1
     at = datetime.now(UTC).isoformat()
     with session.document.transaction():
-        for run in list(session.runs.active()):
-            if run.agent != PARTICIPANT:
+        for run in filter(None, map(session.runs.get, runs)):
+            if run.ended:
                 continue
-            run.end("error", at=at, error="The agent was started anew before it was done.")
+            status = "cancelled" if run.cancel else "error"
+            run.end(status, at=at, error="The agent was started anew before it was done.")
             for written in run.messages:
                 if (message := session.messages.get(written)) and message.status == "streaming":
-                    message.set_status("error")
+                    message.set_status(status)
 
 
 async def _answer_all(session: Session, model: Model) -> None:
@@ -131,7 +151,7 @@ async def _answer_all(session: Session, model: Model) -> None:
 async def _answer(session: Session, prompt: Message, model: Model) -> None:
     """Answer one prompt: stream, and begin anew from where it stands whenever somebody steers."""
     conversation = _conversation(session, prompt)
-    async with session.run(reply_to=prompt, task=f"Answering {_name(session, prompt.author)}") as run:
+    async with session.run(reply_to=prompt, task=f"Answering {session.who(prompt.author).name}") as run:
         while True:
             said, steers = await _write(run, model, conversation)
             if not steers:
@@ -153,7 +173,7 @@ async def _write(run: AgentRun, model: Model, conversation: list[ChatMessage]) -
 
 
 def _steering(session: Session, steers: Iterable[Steer]) -> ChatMessage:
-    said = "\n".join(f"{_name(session, steer.by)}: {steer.text}" for steer in steers)
+    said = "\n".join(f"{session.who(steer.by).name}: {steer.text}" for steer in steers)
     return {"role": "user", "content": f"{STEERED}\n{said}"}
 
 
@@ -170,21 +190,9 @@ def _conversation(session: Session, prompt: Message) -> list[ChatMessage]:
     told: list[ChatMessage] = [{"role": "system", "content": INSTRUCTIONS}]
     for message in messages:
         named = several and message.role == "user"
-        text = f"{_name(session, message.author)}: {message.text}" if named else message.text
+        text = f"{session.who(message.author).name}: {message.text}" if named else message.text
         told.append({"role": message.role, "content": text})
     return told
-
-
-def _name(session: Session, participant: str | None) -> str:
-    """Return what people call a participant: as the server keeps it, or as presence says now."""
-    known = session.document.participants.get(participant or "")
-    if known and known.name:
-        return known.name
-    for state in session.presence.others().values():
-        user = state.get("user", {})
-        if user.get("id") == participant:
-            return str(user.get("name") or "Someone")
-    return "Someone"
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
@@ -143,7 +143,7 @@ class LocalModel:
     WAITING = 16
     CONTEXT_TOKENS = 2048
     ANSWER_TOKENS = 512
-    REMEMBERED_CHARACTERS = 4000  # of the conversation: with the answer it stays within the context
+    REMEMBERED_TOKENS = CONTEXT_TOKENS - ANSWER_TOKENS - 16  # some begin the answer in the model's template
 
     def __init__(self, weights: Path) -> None:
         """Prepare; the weights are loaded when the first answer is wanted.
@@ -208,7 +208,7 @@ class LocalModel:
 
             self._llama = Llama(str(self._weights), n_ctx=self.CONTEXT_TOKENS, verbose=False)
         answer = self._llama.create_chat_completion(
-            messages=recent(messages, self.REMEMBERED_CHARACTERS),
+            messages=recent(messages, self.REMEMBERED_TOKENS, self._count),
             max_tokens=self.ANSWER_TOKENS,
             temperature=0.2,
             repeat_penalty=1.1,
@@ -222,17 +222,54 @@ class LocalModel:
                     places.acquire()
                     put(token)
 
+    def _count(self, text: str) -> int:
+        return len(self._llama.tokenize(text.encode(), add_bos=False, special=True))
 
-def recent(messages: Sequence[ChatMessage], characters: int) -> list[ChatMessage]:
-    """Return the last messages that fit, the newest at least, cut at its beginning if it alone is too long."""
+
+MESSAGE_TOKENS = 8
+"""What a message takes besides its content: its role, and the marks around it."""
+
+LONGEST_TOKEN = 16
+"""No text needs fewer tokens than its characters divided by this, but for rare runs of one character."""
+
+
+def recent(messages: Sequence[ChatMessage], tokens: int, count: Callable[[str], int]) -> list[ChatMessage]:
+    """Return the instructions, and the last of the other messages that fit; the newest is cut at its beginning.
+
+    Args:
+        messages: a conversation; what the role `system` says is always kept.
+        tokens: how many there is room for.
+        count: returns how many tokens a text takes. In some scripts a character takes more than one.
+    """
+    instructions = [message for message in messages if message["role"] == "system"]
+    left = tokens - sum(count(message["content"]) + MESSAGE_TOKENS for message in instructions)
     kept: list[ChatMessage] = []
-    left = characters
     for message in reversed(messages):
-        if kept and len(message["content"]) > left:
+        if message["role"] == "system":
+            continue
+        text = _end(message["content"], left - MESSAGE_TOKENS, count)
+        if kept and text != message["content"]:
             break
-        kept.append({"role": message["role"], "content": message["content"][-characters:]})
-        left -= len(message["content"])
-    return kept[::-1]
+        kept.append({"role": message["role"], "content": text})
+        left -= count(text) + MESSAGE_TOKENS
+    return [*instructions, *reversed(kept)]
+
+
+def _end(text: str, tokens: int, count: Callable[[str], int]) -> str:
+    """Return as much of a text's end as fits."""
+    if tokens <= 0:
+        return ""
+    text_end = text[-tokens * LONGEST_TOKEN :]
+    if count(text_end) <= tokens:
+        return text_end
+    fits, low = len(text_end), 1
+    while low < fits:
+        middle = (low + fits) // 2
+        if count(text_end[middle:]) <= tokens:
+            fits = middle
+        else:
+            low = middle + 1
+    return text_end[fits:]
 
 
 # -- no model at all

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from types import ModuleType
 
+import httpx
 import pytest
 from processes import Server, eventually
+from wire import Wire
 
 from cosession.client import Session, connect, list_sessions
+from cosession.protocol import Awareness, AwarenessEntry, encode_awareness
 
 pytestmark = pytest.mark.anyio
 
@@ -162,6 +166,70 @@ async def test_names_are_told_where_several_people_write(agent: ModuleType, serv
             await eventually(lambda: len(model.asked) == 2, "Bo's prompt")
 
     assert [message["content"] for message in model.asked[1][1:]] == ["Ada: I like trains.", "Bo: I like ships."]
+
+
+async def test_a_session_is_found_however_many_are_newer(agent: ModuleType, server: Server):
+    async with person(server, "old") as session:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            for _ in range(101):
+                (await http.post("/sessions", json={})).raise_for_status()
+        async with attending(agent, server, Echo()):
+            await session.send("Am I heard?")
+            await answer_of(session, "complete", "Am I heard?")
+
+
+ODD_STATES = [{"user": "a name"}, {"user": None}, {"user": ["x"]}, {"user": {"id": 1, "name": 5, "kind": {}}}, {}]
+
+
+async def test_what_strange_clients_say_of_themselves_neither_stops_nor_keeps_the_agent(
+    agent: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(agent, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(agent, "LEAVE_SECONDS", 0.2)
+    async with attending(agent, server, Echo()):
+        async with contextlib.AsyncExitStack() as here:
+            for client, state in enumerate(ODD_STATES, 1):
+                wire = await here.enter_async_context(Wire.open(server, "odd"))
+                await wire.send(Awareness(encode_awareness([AwarenessEntry(client, 1, json.dumps(state))])))
+            session = await here.enter_async_context(person(server, "odd"))
+            await eventually(
+                lambda: len(session.presence.others()) >= len(ODD_STATES) + 1, "all of them, and the agent"
+            )
+            await session.send("Who is here?")
+            await answer_of(session, "complete", "Who is here?")
+
+        async def left() -> bool:
+            return [session.connections for session in await list_sessions(server.url)] == [0]
+
+        await eventually(left, "the agent to leave")
+
+
+class Slow:
+    """A model that takes its time."""
+
+    name = "slow"
+
+    async def stream(self, messages):
+        for number in range(10):
+            await asyncio.sleep(0.05)
+            yield f"{number} "
+
+
+async def test_a_second_agent_leaves_the_work_of_the_first_alone(
+    agent: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(agent, "LOOK_SECONDS", 0.05)
+    model = Dictated()
+    model.say("Once ")
+    async with person(server, "both") as session, attending(agent, server, model):
+        await session.send("one")
+        await answer_of(session, "streaming", "Once ")
+        async with attending(agent, server, Slow()):
+            await session.send("two")
+            await answer_of(session, "complete", "0 1 2 3 4 5 6 7 8 9 ")
+            assert [run.status for run in session.runs] == ["running", "complete"]
+        model.say("upon a time.", None)
+        await answer_of(session, "complete", "Once upon a time.")
 
 
 async def test_a_run_that_an_earlier_agent_left_open_is_closed(agent: ModuleType, server: Server):

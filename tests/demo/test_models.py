@@ -65,11 +65,34 @@ async def test_an_endpoint_without_a_model_name_is_refused_with_what_to_do(
         models.choose("auto")
 
 
-async def test_only_as_many_messages_as_fit_go_to_a_small_model(models: ModuleType):
-    conversation = [{"role": "user", "content": letter * 10} for letter in "abc"]
+def bytes_of(text: str) -> int:
+    """A tokenizer at its worst: one token a byte."""
+    return len(text.encode())
 
-    assert [message["content"][0] for message in models.recent(conversation, 25)] == ["b", "c"]
-    assert models.recent(conversation, 4) == [{"role": "user", "content": "cccc"}]
+
+async def test_only_as_many_messages_as_fit_go_to_a_small_model(models: ModuleType):
+    system = {"role": "system", "content": "Be brief."}
+    conversation = [system, *({"role": "user", "content": letter * 10} for letter in "abc")]
+    each = 10 + models.MESSAGE_TOKENS
+    instructions = 9 + models.MESSAGE_TOKENS
+
+    assert models.recent(conversation, 1000, bytes_of) == conversation
+    assert models.recent(conversation, instructions + 2 * each, bytes_of) == [system, *conversation[-2:]]
+    assert models.recent(conversation, instructions + 2 * each - 1, bytes_of) == [system, conversation[-1]]
+    assert models.recent(conversation, instructions + each - 6, bytes_of) == [
+        system,
+        {"role": "user", "content": "cccc"},
+    ]
+
+
+@pytest.mark.parametrize("text", ["一" * 4000, "🐙" * 4000, "words " * 4000, "x"])
+async def test_what_goes_to_a_small_model_fits_in_any_script(models: ModuleType, text: str):
+    told = models.recent([*QUESTION, {"role": "user", "content": text}], 500, bytes_of)
+
+    assert sum(bytes_of(message["content"]) + models.MESSAGE_TOKENS for message in told) <= 500
+    assert told[0] == QUESTION[0]
+    assert text.endswith(told[-1]["content"])
+    assert len(told[-1]["content"].encode()) > 440 or text == "x"
 
 
 class Endpoint:
