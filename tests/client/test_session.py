@@ -8,7 +8,7 @@ from client.hub import Hub, until
 from pycrdt import Map
 
 from cosession.client import Who, connect
-from cosession.client import session as session_module
+from cosession.client import link as link_module
 from cosession.client import transport as transport_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Change
@@ -259,7 +259,7 @@ async def test_cancelling_the_block_saves_what_was_written_and_leaves_nothing(hu
 async def test_leaving_does_not_wait_for_ever_for_a_server_that_does_not_save_and_says_so(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(session_module, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(link_module, "FLUSH_SECONDS", 0.05)
     hub.holding = True
 
     async with asyncio.timeout(5):
@@ -284,7 +284,7 @@ async def test_leaving_while_the_server_restarts_waits_for_it_and_saves(hub: Hub
 async def test_an_exception_of_the_block_comes_out_as_it_is_also_when_nothing_is_saved(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(session_module, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(link_module, "FLUSH_SECONDS", 0.05)
     hub.holding = True
 
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block's border is what is tested

@@ -1,11 +1,9 @@
 """A session as an agent holds it: the shared document, who is here, and what one does in it.
 
-`connect` is the only life cycle: inside its `async with` block there is one background task, which keeps the
-connection, and none after it. What is written while the network is away is kept in the document and goes out when
-it is back. Never imports the server.
+`connect` is the only life cycle: `link` keeps the connection inside of its `async with` block, and nothing is left
+after it. What is written while the network is away goes out when it is back. Never imports the server.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,22 +19,14 @@ from cosession.document import (
     SharedText,
     State,
 )
-from cosession.errors import BadDocument, Disconnected
-from cosession.logs import get_logger
+from cosession.errors import BadDocument
 
-from .bell import Bell
+from .link import Link
 from .people import Who, find_participant
-from .presence import Presence
 from .prompts import Inbox, Prompts
-from .replica import Replica
 from .run import AgentRun
 from .stamps import fresh_client_id, fresh_id, now
-from .transport import Status, Transport, sync_url
-
-log = get_logger(__name__)
-
-FLUSH_SECONDS = 5.0
-"""How long leaving waits for what was written to be saved: a commit takes milliseconds, a stuck disk for ever."""
+from .transport import Status, sync_url
 
 SYNC_SECONDS = 30.0
 """How long entering waits for the document: long enough for a server that is just starting."""
@@ -64,17 +54,14 @@ class Session:
         self.name = name
         self.kind = kind
         self.document = SessionDocument(client_id=fresh_client_id())
-        self._bell = Bell()
-        self._transport = Transport(
-            sync_url(url, id, participant=participant, name=name, kind=kind), token=token, bell=self._bell
-        )
-        self.presence = Presence(
-            self.document.doc.client_id,
+        self._link = Link(
+            id,
+            self.document,
             {"id": participant, "name": name, "kind": kind},
-            wake=self._transport.wake,
-            changed=self._bell.ring,
+            sync_url(url, id, participant=participant, name=name, kind=kind),
+            token,
         )
-        self._replica = Replica(self.document.doc, self.presence, wake=self._transport.wake)
+        self.presence = self._link.presence
         self._inbox: Inbox | None = None
 
     @property
@@ -118,7 +105,7 @@ class Session:
         Raises:
             Disconnected: the session is over.
         """
-        self._go_on()
+        self._link.go_on()
         self.document.meta.set_title(title)
 
     def text(self, name: str) -> SharedText:
@@ -137,12 +124,12 @@ class Session:
     @property
     def status(self) -> Status:
         """Where the connection stands: `connecting`, `online`, `offline` (it comes back) or `closed`."""
-        return self._transport.status
+        return self._link.status
 
     @property
     def saved(self) -> bool:
         """Whether the server has committed everything that was written here."""
-        return self._replica.saved
+        return self._link.saved
 
     async def wait_saved(self) -> None:
         """Wait until the server has committed everything that was written here before this call.
@@ -150,10 +137,7 @@ class Session:
         Raises:
             Disconnected: the session is over before that.
         """
-        edits = self._replica.edits
-        while self._replica.saved_edits < edits:
-            self._go_on()
-            await self._bell.wait()
+        await self._link.wait_saved()
 
     async def send(
         self,
@@ -176,7 +160,7 @@ class Session:
         Raises:
             Disconnected: the session is over.
         """
-        self._go_on()
+        self._link.go_on()
         return self.document.messages.append(
             role,
             [{"type": "text", "text": text, "state": "done"}, *parts],
@@ -189,10 +173,6 @@ class Session:
     def edit(self, message_id: str, text: str) -> None:
         """Change a message's text, as little as possible, so that concurrent edits merge.
 
-        Args:
-            message_id: the message.
-            text: what all its text parts together shall say.
-
         Raises:
             BadDocument: there is no such message, or it is deleted.
             Disconnected: the session is over.
@@ -200,15 +180,7 @@ class Session:
         self._find(message_id).edit(text, at=now())
 
     def remove(self, message_id: str) -> None:
-        """Delete what a message says; an empty message marked as deleted stays.
-
-        Args:
-            message_id: the message.
-
-        Raises:
-            BadDocument: there is no such message.
-            Disconnected: the session is over.
-        """
+        """Delete what a message says; an empty message marked as deleted stays. Raises as `edit` does."""
         self._find(message_id).delete(at=now())
 
     def cancel(self, run_id: str, reason: str = "") -> None:
@@ -221,7 +193,7 @@ class Session:
         Raises:
             Disconnected: the session is over.
         """
-        self._go_on()
+        self._link.go_on()
         self.document.requests.ask_cancel(run_id, self.participant, reason)
 
     def steer(self, run_id: str, text: str) -> None:
@@ -234,7 +206,7 @@ class Session:
         Raises:
             Disconnected: the session is over.
         """
-        self._go_on()
+        self._link.go_on()
         self.document.requests.ask_steer(run_id, fresh_id(), self.participant, text)
 
     def prompts(self) -> Prompts:
@@ -243,10 +215,10 @@ class Session:
         Raises:
             Disconnected: the session is over; also raised from the iteration.
         """
-        self._go_on()
+        self._link.go_on()
         if self._inbox is None:
-            self._inbox = Inbox(self.document, self._bell)
-        return Prompts(self._inbox, bell=self._bell, ended=lambda: self._transport.ended)
+            self._inbox = Inbox(self.document, self._link.bell)
+        return Prompts(self._inbox, bell=self._link.bell, ended=lambda: self._link.ended)
 
     def run(
         self, *, reply_to: Message | str | None = None, task: str = "", batch_seconds: float = BATCH_SECONDS
@@ -265,79 +237,24 @@ class Session:
             reply_to=reply_to.id if isinstance(reply_to, Message) else reply_to,
             task=task,
             batch_seconds=batch_seconds,
-            ended=lambda: self._transport.ended,
+            ended=lambda: self._link.ended,
         )
 
     @asynccontextmanager
     async def live(self, url: str, wait_seconds: float | None) -> AsyncGenerator[None, None]:
-        """Be connected for the length of a block; `connect` calls this, once.
-
-        Args:
-            url: the server's address, for the error that says that nobody is there.
-            wait_seconds: how long to wait for the document.
-        """
-        failure: Exception | None = None
-        unsaved: Disconnected | None = None
-        async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self._keep(), name=f"cosession {self.id}")
-            try:
-                await self._open(url, wait_seconds)
+        """Be connected for the length of a block; `connect` calls this, once."""
+        try:
+            async with self._link.live(url, wait_seconds):
                 yield
-            except Exception as error:  # a task group would wrap it; it is raised as it is below
-                failure = error
-            finally:
-                try:
-                    unsaved = await self._close()
-                finally:
-                    keeping.cancel()
-                    if self._inbox is not None:
-                        self._inbox.close()
-        if (why := failure or unsaved) is not None:
-            raise why
-
-    def _go_on(self) -> None:
-        if (why := self._transport.ended) is not None:
-            raise why
+        finally:
+            if self._inbox is not None:
+                self._inbox.close()
 
     def _find(self, message_id: str) -> Message:
-        self._go_on()
+        self._link.go_on()
         if (message := self.document.messages.get(message_id)) is None:
             raise BadDocument(f"The session has no message {message_id!r}.")
         return message
-
-    async def _open(self, url: str, seconds: float | None) -> None:
-        """Wait for the document."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self.status == "connecting":
-                    await self._bell.wait()
-        except TimeoutError:
-            raise Disconnected(f"No session came from {url} in {seconds} s; is the server running there?") from None
-        self._go_on()
-
-    async def _close(self) -> Disconnected | None:
-        """Wait a little for what was written to be saved, then say that it is over; return what isn't saved."""
-        why = f"nothing came back from the server within {FLUSH_SECONDS:g} s."
-        try:
-            self._transport.hurry()
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self.wait_saved()
-        except TimeoutError:
-            pass
-        except Disconnected as error:
-            why = str(error)
-        finally:
-            if not self.saved:
-                log.warning("client.unsaved", session=self.id, status=self.status)
-            close = self._transport.ended.close if self._transport.ended else None
-            self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
-        return None if self.saved else Disconnected(f"What was written last may not be saved: {why}", close)
-
-    async def _keep(self) -> None:
-        try:
-            await self._transport.run(self._replica)
-        finally:
-            self._replica.release()
 
 
 @asynccontextmanager
