@@ -29,7 +29,7 @@ class Screen:
         self._session = session
 
     def shows(self) -> str:
-        self._printer.show(self._session)
+        self._printer.show(self._session, self._session.messages)
         return self.file.getvalue()
 
 

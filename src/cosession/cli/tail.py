@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cosession.client import Session, connect, find_session
-from cosession.document import Message, Run
+from cosession.document import Change, Message, Run
 from cosession.errors import CosessionError, Disconnected, NoSuchSession
 
 PARTICIPANT = "tail"
@@ -72,11 +72,21 @@ async def _follow(session: Session, printer: "Printer") -> None:
     ended = asyncio.create_task(_until_over(session))
     notices = Console(stderr=True, highlight=False, style="dim")
     status = session.status
+    messages: list[Message] | None = None
+
+    def note(changes: list[Change]) -> None:
+        nonlocal messages
+        if any(change.path == ("messages",) for change in changes):
+            messages = None
+        changed.set()
+
     try:
-        with session.document.observe(lambda _: changed.set(), "messages", "runs", "participants"):
+        with session.document.observe(note, "messages", "runs", "participants"):
             while not ended.done():
                 changed.clear()
-                printer.show(session)
+                if messages is None:  # to read a long list costs more than all else here, and tokens don't change it
+                    messages = list(session.messages)
+                printer.show(session, messages)
                 if session.status != status:
                     status = session.status
                     notices.print(
@@ -119,9 +129,14 @@ class Printer:
     _steers: set[str] = field(default_factory=set[str])
     _open: str | None = None
 
-    def show(self, session: Session) -> None:
-        """Print what has come since the last call."""
-        for message in session.messages:
+    def show(self, session: Session, messages: Iterable[Message]) -> None:
+        """Print what has come since the last call.
+
+        Args:
+            session: where it comes from.
+            messages: all that the session has now, in order.
+        """
+        for message in messages:
             before = self._seen.setdefault(message.id, _Printed())
             if before.over:
                 if message.edited_at != before.edited_at:
