@@ -71,7 +71,7 @@ class RunCard {
     const { label, done, total } = object(run.progress);
     const said = text(label) || text(this.session.agents.find((agent) => agent.id === run.agent)?.task);
     const waiting = run.status === "queued" ? "has this next" : "is answering";
-    keep(this.label, "textContent", abandoned ? `${this.name} went away before it was done` : said || `${this.name} ${waiting}…`);
+    keep(this.label, "textContent", abandoned ? `${this.name} went away` : said || `${this.name} ${waiting}…`);
     mark(this.element, "abandoned", abandoned ? "" : null);
     this.form.hidden = abandoned; // nobody would hear it
     this.bar.hidden = abandoned || !(Number.isFinite(total) && total > 0);
