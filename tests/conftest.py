@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from processes import Server
+
+# Timings never decide a test: a busy machine is no bug.
+hypothesis.settings.register_profile("cosession", deadline=None)
+hypothesis.settings.load_profile("cosession")
 
 _FAILED = pytest.StashKey[bool]()
 

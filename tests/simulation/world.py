@@ -34,9 +34,9 @@ KEEP_ALIVE_SECONDS = 5.0
 # What the server does not promise yet; True demands it.
 FENCES_WAIT_FOR_GAPS = True
 """A fence behind an update that left a gap waits for the answer to the room's question."""
-ECHOES_WHEN_BEHIND = False
+ECHOES_WHEN_BEHIND = True
 """Also who fell behind gets its own content back only when it is committed."""
-NO_GAP_BEFORE_CLOSE = False
+NO_GAP_BEFORE_CLOSE = True
 """A reader that was too slow is not sent what came after the frame that it did not take."""
 PRESENCE_IN_TROUBLE = True
 """Peers see at once who returns to a room that was loaded again, or while its old connection is half open."""

@@ -11,7 +11,6 @@ rows stay and are tried again; one session that is refused or fails does not hol
 
 import asyncio
 from collections.abc import Container
-from contextlib import suppress
 from typing import Protocol
 
 from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
@@ -111,11 +110,14 @@ class Log:
         loop = asyncio.get_running_loop()
         retry, due = _FIRST_RETRY_SECONDS, None
         while True:
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout_at(due):
                     await self._work.wait()
+                rested = due is not None and loop.time() >= due
+            except TimeoutError:
+                rested = True  # whatever the clock says: a timer may be early by the clock's resolution
             self._work.clear()
-            if due is not None and loop.time() >= due:
+            if rested:
                 due = None
                 self._wake_resting()
             await self._commit_all()
