@@ -5,7 +5,7 @@ export { connect } from "./connect.ts";
 export { colorOf, type Participant, type User } from "./identity.ts";
 export type { Json, JsonObject } from "./json.ts";
 export type { Message, Metadata, Part, Role } from "./messages.ts";
-export { type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+export { Closed, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
 export type { Presence } from "./presence.ts";
 export { encodeSegment, requestKey } from "./requests.ts";
 export type { Agent, Progress, Run } from "./runs.ts";

@@ -7,7 +7,9 @@
 
 import * as Y from "yjs";
 import { rewrite } from "./diff.ts";
-import { isObject, type Json, type JsonObject } from "./json.ts";
+import { isObject, type Json, type JsonObject, wellFormed } from "./json.ts";
+import { checkPart, isGrowingText, isTool } from "./parts.ts";
+import { boolean, listOf, number, object, oneOf, type Reader, string } from "./shapes.ts";
 import { shared } from "./shared.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -52,6 +54,29 @@ export interface NewMessage {
 const NO_PARTS: readonly Part[] = Object.freeze([]);
 const NO_METADATA: Metadata = Object.freeze({});
 
+const METADATA = object({
+  author: string,
+  created_at: string,
+  status: oneOf("streaming", "complete", "cancelled", "error"),
+  run: string,
+  parent: string,
+  edited_at: string,
+  deleted: boolean,
+});
+
+/** Any client may have written anything: what has no id or role can't be shown as a message. */
+const MESSAGE: Reader = object(
+  {
+    id: string,
+    role: oneOf("user", "assistant", "system"),
+    parts: listOf(object({ type: string, text: string, state: string }, "type")),
+    metadata: METADATA,
+    stamp: object({ by: string, at: string, seq: number }),
+  },
+  "id",
+  "role",
+);
+
 export class Messages {
   readonly root: Y.Array<Y.Map<unknown>>;
   readonly #snapshots: Snapshots;
@@ -67,12 +92,15 @@ export class Messages {
     const elements = this.#snapshots.of(this.root) as readonly unknown[];
     const known = this.#views.get(elements) as readonly Message[] | undefined;
     if (known) return known;
-    const list = Object.freeze(elements.filter(isMessage).map((json) => this.#view(json)));
+    const list = Object.freeze(elements.flatMap((json) => this.#view(json) ?? []));
     this.#views.set(elements, list);
     return list;
   }
 
-  append({ id, role, parts, metadata }: NewMessage): void {
+  append(given: NewMessage): void {
+    const { id, role, parts, metadata } = wellFormed(given);
+    if (parts.length === 0 && role !== "assistant") throw new Error(`A message of a ${role} needs a part.`);
+    for (const part of parts) checkPart(part);
     const message = new Y.Map<unknown>(Object.entries({ id, role }));
     message.set("parts", Y.Array.from(parts.map(sharedPart)));
     message.set("metadata", new Y.Map(Object.entries(metadata)));
@@ -112,12 +140,15 @@ export class Messages {
     throw new Error(`The session has no message ${id}.`);
   }
 
-  #view(json: MessageJson): Message {
+  #view(json: unknown): Message | undefined {
+    if (!isObject(json)) return undefined;
     const known = this.#views.get(json) as Message | undefined;
     if (known) return known;
-    const parts = json.parts ?? NO_PARTS;
-    const text = parts.map((part) => (part?.type === "text" ? (part.text ?? "") : "")).join("");
-    const view = Object.freeze({ ...json, parts, text, metadata: json.metadata ?? NO_METADATA });
+    const message = MESSAGE(json) as MessageJson | undefined;
+    if (message === undefined) return undefined;
+    const parts = message.parts ?? NO_PARTS;
+    const text = parts.map((part) => (part.type === "text" ? (part.text ?? "") : "")).join("");
+    const view = Object.freeze({ ...message, parts, text, metadata: message.metadata ?? NO_METADATA });
     this.#views.set(json, view);
     return view;
   }
@@ -130,28 +161,17 @@ export function partsFrom(content: string | readonly JsonObject[]): readonly Jso
 
 type MessageJson = Pick<Message, "id" | "role"> & Partial<Message>;
 
-/** Whether an element can be shown as a message: any client may have written anything. */
-function isMessage(json: unknown): json is MessageJson {
-  return (
-    isObject(json) &&
-    typeof json.id === "string" &&
-    typeof json.role === "string" &&
-    (json.parts === undefined || Array.isArray(json.parts)) &&
-    (json.metadata === undefined || isObject(json.metadata))
-  );
-}
-
 function sharedPart(part: JsonObject): Y.Map<unknown> {
   const type = String(part.type);
-  const isText = type === "text" || type === "reasoning";
-  const isTool = type === "dynamic-tool" || type.startsWith("tool-");
+  const isText = isGrowingText(type);
+  const isCall = isTool(type);
   const fields: JsonObject = isText ? { text: "", state: "done", ...part } : part;
   return new Y.Map(
     Object.entries(fields).map(([key, value]) => {
-      if ((isText && key === "text") || (isTool && key === "rawInput")) {
+      if ((isText && key === "text") || (isCall && key === "rawInput")) {
         return [key, new Y.Text(String(value).toWellFormed())];
       }
-      return [key, isTool && key === "input" ? shared(value) : value];
+      return [key, isCall && key === "input" ? shared(value) : value];
     }),
   );
 }

@@ -42,6 +42,15 @@ export interface SessionEvents extends Record<string, unknown> {
   change: Y.Transaction;
 }
 
+/** What writing to a session fails with after `close()`, and waiting for what can't come any more. */
+export class Closed extends Error {
+  override readonly name = "Closed";
+
+  constructor() {
+    super("The session is closed; connect() anew to go on with it.");
+  }
+}
+
 /** What whenSynced() and whenSaved() fail with when the server refuses this page. */
 export class Refused extends Error {
   override readonly name = "Refused";

@@ -9,8 +9,8 @@
  */
 
 import type { Awareness } from "y-protocols/awareness";
-import type { Participant } from "./identity.ts";
-import { isObject } from "./json.ts";
+import { colorOf, type Participant } from "./identity.ts";
+import { isObject, type JsonObject, wellFormed } from "./json.ts";
 
 export interface Presence {
   readonly client: number;
@@ -24,12 +24,14 @@ const SIGN_OF_LIFE_MS = 15_000;
 export class PresenceList {
   /** The awareness protocol itself, for editors that show cursors. */
   readonly awareness: Awareness;
+  readonly #checkOpen: () => void;
   readonly #known = new WeakMap<object, Presence>();
   #all: readonly Presence[] | null = null;
   #others: readonly Presence[] | null = null;
 
-  constructor(awareness: Awareness, me: Participant, changed: () => void) {
+  constructor(awareness: Awareness, me: Participant, changed: () => void, checkOpen: () => void) {
     this.awareness = awareness;
+    this.#checkOpen = checkOpen;
     awareness.setLocalStateField("user", me);
     clearInterval(awareness._checkInterval);
     const signs = setInterval(() => awareness.setLocalState(awareness.getLocalState()), SIGN_OF_LIFE_MS);
@@ -45,9 +47,8 @@ export class PresenceList {
   get all(): readonly Presence[] {
     this.#all ??= Object.freeze(
       [...this.awareness.getStates()]
-        .filter(([, state]) => isObject(state) && isObject(state.user))
         .sort(([first], [second]) => first - second)
-        .map(([client, state]) => this.#entry(client, state)),
+        .flatMap(([client, state]) => this.#entry(client, state) ?? []),
     );
     return this.#all;
   }
@@ -58,17 +59,34 @@ export class PresenceList {
     return this.#others;
   }
 
-  /** Says something of oneself, until this page goes. */
+  /** Says something of oneself, until this page goes; `null` takes the field away. */
   set(field: string, value: unknown): void {
     if (field === "user") throw new Error("`user` in presence is the identity; it is given to connect().");
-    if (this.awareness.getLocalState()?.[field] !== value) this.awareness.setLocalStateField(field, value);
+    this.#checkOpen();
+    const { [field]: before, ...rest } = this.awareness.getLocalState() ?? {};
+    if (value === (before ?? null)) return;
+    const said = value === null ? {} : wellFormed({ [field]: value });
+    this.awareness.setLocalState({ ...rest, ...said });
   }
 
-  #entry(client: number, state: { [field: string]: unknown }): Presence {
+  /** Undefined for a state that doesn't say whose it is. */
+  #entry(client: number, state: unknown): Presence | undefined {
+    if (!isObject(state) || !isObject(state.user) || typeof state.user.id !== "string") return undefined;
     const known = this.#known.get(state);
     if (known) return known;
-    const entry = Object.freeze({ ...state, client }) as Presence;
+    const entry = Object.freeze({ ...state, user: participant(state.user.id, state.user), client });
     this.#known.set(state, entry);
     return entry;
   }
+}
+
+function participant(id: string, user: JsonObject): Participant {
+  const { name, color, kind } = user;
+  return Object.freeze({
+    ...user,
+    id,
+    name: typeof name === "string" ? name : "Guest",
+    color: typeof color === "string" ? color : colorOf(id),
+    kind: typeof kind === "string" ? kind : "human",
+  });
 }

@@ -6,15 +6,29 @@
  */
 
 import type * as Y from "yjs";
-import type { Json } from "./json.ts";
+import { type Json, wellFormed } from "./json.ts";
+
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Percent-encodes one segment. A lone surrogate, which has no UTF-8, becomes U+FFFD. */
 export function encodeSegment(segment: string): string {
   return encodeURIComponent(segment.toWellFormed());
 }
 
+/** The inverse of `encodeSegment`; what isn't encoded rightly is read as well as can be, as the Python SDK does. */
+export function decodeSegment(segment: string): string {
+  return segment.replace(/(?:%[0-9a-f]{2})+/gi, (encoded) => {
+    const bytes = encoded.slice(1).split("%");
+    return UTF8.decode(Uint8Array.from(bytes, (hex) => Number.parseInt(hex, 16)));
+  });
+}
+
+export function joinKey(...segments: readonly string[]): string {
+  return segments.map(encodeSegment).join("/");
+}
+
 export function requestKey(kind: string, subject: readonly string[], participant: string): string {
-  return [kind, ...subject, participant].map(encodeSegment).join("/");
+  return joinKey(kind, ...subject, participant);
 }
 
 /** Writes one request of `participant`; the server answers it in the facts and takes the request away. */
@@ -25,5 +39,5 @@ export function ask(
   participant: string,
   value: Json,
 ): void {
-  requests.set(requestKey(kind, subject, participant), value);
+  requests.set(requestKey(kind, subject, participant), wellFormed(value));
 }

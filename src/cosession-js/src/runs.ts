@@ -1,6 +1,8 @@
 /** Runs and agents as a page reads them: snapshots of the `runs` and `agents` roots, in a stable order. */
 
 import type * as Y from "yjs";
+import { isObject } from "./json.ts";
+import { listOf, number, object, oneOf, orNull, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export interface Progress {
@@ -41,6 +43,30 @@ export interface Agent {
   readonly [field: string]: unknown;
 }
 
+const PROGRESS = orNull(object({ label: string, done: orNull(number), total: orNull(number) }));
+
+export const RUN: Reader = object({
+  agent: string,
+  status: oneOf("queued", "running", "suspended", "complete", "cancelled", "error", "lost"),
+  reply_to: orNull(string),
+  messages: listOf(string),
+  started_at: string,
+  ended_at: orNull(string),
+  progress: PROGRESS,
+  steps: listOf(object({ id: string, name: string, status: string }, "id")),
+  cancel: orNull(object({ by: string, at: string, reason: string }, "by", "at", "reason")),
+  steers: listOf(object({ id: string, by: string, text: string, at: string }, "id", "by", "text", "at")),
+  seen: listOf(string),
+});
+
+export const AGENT: Reader = object({
+  name: string,
+  status: oneOf("idle", "thinking", "working", "waiting"),
+  task: orNull(string),
+  progress: PROGRESS,
+  run: orNull(string),
+});
+
 const OVER: ReadonlySet<unknown> = new Set(["complete", "cancelled", "error", "lost"]);
 
 export function isActive(run: Run): boolean {
@@ -52,13 +78,20 @@ export class Directory<Entry extends { readonly id: string }> {
   readonly #root: Y.Map<unknown>;
   readonly #snapshots: Snapshots;
   readonly #entries = new WeakMap<object, Entry>();
+  readonly #read: Reader;
   readonly #order: (first: Entry, second: Entry) => number;
   #json: unknown;
   #list: readonly Entry[] = Object.freeze([]);
 
-  constructor(root: Y.Map<unknown>, snapshots: Snapshots, order: (first: Entry, second: Entry) => number) {
+  constructor(
+    root: Y.Map<unknown>,
+    snapshots: Snapshots,
+    read: Reader,
+    order: (first: Entry, second: Entry) => number,
+  ) {
     this.#root = root;
     this.#snapshots = snapshots;
+    this.#read = read;
     this.#order = order;
   }
 
@@ -73,10 +106,11 @@ export class Directory<Entry extends { readonly id: string }> {
   }
 
   #entry(id: string, value: unknown): Entry | undefined {
-    if (typeof value !== "object" || value === null) return undefined; // nothing that a run or agent can be
+    if (!isObject(value)) return undefined; // nothing that a run or agent can be
     const known = this.#entries.get(value);
     if (known) return known;
-    const entry = Object.freeze({ ...value, id }) as Entry;
+    const read = this.#read(value) as object;
+    const entry = Object.freeze({ ...read, id }) as Entry;
     this.#entries.set(value, entry);
     return entry;
   }

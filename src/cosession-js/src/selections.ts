@@ -1,47 +1,48 @@
 /** Selections: what each participant has selected or focused, kept when they leave. Keys are `PARTICIPANT/NAME`. */
 
 import type * as Y from "yjs";
-import type { Json } from "./json.ts";
-import { encodeSegment } from "./requests.ts";
+import { type Json, wellFormed } from "./json.ts";
+import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export class Selections {
   readonly root: Y.Map<unknown>;
   readonly #snapshots: Snapshots;
   readonly #me: string;
+  readonly #checkOpen: () => void;
 
-  constructor(root: Y.Map<unknown>, snapshots: Snapshots, me: string) {
+  constructor(root: Y.Map<unknown>, snapshots: Snapshots, me: string, checkOpen: () => void) {
     this.root = root;
     this.#snapshots = snapshots;
     this.#me = me;
+    this.#checkOpen = checkOpen;
   }
 
   /** Says what oneself has selected. `null` takes the selection back. */
   set(name: string, value: Json): void {
-    const key = keyOf(this.#me, name);
-    if (value !== null) this.root.set(key, value);
+    this.#checkOpen();
+    const key = joinKey(this.#me, name);
+    if (value !== null) this.root.set(key, wellFormed(value));
     else if (this.root.has(key)) this.root.delete(key);
   }
 
   get<Value = Json>(participant: string, name: string): Value | undefined {
-    return this.root.get(keyOf(participant, name)) as Value | undefined;
+    return this.root.get(joinKey(participant, name)) as Value | undefined;
   }
 
   /** All selections of one participant, by name. */
   of(participant: string): Readonly<Record<string, Json>> {
-    const own = `${encodeSegment(participant)}/`;
-    const entries = Object.entries(this.toJSON()).filter(([key]) => key.startsWith(own));
-    return Object.fromEntries(
-      entries.map(([key, value]) => [decodeURIComponent(key.slice(own.length)), value]),
-    );
+    const own: [string, Json][] = [];
+    for (const [key, value] of Object.entries(this.toJSON())) {
+      const [owner, name, ...more] = key.split("/").map(decodeSegment);
+      if (owner === participant.toWellFormed() && name !== undefined && more.length === 0)
+        own.push([name, value]);
+    }
+    return Object.fromEntries(own);
   }
 
   /** Everything, by key; the same object as before when nothing changed. */
   toJSON(): Readonly<Record<string, Json>> {
     return this.#snapshots.of(this.root) as Readonly<Record<string, Json>>;
   }
-}
-
-function keyOf(participant: string, name: string): string {
-  return `${encodeSegment(participant)}/${encodeSegment(name)}`;
 }

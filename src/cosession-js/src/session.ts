@@ -16,10 +16,10 @@ import { freshId } from "./ids.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { type Message, Messages, partsFrom } from "./messages.ts";
 import { copyName, isOfflineAvailable, OfflineCopy } from "./offline.ts";
-import { type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+import { Closed, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
 import { PresenceList } from "./presence.ts";
 import { ask } from "./requests.ts";
-import { type Agent, byId, byStart, Directory, isActive, type Run } from "./runs.ts";
+import { AGENT, type Agent, byId, byStart, Directory, isActive, RUN, type Run } from "./runs.ts";
 import { Selections } from "./selections.ts";
 import { Snapshots } from "./snapshots.ts";
 import { State } from "./state.ts";
@@ -37,8 +37,8 @@ export class Session {
   readonly #snapshots = new Snapshots(this.doc);
   readonly #meta = this.doc.getMap<Json>("meta");
   readonly #messages = new Messages(this.doc, this.#snapshots);
-  readonly #runs = new Directory<Run>(this.doc.getMap("runs"), this.#snapshots, byStart);
-  readonly #agents = new Directory<Agent>(this.doc.getMap("agents"), this.#snapshots, byId);
+  readonly #runs = new Directory<Run>(this.doc.getMap("runs"), this.#snapshots, RUN, byStart);
+  readonly #agents = new Directory<Agent>(this.doc.getMap("agents"), this.#snapshots, AGENT, byId);
   readonly #participants = this.doc.getMap<unknown>("participants");
   readonly #requests = this.doc.getMap<Json>("requests");
   readonly #fences = new Fences(() => this.#announce());
@@ -55,10 +55,19 @@ export class Session {
     this.me = identify(user, token);
     const { doc, me } = this;
     const on = this.on.bind(this);
-    this.state = new State(doc.getMap("state"), this.#snapshots, (listener) => on("state", listener));
-    this.selections = new Selections(doc.getMap("selections"), this.#snapshots, me.id);
-    this.presence = new PresenceList(this.#awareness, me, () =>
-      this.#events.emit("presence", this.presence.all),
+    const checkOpen = this.#checkOpen.bind(this);
+    this.state = new State(
+      doc.getMap("state"),
+      this.#snapshots,
+      (listener) => on("state", listener),
+      checkOpen,
+    );
+    this.selections = new Selections(doc.getMap("selections"), this.#snapshots, me.id, checkOpen);
+    this.presence = new PresenceList(
+      this.#awareness,
+      me,
+      () => this.#events.emit("presence", this.presence.all),
+      checkOpen,
     );
     const parameters = {
       user: me.id,
@@ -131,6 +140,7 @@ export class Session {
   }
 
   setTitle(title: string): void {
+    this.#checkOpen();
     if (title !== this.title) this.#meta.set("title", title.toWellFormed());
   }
 
@@ -162,11 +172,13 @@ export class Session {
 
   /** Asks for a run to stop. The server then writes the run's `cancel`. */
   cancel(run: string, reason = ""): void {
+    this.#checkOpen();
     ask(this.#requests, "cancel", [run], this.me.id, { reason });
   }
 
   /** Tells a run something while it works, and returns the steer's id. The server then adds it to the run's `steers`. */
   steer(run: string, text: string): string {
+    this.#checkOpen();
     const id = freshId("steer");
     ask(this.#requests, "steer", [run, id], this.me.id, { text });
     return id;
@@ -190,18 +202,19 @@ export class Session {
     return this.#events.on(event, listener);
   }
 
-  /** Resolves when this page has all that the server has; fails with `Refused`. */
+  /** Resolves when this page has all that the server has; fails with `Refused` or `Closed`. */
   whenSynced(): Promise<void> {
     return this.#when("synced", () => this.synced);
   }
 
-  /** Resolves when every edit made here is committed to the server's storage; fails with `Refused`. */
+  /** Resolves when every edit made here is committed to the server's storage; fails with `Refused` or `Closed`. */
   whenSaved(): Promise<void> {
     return this.#when("saved", () => this.saved);
   }
 
   /** Tries again at once, e.g. after a refusal with a new token. */
   reconnect({ token }: { token?: string } = {}): void {
+    this.#checkOpen();
     this.#transport.reconnect(token === undefined ? {} : { token });
   }
 
@@ -209,11 +222,13 @@ export class Session {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#events.clear();
     this.#transport.close();
+    this.#events.clear();
     this.#awareness.destroy();
     void this.#copy?.close();
     this.doc.destroy();
+    // An editor may still write into the document: that is never saved.
+    this.doc.on("update", () => this.#fences.edited());
   }
 
   /**
@@ -227,7 +242,12 @@ export class Session {
   }
 
   #edit(change: () => void): void {
+    this.#checkOpen();
     this.doc.transact(change, "cosession");
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new Closed();
   }
 
   /** Connects when the local copy is read: then only what each side lacks has to travel. */
@@ -272,10 +292,10 @@ export class Session {
       const offs: Off[] = [];
       const look = (): void => {
         const { refusal } = this;
-        if (!isSo() && refusal === null) return;
+        if (!isSo() && refusal === null && !this.#closed) return;
         for (const off of offs) off();
         if (isSo()) resolve();
-        else if (refusal) reject(new Refused(refusal));
+        else reject(refusal ? new Refused(refusal) : new Closed());
       };
       offs.push(this.on(event, look), this.on("status", look));
       look();

@@ -7,7 +7,7 @@
  */
 
 import * as Y from "yjs";
-import { isObject, type Json } from "./json.ts";
+import { isObject, type Json, wellFormed } from "./json.ts";
 import { shared } from "./shared.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -20,11 +20,18 @@ export class State {
   readonly root: Y.Map<unknown>;
   readonly #snapshots: Snapshots;
   readonly #subscribe: (listener: () => void) => () => void;
+  readonly #checkOpen: () => void;
 
-  constructor(root: Y.Map<unknown>, snapshots: Snapshots, subscribe: (listener: () => void) => () => void) {
+  constructor(
+    root: Y.Map<unknown>,
+    snapshots: Snapshots,
+    subscribe: (listener: () => void) => () => void,
+    checkOpen: () => void,
+  ) {
     this.root = root;
     this.#snapshots = snapshots;
     this.#subscribe = subscribe;
+    this.#checkOpen = checkOpen;
   }
 
   /** The value at `path`, the same object as before when nothing in it changed; undefined when there is none. */
@@ -36,17 +43,20 @@ export class State {
 
   /** Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. */
   set(path: Path, value: Json): void {
+    this.#checkOpen();
+    const written = wellFormed(value);
     const { way, last } = split(path);
     this.#transact(() => {
       let parent: Container = this.root;
       for (const key of way) parent = container(parent, key);
       // An equal write would change nothing but leave a tombstone.
-      if (child(parent, last) !== value) put(parent, last, shared(value));
+      if (child(parent, last) !== written) put(parent, last, shared(written));
     });
   }
 
   /** Removes what is at `path`; nothing happens when there is nothing. */
   delete(path: Path): void {
+    this.#checkOpen();
     const { way, last } = split(path);
     let parent: unknown = this.root;
     for (const key of way) parent = child(parent, key);
@@ -69,7 +79,9 @@ export class State {
 }
 
 function keysOf(path: Path): string[] {
-  return typeof path === "string" ? path.split(".").filter((key) => key !== "") : path.map(String);
+  const keys = typeof path === "string" ? path.split(".") : path.map(String);
+  if (keys.includes("")) throw new Error(`A key of the path ${JSON.stringify(path)} must not be empty.`);
+  return keys.map((key) => key.toWellFormed());
 }
 
 function split(path: Path): { way: string[]; last: string } {

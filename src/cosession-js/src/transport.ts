@@ -18,7 +18,7 @@ import { messageSync, WebsocketProvider } from "y-websocket";
 import type * as Y from "yjs";
 import type { Fences } from "./fences.ts";
 
-export type Status = "connecting" | "online" | "offline" | "refused";
+export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
 
 export interface Refusal {
   /** The WebSocket close code, 4400 to 4499. */
@@ -70,9 +70,11 @@ export class Transport {
         awareness.setLocalState(awareness.getLocalState());
         this.#notice = null;
       }
-      if (status === "connected") this.#become("online");
     });
-    provider.on("sync", () => changed());
+    provider.on("sync", (synced) => {
+      if (synced) this.#become("online");
+      changed();
+    });
     provider.on("connection-close", (event) => {
       this.#fences.closed();
       this.#plan(event?.code);
@@ -110,8 +112,10 @@ export class Transport {
   }
 
   close(): void {
+    this.status = "closed";
     this.#browser.abort();
     this.#provider.destroy();
+    this.#changed();
   }
 
   #answerFrames(): void {
@@ -175,7 +179,7 @@ export class Transport {
   }
 
   #become(status: Status): void {
-    if (this.status === status) return;
+    if (this.status === status || this.status === "closed") return;
     this.status = status;
     this.#changed();
   }
@@ -190,7 +194,7 @@ export class Transport {
       this.#provider.connect();
     };
     window.addEventListener("offline", again, { signal });
-    window.addEventListener("online", () => this.status === "online" || again(), { signal });
+    window.addEventListener("online", () => this.#provider.wsconnected || again(), { signal });
   }
 }
 

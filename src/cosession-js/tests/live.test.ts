@@ -24,6 +24,16 @@ describe.skipIf(URL === "")("against the server", () => {
     ]);
   });
 
+  test("a title that is set before the first sync stays", async () => {
+    const ana = join(fresh(), "ana");
+    ana.setTitle("Summer");
+    await ana.whenSaved();
+    const ben = join(ana.id, "ben");
+    await ben.whenSynced();
+
+    expect([ana.title, ben.title]).toEqual(["Summer", "Summer"]);
+  });
+
   test("two pages see each other's messages, state and presence", async () => {
     const id = fresh();
     const [ana, ben] = [join(id, "ana"), join(id, "ben")];

@@ -1,0 +1,46 @@
+/** What a part of a message is: the types, and the strings that each needs. The Python SDK refuses the same parts. */
+
+import type { JsonObject } from "./json.ts";
+
+const NEEDED: Readonly<Record<string, readonly string[]>> = {
+  text: [],
+  reasoning: [],
+  custom: ["kind"],
+  "source-url": ["sourceId", "url"],
+  "source-document": ["sourceId", "mediaType", "title"],
+  file: ["mediaType", "url"],
+  "reasoning-file": ["mediaType", "url"],
+  "steering-message": ["id"],
+  "step-start": [],
+  "dynamic-tool": ["toolCallId", "toolName"],
+};
+
+/** Whether parts of this type are calls of a tool. */
+export function isTool(type: string): boolean {
+  return type === "dynamic-tool" || /^tool-./s.test(type);
+}
+
+/** Whether parts of this type hold a text that grows in place. */
+export function isGrowingText(type: string): boolean {
+  return type === "text" || type === "reasoning";
+}
+
+/** Throws when a message can't have this part. */
+export function checkPart(part: JsonObject): void {
+  const type: unknown = part?.type;
+  if (typeof type !== "string") throw new Error("A part needs a `type`, such as `text`.");
+  for (const key of neededBy(type)) {
+    if (typeof part[key] !== "string") throw new Error(`A ${type} part needs \`${key}\`, a string.`);
+  }
+  if (isGrowingText(type) && typeof (part.text ?? "") !== "string")
+    throw new Error(`The text of a ${type} part must be a string.`);
+  if (type.startsWith("data-") && part.data === undefined) throw new Error(`A ${type} part needs \`data\`.`);
+}
+
+function neededBy(type: string): readonly string[] {
+  if (Object.hasOwn(NEEDED, type)) return NEEDED[type] as readonly string[];
+  if (isTool(type)) return ["toolCallId"];
+  if (/^data-./s.test(type)) return [];
+  const types = Object.keys(NEEDED).join(", ");
+  throw new Error(`\`${type}\` is no type of part; use ${types}, \`tool-NAME\` or \`data-NAME\`.`);
+}

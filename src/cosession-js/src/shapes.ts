@@ -1,0 +1,45 @@
+/**
+ * What anybody may have written, as what the types promise: each reader gives the value, or undefined when it is none.
+ *
+ * A field of another type is left out, and so is an element of a list. What is as promised stays the same object.
+ */
+
+import { isObject } from "./json.ts";
+
+export type Reader = (value: unknown) => unknown;
+
+export const string: Reader = (value) => (typeof value === "string" ? value : undefined);
+export const number: Reader = (value) => (typeof value === "number" ? value : undefined);
+export const boolean: Reader = (value) => (typeof value === "boolean" ? value : undefined);
+
+export function oneOf(...names: string[]): Reader {
+  return (value) => (names.includes(value as string) ? value : undefined);
+}
+
+export function orNull(read: Reader): Reader {
+  return (value) => (value === null ? null : read(value));
+}
+
+export function listOf(read: Reader): Reader {
+  return (value) => {
+    if (!Array.isArray(value)) return undefined;
+    const list = value.map(read).filter((each) => each !== undefined);
+    const isSame = list.length === value.length && list.every((each, index) => each === value[index]);
+    return isSame ? value : Object.freeze(list);
+  };
+}
+
+/** An object with these fields, and any others as they are; undefined when one of the `needed` is missing. */
+export function object(fields: Readonly<Record<string, Reader>>, ...needed: string[]): Reader {
+  return (value) => {
+    if (!isObject(value)) return undefined;
+    const entries = Object.entries(value).map(([key, each]) => {
+      const read = Object.hasOwn(fields, key) ? fields[key] : undefined;
+      return [key, read ? read(each) : each] as const;
+    });
+    const kept = entries.filter(([, each]) => each !== undefined);
+    const isSame = kept.length === entries.length && kept.every(([key, each]) => each === value[key]);
+    const result = isSame ? value : Object.freeze(Object.fromEntries(kept));
+    return needed.every((key) => Object.hasOwn(result, key)) ? result : undefined;
+  };
+}
