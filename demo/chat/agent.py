@@ -20,7 +20,8 @@ from cosession.client import AgentRun, Session, Steer, connect, list_sessions
 from cosession.document import Message
 from cosession.errors import CosessionError, Disconnected
 
-from .models import NAMES, STEERED, ChatMessage, Model, choose
+from .memory import ChatMessage
+from .models import NAMES, STEERED, Model, choose
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@
 import { merge } from "./edits.js";
 import { attempt, copy, grow, h, icon, keep, mark, some } from "./element.js";
 import { list, object, objects, text } from "./given.js";
-import { update as updateMarkdown } from "./markdown.js";
+import { paintPart, steerNote } from "./parts.js";
 import { avatar, peopleKey, person } from "./people.js";
 
 const ENDED = { cancelled: "Stopped", error: "The agent stopped with an error", lost: "The agent went away before it was done" };
@@ -254,48 +254,9 @@ function statusOf(message, run, work) {
   return work.isOpen(run) ? status : text(run.status);
 }
 
-function paintPart(element, part, run, session) {
-  if (part.type === "text") return updateMarkdown(element, text(part.text));
-  if (part.type === "reasoning") {
-    if (!element.firstChild) element.append(h("details", { class: "reasoning" }, h("summary", {}, "Thoughts"), h("div")));
-    return updateMarkdown(element.firstChild.lastChild, text(part.text));
-  }
-  if (part.type === "data-steer") {
-    const told = object(part.data);
-    const steer = objects(run?.steers).find((each) => each.id === told.id) ?? told;
-    return element.replaceChildren(...(text(steer.text) ? [steerNote(steer, session)] : []));
-  }
-  if (part.type === "dynamic-tool" || part.type.startsWith("tool-")) {
-    const name = text(part.toolName) || part.type.slice("tool-".length);
-    const said = text(part.errorText) || text(TOOL_STATES[part.state]);
-    return element.replaceChildren(h("p", { class: "tool" }, h("code", {}, name), ` ${said}`));
-  }
-  if (/^https?:/i.test(text(part.url))) {
-    const label = text(part.title) || text(part.filename) || part.url;
-    return element.replaceChildren(h("p", {}, h("a", { href: part.url, target: "_blank", rel: "noopener noreferrer" }, label)));
-  }
-  return element.replaceChildren();
-}
-
-const TOOL_STATES = {
-  "input-streaming": "is being called…",
-  "input-available": "is working…",
-  "approval-requested": "waits for approval",
-  "output-available": "is done",
-  "output-error": "failed",
-  "output-denied": "was not allowed",
-};
-
 /** Whether the agent may still take a steer in. */
 function waits(steer, run, work) {
   return !list(run.seen).includes(steer.id) && work.isOpen(run) && !work.isAbandoned(run);
-}
-
-function steerNote(steer, session, waiting = false) {
-  const who = person(steer.by, session);
-  return h("p", { class: "steer-note", "data-testid": "steer", "data-steer-id": steer.id, dir: "auto" }, icon("steer"),
-    h("span", {}, h("strong", { "--person": who.color }, who.name), ` ${text(steer.text)}`),
-    waiting ? h("span", { class: "steer-waits" }, "not taken in yet") : null);
 }
 
 function clock(at) {

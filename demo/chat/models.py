@@ -11,13 +11,14 @@ import importlib.util
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cosession.errors import CosessionError
 
+from .memory import ChatMessage, recent
 from .script import SCRIPT, STEERED_SCRIPT
 
 if TYPE_CHECKING:
@@ -28,18 +29,6 @@ NAMES = ("auto", "openai", "local", "scripted")
 
 STEERED = "Go on from where you stopped, repeat nothing, and take in what people have added meanwhile:"
 """How a message to the model begins that carries steers, so that the script can tell it from a question."""
-
-
-class ChatMessage(TypedDict):
-    """One message of a conversation, in the form that chat models take.
-
-    Attributes:
-        role: `system`, `user` or `assistant`.
-        content: its text.
-    """
-
-    role: str
-    content: str
 
 
 class Model(Protocol):
@@ -224,52 +213,6 @@ class LocalModel:
 
     def _count(self, text: str) -> int:
         return len(self._llama.tokenize(text.encode(), add_bos=False, special=True))
-
-
-MESSAGE_TOKENS = 8
-"""What a message takes besides its content: its role, and the marks around it."""
-
-LONGEST_TOKEN = 16
-"""No text needs fewer tokens than its characters divided by this, but for rare runs of one character."""
-
-
-def recent(messages: Sequence[ChatMessage], tokens: int, count: Callable[[str], int]) -> list[ChatMessage]:
-    """Return the instructions, and the last of the other messages that fit; the newest is cut at its beginning.
-
-    Args:
-        messages: a conversation; what the role `system` says is always kept.
-        tokens: how many there is room for.
-        count: returns how many tokens a text takes. In some scripts a character takes more than one.
-    """
-    instructions = [message for message in messages if message["role"] == "system"]
-    left = tokens - sum(count(message["content"]) + MESSAGE_TOKENS for message in instructions)
-    kept: list[ChatMessage] = []
-    for message in reversed(messages):
-        if message["role"] == "system":
-            continue
-        text = _end(message["content"], left - MESSAGE_TOKENS, count)
-        if kept and text != message["content"]:
-            break
-        kept.append({"role": message["role"], "content": text})
-        left -= count(text) + MESSAGE_TOKENS
-    return [*instructions, *reversed(kept)]
-
-
-def _end(text: str, tokens: int, count: Callable[[str], int]) -> str:
-    """Return as much of a text's end as fits."""
-    if tokens <= 0:
-        return ""
-    text_end = text[-tokens * LONGEST_TOKEN :]
-    if count(text_end) <= tokens:
-        return text_end
-    fits, low = len(text_end), 1
-    while low < fits:
-        middle = (low + fits) // 2
-        if count(text_end[middle:]) <= tokens:
-            fits = middle
-        else:
-            low = middle + 1
-    return text_end[fits:]
 
 
 # -- no model at all

@@ -20,6 +20,12 @@ def models() -> ModuleType:
 
 
 @pytest.fixture
+def memory() -> ModuleType:
+    """What the demo's models are told."""
+    return load(find_chat(), "memory")
+
+
+@pytest.fixture
 def agent() -> ModuleType:
     """The demo's agent."""
     return load(find_chat(), "agent")

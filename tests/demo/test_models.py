@@ -70,26 +70,26 @@ def bytes_of(text: str) -> int:
     return len(text.encode())
 
 
-async def test_only_as_many_messages_as_fit_go_to_a_small_model(models: ModuleType):
+async def test_only_as_many_messages_as_fit_go_to_a_small_model(memory: ModuleType):
     system = {"role": "system", "content": "Be brief."}
     conversation = [system, *({"role": "user", "content": letter * 10} for letter in "abc")]
-    each = 10 + models.MESSAGE_TOKENS
-    instructions = 9 + models.MESSAGE_TOKENS
+    each = 10 + memory.MESSAGE_TOKENS
+    instructions = 9 + memory.MESSAGE_TOKENS
 
-    assert models.recent(conversation, 1000, bytes_of) == conversation
-    assert models.recent(conversation, instructions + 2 * each, bytes_of) == [system, *conversation[-2:]]
-    assert models.recent(conversation, instructions + 2 * each - 1, bytes_of) == [system, conversation[-1]]
-    assert models.recent(conversation, instructions + each - 6, bytes_of) == [
+    assert memory.recent(conversation, 1000, bytes_of) == conversation
+    assert memory.recent(conversation, instructions + 2 * each, bytes_of) == [system, *conversation[-2:]]
+    assert memory.recent(conversation, instructions + 2 * each - 1, bytes_of) == [system, conversation[-1]]
+    assert memory.recent(conversation, instructions + each - 6, bytes_of) == [
         system,
         {"role": "user", "content": "cccc"},
     ]
 
 
 @pytest.mark.parametrize("text", ["一" * 4000, "🐙" * 4000, "words " * 4000, "x"])
-async def test_what_goes_to_a_small_model_fits_in_any_script(models: ModuleType, text: str):
-    told = models.recent([*QUESTION, {"role": "user", "content": text}], 500, bytes_of)
+async def test_what_goes_to_a_small_model_fits_in_any_script(memory: ModuleType, text: str):
+    told = memory.recent([*QUESTION, {"role": "user", "content": text}], 500, bytes_of)
 
-    assert sum(bytes_of(message["content"]) + models.MESSAGE_TOKENS for message in told) <= 500
+    assert sum(bytes_of(message["content"]) + memory.MESSAGE_TOKENS for message in told) <= 500
     assert told[0] == QUESTION[0]
     assert text.endswith(told[-1]["content"])
     assert len(told[-1]["content"].encode()) > 440 or text == "x"
