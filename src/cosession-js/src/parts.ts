@@ -1,4 +1,4 @@
-/** What a part of a message is: the types, and the strings that each needs. The Python SDK refuses the same parts. */
+/** What a part of a message is: the types, and the strings and states that each needs. */
 
 import type { JsonObject } from "./json.ts";
 
@@ -14,6 +14,17 @@ const NEEDED: Readonly<Record<string, readonly string[]>> = {
   "step-start": [],
   "dynamic-tool": ["toolCallId", "toolName"],
 };
+
+const TEXT_STATES = ["streaming", "done"];
+const TOOL_STATES = [
+  "input-streaming",
+  "input-available",
+  "approval-requested",
+  "approval-responded",
+  "output-available",
+  "output-error",
+  "output-denied",
+];
 
 /** Whether parts of this type are calls of a tool. */
 export function isTool(type: string): boolean {
@@ -32,9 +43,22 @@ export function checkPart(part: JsonObject): void {
   for (const key of neededBy(type)) {
     if (typeof part[key] !== "string") throw new Error(`A ${type} part needs \`${key}\`, a string.`);
   }
-  if (isGrowingText(type) && typeof (part.text ?? "") !== "string")
-    throw new Error(`The text of a ${type} part must be a string.`);
+  if (isGrowingText(type)) {
+    const { text = "", state = "done" } = part;
+    if (typeof text !== "string") throw new Error(`The text of a ${type} part must be a string.`);
+    checkState(type, state, TEXT_STATES);
+  }
+  if (isTool(type)) checkState(type, part.state, TOOL_STATES);
   if (type.startsWith("data-") && part.data === undefined) throw new Error(`A ${type} part needs \`data\`.`);
+  if (type === "steering-message" && !Array.isArray(part.parts))
+    throw new Error("A steering-message part needs `parts`, a list of text and file parts.");
+}
+
+function checkState(type: string, state: unknown, states: readonly string[]): void {
+  if (!states.includes(state as string))
+    throw new Error(
+      `The state of a ${type} part is one of ${states.join(", ")}, not ${JSON.stringify(state)}.`,
+    );
 }
 
 function neededBy(type: string): readonly string[] {

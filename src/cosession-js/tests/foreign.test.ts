@@ -96,6 +96,10 @@ test.each([
   [[{ type: "data-" }]],
   [[{ type: "file", url: "u" }]],
   [[{ type: "text", text: 5 }]],
+  [[{ type: "text", text: null }]],
+  [[{ type: "text", text: "a", state: "odd" }]],
+  [[{ type: "tool-x", toolCallId: "1", state: "odd" }]],
+  [[{ type: "steering-message", id: "1" }]],
 ])("parts that Python would refuse are refused: %j", (parts) => {
   expect(() => ana.send(parts as never)).toThrow("part");
   expect(ana.messages).toEqual([]);
