@@ -38,8 +38,8 @@ NODE_NEEDED = (22, 12)
 STEP_SECONDS = 900
 """Longer than any step takes; a step that hangs fails."""
 
-APART = ("interop", "faults", "browser", "local")
-"""Folders of tests that start real processes, each a step of its own."""
+APART = ("simulation", "conformance", "interop", "faults", "browser", "local")
+"""Folders of tests that are steps of their own: they take longer, or want more than Python."""
 
 BEGAN = time.monotonic()
 
@@ -281,6 +281,17 @@ def npm(title: str, script: str) -> None:
     run(title, *npm_program(), "run", "--silent", script, cwd=CLIENT_FOLDER)
 
 
+def prepare_conformance_peer() -> None:
+    """Install the y-websocket server, which the stock cases have to hold for as well."""
+    install_packages(ROOT / "tests" / "conformance")
+
+
+def test_conformance() -> None:
+    """Judge the wire of our server, and of the y-websocket server by the cases that are stock."""
+    pytest("our server conforms", "tests/conformance")
+    pytest("the y-websocket server conforms", "tests/conformance", "--peer")
+
+
 def test_client() -> None:
     """Check and test the JavaScript client, also against a real server."""
     npm("lint the JavaScript client", "lint")
@@ -309,6 +320,8 @@ STEPS: dict[str, Step] = {
         lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
     "typescript": ([prepare_node, prepare_client], test_client),
+    "simulation": ([], lambda: pytest("simulation", "tests/simulation")),
+    "conformance": ([prepare_node, prepare_conformance_peer], test_conformance),
     "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
     "browser": ([prepare_chromium], lambda: pytest("browser tests", "tests/browser")),

@@ -2,7 +2,7 @@
 
 Every error that crosses a border of the package is a `CosessionError`. `code` is stable and meant for
 programs; the message is meant for people. `close_code` is what a socket is closed with when the error
-ends a connection (section 3 of the design: 4400 to 4499 are final, everything else is tried again), and
+ends a connection (4400 to 4499 are final, everything else is tried again), and
 `status` is the HTTP status when it ends a request.
 """
 

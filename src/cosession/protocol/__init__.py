@@ -1,4 +1,4 @@
-"""The wire (section 3 of the design): bytes to frames, update headers, awareness states. No I/O.
+"""The wire: bytes to frames, update headers, awareness states. No I/O.
 
 Knows nothing of documents, rooms or sockets; may be imported by everything above it. Anything malformed is
 one error, `MalformedFrame`.

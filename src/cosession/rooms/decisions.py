@@ -1,6 +1,6 @@
 """What the server writes by its own hand: who takes part, and requests of participants turned into facts, once.
 
-A request is a wish under a key of one's own (section 2 of the design); the fact is written by the server alone.
+A request is a wish under a key of one's own; the fact is written by the server alone.
 Each kind of request has one function here. Whatever comes of it, the request is removed, so that a wish that
 can't be granted doesn't wait for ever. Pure: the time comes in.
 """

@@ -1,4 +1,4 @@
-"""Sessions over HTTP (section 4 of the design): thin, each handler parses, asks the hub, and answers.
+"""Sessions over HTTP: thin, each handler parses, asks the hub, and answers.
 
 A change is on the disk before it is answered.
 """

@@ -1,4 +1,4 @@
-"""What a room asks of a storage: sessions, their log, their snapshots (section 7 of the design).
+"""What a room asks of a storage: sessions, their log, their snapshots.
 
 A storage carries bytes and never sees a document. Its invariants, which `tests/storage/acceptance.py` checks of
 every implementation:

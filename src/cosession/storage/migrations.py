@@ -1,4 +1,4 @@
-"""The schema of the database, as the numbered steps that lead to it: forward only, section 7 of the design.
+"""The schema of the database, as the numbered steps that lead to it: forward only.
 
 `PRAGMA user_version` is the number of the last step that was taken. All missing steps are one transaction: a
 killed migration leaves the old version whole. A step that was released is never edited, a change is a new step

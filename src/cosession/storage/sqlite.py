@@ -1,4 +1,4 @@
-"""Sessions in one SQLite file: the `Storage` of a server on one machine (section 7 of the design).
+"""Sessions in one SQLite file: the `Storage` of a server on one machine.
 
 WAL, `synchronous=FULL`: a commit that returned is on the disk. Two connections, each on a thread of its own: one
 writes, strictly in the order of the calls; one reads, so that the loading of a long session never holds up a commit.
