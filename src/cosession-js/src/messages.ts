@@ -9,7 +9,7 @@ import * as Y from "yjs";
 import { rewrite } from "./diff.ts";
 import { isObject, type Json, type JsonObject, wellFormed } from "./json.ts";
 import { checkPart, isGrowingText, isTool } from "./parts.ts";
-import { boolean, listOf, number, object, oneOf, type Reader, string } from "./shapes.ts";
+import { listOf, number, object, oneOf, type Reader, string } from "./shapes.ts";
 import { shared } from "./shared.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -61,7 +61,7 @@ const METADATA = object({
   run: string,
   parent: string,
   edited_at: string,
-  deleted: boolean,
+  deleted: Boolean, // whatever marks it, as `edit` sees it
 });
 
 /** Any client may have written anything: what has no id or role can't be shown as a message. */

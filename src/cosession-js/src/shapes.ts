@@ -10,7 +10,6 @@ export type Reader = (value: unknown) => unknown;
 
 export const string: Reader = (value) => (typeof value === "string" ? value : undefined);
 export const number: Reader = (value) => (typeof value === "number" ? value : undefined);
-export const boolean: Reader = (value) => (typeof value === "boolean" ? value : undefined);
 
 export function oneOf(...names: string[]): Reader {
   return (value) => (names.includes(value as string) ? value : undefined);

@@ -22,7 +22,7 @@ function here(state: unknown): void {
 
 test("parts and metadata of a message are as their types say", () => {
   const parts = [null, "text", 7, {}, { type: 3 }, { type: "text", text: 5 }, { type: "text", text: "b" }];
-  const metadata = { author: 5, status: "odd", deleted: "no", run: "r1", mood: 3 };
+  const metadata = { author: 5, status: "odd", deleted: "yes", run: "r1", mood: 3 };
   ana.doc.getArray("messages").push([shared({ id: "m", role: "user", parts, metadata, stamp: [] })]);
 
   expect(ana.messages).toEqual([
@@ -31,7 +31,7 @@ test("parts and metadata of a message are as their types say", () => {
       role: "user",
       text: "b",
       parts: [{ type: "text" }, { type: "text", text: "b" }],
-      metadata: { run: "r1", mood: 3 },
+      metadata: { deleted: true, run: "r1", mood: 3 },
     },
   ]);
 });
