@@ -194,7 +194,7 @@ export class Transport {
       this.#provider.connect();
     };
     window.addEventListener("offline", again, { signal });
-    window.addEventListener("online", () => this.#provider.wsconnected || again(), { signal });
+    window.addEventListener("online", () => this.status === "online" || again(), { signal });
   }
 }
 

@@ -222,7 +222,7 @@ test("presence is back after a lost connection", async () => {
   await until(ben, () => ben.presence.others.length === 0);
 
   await until(ben, () => ben.presence.others.length === 1);
-  expect(ana.status).toBe("online");
+  await until(ana, () => ana.status === "online");
 });
 
 test("presence that came from the server isn't sent back to it", async () => {
