@@ -43,30 +43,35 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
     """See `Storage.append`."""
     versions: dict[str, int] = {}
     newest: dict[str, LoggedUpdate] = {}
+    rows: dict[tuple[str, int], LoggedUpdate] = {}
     with _transaction(db, "BEGIN IMMEDIATE"):
         for row in updates:
             version = versions.get(row.session)
             if version is None:
                 version = versions[row.session] = _session(db, row.session).version
             if row.version <= version:
-                _refuse_other(db, row)
+                _refuse_other(db, row, rows.get((row.session, row.version)))
                 continue
             if row.version != version + 1:
                 raise StorageError(
                     f"The log of session {row.session} is at version {version}, and {row.version} doesn't follow it: "
                     "load the session again."
                 )
-            db.execute(
-                "INSERT INTO updates (session, version, at, participant, client, bytes, checksum) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (row.session, row.version, row.at, row.participant, row.client, row.update, _checksum(row)),
-            )
+            rows[row.session, row.version] = row
             versions[row.session] = row.version
             newest[row.session] = row
-        for row in newest.values():
-            db.execute(
-                "UPDATE sessions SET version = ?, updated_at = ? WHERE id = ?", (row.version, row.at, row.session)
-            )
+        db.executemany(
+            "INSERT INTO updates (session, version, at, participant, client, bytes, checksum) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (row.session, row.version, row.at, row.participant, row.client, row.update, _checksum(row))
+                for row in rows.values()
+            ],
+        )
+        db.executemany(
+            "UPDATE sessions SET version = ?, updated_at = ? WHERE id = ?",
+            [(row.version, row.at, row.session) for row in newest.values()],
+        )
 
 
 def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
@@ -183,11 +188,16 @@ def _log(
     return tuple(updates)
 
 
-def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate) -> None:
-    stored = db.execute(
-        "SELECT bytes FROM updates WHERE session = ? AND version = ?", (row.session, row.version)
-    ).fetchone()
-    if stored is None or stored[0] != row.update:
+def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate | None) -> None:
+    """Refuse a row whose version is taken, unless by the same bytes: on the disk, or by its twin in the same call."""
+    if twin is not None:
+        stored = twin.update
+    else:
+        found = db.execute(
+            "SELECT bytes FROM updates WHERE session = ? AND version = ?", (row.session, row.version)
+        ).fetchone()
+        stored = found and found[0]
+    if stored != row.update:
         raise StorageError(
             f"Version {row.version} of session {row.session} is there with other bytes: somebody else wrote it; "
             "load the session again."
