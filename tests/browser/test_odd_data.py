@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     Join = Callable[..., Person]
     Foreigners = Callable[[int], list[Foreigner]]
 
-NESTED = {"nested": [None, {}]}
-
 HOSTILE = {"toString": 5}
 """What throws where JavaScript makes a text of it."""
 
@@ -28,7 +26,7 @@ PARTS: list[Any] = [
     {"type": None, "text": "x"},
     {"type": "text"},
     {"type": "text", "text": 5},
-    {"type": "text", "text": NESTED},
+    {"type": "text", "text": HOSTILE},
     {"type": "reasoning", "text": []},
     {"type": "data-steer"},
     {"type": "data-steer", "data": "steer"},
@@ -47,7 +45,7 @@ METADATA: list[Any] = [
     {"author": 5},
     {"author": HOSTILE, "created_at": HOSTILE, "edited_at": HOSTILE},
     {"author": "constructor", "status": "constructor"},
-    {"author": "__proto__", "status": HOSTILE, "deleted": "yes"},
+    {"author": "__proto__", "status": HOSTILE},
     {"author": "somebody", "status": "streaming", "run": 5},
     {"author": "somebody", "status": "streaming", "run": "odd-0"},
     {"author": "somebody", "status": "error", "run": "odd-1"},
@@ -56,7 +54,7 @@ METADATA: list[Any] = [
 
 RUNS: list[Any] = [
     {"status": "running", "agent": 5, "steers": "no list", "messages": 7, "seen": {}, "progress": "half"},
-    {"agent": HOSTILE, "error": HOSTILE, "cancel": True, "started_at": NESTED, "messages": ["odd-message-9"]},
+    {"agent": HOSTILE, "error": HOSTILE, "cancel": True, "started_at": HOSTILE, "messages": ["odd-message-9"]},
     {
         "status": "running",
         "agent": "constructor",
@@ -123,8 +121,7 @@ def test_a_page_survives_whatever_a_foreign_client_writes(
         expect(reader.testid("people")).to_contain_text("Ben")
         sender.is_("saved")
     for number in range(3, len(METADATA)):
-        expected = "deleted" if number == 7 else f"odd {number}"
-        expect(ben.page.locator(f"[data-message-id=odd-message-{number}]")).to_contain_text(expected)
+        expect(ben.page.locator(f"[data-message-id=odd-message-{number}]")).to_contain_text(f"odd {number}")
     expect(ben.page.locator("[data-message-id=odd-message-8]")).to_contain_text("Someone")
 
 

@@ -35,9 +35,7 @@ def test_a_page_of_the_documentation_shows_what_others_send(
             page.locator("input").press("Enter")
         expect(page.locator("li")).to_have_text(["Where shall we go?"])
         # The page shows it before the server has it.
-        page.wait_for_function(
-            "async () => (await (await fetch('/sessions/trip')).text()).includes('Where shall we')"
-        )
+        page.wait_for_function("async () => (await (await fetch('/sessions/trip')).text()).includes('Where shall')")
         http.post("/sessions/trip/messages", json={"text": "To Lisbon 🇵🇹"}).raise_for_status()
         expect(page.locator("li")).to_have_text(["Where shall we go?", "To Lisbon 🇵🇹"])
         if page.locator("form").count():
