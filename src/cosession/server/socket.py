@@ -69,10 +69,11 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         ):
             return False
         for frame in frames:
-            self.transport.write(_encode(frame))
+            self.transport.write(encode_message(frame))
         return True
 
 
 @lru_cache(maxsize=16)
-def _encode(message: bytes) -> bytes:
+def encode_message(message: bytes) -> bytes:
+    """A binary message as a frame of the server; the latest are kept, because many sockets get the same."""
     return Frame(Opcode.BINARY, message).serialize(mask=False)
