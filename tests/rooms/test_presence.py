@@ -170,3 +170,13 @@ def test_what_json_can_not_say_and_what_is_nested_too_deep_is_refused() -> None:
     for state in ('{"x":1e999}', '{"x":' + "[" * 3000 + "]" * 3000 + "}"):
         with pytest.raises(MalformedFrame):
             presence.receive(1, ADA, [entry(10, 1, state)])
+
+
+def test_also_an_anonymous_client_takes_over_from_its_old_connection_with_a_newer_clock() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ANONYMOUS, [entry(10, 1)])
+    assert presence.receive(2, ANONYMOUS, [entry(10, 1)]).others == ()
+    [news] = presence.receive(2, ANONYMOUS, [entry(10, 2)]).others
+    assert news.clock == 2
+    assert presence.leave(1) == ()
+    assert [e.client for e in presence.everybody()] == [10]

@@ -94,15 +94,15 @@ class Presence:
     def _may_claim(self, participant: Participant, entry: AwarenessEntry) -> bool:
         """Whether a connection without a client id of its own may speak for this one.
 
-        A reload, or a laptop that slept, comes back before its old socket is known to be dead: with a newer clock the
-        same participant takes its client over. Who the anonymous are, nobody can tell.
+        A reload, or a laptop that slept, comes back before its old socket is known to be dead: with a newer clock,
+        which nobody can relay before it was said here, the same participant takes its client over.
         """
         holder = self._here.get(entry.client)
         if entry.gone or entry.clock <= self._departed.get(entry.client, -1):
             return False
         if holder is None:
             return True
-        return holder.participant.id == participant.id and participant != ANONYMOUS and entry.clock > holder.clock
+        return holder.participant.id == participant.id and entry.clock > holder.clock
 
     def _late(self, entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
         """What to answer to states of clients that are known to have left."""
