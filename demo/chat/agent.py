@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-import structlog
 
 from cosession.client import AgentRun, Session, Steer, connect, list_sessions
 from cosession.document import Message
 from cosession.errors import CosessionError, Disconnected
+from cosession.logs import get_logger
 
 from .memory import ChatMessage
 from .models import NAMES, STEERED, Model, choose
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 PARTICIPANT = "assistant"
 NAME = "Assistant"
