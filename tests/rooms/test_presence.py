@@ -180,3 +180,11 @@ def test_also_an_anonymous_client_takes_over_from_its_old_connection_with_a_newe
     assert news.clock == 2
     assert presence.leave(1) == ()
     assert [e.client for e in presence.everybody()] == [10]
+
+
+def test_who_has_a_new_name_is_not_taken_for_somebody_else() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 1)])
+    assert presence.may_write(Participant(ADA.id, "Ada L."), 10)
+    assert not presence.may_write(EVE, 10)
+    assert presence.may_write(EVE, 11)

@@ -89,7 +89,7 @@ class Presence:
     def may_write(self, participant: Participant, client: int) -> bool:
         """Whether a participant may write under a Yjs client id: not while another is present under it."""
         holder = self._here.get(client)
-        return holder is None or holder.participant in (participant, ANONYMOUS)
+        return holder is None or holder.participant.id in (participant.id, ANONYMOUS.id)
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry) -> bool:
         """Whether a connection without a client id of its own may speak for this one.
