@@ -3,6 +3,7 @@
 A change is on the disk before it is answered.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
@@ -144,7 +145,7 @@ async def steer_run(request: Request) -> Response:
     return await _ask(request, ask)
 
 
-async def _ask(request: Request, ask: Any) -> Response:
+async def _ask(request: Request, ask: Callable[[SessionDocument, str, Participant], None]) -> Response:
     """Ask something of a run in the participant's name; the room answers it like any other request."""
     run_id, by = request.path_params["run"], identify(request.query_params)
     async with _hub(request).room(request.path_params["session"]) as live:
