@@ -21,7 +21,7 @@ _MAX_DEPTH = 100
 """Nesting of a JSON-like value: deeper than any document needs, and shallower than the interpreter's stack."""
 
 _GC = 0
-_SKIP = 10
+SKIP = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +94,12 @@ def read_update_header(update: bytes) -> UpdateHeader:
         start = clock = reader.uint()
         for _ in range(structs):
             info = reader.byte()
-            if info & 0x1F == _SKIP:
+            if info & 0x1F == SKIP:
                 if clock > start:
                     brings.append(ClockRange(client, start, clock - start))
                 start = clock = clock + reader.uint()
                 continue
-            length = _skip_struct(reader, info, needs)
+            length = skip_struct(reader, info, needs)
             if length == 0:
                 raise MalformedFrame("An update holds an empty struct; send a document's own updates.")
             clock += length
@@ -140,7 +140,7 @@ def _read_delete_set(reader: lib0.Reader) -> tuple[ClockRange, ...]:
     return tuple(deletes)
 
 
-def _skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
+def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
     """Move over one struct, note what it refers to, and return its length."""
     kind = info & 0x1F
     if kind == _GC:
@@ -173,11 +173,11 @@ def _skip_content(reader: lib0.Reader, kind: int) -> int:
     match kind:
         case 4:  # string, by far the commonest, so the first
             text = reader.buffer()
-            return _utf16_length(text)
+            return utf16_length(text)
         case 8:  # values
             count = reader.uint()
             for _ in range(count):
-                _skip_any(reader, 0)
+                skip_any(reader, 0)
             return count
         case 1:  # deleted content
             return reader.uint()
@@ -196,13 +196,14 @@ def _skip_content(reader: lib0.Reader, kind: int) -> int:
                 reader.skip(reader.uint())
         case 9:  # subdocument
             reader.skip(reader.uint())
-            _skip_any(reader, 0)
+            skip_any(reader, 0)
         case _:
             raise MalformedFrame(f"An update holds content of type {kind}, which the format does not have.")
     return 1
 
 
-def _utf16_length(text: bytes) -> int:
+def utf16_length(text: bytes) -> int:
+    """Count the UTF-16 units of UTF-8 text: what Yjs counts."""
     if text.isascii():
         return len(text)
     try:
@@ -211,7 +212,8 @@ def _utf16_length(text: bytes) -> int:
         raise MalformedFrame("An update holds text that is not UTF-8.") from error
 
 
-def _skip_any(reader: lib0.Reader, depth: int) -> None:
+def skip_any(reader: lib0.Reader, depth: int) -> None:
+    """Move over one JSON-like value."""
     if depth > _MAX_DEPTH:
         raise MalformedFrame(f"An update holds a value nested deeper than {_MAX_DEPTH}.")
     match reader.byte():
@@ -229,9 +231,9 @@ def _skip_any(reader: lib0.Reader, depth: int) -> None:
         case 118:
             for _ in range(reader.uint()):
                 reader.skip(reader.uint())
-                _skip_any(reader, depth + 1)
+                skip_any(reader, depth + 1)
         case 117:
             for _ in range(reader.uint()):
-                _skip_any(reader, depth + 1)
+                skip_any(reader, depth + 1)
         case other:
             raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")
