@@ -1,8 +1,8 @@
 """A room whose effects are kept, for tests without a loop."""
 
 from cosession.auth import Participant
-from cosession.protocol import Frame, SyncStep1, SyncStep2, decode_frame, encode_frame
-from cosession.rooms.effects import Append, Broadcast, Echo, Effect, Send, SendPresence
+from cosession.protocol import AwarenessEntry, Frame, SyncStep1, SyncStep2, decode_frame, encode_frame
+from cosession.rooms.effects import Append, Broadcast, BroadcastPresence, Echo, Effect, Send, SendPresence
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
@@ -39,14 +39,18 @@ class Scene:
                         self.sent.setdefault(connection, []).append(decode_frame(update.frame))
                 case Echo(update, connection):
                     self.sent.setdefault(connection, []).append(decode_frame(update.frame))
-                case SendPresence(entries, connections):
-                    for connection in connections:
-                        news = self.presence.setdefault(connection, [])
-                        news.extend((entry.client, entry.gone) for entry in entries)
+                case SendPresence(entries, connection):
+                    self._tell(entries, {connection})
+                case BroadcastPresence(entries, besides):
+                    self._tell(entries, self.room.peers.keys() - {besides})
                 case Append():
                     self.rows.append(effect)
                 case _:
                     pass
+
+    def _tell(self, entries: tuple[AwarenessEntry, ...], connections: set[int]) -> None:
+        for connection in connections:
+            self.presence.setdefault(connection, []).extend((entry.client, entry.gone) for entry in entries)
 
     def join(self, connection: int, who: str = "ada", *, extended: bool = False, synced: bool = True) -> None:
         self.do(self.room.join(connection, Peer(Participant(who, who), extended), AT))

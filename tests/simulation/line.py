@@ -161,14 +161,45 @@ class DirectLine(Line):
     """A line that can also be used without a task, as our own sockets can."""
 
     _receiver: Callable[[bytes], None] | None = None
+    _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
 
-    def send_now(self, frames: Sequence[bytes]) -> bool:
-        """Send frames at once, or none of them."""
-        if self.full or self.paused or not self.open:
-            return False
-        for frame in frames:
-            self._send(frame)
-        return True
+    @staticmethod
+    def pack(frames: Sequence[bytes]) -> bytes:
+        """Make one piece of bytes out of frames."""
+        return b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
+
+    def follow(self, on_change: Callable[[Callable[[bytes], None] | None], None]) -> None:
+        """Tell how to write at once, now and at every change."""
+        self._on_change = on_change
+        self._tell()
+
+    def pause(self, paused: bool) -> None:
+        """Stop reading, or read again."""
+        super().pause(paused)
+        self._tell()
+
+    def cut(self, *, noticed_after: float = 0.0, losing: bool = True) -> None:
+        """Break the line; see `Line.cut`."""
+        super().cut(noticed_after=noticed_after, losing=losing)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_change is not None:
+            self._on_change(None if self.full or self.paused or not self.open else self._write)
+
+    def _write(self, packed: bytes) -> None:
+        while packed:
+            end = 4 + int.from_bytes(packed[:4], "big")
+            self._send(packed[4:end])
+            packed = packed[end:]
+
+    def _send(self, message: bytes) -> None:
+        super()._send(message)
+        self._tell()
+
+    def _hand_over(self, frame: bytes) -> None:
+        super()._hand_over(frame)
+        self._tell()
 
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Hand frames over as they come, unless some wait."""

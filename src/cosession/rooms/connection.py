@@ -1,9 +1,9 @@
-"""A connection: one reader and one writer around a channel, with a bound on everything that waits.
+"""A connection: a channel of one participant, with a bound on everything that waits for it.
 
-The reader hands frames to the room one by one; the writer sends what the outbox merged while it was busy. A
-channel is pycrdt's `Channel` (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; what
-it raises when it is used means that the other side is gone. A `DirectChannel` also hands frames over and takes
-them without a task in between, as long as nothing waits: that is the path of a token.
+A channel is pycrdt's `Channel` (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; what it
+raises when it is used means that the other side is gone. A `DirectChannel` also hands frames over and takes them
+without a task in between, as long as nothing waits: that is the path of a token. The task of the connection reads;
+a second one writes, only while something waits for a reader that is slower than what it gets.
 
 Life: open → closing (with the error that says why) → closed. A connection that is closing still sends the
 frames that must arrive, then a notice to who understands it, then the close code.
@@ -11,7 +11,7 @@ frames that must arrive, then a notice to who understands it, then the close cod
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from pycrdt import Channel
 
@@ -29,6 +29,12 @@ _CLOSING_SECONDS = 5.0
 
 _REASON_BYTES = 123
 """A close frame has 125 bytes, two of which are the code."""
+
+Write: TypeAlias = Callable[[bytes], None]
+"""Puts bytes on the wire at once."""
+
+Pack: TypeAlias = Callable[[Sequence[bytes]], bytes]
+"""Makes the bytes for the wire out of frames."""
 
 log = get_logger(__name__)
 
@@ -58,16 +64,21 @@ class Host(Protocol):
 class DirectChannel(Protocol):
     """A channel that can be used without a task of one's own: the fast way in and out."""
 
-    def send_now(self, frames: Sequence[bytes]) -> bool:
-        """Send frames if the other side reads them as fast as they come; else send none of them."""
+    @staticmethod
+    def pack(frames: Sequence[bytes]) -> bytes:
+        """Make the bytes for the wire: the same for all channels of this kind, so they are made once for many."""
         ...
 
-    def abort(self) -> None:
-        """Drop the connection without waiting for the other side."""
+    def follow(self, on_change: Callable[[Write | None], None]) -> None:
+        """Tell how to write, now and at every change: None while the other side reads slower than it is sent."""
         ...
 
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection without waiting for the other side."""
         ...
 
 
@@ -81,7 +92,39 @@ class Connection:
         extended: whether it understands notices and fences.
         settings: the limits.
         rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
+
+    Attributes:
+        outbox: what waits for it.
+        write: puts packed frames on the wire past the outbox; None when they must be queued.
+        pack: makes frames into what `write` takes.
     """
+
+    # A process has ten thousand of these, and one token goes through hundreds of them.
+    __slots__ = (
+        "_channel",
+        "_cut_off",
+        "_deadline",
+        "_direct",
+        "_ending",
+        "_gathering",
+        "_given_up",
+        "_group",
+        "_host",
+        "_pace",
+        "_pulse",
+        "_reading",
+        "_rollup_seconds",
+        "_sent",
+        "_settings",
+        "_way",
+        "_writer",
+        "extended",
+        "number",
+        "outbox",
+        "pack",
+        "participant",
+        "write",
+    )
 
     def __init__(
         self,
@@ -96,30 +139,39 @@ class Connection:
         self.participant = participant
         self.extended = extended
         self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates)
+        self.write: Write | None = None
         self._channel = channel
         self._direct = channel if isinstance(channel, DirectChannel) else None
+        self.pack: Pack = b"".join if self._direct is None else self._direct.pack
+        self._way: Write | None = None
         self._rollup_seconds = rollup_seconds
         self._settings = settings
         self._pace = Pace(settings.max_frames_per_second, settings.flood_seconds)
-        self._wake = asyncio.Event()
-        self._sent = asyncio.Event()
-        self._sending = False
         self._cut_off = False
         """Whether frames were dropped: what comes after them would be a gap, so only the reason may follow."""
+        self._given_up = False
         self._ending: CosessionError | None = None
-        self._gathering: asyncio.Future[None] | None = None
+        self._host: Host | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._reading: asyncio.Timeout | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._sent: asyncio.Event | None = None
+        self._gathering: asyncio.Event | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._pulse: asyncio.TimerHandle | None = None
 
-    def wake(self) -> None:
-        """Tell the writer that the outbox has something."""
-        self._wake.set()
-
-    def send_now(self, frames: Sequence[bytes]) -> bool:
-        """Send frames past the outbox, if nothing waits in it; False when they must be queued."""
-        if self._direct is None or self._rollup_seconds or self._ending is not None or self._sending or self.outbox:
-            return False
-        return self._direct.send_now(frames)
+    def flush(self) -> None:
+        """Send what waits in the outbox: at once where that can be done, else as fast as it is read."""
+        if self.write is None or self._host is None or self.outbox.is_large:
+            self._start_writing()
+            return
+        try:
+            frames = self._host.take(self.outbox)
+        except CosessionError as error:
+            self.end(error)
+        else:
+            if frames:
+                self.write(self.pack(frames))
 
     def end(self, error: CosessionError) -> None:
         """Close the connection, saying why; the first reason stands."""
@@ -127,29 +179,65 @@ class Connection:
             return
         self._ending = error
         self._keep()
-        self._wake.set()
-        if self._gathering is not None and not self._gathering.done():
-            self._gathering.set_result(None)
-        self._set_deadline()
+        if self._gathering is not None:
+            self._gathering.set()
+        if self._host is not None:
+            self._close()
 
     async def serve(self, host: Host) -> None:
         """Carry frames until either side ends it."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._writer = group.create_task(self._write(host))
+                self._group, self._host = group, host
+                if self._direct is not None:
+                    self._direct.follow(self._follow)
+                self._beat()
                 if self._ending is not None:
-                    self._set_deadline()
-                reader = group.create_task(self._read(host))
-                await asyncio.wait({reader, self._writer}, return_when=asyncio.FIRST_COMPLETED)
-                if self._ending is None:
+                    self._close()
+                elif self.outbox:
+                    self.flush()
+                await self._read_until_ended(host)
+                self._group = None
+                if self._ending is None and self._writer is not None:
                     self._writer.cancel()
-                else:
-                    await asyncio.wait({self._writer})
-                reader.cancel()
         finally:
+            self._group = self._host = self.write = self._way = None
             self._keep()
-            if self._deadline is not None:
-                self._deadline.cancel()
+            for timer in (self._deadline, self._pulse):
+                if timer is not None:
+                    timer.cancel()
+
+    def _follow(self, way: Write | None) -> None:
+        self._way = way
+        self._open_way()
+
+    def _open_way(self) -> None:
+        """Let what comes go past the outbox, if nothing waits there."""
+        is_free = self._writer is None and self._ending is None and not self._rollup_seconds
+        self.write = self._way if is_free and self._group is not None else None
+
+    def _beat(self) -> None:
+        """Say something now and then, whatever else is said: many clients take silence for a lost network."""
+        self._pulse = asyncio.get_running_loop().call_later(self._settings.keep_alive_seconds, self._beat_once)
+
+    def _beat_once(self) -> None:
+        if self._writer is None:
+            self.outbox.put_frame(KEEP_ALIVE)
+            self.flush()
+        self._beat()
+
+    async def _read_until_ended(self, host: Host) -> None:
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                await self._read(host)
+        except TimeoutError:
+            return  # see `_stop_reading`
+        finally:
+            self._reading = None
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.reschedule(asyncio.get_running_loop().time())
 
     async def _read(self, host: Host) -> None:
         """Take frames in: one by one while the room or the pace holds them back, else as they come."""
@@ -177,7 +265,7 @@ class Connection:
     async def _answered(self) -> None:
         """Wait until the other side has read what it asked for."""
         while self.outbox.is_full:
-            self._sent.clear()
+            self._sent = asyncio.Event()
             await self._sent.wait()
 
     def _listen(self, host: Host) -> None:
@@ -200,33 +288,52 @@ class Connection:
         if self._direct is not None:
             self._direct.listen(None)
 
+    def _start_writing(self) -> None:
+        if self._writer is None and self._group is not None and self._host is not None:
+            self._writer = self._group.create_task(self._write(self._host))
+            self._open_way()
+
     async def _write(self, host: Host) -> None:
-        while self._ending is None:
-            try:
-                async with asyncio.timeout(self._settings.keep_alive_seconds):
-                    await self._wake.wait()
-            except TimeoutError:
-                self.outbox.put_frame(KEEP_ALIVE)
-            if self._rollup_seconds:
-                await self._gather()
-            self._wake.clear()
-            if not await self._send_waiting(host):
-                return
-        if self._cut_off or await self._send_waiting(host):
-            await refuse(self._channel, self._ending, extended=self.extended)
+        """Send what waits until nothing does; when the connection is closing, say why."""
+        try:
+            while self.outbox and self._ending is None:
+                if self._rollup_seconds:
+                    await self._gather()
+                if not await self._send_waiting(host):
+                    self._stop_reading()
+                    return
+            if self._ending is not None:
+                if self._cut_off or await self._send_waiting(host):
+                    await refuse(self._channel, self._ending, extended=self.extended)
+                self._stop_reading()
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
+            self._stop_reading()
+        finally:
+            self._writer = None
+            self._open_way()
 
     async def _gather(self) -> None:
         """Wait while more comes in for a reader that wants it rolled up; not for one that is to be closed."""
-        if self._ending is None:
-            self._gathering = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._gathering,), timeout=self._rollup_seconds)
+        self._gathering = asyncio.Event()
+        try:
+            async with asyncio.timeout(self._rollup_seconds):
+                await self._gathering.wait()
+        except TimeoutError:
+            return
+        finally:
             self._gathering = None
 
-    def _set_deadline(self) -> None:
+    def _close(self) -> None:
+        """Let the writer say why, for as long as that may take."""
+        self._start_writing()
+        self._open_way()
         self._deadline = asyncio.get_running_loop().call_later(_CLOSING_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
         """Drop a connection whose other side doesn't read why it ends."""
+        self._given_up = True
         if self._writer is not None:
             self._writer.cancel()
         if self._direct is not None:
@@ -234,7 +341,6 @@ class Connection:
 
     async def _send_waiting(self, host: Host) -> bool:
         """Send what waits; False when nobody is there to read it."""
-        self._sending = True
         try:
             for frame in host.take(self.outbox):
                 async with asyncio.timeout(self._settings.slow_reader_seconds):
@@ -249,8 +355,8 @@ class Connection:
             log.debug("connection.lost", connection=self.number, error=repr(error))
             return False
         finally:
-            self._sending = False
-            self._sent.set()
+            if self._sent is not None:
+                self._sent.set()
         return True
 
 

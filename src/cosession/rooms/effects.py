@@ -47,10 +47,18 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class SendPresence:
-    """Tell these connections who came, changed or left."""
+    """Tell one connection who is here, or who is gone."""
 
     entries: tuple[AwarenessEntry, ...]
-    connections: tuple[int, ...]
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastPresence:
+    """Tell every connection who came, changed or left, besides the one that said so."""
+
+    entries: tuple[AwarenessEntry, ...]
+    besides: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +85,4 @@ class Retitle:
     title: str
 
 
-Effect: TypeAlias = Send | Broadcast | Echo | SendPresence | Append | Retitle
+Effect: TypeAlias = Send | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle

@@ -15,9 +15,10 @@ from cosession.logs import get_logger
 from cosession.storage import LoggedUpdate, StoredSession
 
 from .connection import Connection
-from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresence, Update
+from .effects import Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence
+from .fanout import FanOut
 from .log import Log
-from .outbox import Outbox, merge
+from .outbox import Outbox
 from .room import Peer, Room
 from .turns import Turns
 
@@ -60,14 +61,14 @@ class LiveRoom:
         self.room = room
         self.error: CosessionError | None = None
         self.broken = False
-        self._max_merged = max_merged
         self._log = log
         self._turns = turns
         self._clock = clock
         self._on_end = on_end
         self._updated_at = updated_at
         self._connections: dict[int, Connection] = {}
-        self._broadcasts: list[Broadcast] = []
+        self._addressed: dict[int, Connection] = {}
+        self._fan_out = FanOut(max_merged)
 
     @property
     def connections(self) -> int:
@@ -125,7 +126,7 @@ class LiveRoom:
         if self.broken:
             return []
         if outbox.is_behind:
-            self._fan_out()  # the diff stands on the document of now, and so on what has not been sent out yet
+            self._send_out()  # the diff stands on the document of now, and so on what has not been sent out yet
         return self._guard(lambda: outbox.take(self.room.diff, self.room.vector))
 
     def now(self) -> str:
@@ -173,6 +174,8 @@ class LiveRoom:
         at = self._clock()
         for effect in self._guard(lambda: act(at), sender):
             self._do(effect, at)
+        if self._addressed:
+            self._flush()
 
     def _guard(self, act: Callable[[], _Result], sender: int | None = None) -> _Result:
         """Use the room; whatever it fails with but a refusal ends it.
@@ -208,57 +211,39 @@ class LiveRoom:
             case Append(version, participant, client, update):
                 self._updated_at = at
                 self._log.append(LoggedUpdate(self.session, version, at, participant, client, update))
-            case Broadcast():
-                self._broadcasts.append(effect)
-                if len(self._broadcasts) == 1:
-                    self._turns.ask(self._fan_out)
+            case Broadcast() | BroadcastPresence():
+                if not self._fan_out:
+                    self._turns.ask(self._send_out)
+                self._fan_out.put(effect)
             case Echo(update, number):
-                for connection in self._reached((number,)):
-                    connection.outbox.put_echo(update)
+                for outbox in self._outbox_of(number):
+                    outbox.put_echo(update)
             case Send(number, frame):
-                for connection in self._reached((number,)):
-                    connection.outbox.put_frame(frame)
-            case SendPresence(entries, connections):
-                for connection in self._reached(connections):
-                    connection.outbox.put_presence(entries)
+                for outbox in self._outbox_of(number):
+                    outbox.put_frame(frame)
+            case SendPresence(entries, number):
+                for outbox in self._outbox_of(number):
+                    outbox.put_presence(entries)
             case Retitle(title):
                 self._log.retitle(self.session, title)
 
-    def _fan_out(self) -> None:
-        """Send what came in since the last turn: merged once, and shared by all who get the same."""
-        broadcasts, self._broadcasts = self._broadcasts, []
-        if self.broken or not broadcasts:
-            return
-        everything = [broadcast.update for broadcast in broadcasts]
-        with suppress(RoomBroken):  # the guard has ended the room; whoever connects again gets all of it
-            self._guard(lambda: self._send_out(broadcasts, everything))
+    def _send_out(self) -> None:
+        """Send out what came in since the last turn."""
+        if not self.broken:
+            with suppress(RoomBroken):  # the guard has ended the room; whoever connects again gets all of it
+                self._guard(lambda: self._fan_out.send_out(self._connections, self.room.synced))
 
-    def _send_out(self, broadcasts: list[Broadcast], everything: list[Update]) -> None:
-        frames = self._merge(everything)
-        writers = {broadcast.besides for broadcast in broadcasts}
-        for number in self.room.synced:
-            connection = self._connections[number]
-            if number not in writers:
-                self._hand_over(connection, everything, frames)
-                continue
-            others = [broadcast.update for broadcast in broadcasts if broadcast.besides != number]
-            if others:
-                self._hand_over(connection, others, self._merge(others))
+    def _outbox_of(self, number: int) -> Iterable[Outbox]:
+        """The outbox of a connection that is still here; it is flushed when all effects are carried out."""
+        connection = self._connections.get(number)
+        if connection is not None:
+            self._addressed[number] = connection
+            yield connection.outbox
 
-    def _hand_over(self, connection: Connection, updates: list[Update], frames: list[bytes]) -> None:
-        if not connection.send_now(frames):
-            connection.outbox.put_updates(updates)
-            connection.wake()
-
-    def _merge(self, updates: list[Update]) -> list[bytes]:
-        return merge(updates, self._max_merged)
-
-    def _reached(self, numbers: Iterable[int]) -> Iterable[Connection]:
-        for number in numbers:
-            connection = self._connections.get(number)
-            if connection is not None:
-                connection.wake()
-                yield connection
+    def _flush(self) -> None:
+        addressed, self._addressed = self._addressed, {}
+        for connection in addressed.values():
+            connection.flush()
 
 
 def _broken() -> RoomBroken:

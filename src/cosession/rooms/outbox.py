@@ -25,6 +25,9 @@ from cosession.protocol import (
 
 from .effects import Update
 
+_LARGE_BYTES = 65_536
+"""As much as a socket takes before it says that it is full."""
+
 
 class Outbox:
     """The queue of one connection.
@@ -57,6 +60,11 @@ class Outbox:
     def is_behind(self) -> bool:
         """Whether the reader has missed updates, and gets a diff in their place."""
         return self._missed is not None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so much waits that it should be sent piece by piece, as it is read."""
+        return self._frame_bytes + self._update_bytes > _LARGE_BYTES or self.is_behind
 
     @property
     def is_full(self) -> bool:

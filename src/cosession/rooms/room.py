@@ -42,7 +42,7 @@ from cosession.protocol import (
 from cosession.settings import Settings
 
 from .decisions import decide, introduce
-from .effects import Append, Broadcast, Echo, Effect, Retitle, Send, SendPresence, Update
+from .effects import Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence, Update
 from .presence import Presence
 
 _FENCE_BYTES = 1024
@@ -122,7 +122,7 @@ class Room:
         effects: list[Effect] = [self._step1(connection)]
         everybody = self.presence.everybody()
         if everybody:
-            effects.append(SendPresence(everybody, (connection,)))
+            effects.append(SendPresence(everybody, connection))
         effects += self.edit(lambda document: introduce(document, peer.participant, at), at)
         return effects
 
@@ -158,7 +158,7 @@ class Room:
             case Awareness(payload):
                 return self._awareness(connection, peer, payload)
             case QueryAwareness():
-                return [SendPresence(self.presence.everybody(), (connection,))]
+                return [SendPresence(self.presence.everybody(), connection)]
             case Fence(payload) if peer.extended:
                 return self._fence(connection, peer, payload)
             case _:
@@ -298,12 +298,11 @@ class Room:
         heard = self.presence.receive(connection, peer.participant, decode_awareness(payload))
         effects = self._tell(heard.others, connection)
         if heard.sender:
-            effects.append(SendPresence(heard.sender, (connection,)))
+            effects.append(SendPresence(heard.sender, connection))
         return effects
 
     def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:
-        others = tuple(other for other in self.peers if other != origin)
-        return [SendPresence(news, others)] if news and others else []
+        return [BroadcastPresence(news, origin)] if news else []
 
     def _fence(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
         if len(payload) > _FENCE_BYTES:

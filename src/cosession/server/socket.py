@@ -1,12 +1,11 @@
 """uvicorn's WebSocket protocol, with a way past the ASGI queue: the path of a token.
 
 ASGI moves one message of one socket by one awaited call: a task switch, a state machine and an encoding for each.
-Here a room takes a frame in as it comes, and writes one frame to hundreds of sockets at once: a server's frames
-aren't masked, so it is encoded once, and written to every transport that is not full.
+Here a room takes a frame in as it comes, and writes the same bytes to hundreds of sockets at once: a server's frames
+aren't masked, so they are packed once, and written to every transport that is not full.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -24,6 +23,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that can be read and written without a task."""
 
     _receiver: Callable[[bytes], None] | None = None
+    _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
 
     def handle_connect(self, event: Request) -> None:
         """Start the application, and hand it this socket."""
@@ -59,21 +59,37 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         else:
             super().handle_parser_exception()
 
-    def send_now(self, frames: Sequence[bytes]) -> bool:
-        """Write binary messages to the socket; False, and none of them, when it is full or closing."""
-        if (
-            not self.writable.is_set()
-            or not self.handshake_complete
-            or self.close_sent
-            or self.transport.is_closing()
-        ):
-            return False
-        for frame in frames:
-            self.transport.write(encode_message(frame))
-        return True
+    def follow(self, on_change: Callable[[Callable[[bytes], None] | None], None] | None) -> None:
+        """Tell how to write to the socket, now and at every change: None while it is full or closing."""
+        self._on_change = on_change
+        self._tell()
+
+    def pause_writing(self) -> None:
+        """Hear that the socket is full."""
+        super().pause_writing()
+        self._tell()
+
+    def resume_writing(self) -> None:
+        """Hear that it takes more."""
+        super().resume_writing()
+        self._tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hear that the socket is gone."""
+        super().connection_lost(exc)
+        self._tell()
+
+    def handle_close(self, event: Frame) -> None:
+        """Answer the other side's close; nothing may follow it."""
+        super().handle_close(event)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._on_change is not None:
+            is_open = self.handshake_complete and not self.close_sent and not self.transport.is_closing()
+            self._on_change(self.transport.write if is_open and self.writable.is_set() else None)
 
 
-@lru_cache(maxsize=16)
-def encode_message(message: bytes) -> bytes:
-    """A binary message as a frame of the server; the latest are kept, because many sockets get the same."""
-    return Frame(Opcode.BINARY, message).serialize(mask=False)
+def pack(messages: Sequence[bytes]) -> bytes:
+    """Binary messages as frames of the server: not masked, so they are the same for every socket."""
+    return b"".join(Frame(Opcode.BINARY, message).serialize(mask=False) for message in messages)

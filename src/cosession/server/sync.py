@@ -11,9 +11,9 @@ from starlette.websockets import WebSocket
 
 from cosession.auth import identify
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
-from cosession.rooms import Hub, refuse
+from cosession.rooms import Hub, Write, refuse
 
-from .socket import EXTENSION, SyncProtocol
+from .socket import EXTENSION, SyncProtocol, pack
 
 _MAX_ROLLUP = 1000
 """Milliseconds; a reader that waits longer than a second isn't following any more."""
@@ -45,9 +45,15 @@ class WebSocketChannel(Channel):
         """Send one binary message; waits while the socket is full."""
         await self._websocket.send({"type": "websocket.send", "bytes": message})
 
-    def send_now(self, frames: Sequence[bytes]) -> bool:
-        """Send binary messages at once; False, and none of them, where that can't be done."""
-        return self._socket is not None and self._socket.send_now(frames)
+    @staticmethod
+    def pack(frames: Sequence[bytes]) -> bytes:
+        """Make the bytes for the wire out of binary messages."""
+        return pack(frames)
+
+    def follow(self, on_change: Callable[[Write | None], None]) -> None:
+        """Tell how to write at once, now and at every change, where that can be done."""
+        if self._socket is not None:
+            self._socket.follow(on_change)
 
     def abort(self) -> None:
         """Drop the socket without waiting for what is still to be sent."""
