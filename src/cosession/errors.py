@@ -47,6 +47,20 @@ class NotAllowed(CosessionError):
     status = 403
 
 
+class BadKey(CosessionError):
+    """The key that tokens are signed or verified with can't be used."""
+
+    code = "auth.bad_key"
+
+
+class KeysUnavailable(CosessionError):
+    """The keys that tokens are verified with can't be fetched; another try may succeed."""
+
+    code = "auth.keys_unavailable"
+    close_code = 4503
+    status = 503
+
+
 class NoSuchSession(CosessionError):
     """The session does not exist, and sessions must be created first."""
 
@@ -133,6 +147,22 @@ class TooSlow(CosessionError):
     status = 408
 
 
+class TooManyConnections(CosessionError):
+    """An address has as many connections as one may have."""
+
+    code = "limit.too_many_connections"
+    close_code = 4529
+    status = 429
+
+
+class ServerFull(CosessionError):
+    """The server has as many connections as it takes."""
+
+    code = "server.full"
+    close_code = 4503
+    status = 503
+
+
 class TooFast(CosessionError):
     """A connection sent more than the server takes."""
 
@@ -169,6 +199,12 @@ class StorageError(CosessionError):
     code = "storage.failed"
     close_code = 4503
     status = 503
+
+
+class VersionTaken(StorageError):
+    """Somebody else wrote to the session's log: what this process holds of it is not what is stored."""
+
+    code = "storage.version_taken"
 
 
 class StorageTooNew(StorageError):

@@ -3,10 +3,11 @@
 A limit says which failure it prevents; a unit is part of its name.
 """
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,8 +22,33 @@ class Settings(BaseSettings):
     insecure: bool = Field(
         False, description="listen beyond loopback although participants name themselves: for trusted networks only"
     )
+    auth_secret: SecretStr | None = Field(
+        None,
+        description="secret that tokens are signed with (HS256), 32 bytes or more; several verify, the first signs",
+    )
+    auth_key_file: Path | None = Field(
+        None, description="PEM file with the public keys (RSA, P-256, Ed25519) of those who sign tokens"
+    )
+    auth_jwks_url: str | None = Field(
+        None, description="URL of the key set of those who sign tokens; needs an audience"
+    )
+    auth_issuer: str | None = Field(None, description="what a token's `iss` must be; without it any will do")
+    auth_audience: str | None = Field(
+        None, description="what a token's `aud` must include; without it a token must have none"
+    )
+    auth_leeway_seconds: float = Field(
+        30.0, ge=0, le=300, description="how far the clocks of those who sign tokens may be from this one's"
+    )
+    auth_jwks_max_age_seconds: float = Field(
+        600.0, ge=1, description="how long a key set is used; a key that was withdrawn verifies for that long at most"
+    )
     allowed_origins: tuple[str, ...] = Field(
         (), description="web origins whose pages may use the server, e.g. https://app.example; its own may always"
+    )
+    tls_cert: Path | None = Field(None, description="PEM file with the certificate and its chain; then it is https")
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's key, if it isn't in that file")
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     create_on_connect: bool = Field(
         True, description="create an unknown session when somebody connects to it; else it must be created first"
@@ -30,6 +56,26 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
     log_format: Literal["console", "json"] = Field("console", description="how log events are written")
 
+    max_connections: int = Field(
+        16_000, ge=1, description="open sockets in all; each costs memory and a file descriptor, also a silent one"
+    )
+    max_connections_per_address: int = Field(
+        512, ge=1, description="open sockets of one address, which may be an office; one alone can't fill the server"
+    )
+    unlimited_addresses: tuple[IPvAnyNetwork, ...] = Field(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+        validate_default=False,
+        description="addresses and networks that the limit per address is not for; trusted proxies are among them",
+    )
+    max_head_bytes: int = Field(
+        16 * 2**10, ge=1024, description="largest head of a request; what is larger is no request of ours"
+    )
+    head_seconds: float = Field(
+        10.0, gt=0, description="how long a TLS handshake, and then a request's head, may take to arrive"
+    )
+    body_seconds: float = Field(
+        60.0, gt=0, description="how long a request's body may take to arrive; it holds a connection meanwhile"
+    )
     max_frame_bytes: int = Field(
         8 * 2**20, ge=1024, description="largest frame taken; more would hold the loop and the memory of everybody"
     )
@@ -68,12 +114,23 @@ class Settings(BaseSettings):
     snapshot_after_bytes: int = Field(
         4 * 2**20, ge=1024, description="the same in bytes, for sessions whose updates are few and large"
     )
+    compact_after_seconds: float = Field(
+        600.0, ge=0, description="how often what an occupied room has written is compacted; an empty one is at once"
+    )
+    history_grain_seconds: float = Field(
+        60.0, ge=0, description="how much time one row of a compacted log may cover, of one writer; the past can be read between rows"
+    )
     unload_after_seconds: float = Field(
         30.0, ge=0, description="how long a room without connections stays loaded; a reload of a page finds it warm"
     )
     shutdown_seconds: float = Field(
         10.0, gt=0, description="how long a stopping server waits for its connections; for the log it always waits"
     )
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether participants are known by tokens; else they name themselves."""
+        return bool(self.auth_secret or self.auth_key_file or self.auth_jwks_url)
 
     @property
     def database(self) -> Path:

@@ -3,11 +3,16 @@
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.errors import CosessionError
+from cosession.errors import CosessionError, NotAuthenticated
 from cosession.logs import get_logger
+
+from .headers import SECURITY_HEADERS
+
+_RETRY_AFTER_SECONDS = 5
+"""When to ask again what can't be done now; a crowd of clients spreads its tries by itself."""
 
 log = get_logger(__name__)
 
@@ -21,13 +26,19 @@ def problem(status: int, code: str, detail: str) -> Response:
         detail: a sentence that says what to do.
     """
     body = {"type": f"urn:cosession:{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body | {"code": code}, status_code=status, media_type="application/problem+json")
+    headers = dict(SECURITY_HEADERS)
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        headers["retry-after"] = str(_RETRY_AFTER_SECONDS)
+    return JSONResponse(body | {"code": code}, status, headers, "application/problem+json")
 
 
 async def answer_cosession(_: Request, error: Exception) -> Response:
     """Answer what cosession raised on purpose."""
     assert isinstance(error, CosessionError)
-    return problem(error.status, error.code, str(error))
+    answer = problem(error.status, error.code, str(error))
+    if isinstance(error, NotAuthenticated):
+        answer.headers["www-authenticate"] = 'Bearer realm="cosession"'
+    return answer
 
 
 async def answer_http(_: Request, error: Exception) -> Response:
@@ -36,6 +47,12 @@ async def answer_http(_: Request, error: Exception) -> Response:
     answer = problem(error.status_code, f"http.{error.status_code}", error.detail)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def answer_nobody(_: Request, error: Exception) -> Response:
+    """End a request whose client left before it was whole; nobody reads the answer."""
+    assert isinstance(error, ClientDisconnect)
+    return problem(400, "request.invalid", "The request did not arrive whole.")
 
 
 async def answer_unexpected(request: Request, error: Exception) -> Response:

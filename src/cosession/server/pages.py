@@ -1,0 +1,30 @@
+"""Static files: pages, and the built JavaScript client."""
+
+import asyncio
+from pathlib import Path
+
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from .headers import InlineScripts, page_policy
+
+
+class Pages(StaticFiles):
+    """Files that a browser asks about each time, so that a page and its client are of one version.
+
+    A page may have scripts in it: its policy names each by its hash.
+    """
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Serve one file."""
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        if isinstance(response, FileResponse) and response.media_type == "text/html":
+            policy = await asyncio.to_thread(_policy_of, Path(response.path))
+            response.headers["content-security-policy"] = policy
+        return response
+
+
+def _policy_of(page: Path) -> str:
+    return page_policy(InlineScripts(page.read_text(errors="replace")).texts)
