@@ -20,6 +20,8 @@ from .frames import (
     decode_frame,
     encode_frame,
 )
+from .pieces import split_update
+from .nesting import check_nesting
 from .update import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "SyncStep2",
     "SyncUpdate",
     "UpdateHeader",
+    "check_nesting",
     "decode_awareness",
     "decode_frame",
     "decode_state_vector",
@@ -44,4 +47,5 @@ __all__ = [
     "encode_frame",
     "encode_state_vector",
     "read_update_header",
+    "split_update",
 ]

@@ -1,0 +1,296 @@
+"""One update as many small ones, for lines on which it would be silent for too long.
+
+A Yjs client counts only whole messages, and hangs up when none came for 30 s: so what is large is sent in pieces.
+Applied in their order they give the same document as the update, in Yjs and in yrs:
+
+- Each piece fits when it comes: the structs of one client follow each other without a gap, and what a struct stands
+  on (its neighbours when it was written, its parent) is in an earlier piece, in the same one, or not in the update
+  at all. The deletions come last, when all that they name is there.
+- A struct larger than a piece is cut where Yjs itself would: a text between two characters (never inside a pair of
+  UTF-16 surrogates), a list between two values. What is cut off is neighbour to the character before it, and has
+  the same right neighbour. One value, a binary or an embed, can't be cut: its piece is as large as it is.
+
+Work is done as it is asked for, a few hundred structs at a time, and takes the memory of the update and of one piece.
+Source: the update format and `Item.write` of the `yjs` package.
+"""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from cosession.errors import MalformedFrame
+
+from . import lib0
+from .frames import EMPTY_UPDATE
+from .update import SKIP, skip_any, skip_struct, utf16_length
+
+_AT_ONCE = 500
+"""Structs that are read in one step: about a millisecond."""
+
+_RUNS = 16
+"""How finely a piece is filled: by this part of its size at once."""
+
+_TO_THE_END = 2**53
+
+_JSON, _STRING, _VALUES = 2, 4, 8
+_ORIGIN, _RIGHT_ORIGIN = 0x80, 0x40
+
+
+@dataclass(slots=True)
+class _Client:
+    """A client's structs that have not been given yet: how many, and the clock and the offset of the first of them."""
+
+    id: int
+    left: int
+    clock: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Structs of one client that follow each other."""
+
+    client: int
+    clock: int
+    structs: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Section:
+    """The structs of one client in a piece."""
+
+    clock: int
+    structs: int = 0
+    data: list[bytes] = field(default_factory=list[bytes])
+
+
+class _Piece:
+    """A piece that is being filled."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._sections: dict[int, _Section] = {}
+        self._deletes: dict[int, list[bytes]] = {}
+
+    def add(self, run: _Run) -> None:
+        """Add a client's next structs."""
+        section = self._sections.get(run.client)
+        if section is None:
+            section = self._sections[run.client] = _Section(run.clock)
+        section.structs += run.structs
+        section.data.append(run.data)
+        self.size += len(run.data)
+
+    def delete(self, client: int, clocks: bytes) -> None:
+        """Add a range of deleted clocks."""
+        self._deletes.setdefault(client, []).append(clocks)
+        self.size += len(clocks)
+
+    def encode(self) -> bytes:
+        """The piece as an update; the highest clients first, as Yjs writes them and its merging wants them."""
+        out = [lib0.uint(len(self._sections))]
+        for client, section in sorted(self._sections.items(), reverse=True):
+            out += (lib0.uint(section.structs), lib0.uint(client), lib0.uint(section.clock), *section.data)
+        out.append(lib0.uint(len(self._deletes)))
+        for client, ranges in sorted(self._deletes.items(), reverse=True):
+            out += (lib0.uint(client), lib0.uint(len(ranges)), *ranges)
+        return b"".join(out)
+
+
+def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
+    """Split an update into smaller ones that must be applied in their order.
+
+    Args:
+        update: in Yjs's update format, version 1.
+        max_bytes: how large a piece may be, about: what can't be cut may be larger.
+
+    Yields:
+        The pieces; an empty update where the work has taken a while and others should have their turn.
+
+    Raises:
+        MalformedFrame: it is not one whole update.
+    """
+    if len(update) <= max_bytes:
+        yield update
+        return
+    reader = lib0.Reader(update)
+    clients: dict[int, _Client] = {}
+    for _ in _find_clients(reader, clients):
+        yield EMPTY_UPDATE
+    piece, work = _Piece(), 0
+    for run in _in_order(update, clients, max_bytes):
+        work += run.structs
+        if work > _AT_ONCE:
+            yield EMPTY_UPDATE
+            work = 0
+        for part in _cut(run, max_bytes):
+            if piece.size and piece.size + len(part.data) > max_bytes:
+                yield piece.encode()
+                piece = _Piece()
+            piece.add(part)
+    for client, clocks in _deletes(reader):
+        work += 1
+        if work > _AT_ONCE:
+            yield EMPTY_UPDATE
+            work = 0
+        if piece.size + len(clocks) > max_bytes:
+            yield piece.encode()
+            piece = _Piece()
+        piece.delete(client, clocks)
+    yield piece.encode()
+
+
+def _find_clients(reader: lib0.Reader, clients: dict[int, _Client]) -> Iterator[None]:
+    """Note where each client's structs begin; the reader is then at the deletions."""
+    needs: dict[int, int] = {}
+    work = 0
+    for _ in range(reader.uint()):
+        structs = reader.uint()
+        client = reader.uint()
+        if client in clients:
+            raise MalformedFrame("An update names a client twice; send a document's own updates.")
+        clients[client] = _Client(client, structs, reader.uint(), reader.at)
+        for _ in range(structs):
+            _skip(reader, needs)
+            work += 1
+            if work > _AT_ONCE:
+                yield
+                work = 0
+
+
+def _in_order(update: bytes, clients: dict[int, _Client], max_bytes: int) -> Iterator[_Run]:
+    """Give all structs, each after those that it stands on.
+
+    A client is followed as far as it goes; where it stands on another one, that one is followed first, up to there.
+    """
+    reader = lib0.Reader(update)
+    for first in clients.values():
+        following = {first.id: _TO_THE_END}
+        while following:
+            id_, until = next(reversed(following.items()))
+            client = clients[id_]
+            if not client.left or client.clock >= until:
+                del following[id_]
+                continue
+            start, clock, structs = client.at, client.clock, client.left
+            missing = _follow(reader, client, until, following, clients, max_bytes)
+            if client.at > start:
+                yield _Run(id_, clock, structs - client.left, update[start : client.at])
+            if missing is not None:
+                following[missing[0]] = missing[1]
+
+
+def _follow(
+    reader: lib0.Reader,
+    client: _Client,
+    until: int,
+    following: Container[int],
+    clients: Mapping[int, _Client],
+    max_bytes: int,
+) -> tuple[int, int] | None:
+    """Move a client on, until it stands on what is still to come (which is returned) or enough has come together.
+
+    What seems to stand on itself, by way of others, is no document's; it is let through as it is.
+    """
+    needs: dict[int, int] = {}
+    start = reader.at = client.at
+    last = max(0, client.left - _AT_ONCE)
+    while client.left > last and client.clock < until and reader.at - start <= max_bytes // _RUNS:
+        needs.clear()
+        length = _skip(reader, needs)
+        for id_, end in needs.items():
+            other = clients.get(id_)
+            if other is not None and other.clock < end and other.left and id_ not in following:
+                return id_, end
+        if client.at > start and reader.at - start > max_bytes:
+            break  # it may have to be cut: it comes alone
+        client.at = reader.at
+        client.clock += length
+        client.left -= 1
+    return None
+
+
+def _skip(reader: lib0.Reader, needs: dict[int, int]) -> int:
+    """Move over one struct, note what it stands on, and return its length."""
+    info = reader.byte()
+    return reader.uint() if info & 0x1F == SKIP else skip_struct(reader, info, needs)
+
+
+def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:
+    """Cut a struct that is too large into parts that aren't, if it is of a kind that can be cut."""
+    kind = run.data[0] & 0x1F
+    if len(run.data) <= max_bytes or run.structs > 1 or kind not in (_JSON, _STRING, _VALUES):
+        yield run
+        return
+    reader = lib0.Reader(run.data)
+    place, right = _read_place(reader)
+    info, clock = run.data[0] | _ORIGIN, run.clock
+    parts = _text_parts(reader, max_bytes) if kind == _STRING else _list_parts(reader, kind, max_bytes)
+    for content, length in parts:
+        yield _Run(run.client, clock, 1, place + content)
+        clock += length
+        place = bytes((info,)) + lib0.uint(run.client) + lib0.uint(clock - 1) + right
+
+
+def _read_place(reader: lib0.Reader) -> tuple[bytes, bytes]:
+    """Read what comes before a struct's content: all of it, and its right neighbour alone."""
+    info = reader.byte()
+    if info & _ORIGIN:
+        reader.uint()
+        reader.uint()
+    right_at = reader.at
+    if info & _RIGHT_ORIGIN:
+        reader.uint()
+        reader.uint()
+    right = reader.data[right_at : reader.at]
+    if not info & (_ORIGIN | _RIGHT_ORIGIN):
+        if reader.uint():
+            reader.skip(reader.uint())
+        else:
+            reader.uint()
+            reader.uint()
+        if info & 0x20:
+            reader.skip(reader.uint())
+    return reader.data[: reader.at], right
+
+
+def _text_parts(reader: lib0.Reader, max_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Cut a text between code points, each of which is one UTF-16 unit or a pair."""
+    text = reader.buffer()
+    start = 0
+    while start < len(text):
+        end = min(start + max_bytes, len(text))
+        while end < len(text) and text[end] & 0xC0 == 0x80:
+            end += 1
+        part = text[start:end]
+        yield lib0.buffer(part), utf16_length(part)
+        start = end
+
+
+def _list_parts(reader: lib0.Reader, kind: int, max_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Cut a list between its values."""
+    count = reader.uint()
+    start, values = reader.at, 0
+    for _ in range(count):
+        before = reader.at
+        if kind == _VALUES:
+            skip_any(reader, 0)
+        else:
+            reader.skip(reader.uint())
+        if values and reader.at - start > max_bytes:
+            yield lib0.uint(values) + reader.data[start:before], values
+            start, values = before, 0
+        values += 1
+    yield lib0.uint(values) + reader.data[start:], values
+
+
+def _deletes(reader: lib0.Reader) -> Iterator[tuple[int, bytes]]:
+    """Give the ranges of the delete set."""
+    for _ in range(reader.uint()):
+        client = reader.uint()
+        for _ in range(reader.uint()):
+            at = reader.at
+            reader.uint()
+            reader.uint()
+            yield client, reader.data[at : reader.at]
+    reader.finish()

@@ -1,0 +1,219 @@
+"""Pieces of an update: each fits when it comes, and together they are the update, for documents of any history."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
+
+from cosession.errors import MalformedFrame
+from cosession.protocol import (
+    EMPTY_UPDATE,
+    ClockRange,
+    decode_state_vector,
+    read_update_header,
+    split_update,
+)
+
+WRITERS = (3, 2**31 + 7, 170_000_001)
+words = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
+    ["😀é" * 20, "👩🏽‍🚀" * 9, "plain " * 30]
+)
+values = st.none() | st.booleans() | st.integers(-(2**31), 2**31) | words | st.binary(max_size=30)
+edits = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.one_of(
+            st.tuples(st.just("type"), st.integers(0, 200), words),
+            st.tuples(st.just("erase"), st.integers(0, 200), st.integers(1, 20)),
+            st.tuples(st.just("set"), st.sampled_from("abc"), values),
+            st.tuples(st.just("push"), st.lists(values, max_size=20), st.none()),
+            st.tuples(st.just("cut"), st.integers(0, 50), st.none()),
+            st.tuples(st.just("nest"), words, values),
+            st.tuples(st.just("xml"), words, st.none()),
+            st.tuples(st.just("hear"), st.integers(0, 2), st.none()),
+        ),
+    ),
+    max_size=40,
+)
+
+
+def place(text: Text, number: int) -> int:
+    """A place in a text that is between two code points, in bytes."""
+    points = str(text)
+    return len(points[: number % (len(points) + 1)].encode())
+
+
+def perform(docs: list[Doc[Any]], writer: int, edit: tuple[str, Any, Any]) -> None:
+    doc = docs[writer]
+    text, array, root = doc.get("t", type=Text), doc.get("a", type=Array), doc.get("m", type=Map)
+    match edit:
+        case ("type", at, word) if word:
+            text.insert(place(text, at), word)
+        case ("erase", at, length) if len(str(text)):
+            first = at % len(str(text))
+            start, end = (len(str(text)[:point].encode()) for point in (first, first + length))
+            del text[start:end]
+        case ("set", key, value):
+            root[key] = value
+        case ("push", several, _):
+            array.extend(several)
+        case ("cut", at, _) if len(array):
+            del array[at % len(array)]
+        case ("nest", word, value):
+            array.insert(0, Map({"text": Text(word), "list": Array([value])}))
+        case ("xml", word, _):
+            doc.get("x", type=XmlFragment).children.append(XmlElement("p", {"k": word}, [XmlText(word)]))
+        case ("hear", other, _) if other != writer:
+            doc.apply_update(docs[other].get_update(doc.get_state()))
+        case _:
+            pass
+
+
+def written(steps: list[tuple[int, tuple[str, Any, Any]]]) -> Doc[Any]:
+    """What three writers, who hear of each other now and then, come to."""
+    docs: list[Doc[Any]] = [Doc(client_id=client) for client in WRITERS]
+    for writer, edit in steps:
+        perform(docs, writer, edit)
+    for other in docs[1:]:
+        docs[0].apply_update(other.get_update())
+    return docs[0]
+
+
+def content(doc: Doc[Any]) -> list[Any]:
+    return [
+        doc.get("t", type=Text).to_py(),
+        doc.get("a", type=Array).to_py(),
+        doc.get("m", type=Map).to_py(),
+        str(doc.get("x", type=XmlFragment)),
+    ]
+
+
+def clocks(ranges: tuple[ClockRange, ...]) -> set[tuple[int, int]]:
+    return {(span.client, clock) for span in ranges for clock in range(span.clock, span.end)}
+
+
+def pieces_of(update: bytes, max_bytes: int) -> list[bytes]:
+    return [piece for piece in split_update(update, max_bytes) if piece != EMPTY_UPDATE]
+
+
+@given(edits, st.integers(1, 400), st.integers(0, 40))
+@settings(max_examples=300)
+def test_pieces_come_to_the_same_document_and_each_fits_when_it_comes(
+    steps: list[tuple[int, tuple[str, Any, Any]]], max_bytes: int, known: int
+) -> None:
+    doc, reader, whole = written(steps), written(steps[:known]), written(steps[:known])
+    vector = decode_state_vector(reader.get_state())
+    update = doc.get_update(reader.get_state())
+    deleted: set[tuple[int, int]] = set()
+    for piece in pieces_of(update, max_bytes):
+        header = read_update_header(piece)
+        assert header.fits(vector)
+        for span in header.brings:
+            assert span.clock == vector.get(span.client, 0)
+            vector[span.client] = span.end
+        deleted |= clocks(header.deletes)
+        reader.apply_update(piece)
+    whole.apply_update(update)
+    assert vector == decode_state_vector(doc.get_state()) == decode_state_vector(reader.get_state())
+    assert deleted == clocks(read_update_header(update).deletes)
+    assert content(reader) == content(whole) == content(doc)
+    assert clocks(read_update_header(reader.get_update()).deletes) == clocks(
+        read_update_header(doc.get_update()).deletes
+    )
+
+
+@given(edits, st.integers(1, 200), edits)
+@settings(max_examples=150)
+def test_a_document_made_of_pieces_goes_on_like_any_other(
+    steps: list[tuple[int, tuple[str, Any, Any]]], max_bytes: int, later: list[tuple[int, tuple[str, Any, Any]]]
+) -> None:
+    doc, reader = written(steps), Doc(client_id=99)
+    for piece in pieces_of(doc.get_update(), max_bytes):
+        reader.apply_update(piece)
+    for writer, edit in later:
+        perform([doc, reader, doc], writer, edit)
+    reader.apply_update(doc.get_update(reader.get_state()))
+    doc.apply_update(reader.get_update(doc.get_state()))
+    assert content(reader) == content(doc)
+
+
+@given(words.filter(bool), st.integers(1, 60), st.integers(0, 200))
+def test_what_is_typed_between_two_pieces_of_a_text_lands_at_the_same_place_for_all(
+    word: str, max_bytes: int, at: int
+) -> None:
+    doc, reader = Doc(client_id=7), Doc(client_id=5)
+    doc.get("t", type=Text).insert(0, word * 5)
+    for piece in pieces_of(doc.get_update(), max_bytes):
+        reader.apply_update(piece)
+        text = reader.get("t", type=Text)
+        text.insert(place(text, at), "|")
+    doc.apply_update(reader.get_update(doc.get_state()))
+    assert str(doc.get("t", type=Text)) == str(reader.get("t", type=Text))
+
+
+def one_text(word: str) -> Callable[[Doc[Any]], None]:
+    return lambda doc: doc.get("t", type=Text).insert(0, word)
+
+
+@pytest.mark.parametrize(
+    ("change", "largest"),
+    [
+        (one_text("a" * 100_000), 1100),
+        (one_text("é😀" * 20_000), 1100),
+        (lambda doc: doc.get("a", type=Array).extend([float(n) for n in range(20_000)]), 1100),
+        (lambda doc: [doc.get("a", type=Array).insert(0, n) for n in range(3000)], 1100),
+        (lambda doc: doc.get("m", type=Map).update({"one": b"x" * 50_000}), 50_100),
+    ],
+    ids=["a text", "a text of pairs", "a list", "many structs", "one value can't be cut"],
+)
+def test_a_piece_is_about_as_large_as_was_asked_for(change: Callable[[Doc[Any]], object], largest: int) -> None:
+    doc: Doc[Any] = Doc(client_id=2**40)
+    with doc.transaction():
+        change(doc)
+    pieces = pieces_of(doc.get_update(), 1000)
+    assert max(map(len, pieces)) <= largest
+    assert len(pieces) <= 2 * len(doc.get_update()) / 1000 + 2
+
+
+def test_many_deletions_are_split_as_well() -> None:
+    doc: Doc[Any] = Doc(client_id=1)
+    text = doc.get("t", type=Text)
+    text.insert(0, "ab" * 5000)
+    for at in range(1, 3000):
+        del text[at : at + 1]
+    pieces = pieces_of(doc.get_update(), 1000)
+    assert max(map(len, pieces)) <= 1100
+    reader: Doc[Any] = Doc()
+    for piece in pieces:
+        reader.apply_update(piece)
+    assert str(reader.get("t", type=Text)) == str(text)
+
+
+def test_a_small_update_stays_as_it_is() -> None:
+    doc: Doc[Any] = Doc()
+    doc.get("t", type=Text).insert(0, "hello")
+    update = doc.get_update()
+    assert list(split_update(update, 1000)) == [update]
+
+
+def test_others_have_their_turn_while_a_large_update_is_split() -> None:
+    doc: Doc[Any] = Doc(client_id=1)
+    array = doc.get("a", type=Array)
+    with doc.transaction():
+        for number in range(4000):
+            array.insert(0, number)
+    assert list(split_update(doc.get_update(), 10_000)).count(EMPTY_UPDATE) >= 10
+
+
+@given(edits.filter(bool), st.integers(1, 100), st.data())
+def test_a_truncated_update_is_refused(
+    steps: list[tuple[int, tuple[str, Any, Any]]], max_bytes: int, data: st.DataObject
+) -> None:
+    update = written(steps).get_update()
+    cut = update[: data.draw(st.integers(0, len(update) - 1))]
+    if len(cut) > max_bytes:
+        with pytest.raises(MalformedFrame):
+            list(split_update(cut, max_bytes))
