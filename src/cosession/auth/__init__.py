@@ -1,8 +1,22 @@
-"""Who somebody is: from what a request carries to a `Participant`.
+"""Who somebody is and what they may do: from a request to a `Grant`, and in a session to a `Participant`."""
 
-In development, which is all there is yet, a participant names itself, so a server listens on loopback only.
-"""
+from .capabilities import CAPABILITIES, EVERYTHING, ROLES, SCOPED, Capabilities
+from .grant import Grant, Scope
+from .identity import Identities, name_oneself
+from .participant import ANONYMOUS, SERVER, Kind, Participant
 
-from .identity import ANONYMOUS, SERVER, Participant, identify
-
-__all__ = ["ANONYMOUS", "SERVER", "Participant", "identify"]
+__all__ = [
+    "ANONYMOUS",
+    "CAPABILITIES",
+    "EVERYTHING",
+    "ROLES",
+    "SCOPED",
+    "SERVER",
+    "Capabilities",
+    "Grant",
+    "Identities",
+    "Kind",
+    "Participant",
+    "Scope",
+    "name_oneself",
+]

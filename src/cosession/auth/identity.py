@@ -1,56 +1,159 @@
-"""Participants, and how one names itself in development. Pure: mappings in, values out."""
+"""Who somebody is: from what a request carries to a `Grant`.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast, get_args
+With a key, a token says it. Without one (development) participants name themselves, and may do everything unless they
+ask for less, so such a server listens on loopback only.
+"""
 
-from cosession.errors import NotAuthenticated
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-Kind: TypeAlias = Literal["human", "agent", "operator", "server"]
+from cosession.errors import BadKey, NotAuthenticated
+from cosession.settings import Settings
 
-_MAX_ID = 128
-"""An id is part of keys in the document, in every request and claim: it must stay short."""
+from .capabilities import EVERYTHING, Capabilities
+from .grant import Grant, Scope
+from .jwks import RemoteKeys
+from .keys import FixedKeys, KeySource, VerificationKey, pem_keys, secret_keys
+from .participant import ANONYMOUS
+from .tokens import TokenRules, check_id, check_kind, clean_name, verify
 
 
-@dataclass(frozen=True, slots=True)
-class Participant:
-    """An identity: a person, an agent, an operator, or the server itself.
+class Identities:
+    """How this server knows who somebody is. Made by `Identities.open`.
 
     Attributes:
-        id: stable, at most 128 characters.
-        name: what people read.
-        kind: what it is.
+        verified: whether tokens say it; else participants name themselves.
     """
 
-    id: str
-    name: str
-    kind: Kind = "human"
+    def __init__(self, keys: KeySource | None, rules: TokenRules, clock: Callable[[], float]) -> None:
+        self.verified = keys is not None
+        self._keys = keys
+        self._rules = rules
+        self._clock = clock
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, clock: Callable[[], float] = time.time) -> "AsyncGenerator[Identities]":
+        """Take the keys that the settings name, and hold them until the block ends.
+
+        Args:
+            settings: which keys, and what tokens must say.
+            clock: gives the time, in seconds since 1970.
+
+        Raises:
+            BadKey: a key can't be used, or the settings don't fit together.
+        """
+        rules = TokenRules(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_seconds)
+        check_one_source(settings)
+        if settings.auth_jwks_url is None:
+            keys = fixed_keys(settings)
+            yield cls(FixedKeys(keys) if keys else None, rules, clock)
+            return
+        max_age = settings.auth_jwks_max_age_seconds
+        async with RemoteKeys.open(settings.auth_jwks_url, time.monotonic, max_age_seconds=max_age) as remote:
+            yield cls(remote, rules, clock)
+
+    async def identify(self, headers: Mapping[str, str], parameters: Mapping[str, str]) -> Grant:
+        """Return who sends a request, and what they may do.
+
+        Args:
+            headers: of the request, with names in lower case; `authorization` holds the token,
+            parameters: of its query; else `token` does.
+
+        Raises:
+            KeysUnavailable: it can't be known now.
+            NotAllowed: a good token gives no access to anything.
+            NotAuthenticated: it isn't known.
+        """
+        if self._keys is None:
+            return name_oneself(parameters)
+        return await verify(_token(headers, parameters), self._keys, self._rules, self._clock())
 
 
-ANONYMOUS = Participant("anonymous", "Anonymous")
-"""Who connects without a word about themselves, as a stock y-websocket client does."""
-
-SERVER = Participant("server", "Server", "server")
-"""The server's own hand in a document."""
-
-
-def identify(parameters: Mapping[str, str]) -> Participant:
+def name_oneself(parameters: Mapping[str, str]) -> Grant:
     """Take a participant's word for who it is (development only).
 
     Args:
-        parameters: `user` (id), `name` and `kind` (`human`, `agent` or `operator`), each optional.
+        parameters: `user` (id), `name` and `kind` (`human`, `agent` or `operator`), `role`, and `capabilities` with
+            commas between them; each optional. Without the last two, everything is allowed.
 
     Raises:
         NotAuthenticated: one of them can't be.
     """
+    role, written = parameters.get("role"), parameters.get("capabilities")
+    capabilities = EVERYTHING
+    if role is not None or written is not None:
+        capabilities = Capabilities.parse(one for one in (written or "").split(",") if one)
+        capabilities |= Capabilities.of(role) if role is not None else Capabilities()
+    kind = check_kind(parameters.get("kind", ANONYMOUS.kind))
+    scopes = (Scope("*", capabilities),)
     user = parameters.get("user", "").strip()
     if not user:
-        return ANONYMOUS
-    if len(user) > _MAX_ID or not user.isprintable():
-        raise NotAuthenticated(f"The participant id must be printable and at most {_MAX_ID} characters long.")
-    if user in (SERVER.id, ANONYMOUS.id):
-        raise NotAuthenticated(f"The participant id {user!r} is the server's own; choose another.")
-    kind = parameters.get("kind", "human")
-    if kind not in get_args(Kind) or kind == SERVER.kind:
-        raise NotAuthenticated(f"The kind {kind!r} is unknown; use human, agent or operator.")
-    return Participant(user, parameters.get("name", "").strip()[:_MAX_ID] or user, cast("Kind", kind))
+        return Grant(ANONYMOUS.id, ANONYMOUS.name, ANONYMOUS.kind, scopes)
+    check_id(user, "The participant id")
+    return Grant(user, clean_name(parameters.get("name", "")) or user, kind, scopes)
+
+
+def check_one_source(settings: Settings) -> None:
+    """Go on only if the settings name one source of keys at most, and all that it needs.
+
+    Raises:
+        BadKey: they don't.
+    """
+    if sum(map(bool, (settings.auth_secret, settings.auth_key_file, settings.auth_jwks_url))) > 1:
+        raise BadKey(
+            "Set only one of COSESSION_AUTH_SECRET, COSESSION_AUTH_KEY_FILE and COSESSION_AUTH_JWKS_URL: tokens are "
+            "verified in one way."
+        )
+    if settings.auth_jwks_url is None:
+        return
+    if not settings.auth_jwks_url.startswith(("https://", "http://")):
+        raise BadKey("COSESSION_AUTH_JWKS_URL must be a URL, like https://issuer.example/.well-known/jwks.json.")
+    if settings.auth_audience is None:
+        raise BadKey(
+            "COSESSION_AUTH_JWKS_URL needs COSESSION_AUTH_AUDIENCE: an issuer signs tokens for other programs too, "
+            "and theirs must not open sessions here."
+        )
+
+
+def fixed_keys(settings: Settings) -> list[VerificationKey]:
+    """Read the keys of a secret or a file; none where the settings name neither.
+
+    Raises:
+        BadKey: they can't be used.
+    """
+    if settings.auth_secret is not None:
+        return secret_keys(settings.auth_secret.get_secret_value())
+    if settings.auth_key_file is not None:
+        return pem_keys(read_key_file(settings.auth_key_file), str(settings.auth_key_file))
+    return []
+
+
+def read_key_file(path: Path) -> str:
+    """Read a PEM file.
+
+    Raises:
+        BadKey: it can't be read.
+    """
+    try:
+        return path.read_text("ascii")
+    except (OSError, UnicodeError) as error:
+        raise BadKey(f"The key file {path} can't be read: {error}.") from error
+
+
+def _token(headers: Mapping[str, str], parameters: Mapping[str, str]) -> str:
+    """Return the credential of a request.
+
+    Raises:
+        NotAuthenticated: there is none.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if token := parameters.get("token", ""):
+        return token
+    raise NotAuthenticated(
+        "A token is needed: send it as `Authorization: Bearer TOKEN`, or in the query as `token=TOKEN`."
+    )

@@ -36,7 +36,7 @@ def introduce(document: SessionDocument, who: Participant, at: str) -> None:
         who: whoever joins; the anonymous leave no trace.
         at: the server's time, RFC 3339.
     """
-    if who == ANONYMOUS:
+    if who.id == ANONYMOUS.id:
         return
     known = document.participants.get(who.id)
     if known is None:

@@ -120,7 +120,8 @@ class Hub:
         Raises:
             CosessionError: it can't be served; the caller closes the channel with the error's close code.
         """
-        async with self.room(channel.path.strip("/"), create=self.settings.create_on_connect) as live:
+        create = self.settings.create_on_connect and participant.capabilities.may("create")
+        async with self.room(channel.path.strip("/"), create=create) as live:
             connection = Connection(
                 next(self._numbers), channel, participant, extended, self.settings, rollup_seconds
             )

@@ -144,7 +144,7 @@ def _identified(state: str, participant: Participant) -> str:
     """Write into a state whose it is; the anonymous may say of themselves what they like."""
     try:
         fields: dict[str, Any] = json.loads(state)
-        if participant != ANONYMOUS:
+        if participant.id != ANONYMOUS.id:
             said = fields.get("user")
             known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
             fields["user"] = {**said, **known} if isinstance(said, dict) else known

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from cosession.auth import Identities
 from cosession.errors import CosessionError
 from cosession.rooms import Hub
 from cosession.settings import Settings
@@ -25,11 +26,12 @@ _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
 
 
-def create_app(hub: Hub, settings: Settings, *, static: Path | None = None) -> Starlette:
+def create_app(hub: Hub, identities: Identities, settings: Settings, *, static: Path | None = None) -> Starlette:
     """Make the application.
 
     Args:
         hub: an open one; it is the caller's to close.
+        identities: how participants are known; open as well.
         settings: whose pages may use it.
         static: a folder of pages to serve at `/`, or None for none.
     """
@@ -57,10 +59,11 @@ def create_app(hub: Hub, settings: Settings, *, static: Path | None = None) -> S
             HTTPException: problems.answer_http,
             Exception: problems.answer_unexpected,
         },
-        middleware=[Middleware(Door, allowed_origins=settings.allowed_origins, any_host=settings.insecure)],
+        middleware=[Middleware(Door, allowed_origins=settings.allowed_origins, any_host=settings.insecure or settings.authenticates)],
     )
     app.router.default = _no_route
     app.state.hub = hub
+    app.state.identities = identities
     return app
 
 

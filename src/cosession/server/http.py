@@ -3,7 +3,7 @@
 A change is on the disk before it is answered.
 """
 
-from collections.abc import Callable
+from itertools import islice
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
@@ -11,13 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.auth import Participant, identify
-from cosession.document import SessionDocument
+from cosession.auth import Participant
+from cosession.document import Run, SessionDocument
 from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists, TooLarge
 from cosession.rooms import Hub
 from cosession.storage import StoredSession
 
+from .access import enter, identify
+
 _UPDATE = "application/octet-stream"
+
+_LOOKED_AT = 10_000
+"""How many sessions a list is picked from: who may read few of many would else be shown none, and all is too many."""
 
 
 class _Body(BaseModel):
@@ -69,23 +74,27 @@ async def create_session(request: Request) -> Response:
     hub = _hub(request)
     body = await _body(request, NewSession)
     session = body.id if body.id is not None else uuid4().hex
+    (await identify(request)).participant(session).capabilities.require("create")
     if not await hub.create(session, body.title):
         raise SessionExists(f"The session {session!r} is there already.")
     return await _read(hub, session, status=201)
 
 
 async def list_sessions(request: Request) -> Response:
-    """GET /sessions: the newest first; with `occupied=1` those in which somebody is, however old."""
+    """GET /sessions: those that one may read, the newest first; with `occupied=1` only where somebody is."""
     try:
         limit = min(max(int(request.query_params.get("limit", "100")), 1), 1000)
     except ValueError:
         raise BadRequest("`limit` must be a number from 1 to 1000.") from None
-    listed = await _hub(request).sessions(limit, occupied=request.query_params.get("occupied") == "1")
-    return JSONResponse({"sessions": [_summary(info, connections) for info, connections in listed]})
+    grant = await identify(request)
+    listed = await _hub(request).sessions(_LOOKED_AT, occupied=request.query_params.get("occupied") == "1")
+    seen = ((info, connections) for info, connections in listed if grant.may("read", info.id))
+    return JSONResponse({"sessions": [_summary(info, connections) for info, connections in islice(seen, limit)]})
 
 
 async def read_session(request: Request) -> Response:
     """GET /sessions/{session}: JSON, or the document as one Yjs update."""
+    await enter(request)
     hub, session = _hub(request), request.path_params["session"]
     if _UPDATE not in request.headers.get("accept", ""):
         return await _read(hub, session)
@@ -96,6 +105,7 @@ async def read_session(request: Request) -> Response:
 
 async def delete_session(request: Request) -> Response:
     """DELETE /sessions/{session}."""
+    await enter(request, "admin")
     session = request.path_params["session"]
     if not await _hub(request).delete(session):
         raise NoSuchSession(f"There is no session {session!r}.")
@@ -104,8 +114,8 @@ async def delete_session(request: Request) -> Response:
 
 async def append_message(request: Request) -> Response:
     """POST /sessions/{session}/messages."""
+    author = await enter(request, "prompt")
     body = await _body(request, NewMessage)
-    author = identify(request.query_params)
     parts = body.parts if body.parts is not None else [{"type": "text", "text": body.text, "state": "done"}]
     message_id = body.id or uuid4().hex
     async with _hub(request).room(request.path_params["session"]) as live:
@@ -126,37 +136,49 @@ async def append_message(request: Request) -> Response:
 
 async def cancel_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/cancel."""
+    by = await enter(request, "cancel-any", "cancel-own")
     body = await _body(request, Cancel)
-
-    def ask(document: SessionDocument, run: str, by: Participant) -> None:
-        document.requests.ask_cancel(run, by.id, body.reason)
-
-    return await _ask(request, ask)
+    async with _hub(request).room(request.path_params["session"]) as live:
+        run = _running(live.room.document, request.path_params["run"])
+        if not _is_own(live.room.document, run, by):
+            by.capabilities.require("cancel-any")
+        live.edit(lambda document: document.requests.ask_cancel(run.id, by.id, body.reason), by)
+        await live.flush()
+    return Response(status_code=202)
 
 
 async def steer_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/steer."""
+    by = await enter(request, "steer")
     body = await _body(request, Steer)
-    steer_id = uuid4().hex
-
-    def ask(document: SessionDocument, run: str, by: Participant) -> None:
-        document.requests.ask_steer(run, steer_id, by.id, body.text)
-
-    return await _ask(request, ask)
-
-
-async def _ask(request: Request, ask: Callable[[SessionDocument, str, Participant], None]) -> Response:
-    """Ask something of a run in the participant's name; the room answers it like any other request."""
-    run_id, by = request.path_params["run"], identify(request.query_params)
     async with _hub(request).room(request.path_params["session"]) as live:
-        run = live.room.document.runs.get(run_id)
-        if run is None:
-            raise NoSuchRun(f"The session has no run {run_id!r}.")
-        if run.ended:
-            raise RunEnded(f"The run {run_id!r} is over ({run.status}).")
-        live.edit(lambda document: ask(document, run_id, by), by)
+        run = _running(live.room.document, request.path_params["run"])
+        live.edit(lambda document: document.requests.ask_steer(run.id, uuid4().hex, by.id, body.text), by)
         await live.flush()
     return Response(status_code=202)
+
+
+def _running(document: SessionDocument, run_id: str) -> Run:
+    """Return a run that can still be asked for something; the room answers it like any other request.
+
+    Raises:
+        NoSuchRun: there is none of this id.
+        RunEnded: it is over.
+    """
+    run = document.runs.get(run_id)
+    if run is None:
+        raise NoSuchRun(f"The session has no run {run_id!r}.")
+    if run.ended:
+        raise RunEnded(f"The run {run_id!r} is over ({run.status}).")
+    return run
+
+
+def _is_own(document: SessionDocument, run: Run, participant: Participant) -> bool:
+    """Whether a run is a participant's to cancel: it does the work, or it answers what they wrote."""
+    if run.agent == participant.id:
+        return True
+    message = document.messages.get(run.reply_to) if run.reply_to is not None else None
+    return message is not None and (message.stamp or {"by": message.author}).get("by") == participant.id
 
 
 async def _read(hub: Hub, session: str, status: int = 200) -> Response:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import uvicorn
 
+from cosession.auth import Identities
 from cosession.errors import CannotListen
-from cosession.logs import configure_logs
+from cosession.logs import configure_logs, get_logger
 from cosession.rooms import Hub
 from cosession.settings import Settings
 from cosession.storage import SqliteStorage
@@ -24,6 +25,8 @@ from .socket import SyncProtocol
 _FRAME_ROOM = 4
 """The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
 by a room, with a notice."""
+
+log = get_logger(__name__)
 
 
 async def serve(
@@ -37,6 +40,7 @@ async def serve(
         ready: called with the server's URL once it listens.
 
     Raises:
+        BadKey: the keys that the settings name can't be used.
         CannotListen: the address can't be had, or is not safe to listen on.
         StorageError: the data folder or the database can't be used.
     """
@@ -45,10 +49,16 @@ async def serve(
     _check_exposure(settings)
     with _bind(settings) as listener:
         url = _url(settings.host, listener)
-        async with SqliteStorage.open(settings.database) as storage, Hub.open(storage, settings) as hub:
+        async with (
+            Identities.open(settings) as identities,
+            SqliteStorage.open(settings.database) as storage,
+            Hub.open(storage, settings) as hub,
+        ):
             server = _Server(
-                _config(create_app(hub, settings, static=static), settings), hub.drain, lambda: ready and ready(url)
+                _config(create_app(hub, identities, settings, static=static), settings), hub.drain, lambda: ready and ready(url)
             )
+            if not identities.verified:
+                log.info("auth.off", reason="participants name themselves and may do everything: for development")
             with _stopped_by_signals(server):
                 await server.serve(sockets=[listener])
 
@@ -130,10 +140,11 @@ def _calm_collector() -> None:
 
 def _check_exposure(settings: Settings) -> None:
     loopback = is_loopback(settings.host)
-    if not loopback and not settings.insecure:
+    if not loopback and not settings.insecure and not settings.authenticates:
         raise CannotListen(
             f"Listening on {settings.host} would let anybody on the network read and write every session, because "
-            "participants name themselves. Use --host 127.0.0.1, or add --insecure on a network that you trust."
+            "participants name themselves. Set COSESSION_AUTH_SECRET (see `cosession token`), use --host 127.0.0.1, "
+            "or add --insecure on a network that you trust."
         )
 
 

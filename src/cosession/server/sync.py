@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pycrdt import Channel
 from starlette.websockets import WebSocket
 
-from cosession.auth import identify
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
 from cosession.rooms import Hub, Write, refuse
 
+from .access import enter
 from .socket import EXTENSION, SyncProtocol, pack
 
 _MAX_ROLLUP = 1000
@@ -81,7 +81,7 @@ async def sync(websocket: WebSocket) -> None:
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
     await websocket.accept()
     try:
-        participant = identify(websocket.query_params)
+        participant = await enter(websocket)
         await hub.serve(channel, participant, extended=extended, rollup_seconds=_rollup(websocket))
     except CosessionError as error:
         await refuse(channel, error, extended=extended)

@@ -1,0 +1,169 @@
+"""Capabilities: what somebody may do in a session. Pure values, made once from a token, asked at every update.
+
+`CAPABILITIES` is the one list of them, `ROLES` names the usual sets. Two take an argument: `state:PATH` (a path in
+the session's state, a JSON Pointer without its first slash; it covers everything below it) and `text:NAME` (one
+shared text); `*` in its place means all of them. `admin` includes every other one, and is the only one whose writes
+nobody checks.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cosession.errors import NotAllowed, NotAuthenticated
+
+Path = tuple[str, ...]
+
+CAPABILITIES: Final = {
+    "read": "get the document, and everything that happens to it",
+    "history": "read what the document was before",
+    "presence": "be seen by the others",
+    "prompt": "send messages, and queue them, as oneself",
+    "edit-own": "change and remove one's own messages",
+    "edit-any": "change and remove everybody's messages, and bring back what the server lost",
+    "steer": "tell a run something while it works",
+    "cancel-own": "stop the runs that answer oneself, and one's own",
+    "cancel-any": "stop every run",
+    "approve": "answer what agents ask approval for",
+    "select": "keep selections in the document",
+    "surface": "fill in the controls of surfaces; with `run`, make surfaces",
+    "run": "work as an agent: runs, answers, approvals asked for, its own entry among the agents",
+    "fork": "make a session of one's own from this one",
+    "export": "take the session out as a file",
+    "title": "give the session another title",
+    "queue": "change and reorder everybody's waiting prompts",
+    "count": "count in the shared counters, each its own share",
+    "claim": "hold a key, and let it go",
+    "create": "make the session where there is none yet",
+    "revoke": "take access away from participants, tokens and sessions, and give it back",
+    "admin": "everything, unchecked; delete the session",
+}
+"""Every capability without an argument, and what it lets one do."""
+
+SCOPED: Final = {
+    "state": "write the state at this path and below it; `*` is all of it",
+    "text": "write the shared text of this name; `*` is all of them",
+}
+"""The capabilities that take an argument."""
+
+_WATCH: Final = ("read", "presence")
+_TAKE_PART: Final = (
+    *_WATCH, "history", "edit-own", "cancel-own", "select", "surface", "title", "queue", "count", "claim", "create",
+    "fork", "export", "state:*", "text:*",
+)  # fmt: skip
+
+ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "viewer": _WATCH,
+    "member": (*_TAKE_PART, "prompt", "steer", "approve"),
+    "agent": (*_TAKE_PART, "run"),
+    "operator": (*_TAKE_PART, "prompt", "steer", "approve", "edit-any", "cancel-any", "revoke"),
+    "admin": ("admin",),
+}
+"""The usual sets. A viewer changes nothing. An agent neither prompts nor approves, unless it is told so besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What somebody may do. Made by `Capabilities.parse` and `Capabilities.of`.
+
+    Attributes:
+        names: the capabilities without an argument.
+        state: the paths of the state that may be written, each with all below it; `()` is the whole state.
+        texts: the names of the texts that may be written; `*` is all of them.
+    """
+
+    names: frozenset[str] = field(default_factory=frozenset[str])
+    state: frozenset[Path] = field(default_factory=frozenset[Path])
+    texts: frozenset[str] = field(default_factory=frozenset[str])
+
+    @classmethod
+    def parse(cls, written: Iterable[str]) -> "Capabilities":
+        """Take capabilities as tokens write them, e.g. `["read", "state:trip/flight"]`.
+
+        Raises:
+            NotAuthenticated: one of them is none.
+        """
+        names: set[str] = set()
+        state: set[Path] = set()
+        texts: set[str] = set()
+        for one in written:
+            kind, colon, argument = one.partition(":")
+            if kind == "state" and argument:
+                state.add(_path(argument))
+            elif kind == "text" and argument:
+                texts.add(argument)
+            elif one in CAPABILITIES and not colon:
+                names.add(one)
+            else:
+                known = ", ".join((*CAPABILITIES, *(f"{scoped}:…" for scoped in SCOPED)))
+                raise NotAuthenticated(f"The capability {one[:64]!r} is unknown; there are {known}.")
+        return cls(frozenset(names), frozenset(state), frozenset(texts))
+
+    @classmethod
+    def of(cls, role: str) -> "Capabilities":
+        """Return what a role includes.
+
+        Raises:
+            NotAuthenticated: there is no such role.
+        """
+        if role not in ROLES:
+            raise NotAuthenticated(f"The role {role[:64]!r} is unknown; there are {', '.join(ROLES)}.")
+        return cls.parse(ROLES[role])
+
+    def __or__(self, other: "Capabilities") -> "Capabilities":
+        return Capabilities(self.names | other.names, self.state | other.state, self.texts | other.texts)
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.state or self.texts)
+
+    @property
+    def writes_everything(self) -> bool:
+        """Whether what they write needs no look: they may write all of it."""
+        return "admin" in self.names
+
+    def may(self, capability: str) -> bool:
+        """Whether they include a capability that takes no argument."""
+        assert capability in CAPABILITIES, capability
+        return capability in self.names or "admin" in self.names
+
+    def may_state(self, path: Sequence[str]) -> bool:
+        """Whether they include writing the state at a path, e.g. `("trip", "flight")`; `()` is all of it."""
+        path = tuple(path)
+        return "admin" in self.names or any(path[: len(granted)] == granted for granted in self.state)
+
+    def may_text(self, name: str) -> bool:
+        """Whether they include writing a shared text, by the name after `text:` or `xml:`."""
+        return "admin" in self.names or name in self.texts or "*" in self.texts
+
+    def require(self, capability: str, *others: str) -> None:
+        """Go on only with one of these capabilities.
+
+        Raises:
+            NotAllowed: none of them is included.
+        """
+        if not any(self.may(one) for one in (capability, *others)):
+            raise NotAllowed(
+                f"This needs the capability {' or '.join((capability, *others))!r} ({CAPABILITIES[capability]}), "
+                "which your access to this session doesn't include; ask whoever gave it to you."
+            )
+
+
+def _path(written: str) -> Path:
+    """Take a path of the state as a capability writes it.
+
+    Raises:
+        NotAuthenticated: it is none.
+    """
+    if written == "*":
+        return ()
+    keys = written.removeprefix("/").split("/")
+    if keys[-1] in ("", "*"):
+        raise NotAuthenticated(
+            f"The capability {f'state:{written}'[:64]!r} ends in nothing: a path covers everything below it, so "
+            "leave out what follows its last key."
+        )
+    return tuple(key.replace("~1", "/").replace("~0", "~") for key in keys)
+
+
+EVERYTHING: Final = Capabilities.of("admin")
+"""What participants have who name themselves: there is nothing that would hold them back."""

@@ -1,0 +1,95 @@
+"""Grants: what one token, or one's own word, gives: an identity, and capabilities session by session. Pure values.
+
+A pattern is a session's id, or the beginning of one and `*`: `trip`, `trip-*`, `*`. Of all that fit a session the
+longest decides alone, whatever their order: a grant for `trip-7` may give less than the one for `trip-*`. So
+there are never two that fit equally well, and nobody has to think about overlaps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cosession.errors import NotAllowed, NotAuthenticated
+
+from .capabilities import Capabilities
+from .participant import Kind, Participant
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Capabilities for the sessions that fit a pattern."""
+
+    pattern: str
+    capabilities: Capabilities
+
+    def covers(self, session: str) -> bool:
+        """Whether a session fits."""
+        if self.pattern.endswith("*"):
+            return session.startswith(self.pattern[:-1])
+        return session == self.pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who somebody is, and what they may do where.
+
+    Attributes:
+        id: of the participant.
+        name: what people read.
+        kind: what it is.
+        scopes: the sessions, and what may be done in them.
+        token_id: the token's `jti`, if it has one.
+        expires_at: when the grant ends, in seconds since 1970; None is never.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    scopes: tuple[Scope, ...]
+    token_id: str | None = field(default=None)
+    expires_at: float | None = field(default=None)
+
+    def capabilities(self, session: str) -> Capabilities | None:
+        """What may be done in a session; None where there is no access to it at all."""
+        fitting = [scope for scope in self.scopes if scope.covers(session)]
+        return max(fitting, key=_length).capabilities if fitting else None
+
+    def may(self, capability: str, session: str) -> bool:
+        """Whether the grant includes a capability in a session."""
+        capabilities = self.capabilities(session)
+        return capabilities is not None and capabilities.may(capability)
+
+    def everywhere(self) -> Capabilities:
+        """What may be done whatever the session: what `*` was given."""
+        return next((scope.capabilities for scope in self.scopes if scope.pattern == "*"), Capabilities())
+
+    def participant(self, session: str) -> Participant:
+        """Enter a session.
+
+        Raises:
+            NotAllowed: the grant doesn't name it.
+        """
+        capabilities = self.capabilities(session)
+        if capabilities is None:
+            raise NotAllowed(
+                "Your access doesn't include this session; ask for a token whose `sessions` name it, or look for a "
+                "mistake in the session's id."
+            )
+        return Participant(self.id, self.name, self.kind, capabilities, self.token_id, self.expires_at)
+
+
+def check_patterns(patterns: Sequence[str]) -> None:
+    """Go on only if these are patterns of session ids.
+
+    Raises:
+        NotAuthenticated: one isn't.
+    """
+    for pattern in patterns:
+        if not pattern or "*" in pattern[:-1] or len(pattern) > 129:
+            raise NotAuthenticated(
+                f"{pattern[:64]!r} can't name sessions; write a session's id, or its beginning and a `*`."
+            )
+
+
+def _length(scope: Scope) -> int:
+    # A whole id goes before a pattern of the same letters: `trip` before `trip*`.
+    return 2 * len(scope.pattern.removesuffix("*")) + (not scope.pattern.endswith("*"))
