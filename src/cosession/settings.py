@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     max_frame_bytes: int = Field(
         8 * 2**20, ge=1024, description="largest frame taken; more would hold the loop and the memory of everybody"
     )
+    max_structs_per_frame: int = Field(
+        250_000,
+        ge=1024,
+        description="structs, values and deletions in one update; reading more would hold the loop of everybody",
+    )
     max_waiting_bytes: int = Field(
         2**20,
         ge=1024,

@@ -16,6 +16,9 @@ from . import lib0
 
 GONE = "null"
 
+_MAX_ENTRIES = 20_000
+"""More than are ever in one room. Reading one takes some microseconds, so more would hold up everybody."""
+
 
 @dataclass(frozen=True, slots=True)
 class AwarenessEntry:
@@ -45,10 +48,11 @@ def decode_awareness(payload: bytes) -> tuple[AwarenessEntry, ...]:
 
     Raises:
         MalformedFrame: it is not one, or a state in it is not a JSON object or null.
+        TooLarge: it holds more states than any room has.
     """
-    reader = lib0.Reader(payload)
+    reader = lib0.Reader(payload, _MAX_ENTRIES)
     entries: list[AwarenessEntry] = []
-    for _ in range(reader.uint()):
+    for _ in range(reader.count()):
         entry = AwarenessEntry(reader.uint(), reader.uint(), reader.string())
         try:
             state = json.loads(entry.state, parse_constant=_refuse_constant)

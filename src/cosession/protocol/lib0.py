@@ -1,10 +1,13 @@
 """lib0's variable-length encoding: the numbers, strings and byte arrays that every frame is made of.
 
 The reader checks every bound and raises `MalformedFrame`; it never reads past its end and never loops on a
-number that doesn't stop. Source of the format: the `lib0` package's encoding module.
+number that doesn't stop. Counts in what strangers send can be limited: each thing that is counted costs its reader
+time, however few bytes it has. Source of the format: the `lib0` package's encoding module.
 """
 
-from cosession.errors import MalformedFrame
+import sys
+
+from cosession.errors import MalformedFrame, TooLarge
 
 _MAX_NUMBER = 2**53
 """JavaScript's largest exact integer: nothing on this wire is larger, and a reader must stop somewhere."""
@@ -13,17 +16,22 @@ _MAX_NUMBER = 2**53
 class Reader:
     """Reads lib0 values from a byte string, front to back.
 
+    Args:
+        data: the bytes.
+        limit: how many things all counts in them may promise together.
+
     Attributes:
         data: the bytes.
         at: the offset of the next byte.
     """
 
-    __slots__ = ("at", "data", "end")
+    __slots__ = ("_left", "_limit", "at", "data", "end")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, limit: int = sys.maxsize) -> None:
         self.data = data
         self.at = 0
         self.end = len(data)
+        self._limit = self._left = limit
 
     def byte(self) -> int:
         """Read one byte."""
@@ -50,6 +58,20 @@ class Reader:
             if shift > 56:
                 break
         raise MalformedFrame("The frame holds a number that does not end or is too large.")
+
+    def count(self) -> int:
+        """Read how many things follow.
+
+        Raises:
+            TooLarge: with what was counted before they are more than the limit.
+        """
+        count = self.uint()
+        self._left -= count
+        if self._left < 0:
+            raise TooLarge(
+                f"The frame holds more than {self._limit} single things; send the change in several smaller ones."
+            )
+        return count
 
     def skip(self, length: int) -> None:
         """Move over `length` bytes."""

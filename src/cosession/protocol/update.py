@@ -10,6 +10,7 @@ Yjs keeps it waiting, and the two are then different for ever. Lengths are in Yj
 UTF-16 units. Source: the update format, version 1, of the `yjs` package.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,13 @@ _MAX_DEPTH = 100
 
 _GC = 0
 SKIP = 10
+JSON = 2
+"""Of old versions of Yjs; yrs reads a value more than there are, and goes on in the wrong place."""
+TYPE = 7
+
+_TYPES = (0, 1, 2, 3, 4, 6)
+"""Array, Map, Text, XML element, fragment and text. A hook (5) isn't known to yrs, which would read on in the
+wrong place; at any other every browser throws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +54,13 @@ class UpdateHeader:
         brings: the clocks whose structs it holds, in its order, neighbours joined.
         needs: per client, the first clock after those that its structs refer to.
         deletes: the clocks that it deletes.
+        types: how many shared types it makes.
     """
 
     brings: tuple[ClockRange, ...]
     needs: Mapping[int, int]
     deletes: tuple[ClockRange, ...]
+    types: int = 0
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
@@ -76,25 +86,33 @@ class UpdateHeader:
         return all(span.end <= vector.get(span.client, 0) for span in self.brings)
 
 
-def read_update_header(update: bytes) -> UpdateHeader:
+def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
     """Read the header of an update in Yjs's update format, version 1.
 
     Args:
         update: the update's bytes.
+        limit: how many structs, values and deleted ranges it may hold: reading one takes up to a microsecond.
 
     Raises:
         MalformedFrame: they are not one whole update.
+        TooLarge: they hold more than the limit.
     """
-    reader = lib0.Reader(update)
+    reader = lib0.Reader(update, limit)
     brings: list[ClockRange] = []
     needs: dict[int, int] = {}
-    for _ in range(reader.uint()):
-        structs = reader.uint()
+    types = 0
+    seen: set[int] = set()
+    for _ in range(reader.count()):
+        structs = reader.count()
         client = reader.uint()
+        if client in seen:
+            raise MalformedFrame("An update names a client twice; send a document's own updates.")
+        seen.add(client)
         start = clock = reader.uint()
         for _ in range(structs):
             info = reader.byte()
-            if info & 0x1F == SKIP:
+            kind = info & 0x1F
+            if kind == SKIP:
                 if clock > start:
                     brings.append(ClockRange(client, start, clock - start))
                 start = clock = clock + reader.uint()
@@ -102,23 +120,31 @@ def read_update_header(update: bytes) -> UpdateHeader:
             length = skip_struct(reader, info, needs)
             if length == 0:
                 raise MalformedFrame("An update holds an empty struct; send a document's own updates.")
+            if kind == JSON:
+                raise MalformedFrame("An update holds JSON as old versions of Yjs wrote it; set the value anew.")
+            types += kind == TYPE
             clock += length
         if clock > start:
             brings.append(ClockRange(client, start, clock - start))
     deletes = _read_delete_set(reader)
     reader.finish()
-    return UpdateHeader(tuple(brings), needs, deletes)
+    return UpdateHeader(tuple(brings), needs, deletes, types)
 
 
-def decode_state_vector(data: bytes) -> dict[int, int]:
+def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]:
     """Decode a state vector: per client, how many of its clocks are known.
+
+    Args:
+        data: the vector's bytes.
+        limit: how many clients it may name.
 
     Raises:
         MalformedFrame: the bytes are not one.
+        TooLarge: they name more clients than the limit.
     """
-    reader = lib0.Reader(data)
+    reader = lib0.Reader(data, limit)
     vector: dict[int, int] = {}
-    for _ in range(reader.uint()):
+    for _ in range(reader.count()):
         client = reader.uint()
         vector[client] = reader.uint()
     reader.finish()
@@ -132,9 +158,9 @@ def encode_state_vector(vector: Mapping[int, int]) -> bytes:
 
 def _read_delete_set(reader: lib0.Reader) -> tuple[ClockRange, ...]:
     deletes: list[ClockRange] = []
-    for _ in range(reader.uint()):
+    for _ in range(reader.count()):
         client = reader.uint()
-        for _ in range(reader.uint()):
+        for _ in range(reader.count()):
             clock = reader.uint()
             deletes.append(ClockRange(client, clock, reader.uint()))
     return tuple(deletes)
@@ -159,7 +185,7 @@ def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
                 raise MalformedFrame("A struct's parent is neither a root nor an item.")
         if info & 0x20:
             reader.skip(reader.uint())
-    return _skip_content(reader, kind)
+    return skip_content(reader, kind)
 
 
 def _note_need(reader: lib0.Reader, needs: dict[int, int]) -> None:
@@ -169,20 +195,21 @@ def _note_need(reader: lib0.Reader, needs: dict[int, int]) -> None:
         needs[client] = end
 
 
-def _skip_content(reader: lib0.Reader, kind: int) -> int:
+def skip_content(reader: lib0.Reader, kind: int) -> int:
+    """Move over a struct's content, and return how many clocks it takes."""
     match kind:
         case 4:  # string, by far the commonest, so the first
             text = reader.buffer()
             return utf16_length(text)
         case 8:  # values
-            count = reader.uint()
+            count = reader.count()
             for _ in range(count):
                 skip_any(reader, 0)
             return count
         case 1:  # deleted content
             return reader.uint()
         case 2:  # JSON, from old versions
-            count = reader.uint()
+            count = reader.count()
             for _ in range(count):
                 reader.skip(reader.uint())
             return count
@@ -192,7 +219,10 @@ def _skip_content(reader: lib0.Reader, kind: int) -> int:
             reader.skip(reader.uint())
             reader.skip(reader.uint())
         case 7:  # shared type
-            if reader.uint() in (3, 5):  # an XML element or hook has a name
+            kind_of_type = reader.uint()
+            if kind_of_type not in _TYPES:
+                raise MalformedFrame(f"An update holds a shared type {kind_of_type}, which not every client knows.")
+            if kind_of_type == 3:  # an XML element has a name
                 reader.skip(reader.uint())
         case 9:  # subdocument
             reader.skip(reader.uint())
@@ -229,11 +259,11 @@ def skip_any(reader: lib0.Reader, depth: int) -> None:
         case 119 | 116:  # string, byte array
             reader.skip(reader.uint())
         case 118:
-            for _ in range(reader.uint()):
+            for _ in range(reader.count()):
                 reader.skip(reader.uint())
                 skip_any(reader, depth + 1)
         case 117:
-            for _ in range(reader.uint()):
+            for _ in range(reader.count()):
                 skip_any(reader, depth + 1)
         case other:
             raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")

@@ -27,6 +27,9 @@ from .pace import Pace
 _CLOSING_SECONDS = 5.0
 """What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
 
+_SHORT_BYTES = 1024
+"""What is in a shorter frame can't take long: nobody looks at the clock for it."""
+
 _REASON_BYTES = 123
 """A close frame has 125 bytes, two of which are the code."""
 
@@ -252,7 +255,7 @@ class Connection:
                 await host.ready()
                 if self._ending is not None:
                     return
-                host.receive(self.number, data)
+                self._hand_in(host, data)
             except StopAsyncIteration:
                 return
             except CosessionError as error:
@@ -268,13 +271,21 @@ class Connection:
             self._sent = asyncio.Event()
             await self._sent.wait()
 
+    def _hand_in(self, host: Host, data: bytes) -> None:
+        """Give a frame to the room; one that may take long is on account."""
+        if len(data) <= _SHORT_BYTES:
+            host.receive(self.number, data)
+            return
+        with self._pace.timed():
+            host.receive(self.number, data)
+
     def _listen(self, host: Host) -> None:
         if self._direct is None:
             return
 
         def receive(data: bytes) -> None:
             try:
-                host.receive(self.number, data)
+                self._hand_in(host, data)
             except CosessionError as error:
                 self._keep()
                 self.end(error)

@@ -1,17 +1,23 @@
 """How fast one connection may send: slowed first, refused when it does not stop.
 
 A bucket of allowances that refills at `rate` per second and holds two seconds of them, so that a burst costs
-nothing. A connection without allowance is read more slowly, and TCP holds its sender back; one that has been so
+nothing. A frame takes one, a large one more, and one that took long to take in as many as it has cost the others
+of their time. A connection without allowance is read more slowly, and TCP holds its sender back; one that has been so
 for `patience` seconds on end is a flood.
 """
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from cosession.errors import TooFast
 
 _BURST_SECONDS = 2.0
 _FRAME_BYTES = 4096
 """Reading this much takes about as long as a frame of its own."""
+
+_WORK_SECONDS = 0.0001
+"""What one allowance pays for: at 2,000 a second, one connection can't take more than a fifth of the loop."""
 
 
 class Pace:
@@ -41,6 +47,15 @@ class Pace:
         if self._slowed_at is not None and self._allowance >= self._full / 2:
             self._slowed_at = None
         return self._allowance > 0
+
+    @contextmanager
+    def timed(self) -> Generator[None]:
+        """Count the time that the block takes; at most what a full bucket pays for."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._allowance -= min(self._full, (self._clock() - began) / _WORK_SECONDS)
 
     async def wait(self, size: int) -> None:
         """Count a frame of so many bytes, and wait until it may be taken in.

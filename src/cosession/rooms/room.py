@@ -39,6 +39,7 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
+from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.settings import Settings
 
 from .decisions import decide, introduce
@@ -206,7 +207,7 @@ class Room:
         return Send(connection, encode_frame(SyncStep1(self.document.doc.get_state())))
 
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
-        decode_state_vector(vector)
+        decode_state_vector(vector, self._settings.max_structs_per_frame)
         self.synced.add(connection)
         return [Send(connection, encode_frame(SyncStep2(self.diff(vector))))]
 
@@ -227,7 +228,9 @@ class Room:
     ) -> list[Effect]:
         if update == EMPTY_UPDATE:
             return []
-        header = read_update_header(update)
+        header = read_update_header(update, self._settings.max_structs_per_frame)
+        if header.types > MAX_TYPES_DEEP:
+            check_nesting(update)
         if not header.fits(self.vector):
             return self._ask_again(connection, peer, answer)
         if not answer:

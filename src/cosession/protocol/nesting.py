@@ -1,0 +1,114 @@
+"""How deep one update nests shared types: read without a document, before the update is applied.
+
+yrs deletes a shared type by deleting what is in it, type by type, each on the stack of the one before: some ten
+thousand maps in each other end the whole process when the outermost is deleted. So nobody may build that in one
+update; what a document needs is far below.
+
+A struct says where it is by its parent or by a neighbour (its origin), which is in the same parent; both may be
+anywhere in the update, or in the document already. What is not in the update counts as its outermost level.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from cosession.errors import MalformedFrame
+
+from . import lib0
+from .update import SKIP, TYPE, skip_content
+
+_GC = 0
+
+MAX_TYPES_DEEP = 100
+"""Shared types in each other: deeper than any document needs."""
+
+_Place: TypeAlias = tuple[int, int, int] | None
+"""What a struct says where it is: a client and a clock, and 1 if that is its parent, 0 if it is a neighbour."""
+
+
+@dataclass(slots=True)
+class _Structs:
+    """The structs of one client: where each begins, where it says it is, and how deep that is, once known."""
+
+    clocks: list[int] = field(default_factory=list[int])
+    places: list[_Place] = field(default_factory=list[_Place])
+    depths: list[int] = field(default_factory=list[int])
+    types: list[int] = field(default_factory=list[int])
+
+
+def check_nesting(update: bytes) -> None:
+    """Check that an update does not nest shared types deeper than a document may.
+
+    Args:
+        update: whole and well-formed, as `read_update_header` found it.
+
+    Raises:
+        MalformedFrame: it does.
+    """
+    clients = _read(lib0.Reader(update))
+    for structs in clients.values():
+        for index in structs.types:
+            if _depth(clients, structs, index) >= MAX_TYPES_DEEP:
+                raise MalformedFrame(
+                    f"An update holds shared types nested deeper than {MAX_TYPES_DEEP}; keep the document flatter."
+                )
+
+
+def _read(reader: lib0.Reader) -> dict[int, _Structs]:
+    clients: dict[int, _Structs] = {}
+    for _ in range(reader.uint()):
+        count, client, clock = reader.uint(), reader.uint(), reader.uint()
+        structs = clients[client] = _Structs()
+        for _ in range(count):
+            info = reader.byte()
+            kind = info & 0x1F
+            if kind in (_GC, SKIP):
+                clock += reader.uint()
+                continue
+            structs.clocks.append(clock)
+            structs.places.append(_read_place(reader, info))
+            if kind == TYPE:
+                structs.types.append(len(structs.clocks) - 1)
+            clock += skip_content(reader, kind)
+        structs.depths = [-1] * len(structs.clocks)
+    return clients
+
+
+def _read_place(reader: lib0.Reader, info: int) -> _Place:
+    left = (reader.uint(), reader.uint(), 0) if info & 0x80 else None
+    right = (reader.uint(), reader.uint(), 0) if info & 0x40 else None
+    if left or right:
+        return left or right
+    if reader.uint():
+        reader.skip(reader.uint())
+        parent = None
+    else:
+        parent = (reader.uint(), reader.uint(), 1)
+    if info & 0x20:
+        reader.skip(reader.uint())
+    return parent
+
+
+def _depth(clients: dict[int, _Structs], structs: _Structs, index: int) -> int:
+    """In how many types of the update a struct is."""
+    way: list[tuple[_Structs, int, int]] = []
+    depth = 0
+    while True:
+        if structs.depths[index] >= 0:
+            depth = structs.depths[index]
+            break
+        structs.depths[index] = 0  # who stands on itself, by way of others, is nowhere
+        place = structs.places[index]
+        if place is None:
+            break
+        client, clock, inner = place
+        way.append((structs, index, inner))
+        found = clients.get(client)
+        at = bisect_right(found.clocks, clock) - 1 if found else -1
+        if found is None or at < 0:
+            break
+        structs, index = found, at
+    for passed, at, inner in reversed(way):
+        depth += inner
+        passed.depths[at] = depth
+    return depth
