@@ -21,7 +21,6 @@ from .frames import (
     encode_frame,
 )
 from .pieces import split_update
-from .nesting import check_nesting
 from .update import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "SyncStep2",
     "SyncUpdate",
     "UpdateHeader",
-    "check_nesting",
     "decode_awareness",
     "decode_frame",
     "decode_state_vector",
