@@ -40,11 +40,23 @@ class NotAuthenticated(CosessionError):
 
 
 class NotAllowed(CosessionError):
-    """A known participant touched what it may not touch."""
+    """A known participant touched what it may not touch.
+
+    Attributes:
+        touched: the place in the session's document, e.g. `messages/*/stamp`; empty when it was none.
+        action: what was done to it: `create`, `change` or `delete`.
+        needs: the capabilities of which one would have allowed it; none when only the server may.
+    """
 
     code = "auth.forbidden"
     close_code = 4403
     status = 403
+
+    def __init__(self, message: str, *, touched: str = "", action: str = "", needs: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.touched = touched
+        self.action = action
+        self.needs = needs
 
 
 class BadKey(CosessionError):

@@ -1,0 +1,164 @@
+"""The structs of an update, one by one: what each is, where it says it belongs, and what it holds.
+
+The header (`update.py`) says which clocks an update brings; this says what it would do with them. Read without a
+document, so a reader decides whether what a struct stands on is what it seems. The format is in `update.py`.
+"""
+
+import json
+import struct as binary
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cosession.errors import MalformedFrame
+
+from . import lib0
+from .update import SKIP, skip_content, utf16_length
+
+Id = tuple[int, int]
+"""A client and one of its clocks."""
+
+GC: Final = 0
+DELETED: Final = 1
+JSON: Final = 2
+BINARY: Final = 3
+STRING: Final = 4
+EMBED: Final = 5
+FORMAT: Final = 6
+TYPE: Final = 7
+ANY: Final = 8
+SUBDOCUMENT: Final = 9
+
+_MAX_DEPTH: Final = 100
+"""Nesting of a value: what is deeper was refused when the header was read."""
+
+_SIMPLE: Final[dict[int, Any]] = {127: None, 126: None, 121: False, 120: True}
+_FLOATS: Final = {124: binary.Struct(">f"), 123: binary.Struct(">d"), 122: binary.Struct(">q")}
+
+
+@dataclass(slots=True)
+class Struct:
+    """One struct: a run of clocks of one client.
+
+    Attributes:
+        client: whose it is.
+        clock: its first clock.
+        length: how many clocks it has.
+        kind: what it holds: `GC` and the other constants of this module.
+        left: the id that it was written behind, if any.
+        right: the id that it was written before, if any.
+        parent: the root's name or the id of the shared type that it is in; None when `left` or `right` tells.
+        key: its key, where the parent is written and it has one.
+        type: of a shared type, which: 0 array, 1 map, 2 text, 3 XML element, 4 XML fragment, 5 XML hook, 6 XML text.
+        content: where in the update its content begins.
+    """
+
+    client: int
+    clock: int
+    length: int
+    kind: int
+    left: Id | None
+    right: Id | None
+    parent: str | Id | None
+    key: str | None
+    type: int
+    content: int
+
+
+def read_structs(update: bytes) -> Iterator[Struct]:
+    """Read the structs of an update (version 1), in its order.
+
+    Raises:
+        MalformedFrame: it is not one.
+    """
+    reader = lib0.Reader(update)
+    for _ in range(reader.uint()):
+        count, client, clock = reader.uint(), reader.uint(), reader.uint()
+        for _ in range(count):
+            info = reader.byte()
+            kind = info & 0x1F
+            if kind == SKIP:
+                clock += reader.uint()
+                continue
+            struct = _struct(reader, client, clock, info, kind)
+            clock += struct.length
+            yield struct
+
+
+def read_values(update: bytes, struct: Struct) -> list[Any]:
+    """Read what a struct holds, as plain JSON; bytes as `bytes`. What holds no values (a text, a type) has none.
+
+    Raises:
+        MalformedFrame: it is not what the format says.
+    """
+    reader = lib0.Reader(update)
+    reader.at = struct.content
+    if struct.kind == ANY:
+        return [_value(reader, 0) for _ in range(reader.uint())]
+    if struct.kind == JSON:
+        return [_json(reader.string()) for _ in range(reader.uint())]
+    return [reader.buffer()] if struct.kind == BINARY else []
+
+
+def _struct(reader: lib0.Reader, client: int, clock: int, info: int, kind: int) -> Struct:
+    if kind == GC:
+        return Struct(client, clock, reader.uint(), GC, None, None, None, None, 0, 0)
+    left = (reader.uint(), reader.uint()) if info & 0x80 else None
+    right = (reader.uint(), reader.uint()) if info & 0x40 else None
+    parent: str | Id | None = None
+    key: str | None = None
+    if not info & 0xC0:
+        parent = reader.string() if reader.uint() == 1 else (reader.uint(), reader.uint())
+        if info & 0x20:
+            key = reader.string()
+    content = reader.at
+    if kind == STRING:
+        return Struct(client, clock, utf16_length(reader.buffer()), STRING, left, right, parent, key, 0, content)
+    length = skip_content(reader, kind)
+    kind_of_type = _type_at(reader.data, content) if kind == TYPE else 0
+    return Struct(client, clock, length, kind, left, right, parent, key, kind_of_type, content)
+
+
+def _type_at(update: bytes, content: int) -> int:
+    reader = lib0.Reader(update)
+    reader.at = content
+    return reader.uint()
+
+
+def _json(text: str) -> Any:
+    try:
+        return None if text == "undefined" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame("An update holds a JSON value that is none.") from error
+
+
+def _value(reader: lib0.Reader, depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise MalformedFrame(f"An update holds a value nested deeper than {_MAX_DEPTH}.")
+    match reader.byte():
+        case 127 | 126 | 121 | 120 as simple:
+            return _SIMPLE[simple]
+        case 125:
+            return _signed(reader)
+        case 124 | 123 | 122 as number:
+            packed = _FLOATS[number]
+            return packed.unpack(reader.take(packed.size))[0]
+        case 119:
+            return reader.string()
+        case 116:
+            return reader.buffer()
+        case 118:
+            return {reader.string(): _value(reader, depth + 1) for _ in range(reader.uint())}
+        case 117:
+            return [_value(reader, depth + 1) for _ in range(reader.uint())]
+        case other:
+            raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")
+
+
+def _signed(reader: lib0.Reader) -> int:
+    """A signed integer: a sign bit and six bits, then seven bits a byte."""
+    first = reader.byte()
+    number = first & 0x3F
+    if first & 0x80:
+        number |= reader.uint() << 6
+    return -number if first & 0x40 else number

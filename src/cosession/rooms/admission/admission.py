@@ -1,0 +1,281 @@
+"""Admission: an update is judged by what it does to the document, before anybody sees it.
+
+    update ─→ index: where is each item? ─→ judge: may they? ─→ shadow: does it break? ─→ admitted
+                plain token in a text that they may write ──────────────────────────────↗
+
+Nothing here touches the live document. A refused update leaves no trace; an admitted one must be applied to the live
+document before the next is judged. Updates that nobody judges (the server's own, those of participants who may write
+everything) are told by `applied`, and cost nothing until a restricted participant writes.
+
+Bounds: the index and the shadow are made when they are first needed, in a time that grows with the number of the
+document's structs, and dropped when more than a megabyte of unjudged updates waits for them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import pycrdt
+
+from cosession.auth import Participant
+from cosession.document import SessionDocument
+from cosession.errors import MalformedFrame, NotAllowed, TooLarge
+from cosession.protocol import ClockRange, UpdateHeader, read_update_header
+from cosession.protocol.lib0 import uint
+
+from .index import Container, Index, Place, Undo
+from .judge import Judge
+from .shadow import Shadow
+from .touches import Touch, stage
+
+_WAITING: Final = 2**20
+"""Bytes of updates that may wait for the index; whoever is judged next pays for them."""
+
+_LANES: Final = 1024
+"""Yjs clients of which it is remembered that they go on with a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a document may grow to.
+
+    Attributes:
+        max_document_bytes: its size as an update; it is enforced to a part in 64.
+        max_depth: how many shared types may be in each other.
+    """
+
+    max_document_bytes: int
+    max_depth: int
+
+
+class Admitted(NamedTuple):
+    """An update that may be applied.
+
+    Attributes:
+        update: its bytes: those that came in, or, where they repeated what is known, only what is new.
+        header: its header.
+        messages: the ids of the messages that it adds, which the server must stamp.
+    """
+
+    update: bytes
+    header: UpdateHeader
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """A text that a participant was just admitted to write, outside of what the same update made.
+
+    What was decided depends on nothing but these: the text's place never changes.
+    """
+
+    text: Container
+    owner: str | None
+    participant: Participant
+    head: bytes
+
+
+class Admission:
+    """Judges the updates of one room.
+
+    Args:
+        document: the live document; it is only read.
+        limits: what it may grow to.
+    """
+
+    def __init__(self, document: SessionDocument, limits: Limits) -> None:
+        self._document = document
+        self._limits = limits
+        self._shadow = Shadow(document.doc.get_update)
+        self._index: Index | None = None
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+        self._lanes: dict[int, _Lane] = {}
+        self._measured = 0
+        self._grown = 0
+        self._shrunk = False
+
+    def applied(self, update: bytes) -> None:
+        """Hear of an update that was applied to the live document without being judged."""
+        if self._index is None:
+            return
+        self._shadow.follow(update)
+        self._waiting.append(update)
+        self._bytes += len(update)
+        if self._bytes > _WAITING:
+            self._forget()
+
+    def judge(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None = None,
+    ) -> Admitted:
+        """Judge an update before it is applied.
+
+        Args:
+            update: it fits the live document.
+            header: its header.
+            participant: whose update it is.
+            is_own: for an update that may hold what others wrote (an answer to a sync step 1): whether a Yjs client
+                id is the participant's. None says that all in the update is.
+
+        Returns:
+            What to apply, log and send.
+
+        Raises:
+            NotAllowed: it does what the participant may not do.
+            MalformedFrame: it can't be what a Yjs client made of this document.
+            TooLarge: the document would be larger or deeper than the limits.
+        """
+        index = self._caught_up()
+        if is_own is None and self._continues(index, header, participant, update):
+            return Admitted(update, header)
+        if _repeats(index, header):
+            update, header = self._news(update)
+        if header.brings:
+            self._check_size(len(update))
+        undo: Undo = []
+        roots = len(index.roots)
+        try:
+            touches, judge = self._looked(index, update, header, participant, is_own, undo)
+            self._shadow.try_out(update)
+        except BaseException:
+            for take_back in reversed(undo):
+                take_back()
+            while len(index.roots) > roots:
+                index.roots.popitem()
+            raise
+        index.note_deleted(header.deletes)
+        self._grown += len(update)
+        self._shrunk = self._shrunk or bool(header.deletes)
+        if is_own is None:
+            self._open_lane(index, header, participant, touches, judge)
+        return Admitted(update, header, tuple(judge.messages))
+
+    def _looked(
+        self,
+        index: Index,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        undo: Undo,
+    ) -> tuple[list[Touch], Judge]:
+        """Stage an update and judge all that it does."""
+        judge = Judge(index, participant, is_own)
+        touches: list[Touch] = []
+        for touch in stage(index, update, header.deletes, undo, self._limits.max_depth):
+            touches.append(touch)
+            try:
+                judge.look(touch)
+            except NotAllowed:
+                if touch.deleted is None or not self._is_deleted_already(index, touch.deleted):
+                    raise
+        judge.finish()
+        return touches, judge
+
+    def _is_deleted_already(self, index: Index, gone: ClockRange) -> bool:
+        """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
+        doc = self._document.doc
+        index.note_deleted(read_update_header(doc.get_update(doc.get_state())).deletes)
+        return not any(index.deleted.lacks(gone.client, gone.clock, gone.end))
+
+    def _caught_up(self) -> Index:
+        index = self._index
+        if index is None:
+            state = self._document.doc.get_update()
+            self._measured, self._grown = len(state), 0
+            index = self._index = Index(state, read_update_header(state).deletes)
+        elif self._waiting:
+            for update in self._waiting:
+                deletes = read_update_header(update).deletes
+                index.learn(update, deletes)
+                self._shrunk = self._shrunk or bool(deletes)
+            self._grown += self._bytes
+            self._waiting.clear()
+            self._bytes = 0
+        return index
+
+    def _forget(self) -> None:
+        self._index = None
+        self._shadow.drop()
+        self._lanes.clear()
+        self._waiting.clear()
+        self._bytes = 0
+
+    def _continues(self, index: Index, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
+        """Whether an update only goes on with the text that its client just wrote, and take it in if so.
+
+        It must be one string, right behind its client's last clock, with nothing after it and nothing deleted: then
+        it is where that clock is, whatever became of that, and can't cut anything.
+        """
+        if len(header.brings) != 1 or header.deletes:
+            return False
+        span = header.brings[0]
+        lane, clocks = self._lanes.get(span.client), index.clients.get(span.client)
+        if lane is None or clocks is None or clocks.end != span.clock or clocks.last is not lane.text:
+            return False
+        if lane.participant is not participant or _owner(lane.text) != lane.owner:
+            return False
+        client = lane.head[2:]
+        if not update.startswith(lane.head + uint(span.clock) + b"\x84" + client + uint(span.clock - 1)):
+            return False
+        if self._measured + self._grown + len(update) > self._limits.max_document_bytes:
+            return False
+        clocks.append(span.length, lane.text)
+        self._shadow.follow(update)
+        self._grown += len(update)
+        return True
+
+    def _open_lane(
+        self, index: Index, header: UpdateHeader, participant: Participant, touches: list[Touch], judge: Judge
+    ) -> None:
+        """Remember the text that an update ended in, unless the right to it was that to make the record."""
+        if not touches or len(header.brings) != 1 or any(touch.client is None for touch in touches):
+            return
+        client, text = header.brings[0].client, touches[-1].container
+        if touches[-1].record in judge.made or not _is_text(index.clients[client].last, text, touches[-1]):
+            return
+        if len(self._lanes) >= _LANES:
+            self._lanes.clear()
+        self._lanes[client] = _Lane(text, _owner(text), participant, b"\x01\x01" + uint(client))
+
+    def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
+        """What of an update the document doesn't have: what is sent twice could be told in two ways."""
+        try:
+            news = pycrdt.get_update(update, self._document.doc.get_state())
+        except BaseException as error:
+            if isinstance(error, ValueError) or type(error).__name__ == "PanicException":
+                raise MalformedFrame("The update can't be read; start from a fresh document.") from error
+            raise
+        header = read_update_header(news)
+        index = self._caught_up()
+        if _repeats(index, header):
+            raise MalformedFrame(
+                "The update tells what the session knows in another way; start from a fresh document."
+            )
+        return news, header
+
+    def _check_size(self, grows: int) -> None:
+        """Refuse to grow a document that is full. It is measured again only after it changed by a part in 64."""
+        limit = self._limits.max_document_bytes
+        if self._measured + self._grown + grows <= limit:
+            return
+        if self._grown > limit // 64 or (self._shrunk and self._measured + grows > limit):
+            self._measured, self._grown, self._shrunk = len(self._document.doc.get_update()), 0, False
+        if self._measured + grows > limit:
+            raise TooLarge(f"The session has reached its {limit} bytes; delete something, or begin another.")
+
+
+def _repeats(index: Index, header: UpdateHeader) -> bool:
+    return any(span.clock != index.end(span.client) for span in header.brings)
+
+
+def _owner(container: Container) -> str | None:
+    return None if container.record is None else container.record.owner
+
+
+def _is_text(last: Place, text: Container, touch: Touch) -> bool:
+    return last is text and touch.key is None and touch.action == "change"

@@ -1,0 +1,145 @@
+"""What must hold of a value that is written: a function for each name in the table's column `check`."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from cosession.auth import Capabilities
+
+from .index import ARRAY, MAP, Container
+from .rules import Check, Node
+from .touches import MAX_KEY, Touch
+
+_RUN_PARTS: Final = ("tool-", "dynamic-tool", "reasoning", "step-start")
+"""How the types of parts begin that say what an agent did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What is written, by whom, where.
+
+    Attributes:
+        value: as plain JSON; None where `made` is something.
+        made: the shared type that is written.
+        touch: the touch that it is in: itself, or the plain JSON around it.
+        by: whose id it must be where it names its writer.
+        capabilities: theirs.
+        runs: the runs, by id.
+        is_dead: whether a shared type is deleted.
+    """
+
+    value: Any
+    made: Container | None
+    touch: Touch
+    by: str
+    capabilities: Capabilities
+    runs: dict[str, Container]
+    is_dead: Callable[[Container], bool]
+
+
+def _is_value(writing: Writing) -> bool:
+    return writing.made is None
+
+
+def _is_text(writing: Writing) -> bool:
+    return isinstance(writing.value, str)
+
+
+def _is_number(writing: Writing) -> bool:
+    return isinstance(writing.value, int | float) and not isinstance(writing.value, bool)
+
+
+def _is_record(writing: Writing) -> bool:
+    made, root = writing.made, writing.touch.container
+    return made is not None and made.type == MAP and (root.node.name != "agents" or made.key == writing.by)
+
+
+def _is_empty_list(writing: Writing) -> bool:
+    return writing.value == [] if writing.made is None else writing.made.type == ARRAY
+
+
+def _is_self(writing: Writing) -> bool:
+    return writing.value == writing.by
+
+
+def _is_owner(writing: Writing) -> bool:
+    record = writing.touch.record
+    return record is not None and writing.value == (record.owner or writing.by)
+
+
+def _is_own_run(writing: Writing) -> bool:
+    run = writing.runs.get(writing.value) if isinstance(writing.value, str) else None
+    return run is not None and run.owner == writing.by
+
+
+def _is_key(writing: Writing) -> bool:
+    return writing.value == writing.touch.container.key
+
+
+def _is_new_id(writing: Writing) -> bool:
+    if not isinstance(writing.value, str) or not 0 < len(writing.value) <= MAX_KEY:
+        return False
+    holder = writing.touch.holder
+    if holder is None or holder is writing.touch.container:
+        return True
+    # Undoing a removal writes it anew, under its id.
+    return holder.owner == writing.by and writing.is_dead(holder)
+
+
+def _is_role(writing: Writing) -> bool:
+    if writing.value not in ("user", "assistant", "system"):
+        return False
+    return writing.capabilities.may("prompt" if writing.value == "user" else "run")
+
+
+def _is_part(writing: Writing) -> bool:
+    if not isinstance(writing.value, str):
+        return False
+    return not writing.value.startswith(_RUN_PARTS) or writing.capabilities.may("run")
+
+
+def _is_not_lost(writing: Writing) -> bool:
+    return isinstance(writing.value, str) and writing.value != "lost"
+
+
+CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
+    "value": (_is_value, "plain JSON, no shared type"),
+    "text": (_is_text, "a string"),
+    "number": (_is_number, "a number"),
+    "record": (_is_record, "a Map, made whole"),
+    "empty list": (_is_empty_list, "an empty Array"),
+    "self": (_is_self, "the writer's own participant id"),
+    "owner": (_is_owner, "the id of whose message it is"),
+    "own run": (_is_own_run, "the id of a run of the writer's"),
+    "key": (_is_key, "the key that it is under"),
+    "new id": (_is_new_id, "a string that no other record has"),
+    "role": (_is_role, "`user` with `prompt`; `assistant` or `system` with `run`"),
+    "part": (_is_part, "a type of part; what tells an agent's work needs `run`"),
+    "not lost": (_is_not_lost, "a string, not `lost`: that is the server's to say"),
+}
+"""Each check, and what it asks for in words."""
+
+
+def inner_writings(writing: Writing, node: Node) -> Iterable[tuple[Node, str, Writing]]:
+    """What plain JSON holds, as though it were shared types: (place, key, what is written there) of each."""
+    value: Any = writing.value
+    if isinstance(value, dict):
+        items: Iterable[tuple[str | None, Any]] = cast("dict[str, Any]", value).items()
+    elif isinstance(value, list):
+        items = ((None, item) for item in cast("list[Any]", value))
+    else:
+        return
+    for key, item in items:
+        yield node.child(key), "*" if key is None else key, replace_value(writing, item)
+
+
+def replace_value(writing: Writing, value: Any) -> Writing:
+    """The same with another value."""
+    return Writing(value, None, writing.touch, writing.by, writing.capabilities, writing.runs, writing.is_dead)
+
+
+def shown(value: Any) -> str:
+    """A value, short enough for a sentence."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"

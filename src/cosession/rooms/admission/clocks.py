@@ -1,0 +1,98 @@
+"""Sets of clocks, per client: which were deleted, and where each is. Ranges are half open and kept joined."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(slots=True)
+class _Ranges:
+    starts: list[int] = field(default_factory=list[int])
+    ends: list[int] = field(default_factory=list[int])
+
+
+class ClockSet:
+    """A set of (client, clock)."""
+
+    __slots__ = ("_clients",)
+
+    def __init__(self) -> None:
+        self._clients: dict[int, _Ranges] = {}
+
+    def has(self, client: int, clock: int) -> bool:
+        """Whether a clock is in the set."""
+        ranges = self._clients.get(client)
+        if ranges is None:
+            return False
+        place = bisect_right(ranges.starts, clock) - 1
+        return place >= 0 and clock < ranges.ends[place]
+
+    def lacks(self, client: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of a range that are not in the set."""
+        ranges = self._clients.get(client)
+        if ranges is not None:
+            place = max(bisect_right(ranges.starts, start) - 1, 0)
+            while place < len(ranges.starts) and ranges.starts[place] < end:
+                if start < ranges.starts[place]:
+                    yield start, ranges.starts[place]
+                start = max(start, ranges.ends[place])
+                place += 1
+        if start < end:
+            yield start, end
+
+    def add(self, client: int, start: int, end: int) -> None:
+        """Add a range."""
+        ranges = self._clients.get(client)
+        if ranges is None:
+            ranges = self._clients[client] = _Ranges()
+        first = bisect_left(ranges.ends, start)
+        last = bisect_right(ranges.starts, end)
+        if first < last:
+            start, end = min(start, ranges.starts[first]), max(end, ranges.ends[last - 1])
+        ranges.starts[first:last] = [start]
+        ranges.ends[first:last] = [end]
+
+
+class ClockMap(Generic[_Kind]):
+    """What each clock of one client is: filled in order, from 0, without a hole."""
+
+    __slots__ = ("_starts", "_values", "end")
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._starts: list[int] = []
+        self._values: list[_Kind] = []
+
+    @property
+    def last(self) -> _Kind:
+        """What its newest clock is; there is one."""
+        return self._values[-1]
+
+    def append(self, length: int, value: _Kind) -> None:
+        """Say what the next clocks are."""
+        if not self._values or self._values[-1] is not value:
+            self._starts.append(self.end)
+            self._values.append(value)
+        self.end += length
+
+    def at(self, clock: int) -> _Kind:
+        """What a clock is, which is known."""
+        return self._values[bisect_right(self._starts, clock) - 1]
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, int, _Kind]]:
+        """What the clocks of a range are: (start, end, what) of each stretch."""
+        place = bisect_right(self._starts, start) - 1
+        while start < end:
+            value, place = self._values[place], place + 1
+            until = min(self._starts[place], end) if place < len(self._starts) else end
+            yield start, until, value
+            start = until
+
+    def cut(self, end: int) -> None:
+        """Forget the clocks from `end` on."""
+        place = bisect_left(self._starts, end)
+        del self._starts[place:], self._values[place:]
+        self.end = end

@@ -1,0 +1,305 @@
+"""Where each item of the document is: which clock of which client belongs to which shared type, under which key.
+
+In Yjs an item says where it is once, and never moves: by the name of a root, the id of a shared type, or a neighbour.
+So whatever an update inserts, changes or deletes has one place, exactly, whether it can be seen or not, and however
+two libraries would order it. The index is that, for the whole document: built from its state, then kept in step.
+
+Beside the places it knows what the rules ask for: whose a record is (`stamp.by` of a message, `agent` of a run, …),
+which ids are taken, and what is deleted already. It may not know of everything that is deleted: what loses against
+a concurrent write is deleted without a word; `Index.note_deleted` brings it up to the document.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from pycrdt import Array, Text, XmlFragment
+
+from cosession.document.session import ROOTS, TEXT_PREFIX, XML_PREFIX
+from cosession.errors import MalformedFrame
+from cosession.protocol import ClockRange
+from cosession.protocol.structs import GC, TYPE, Id, Struct, read_structs, read_values
+
+from .clocks import ClockMap, ClockSet
+from .rules import NOWHERE, TABLE, Node
+
+ARRAY, MAP, TEXT = 0, 1, 2
+_ROOT_TYPES: Final = {Array: ARRAY, Text: TEXT, XmlFragment: 4}
+
+_OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
+"""Per record, the key that says whose it is. An agent's own record is that of its key."""
+
+Undo: TypeAlias = list[Callable[[], object]]
+
+
+class Container:
+    """A shared type of the document: a root, or one that an item holds.
+
+    Attributes:
+        id: of the item that holds it; None for a root.
+        type: which, as in `Struct.type`.
+        parent: the shared type that it is in; None for a root.
+        key: its key there, or a root's name; None in a list.
+        node: its place in the table.
+        record: the record that it is in, or is.
+        depth: how many shared types it is in.
+        owner: of a record, whose it is, as far as known.
+        taken: of a root, its records by key or id.
+    """
+
+    __slots__ = ("depth", "id", "key", "node", "owner", "parent", "record", "taken", "type")
+
+    def __init__(self, id: Id | None, type: int, parent: "Container | None", key: str | None, node: Node) -> None:  # noqa: A002
+        self.id = id
+        self.type = type
+        self.parent = parent
+        self.key = key
+        self.node = node
+        self.depth = 0 if parent is None else parent.depth + 1
+        self.record = self if node.is_record and self.depth == 1 else None if parent is None else parent.record
+        self.owner: str | None = None
+        self.taken: dict[str, Container] | None = {} if parent is None else None
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The way to it: the root's name, then keys; `*` stands for an entry of a list."""
+        own = ("*" if self.key is None else self.key,)
+        return own if self.parent is None else (*self.parent.path, *own)
+
+    @property
+    def root(self) -> "Container":
+        """The root that it is in, or is."""
+        at = self
+        while at.parent is not None:
+            at = at.parent
+        return at
+
+
+class Slot(NamedTuple):
+    """A key of a shared type."""
+
+    container: Container
+    key: str
+
+
+Place: TypeAlias = Container | Slot
+"""Where an item is: in a list or text (the container itself), or under a key."""
+
+NOTHING: Final = Container(None, -1, None, "", NOWHERE)
+"""The place of what was collected: its parent is deleted everywhere, and nothing in it can be seen again."""
+
+
+class Index:
+    """The places of a document.
+
+    Args:
+        state: the whole document, as an update of the library's own.
+        deletes: what is deleted in it.
+    """
+
+    def __init__(self, state: bytes, deletes: Iterable[ClockRange]) -> None:
+        self.clients: dict[int, ClockMap[Place]] = {}
+        self.containers: dict[Id, Container] = {}
+        self.roots: dict[str, Container] = {}
+        self.deleted = ClockSet()
+        self.learn(state, deletes)
+
+    def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> None:
+        """Take in an update that the document has."""
+        self.note_deleted(deletes)
+        for struct in self.in_order(update):
+            self.add(struct, self.place(struct, strict=False), update)
+
+    def note_deleted(self, deletes: Iterable[ClockRange]) -> None:
+        """Take note of what is deleted."""
+        for span in deletes:
+            self.deleted.add(span.client, span.clock, span.end)
+
+    def end(self, client: int) -> int:
+        """The first clock of a client that isn't known."""
+        clocks = self.clients.get(client)
+        return 0 if clocks is None else clocks.end
+
+    def root(self, name: str) -> Container:
+        """A root, by its name; one that the schema doesn't have is in no row of the table."""
+        found = self.roots.get(name)
+        if found is None:
+            found = self.roots[name] = _new_root(name)
+        return found
+
+    def find(self, id: Id) -> Place:  # noqa: A002 - Yjs's word
+        """Where an item is.
+
+        Raises:
+            MalformedFrame: there is no such item.
+        """
+        clocks = self.clients.get(id[0])
+        if clocks is None or id[1] >= clocks.end:
+            raise MalformedFrame("An update stands on what the session doesn't have; sync first.")
+        return clocks.at(id[1])
+
+    def place(self, struct: Struct, *, strict: bool = True) -> Place:
+        """Where a struct says that it is.
+
+        Args:
+            struct: the struct; what it stands on is known.
+            strict: whether its neighbours must agree; else the left one says it, as in yrs.
+
+        Raises:
+            MalformedFrame: nowhere, or in two places at once: Yjs and yrs could each choose another.
+        """
+        if struct.kind == GC:
+            return NOTHING
+        if struct.left is not None:
+            place = self.find(struct.left)
+            if strict and struct.right is not None and self.find(struct.right) != place:
+                raise MalformedFrame("A struct has neighbours in two places; start from a fresh document.")
+            return place
+        if struct.right is not None:
+            return self.find(struct.right)
+        parent = self._parent(struct, strict)
+        return parent if struct.key is None or parent is NOTHING else Slot(parent, struct.key)
+
+    def add(self, struct: Struct, place: Place, update: bytes, undo: Undo | None = None) -> Container | None:
+        """Take in a struct, whose client's clocks before it are known; what is known of it is passed over.
+
+        Args:
+            struct: the struct.
+            place: where it is.
+            update: the update that it is in.
+            undo: gets what takes it back.
+
+        Returns:
+            The shared type that it holds, if it holds one.
+        """
+        clocks = self.clients.get(struct.client)
+        if clocks is None:
+            clocks = self.clients[struct.client] = ClockMap()
+        known = clocks.end - struct.clock
+        if known >= struct.length:
+            return None
+        if undo is not None:
+            undo.append(lambda clocks=clocks, end=clocks.end: clocks.cut(end))
+        clocks.append(struct.length - known, place)
+        if struct.kind == TYPE:
+            return self._add_container(struct, place, undo)
+        if isinstance(place, Slot):
+            self._add_fact(struct, place, update, undo)
+        return None
+
+    def is_dead(self, container: Container, besides: ClockSet | None = None) -> bool:
+        """Whether a shared type, or one that it is in, is deleted.
+
+        Args:
+            container: the shared type.
+            besides: what is to be deleted as well.
+        """
+        at: Container | None = container
+        while at is not None and at.id is not None:
+            if self.deleted.has(*at.id) or (besides is not None and besides.has(*at.id)):
+                return True
+            at = at.parent
+        return False
+
+    def in_order(self, update: bytes) -> Iterator[Struct]:
+        """The structs of an update, each after those that it stands on. Each must be added before the next is asked for.
+
+        Raises:
+            MalformedFrame: they stand on each other in a circle, or on what isn't there.
+        """
+        waiting = {client: list(structs)[::-1] for client, structs in groupby(read_structs(update), _client)}
+        for client in waiting:
+            way = [client]
+            while way:
+                queue = waiting[way[-1]]
+                if not queue:
+                    way.pop()
+                    continue
+                missing = self._missing(queue[-1])
+                if missing is None:
+                    yield queue.pop()
+                    if len(way) > 1:
+                        way.pop()
+                elif missing in way or not waiting.get(missing):
+                    raise MalformedFrame("An update stands on what isn't there; sync first.")
+                else:
+                    way.append(missing)
+
+    def _missing(self, struct: Struct) -> int | None:
+        """The client of which something must come before a struct."""
+        if struct.clock > self.end(struct.client):
+            raise MalformedFrame("An update leaves out clocks of a client; sync first.")
+        for id in (struct.left, struct.right, struct.parent):  # noqa: A001 - Yjs's word
+            if isinstance(id, tuple) and id[1] >= self.end(id[0]):
+                return id[0]
+        return None
+
+    def _parent(self, struct: Struct, strict: bool) -> Container:
+        if isinstance(struct.parent, str):
+            return self.root(struct.parent)
+        assert struct.parent is not None
+        found = self.containers.get(struct.parent)
+        if found is not None:
+            return found
+        if not strict or self.find(struct.parent) is NOTHING or self.deleted.has(*struct.parent):
+            return NOTHING
+        raise MalformedFrame("An update puts something into what is no shared type.")
+
+    def _add_container(self, struct: Struct, place: Place, undo: Undo | None) -> Container:
+        parent, key = place if isinstance(place, Slot) else (place, None)
+        id = (struct.client, struct.clock)  # noqa: A001 - Yjs's word
+        container = Container(id, struct.type, parent, key, parent.node.child(key))
+        self.containers[id] = container
+        if undo is not None:
+            undo.append(lambda: self.containers.pop(id))
+        if container.record is container and key is not None:
+            self._take(parent, key, container, undo)
+            if container.node.name == "agents/*":
+                container.owner = key
+        return container
+
+    def _add_fact(self, struct: Struct, place: Slot, update: bytes, undo: Undo | None) -> None:
+        """Note whose a record is and which id it has, where a struct says so."""
+        record, key = place
+        if record.record is not record or record.parent is None:
+            return
+        if key == _OWNER_KEYS.get(record.node.name):
+            owner = _owner(read_values(update, struct))
+            if owner is not None:
+                if undo is not None:
+                    undo.append(lambda old=record.owner: setattr(record, "owner", old))
+                record.owner = owner
+        elif key == "id" and record.key is None:
+            values = read_values(update, struct)
+            if values and isinstance(values[0], str):
+                self._take(record.parent, values[0], record, undo)
+
+    def _take(self, root: Container, name: str, record: Container, undo: Undo | None) -> None:
+        taken = root.taken
+        if taken is None:
+            return
+        if undo is not None:
+            old = taken.get(name)
+            undo.append(lambda: taken.pop(name) if old is None else taken.update({name: old}))
+        taken[name] = record
+
+
+def _client(struct: Struct) -> int:
+    return struct.client
+
+
+def _owner(values: list[Any]) -> str | None:
+    value = values[0] if values else None
+    if isinstance(value, dict):
+        value = cast("dict[str, Any]", value).get("by")
+    return value if isinstance(value, str) else None
+
+
+def _new_root(name: str) -> Container:
+    if name.startswith(TEXT_PREFIX) and name != TEXT_PREFIX:
+        return Container(None, TEXT, None, name, TABLE.child("text:NAME"))
+    if name.startswith(XML_PREFIX) and name != XML_PREFIX:
+        return Container(None, 4, None, name, TABLE.child("xml:NAME"))
+    if name in ROOTS:
+        return Container(None, _ROOT_TYPES.get(ROOTS[name], MAP), None, name, TABLE.child(name))
+    return Container(None, MAP, None, name, NOWHERE)

@@ -1,0 +1,177 @@
+"""Whether a participant may do what an update does: each touch against its row of the table.
+
+Whose something is comes from what a client can't forge: the server's stamp on a message, the agent that made a run,
+the key that ends in an id. What it says of itself must agree.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from cosession.auth import Participant
+from cosession.document import split_key
+from cosession.document.session import TEXT_PREFIX, XML_PREFIX
+from cosession.errors import NotAllowed
+
+from .checks import CHECKS, Writing, inner_writings, shown
+from .index import Container, Index
+from .rules import KIND, REQUESTS, REQUIRED, STATE, TEXT, Check, Node, Rule
+from .touches import Touch
+
+_OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
+"""Records that their writer owns from the start; the others name their owner."""
+
+_OF_WHO: Final[frozenset[Check]] = frozenset({"self", "owner", "own run", "role", "part", "new id"})
+"""Checks of who writes. Whoever may bring back what others wrote brings theirs."""
+
+_JSON_RECORDS: Final = frozenset({"messages", "queue"})
+"""Roots in whose records a foreign client may write plain JSON where the schema has shared types."""
+
+
+class Judge:
+    """Judges the touches of one update.
+
+    Args:
+        index: the document's; the update is staged in it.
+        participant: whose update it is.
+        is_own: whether a Yjs client id is the participant's; None says that all in the update are.
+    """
+
+    def __init__(self, index: Index, participant: Participant, is_own: Callable[[int], bool] | None) -> None:
+        self._index = index
+        self._by = participant.id
+        self._capabilities = participant.capabilities
+        self._is_own = is_own
+        self._runs: Mapping[str, Container] = index.root("runs").taken or {}
+        self.made: dict[Container, set[str]] = {}
+        """The records that the update makes, and the keys that it writes into them."""
+        self.messages: list[str] = []
+        """The ids of the messages that it makes."""
+
+    def look(self, touch: Touch) -> None:
+        """Judge one thing that the update does.
+
+        Raises:
+            NotAllowed: the participant may not.
+        """
+        rule = touch.node.rules.get(touch.action)
+        if rule is None:
+            raise self._refusal(touch, (), _no_row(touch))
+        if not rule.own:
+            raise self._refusal(touch, (), "only the server writes that")
+        foreign = touch.client is not None and self._is_own is not None and not self._is_own(touch.client)
+        self._look_who(touch, rule, foreign)
+        record = touch.record
+        if touch.action == "create" and record is not None:
+            if record is touch.made:
+                self.made[record] = set()
+                if not foreign and touch.node.name in _OWNED_BY_MAKER:
+                    record.owner = self._by
+            elif touch.key is not None and record is touch.container:
+                self.made.setdefault(record, set()).add(touch.key)
+                if touch.node.name == "messages/*/id":
+                    self.messages += touch.values
+        if touch.action != "delete":
+            for value in touch.values or (None,):
+                self._look_what(self._writing(touch, value), touch.node, rule, foreign)
+
+    def finish(self) -> None:
+        """Judge what the update makes as a whole.
+
+        Raises:
+            NotAllowed: a record lacks what it must have from the start.
+        """
+        for record, keys in self.made.items():
+            if missing := sorted(REQUIRED.get(record.node.name, frozenset()) - keys):
+                where = "/".join(record.path)
+                raise NotAllowed(
+                    f"What is added to {where} has no {' and no '.join(missing)}: make it whole, then add it, in one "
+                    "transaction.",
+                    touched=where,
+                    action="create",
+                )
+
+    def _look_who(self, touch: Touch, rule: Rule, foreign: bool) -> None:
+        record = touch.record
+        makes = record is not None and record is touch.made and touch.action == "create"
+        if foreign:
+            stamped = record is not None and record not in self.made and not makes and record.owner == self._by
+            if self._may("edit-any", touch):
+                return
+            if not stamped or record is None or record.root.key != "messages":
+                raise self._refusal(touch, ("edit-any",), "another participant wrote it")
+        if record in self.made:
+            return
+        own = makes or self._is_mine(touch, rule)
+        needs = rule.own if own else rule.others
+        if not needs:
+            raise self._refusal(touch, (), f"it is {_whose(touch)}")
+        if not any(self._may(need, touch) for need in needs):
+            raise self._refusal(touch, needs, "your access to this session doesn't include that")
+
+    def _is_mine(self, touch: Touch, rule: Rule) -> bool:
+        record, key = touch.record, split_key(touch.key or "")
+        match rule.whose:
+            case "record":
+                return record is not None and record.owner == self._by
+            case "unowned":
+                return record is not None and record.owner in (None, self._by)
+            case "first":
+                return len(key) > 1 and key[0] == self._by
+            case "second":
+                return len(key) > 1 and key[1] == self._by
+            case "last":
+                return len(key) > 1 and key[-1] == self._by
+            case "all":
+                return True
+
+    def _may(self, need: str, touch: Touch) -> bool:
+        capabilities = self._capabilities
+        if need == STATE:
+            return capabilities.may_state(touch.path[1:])
+        if need == TEXT:
+            name = touch.path[0]
+            return capabilities.may_text(
+                name.removeprefix(TEXT_PREFIX if name.startswith(TEXT_PREFIX) else XML_PREFIX)
+            )
+        if need == KIND:
+            return any(capabilities.may(one) for one in REQUESTS.get(split_key(touch.key or "")[0], ()))
+        return all(capabilities.may(one) for one in need.split("+"))
+
+    def _writing(self, touch: Touch, value: object) -> Writing:
+        runs = dict[str, Container]() if not touch.values else self._runs
+        return Writing(value, touch.made, touch, self._by, self._capabilities, runs, self._index.is_dead)
+
+    def _look_what(self, writing: Writing, node: Node, rule: Rule, foreign: bool) -> None:
+        """Judge a value, and what is in it where it is plain JSON."""
+        touch = writing.touch
+        if rule.check is not None and not (foreign and rule.check in _OF_WHO):
+            holds, wanted = CHECKS[rule.check]
+            if not holds(writing):
+                was = "a shared type" if writing.made is not None else shown(writing.value)
+                raise self._refusal(touch, (), f"{node.name} must be {wanted}, not {was}")
+        if writing.made is None and touch.path[0] in _JSON_RECORDS:
+            for inner, key, written in inner_writings(writing, node):
+                row = inner.rules.get("create")
+                if row is None or not row.own:
+                    raise self._refusal(touch, (), f"nobody may write {key!r} there")
+                self._look_what(written, inner, row, foreign)
+
+    def _refusal(self, touch: Touch, needs: tuple[str, ...], why: str) -> NotAllowed:
+        where = "/".join(touch.path)
+        where = where if len(where) <= 200 else f"{where[:199]}…"
+        words = " or ".join(needs)
+        needed = f"; it needs {words}" if needs else ""
+        return NotAllowed(
+            f"You may not {touch.action} {where}: {why}{needed}.", touched=where, action=touch.action, needs=needs
+        )
+
+
+def _no_row(touch: Touch) -> str:
+    if touch.node.rules:
+        return f"what is there can't be {touch.action}d that way" if touch.action != "delete" else "that stays"
+    return "the schema has no such place"
+
+
+def _whose(touch: Touch) -> str:
+    owner = None if touch.record is None else touch.record.owner
+    return f"{owner}'s" if owner else "not yours"

@@ -1,0 +1,195 @@
+"""What an update does: every place that it touches, and what it does there.
+
+`stage` takes the update's structs into the index one by one, so that what it makes is known to what it puts into
+that, and yields a touch for each; whoever judges them keeps the staged update or takes it back. What a shared type
+can't hold is refused here: a list has no keys, a map no order, a message's text no formatting, nothing a subdocument.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cosession.errors import MalformedFrame, NotAllowed, TooLarge
+from cosession.protocol import ClockRange
+from cosession.protocol.structs import (
+    ANY,
+    BINARY,
+    DELETED,
+    EMBED,
+    FORMAT,
+    JSON,
+    STRING,
+    SUBDOCUMENT,
+    TYPE,
+    Struct,
+    read_values,
+)
+
+from .clocks import ClockSet
+from .index import ARRAY, MAP, NOTHING, TEXT, Container, Index, Slot, Undo
+from .rules import Action, Node
+
+_KEYED: Final = frozenset({ANY, JSON, BINARY, TYPE, DELETED})
+_LISTED: Final = frozenset({ANY, JSON, BINARY, TYPE, DELETED})
+_PLAIN_TEXT: Final = frozenset({STRING, DELETED})
+_RICH: Final = frozenset({STRING, EMBED, FORMAT, TYPE, DELETED, ANY, JSON, BINARY})
+_RICH_ROOTS: Final = frozenset({"text:NAME", "xml:NAME", "state"})
+
+MAX_KEY: Final = 1024
+"""Characters of a key or a root's name: an id may be 128, in a request three stand together, percent-encoded."""
+
+
+@dataclass(slots=True)
+class Touch:
+    """One thing that an update does.
+
+    Attributes:
+        container: the shared type in which it does it.
+        key: under which key; None in a list, or of a text as a whole.
+        action: what.
+        node: the place's row in the table.
+        client: the Yjs client that did it; None of a deletion, which names only what is deleted.
+        values: what is written, as plain JSON.
+        made: the shared type that is written, or the record that is deleted.
+        holder: the record that has this key, or this id, already; it may be deleted.
+        deleted: of a deletion, what is deleted.
+    """
+
+    container: Container
+    key: str | None
+    action: Action
+    node: Node
+    client: int | None = None
+    values: tuple[Any, ...] = ()
+    made: Container | None = None
+    holder: Container | None = None
+    deleted: ClockRange | None = None
+
+    @property
+    def record(self) -> Container | None:
+        """The record that it is in, or makes."""
+        return self.container.record if self.made is None else self.made.record
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The way there, as in `Container.path`."""
+        if self.node is self.container.node and self.key is None and self.container.type == TEXT:
+            return self.container.path
+        return (*self.container.path, "*" if self.key is None else self.key)
+
+
+def stage(
+    index: Index, update: bytes, deletes: tuple[ClockRange, ...], undo: Undo, max_depth: int
+) -> Iterator[Touch]:
+    """Take an update into the index (but for what it deletes), and say of each thing in it what it does.
+
+    Args:
+        index: the document's.
+        update: it fits the document, and brings nothing that is known.
+        deletes: what it deletes.
+        undo: gets what takes it back.
+        max_depth: how many shared types may be in each other.
+
+    Raises:
+        MalformedFrame: it stands on nothing, or puts something where it can't be.
+        TooLarge: it nests too deep, or a key is too long.
+        NotAllowed: it holds a subdocument.
+    """
+    made: set[Container] = set()
+    written: set[Slot] = set()
+    emptied: list[Touch] = []
+    for struct in index.in_order(update):
+        if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
+            raise TooLarge(f"The name of a root is longer than {MAX_KEY} characters; shorten it.")
+        place = index.place(struct)
+        inside, key = place if isinstance(place, Slot) else (place, None)
+        if place is not NOTHING:
+            _check_content(struct, inside, key)
+        values = tuple(read_values(update, struct))
+        holder = _holder(inside, key, values)
+        container = index.add(struct, place, update, undo)
+        if container is not None:
+            made.add(container)
+            if container.depth > max_depth:
+                raise TooLarge(f"An update nests shared types deeper than {max_depth}; keep the document flatter.")
+        if place is NOTHING:
+            continue
+        if key is None and inside.type == TEXT and struct.kind != TYPE:
+            yield Touch(inside, None, "change", inside.node, struct.client)
+            continue
+        touch = Touch(inside, key, "create", inside.node.child(key), struct.client, values, container, holder)
+        if isinstance(place, Slot) and struct.kind == DELETED:
+            # Written and overwritten before it was sent, or written over what was there to take that away.
+            if inside not in made:
+                touch.action = "delete"
+                emptied.append(touch)
+            continue
+        if isinstance(place, Slot):
+            written.add(place)
+            is_free = touch.node.is_record and (holder is None or index.is_dead(holder))
+            if inside not in made and not is_free:
+                touch.action = "change"
+        yield touch
+    for touch in (*emptied, *_deletions(index, deletes)):
+        if touch.key is None or Slot(touch.container, touch.key) not in written:
+            yield touch
+
+
+def _holder(inside: Container, key: str | None, values: tuple[Any, ...]) -> Container | None:
+    """The record that has a key of a root already, or an id of its list."""
+    if inside.taken is not None and key is not None:
+        return inside.taken.get(key)
+    if inside.record is inside and key == "id" and inside.parent is not None and inside.parent.taken is not None:
+        return inside.parent.taken.get(values[0]) if values and isinstance(values[0], str) else None
+    return None
+
+
+def _deletions(index: Index, deletes: tuple[ClockRange, ...]) -> Iterator[Touch]:
+    """Say what is deleted that isn't deleted already, nor goes with what it is in."""
+    news = [
+        (span.client, start, end)
+        for span in deletes
+        for start, end in index.deleted.lacks(span.client, span.clock, span.end)
+    ]
+    fresh = ClockSet()
+    for client, start, end in news:
+        if end > index.end(client):
+            raise MalformedFrame("An update deletes what the session doesn't have; sync first.")
+        fresh.add(client, start, end)
+    for client, start, end in news:
+        for first, last, place in index.clients[client].between(start, end):
+            inside, key = place if isinstance(place, Slot) else (place, None)
+            if place is NOTHING or index.is_dead(inside, fresh):
+                continue
+            node, gone = inside.node.child(key), ClockRange(client, first, last - first)
+            if key is None and inside.type == TEXT:
+                yield Touch(inside, None, "change", inside.node, deleted=gone)
+            elif node.is_record:
+                for clock in range(first, last):
+                    record, one = index.containers.get((client, clock)), ClockRange(client, clock, 1)
+                    yield Touch(inside, key, "delete", node, made=record, deleted=one)
+            else:
+                yield Touch(inside, key, "delete", node, deleted=gone)
+
+
+def _check_content(struct: Struct, inside: Container, key: str | None) -> None:
+    """Refuse what no client of the schema writes there; in some client it could be seen as something else."""
+    if struct.kind == SUBDOCUMENT:
+        raise NotAllowed("A session holds no subdocuments; make another session, and name it.")
+    if inside.type == MAP:
+        fits = key is not None and struct.kind in _KEYED
+    elif inside.type == ARRAY:
+        fits = key is None and struct.kind in _LISTED
+    elif inside.root.node.name in _RICH_ROOTS:
+        fits = struct.kind in _RICH
+    else:
+        fits = inside.type == TEXT and key is None and struct.kind in _PLAIN_TEXT
+    if struct.kind == TYPE and struct.type > TEXT and inside.root.node.name not in _RICH_ROOTS:
+        fits = False
+    if not fits or (key is not None and struct.length != 1):
+        raise MalformedFrame(
+            "An update puts into a shared type what it doesn't hold: a map has keys, a list has entries, and a text in "
+            "a message is plain."
+        )
+    if key is not None and len(key) > MAX_KEY:
+        raise TooLarge(f"A key is longer than {MAX_KEY} characters; shorten it.")
