@@ -309,8 +309,8 @@ def test_an_update_that_panics_the_crdt_library_breaks_the_room_and_is_not_logge
 
 
 def test_a_new_session_is_written_once_by_the_server(scene: Scene) -> None:
-    scene.do(scene.room.create(title="Trip", at=AT))
-    scene.do(scene.room.create(title="Other", at=AT))
+    scene.do(scene.room.create("Trip", AT))
+    scene.do(scene.room.create("Other", AT))
     assert scene.room.document.meta.title == "Trip"
     assert [row.participant for row in scene.rows] == ["server"]
 

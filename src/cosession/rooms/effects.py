@@ -1,4 +1,8 @@
-"""What a room wants done: the values that its pure half hands to the asyncio shell, in order."""
+"""What a room wants done: the values that its pure half hands to the asyncio shell, in order.
+
+Nobody changes one. They are not frozen, because a frozen one takes three times as long to make, and each token makes
+three.
+"""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -6,7 +10,7 @@ from typing import TypeAlias
 from cosession.protocol import AwarenessEntry, ClockRange
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Send a frame to one connection."""
 
@@ -14,7 +18,7 @@ class Send:
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Update:
     """One update on its way out: encoded once, sent to many.
 
@@ -29,7 +33,7 @@ class Update:
     brings: tuple[ClockRange, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Broadcast:
     """Send an update to every connection that is synced, besides the one that it came from."""
 
@@ -37,7 +41,7 @@ class Broadcast:
     besides: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Echo:
     """Send an update back to the connection that it came from: it is committed."""
 
@@ -45,7 +49,7 @@ class Echo:
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SendPresence:
     """Tell one connection who is here, or who is gone."""
 
@@ -53,7 +57,7 @@ class SendPresence:
     connection: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BroadcastPresence:
     """Tell every connection who came, changed or left, besides the one that said so."""
 
@@ -61,7 +65,7 @@ class BroadcastPresence:
     besides: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Append:
     """Append an update to the log.
 
@@ -78,7 +82,7 @@ class Append:
     update: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Retitle:
     """Note the session's new title in the list of sessions."""
 

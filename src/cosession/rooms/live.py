@@ -6,7 +6,7 @@ and the next one to ask for the session gets a room that is loaded from the log.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TypeVar
+from typing import NoReturn, TypeVar, TypeVarTuple
 
 from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, SessionDocument
@@ -25,6 +25,7 @@ from .turns import Turns
 log = get_logger(__name__)
 
 
+_Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
@@ -97,12 +98,13 @@ class LiveRoom:
             connection.end(self.error)
         try:
             peer = Peer(connection.participant, connection.extended)
-            self._carry_out(lambda at: self.room.join(number, peer, at))
+            at = self._now()
+            self._carry_out(self._guard(self.room.join, number, peer, at), at)
             await connection.serve(self)
         finally:
             del self._connections[number]
             if not self.broken:
-                self._carry_out(lambda _: self.room.leave(number))
+                self._carry_out(self._guard(self.room.leave, number), self._clock())
 
     @property
     def has_room(self) -> bool:
@@ -119,7 +121,12 @@ class LiveRoom:
         Raises:
             CosessionError: the connection must end for it.
         """
-        self._carry_out(lambda at: self.room.receive(connection, data, at), sender=connection)
+        at = self._now()
+        try:
+            effects = self.room.receive(connection, data, at)
+        except BaseException as error:
+            self._failed(error, connection)
+        self._carry_out(effects, at)
 
     def take(self, outbox: Outbox) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
@@ -127,7 +134,7 @@ class LiveRoom:
             return []
         if outbox.is_behind:
             self._send_out()  # the diff stands on the document of now, and so on what has not been sent out yet
-        return self._guard(lambda: outbox.take(self.room.diff, self.room.vector))
+        return self._guard(outbox.take, self.room.diff, self.room.vector)
 
     def now(self) -> str:
         """The server's time, RFC 3339."""
@@ -149,16 +156,18 @@ class LiveRoom:
         """
         if not self.has_room:
             raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
-        self._carry_out(lambda at: self.room.edit(change, at, by))
+        at = self._now()
+        self._carry_out(self._guard(self.room.edit, change, at, by), at)
 
     def create(self, title: str, created_at: str) -> None:
         """Write the first facts of a new session."""
-        self._carry_out(lambda _: self.room.create(title=title, at=created_at))
+        at = self._now()
+        self._carry_out(self._guard(self.room.create, title, created_at), at)
 
     def committed(self, version: int) -> None:
         """Hear that the log holds everything up to a version."""
         if not self.broken:
-            self._carry_out(lambda _: self.room.committed(version))
+            self._carry_out(self._guard(self.room.committed, version), self._clock())
 
     async def flush(self) -> None:
         """Wait until everything that the room took in is on the disk.
@@ -168,34 +177,38 @@ class LiveRoom:
         """
         await self._log.flush(self.session)
 
-    def _carry_out(self, act: Callable[[str], Iterable[Effect]], sender: int | None = None) -> None:
+    def _now(self) -> str:
+        """The time at which something is done to the room; refused, if it can't be used any more."""
         if self.broken:
             raise self.error or _broken()
-        at = self._clock()
-        for effect in self._guard(lambda: act(at), sender):
+        return self._clock()
+
+    def _carry_out(self, effects: Iterable[Effect], at: str) -> None:
+        for effect in effects:
             self._do(effect, at)
         if self._addressed:
             self._flush()
 
-    def _guard(self, act: Callable[[], _Result], sender: int | None = None) -> _Result:
-        """Use the room; whatever it fails with but a refusal ends it.
+    def _guard(self, act: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        """Use the room; whatever it fails with but a refusal ends it."""
+        try:
+            return act(*arguments)
+        except BaseException as error:
+            self._failed(error, None)
+
+    def _failed(self, error: BaseException, sender: int | None) -> NoReturn:
+        """End the room after an error that is no refusal, and raise what its user is told.
 
         A panic of the CRDT library is a BaseException, and what was half done is neither logged nor sent. Whose
         frame did it is refused for good, else it would come back with the same frame for ever.
         """
-        try:
-            return act()
-        except CosessionError as error:
-            if not isinstance(error, RoomBroken):
-                raise
+        if isinstance(error, RoomBroken):
             self._break(error, sender)
-            raise
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
+        elif not isinstance(error, (CosessionError, KeyboardInterrupt, SystemExit)):
             broken = _broken()
             self._break(broken, sender)
             raise broken from error
+        raise error
 
     def _break(self, error: RoomBroken, sender: int | None) -> None:
         log.error("room.broken", session=self.session, version=self.room.version, exc_info=True)
@@ -231,7 +244,7 @@ class LiveRoom:
         """Send out what came in since the last turn."""
         if not self.broken:
             with suppress(RoomBroken):  # the guard has ended the room; whoever connects again gets all of it
-                self._guard(lambda: self._fan_out.send_out(self._connections, self.room.synced))
+                self._guard(self._fan_out.send_out, self._connections, self.room.synced)
 
     def _outbox_of(self, number: int) -> Iterable[Outbox]:
         """The outbox of a connection that is still here; it is flushed when all effects are carried out."""

@@ -1,7 +1,7 @@
 """The log on its way to the storage: what rooms append is committed in groups, by one writer, in order.
 
-Appending never waits. Whatever was appended while one commit ran is the next commit, so groups grow with load
-and a lone update is committed at once. `on_committed` is called after each commit, per session, and only then do
+Appending never waits. Whatever was appended while one commit ran is the next commit, and after a large one more is
+gathered for some milliseconds: so groups grow with load, and a lone update is committed at once. `on_committed` is called after each commit, per session, and only then do
 receipts leave: what was acknowledged is on the disk.
 
 Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the
@@ -20,6 +20,10 @@ from cosession.storage import LoggedUpdate, Storage
 _FIRST_RETRY_SECONDS = 0.1
 _LAST_RETRY_SECONDS = 5.0
 _TRIES_ONE_BY_ONE = 3
+
+_GATHER_SECONDS_A_ROW = 0.0005
+_MAX_GATHER_SECONDS = 0.008
+"""A commit costs about as much as twenty rows in it: the more come, the fewer there should be."""
 
 log = get_logger(__name__)
 
@@ -120,7 +124,7 @@ class Log:
             if rested:
                 due = None
                 self._wake_resting()
-            await self._commit_all()
+            rows = await self._commit_all()
             finished, self._round = self._round, asyncio.Event()
             finished.set()
             if not self.failing:
@@ -128,6 +132,8 @@ class Log:
             elif due is None:
                 due = loop.time() + retry
                 retry = min(retry * 2, _LAST_RETRY_SECONDS)
+            if rows > 1:
+                await asyncio.sleep(min(rows * _GATHER_SECONDS_A_ROW, _MAX_GATHER_SECONDS))
 
     def _places(self) -> tuple[Container[str], ...]:
         """Where a session is while something of it waits."""
@@ -139,8 +145,8 @@ class Log:
         self._titles = self._resting_titles | self._titles
         self._resting, self._resting_titles, self._resting_bytes = {}, {}, 0
 
-    async def _commit_all(self) -> None:
-        """Commit what waits; what fails rests until its next try."""
+    async def _commit_all(self) -> int:
+        """Commit what waits, and return how many rows that was; what fails rests until its next try."""
         rows, self._rows = self._rows, {}
         titles, self._titles = self._titles, {}
         self._committing = rows.keys() | titles.keys()
@@ -148,6 +154,7 @@ class Log:
         for session, title in titles.items():
             await self._commit_title(session, title)
         self._committing = set()
+        return sum(len(group) for group in rows.values())
 
     async def _commit(self, rows: dict[str, list[LoggedUpdate]]) -> None:
         if not rows:

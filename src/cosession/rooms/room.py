@@ -76,7 +76,7 @@ class Peer:
     holes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Receipt:
     version: int
     connection: int
@@ -111,7 +111,7 @@ class Room:
         watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
         self._watch = Subscription(self._note_touched, watched)
 
-    def create(self, *, title: str, at: str) -> list[Effect]:
+    def create(self, title: str, at: str) -> list[Effect]:
         """Write the first facts of a new session; an existing one is left as it is."""
         if self.version:
             return []
