@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     max_merged_updates: int = Field(
         256, ge=1, description="how many updates become one frame; merging more at once holds the loop too long"
     )
+    max_piece_bytes: int = Field(
+        2**18,
+        ge=1024,
+        description="larger diffs go in pieces: clients hang up that get no whole frame for 30 s",
+    )
     max_uncommitted_bytes: int = Field(
         64 * 2**20, ge=2**20, description="what may wait for the disk; beyond it, sockets are not read"
     )
@@ -123,7 +128,9 @@ class Settings(BaseSettings):
         600.0, ge=0, description="how often what an occupied room has written is compacted; an empty one is at once"
     )
     history_grain_seconds: float = Field(
-        60.0, ge=0, description="how much time one row of a compacted log may cover, of one writer; the past can be read between rows"
+        60.0,
+        ge=0,
+        description="how much time one row of a compacted log may cover, of one writer; the past can be read between rows",
     )
     unload_after_seconds: float = Field(
         30.0, ge=0, description="how long a room without connections stays loaded; a reload of a page finds it warm"

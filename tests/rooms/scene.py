@@ -2,7 +2,7 @@
 
 from cosession.auth import Participant
 from cosession.protocol import AwarenessEntry, Frame, SyncStep1, SyncStep2, decode_frame, encode_frame
-from cosession.rooms.effects import Append, Broadcast, BroadcastPresence, Echo, Effect, Send, SendPresence
+from cosession.rooms.effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Send, SendPresence
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
@@ -34,6 +34,8 @@ class Scene:
             match effect:
                 case Send(connection, frame):
                     self.sent.setdefault(connection, []).append(decode_frame(frame))
+                case Answer(connection, update):
+                    self.sent.setdefault(connection, []).append(SyncStep2(update))
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:
                         self.sent.setdefault(connection, []).append(decode_frame(update.frame))

@@ -40,7 +40,7 @@ def never(_: bytes) -> bytes:
 
 
 def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
-    writer, outbox = Writer(), Outbox(1000, 256)
+    writer, outbox = Writer(), Outbox(1000, 256, 100_000)
     update = writer.write("hello")
     outbox.put_updates([update])
     [frame] = outbox.take(never, {})
@@ -48,7 +48,7 @@ def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
 
 
 def test_updates_that_wait_become_one_frame() -> None:
-    writer, outbox, reader = Writer(), Outbox(100_000, 256), Doc()
+    writer, outbox, reader = Writer(), Outbox(100_000, 256, 100_000), Doc()
     for _ in range(100):
         outbox.put_updates([writer.write("é👩‍🚀")])
     [frame] = outbox.take(never, {})
@@ -60,7 +60,7 @@ def test_updates_that_wait_become_one_frame() -> None:
 
 
 def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
-    writer, outbox, reader = Writer(), Outbox(500, 256), Doc()
+    writer, outbox, reader = Writer(), Outbox(500, 256, 100_000), Doc()
     first = writer.write("start ")
     reader.apply_update(first.update)
     for number in range(200):
@@ -74,7 +74,7 @@ def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
 
 
 def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
-    outbox = Outbox(1000, 256)
+    outbox = Outbox(1000, 256, 100_000)
     frames = [encode_frame(Fence(bytes([n]))) for n in range(5)]
     for frame in frames:
         outbox.put_frame(frame)
@@ -82,7 +82,7 @@ def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
 
 
 def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
-    outbox = Outbox(1000, 256)
+    outbox = Outbox(1000, 256, 100_000)
     for clock in range(1, 50):
         outbox.put_presence([AwarenessEntry(1, clock, "{}"), AwarenessEntry(2, clock, "{}")])
     [frame] = outbox.take(never, {})
@@ -92,7 +92,7 @@ def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
 
 
 def test_what_comes_while_a_reader_is_behind_is_not_lost_either() -> None:
-    writer, outbox, reader = Writer(), Outbox(10, 256), Doc()
+    writer, outbox, reader = Writer(), Outbox(10, 256, 100_000), Doc()
     first, second = writer.write("more than ten bytes"), writer.write("and more")
     outbox.put_updates([first])
     outbox.put_updates([second])
@@ -107,7 +107,7 @@ def test_a_reader_that_is_behind_gets_back_of_its_own_only_what_is_committed() -
     others, own, reader = Writer(), Writer(), Doc()
     committed = own.write("committed ")
     own.write("not committed")
-    outbox = Outbox(10, 256)
+    outbox = Outbox(10, 256, 100_000)
     room = Doc()
     update = others.write("more than ten bytes")
     for each in (update.update, own.doc.get_update()):

@@ -37,7 +37,7 @@ _ORIGIN, _RIGHT_ORIGIN = 0x80, 0x40
 
 @dataclass(slots=True)
 class _Client:
-    """A client's structs that have not been given yet: how many, and the clock and the offset of the first of them."""
+    """A client's structs that have not been given yet: how many, and the clock and offset of the first of them."""
 
     id: int
     left: int

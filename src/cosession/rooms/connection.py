@@ -141,7 +141,7 @@ class Connection:
         self.number = number
         self.participant = participant
         self.extended = extended
-        self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates)
+        self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates, settings.max_piece_bytes)
         self.write: Write | None = None
         self._channel = channel
         self._direct = channel if isinstance(channel, DirectChannel) else None
@@ -308,8 +308,9 @@ class Connection:
         """Send what waits until nothing does; when the connection is closing, say why."""
         try:
             while self.outbox and self._ending is None:
-                if self._rollup_seconds:
+                if self._rollup_seconds and not self.outbox.is_split:
                     await self._gather()
+                await asyncio.sleep(0)  # what is large is split in steps, and others have their turn between them
                 if not await self._send_waiting(host):
                     self._stop_reading()
                     return

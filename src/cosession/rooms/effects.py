@@ -18,6 +18,14 @@ class Send:
     frame: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer a connection's sync step 1: with what it lacks, as an update."""
+
+    connection: int
+    update: bytes
+
+
 @dataclass(slots=True)
 class Update:
     """One update on its way out: encoded once, sent to many.
@@ -89,4 +97,4 @@ class Retitle:
     title: str
 
 
-Effect: TypeAlias = Send | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle
+Effect: TypeAlias = Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle

@@ -15,7 +15,7 @@ from cosession.logs import get_logger
 from cosession.storage import LoggedUpdate, StoredSession
 
 from .connection import Connection
-from .effects import Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence
+from .effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence
 from .fanout import FanOut
 from .log import Log
 from .outbox import Outbox
@@ -234,6 +234,9 @@ class LiveRoom:
             case Send(number, frame):
                 for outbox in self._outbox_of(number):
                     outbox.put_frame(frame)
+            case Answer(number, update):
+                for outbox in self._outbox_of(number):
+                    outbox.put_answer(update)
             case SendPresence(entries, number):
                 for outbox in self._outbox_of(number):
                     outbox.put_presence(entries)

@@ -4,23 +4,31 @@ Three kinds wait: frames that must arrive as they are (sync replies, fences), up
 reader is busy, updates merge into few frames and of presence only the latest state of each client is kept, so
 load makes frames fewer and larger, not later.
 
+What is larger than a piece (a first sync, the diff of a reader that was far behind) is sent in pieces, because a
+client that hears no whole frame for long hangs up. While they are sent, updates wait for the last of them, for they
+stand on it; everything else goes between.
+
 Bound: when more than `max_bytes` of updates wait, they are all dropped, and the reader is sent one diff of the
 document from where it was when it can read again: it loses its queue, never its data. Frames that must arrive
 are answers to what the connection itself asked or sent: while more than `max_bytes` of them wait (`is_full`), it
 is not read.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pycrdt import merge_updates
 
 from cosession.protocol import (
+    EMPTY_UPDATE,
     Awareness,
     AwarenessEntry,
+    SyncStep2,
     SyncUpdate,
     encode_awareness,
     encode_frame,
     encode_state_vector,
+    split_update,
 )
 
 from .effects import Update
@@ -35,21 +43,27 @@ class Outbox:
     Args:
         max_bytes: how many bytes of updates may wait.
         merged: how many updates become one frame at most.
+        piece_bytes: how much is sent in one frame, about.
     """
 
-    def __init__(self, max_bytes: int, merged: int) -> None:
+    def __init__(self, max_bytes: int, merged: int, piece_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._merged = merged
+        self._piece_bytes = piece_bytes
         self._frames: list[bytes] = []
         self._frame_bytes = 0
         self._updates: list[Update] = []
         self._update_bytes = 0
         self._echoes: list[Update] = []
         self._missed: dict[int, int] | None = None
+        self._answers: deque[SyncStep2 | SyncUpdate] = deque()
+        self._pieces: Iterator[bytes] | None = None
         self._presence: dict[int, AwarenessEntry] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._frames or self._updates or self._echoes or self._presence or self.is_behind)
+        return bool(
+            self._frames or self._updates or self._echoes or self._presence or self.is_behind or self.is_split
+        )
 
     @property
     def waiting_bytes(self) -> int:
@@ -64,7 +78,12 @@ class Outbox:
     @property
     def is_large(self) -> bool:
         """Whether so much waits that it should be sent piece by piece, as it is read."""
-        return self._frame_bytes + self._update_bytes > _LARGE_BYTES or self.is_behind
+        return self._frame_bytes + self._update_bytes > _LARGE_BYTES or self.is_behind or self.is_split
+
+    @property
+    def is_split(self) -> bool:
+        """Whether something large is being sent in pieces, and `take` gives no more than the next of them."""
+        return bool(self._answers) or self._pieces is not None
 
     @property
     def is_full(self) -> bool:
@@ -75,6 +94,13 @@ class Outbox:
         """Queue a frame that must arrive as it is."""
         self._frames.append(frame)
         self._frame_bytes += len(frame)
+
+    def put_answer(self, update: bytes) -> None:
+        """Queue the answer to a sync step 1."""
+        if len(update) <= self._piece_bytes:
+            self.put_frame(encode_frame(SyncStep2(update)))
+        else:
+            self._put_large(SyncStep2(update))
 
     def put_updates(self, updates: Sequence[Update]) -> None:
         """Queue updates, in their order; when too many wait, only note from where the reader misses them."""
@@ -94,6 +120,9 @@ class Outbox:
 
         It is kept apart: a diff in place of it would also bring back what is not committed yet.
         """
+        if len(update.update) > self._piece_bytes:
+            self._put_large(SyncUpdate(update.update))
+            return
         self._echoes.append(update)
         self._frame_bytes += len(update.frame)
 
@@ -103,26 +132,52 @@ class Outbox:
             self._presence[entry.client] = entry
 
     def take(self, diff: Callable[[bytes], bytes], vector: Mapping[int, int]) -> list[bytes]:
-        """Empty the queue into frames, in the order in which they must be sent.
+        """Empty the queue into frames, in the order in which they must be sent; of what is large, take a piece.
 
         Args:
             diff: gives what a document at an (encoded) state vector lacks.
             vector: the room's state vector now.
         """
         frames, self._frames, self._frame_bytes = self._frames, [], 0
-        if self._missed is not None:
+        if self._pieces is None and self._answers:
+            self._pieces = _in_pieces(self._answers.popleft(), self._piece_bytes)
+        self._frame_bytes = sum(len(answer.update) for answer in self._answers)
+        if self._missed is not None and self._pieces is None:
             behind = {client: min(clock, self._missed.get(client, clock)) for client, clock in vector.items()}
-            frames.append(encode_frame(SyncUpdate(diff(encode_state_vector(behind)))))
+            self._pieces = _in_pieces(SyncUpdate(diff(encode_state_vector(behind))), self._piece_bytes)
             self._missed = None
-        frames += merge(self._updates, self._merged)
+        frames += self._next_piece()
+        if not self.is_split:
+            frames += merge(self._updates, self._merged)
+            self._updates.clear()
+            self._update_bytes = 0
         frames += merge(self._echoes, self._merged)
-        self._updates.clear()
         self._echoes.clear()
-        self._update_bytes = 0
         if self._presence:
             frames.append(encode_frame(Awareness(encode_awareness(self._presence.values()))))
             self._presence.clear()
         return frames
+
+    def _put_large(self, frame: SyncStep2 | SyncUpdate) -> None:
+        self._answers.append(frame)
+        self._frame_bytes += len(frame.update)
+
+    def _next_piece(self) -> list[bytes]:
+        """The next frame of what is sent in pieces, if it is ready."""
+        if self._pieces is None:
+            return []
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._pieces = None
+        return [piece] if piece else []
+
+
+def _in_pieces(frame: SyncStep2 | SyncUpdate, max_bytes: int) -> Iterator[bytes]:
+    """Turn a frame into smaller ones: updates, and to an answer an end; an empty one is none yet."""
+    for piece in split_update(frame.update, max_bytes):
+        yield b"" if piece == EMPTY_UPDATE else encode_frame(SyncUpdate(piece))
+    if isinstance(frame, SyncStep2):
+        yield encode_frame(SyncStep2(EMPTY_UPDATE))
 
 
 def merge(updates: Sequence[Update], at_once: int) -> list[bytes]:

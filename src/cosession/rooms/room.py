@@ -43,7 +43,7 @@ from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.settings import Settings
 
 from .decisions import decide, introduce
-from .effects import Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence, Update
+from .effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence, Update
 from .presence import Presence
 
 _FENCE_BYTES = 1024
@@ -209,7 +209,7 @@ class Room:
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector, self._settings.max_structs_per_frame)
         self.synced.add(connection)
-        return [Send(connection, encode_frame(SyncStep2(self.diff(vector))))]
+        return [Answer(connection, self.diff(vector))]
 
     def _answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
         """Take in the answer to a sync step 1, and the fences that waited for it."""
