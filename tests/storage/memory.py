@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cosession.errors import NoSuchSession, SessionDeleted, StorageError
-from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, StoredSession
+from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
+from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from cosession.storage.transactions import FEWEST_TO_THIN
 
 
 class MemoryStorage:
@@ -14,6 +15,7 @@ class MemoryStorage:
         self._sessions: dict[str, StoredSession | None] = {}  # None is a tombstone
         self._logs: dict[str, list[LoggedUpdate]] = {}
         self._snapshots: dict[str, Snapshot] = {}
+        self._thinned: dict[str, int] = {}
 
     def _info(self, session: str) -> StoredSession:
         if session not in self._sessions:
@@ -29,6 +31,7 @@ class MemoryStorage:
             return False
         self._sessions[session] = StoredSession(session, title, at, at, 0)
         self._logs[session] = []
+        self._thinned[session] = 0
         return True
 
     async def load(self, session: str) -> LoadedSession | None:
@@ -36,18 +39,21 @@ class MemoryStorage:
             return None
         info = self._info(session)
         snapshot = self._snapshots.get(session)
-        return LoadedSession(info, snapshot, tuple(self._logs[session][snapshot.version if snapshot else 0 :]))
+        behind = tuple(row for row in self._logs[session] if row.version > (snapshot.version if snapshot else 0))
+        return LoadedSession(info, snapshot, behind, self._thinned[session])
 
     async def append(self, updates: Sequence[LoggedUpdate]) -> None:
         logs: dict[str, list[LoggedUpdate]] = {}
         changed = set[str]()
         for row in updates:
             log = logs.setdefault(row.session, list(self._logs[self._info(row.session).id]))
-            if row.version == len(log) + 1:
+            end = log[-1].version if log else 0
+            single = {there.version: there.update for there in log if there.version > self._thinned[row.session]}
+            if row.version == end + 1:
                 log.append(row)
                 changed.add(row.session)
-            elif row.version > len(log) or row.version < 1 or log[row.version - 1].update != row.update:
-                raise StorageError(f"Version {row.version} of {row.session} doesn't fit.")
+            elif row.version not in single or single[row.version] != row.update:
+                raise VersionTaken(f"Version {row.version} of {row.session} doesn't fit.")
         for session in changed:
             self._logs[session] = logs[session]
             newest = logs[session][-1]
@@ -60,6 +66,17 @@ class MemoryStorage:
         if stored is None or stored.version <= snapshot.version:
             self._snapshots[snapshot.session] = snapshot
 
+    async def compact(self, session: str, thin: Thin) -> None:
+        self._info(session)
+        snapshot = self._snapshots.get(session)
+        log, thinned = self._logs[session], self._thinned[session]
+        before = [row for row in log if row.version <= thinned]
+        rows = [row for row in log if snapshot and thinned < row.version <= snapshot.version]
+        if len(rows) < FEWEST_TO_THIN:
+            return
+        self._logs[session] = [*before, *thin(before, rows), *log[len(before) + len(rows) :]]
+        self._thinned[session] = rows[-1].version
+
     async def set_title(self, session: str, title: str) -> None:
         self._sessions[session] = replace(self._info(session), title=title)
 
@@ -69,7 +86,7 @@ class MemoryStorage:
 
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
         self._info(session)
-        return tuple(self._logs[session][max(after, 0) :][: max(limit, 0)])
+        return tuple([row for row in self._logs[session] if row.version > max(after, 0)][: max(limit, 0)])
 
     async def delete(self, session: str, *, at: str) -> bool:
         if self._sessions.get(session) is None:

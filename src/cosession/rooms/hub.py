@@ -24,6 +24,7 @@ from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import Storage, StoredSession
 
+from .compactor import Compactor
 from .connection import Connection
 from .live import LiveRoom
 from .log import Log
@@ -76,6 +77,7 @@ class Hub:
         self._clock = clock
         self._tasks = tasks
         self._log = Log(storage, self, settings.max_uncommitted_bytes)
+        self._compactor = Compactor(storage, settings.history_grain_seconds)
         self._turns = Turns()
         self._slots: dict[str, Slot] = {}
         self._lives: dict[Slot, asyncio.Task[None]] = {}
@@ -97,7 +99,7 @@ class Hub:
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             hub = cls(storage, settings, clock, tasks)
-            writer = tasks.create_task(hub._log.run())
+            workers = [tasks.create_task(hub._log.run()), tasks.create_task(hub._compactor.run())]
             try:
                 yield hub
             except Exception as error:
@@ -106,7 +108,8 @@ class Hub:
                 try:
                     await hub.drain()
                 finally:
-                    writer.cancel()
+                    for worker in workers:
+                        worker.cancel()
         if failure is not None:
             raise failure  # here, because the group would wrap it
 
@@ -241,7 +244,7 @@ class Hub:
             slot.committed(version, size)
 
     def on_refused(self, session: str, error: CosessionError) -> None:
-        """The storage has no such session any more."""
+        """The storage takes no more of this room: the session is gone, or somebody else wrote to it."""
         slot = self._slots.get(session)
         if slot:
             slot.end(error)
@@ -252,7 +255,7 @@ class Hub:
         slot = self._slots.get(session)
         if slot is None:
             slot = self._slots[session] = Slot(
-                session, self.storage, self._log, self._turns, self.settings, self._clock
+                session, self.storage, self._log, self._compactor, self._turns, self.settings, self._clock
             )
             self._lives[slot] = self._tasks.create_task(self._live(slot))
         return slot

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Container
 from typing import Protocol
 
-from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError
+from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError, VersionTaken
 from cosession.logs import get_logger
 from cosession.storage import LoggedUpdate, Storage
 
@@ -36,7 +36,7 @@ class Listener(Protocol):
         ...
 
     def on_refused(self, session: str, error: CosessionError) -> None:
-        """The session is gone: its rows were dropped, and no more are taken."""
+        """The session is gone, or somebody else wrote to its log: its rows were dropped, and none would be taken."""
         ...
 
 
@@ -182,7 +182,7 @@ class Log:
             failed = failed + 1 if session in self._resting else -len(rows)
 
     def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> None:
-        if isinstance(error, NoSuchSession | SessionDeleted):
+        if isinstance(error, NoSuchSession | SessionDeleted | VersionTaken):
             dropped = group + self._rows.pop(session, [])
             self._forget(dropped)
             log.warning("log.refused", session=session, rows=len(dropped), error=str(error))

@@ -3,10 +3,11 @@
 No I/O: `Remains` come from an inspection of the storage, `Mended` go to its repair. Versions keep their numbers:
 where an update is lost an empty one takes its place. One that builds on what is lost is given up too, because it
 can't be integrated, and a document that claimed to hold it would never ask for it again; a device that still has the
-session brings both back when it connects. Where a snapshot holds what the log lost, the first gap gets all of it.
+session brings both back when it connects. A row that stands for a range of versions is kept or lost as a whole. Where
+a snapshot holds what the log lost, the first gap gets all of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pycrdt import Doc
@@ -57,9 +58,7 @@ def find_damage(remains: Remains) -> tuple[str, ...]:
     if remains.damage:
         return remains.damage
     log, snapshot = _Replay(), _replayed_snapshot(remains)
-    damage = [
-        f"update {row.version} of its log can't be replayed" for row in remains.updates if not log.take(row.update)
-    ]
+    damage = [f"{_named(row)} of its log can't be replayed" for row in remains.updates if not log.take(row.update)]
     if remains.snapshot and snapshot is None:
         damage.append("its snapshot can't be replayed")
     elif snapshot and not damage and log.lacks(snapshot.vector):
@@ -74,29 +73,45 @@ def mend(remains: Remains) -> Mended:
         return Mended(remains.info.title, remains.info.created_at, remains.updates, remains.snapshot, ())
     snapshot = _replayed_snapshot(remains)
     log = _Replay()
-    updates = {row.version: row for row in remains.updates}
     rows: list[LoggedUpdate] = []
     lost: list[int] = []
     given_up: list[int] = []
     at = remains.info.created_at if remains.info else _first_time(remains.updates)
-    for version in range(1, remains.version + 1):
-        row = updates.get(version)
-        if row is None or not log.take(row.update):
-            (given_up if row else lost).append(version)
+    for first, version, row in _in_order(remains):
+        kept = row
+        if kept is None or not log.take(kept.update):
+            (given_up if row else lost).extend(range(first, version + 1))
             update = EMPTY_UPDATE
             if snapshot is not None and log.lacks(snapshot.vector):
                 update = snapshot.doc.get_update(log.doc.get_state())
                 log.take(update)
-            row = LoggedUpdate(remains.id, version, at, SERVER.id, None, update)
-        rows.append(row)
-        at = row.at
+            kept = LoggedUpdate(remains.id, version, at, SERVER.id, None, update, version - first + 1)
+        rows.append(kept)
+        at = kept.at
     if snapshot is not None and log.lacks(snapshot.vector):
         update = snapshot.doc.get_update(log.doc.get_state())
         log.take(update)
-        rows.append(LoggedUpdate(remains.id, len(rows) + 1, at, SERVER.id, None, update))
+        version = rows[-1].version if rows else 0
+        rows.append(LoggedUpdate(remains.id, version + 1, at, SERVER.id, None, update))
     title, created_at = _facts(remains, log.doc, at)
-    kept = Snapshot(remains.id, len(rows), log.doc.get_update()) if rows else None
-    return Mended(title, created_at, tuple(rows), kept, (*damage, *_outcome(remains, lost, given_up, snapshot)))
+    whole = Snapshot(remains.id, rows[-1].version, log.doc.get_update()) if rows else None
+    return Mended(title, created_at, tuple(rows), whole, (*damage, *_outcome(remains, lost, given_up, snapshot)))
+
+
+def _in_order(remains: Remains) -> Iterator[tuple[int, int, LoggedUpdate | None]]:
+    """Every version of a log: the first and the last of each row, or of a gap between two, and the row."""
+    end = 0
+    for row in remains.updates:
+        if row.first > end + 1:
+            yield end + 1, row.first - 1, None
+        yield row.first, row.version, row
+        end = row.version
+    if end < remains.version:
+        yield end + 1, remains.version, None
+
+
+def _named(row: LoggedUpdate) -> str:
+    return f"update {row.version}" if row.versions == 1 else f"the row of updates {row.first} to {row.version}"
 
 
 def _outcome(remains: Remains, lost: list[int], given_up: list[int], snapshot: "_Replay | None") -> Iterable[str]:

@@ -4,17 +4,26 @@ The slot is there from the moment somebody asked, so however many ask at once, o
 is leaving nobody new gets its room; once it is gone the next slot may load the session again.
 
 A snapshot is kept when the room goes, and while it lives whenever the log has grown enough behind the last one, so
-that a crash after a long life costs no long replay.
+that a crash after a long life costs no long replay. What
+a snapshot has made history is then compacted, beside all this.
 """
 
 import asyncio
 from collections.abc import Callable
 
-from cosession.errors import CosessionError, NoSuchSession, RoomBroken, SessionDeleted, StorageError
+from cosession.errors import (
+    CosessionError,
+    NoSuchSession,
+    RoomBroken,
+    SessionDeleted,
+    StorageError,
+    VersionTaken,
+)
 from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import LoadedSession, Snapshot, Storage
 
+from .compactor import Compactor
 from .live import LiveRoom
 from .log import Log
 from .room import Room
@@ -34,6 +43,7 @@ class Slot:
         session: its id.
         storage: where it is loaded from, and its snapshot goes.
         room_log: where its updates go.
+        compactor: makes small what is stored of it.
         turns: when it may send out.
         settings: the limits.
         clock: gives the time, RFC 3339.
@@ -48,6 +58,7 @@ class Slot:
         session: str,
         storage: Storage,
         room_log: Log,
+        compactor: Compactor,
         turns: Turns,
         settings: Settings,
         clock: Callable[[], str],
@@ -57,6 +68,8 @@ class Slot:
         self.gone = asyncio.Event()
         self._storage = storage
         self._log = room_log
+        self._compactor = compactor
+        self._compact_at = asyncio.get_running_loop().time() + settings.compact_after_seconds
         self._turns = turns
         self._settings = settings
         self._clock = clock
@@ -213,14 +226,20 @@ class Slot:
             self._keeping = False
         self._snapshot = version
         log.info("room.snapshot", session=self.session, version=version, bytes=self._snapshot_bytes)
+        now = asyncio.get_running_loop().time()
+        if now >= self._compact_at:
+            self._compact_at = now + self._settings.compact_after_seconds
+            self._compactor.ask(self.session)
 
     async def _unload(self, live: LiveRoom) -> None:
         await self._log.flush(self.session, patient=True)
         version = live.room.version
-        gone = isinstance(live.error, SessionDeleted | NoSuchSession)
-        if not live.broken and not gone and version > self._snapshot:
+        foreign = isinstance(live.error, SessionDeleted | NoSuchSession | VersionTaken)
+        if not live.broken and not foreign and version > self._snapshot:
             await self._storage.save_snapshot(Snapshot(self.session, version, live.snapshot()))
         live.room.close()
+        if live.error is None:
+            self._compactor.ask(self.session)
         log.info("room.unloaded", session=self.session, version=version)
 
 

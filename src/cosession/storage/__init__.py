@@ -7,7 +7,7 @@ Rooms and the server import from here; this package imports `errors` only.
 
 from .backup import back_up
 from .inspection import Inspection, Remains, inspect
-from .interface import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession
+from .interface import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession, Thin
 from .salvage import Mended, Repaired, repair
 from .sqlite import SqliteStorage
 
@@ -22,6 +22,7 @@ __all__ = [
     "SqliteStorage",
     "Storage",
     "StoredSession",
+    "Thin",
     "back_up",
     "inspect",
     "repair",

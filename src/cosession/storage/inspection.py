@@ -15,10 +15,11 @@ from typing import Any
 
 from cosession.errors import StorageError
 
+from .chapters import Chapter, UnknownCodec, unpack
 from .database import BUSY_SECONDS, explained
 from .interface import LoggedUpdate, Snapshot, StoredSession
 from .migrations import APPLICATION_ID, MIGRATIONS
-from .transactions import is_intact_row, is_intact_snapshot
+from .records import is_intact_row, read_snapshot
 
 _MOST_SPANS = 8
 """How many places a sentence names: a log that lost every second row must not fill the screen."""
@@ -84,7 +85,7 @@ class Inspection:
         rows = [row for row in rows if self._is_listed(row)]
         self._rows = {row[0]: row for row in rows}
         traces = {row[0] for row in rows if row[5] is None}
-        for table in ("updates", "snapshots"):
+        for table in ("updates", "chapters", "snapshots"):
             traces |= {row[0] for row in self._read(f"SELECT DISTINCT session FROM {table}", "session")}  # noqa: S608
         self.sessions = sorted(session for session in traces if isinstance(session, str))
         self.tombstones = [Tombstone(*row[:1], *row[2:]) for row in rows if row[0] not in traces]
@@ -131,38 +132,79 @@ class Inspection:
         return Remains(session, info, snapshot, updates, version, tuple(damage))
 
     def _updates(self, session: str, damage: list[str]) -> tuple[LoggedUpdate, ...]:
-        rows = self._read(
+        """The whole log, as far as it can be read: its chapters, then what follows."""
+        intact: list[LoggedUpdate] = []
+        altered: set[int] = set()
+        self._read_chapters(session, damage, intact, altered)
+        self._read_single_rows(session, damage, intact, altered)
+        if altered:
+            damage.append(f"{_named(sorted(altered))} not what was saved")
+        missing: list[int] = []
+        twice: list[int] = []
+        kept: list[LoggedUpdate] = []
+        end = 0
+        for row in sorted(intact, key=lambda row: row.version):
+            if row.first <= end:
+                twice += range(row.first, end + 1)
+                continue
+            missing += (version for version in range(end + 1, row.first) if version not in altered)
+            kept.append(row)
+            end = row.version
+        for versions, what in ((missing, "missing"), (twice, "there twice")):
+            if versions:
+                damage.append(f"{_named(versions)} {what}")
+        return tuple(kept)
+
+    def _read_chapters(self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]) -> None:
+        for columns in self._read(
+            "SELECT session, first, version, codec, bytes, checksum FROM chapters WHERE session = ?",
+            "version",
+            session,
+            damage=damage,
+        ):
+            chapter = Chapter(*columns)
+            if not (isinstance(chapter.first, int) and isinstance(chapter.version, int)):  # pyright: ignore[reportUnnecessaryIsInstance]
+                damage.append("a chapter of its log has no version")
+                continue
+            try:
+                intact += unpack(chapter)
+            except UnknownCodec as error:
+                damage.append(
+                    f"the chapter of updates {chapter.first} to {chapter.version} of its log can't be read: {error}"
+                )
+            except ValueError:
+                altered.update(range(chapter.first, chapter.version + 1))
+
+    def _read_single_rows(
+        self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]
+    ) -> None:
+        for version, at, participant, client, update, checksum in self._read(
             "SELECT version, at, participant, client, bytes, checksum FROM updates WHERE session = ?",
             "version",
             session,
             damage=damage,
-        )
-        intact: list[LoggedUpdate] = []
-        altered: list[int] = []
-        for version, at, participant, client, update, checksum in rows:
+        ):
             row = LoggedUpdate(session, version, at, participant, client, update)
             if not isinstance(version, int):
                 damage.append("a row of its log has no version")
             elif is_intact_row(row, checksum):
                 intact.append(row)
             else:
-                altered.append(version)
-        if altered:
-            damage.append(f"{_named(altered)} not what was saved")
-        there = {row.version for row in intact} | set(altered)
-        missing = [version for version in range(1, intact[-1].version) if version not in there] if intact else []
-        if missing:
-            damage.append(f"{_named(missing)} missing")
-        return tuple(intact)
+                altered.add(version)
 
     def _snapshot(self, session: str, damage: list[str]) -> Snapshot | None:
-        for version, update, checksum in self._read(
-            "SELECT version, bytes, checksum FROM snapshots WHERE session = ?", "session", session, damage=damage
+        for columns in self._read(
+            "SELECT version, bytes, checksum, codec FROM snapshots WHERE session = ?",
+            "session",
+            session,
+            damage=damage,
         ):
-            snapshot = Snapshot(session, version, update)
-            if is_intact_snapshot(snapshot, checksum):
-                return snapshot
-            damage.append("its snapshot is not what was saved")
+            try:
+                return read_snapshot(session, *columns)
+            except UnknownCodec as error:
+                damage.append(f"its snapshot can't be read: {error}")
+            except ValueError:
+                damage.append("its snapshot is not what was saved")
         return None
 
     def _read(

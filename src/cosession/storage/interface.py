@@ -3,7 +3,8 @@
 A storage carries bytes and never sees a document. Its invariants, which `tests/storage/acceptance.py` checks of
 every implementation:
 
-- Versions count per session, from 1, without a gap: the log of a session at version 7 has the rows 1 to 7.
+- Versions count per session, from 1, without a gap. A row is one update and has one version, until the log is
+  thinned: then one row stands for a range of them, and ranges follow each other without a gap or an overlap.
 - A call that returned has happened, whatever is killed next. A call that raised has not happened, unless it
   raised `StorageError` from the disk itself: then the outcome is unknown, and the same call may be made again.
 - Calls that write are carried out one after another, in the order in which they were made.
@@ -13,22 +14,23 @@ every implementation:
 Times are RFC 3339 strings in UTC, all of one precision: they are compared as text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedUpdate:
-    """One row of the log.
+    """One row of the log: an update, or what several neighbours became when the log was thinned.
 
     Attributes:
         session: id of the session.
-        version: its position in the session's log, from 1.
-        at: when the server took it in.
+        version: its position in the session's log, from 1; of a range, the last.
+        at: when the server took it in; of a range, the last of it.
         participant: the verified id of who sent it.
         client: the Yjs client id that wrote it, where it was one.
-        update: the bytes as they came in.
+        update: the bytes as they came in; of a range, what they come to.
+        versions: how many versions it stands for.
     """
 
     session: str
@@ -37,6 +39,12 @@ class LoggedUpdate:
     participant: str
     client: int | None
     update: bytes
+    versions: int = 1
+
+    @property
+    def first(self) -> int:
+        """The first version that it stands for."""
+        return self.version - self.versions + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +80,23 @@ class LoadedSession:
     """All that it takes to rebuild a document: the snapshot, then `updates`, in this order.
 
     The updates are those after the snapshot (from version 1 without one) up to `info.version`, without a gap.
+
+    Attributes:
+        info: the session's row in the list.
+        snapshot: its snapshot, if it has one.
+        updates: the rows of its log behind that.
+        thinned: up to which version its log has been thinned.
     """
 
     info: StoredSession
     snapshot: Snapshot | None
     updates: tuple[LoggedUpdate, ...]
+    thinned: int = 0
+
+
+Thin: TypeAlias = Callable[[Sequence[LoggedUpdate], Sequence[LoggedUpdate]], Sequence[LoggedUpdate]]
+"""Makes fewer rows of many: gets the rows before them, then them, and returns rows for the same range of versions,
+which replay to the same. Called on a thread of the storage's, and pure."""
 
 
 class Storage(Protocol):
@@ -120,8 +140,9 @@ class Storage(Protocol):
         Raises:
             NoSuchSession: a session was never created.
             SessionDeleted: a session was deleted.
-            StorageError: a version leaves a gap or is there with other bytes (two writers), or the engine
-                failed: disk full, read only, gone.
+            VersionTaken: a version leaves a gap or is there with other bytes, or is thinned already: somebody
+                else wrote to this log. Trying again doesn't help: load the session again.
+            StorageError: the engine failed: disk full, read only, gone.
         """
         ...
 
@@ -132,6 +153,25 @@ class Storage(Protocol):
             NoSuchSession: the session was never created.
             SessionDeleted: it was deleted.
             StorageError: the snapshot is ahead of the log.
+        """
+        ...
+
+    async def compact(self, session: str, thin: Thin) -> None:
+        """Make small what is stored of a session: its snapshot, and the log up to it.
+
+        Slow, and beside everything else: other calls don't wait for it, and what is written meanwhile stays. Killed
+        or failed in the middle, the log is the old one or thinned up to some version; it always replays to the
+        same. What was thinned stays so. A snapshot or a log that is small already is left as it is.
+
+        Args:
+            session: id of the session.
+            thin: called with all rows that were thinned before, and those that follow them up to the snapshot.
+
+        Raises:
+            NoSuchSession: the session was never created.
+            SessionDeleted: it was deleted.
+            StorageError: what is stored is damaged, the engine failed, or `thin` returned rows for other versions
+                or raised this.
         """
         ...
 
@@ -153,11 +193,13 @@ class Storage(Protocol):
         ...
 
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
-        """Read the log in order of version; page on with `after` = the last version that came.
+        """Read the log in order of version, from the beginning; page on with `after` = the last version that came.
+
+        Rows that were thinned come as ranges; what they replay to is the document as of their last version.
 
         Args:
             session: id of the session.
-            after: read from the version after this one.
+            after: read from the version after this one; a range around it comes whole.
             limit: how many rows at most.
 
         Raises:

@@ -7,6 +7,9 @@ at the end; and a database that knows more steps than we do is left alone.
 Of the tables: the log of a session lies together, in order (`WITHOUT ROWID`), and names its session in full, so
 that a lost row of `sessions` is noticed. `checksum` covers its row, because SQLite doesn't notice a bit that
 flips inside a value. A row of `sessions` with `deleted_at` is a tombstone: its id is never used again.
+
+The log is in two tables: its beginning, thinned, in `chapters` (see the module of that name), one after the other
+without a gap; what follows in `updates`, a row for each update, as it came in. A version is in one of them only.
 """
 
 import sqlite3
@@ -53,6 +56,20 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (  # 2
+        """
+        CREATE TABLE chapters (
+            session TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            codec INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            checksum INTEGER NOT NULL,
+            PRIMARY KEY (session, version)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "ALTER TABLE snapshots ADD COLUMN codec INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 
@@ -68,6 +85,8 @@ def migrate(db: sqlite3.Connection, name: str, migrations: Sequence[Migration] =
         StorageError: the database belongs to another program.
         StorageTooNew: a newer cosession wrote it.
     """
+    if not db.execute("PRAGMA page_count").fetchone()[0]:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can't be said later
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version_of(db, name, len(migrations))

@@ -19,7 +19,7 @@ from .database import explained, own
 from .inspection import Inspection, Remains, inspect
 from .interface import LoggedUpdate, Snapshot
 from .migrations import migrate
-from .transactions import append, create, save_snapshot
+from .transactions import add_chapters, append, create, save_snapshot
 
 _GROUP = 1000
 """Rows to a transaction while the new database is written."""
@@ -126,7 +126,9 @@ def _write(new: Path, old: Inspection, mend: Mend) -> None:
         for session in old.sessions:
             mended = mend(old.session(session))
             create(db, session, mended.title, mended.created_at)
-            for first in range(0, len(mended.updates), _GROUP):
+            thinned = max((number for number, row in enumerate(mended.updates, 1) if row.versions > 1), default=0)
+            add_chapters(db, session, mended.updates[:thinned])
+            for first in range(thinned, len(mended.updates), _GROUP):
                 append(db, mended.updates[first : first + _GROUP])
             if mended.snapshot:
                 save_snapshot(db, mended.snapshot)

@@ -1,11 +1,12 @@
 """Sessions in one SQLite file: the `Storage` of a server on one machine.
 
-WAL, `synchronous=FULL`: a commit that returned is on the disk. Two connections, each on a thread of its own: one
-writes, strictly in the order of the calls; one reads, so that the loading of a long session never holds up a commit.
-One process owns the file; it can be read and backed up (`VACUUM INTO`) by any other meanwhile.
+WAL, `synchronous=FULL`: a commit that returned is on the disk. Three connections, each on a thread of its own: one
+writes, strictly in the order of the calls; one reads, so that the loading of a long session never holds up a commit;
+one reads and packs, so that compaction, which takes its time, holds up neither. One process owns the file; it can be
+read and backed up (`VACUUM INTO`) by any other meanwhile.
 
-Each call is one function of `transactions`, handed to a thread before the call first waits: so a cancelled caller
-changes neither the order nor what happens.
+Each call but `compact` is one function of `transactions`, handed to a thread before the call first waits: so a
+cancelled caller changes neither the order nor what happens.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -15,15 +16,16 @@ from pathlib import Path
 
 from . import transactions
 from .database import Connection, open_reader, open_writer
-from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession
+from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 
 
 class SqliteStorage:
     """A `Storage` in a SQLite file; made by `SqliteStorage.open`."""
 
-    def __init__(self, writer: Connection, reader: Connection) -> None:
+    def __init__(self, writer: Connection, reader: Connection, packer: Connection) -> None:
         self._writer = writer
         self._reader = reader
+        self._packer = packer
 
     @classmethod
     @asynccontextmanager
@@ -44,7 +46,9 @@ class SqliteStorage:
             closing.push_async_callback(writer.close)
             reader = await Connection.start(partial(open_reader, path), name)
             closing.push_async_callback(reader.close)
-            yield cls(writer, reader)
+            packer = await Connection.start(partial(open_reader, path), name)
+            closing.push_async_callback(packer.close)
+            yield cls(writer, reader, packer)
 
     async def create(self, session: str, *, title: str, at: str) -> bool:
         """See `Storage.create`."""
@@ -63,6 +67,16 @@ class SqliteStorage:
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `Storage.save_snapshot`."""
         await self._writer.run(lambda db: transactions.save_snapshot(db, snapshot))
+
+    async def compact(self, session: str, thin: Thin) -> None:
+        """See `Storage.compact`. Reading and packing is for the packer; the writer gets short transactions."""
+        snapshot = await self._packer.run(lambda db: transactions.pack_snapshot(db, session))
+        if snapshot is not None:
+            await self._writer.run(lambda db: transactions.keep_packed(db, snapshot))
+        for chapter in await self._packer.run(lambda db: transactions.pack_log(db, session, thin)):
+            await self._writer.run(partial(transactions.keep_chapter, chapter=chapter))
+        while await self._writer.run(transactions.give_back_pages):
+            pass
 
     async def set_title(self, session: str, title: str) -> None:
         """See `Storage.set_title`."""

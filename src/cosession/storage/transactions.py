@@ -1,19 +1,27 @@
 """What `SqliteStorage` does inside its transactions: synchronous functions over a connection in autocommit mode.
 
 Each function is one transaction, whole or not at all; what it guarantees is in `interface.Storage`. Whatever is
-read is checked (every row by its checksum, the log for gaps): damage is raised, never passed on.
+read is checked by `records`: damage is raised, never passed on.
 """
 
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from itertools import count
-from typing import Any
-from zlib import crc32
 
-from cosession.errors import NoSuchSession, SessionDeleted, StorageError
+from cosession.errors import NoSuchSession, StorageError, VersionTaken
 
-from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession
+from . import records
+from .chapters import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
+from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+
+FEWEST_TO_THIN = 64
+"""Fewer rows than this stay as they are: they load at once, and take a few pages at most."""
+
+_SHARE_TO_KEEP = 8
+"""Of the pages in use, one in so many may be free and stay for what comes next: taking them again is work."""
+
+_PAGES_AT_ONCE = 256
+"""Pages (1 MB) given back to the file system in one transaction; each may have to be moved first."""
 
 
 def create(db: sqlite3.Connection, session: str, title: str, at: str) -> bool:
@@ -22,7 +30,7 @@ def create(db: sqlite3.Connection, session: str, title: str, at: str) -> bool:
         row = "INSERT INTO sessions (id, title, created_at, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
         made = db.execute(row, (session, title, at, at)).rowcount == 1
         if not made:
-            _session(db, session)
+            records.session(db, session)
     return made
 
 
@@ -30,13 +38,14 @@ def load(db: sqlite3.Connection, session: str) -> LoadedSession | None:
     """See `Storage.load`."""
     with _transaction(db, "BEGIN"):
         try:
-            info = _session(db, session)
+            info = records.session(db, session)
         except NoSuchSession:
-            _refuse_remains(db, session)
+            records.refuse_remains(db, session)
             return None
-        snapshot = _snapshot(db, info)
-        updates = _log(db, info, snapshot.version if snapshot else 0)
-    return LoadedSession(info, snapshot, updates)
+        snapshot = records.snapshot(db, info)
+        updates = records.log(db, info, snapshot.version if snapshot else 0)
+        thinned = records.thinned(db, session)
+    return LoadedSession(info, snapshot, updates, thinned)
 
 
 def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
@@ -48,12 +57,12 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
         for row in updates:
             version = versions.get(row.session)
             if version is None:
-                version = versions[row.session] = _session(db, row.session).version
+                version = versions[row.session] = records.session(db, row.session).version
             if row.version <= version:
                 _refuse_other(db, row, rows.get((row.session, row.version)))
                 continue
             if row.version != version + 1:
-                raise StorageError(
+                raise VersionTaken(
                     f"The log of session {row.session} is at version {version}, and {row.version} doesn't follow it: "
                     "load the session again."
                 )
@@ -64,7 +73,7 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
             "INSERT INTO updates (session, version, at, participant, client, bytes, checksum) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (row.session, row.version, row.at, row.participant, row.client, row.update, _checksum(row))
+                (row.session, row.version, row.at, row.participant, row.client, row.update, records.row_checksum(row))
                 for row in rows.values()
             ],
         )
@@ -77,24 +86,114 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
 def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
     """See `Storage.save_snapshot`."""
     with _transaction(db, "BEGIN IMMEDIATE"):
-        version = _session(db, snapshot.session).version
+        version = records.session(db, snapshot.session).version
         if snapshot.version > version:
             raise StorageError(
                 f"A snapshot of session {snapshot.session} at version {snapshot.version} is ahead of its log, which "
                 f"is at {version}: append first."
             )
         db.execute(
-            "INSERT INTO snapshots (session, version, bytes, checksum) VALUES (?, ?, ?, ?) "
+            "INSERT INTO snapshots (session, version, bytes, checksum, codec) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET version = excluded.version, bytes = excluded.bytes, "
-            "checksum = excluded.checksum WHERE excluded.version >= snapshots.version",
-            (snapshot.session, snapshot.version, snapshot.update, _snapshot_checksum(snapshot)),
+            "checksum = excluded.checksum, codec = excluded.codec WHERE excluded.version >= snapshots.version",
+            (snapshot.session, snapshot.version, snapshot.update, records.snapshot_checksum(snapshot), PLAIN),
         )
+
+
+def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None:
+    """Compress a session's snapshot, in memory; None where that is done, or makes it no smaller."""
+    with _transaction(db, "BEGIN"):
+        snapshot = records.snapshot(db, records.session(db, session))
+        (codec,) = db.execute("SELECT max(codec) FROM snapshots WHERE session = ?", (session,)).fetchone()
+    if snapshot is None or codec != PLAIN:
+        return None
+    codec, data = compress(snapshot.update)
+    return None if codec == PLAIN else PackedSnapshot(session, snapshot.version, codec, data)
+
+
+def keep_packed(db: sqlite3.Connection, packed: PackedSnapshot) -> None:
+    """Store a snapshot's bytes compressed, if it is still the one that is there."""
+    with _transaction(db, "BEGIN IMMEDIATE"):
+        db.execute(
+            "UPDATE snapshots SET bytes = ?, codec = ? WHERE session = ? AND version = ? AND codec = ?",
+            (packed.data, packed.codec, packed.session, packed.version, PLAIN),
+        )
+
+
+def pack_log(db: sqlite3.Connection, session: str, thin: Thin) -> list[Chapter]:
+    """Thin a log up to its snapshot and pack it, in memory.
+
+    Returns:
+        What `keep_chapter` is to put in the place of rows, in this order; none where few rows would go.
+
+    Raises:
+        StorageError: the log is damaged, or `thin` returned rows for other versions.
+    """
+    with _transaction(db, "BEGIN"):
+        info = records.session(db, session)
+        (end,) = db.execute("SELECT max(version) FROM snapshots WHERE session = ?", (session,)).fetchone()
+        chapters = records.chapters(db, session)
+        thinned = chapters[-1].version if chapters else 0
+        if min(end or 0, info.version) - thinned < FEWEST_TO_THIN:
+            return []
+        before = [row for chapter in chapters for row in records.rows_of(chapter)]
+        single = [row for row in records.log(db, info, thinned) if row.version <= end]
+    rows = list(thin(before, single))
+    records.check_sequence(session, rows, single[0].first, single[-1].version)
+    last = [row for row in before if row.version >= chapters[-1].first] if chapters else []
+    if sum(len(row.update) for row in last) > MOST_BYTES // 2:
+        last = []
+    return [pack(group) for group in split(rows, last)]
+
+
+def keep_chapter(db: sqlite3.Connection, chapter: Chapter) -> None:
+    """Put a chapter in the place of the single rows of its versions, and of the chapter that it goes on from."""
+    with _transaction(db, "BEGIN IMMEDIATE"):
+        records.session(db, chapter.session)
+        span = (chapter.session, chapter.first, chapter.version)
+        replaced = db.execute(
+            "SELECT total(version - first + 1) FROM chapters WHERE session = ? AND version BETWEEN ? AND ?",
+            span,
+        ).fetchone()[0]
+        db.execute("DELETE FROM chapters WHERE session = ? AND version BETWEEN ? AND ?", span)
+        replaced += db.execute("DELETE FROM updates WHERE session = ? AND version BETWEEN ? AND ?", span).rowcount
+        if replaced != chapter.version - chapter.first + 1:
+            raise StorageError(
+                f"The log of session {chapter.session} is not what it was when it was thinned: nothing was changed."
+            )
+        _insert_chapter(db, chapter)
+
+
+def add_chapters(db: sqlite3.Connection, session: str, rows: Sequence[LoggedUpdate]) -> None:
+    """Begin the log of a session at version 0 with rows that were thinned."""
+    with _transaction(db, "BEGIN IMMEDIATE"):
+        for group in split(rows):
+            _insert_chapter(db, pack(group))
+        if rows:
+            newest = (rows[-1].version, rows[-1].at, session)
+            db.execute("UPDATE sessions SET version = ?, updated_at = ? WHERE id = ?", newest)
+
+
+def give_back_pages(db: sqlite3.Connection) -> bool:
+    """Give some of many free pages back to the file system; True if there are more to give.
+
+    A database that was made before this was possible keeps its free pages, and uses them again.
+    """
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (mode,) = db.execute("PRAGMA auto_vacuum").fetchone()
+    surplus = free - (pages - free) // _SHARE_TO_KEEP
+    if surplus <= 0 or not mode:
+        return False
+    # `execute` would take one step of it, and each step gives back one page
+    db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _PAGES_AT_ONCE)})")
+    return surplus > _PAGES_AT_ONCE
 
 
 def set_title(db: sqlite3.Connection, session: str, title: str) -> None:
     """See `Storage.set_title`."""
     with _transaction(db, "BEGIN IMMEDIATE"):
-        _session(db, session)
+        records.session(db, session)
         db.execute("UPDATE sessions SET title = ? WHERE id = ?", (title, session))
 
 
@@ -111,7 +210,7 @@ def sessions(db: sqlite3.Connection, limit: int) -> tuple[StoredSession, ...]:
 def history(db: sqlite3.Connection, session: str, after: int, limit: int) -> tuple[LoggedUpdate, ...]:
     """See `Storage.history`."""
     with _transaction(db, "BEGIN"):
-        return _log(db, _session(db, session), max(after, 0), max(limit, 0))
+        return records.log(db, records.session(db, session), max(after, 0), max(limit, 0))
 
 
 def delete(db: sqlite3.Connection, session: str, at: str) -> bool:
@@ -120,6 +219,7 @@ def delete(db: sqlite3.Connection, session: str, at: str) -> bool:
         tombstone = "UPDATE sessions SET deleted_at = ?, title = '' WHERE id = ? AND deleted_at IS NULL"
         deleted = db.execute(tombstone, (at, session)).rowcount == 1
         if deleted:
+            db.execute("DELETE FROM chapters WHERE session = ?", (session,))
             db.execute("DELETE FROM updates WHERE session = ?", (session,))
             db.execute("DELETE FROM snapshots WHERE session = ?", (session,))
     return deleted
@@ -143,51 +243,6 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Generator[None]:
             db.execute("ROLLBACK")
 
 
-def _session(db: sqlite3.Connection, session: str) -> StoredSession:
-    row = db.execute(
-        "SELECT deleted_at, id, title, created_at, updated_at, version FROM sessions WHERE id = ?", (session,)
-    ).fetchone()
-    if row is None:
-        raise NoSuchSession(f"There is no session {session}: create it first.")
-    if row[0] is not None:
-        raise SessionDeleted(f"The session {session} was deleted: start another under a new id.")
-    return StoredSession(*row[1:])
-
-
-def _snapshot(db: sqlite3.Connection, info: StoredSession) -> Snapshot | None:
-    row = db.execute("SELECT version, bytes, checksum FROM snapshots WHERE session = ?", (info.id,)).fetchone()
-    if row is None:
-        return None
-    snapshot = Snapshot(info.id, row[0], row[1])
-    if not is_intact_snapshot(snapshot, row[2]) or snapshot.version > info.version:
-        raise _damaged(info.id, "its snapshot is not what was saved")
-    return snapshot
-
-
-def _log(
-    db: sqlite3.Connection, info: StoredSession, after: int, limit: int | None = None
-) -> tuple[LoggedUpdate, ...]:
-    """Read and check the log behind version `after`: `limit` rows of it, or exactly all."""
-    # All rows at once: a cursor left half read would keep its moment, and the reader would never see a later one.
-    rows: list[tuple[Any, ...]] = db.execute(
-        "SELECT version, at, participant, client, bytes, checksum FROM updates "
-        "WHERE session = ? AND version > ? ORDER BY version LIMIT ?",
-        (info.id, after, -1 if limit is None else limit),
-    ).fetchall()
-    updates: list[LoggedUpdate] = []
-    for expected, (version, at, participant, client, update, checksum) in zip(count(after + 1), rows, strict=False):
-        row = LoggedUpdate(info.id, version, at, participant, client, update)
-        if version != expected:
-            raise _damaged(info.id, f"update {expected} of its log is missing")
-        if not is_intact_row(row, checksum):
-            raise _damaged(info.id, f"update {expected} of its log is not what was saved")
-        updates.append(row)
-    there = max(info.version - after, 0)
-    if len(updates) != (there if limit is None else min(there, limit)):
-        raise _damaged(info.id, f"its log should end at version {info.version}, and ends at {after + len(updates)}")
-    return tuple(updates)
-
-
 def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate | None) -> None:
     """Refuse a row whose version is taken, unless by the same bytes: on the disk, or by its twin in the same call."""
     if twin is not None:
@@ -198,36 +253,14 @@ def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate 
         ).fetchone()
         stored = found and found[0]
     if stored != row.update:
-        raise StorageError(
+        raise VersionTaken(
             f"Version {row.version} of session {row.session} is there with other bytes: somebody else wrote it; "
             "load the session again."
         )
 
 
-def _refuse_remains(db: sqlite3.Connection, session: str) -> None:
-    for table in ("updates", "snapshots"):
-        if db.execute(f"SELECT 1 FROM {table} WHERE session = ? LIMIT 1", (session,)).fetchone():  # noqa: S608
-            raise _damaged(session, "it is gone from the list of sessions, and its data is there")
-
-
-def is_intact_row(row: LoggedUpdate, checksum: object) -> bool:
-    """Whether a row of a log, as it was read, is what was saved."""
-    return isinstance(row.update, bytes) and _checksum(row) == checksum  # pyright: ignore[reportUnnecessaryIsInstance]
-
-
-def is_intact_snapshot(snapshot: Snapshot, checksum: object) -> bool:
-    """Whether a snapshot, as it was read, is what was saved."""
-    return isinstance(snapshot.update, bytes) and _snapshot_checksum(snapshot) == checksum  # pyright: ignore[reportUnnecessaryIsInstance]
-
-
-def _checksum(row: LoggedUpdate) -> int:
-    head = f"{row.session}\0{row.version}\0{row.at}\0{row.participant}\0{row.client}\0"
-    return crc32(row.update, crc32(head.encode()))
-
-
-def _snapshot_checksum(snapshot: Snapshot) -> int:
-    return crc32(snapshot.update, crc32(f"{snapshot.session}\0{snapshot.version}\0".encode()))
-
-
-def _damaged(session: str, what: str) -> StorageError:
-    return StorageError(f"The session {session} is damaged: {what}. `cosession check` says more.")
+def _insert_chapter(db: sqlite3.Connection, chapter: Chapter) -> None:
+    db.execute(
+        "INSERT INTO chapters (session, first, version, codec, bytes, checksum) VALUES (?, ?, ?, ?, ?, ?)",
+        (chapter.session, chapter.first, chapter.version, chapter.codec, chapter.data, chapter.checksum),
+    )
