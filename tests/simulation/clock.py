@@ -36,6 +36,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._leap)
         self._clock_resolution = 1e-6
 
+    def work(self, seconds: float) -> None:
+        """Let time pass in which nothing else happens: somebody computes."""
+        self._leap.now += seconds
+
     def time(self) -> float:
         """The virtual time."""
         return self._leap.now

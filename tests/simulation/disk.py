@@ -29,6 +29,7 @@ class Disk:
     Attributes:
         replicas: each session's document, replayed row by row as the rows became durable.
         largest: the most bytes that one call brought.
+        full: while true it can be read, and takes nothing.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Disk:
         self.replicas: dict[str, SessionDocument] = {}
         self.loads: dict[str, int] = {}
         self.largest = 0
+        self.full = False
 
     def replica(self, session: str) -> SessionDocument:
         """A session's document as the log gives it."""
@@ -122,6 +124,8 @@ class Handle:
     async def _write(self, act: Callable[[], Awaitable[_Result]]) -> _Result:
         async with self._turn:
             await self._pass_time()
+            if self.disk.full:
+                raise StorageError("The disk is full, as it was told to be.")
             try:
                 result = await act()
             except (NoSuchSession, SessionDeleted):

@@ -128,7 +128,7 @@ class Process:
         """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings."""
         log = self.hub._log
         rows = sum(live.room.version - live.room.committed_version for live in self.rooms() if not live.broken)
-        if log.has_room:
+        if all(log.has_room(live.session) for live in self.rooms()):
             self._stalled = None
             return
         if self._stalled is None or rows < self._stalled.rows:

@@ -79,6 +79,8 @@ class Replica:
         self.dialled = 0
         self.last_dialled = 0
         self.echoed = 0
+        self._held_back: bytes | None = None
+        self._latest: bytes | None = None
         self.awareness = awareness.Awareness(self.client, None if self._is_shy() else json.dumps({"mood": 0}))
 
     @property
@@ -107,6 +109,7 @@ class Replica:
             return
         self.dialled += 1
         self.answered, self._sent = False, 0
+        self._held_back = self._latest = None
         self._fences.clear()
         self.line.say(encode_frame(SyncStep1(self.doc.get_state())))
         if self.awareness.mood is not None:
@@ -196,6 +199,11 @@ class Replica:
         if self.line is not None and self.answered:
             self.line.say(encode_frame(SyncUpdate(self.doc.get_update())))
 
+    def stutter(self) -> None:
+        """Send the last update once more."""
+        if self.line is not None and self._latest is not None:
+            self.line.say(self._latest)
+
     def ask_again(self) -> None:
         """Sync once more, as y-websocket does now and then."""
         if self.line is not None:
@@ -251,8 +259,22 @@ class Replica:
         if self._taking or event.update == EMPTY_UPDATE or self.line is None:
             return
         if (self.answered or self.eager) and not self._loses(event.update):
-            self.line.say(encode_frame(SyncUpdate(event.update)))
+            self._say_in_some_order(self.line, encode_frame(SyncUpdate(event.update)))
             self._sent = max(self._sent, *(span.end for span in read_update_header(event.update).brings), 0)
+
+    def _say_in_some_order(self, line: Line, frame: bytes) -> None:
+        """Send an update, or hold it back until the next one is sent: so it goes where other tabs deliver.
+
+        Not of an extended client, which would be told that all is saved before it has sent all.
+        """
+        if self._held_back is None and not self.extended and self.random.random() < self.world.odds["late"]:
+            self._held_back = frame
+            return
+        line.say(frame)
+        self._latest = frame
+        if self._held_back is not None:
+            held_back, self._held_back = self._held_back, None
+            line.say(held_back)
 
     def _is_shy(self) -> bool:
         """Whether it shows itself to nobody, as a dashboard does."""

@@ -1,13 +1,14 @@
 """What the server takes from its surroundings, here from the seed: ids, working time, a library that panics."""
 
+import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any
 
 from pycrdt import Doc
+from simulation.clock import VirtualLoop
 from simulation.disk import APPLY
 
 POISON = "POISON"
@@ -28,22 +29,17 @@ def chance(random: Random) -> Iterator[None]:
 
     def apply(doc: Doc[Any], update: bytes) -> None:
         APPLY(doc, update)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.work(random.choice((0.0, 0.0, 0.0002, 0.001)))
         if POISON.encode() in update:
             raise PanicException
 
-    worked = 0.0
-
-    def work() -> float:
-        nonlocal worked
-        worked += random.choice((0.0, 0.0, 0.001, 0.05))
-        return worked
-
-    measured = time.thread_time
-    Doc.__init__, Doc.apply_update, time.thread_time = make, apply, work
+    Doc.__init__, Doc.apply_update = make, apply
     try:
         yield
     finally:
-        Doc.__init__, Doc.apply_update, time.thread_time = made, APPLY, measured
+        Doc.__init__, Doc.apply_update = made, APPLY
 
 
 class _Reader(logging.Handler):

@@ -58,6 +58,7 @@ class World:
         self.odds = {
             "eager": choice((0.0, 0.5)),
             "lose": choice((0.0, 0.05)),
+            "late": choice((0.0, 0.0, 0.1)),
             "shy": choice((0.0, 0.2)) if SHY_CLIENTS else 0.0,
         }
         self.disk = Disk()
@@ -73,6 +74,8 @@ class World:
             keep_alive_seconds=KEEP_ALIVE_SECONDS,
             slow_reader_seconds=8.0 if NO_GAP_BEFORE_CLOSE else 1000.0,
             unload_after_seconds=choice((0.0, 1.0, 5.0)),
+            snapshot_after_updates=choice((2, 10, 2000)),
+            snapshot_after_bytes=choice((100, 4 * 2**20)),
             shutdown_seconds=5.0,
         )
         self.early_fences = FENCES_WAIT_FOR_GAPS
@@ -140,7 +143,7 @@ class World:
         lives = [asyncio.create_task(self._live(replica)) for replica in self.replicas]
         for _ in range(self.random.randint(1, 3)):
             await self._pass(self.random.uniform(0.3, 2.0))
-            what = (self._kill, self._stop, self._strike, self._strike, self._empty, self._post)
+            what = (self._kill, self._stop, self._strike, self._strike, self._empty, self._post, self._fill_disk)
             await self.random.choice(what)()
         await self._pass(1.0)
         await self._calm_down(lives)
@@ -191,6 +194,7 @@ class World:
             replica.steer: 0.3,
             replica.cancel: 0.1,
             replica.repeat: 0.2,
+            replica.stutter: 0.3,
             replica.ask_again: 0.3,
         }
         faults = {replica.cut: 0.6, replica.reload: 0.15, replica.pause: 0.6}
@@ -248,11 +252,13 @@ class World:
         line.cut()
 
     async def _fill_disk(self) -> None:
-        """The disk takes nothing for a while."""
-        assert self.process is not None
-        self.process.handle.failures = 1.0
-        await self._pass(self.random.uniform(1.0, 4.0))
-        self.process.handle.failures = self.failures
+        """The disk takes nothing for a while, whatever else happens meanwhile; then it has room again."""
+        self.disk.full = True
+        await self._pass(self.random.uniform(0.5, 4.0))
+        if self.random.random() < 0.5:
+            await self.random.choice((self._kill, self._empty))()
+            await self._pass(self.random.uniform(0.0, 4.0))
+        self.disk.full = False
 
     async def _empty(self) -> None:
         """Everybody leaves, for so long that the rooms are unloaded."""
@@ -284,7 +290,7 @@ class World:
         self.playing = False
         await asyncio.gather(*lives)
         self.process.handle.failures = 0.0
-        self.odds = {"eager": 0.0, "lose": 0.0, "shy": 0.0}
+        self.odds = {"eager": 0.0, "lose": 0.0, "late": 0.0, "shy": 0.0}
         for replica in self.replicas:
             if replica.line is not None:
                 replica.line.pause(False)
