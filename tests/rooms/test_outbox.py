@@ -3,9 +3,12 @@
 from pycrdt import Doc, Text
 
 from cosession.protocol import (
+    EMPTY_UPDATE,
     Awareness,
     AwarenessEntry,
     Fence,
+    Frame,
+    SyncStep2,
     SyncUpdate,
     decode_awareness,
     decode_frame,
@@ -120,3 +123,95 @@ def test_a_reader_that_is_behind_gets_back_of_its_own_only_what_is_committed() -
         reader.apply_update(message.update)
     came = decode_state_vector(reader.get_state())
     assert came == {others.doc.client_id: len("more than ten bytes"), own.doc.client_id: len("committed ")}
+
+
+def taken(outbox: Outbox, doc: Doc) -> list[Frame]:
+    """What is sent until nothing waits any more."""
+    frames: list[Frame] = []
+    while outbox:
+        frames += [decode_frame(frame) for frame in outbox.take(doc.get_update, decode_state_vector(doc.get_state()))]
+    return frames
+
+
+def test_a_large_answer_leaves_in_pieces_that_fit_and_ends_with_a_step_2() -> None:
+    writer, outbox = Writer(), Outbox(10_000, 256, 1000)
+    writer.write("é👩‍🚀" * 1000)
+    outbox.put_answer(writer.doc.get_update())
+    *pieces, end = taken(outbox, writer.doc)
+    vector: dict[int, int] = {}
+    for piece in pieces:
+        assert isinstance(piece, SyncUpdate)
+        assert len(piece.update) < 1100
+        header = read_update_header(piece.update)
+        assert header.fits(vector)
+        vector |= {span.client: span.end for span in header.brings}
+    assert vector == writer.vector
+    assert end == SyncStep2(EMPTY_UPDATE)
+
+
+def test_a_small_answer_is_one_frame() -> None:
+    writer, outbox = Writer(), Outbox(10_000, 256, 1000)
+    update = writer.write("hello").update
+    outbox.put_answer(update)
+    assert taken(outbox, writer.doc) == [SyncStep2(update)]
+
+
+def test_between_pieces_go_fences_presence_and_receipts_but_no_update_that_stands_on_the_rest() -> None:
+    writer, own, outbox, reader = Writer(), Writer(), Outbox(100_000, 256, 1000), Doc()
+    reader.apply_update(own.doc.get_update())
+    writer.write("x" * 5000)
+    outbox.put_answer(writer.doc.get_update())
+    before = outbox.take(never, {})
+    outbox.put_updates([writer.write("later")])
+    outbox.put_frame(encode_frame(Fence(b"1")))
+    receipt = own.write("mine")
+    outbox.put_echo(receipt)
+    outbox.put_presence([AwarenessEntry(1, 1, "{}")])
+    between = [decode_frame(frame) for frame in outbox.take(never, {})]
+    assert Fence(b"1") in between
+    assert SyncUpdate(receipt.update) in between
+    assert any(isinstance(frame, Awareness) for frame in between)
+    *pieces, end, later = taken(outbox, writer.doc)
+    assert end == SyncStep2(EMPTY_UPDATE)
+    assert isinstance(later, SyncUpdate)
+    for frame in (*map(decode_frame, before), *between, *pieces, later):
+        if isinstance(frame, SyncUpdate):
+            assert read_update_header(frame.update).fits(decode_state_vector(reader.get_state()))
+            reader.apply_update(frame.update)
+    assert str(reader.get("notes", type=Text)).replace("mine", "") == "x" * 5000 + "later"
+
+
+def test_who_falls_behind_again_while_it_gets_pieces_gets_all_of_it() -> None:
+    writer, outbox, reader = Writer(), Outbox(3000, 256, 1000), Doc()
+    frames: list[Frame] = []
+    for number in range(100):
+        outbox.put_updates([writer.write(f"{number} " * 200)])
+        frames += [decode_frame(frame) for frame in outbox.take(writer.doc.get_update, writer.vector)]
+    frames += taken(outbox, writer.doc)
+    for frame in frames:
+        assert isinstance(frame, SyncUpdate)
+        assert read_update_header(frame.update).fits(decode_state_vector(reader.get_state()))
+        reader.apply_update(frame.update)
+    assert str(reader.get("notes", type=Text)) == str(writer.doc.get("notes", type=Text))
+
+
+def test_answers_that_wait_for_their_turn_hold_the_asker_back() -> None:
+    writer, outbox = Writer(), Outbox(3000, 256, 1000)
+    writer.write("x" * 5000)
+    outbox.put_answer(writer.doc.get_update())
+    outbox.take(never, {})
+    assert not outbox.is_full, "the one under way is not counted: it is as large as the document"
+    outbox.put_answer(writer.doc.get_update())
+    assert outbox.is_full
+    assert [type(frame) for frame in taken(outbox, writer.doc)].count(SyncStep2) == 2
+    assert not outbox.is_full
+
+
+def test_a_large_receipt_leaves_in_pieces_too() -> None:
+    writer, outbox, reader = Writer(), Outbox(3000, 256, 1000), Doc()
+    outbox.put_echo(writer.write("x" * 5000))
+    for frame in taken(outbox, writer.doc):
+        assert isinstance(frame, SyncUpdate)
+        assert len(frame.update) < 1100
+        reader.apply_update(frame.update)
+    assert str(reader.get("notes", type=Text)) == "x" * 5000
