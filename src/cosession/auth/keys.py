@@ -4,6 +4,7 @@ A secret verifies HS256 and nothing else, an RSA key RS256, a P-256 key ES256, a
 libraries call Ed25519). So a public key is never taken for a secret, and `none` is no algorithm.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast
@@ -11,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from cosession.errors import BadKey
@@ -76,8 +77,8 @@ def secret_keys(secrets: str) -> list[VerificationKey]:
     for secret in secrets.split():
         if len(secret.encode()) < MIN_SECRET_BYTES:
             raise BadKey(
-                f"A secret of COSESSION_AUTH_SECRET has fewer than {MIN_SECRET_BYTES} bytes and could be guessed. White "
-                "space separates secrets; make one with: openssl rand -hex 32"
+                f"A secret of COSESSION_AUTH_SECRET has fewer than {MIN_SECRET_BYTES} bytes and could be guessed; make "
+                "one with: openssl rand -hex 32 (white space separates secrets)"
             )
         key = _import(lambda secret=secret: OctKey.import_key(secret), "The secret")
         keys.append(VerificationKey(("HS256",), None, key))
@@ -123,8 +124,8 @@ def jwk_key(jwk: Mapping[str, Any]) -> VerificationKey | None:
 
     A secret has no place in a set that anybody may read, so `oct` is passed over.
     """
-    kinds: Mapping[object, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-    kind = kinds.get(jwk.get("kty"))
+    kinds: Mapping[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+    kind = kinds.get(str(jwk.get("kty")))
     kid = jwk.get("kid")
     if kind is None or jwk.get("use", "sig") != "sig" or not (kid is None or isinstance(kid, str)):
         return None
@@ -172,6 +173,8 @@ def _pinned(key: Key, kid: str | None, source: str) -> VerificationKey:
 
 def _import(make: Callable[[], Key], source: str) -> Key:
     try:
-        return make()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # what it warns of, we refuse
+            return make()
     except (JoseError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadKey(f"{source} can't be used as a key: {error}.") from error

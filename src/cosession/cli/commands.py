@@ -42,6 +42,24 @@ class LogLevel(StrEnum):
     error = "error"
 
 
+class RoleName(StrEnum):
+    """The usual sets of capabilities."""
+
+    viewer = "viewer"
+    member = "member"
+    agent = "agent"
+    operator = "operator"
+    admin = "admin"
+
+
+class KindName(StrEnum):
+    """What a participant is."""
+
+    human = "human"
+    agent = "agent"
+    operator = "operator"
+
+
 class ModelName(StrEnum):
     """What the demo's agent answers with."""
 
@@ -136,6 +154,41 @@ def send(
     if text == "-":
         text = sys.stdin.read()
     _run(say(url, session, text.strip(), name=name or getpass.getuser()))
+
+
+@app.command()
+def token(
+    subject: Annotated[str, typer.Argument(metavar="SUB", help="Whose it is: the participant's id.")],
+    session: Annotated[list[str], typer.Option(help="A session that it opens, or PREFIX*; can be repeated.")],
+    role: Annotated[
+        RoleName | None, typer.Option(help="What may be done there; member unless there is --capability.")
+    ] = None,
+    capability: Annotated[list[str] | None, typer.Option(help="A capability besides; can be repeated.")] = None,
+    name: Annotated[str | None, typer.Option(help="What people see; else the id.")] = None,
+    kind: Annotated[KindName, typer.Option(help="What it is.")] = KindName.human,
+    ttl: Annotated[str, typer.Option(help="How long it is good, e.g. 15m, 1h, 7d.")] = "1h",
+    key: Annotated[
+        Path | None, typer.Option(help="PEM file of the private key to sign with; else COSESSION_AUTH_SECRET.")
+    ] = None,
+) -> None:
+    """Print a token that lets somebody into sessions."""
+    from .token import print_token
+
+    if role is None and not capability:
+        role = RoleName.member
+    _carry_out(
+        lambda: print_token(
+            _settings(),
+            subject,
+            sessions=session,
+            role=role and role.value,
+            capabilities=capability or (),
+            name=name,
+            kind=kind.value,
+            ttl=ttl,
+            key=key,
+        )
+    )
 
 
 @app.command()

@@ -59,7 +59,11 @@ def create_app(hub: Hub, identities: Identities, settings: Settings, *, static: 
             HTTPException: problems.answer_http,
             Exception: problems.answer_unexpected,
         },
-        middleware=[Middleware(Door, allowed_origins=settings.allowed_origins, any_host=settings.insecure or settings.authenticates)],
+        middleware=[
+            Middleware(
+                Door, allowed_origins=settings.allowed_origins, any_host=settings.insecure or settings.authenticates
+            )
+        ],
     )
     app.router.default = _no_route
     app.state.hub = hub

@@ -55,7 +55,9 @@ async def serve(
             Hub.open(storage, settings) as hub,
         ):
             server = _Server(
-                _config(create_app(hub, identities, settings, static=static), settings), hub.drain, lambda: ready and ready(url)
+                _config(create_app(hub, identities, settings, static=static), settings),
+                hub.drain,
+                lambda: ready and ready(url),
             )
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")

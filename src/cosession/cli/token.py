@@ -1,0 +1,86 @@
+"""`cosession token`: mint a token for development, and for whoever has no issuer of their own."""
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import typer
+
+from cosession.auth.identity import check_one_source, fixed_keys, read_key_file
+from cosession.auth.keys import VerificationKey, signing_key
+from cosession.auth.tokens import check_claims, mint
+from cosession.errors import BadKey, BadRequest
+from cosession.settings import Settings
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def print_token(
+    settings: Settings,
+    subject: str,
+    *,
+    sessions: Sequence[str],
+    role: str | None,
+    capabilities: Sequence[str],
+    name: str | None,
+    kind: str,
+    ttl: str,
+    key: Path | None,
+) -> None:
+    """Print a token, and nothing else, so that it can be piped.
+
+    Args:
+        settings: the secret, and the issuer and audience that the server wants.
+        subject: the participant's id.
+        sessions: patterns of the sessions that it opens.
+        role: what may be done there,
+        capabilities: and what besides.
+        name: what people read; None shows the id.
+        kind: `human`, `agent` or `operator`.
+        ttl: how long it is good, e.g. `15m`, `1h`, `7d`.
+        key: PEM file with the private key to sign with; None takes the secret.
+
+    Raises:
+        BadKey: there is no key to sign with.
+        BadRequest: the time can't be read.
+        NotAuthenticated: a server would not take the token.
+    """
+    signer = _signer(settings, key)
+    now = time.time()
+    claims = {
+        "sub": subject,
+        "name": name,
+        "kind": kind,
+        "sessions": list(sessions),
+        "role": role,
+        "capabilities": list(capabilities) or None,
+        "iss": settings.auth_issuer,
+        "aud": settings.auth_audience,
+        "iat": int(now),
+        "exp": int(now) + _seconds(ttl),
+        "jti": uuid4().hex,
+    }
+    said = {claim: value for claim, value in claims.items() if value is not None}
+    check_claims(said)
+    typer.echo(mint(said, signer))
+
+
+def _signer(settings: Settings, key: Path | None) -> VerificationKey:
+    if key is not None:
+        return signing_key(read_key_file(key), str(key))
+    check_one_source(settings)
+    if settings.auth_secret is None:
+        raise BadKey(
+            "There is no key to sign with: set COSESSION_AUTH_SECRET to the server's secret (make one with: openssl "
+            "rand -hex 32), or name a private key with --key."
+        )
+    return fixed_keys(settings)[0]
+
+
+def _seconds(ttl: str) -> int:
+    read = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", ttl)
+    if read is None:
+        raise BadRequest(f"--ttl can't be {ttl!r}; write a number and s, m, h or d, e.g. 15m or 7d.")
+    return int(read[1]) * _UNITS[read[2]]
