@@ -5,13 +5,14 @@ tests of each engine.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from storage.rows import at, update, updates
+from storage.rows import at, by_tens, update, updates
 
-from cosession.errors import NoSuchSession, SessionDeleted, StorageError
-from cosession.storage import LoadedSession, Snapshot, Storage, StoredSession
+from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
+from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession
 
 
 async def loaded(storage: Storage, session: str) -> LoadedSession:
@@ -124,7 +125,7 @@ class StorageAcceptance:
     async def test_other_bytes_under_a_version_that_is_there_are_refused(self, storage: Storage):
         await storage.create("trip", title="", at=at(1))
         await storage.append(updates("trip", 1, 2))
-        with pytest.raises(StorageError):
+        with pytest.raises(VersionTaken):
             await storage.append([update("trip", 2, b"of another writer"), update("trip", 3)])
         assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, 2))
 
@@ -138,6 +139,8 @@ class StorageAcceptance:
             await storage.set_title("nowhere", "x")
         with pytest.raises(NoSuchSession):
             await storage.history("nowhere")
+        with pytest.raises(NoSuchSession):
+            await storage.compact("nowhere", by_tens)
         assert await storage.load("nowhere") is None
         assert (await loaded(storage, "there")).info.version == 0
 
@@ -165,6 +168,110 @@ class StorageAcceptance:
         with pytest.raises(StorageError):
             await storage.save_snapshot(Snapshot("trip", 3, b"x"))
         assert (await loaded(storage, "trip")).snapshot is None
+
+    async def test_what_is_compacted_loads_the_same_and_its_log_has_ranges(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 205))
+        await storage.save_snapshot(Snapshot("trip", 200, b"two hundred" * 1000))
+        before = await loaded(storage, "trip")
+        await storage.compact("trip", by_tens)
+        found = await loaded(storage, "trip")
+        assert found == replace(before, thinned=200)
+        log = await storage.history("trip")
+        assert log == (*by_tens([], updates("trip", 1, 200)), *updates("trip", 201, 205))
+        assert (log[1].first, log[1].version, log[1].at) == (11, 20, at(20))
+
+    async def test_a_compacted_session_goes_on_and_is_compacted_again_from_there(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        calls: list[tuple[int, int, int]] = []
+
+        def thin(before: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate]) -> list[LoggedUpdate]:
+            calls.append((sum(row.versions for row in before), rows[0].version, rows[-1].version))
+            return by_tens(before, rows)
+
+        for end in (100, 200, 300):
+            await storage.append(updates("trip", end - 99, end))
+            await storage.save_snapshot(Snapshot("trip", end, b"%d" % end))
+            await storage.compact("trip", thin)
+        assert calls == [(0, 1, 100), (100, 101, 200), (200, 201, 300)]
+        assert await storage.history("trip") == tuple(by_tens([], updates("trip", 1, 300)))
+
+    async def test_a_short_tail_and_what_no_snapshot_covers_stay_single_rows(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 200))
+        await storage.compact("trip", by_tens)
+        assert await storage.history("trip") == tuple(updates("trip", 1, 200))
+        await storage.save_snapshot(Snapshot("trip", 20, b"twenty"))
+        await storage.compact("trip", by_tens)
+        assert await storage.history("trip") == tuple(updates("trip", 1, 200))
+        assert (await loaded(storage, "trip")).thinned == 0
+
+    async def test_thinned_history_is_read_page_by_page_and_a_range_comes_whole(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 103))
+        await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+        await storage.compact("trip", by_tens)
+        ranges = tuple(by_tens([], updates("trip", 1, 100)))
+        assert await storage.history("trip", limit=4) == ranges[:4]
+        assert await storage.history("trip", after=40, limit=4) == ranges[4:8]
+        assert await storage.history("trip", after=80, limit=4) == (*ranges[8:], *updates("trip", 101, 102))
+        assert await storage.history("trip", after=35, limit=1) == (ranges[3],)
+        assert await storage.history("trip", after=102) == (update("trip", 103),)
+        assert await storage.history("trip", after=99, limit=0) == ()
+
+    async def test_a_version_that_was_thinned_can_not_be_written_again(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 100))
+        await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+        await storage.compact("trip", by_tens)
+        with pytest.raises(VersionTaken):
+            await storage.append([update("trip", 100), update("trip", 101)])
+        await storage.append([update("trip", 101)])
+        assert (await loaded(storage, "trip")).updates == (update("trip", 101),)
+
+    async def test_what_comes_in_during_a_compaction_stays(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2000))
+        await storage.save_snapshot(Snapshot("trip", 2000, b"x"))
+        async with asyncio.TaskGroup() as tasks:
+            compacting = tasks.create_task(storage.compact("trip", by_tens))
+            version = 2000
+            while not compacting.done():
+                version += 1
+                await storage.append([update("trip", version)])
+                await asyncio.sleep(0)
+        assert await storage.history("trip", limit=10_000) == (
+            *by_tens([], updates("trip", 1, 2000)),
+            *updates("trip", 2001, version),
+        )
+
+    async def test_a_session_may_be_deleted_during_its_compaction(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 2000))
+        await storage.save_snapshot(Snapshot("trip", 2000, b"x"))
+        compacting = asyncio.create_task(storage.compact("trip", by_tens))
+        await asyncio.sleep(0)
+        assert await storage.delete("trip", at=at(9)) is True
+        await asyncio.wait([compacting])
+        assert compacting.exception() is None or isinstance(compacting.exception(), SessionDeleted)
+        with pytest.raises(SessionDeleted):
+            await storage.load("trip")
+
+    async def test_a_compaction_that_would_lose_versions_changes_nothing(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 100))
+        await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+        for wrong in (
+            lambda _, rows: rows[1:],
+            lambda _, rows: rows[:-1],
+            lambda _, rows: [],
+            lambda _, rows: [*rows, rows[-1]],
+            lambda _, rows: [rows[-1], *rows],
+            lambda _, rows: [replace(row, session="other") for row in rows],
+        ):
+            with pytest.raises(StorageError):
+                await storage.compact("trip", wrong)
+            assert await storage.history("trip") == tuple(updates("trip", 1, 100))
 
     async def test_a_title_changes_and_the_time_of_the_newest_update_stays(self, storage: Storage):
         await storage.create("trip", title="a", at=at(1))
@@ -200,6 +307,7 @@ class StorageAcceptance:
             lambda: storage.save_snapshot(Snapshot("trip", 2, b"x")),
             lambda: storage.set_title("trip", "x"),
             lambda: storage.history("trip"),
+            lambda: storage.compact("trip", by_tens),
         ):
             with pytest.raises(SessionDeleted):
                 await call()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from cosession.storage.records import check_sequence
 from cosession.storage.transactions import FEWEST_TO_THIN
 
 
@@ -74,7 +75,9 @@ class MemoryStorage:
         rows = [row for row in log if snapshot and thinned < row.version <= snapshot.version]
         if len(rows) < FEWEST_TO_THIN:
             return
-        self._logs[session] = [*before, *thin(before, rows), *log[len(before) + len(rows) :]]
+        thinned_rows = list(thin(before, rows))
+        check_sequence(session, thinned_rows, rows[0].version, rows[-1].version)
+        self._logs[session] = [*before, *thinned_rows, *log[len(before) + len(rows) :]]
         self._thinned[session] = rows[-1].version
 
     async def set_title(self, session: str, title: str) -> None:

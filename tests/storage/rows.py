@@ -1,5 +1,8 @@
 """Rows for tests, as a server would write them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from cosession.storage import LoggedUpdate
 
 
@@ -17,3 +20,11 @@ def update(session: str, version: int, data: bytes | None = None, *, second: int
 def updates(session: str, first: int, last: int) -> list[LoggedUpdate]:
     """The rows `first` to `last` of a log."""
     return [update(session, version) for version in range(first, last + 1)]
+
+
+def by_tens(_: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate]) -> list[LoggedUpdate]:
+    """A way to thin: ten rows become one, whose bytes are theirs in a row."""
+    groups = [rows[first : first + 10] for first in range(0, len(rows), 10)]
+    return [
+        replace(group[-1], update=b"".join(row.update for row in group), versions=len(group)) for group in groups
+    ]

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from storage.memory import MemoryStorage
-from storage.rows import at, update
+from storage.rows import at, by_tens, update
 
 from cosession.errors import CosessionError
 from cosession.storage import LoggedUpdate, Snapshot, SqliteStorage, Storage
@@ -68,22 +68,30 @@ class Comparison(RuleBasedStateMachine):
         made = [update(name, version, data, second=second) for name, version, second, data in rows]
         self.same(lambda storage: storage.append(made))
 
-    @rule(name=NAMES, count=st.integers(1, 3), back=st.integers(0, 2), second=SECONDS)
+    @rule(name=NAMES, count=st.integers(1, 3) | st.just(80), back=st.integers(0, 2), second=SECONDS)
     def append_what_follows(self, name: str, count: int, back: int, second: int) -> None:
         log = self.memory._logs.get(name, [])
+        end = log[-1].version if log else 0
         again: list[LoggedUpdate] = log[len(log) - back :] if back else []
-        made = [update(name, len(log) + 1 + number, second=second) for number in range(count)]
+        made = [update(name, end + 1 + number, second=second) for number in range(count)]
         self.same(lambda storage: storage.append([*again, *made]))
 
     @rule(name=NAMES, version=VERSIONS, data=st.binary(max_size=3))
     def save_snapshot(self, name: str, version: int, data: bytes) -> None:
         self.same(lambda storage: storage.save_snapshot(Snapshot(name, version, data)))
 
+    @rule(name=NAMES, back=st.integers(0, 3))
+    def compact(self, name: str, back: int) -> None:
+        log = self.memory._logs.get(name, [])
+        version = max(log[-1].version - back, 0) if log else 0
+        self.same(lambda storage: storage.save_snapshot(Snapshot(name, version, b"x" * 500)))
+        self.same(lambda storage: storage.compact(name, by_tens))
+
     @rule(name=NAMES, title=st.sampled_from(["", "Oslo", "🧭"]))
     def set_title(self, name: str, title: str) -> None:
         self.same(lambda storage: storage.set_title(name, title))
 
-    @rule(name=NAMES, after=st.integers(-1, 9), limit=st.integers(-1, 9))
+    @rule(name=NAMES, after=st.integers(-1, 99), limit=st.integers(-1, 9))
     def history(self, name: str, after: int, limit: int) -> None:
         self.same(lambda storage: storage.history(name, after=after, limit=limit))
 

@@ -4,8 +4,8 @@ The slot is there from the moment somebody asked, so however many ask at once, o
 is leaving nobody new gets its room; once it is gone the next slot may load the session again.
 
 A snapshot is kept when the room goes, and while it lives whenever the log has grown enough behind the last one, so
-that a crash after a long life costs no long replay. What
-a snapshot has made history is then compacted, beside all this.
+that a crash after a long life costs no long replay. What a snapshot
+has made history is then compacted, beside all this.
 """
 
 import asyncio

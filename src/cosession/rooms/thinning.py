@@ -18,7 +18,8 @@ from typing import Any
 
 from pycrdt import Doc, TransactionEvent
 
-from cosession.errors import StorageError
+from cosession.errors import MalformedFrame, StorageError
+from cosession.protocol import decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate
 
 
@@ -38,7 +39,7 @@ def thin(
     try:
         return _thin(before, rows, grain_seconds)
     except BaseException as error:
-        if isinstance(error, ValueError) or type(error).__name__ == "PanicException":
+        if isinstance(error, ValueError | MalformedFrame) or type(error).__name__ == "PanicException":
             raise StorageError("The log can't be replayed, and was not thinned.") from error
         raise
 
@@ -47,6 +48,8 @@ def _thin(
     before: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate], grain_seconds: float
 ) -> Sequence[LoggedUpdate]:
     doc, check = _replayed(before), _replayed(before)
+    if not _fit(doc, rows):
+        return rows
     thinned = [_joined(doc, group) for group in _groups(rows, grain_seconds)]
     for row in thinned:
         check.apply_update(row.update)
@@ -58,6 +61,18 @@ def _replayed(rows: Iterable[LoggedUpdate]) -> Doc[Any]:
     for row in rows:
         doc.apply_update(row.update)
     return doc
+
+
+def _fit(doc: Doc[Any], rows: Iterable[LoggedUpdate]) -> bool:
+    """Whether each row stands on what came before it; what doesn't, the library takes in without a word of it."""
+    vector = decode_state_vector(doc.get_state())
+    for row in rows:
+        header = read_update_header(row.update)
+        if not header.fits(vector):
+            return False
+        for span in header.brings:
+            vector[span.client] = max(span.end, vector.get(span.client, 0))
+    return True
 
 
 def _groups(rows: Iterable[LoggedUpdate], grain_seconds: float) -> Iterator[list[LoggedUpdate]]:

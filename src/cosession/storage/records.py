@@ -143,12 +143,9 @@ def check_sequence(session: str, rows: Sequence[LoggedUpdate], first: int, last:
     Raises:
         StorageError: they don't.
     """
-    expected = first
-    for row in rows:
-        if row.session != session or row.versions < 1 or row.first != expected:
-            break
-        expected = row.version + 1
-    if expected != last + 1:
+    ends = [first - 1, *(row.version for row in rows)]
+    follows = all(row.session == session and row.first == end + 1 for row, end in zip(rows, ends, strict=False))
+    if not follows or ends[-1] != last or any(row.versions < 1 for row in rows):
         raise StorageError(
             f"The log of session {session} was not thinned: versions {first} to {last} became others. Report this."
         )

@@ -103,9 +103,10 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
 def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None:
     """Compress a session's snapshot, in memory; None where that is done, or makes it no smaller."""
     with _transaction(db, "BEGIN"):
-        snapshot = records.snapshot(db, records.session(db, session))
+        info = records.session(db, session)
         (codec,) = db.execute("SELECT max(codec) FROM snapshots WHERE session = ?", (session,)).fetchone()
-    if snapshot is None or codec != PLAIN:
+        snapshot = records.snapshot(db, info) if codec == PLAIN else None
+    if snapshot is None:
         return None
     codec, data = compress(snapshot.update)
     return None if codec == PLAIN else PackedSnapshot(session, snapshot.version, codec, data)
@@ -132,10 +133,10 @@ def pack_log(db: sqlite3.Connection, session: str, thin: Thin) -> list[Chapter]:
     with _transaction(db, "BEGIN"):
         info = records.session(db, session)
         (end,) = db.execute("SELECT max(version) FROM snapshots WHERE session = ?", (session,)).fetchone()
-        chapters = records.chapters(db, session)
-        thinned = chapters[-1].version if chapters else 0
+        thinned = records.thinned(db, session)
         if min(end or 0, info.version) - thinned < FEWEST_TO_THIN:
             return []
+        chapters = records.chapters(db, session)
         before = [row for chapter in chapters for row in records.rows_of(chapter)]
         single = [row for row in records.log(db, info, thinned) if row.version <= end]
     rows = list(thin(before, single))

@@ -1,0 +1,146 @@
+"""Thinned rows replay to the same document, whatever was written, deleted and where the log is cut."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycrdt import Array, Doc, Map, Text, TransactionEvent, UndoManager
+
+from cosession.rooms.thinning import thin
+from cosession.storage import LoggedUpdate
+
+WRITERS = 3
+ACTS = st.lists(
+    st.tuples(
+        st.integers(0, WRITERS - 1),
+        st.sampled_from(["type", "type", "type", "insert", "delete", "set", "unset", "push", "pull", "sync", "undo"]),
+        st.integers(0, 50),
+        st.integers(0, 40),
+    ),
+    max_size=60,
+)
+
+
+def moment(second: int) -> str:
+    return f"2026-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}.000Z"
+
+
+class Scribe:
+    """A writer whose updates are logged, as a room logs them: none before what it builds on."""
+
+    def __init__(self, name: str, log: list[LoggedUpdate]) -> None:
+        self.doc: Doc[Any] = Doc()
+        self.name = name
+        self.log = log
+        self.text = self.doc.get("text", type=Text)
+        self.map = self.doc.get("map", type=Map)
+        self.list = self.doc.get("list", type=Array)
+        self.undo = UndoManager(scopes=[self.text], capture_timeout_millis=0)
+
+    def do(self, act: str, place: int, second: int) -> None:
+        made: list[bytes] = []
+
+        def note(event: TransactionEvent) -> None:
+            made.append(event.update)
+
+        watch = self.doc.observe(note)
+        length = len(str(self.text).encode())
+        if act == "type":
+            self.text += ("word ", "é", "🐙", "x")[place % 4]
+        elif act == "insert":
+            self.text.insert(0, "in")
+        elif act == "delete" and str(self.text).isascii() and length:
+            start = place % length
+            del self.text[start : min(start + 3, length)]
+        elif act == "set":
+            self.map["abc"[place % 3]] = (1, "z", Map({"deep": Text("t")}))[place % 3]
+        elif act == "unset" and "a" in self.map:
+            del self.map["a"]
+        elif act == "push":
+            self.list.append(Map({"text": Text("s")}))
+        elif act == "pull" and len(self.list):
+            del self.list[place % len(self.list)]
+        elif act == "undo":
+            self.undo.undo()
+        self.doc.unobserve(watch)
+        for update in made:
+            if update != b"\0\0":
+                row = LoggedUpdate("s", len(self.log) + 1, moment(second), self.name, self.doc.client_id, update)
+                self.log.append(row)
+
+    def sync(self) -> None:
+        for row in self.log:
+            self.doc.apply_update(row.update)
+
+
+def played(acts: list[tuple[int, str, int, int]]) -> list[LoggedUpdate]:
+    """The log of a session in which this was done, with the seconds that passed before each."""
+    log: list[LoggedUpdate] = []
+    scribes = [Scribe(f"writer {number}", log) for number in range(WRITERS)]
+    second = 0
+    for number, act, place, passed in acts:
+        second += passed
+        if act == "sync":
+            scribes[number].sync()
+        else:
+            scribes[number].do(act, place, second)
+    return log
+
+
+def replayed(log: list[LoggedUpdate]) -> bytes:
+    doc: Doc[Any] = Doc()
+    for row in log:
+        doc.apply_update(row.update)
+    return doc.get_update()
+
+
+def check(log: list[LoggedUpdate], thinned: list[LoggedUpdate], grain: float) -> None:
+    """Check that a thinned log stands for the log."""
+    versions = {row.version: row for row in log}
+    end = 0
+    for row in thinned:
+        assert row.first == end + 1
+        end = row.version
+        covered = [versions[version] for version in range(row.first, row.version + 1)]
+        assert {(one.participant, one.client) for one in covered} == {(row.participant, row.client)}
+        assert row.at == covered[-1].at
+        assert _seconds(covered[-1].at) - _seconds(covered[0].at) <= grain
+        upto = [one for one in log if one.version <= end]
+        assert replayed([one for one in thinned if one.version <= end]) == replayed(upto), "as of this version"
+    assert end == len(log)
+
+
+def _seconds(at: str) -> float:
+    hours, minutes, seconds = at[11:-1].split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+@settings(max_examples=150, deadline=None)
+@given(acts=ACTS, cut=st.integers(0, 60), grain=st.sampled_from([0.0, 10.0, 60.0, 1e9]))
+def test_a_thinned_log_replays_to_the_same_at_every_version_that_it_names(
+    acts: list[tuple[int, str, int, int]], cut: int, grain: float
+) -> None:
+    log = played(acts)
+    early = list(thin([], log[:cut], grain_seconds=grain))
+    check(log, [*early, *thin(early, log[cut:], grain_seconds=grain)], grain)
+
+
+def test_a_streamed_message_becomes_one_row_little_larger_than_its_text() -> None:
+    log = played([(0, "type", 0, 0)] * 500)
+    (row,) = thin([], log, grain_seconds=60)
+    assert (row.first, row.version) == (1, 500)
+    assert len(row.update) < 500 * len("word ") + 40
+
+
+def test_a_clock_set_back_ends_a_row() -> None:
+    log = [replace(row, at=moment(100 - row.version)) for row in played([(0, "type", 0, 0)] * 10)]
+    assert list(thin([], log, grain_seconds=60)) == log
+
+
+def test_an_update_that_builds_on_what_is_missing_is_not_lost() -> None:
+    """The gate of a room lets none in; in a log that has one all the same, the rows stay as they are."""
+    log = played([(0, "type", 0, 0)] * 20)
+    gapped = [replace(row, version=number) for number, row in enumerate(log[:5] + log[10:], 1)]
+    thinned = list(thin([], gapped, grain_seconds=60))
+    assert replayed([*thinned, *log[5:10]]) == replayed(log)
