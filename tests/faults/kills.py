@@ -73,6 +73,7 @@ class Run:
             script=Path(__file__).with_name("serve_failing.py"),
             snapshot_after_updates=40,
             unload_after_seconds=0.2,
+            compact_after_seconds=0,
             log_level="warning",
         )
         self.dice = random.Random(seed)
@@ -96,7 +97,8 @@ class Run:
             self.migrations += 1
             variables["FAULT_KILL"] = f"{point}:{self.dice.randint(4, 10)}"
         elif point != ANY_MOMENT:
-            count = 1 if point.startswith(("create", "load", "set_title")) else self.dice.randint(1, 12)
+            rare = point.startswith(("create", "load", "set_title", "keep"))
+            count = 1 if rare else self.dice.randint(1, 12)
             variables["FAULT_KILL"] = f"{point}:{count}"
         started = await self.start(**variables)
         if started:

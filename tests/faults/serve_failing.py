@@ -13,6 +13,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
@@ -33,9 +34,14 @@ POINTS = (
     "create after commit",
     "load before commit",
     "set_title after commit",
+    "keep_packed before commit",
+    "keep_packed after commit",
+    "keep_chapter before commit",
+    "keep_chapter after commit",
     "migration",
 )
-"""`after commit` is before anybody hears of it: a fence has not left. `migration` is before one of its statements."""
+"""`after commit` is before anybody hears of it: a fence has not left. `migration` is before one of its statements.
+`keep_packed` and `keep_chapter` are the steps of a compaction: a snapshot compressed, a part of the log thinned."""
 
 
 def extra_migrations(count: int) -> tuple[Migration, ...]:
@@ -56,7 +62,7 @@ class Points:
     def __init__(self, wanted: str) -> None:
         self._point, _, count = wanted.partition(":")
         self._left = int(count or 0)
-        self._doing = ""
+        self._doing = threading.local()  # a load, a commit and a compaction go on at the same time
 
     def wrap(self, name: str) -> None:
         """Know when one of the transactions is going on."""
@@ -64,7 +70,7 @@ class Points:
 
         @wraps(function)
         def known(*arguments: Any) -> Any:
-            self._doing = name
+            self._doing.name = name
             return function(*arguments)
 
         setattr(transactions, name, known)
@@ -74,8 +80,8 @@ class Points:
         """The transaction of `transactions`, with a point before and one after its commit."""
         with _transaction(db, begin):
             yield
-            self.reach(f"{self._doing} before commit")
-        self.reach(f"{self._doing} after commit")
+            self.reach(f"{getattr(self._doing, 'name', '')} before commit")
+        self.reach(f"{getattr(self._doing, 'name', '')} after commit")
 
     def migrate(self, db: sqlite3.Connection, name: str) -> None:
         """The migration, with more steps and a point before each statement."""
@@ -123,7 +129,7 @@ _transaction = transactions._transaction
 
 if __name__ == "__main__":
     points = Points(os.environ.get("FAULT_KILL", ""))
-    for name in ("append", "save_snapshot", "create", "load", "set_title"):
+    for name in ("append", "save_snapshot", "create", "load", "set_title", "keep_packed", "pack_log", "keep_chapter"):
         points.wrap(name)
     transactions._transaction = points.transaction
     database.migrate = points.migrate  # type: ignore[assignment]
