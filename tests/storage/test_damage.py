@@ -5,10 +5,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from storage.rows import at, update, updates
+from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import StorageError
-from cosession.storage import LoadedSession, Snapshot, SqliteStorage
+from cosession.storage import LoadedSession, Snapshot, SqliteStorage, chapters, inspect
+from cosession.storage.chapters import Chapter
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +21,15 @@ async def write(path: Path, *, snapshot: bool = True) -> None:
         await storage.append(updates("trip", 1, 20))
         if snapshot:
             await storage.save_snapshot(Snapshot("trip", 10, b"ten" * 100))
+
+
+async def write_compacted(path: Path) -> None:
+    """Make a database with one session of 105 updates, of which 100 are thinned."""
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 105))
+        await storage.save_snapshot(Snapshot("trip", 100, b"hundred" * 100))
+        await storage.compact("trip", by_tens)
 
 
 async def load_or_refuse(path: Path) -> bool:
@@ -75,6 +85,89 @@ async def test_a_damaged_session_is_not_loaded(tmp_path: Path, damage: str):
     db.close()
     with pytest.raises(StorageError):
         await load(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM chapters",
+        "UPDATE chapters SET bytes = zeroblob(90)",
+        "UPDATE chapters SET first = 2",
+        "UPDATE chapters SET version = 99",
+        "UPDATE chapters SET codec = 0",
+        "UPDATE chapters SET session = 'other'",
+        "DROP TABLE chapters",
+    ],
+)
+async def test_damaged_chapters_are_not_shown_and_do_not_hold_up_a_snapshot(tmp_path: Path, damage: str):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(damage)
+    db.execute("DELETE FROM snapshots")
+    db.close()
+    async with SqliteStorage.open(path) as storage:
+        with pytest.raises(StorageError):
+            await storage.load("trip")
+        with pytest.raises(StorageError):
+            await storage.history("trip")
+        if "DROP" not in damage:
+            assert await storage.history("trip", after=100) == tuple(updates("trip", 101, 105))
+
+
+@pytest.mark.parametrize("table", ["chapters", "snapshots"])
+async def test_what_a_newer_version_compressed_is_said_and_not_guessed(tmp_path: Path, table: str):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute(f"UPDATE {table} SET codec = 9")
+    if table == "chapters":
+        db.execute("DELETE FROM snapshots")
+        (first, version, data) = db.execute("SELECT first, version, bytes FROM chapters").fetchone()
+        checksum = chapters._checksum(Chapter("trip", first, version, 9, data, 0))
+        db.execute("UPDATE chapters SET checksum = ?", (checksum,))
+    db.close()
+    with pytest.raises(StorageError, match="codec 9, which this version of cosession doesn't know: use a newer one"):
+        await load(path)
+    with inspect(path) as inspection:
+        assert any("codec 9" in what for what in inspection.session("trip").damage)
+
+
+async def test_a_lost_snapshot_is_made_good_by_chapters_and_rows(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DELETE FROM snapshots")
+    db.close()
+    found = await load(path)
+    assert found is not None
+    assert found.updates == (*by_tens([], updates("trip", 1, 100)), *updates("trip", 101, 105))
+
+
+async def test_flipped_bytes_of_a_compacted_session_are_never_passed_on(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    whole = path.read_bytes()
+    used = [position for position, byte in enumerate(whole) if byte]
+    dice = random.Random(3)
+    log = (*by_tens([], updates("trip", 1, 100)), *updates("trip", 101, 105))
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[dice.choice(used)] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            async with SqliteStorage.open(path) as storage:
+                found = await storage.load("trip")
+                history = await storage.history("trip")
+        except StorageError:
+            refused += 1
+            continue
+        assert found is not None
+        assert found.snapshot in (None, Snapshot("trip", 100, b"hundred" * 100))
+        assert found.updates == (log if found.snapshot is None else log[10:])
+        assert history == log
+    assert refused > 50
 
 
 async def test_a_lost_snapshot_is_made_good_by_the_log(tmp_path: Path):

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from storage.rows import at, update, updates
+from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
 from cosession.storage import Snapshot, SqliteStorage, inspect
@@ -80,6 +80,45 @@ async def test_damage_is_said_of_its_session_and_of_no_other(tmp_path: Path, sta
     execute(path, statement)
     found = damage(path)
     assert list(found) == ["trip"]
+    assert any(sentence in what for what in found["trip"]), found
+
+
+async def write_compacted(path: Path) -> None:
+    """Make a database with a session of 105 updates, the first 100 of them thinned."""
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="TRIP", at=at(1))
+        await storage.append(updates("trip", 1, 105))
+        await storage.save_snapshot(Snapshot("trip", 100, b"hundred" * 100))
+        await storage.compact("trip", by_tens)
+
+
+async def test_a_compacted_session_is_whole_and_read_in_ranges(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    assert damage(path) == {}
+    with inspect(path) as inspection:
+        trip = inspection.session("trip")
+    assert trip.updates == (*by_tens([], updates("trip", 1, 100)), *updates("trip", 101, 105))
+    assert trip.snapshot == Snapshot("trip", 100, b"hundred" * 100)
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("DELETE FROM chapters", "updates 1 to 100 of its log are missing"),
+        ("UPDATE chapters SET bytes = zeroblob(50)", "updates 1 to 100 of its log are not what was saved"),
+        ("DELETE FROM updates", "should end at version 105, and ends at 100"),
+        (
+            "INSERT INTO updates SELECT session, 50, at, participant, client, bytes, checksum FROM updates LIMIT 1",
+            "update 50 of its log is not what was saved",
+        ),
+    ],
+)
+async def test_damage_to_a_compacted_session_is_said(tmp_path: Path, statement: str, sentence: str):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    execute(path, statement)
+    found = damage(path)
     assert any(sentence in what for what in found["trip"]), found
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storage.rows import at, updates
+from storage.rows import at, by_tens, updates
 
 from cosession.errors import StorageError, StorageTooNew
-from cosession.storage import SqliteStorage
+from cosession.storage import LoadedSession, Snapshot, SqliteStorage, StoredSession
 from cosession.storage.migrations import APPLICATION_ID, MIGRATIONS, Migration, migrate
+from cosession.storage.records import row_checksum, snapshot_checksum
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +74,67 @@ def test_the_database_of_another_program_is_left_alone(db: sqlite3.Connection, f
     with pytest.raises(StorageError, match="another program"):
         migrate(db, "db", STEPS)
     assert content(db) == before
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+@pytest.mark.parametrize("statement", range(1, 10))
+def test_a_migration_killed_at_any_statement_leaves_the_old_version_whole(
+    db: sqlite3.Connection, version: int, statement: int
+):
+    migrate(db, "db", MIGRATIONS[:version])
+    db.execute("INSERT INTO sessions VALUES ('trip', 'To Oslo', 'x', 'x', 0, NULL)")
+    before = content(db)
+    killed = _Killed(db, statement)
+    try:
+        migrate(killed, "db")  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        assert content(db) == before
+    migrate(db, "db")
+    assert content(db)[1] == len(MIGRATIONS)
+    assert db.execute("SELECT id, title FROM sessions").fetchall() == [("trip", "To Oslo")]
+
+
+class _Killed:
+    """A connection that is lost at its nth statement; what was not committed is gone."""
+
+    def __init__(self, db: sqlite3.Connection, statement: int) -> None:
+        self._db = db
+        self._left = statement
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+        return self._db.execute(statement)
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._db.in_transaction
+
+
+async def test_what_the_first_version_stored_loads_and_is_compacted(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    old = sqlite3.connect(path, isolation_level=None)
+    migrate(old, "db", MIGRATIONS[:1])
+    rows = updates("trip", 1, 100)
+    snapshot = Snapshot("trip", 90, b"ninety" * 100)
+    old.execute("INSERT INTO sessions VALUES ('trip', 'To Oslo', ?, ?, 100, NULL)", (at(1), at(100)))
+    old.executemany(
+        "INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (row.session, row.version, row.at, row.participant, row.client, row.update, row_checksum(row))
+            for row in rows
+        ],
+    )
+    stored = (snapshot.session, snapshot.version, snapshot.update, snapshot_checksum(snapshot))
+    old.execute("INSERT INTO snapshots VALUES (?, ?, ?, ?)", stored)
+    old.close()
+    async with SqliteStorage.open(path) as storage:
+        info = StoredSession("trip", "To Oslo", at(1), at(100), 100)
+        assert await storage.load("trip") == LoadedSession(info, snapshot, tuple(rows[90:]))
+        await storage.compact("trip", by_tens)
+        assert await storage.load("trip") == LoadedSession(info, snapshot, tuple(rows[90:]), 90)
+        assert await storage.history("trip") == (*by_tens([], rows[:90]), *rows[90:])
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))

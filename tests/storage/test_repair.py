@@ -7,8 +7,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from storage.rows import at, update, updates
-from storage.test_inspection import damage, execute, write
+from storage.rows import at, by_tens, update, updates
+from storage.test_inspection import damage, execute, write, write_compacted
 
 from cosession.errors import SessionDeleted, StorageError
 from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot, SqliteStorage, inspect, repair
@@ -70,6 +70,25 @@ async def test_the_rest_is_saved_and_the_damaged_database_is_kept(tmp_path: Path
         with pytest.raises(SessionDeleted):
             await storage.load("gone")
         await storage.append([update("trip", 21)])
+
+
+async def test_a_repair_keeps_ranges_as_they_are(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    execute(path, "DELETE FROM updates WHERE version = 102", "UPDATE snapshots SET bytes = zeroblob(5)")
+
+    def fill_one(remains: Remains) -> Mended:
+        lost = LoggedUpdate("trip", 102, at(1), "server", None, b"")
+        rows = sorted((*remains.updates, lost), key=lambda row: row.version)
+        return Mended("", at(1), tuple(rows), None, remains.damage)
+
+    assert repair(path, fill_one, AT) is not None
+    assert damage(path) == {}
+    async with SqliteStorage.open(path) as storage:
+        log = await storage.history("trip")
+        assert log[:10] == tuple(by_tens([], updates("trip", 1, 100)))
+        assert [row.version for row in log[10:]] == [101, 102, 103, 104, 105]
+        await storage.append([update("trip", 106)])
 
 
 async def test_broken_pages_cost_only_what_is_on_them(tmp_path: Path):
