@@ -11,7 +11,7 @@ from storage.memory import MemoryStorage
 from cosession.document import SessionDocument
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError
 from cosession.protocol import decode_state_vector
-from cosession.storage import LoadedSession, LoggedUpdate
+from cosession.storage import LoadedSession, LoggedUpdate, Thin
 
 APPLY = Doc.apply_update
 """How a replica takes an update in, also in a world in which the server's documents break."""
@@ -29,14 +29,16 @@ class Disk:
     Attributes:
         replicas: each session's document, replayed row by row as the rows became durable.
         largest: the most bytes that one call brought.
+        thinned: how many rows compactions have saved.
         full: while true it can be read, and takes nothing.
     """
 
     def __init__(self) -> None:
-        self.storage = MemoryStorage()
+        self.storage = MemoryStorage(fewest_to_thin=3)
         self.replicas: dict[str, SessionDocument] = {}
         self.loads: dict[str, int] = {}
         self.largest = 0
+        self.thinned = 0
         self.full = False
 
     def replica(self, session: str) -> SessionDocument:
@@ -61,6 +63,18 @@ class Disk:
         for row in updates:
             if row.version > versions[row.session]:
                 APPLY(self.replica(row.session).doc, row.update)
+
+    async def compact(self, session: str, thin: Thin) -> None:
+        """Thin a log, and check that it is still the log."""
+        rows = len(await self.storage.history(session, limit=2**31))
+        await self.storage.compact(session, thin)
+        log = await self.storage.history(session, limit=2**31)
+        self.thinned += rows - len(log)
+        doc: Doc[Any] = Doc(client_id=1)
+        for row in log:
+            APPLY(doc, row.update)
+        replayed = SessionDocument(doc).to_json()
+        assert replayed == self.replica(session).to_json(), f"the thinned log of {session} is not its log"
 
     async def version(self, session: str) -> int:
         """How long a session's log is."""
@@ -106,6 +120,10 @@ class Handle:
     async def append(self, updates: Sequence[LoggedUpdate]) -> None:
         """Keep rows; a failure leaves it open whether they were kept."""
         await self._write(lambda: self.disk.append(updates))
+
+    async def compact(self, session: str, thin: Thin) -> None:
+        """Thin a log."""
+        await self._write(lambda: self.disk.compact(session, thin))
 
     async def load(self, session: str) -> LoadedSession | None:
         """Read a session."""
