@@ -1,7 +1,7 @@
 """What must hold of a value that is written: a function for each name in the table's column `check`."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -34,7 +34,7 @@ class Writing:
     touch: Touch
     by: str
     capabilities: Capabilities
-    runs: dict[str, Container]
+    runs: Mapping[str, Container]
     is_dead: Callable[[Container], bool]
 
 
@@ -80,6 +80,8 @@ def _is_key(writing: Writing) -> bool:
 def _is_new_id(writing: Writing) -> bool:
     if not isinstance(writing.value, str) or not 0 < len(writing.value) <= MAX_KEY:
         return False
+    if len(writing.touch.values) != 1:
+        return False  # a key that was overwritten before it was sent holds several; an id never is
     holder = writing.touch.holder
     if holder is None or holder is writing.touch.container:
         return True

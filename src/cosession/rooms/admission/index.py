@@ -24,7 +24,7 @@ from .clocks import ClockMap, ClockSet
 from .rules import NOWHERE, TABLE, Node
 
 ARRAY, MAP, TEXT = 0, 1, 2
-_ROOT_TYPES: Final = {Array: ARRAY, Text: TEXT, XmlFragment: 4}
+_ROOT_TYPES: Final[dict[object, int]] = {Array: ARRAY, Text: TEXT, XmlFragment: 4}
 
 _OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
 """Per record, the key that says whose it is. An agent's own record is that of its key."""
@@ -202,7 +202,7 @@ class Index:
         return False
 
     def in_order(self, update: bytes) -> Iterator[Struct]:
-        """The structs of an update, each after those that it stands on. Each must be added before the next is asked for.
+        """The structs of an update, each after those that it stands on; add each before the next is asked for.
 
         Raises:
             MalformedFrame: they stand on each other in a circle, or on what isn't there.

@@ -129,17 +129,15 @@ class Judge:
         if need == STATE:
             return capabilities.may_state(touch.path[1:])
         if need == TEXT:
-            name = touch.path[0]
-            return capabilities.may_text(
-                name.removeprefix(TEXT_PREFIX if name.startswith(TEXT_PREFIX) else XML_PREFIX)
-            )
+            root = touch.path[0]
+            prefix = TEXT_PREFIX if root.startswith(TEXT_PREFIX) else XML_PREFIX
+            return capabilities.may_text(root.removeprefix(prefix))
         if need == KIND:
             return any(capabilities.may(one) for one in REQUESTS.get(split_key(touch.key or "")[0], ()))
         return all(capabilities.may(one) for one in need.split("+"))
 
     def _writing(self, touch: Touch, value: object) -> Writing:
-        runs = dict[str, Container]() if not touch.values else self._runs
-        return Writing(value, touch.made, touch, self._by, self._capabilities, runs, self._index.is_dead)
+        return Writing(value, touch.made, touch, self._by, self._capabilities, self._runs, self._index.is_dead)
 
     def _look_what(self, writing: Writing, node: Node, rule: Rule, foreign: bool) -> None:
         """Judge a value, and what is in it where it is plain JSON."""

@@ -22,7 +22,8 @@ Whose: TypeAlias = Literal["record", "unowned", "first", "second", "last", "all"
 key, or nothing (`all`: it is everybody's)."""
 
 Check: TypeAlias = Literal[
-    "value", "text", "number", "record", "empty list", "self", "owner", "own run", "key", "new id", "role", "part", "not lost"
+    "value", "text", "number", "record", "empty list", "self", "owner", "own run", "key", "new id", "role", "part",
+    "not lost",
 ]  # fmt: skip
 """What must hold of what is written; `checks.py` has a function for each."""
 
@@ -74,10 +75,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("messages/*/metadata/run", _ONCE, _EDIT, check="own run"),
     Rule("messages/*/metadata/created_at", _ONCE, _EDIT, ("edit-any",)),
     Rule("messages/*/metadata/parent", _ONCE, _EDIT, ("edit-any",)),
-    Rule("messages/*/metadata/**", _ALL, _EDIT, ("edit-any",), note="`status`, `edited_at`, `deleted`, the application's"),
+    Rule("messages/*/metadata/**", _ALL, _EDIT, ("edit-any",), note="`status`, `edited_at`, `deleted`, …"),
     Rule("messages/*/parts", _WRITE, _EDIT, ("edit-any",)),
     Rule("messages/*/parts/*", ("create", "delete"), _EDIT, ("edit-any",)),
-    Rule("messages/*/parts/*/type", _ONCE, _EDIT, ("edit-any",), check="part", note="a tool call or reasoning needs `run`"),
+    Rule("messages/*/parts/*/type", _ONCE, _EDIT, ("edit-any",), check="part", note="an agent's work needs `run`"),
     Rule("messages/*/parts/**", _ALL, _EDIT, ("edit-any",)),
     #
     Rule("runs/*", _ONCE, ("run",), check="record", note="with its id and its agent; ids are used once"),
@@ -130,8 +131,8 @@ REQUESTS: Final[dict[str, tuple[str, ...]]] = {
     "claim": ("claim",),
     "release": ("claim",),
 }
-"""Per kind of request, the capabilities of which one allows it. `cancel-own` reaches the runs that answer oneself, and
-one's own; the server looks at that when it decides, because a run may be asked for before it is there."""
+"""Per kind of request, the capabilities of which one allows it. `cancel-own` reaches the runs that answer oneself and
+one's own: the server looks at that when it decides, because the run may come after the request."""
 
 REQUIRED: Final[dict[str, frozenset[str]]] = {
     "messages/*": frozenset({"id", "role"}),

@@ -1,4 +1,4 @@
-"""Stamps: who wrote a message, when it came and after which other, as the server saw it. Only the server writes them."""
+"""Stamps: who wrote a message, when it came and after which other, as the server saw it; only the server stamps."""
 
 from collections.abc import Iterable
 from typing import Any, cast
@@ -35,7 +35,7 @@ def stamp_messages(document: SessionDocument, messages: Iterable[str], participa
         messages: their ids.
         participant: who wrote them.
         at: the server's time, RFC 3339.
-        seq: the version of the update that brought them; two in one update have the same, and their order in the list.
+        seq: the version of the update that brought them; two of one update have the same, and the list's order.
     """
     for id in messages:  # noqa: A001 - the field's name
         message = document.messages.get(id)
