@@ -53,6 +53,9 @@ def configure_logs(level: str, style: Literal["console", "json"] = "console") ->
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
-    # At level info uvicorn logs the query of every socket, in which a token may be.
-    for name in ("uvicorn", "uvicorn.error", "websockets", "aiosqlite", "asyncio", "httpx", "httpcore"):
+    # At level info uvicorn logs the query of every socket, in which a token may be; its warnings are of what
+    # strangers send, as many as they like. Its errors are ours.
+    for name in ("uvicorn", "uvicorn.error", "websockets"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("aiosqlite", "asyncio", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))

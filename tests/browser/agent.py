@@ -2,7 +2,8 @@
 
     python agent.py URL SESSION
 
-In: `words N` writes N more words, `end` finishes the answer, `fail` breaks off with an error.
+In: `words N` writes N more words, `says TEXT` a percent-encoded text, `end` finishes the answer, `fail` breaks off
+with an error.
 Out, one JSON object a line: {"joined": true}, {"prompt": text}, {"wrote": count}, {"steers": [text]},
 {"ended": "complete" | "cancelled" | "error"}.
 """
@@ -10,6 +11,7 @@ Out, one JSON object a line: {"joined": true}, {"prompt": text}, {"wrote": count
 import asyncio
 import json
 import sys
+from urllib.parse import unquote
 
 import structlog
 
@@ -42,6 +44,9 @@ async def obey(run: AgentRun, reader: asyncio.StreamReader) -> None:
             for number in range(written, written + int(count)):
                 run.text(f"w{number}🐙 ")
             written += int(count)
+            say(wrote=written)
+        if order == "says":
+            run.text(unquote(count))
             say(wrote=written)
         steers = [steer.text for steer in run.steers()]
         if steers:

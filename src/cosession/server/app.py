@@ -6,10 +6,9 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -20,6 +19,9 @@ from cosession.settings import Settings
 
 from . import http, problems
 from .door import Door
+from .headers import SecurityHeaders
+from .lobby import Tally, exempt_addresses
+from .pages import Pages
 from .sync import nowhere, sync
 
 _CLIENT = Path(__file__).parent / "static"
@@ -48,21 +50,27 @@ def create_app(hub: Hub, identities: Identities, settings: Settings, *, static: 
         Route(session + "/runs/{run}/steer", http.steer_run, methods=["POST"]),
         Route("/healthz", _healthz),
         Route("/readyz", _readyz),
-        Mount("/client", Revalidated(directory=_CLIENT, check_dir=False)),
+        Mount("/client", Pages(directory=_CLIENT, check_dir=False)),
     ]
     if static is not None:
-        routes.append(Mount("/", Revalidated(directory=static, html=True)))
+        routes.append(Mount("/", Pages(directory=static, html=True)))
     app = Starlette(
         routes=routes,
         exception_handlers={
             CosessionError: problems.answer_cosession,
             HTTPException: problems.answer_http,
+            ClientDisconnect: problems.answer_nobody,
             Exception: problems.answer_unexpected,
         },
         middleware=[
+            Middleware(SecurityHeaders),
             Middleware(
-                Door, allowed_origins=settings.allowed_origins, any_host=settings.insecure or settings.authenticates
-            )
+                Door,
+                allowed_origins=settings.allowed_origins,
+                any_host=settings.insecure or settings.authenticates,
+                max_head_bytes=settings.max_head_bytes,
+                tally=Tally(settings.max_connections_per_address, exempt_addresses(settings)),
+            ),
         ],
     )
     app.router.default = _no_route
@@ -77,16 +85,6 @@ async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
         await nowhere(WebSocket(scope, receive, send))
     elif scope["type"] == "http":
         raise HTTPException(404, f"Nothing is served at {scope['path']}.")
-
-
-class Revalidated(StaticFiles):
-    """Files that a browser asks about each time, so that a page and its client are of one version."""
-
-    async def get_response(self, path: str, scope: "dict[str, object]") -> Response:  # type: ignore[override]
-        """Serve one file."""
-        response = await super().get_response(path, scope)
-        response.headers["cache-control"] = "no-cache"
-        return response
 
 
 async def _healthz(_: Request) -> Response:

@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import math
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -20,11 +21,16 @@ from cosession.storage import SqliteStorage
 
 from .app import create_app
 from .door import is_loopback
+from .lobby import Listener, Lobby, Tally, exempt_addresses
+from .request import RequestProtocol
 from .socket import SyncProtocol
 
 _FRAME_ROOM = 4
 """The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
 by a room, with a notice."""
+
+_OTHER_FILES = 512
+"""Files that are no connections that stay: the database, standard streams, and who is told that there is no room."""
 
 log = get_logger(__name__)
 
@@ -47,18 +53,17 @@ async def serve(
     configure_logs(settings.log_level, settings.log_format)
     _calm_collector()
     _check_exposure(settings)
-    with _bind(settings) as listener:
-        url = _url(settings.host, listener)
+    tally = Tally(settings.max_connections_per_address, exempt_addresses(settings))
+    lobby = Lobby(_take_files(settings.max_connections), tally)
+    with _bind(settings, lobby) as listener:
+        url = _url(settings, listener)
         async with (
             Identities.open(settings) as identities,
             SqliteStorage.open(settings.database) as storage,
             Hub.open(storage, settings) as hub,
         ):
-            server = _Server(
-                _config(create_app(hub, identities, settings, static=static), settings),
-                hub.drain,
-                lambda: ready and ready(url),
-            )
+            config = _config(create_app(hub, identities, settings, static=static), settings)
+            server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")
             with _stopped_by_signals(server):
@@ -69,16 +74,41 @@ class _Server(uvicorn.Server):
     """uvicorn, which tells us when it listens, and lets the hub close connections before it does itself."""
 
     def __init__(
-        self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], ready: Callable[[], object]
+        self,
+        config: uvicorn.Config,
+        settings: Settings,
+        lobby: Lobby,
+        drain: Callable[[], Awaitable[None]],
+        ready: Callable[[], object],
     ) -> None:
         super().__init__(config)
+        self._settings = settings
+        self._lobby = lobby
         self._drain = drain
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
+        """Listen, with a time for TLS handshakes and our own protocol, for both of which uvicorn has no option."""
+        tls = self.config.ssl
+        seconds = self._settings.head_seconds if tls else None
+        self.servers: list[asyncio.base_events.Server] = [
+            await asyncio.get_running_loop().create_server(
+                self._protocol,
+                sock=listener,
+                ssl=tls,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
         self._ready()
+
+    def _protocol(self) -> RequestProtocol:
+        return RequestProtocol(
+            self.config, self.server_state, self.lifespan.state, settings=self._settings, lobby=self._lobby
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let the hub say goodbye, then close what is left."""
@@ -113,10 +143,11 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
 
 
 def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="asyncio",
-        http="h11",
+        http=RequestProtocol,
+        h11_max_incomplete_event_size=settings.max_head_bytes,
         ws=SyncProtocol,
         ws_per_message_deflate=False,
         ws_ping_timeout=settings.slow_reader_seconds,  # a ping waits behind what a slow reader still has to read
@@ -125,8 +156,20 @@ def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
     )
+    try:
+        config.load()
+    except OSError as error:  # which an SSLError is
+        raise CannotListen(
+            f"The certificate or its key can't be used: {error.strerror or error}. Both are PEM files: "
+            "COSESSION_TLS_CERT names the certificate with its chain, COSESSION_TLS_KEY the key."
+        ) from error
+    return config
 
 
 def _calm_collector() -> None:
@@ -150,12 +193,27 @@ def _check_exposure(settings: Settings) -> None:
         )
 
 
-def _bind(settings: Settings) -> socket.socket:
+def _take_files(wanted: int) -> int:
+    """Return how many connections there can be: each needs a file, which the system may allow too few of."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    log.warning("listen.few_files", wanted=wanted, connections=soft - _OTHER_FILES, hint="raise ulimit -n")
+    return max(1, soft - _OTHER_FILES)
+
+
+def _bind(settings: Settings, lobby: Lobby) -> socket.socket:
     host = settings.host
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
         # With its protocol named: else asyncio doesn't know that it is TCP, and leaves Nagle's algorithm on.
-        listener = socket.socket(family, kind, protocol)
+        listener = Listener(lobby, family, kind, protocol)
     except OSError as error:
         raise CannotListen(f"The address {host!r} can't be used: {error.strerror or error}.") from error
     try:
@@ -171,6 +229,7 @@ def _bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def _url(host: str, listener: socket.socket) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listener.getsockname()[1]}"
+def _url(settings: Settings, listener: socket.socket) -> str:
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{name}:{listener.getsockname()[1]}"

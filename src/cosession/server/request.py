@@ -7,6 +7,7 @@ first time begins again. After an upgrade the connection is a WebSocket, and its
 
 import asyncio
 import sys
+from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
 import h11
@@ -149,7 +150,8 @@ class RequestProtocol(H11Protocol):
             self.transport.abort()
             return
         answer = problem(status, code, detail)
-        head = h11.Response(status_code=status, headers=[*answer.raw_headers, (b"connection", b"close")])
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        head = h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
