@@ -82,7 +82,10 @@ def _time_to_reply(peer: Peer, session: str, vector: bytes = b"\x00") -> tuple[f
         return Greeting(peer, vector)(url)
 
     (client,) = load.connect([peer.url(session)], greet, peer.is_reply)
-    at, size = next((at, len(payload)) for at, payload in client.frames() if peer.is_reply(payload))
+    came = list(client.frames())
+    last = next(number for number, (_, payload) in enumerate(came) if peer.is_reply(payload))
+    at = came[last][0]
+    size = sum(len(payload) for _, payload in came[: last + 1])  # a large answer may come in several frames
     load.close()
     return (at - began) / 1e6, (at - asked) / 1e6, size
 
