@@ -96,6 +96,17 @@ class Disk:
         return stored
 
 
+    async def check_history(self, session: str) -> None:
+        """Check that the log, however compacted, is contiguous and replays to the same document."""
+        rows = await self.storage.history(session, limit=100_000)
+        doc: Doc[Any] = Doc(client_id=1)
+        for row in rows:
+            APPLY(doc, row.update)
+        assert SessionDocument(doc).to_json() == self.replica(session).to_json(), f"the log of {session} is another"
+        assert rows, f"{session} has no log"
+        assert rows[-1].version == await self.version(session), f"the log of {session} ends too early"
+
+
 class Handle:
     """One process's use of the disk: a `Storage` whose calls take time and may fail.
 

@@ -10,9 +10,14 @@ from cosession.storage.transactions import FEWEST_TO_THIN
 
 
 class MemoryStorage:
-    """A `Storage` that forgets everything when it is dropped."""
+    """A `Storage` that forgets everything when it is dropped.
 
-    def __init__(self) -> None:
+    Args:
+        fewest_to_thin: a log with fewer rows to thin stays as it is.
+    """
+
+    def __init__(self, fewest_to_thin: int = FEWEST_TO_THIN) -> None:
+        self._fewest_to_thin = fewest_to_thin
         self._sessions: dict[str, StoredSession | None] = {}  # None is a tombstone
         self._logs: dict[str, list[LoggedUpdate]] = {}
         self._snapshots: dict[str, Snapshot] = {}
@@ -73,7 +78,7 @@ class MemoryStorage:
         log, thinned = self._logs[session], self._thinned[session]
         before = [row for row in log if row.version <= thinned]
         rows = [row for row in log if snapshot and thinned < row.version <= snapshot.version]
-        if len(rows) < FEWEST_TO_THIN:
+        if len(rows) < self._fewest_to_thin:
             return
         thinned_rows = list(thin(before, rows))
         check_sequence(session, thinned_rows, rows[0].version, rows[-1].version)
