@@ -4,12 +4,13 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, merge_updates
 
 from cosession.errors import MalformedFrame
-from cosession.protocol import decode_state_vector, read_update_header
+from cosession.protocol import decode_state_vector, lib0, read_update_header
+from cosession.protocol.token import read_token
 
 leaves = (
     st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -138,3 +139,38 @@ def test_a_value_nested_too_deep_is_refused():
     doc.get("m", type=Map)["deep"] = deep
     with pytest.raises(MalformedFrame, match="deeper"):
         read_update_header(doc.get_update())
+
+
+@given(
+    st.integers(0, 2**53),
+    st.integers(0, 2**53),
+    st.integers(0, 2**53),
+    st.integers(0, 2**53),
+    st.text(max_size=200) | st.binary(max_size=9),
+    st.sampled_from((b"\x00", b"\x01", b"", b"\x00\x00")),
+)
+def test_the_update_of_a_token_is_read_alike_by_its_short_way_and_the_long_one(
+    client, clock, origin, before, text, end
+):
+    content = lib0.buffer(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
+    numbers = [lib0.uint(number) for number in (client, clock, origin, before)]
+    update = b"\x01\x01" + numbers[0] + numbers[1] + b"\x84" + numbers[2] + numbers[3] + content + end
+    token = read_token(update)
+    event(f"token: {token is not None}")
+    if token is None:
+        return
+    header = read_update_header(update)
+    nobody = b"\x00" + lib0.uint(1 if client == 0 else 0) + b"\x00"  # a second client that brings nothing
+    longer = read_update_header(b"\x02" + update[1:-1] + nobody + b"\x00")
+    assert (header.brings, header.needs, header.deletes) == (longer.brings, longer.needs, longer.deletes)
+
+
+def test_each_word_of_a_growing_text_is_read_the_short_way():
+    doc = Doc()
+    text = doc.get("text:a", type=Text)
+    updates = []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    for word in ("one", "two ", "🇵🇹", "é\n", "x" * 1000):
+        text += word
+    doc.unobserve(subscription)
+    assert [read_token(update) is not None for update in updates] == [False, True, True, True, True]

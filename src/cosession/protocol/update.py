@@ -7,7 +7,8 @@
 
 A room reads this to know whether an update fits: yrs applies an update that skips clocks and says nothing,
 Yjs keeps it waiting, and the two are then different for ever. Lengths are in Yjs units: a string counts its
-UTF-16 units. Source: the update format, version 1, of the `yjs` package.
+UTF-16 units. What is read is not frozen, because each token makes some. Source: the update format, version 1, of the
+`yjs` package.
 """
 
 import sys
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from cosession.errors import MalformedFrame
 
 from . import lib0
+from .token import read_token
 
 _MAX_DEPTH = 100
 """Nesting of a JSON-like value: deeper than any document needs, and shallower than the interpreter's stack."""
@@ -32,7 +34,7 @@ _TYPES = (0, 1, 2, 3, 4, 6)
 wrong place; at any other every browser throws."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClockRange:
     """Clocks `clock` to `clock + length - 1` of one client."""
 
@@ -46,7 +48,7 @@ class ClockRange:
         return self.clock + self.length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpdateHeader:
     """What an update brings and what it stands on.
 
@@ -97,6 +99,10 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
         MalformedFrame: they are not one whole update.
         TooLarge: they hold more than the limit.
     """
+    token = read_token(update)
+    if token is not None:
+        client, clock, length, origin, before = token
+        return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, ())
     reader = lib0.Reader(update, limit)
     brings: list[ClockRange] = []
     needs: dict[int, int] = {}

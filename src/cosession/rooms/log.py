@@ -1,8 +1,8 @@
 """The log on its way to the storage: what rooms append is committed in groups, by one writer, in order.
 
 Appending never waits. Whatever was appended while one commit ran is the next commit, and after a large one more is
-gathered for some milliseconds: so groups grow with load, and a lone update is committed at once. `on_committed` is called after each commit, per session, and only then do
-receipts leave: what was acknowledged is on the disk.
+gathered for some milliseconds: so groups grow with load, and a lone update is committed at once. `on_committed` is
+called after each commit, per session, and only then do receipts leave: what was acknowledged is on the disk.
 
 Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the
 rows stay and are tried again; one session that is refused or fails does not hold up the others. Bound: beyond
