@@ -34,6 +34,21 @@ def test_a_title_given_before_the_first_sync_is_kept(client: int) -> None:
     assert early.meta.title == server.meta.title == "Lisbon"
 
 
+def test_a_steer_that_two_lives_of_the_server_have_recorded_is_one(session: SessionDocument) -> None:
+    """A server was killed before its record was saved, and the next one recorded the wish again; then replicas
+    brought the first record back."""
+    run = session.runs.start("r1", agent="bot", started_at=AT)
+    other = copy_of(session)
+    first, second = (document.runs.get("r1") for document in (session, other))
+    assert first is not None
+    assert second is not None
+    assert first.record_steer("s1", by="ada", text="By train", at=AT)
+    assert second.record_steer("s1", by="ada", text="By train", at="2026-01-01T00:00:09.000Z")
+    exchange(session, other)
+    assert len(run.steers) == 1
+    assert run.steers == second.steers, "and it is the same one for everybody"
+
+
 def test_a_steer_that_is_none_is_passed_over(session: SessionDocument) -> None:
     run = session.runs.start("r1", agent="agent", started_at=AT)
     steer = {"id": "s1", "by": "ada", "text": "By train", "at": AT}

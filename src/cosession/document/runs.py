@@ -69,8 +69,16 @@ class Run(Record):
 
     @property
     def steers(self) -> list[JsonObject]:
-        """What people added while it works: {id, by, text, at} each, in the order of arrival, all of them strings."""
-        return [item for item in self._list("steers") if _is_steer(item)]
+        """What people added while it works: {id, by, text, at} each, in the order of arrival, all of them strings.
+
+        Each id once: a server that was killed before its record was saved has recorded the wish, and the next one
+        again, before replicas brought the first record back.
+        """
+        first: dict[str, JsonObject] = {}
+        for item in self._list("steers"):
+            if _is_steer(item):
+                first.setdefault(str(item["id"]), item)
+        return list(first.values())
 
     @property
     def seen(self) -> list[str]:
