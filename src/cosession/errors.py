@@ -127,6 +127,13 @@ class RunEnded(CosessionError):
     status = 409
 
 
+class NoSuchRevocation(CosessionError):
+    """There is no revocation of this id."""
+
+    code = "revocation.unknown"
+    status = 404
+
+
 class BadRequest(CosessionError):
     """A request whose body or parameters can't be used."""
 

@@ -51,9 +51,11 @@ def test_the_table_of_commands_is_the_command_line() -> None:
 
 def test_the_table_of_routes_has_every_route() -> None:
     table = "".join("".join(cells) for cells in rows(README, "HTTP"))
-    for route in create_app(None, None, Settings()).routes:  # type: ignore[arg-type]
+    for route in create_app(None, None, None, Settings()).routes:  # type: ignore[arg-type]
         if isinstance(route, Route):
-            path = route.path.replace("{session}", "{id}").replace("/sessions/{id}/runs/{run}/steer", "…/steer")
+            path = re.sub(r"{(session|revocation)}", "{id}", route.path).replace(
+                "/sessions/{id}/runs/{run}/steer", "…/steer"
+            )
             assert path in table, route.path
 
 

@@ -77,8 +77,8 @@ def secret_keys(secrets: str) -> list[VerificationKey]:
     for secret in secrets.split():
         if len(secret.encode()) < MIN_SECRET_BYTES:
             raise BadKey(
-                f"A secret of COSESSION_AUTH_SECRET has fewer than {MIN_SECRET_BYTES} bytes and could be guessed; make "
-                "one with: openssl rand -hex 32 (white space separates secrets)"
+                f"A secret of COSESSION_AUTH_SECRET has fewer than {MIN_SECRET_BYTES} bytes and could be guessed; "
+                "make one with: openssl rand -hex 32 (white space separates secrets)"
             )
         key = _import(lambda secret=secret: OctKey.import_key(secret), "The secret")
         keys.append(VerificationKey(("HS256",), None, key))

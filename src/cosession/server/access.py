@@ -6,6 +6,8 @@ The door in front of it knows pages and addresses; here a credential becomes a g
 from starlette.requests import HTTPConnection
 
 from cosession.auth import Grant, Identities, Participant
+from cosession.errors import NotAllowed
+from cosession.storage import Revocations
 
 
 async def identify(connection: HTTPConnection) -> Grant:
@@ -33,6 +35,34 @@ async def enter(connection: HTTPConnection, capability: str = "read", *others: s
         NotAllowed: they may not.
         NotAuthenticated: who it is isn't known.
     """
-    participant = (await identify(connection)).participant(connection.path_params["session"].strip("/"))
+    participant = admit(connection, await identify(connection), connection.path_params["session"].strip("/"))
     participant.capabilities.require(capability, *others)
     return participant
+
+
+def admit(connection: HTTPConnection, grant: Grant, session: str) -> Participant:
+    """Return who somebody is in a session.
+
+    Raises:
+        NotAllowed: they have no access to it, or not any more.
+    """
+    participant = grant.participant(session)
+    check_revoked(connection, participant, session)
+    return participant
+
+
+def may_read(connection: HTTPConnection, grant: Grant, session: str) -> bool:
+    """Whether a session is in somebody's list."""
+    revocations: Revocations = connection.app.state.revocations
+    return grant.may("read", session) and not revocations.is_revoked(grant, session)
+
+
+def check_revoked(connection: HTTPConnection, who: Grant | Participant, session: str | None = None) -> None:
+    """Go on only if somebody's access was not taken away.
+
+    Raises:
+        NotAllowed: it was.
+    """
+    revocations: Revocations = connection.app.state.revocations
+    if revocations.is_revoked(who, session):
+        raise NotAllowed("Your access was taken away by an operator; ask them about it.")

@@ -16,8 +16,9 @@ from cosession.auth import Identities
 from cosession.errors import CosessionError
 from cosession.rooms import Hub
 from cosession.settings import Settings
+from cosession.storage import Revocations
 
-from . import http, problems
+from . import http, problems, revocations
 from .door import Door
 from .headers import SecurityHeaders
 from .lobby import Tally, exempt_addresses
@@ -28,12 +29,15 @@ _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
 
 
-def create_app(hub: Hub, identities: Identities, settings: Settings, *, static: Path | None = None) -> Starlette:
+def create_app(
+    hub: Hub, identities: Identities, revoked: Revocations, settings: Settings, *, static: Path | None = None
+) -> Starlette:
     """Make the application.
 
     Args:
         hub: an open one; it is the caller's to close.
         identities: how participants are known; open as well.
+        revoked: whose access was taken away.
         settings: whose pages may use it.
         static: a folder of pages to serve at `/`, or None for none.
     """
@@ -48,6 +52,9 @@ def create_app(hub: Hub, identities: Identities, settings: Settings, *, static: 
         Route(session + "/messages", http.append_message, methods=["POST"]),
         Route(session + "/runs/{run}/cancel", http.cancel_run, methods=["POST"]),
         Route(session + "/runs/{run}/steer", http.steer_run, methods=["POST"]),
+        Route("/revocations", revocations.list_revocations, methods=["GET"]),
+        Route("/revocations", revocations.revoke, methods=["POST"]),
+        Route("/revocations/{revocation}", revocations.lift, methods=["DELETE"]),
         Route("/healthz", _healthz),
         Route("/readyz", _readyz),
         Mount("/client", Pages(directory=_CLIENT, check_dir=False)),
@@ -76,6 +83,7 @@ def create_app(hub: Hub, identities: Identities, settings: Settings, *, static: 
     app.router.default = _no_route
     app.state.hub = hub
     app.state.identities = identities
+    app.state.revocations = revoked
     return app
 
 

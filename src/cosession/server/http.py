@@ -4,20 +4,21 @@ A change is on the disk before it is answered.
 """
 
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cosession.auth import Participant
 from cosession.document import Run, SessionDocument
-from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists, TooLarge
+from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists
 from cosession.rooms import Hub
 from cosession.storage import StoredSession
 
-from .access import enter, identify
+from .access import admit, enter, identify, may_read
+from .body import Body, read_body
 
 _UPDATE = "application/octet-stream"
 
@@ -25,21 +26,14 @@ _LOOKED_AT = 10_000
 """How many sessions a list is picked from: who may read few of many would else be shown none, and all is too many."""
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-_AnyBody = TypeVar("_AnyBody", bound=_Body)
-
-
-class NewSession(_Body):
+class NewSession(Body):
     """The body of POST /sessions."""
 
     id: str | None = None
     title: str = Field("", max_length=1000)
 
 
-class NewMessage(_Body):
+class NewMessage(Body):
     """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage.
 
     With an `id` the request can be made again: a message that is there is answered, not doubled.
@@ -57,13 +51,13 @@ class NewMessage(_Body):
         return self
 
 
-class Cancel(_Body):
+class Cancel(Body):
     """The body of POST /sessions/{id}/runs/{run}/cancel."""
 
     reason: str = ""
 
 
-class Steer(_Body):
+class Steer(Body):
     """The body of POST /sessions/{id}/runs/{run}/steer."""
 
     text: str = Field(min_length=1)
@@ -72,9 +66,9 @@ class Steer(_Body):
 async def create_session(request: Request) -> Response:
     """POST /sessions."""
     hub = _hub(request)
-    body = await _body(request, NewSession)
+    body = await read_body(request, NewSession)
     session = body.id if body.id is not None else uuid4().hex
-    (await identify(request)).participant(session).capabilities.require("create")
+    admit(request, await identify(request), session).capabilities.require("create")
     if not await hub.create(session, body.title):
         raise SessionExists(f"The session {session!r} is there already.")
     return await _read(hub, session, status=201)
@@ -88,7 +82,7 @@ async def list_sessions(request: Request) -> Response:
         raise BadRequest("`limit` must be a number from 1 to 1000.") from None
     grant = await identify(request)
     listed = await _hub(request).sessions(_LOOKED_AT, occupied=request.query_params.get("occupied") == "1")
-    seen = ((info, connections) for info, connections in listed if grant.may("read", info.id))
+    seen = ((info, connections) for info, connections in listed if may_read(request, grant, info.id))
     return JSONResponse({"sessions": [_summary(info, connections) for info, connections in islice(seen, limit)]})
 
 
@@ -115,7 +109,7 @@ async def delete_session(request: Request) -> Response:
 async def append_message(request: Request) -> Response:
     """POST /sessions/{session}/messages."""
     author = await enter(request, "prompt")
-    body = await _body(request, NewMessage)
+    body = await read_body(request, NewMessage)
     parts = body.parts if body.parts is not None else [{"type": "text", "text": body.text, "state": "done"}]
     message_id = body.id or uuid4().hex
     async with _hub(request).room(request.path_params["session"]) as live:
@@ -137,7 +131,7 @@ async def append_message(request: Request) -> Response:
 async def cancel_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/cancel."""
     by = await enter(request, "cancel-any", "cancel-own")
-    body = await _body(request, Cancel)
+    body = await read_body(request, Cancel)
     async with _hub(request).room(request.path_params["session"]) as live:
         run = _running(live.room.document, request.path_params["run"])
         if not _is_own(live.room.document, run, by):
@@ -150,7 +144,7 @@ async def cancel_run(request: Request) -> Response:
 async def steer_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/steer."""
     by = await enter(request, "steer")
-    body = await _body(request, Steer)
+    body = await read_body(request, Steer)
     async with _hub(request).room(request.path_params["session"]) as live:
         run = _running(live.room.document, request.path_params["run"])
         live.edit(lambda document: document.requests.ask_steer(run.id, uuid4().hex, by.id, body.text), by)
@@ -209,28 +203,3 @@ def _summary(info: StoredSession, connections: int) -> dict[str, Any]:
 
 def _hub(request: Request) -> Hub:
     return request.app.state.hub
-
-
-async def _body(request: Request, model: type[_AnyBody]) -> _AnyBody:
-    """Read and check a JSON body; an empty one is an empty object.
-
-    Raises:
-        BadRequest: it does not fit.
-        TooLarge: it is larger than a frame may be.
-    """
-    limit = _hub(request).settings.max_frame_bytes
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise BadRequest(f"The body must be application/json, not {kind!r}.")
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes.")
-    try:
-        return model.model_validate_json(bytes(data) or b"{}")
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()
-        )
-        raise BadRequest(f"The body can't be used: {problems}.") from error

@@ -62,7 +62,7 @@ async def serve(
             SqliteStorage.open(settings.database) as storage,
             Hub.open(storage, settings) as hub,
         ):
-            config = _config(create_app(hub, identities, settings, static=static), settings)
+            config = _config(create_app(hub, identities, storage.revocations, settings, static=static), settings)
             server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")

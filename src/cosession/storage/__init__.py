@@ -8,6 +8,7 @@ Rooms and the server import from here; this package imports `errors` only.
 from .backup import back_up
 from .inspection import Inspection, Remains, inspect
 from .interface import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession, Thin
+from .revocations import Revocation, Revocations
 from .salvage import Mended, Repaired, repair
 from .sqlite import SqliteStorage
 
@@ -18,6 +19,8 @@ __all__ = [
     "Mended",
     "Remains",
     "Repaired",
+    "Revocation",
+    "Revocations",
     "Snapshot",
     "SqliteStorage",
     "Storage",

@@ -70,6 +70,19 @@ MIGRATIONS: tuple[Migration, ...] = (
         """,
         "ALTER TABLE snapshots ADD COLUMN codec INTEGER NOT NULL DEFAULT 0",
     ),
+    (  # 3
+        """
+        CREATE TABLE revocations (
+            id TEXT NOT NULL PRIMARY KEY,
+            participant TEXT,
+            token TEXT,
+            session TEXT,
+            reason TEXT NOT NULL,
+            by TEXT NOT NULL,
+            at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from .database import explained, own
 from .inspection import Inspection, Remains, inspect
 from .interface import LoggedUpdate, Snapshot
 from .migrations import migrate
+from .revocations import read_revocations, write_revocation
 from .transactions import add_chapters, append, create, save_snapshot
 
 _GROUP = 1000
@@ -92,6 +93,7 @@ def repair(path: Path, mend: Mend, at: str) -> Repaired | None:
                     )
                 _set_aside(path, aside)
                 _write(new, old, mend)
+                _keep_revocations(path, new)
             _check(new)
             _put_in_place(new, path)
     except OSError as error:
@@ -138,6 +140,13 @@ def _write(new: Path, old: Inspection, mend: Mend) -> None:
                 "VALUES (?, '', ?, ?, ?, ?)",
                 (stone.id, stone.created_at, stone.updated_at, stone.version, stone.deleted_at),
             )
+
+
+def _keep_revocations(path: Path, new: Path) -> None:
+    # Whose access was taken away must not get it back by a repair: where this can't be read, there is none.
+    with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(new, isolation_level=None)) as db:
+        for revocation in read_revocations(old):
+            write_revocation(db, revocation)
 
 
 def _check(new: Path) -> None:

@@ -17,12 +17,18 @@ from pathlib import Path
 from . import transactions
 from .database import Connection, open_reader, open_writer
 from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from .revocations import Revocations
 
 
 class SqliteStorage:
-    """A `Storage` in a SQLite file; made by `SqliteStorage.open`."""
+    """A `Storage` in a SQLite file; made by `SqliteStorage.open`.
 
-    def __init__(self, writer: Connection, reader: Connection, packer: Connection) -> None:
+    Attributes:
+        revocations: whose access was taken away.
+    """
+
+    def __init__(self, writer: Connection, reader: Connection, packer: Connection, revocations: Revocations) -> None:
+        self.revocations = revocations
         self._writer = writer
         self._reader = reader
         self._packer = packer
@@ -48,7 +54,7 @@ class SqliteStorage:
             closing.push_async_callback(reader.close)
             packer = await Connection.start(partial(open_reader, path), name)
             closing.push_async_callback(packer.close)
-            yield cls(writer, reader, packer)
+            yield cls(writer, reader, packer, await Revocations.load(writer))
 
     async def create(self, session: str, *, title: str, at: str) -> bool:
         """See `Storage.create`."""

@@ -1,0 +1,88 @@
+"""Revocations over HTTP: operators take access away, look what was taken, and give it back."""
+
+from typing import Any
+from uuid import uuid4
+
+from pydantic import Field, model_validator
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from cosession.auth import Grant
+from cosession.errors import NoSuchRevocation, NotAllowed
+from cosession.rooms.hub import utc_now
+from cosession.storage import Revocation, Revocations
+
+from .access import check_revoked, identify
+from .body import Body, read_body
+
+
+class NewRevocation(Body):
+    """The body of POST /revocations: at least one of `participant`, `token` and `session`."""
+
+    participant: str | None = Field(None, min_length=1, max_length=128)
+    token: str | None = Field(None, min_length=1, max_length=1024)
+    session: str | None = Field(None, min_length=1, max_length=128)
+    reason: str = Field("", max_length=1000)
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "NewRevocation":
+        if self.participant is None and self.token is None and self.session is None:
+            raise ValueError("give participant, token or session")
+        return self
+
+
+async def revoke(request: Request) -> Response:
+    """POST /revocations."""
+    grant = await _operator(request)
+    body = await read_body(request, NewRevocation)
+    if not _may(grant, body.session):
+        raise NotAllowed(
+            "Taking access away needs the capability 'revoke', in the session that the body names or, where it names "
+            "none, in all (`*`)."
+        )
+    revocation = Revocation(uuid4().hex, body.participant, body.token, body.session, body.reason, grant.id, utc_now())
+    await _revocations(request).add(revocation)
+    return JSONResponse(_json(revocation), status_code=201)
+
+
+async def list_revocations(request: Request) -> Response:
+    """GET /revocations: those that one may lift."""
+    grant = await _operator(request)
+    return JSONResponse({"revocations": [_json(one) for one in _revocations(request) if _may(grant, one.session)]})
+
+
+async def lift(request: Request) -> Response:
+    """DELETE /revocations/{revocation}."""
+    grant = await _operator(request)
+    revocations, name = _revocations(request), request.path_params["revocation"]
+    known = revocations.get(name)
+    if known is None or not _may(grant, known.session) or not await revocations.lift(name):
+        raise NoSuchRevocation(f"There is no revocation {name!r} that you may lift.")
+    return Response(status_code=204)
+
+
+async def _operator(request: Request) -> Grant:
+    grant = await identify(request)
+    check_revoked(request, grant)
+    return grant
+
+
+def _may(grant: Grant, session: str | None) -> bool:
+    return grant.everywhere().may("revoke") if session is None else grant.may("revoke", session)
+
+
+def _revocations(request: Request) -> Revocations:
+    return request.app.state.revocations
+
+
+def _json(revocation: Revocation) -> dict[str, Any]:
+    said = {
+        "id": revocation.id,
+        "participant": revocation.participant,
+        "token": revocation.token,
+        "session": revocation.session,
+        "reason": revocation.reason,
+        "by": revocation.by,
+        "at": revocation.at,
+    }
+    return {name: value for name, value in said.items() if value is not None}

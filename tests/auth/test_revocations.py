@@ -1,0 +1,149 @@
+"""Access that is taken away stays away: over restarts and repairs, in every door, until it is given back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from auth.conftest import SECRET, good
+from hypothesis import given
+from hypothesis import strategies as st
+from processes import Server
+from wire import Wire
+
+from cosession.auth import Participant
+from cosession.auth.keys import secret_keys
+from cosession.auth.tokens import mint
+from cosession.storage import Mended, Revocation, SqliteStorage, repair
+from cosession.storage.revocations import Revocations
+
+pytestmark = pytest.mark.anyio
+
+AT = "2026-11-21T12:00:00.000Z"
+
+
+def revocation(number: int = 1, **names: str) -> Revocation:
+    known: dict[str, str | None] = {"participant": None, "token": None, "session": None, **names}
+    return Revocation(f"r{number}", **known, reason="why", by="op", at=AT)  # type: ignore[arg-type]
+
+
+def participant(name: str, token: str | None = None) -> Participant:
+    return Participant(name, name, token_id=token)
+
+
+async def test_a_revocation_survives_a_restart_until_it_is_lifted(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    async with SqliteStorage.open(path) as storage:
+        await storage.revocations.add(revocation(participant="ada"))
+        assert storage.revocations.is_revoked(participant("ada"), "trip")
+    async with SqliteStorage.open(path) as storage:
+        assert [one.participant for one in storage.revocations] == ["ada"]
+        assert storage.revocations.is_revoked(participant("ada"), "trip")
+        assert await storage.revocations.lift("r1")
+        assert not await storage.revocations.lift("r1")
+    async with SqliteStorage.open(path) as storage:
+        assert not storage.revocations.is_revoked(participant("ada"), "trip")
+
+
+NAMES = st.sampled_from([None, "a", "b"])
+
+
+@given(st.lists(st.tuples(NAMES, NAMES, NAMES).filter(any), max_size=4), NAMES.filter(bool), NAMES, NAMES)
+def test_it_holds_where_everything_that_it_names_meets(
+    revoked: list[tuple[str | None, str | None, str | None]], who: str, token: str | None, session: str | None
+):
+    known = {str(number): Revocation(str(number), *names, "", "op", AT) for number, names in enumerate(revoked)}
+    asked = (who, token, session)
+    expected = any(
+        all(name is None or name == value for name, value in zip(names, asked, strict=True)) for names in revoked
+    )
+    assert Revocations(None, known).is_revoked(participant(who, token), session) == expected  # type: ignore[arg-type]
+
+
+async def test_observers_hear_of_a_revocation_once_it_is_kept(tmp_path: Path):
+    heard: list[str] = []
+    async with SqliteStorage.open(tmp_path / "cosession.sqlite3") as storage:
+        with storage.revocations.observe(lambda one: heard.append(one.id)):
+            await storage.revocations.add(revocation(1, session="trip"))
+        await storage.revocations.add(revocation(2, session="trip"))
+    assert heard == ["r1"]
+
+
+async def test_a_repair_gives_nobody_access_back(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=AT)
+        await storage.revocations.add(revocation(participant="ada"))
+    repaired = repair(path, lambda remains: Mended("", AT, (), None, ("emptied",)), "now")
+    assert repaired is not None
+    async with SqliteStorage.open(path) as storage:
+        assert storage.revocations.is_revoked(participant("ada"))
+
+
+def bearer(**claims: Any) -> dict[str, str]:
+    return {"authorization": f"Bearer {token(**claims)}"}
+
+
+def token(**claims: Any) -> str:
+    return mint(good(**claims), secret_keys(SECRET)[0])
+
+
+async def test_an_operator_takes_access_away_and_gives_it_back(start_server: Callable[..., Server]):
+    server = start_server(auth_secret=SECRET)
+    operator = bearer(sub="op", role="operator", kind="operator")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        for session in ("trip", "other"):
+            assert (await http.post("/sessions", json={"id": session}, headers=operator)).status_code == 201
+
+        async def reads(session: str, **claims: Any) -> int:
+            return (await http.get(f"/sessions/{session}", headers=bearer(**claims))).status_code
+
+        async def revoke(**names: str) -> str:
+            answer = await http.post("/revocations", json=names, headers=operator)
+            assert answer.status_code == 201
+            return answer.json()["id"]
+
+        first = await revoke(participant="ada", session="trip", reason="left the project")
+        assert [await reads("trip"), await reads("other"), await reads("trip", sub="bo")] == [403, 200, 200]
+        listed = (await http.get("/sessions", headers=bearer())).json()["sessions"]
+        assert [entry["id"] for entry in listed] == ["other"]
+        async with Wire.open(server, "trip", synced=False, token=token()) as wire:
+            code, reason = await wire.wait_closed()
+        assert (code, "taken away" in reason) == (4403, True)
+
+        await revoke(token="t-1")
+        assert [await reads("other", jti="t-1"), await reads("other", jti="t-2")] == [403, 200]
+        server.kill()
+        server.start()
+        assert [await reads("trip"), await reads("other", jti="t-1")] == [403, 403]
+
+        known = (await http.get("/revocations", headers=operator)).json()["revocations"]
+        assert [(one.get("participant"), one.get("token"), one["by"]) for one in known] == [
+            ("ada", None, "op"),
+            (None, "t-1", "op"),
+        ]
+        assert (await http.delete(f"/revocations/{first}", headers=operator)).status_code == 204
+        assert (await http.delete(f"/revocations/{first}", headers=operator)).status_code == 404
+        assert await reads("trip") == 200
+
+
+async def test_nobody_else_revokes_and_nobody_lifts_their_own(start_server: Callable[..., Server]):
+    server = start_server(auth_secret=SECRET)
+    async with httpx.AsyncClient(base_url=server.url) as http:
+
+        async def revoke(headers: dict[str, str], **names: Any) -> int:
+            return (await http.post("/revocations", json=names, headers=headers)).status_code
+
+        local = bearer(sub="op", sessions=["trip"], role="operator")
+        assert await revoke(bearer(), participant="bo") == 403
+        assert await revoke(local, participant="bo") == 403
+        assert await revoke(local, participant="bo", session="other") == 403
+        assert await revoke(local, participant="bo", session="trip") == 201
+        assert await revoke(bearer(role="admin"), reason="nothing named") == 422
+        assert (await http.get("/revocations")).status_code == 401
+        assert (await http.get("/revocations", headers=bearer())).json() == {"revocations": []}
+
+        assert await revoke(bearer(sub="boss", role="admin"), participant="op") == 201
+        assert await revoke(local, participant="boss", session="trip") == 403
+        assert (await http.get("/revocations", headers=local)).status_code == 403
