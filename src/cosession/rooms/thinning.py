@@ -14,6 +14,7 @@ Pure: no loop, clock or disk. Bound: one replay of the session, and one more of 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import nan
 from typing import Any
 
 from pycrdt import Doc, TransactionEvent
@@ -111,4 +112,7 @@ def _joined(doc: Doc[Any], group: list[LoggedUpdate]) -> LoggedUpdate:
 
 
 def _seconds(at: str) -> float:
-    return datetime.fromisoformat(at).timestamp()
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return nan  # a time that nobody can read is near to none
