@@ -128,6 +128,7 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
                 yield piece.encode()
                 piece = _Piece()
             piece.add(part)
+    reader.at = max((client.at for client in clients.values()), default=reader.at)
     for client, clocks in _deletes(reader):
         work += 1
         if work > _AT_ONCE:
@@ -141,16 +142,17 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
 
 
 def _find_clients(reader: lib0.Reader, clients: dict[int, _Client]) -> Iterator[None]:
-    """Note where each client's structs begin; the reader is then at the deletions."""
+    """Note where each client's structs begin; those of the last are not read for it."""
     needs: dict[int, int] = {}
     work = 0
-    for _ in range(reader.uint()):
+    for following in reversed(range(reader.uint())):
         structs = reader.uint()
         client = reader.uint()
         if client in clients:
             raise MalformedFrame("An update names a client twice; send a document's own updates.")
-        clients[client] = _Client(client, structs, reader.uint(), reader.at)
-        for _ in range(structs):
+        clock = reader.uint()
+        clients[client] = _Client(client, structs, clock, reader.at)
+        for _ in range(structs if following else 0):
             _skip(reader, needs)
             work += 1
             if work > _AT_ONCE:
@@ -199,8 +201,7 @@ def _follow(
         needs.clear()
         length = _skip(reader, needs)
         for id_, end in needs.items():
-            other = clients.get(id_)
-            if other is not None and other.clock < end and other.left and id_ not in following:
+            if id_ not in following and id_ in clients and clients[id_].left and clients[id_].clock < end:
                 return id_, end
         if client.at > start and reader.at - start > max_bytes:
             break  # it may have to be cut: it comes alone
