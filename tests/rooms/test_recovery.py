@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pycrdt import Doc, Text, TransactionEvent
+from pycrdt import Doc, Text, TransactionEvent, merge_updates
 
 from cosession.document import SessionDocument
 from cosession.protocol import EMPTY_UPDATE
@@ -98,6 +98,28 @@ def test_what_is_mended_is_whole_has_no_word_twice_and_heals_from_any_replica(lo
     replica, server = content(LOG), content([row.update for row in mended.updates])
     server.apply_update(replica.get_update(server.get_state()))
     assert texts(server) == texts(replica)
+
+
+@given(kept=st.sets(st.integers(0, 5)), snapshot=st.integers(0, len(LOG)), cut=st.integers(1, len(LOG)))
+def test_ranges_of_a_thinned_log_are_kept_or_lost_as_wholes(kept: set[int], snapshot: int, cut: int) -> None:
+    whole = remains(snapshot=snapshot)
+    ranges = [whole.updates[first : first + 7] for first in range(0, cut, 7)]
+    thinned = [
+        replace(rows[-1], update=merge_updates(*(row.update for row in rows)), versions=len(rows)) for rows in ranges
+    ]
+    rest = whole.updates[sum(map(len, ranges)) :]
+    left = (*(row for number, row in enumerate(thinned) if number in kept), *rest)
+    end = max([snapshot, *(row.version for row in left)])
+    mended = mend(replace(whole, updates=left, version=end, damage=("some of it is missing",)))
+    if not end:
+        assert mended.updates == ()
+        return
+    assert loaded(mended, from_snapshot=True) == loaded(mended, from_snapshot=False)
+    assert mended.updates[-1].version >= end
+    again = Remains("trip", None, mended.snapshot, mended.updates, mended.updates[-1].version, ())
+    assert find_damage(again) == ()
+    for text, all_of_it in zip(loaded(mended, from_snapshot=True), texts(content(LOG)), strict=True):
+        assert all_of_it.startswith(text), "in order, nothing twice"
 
 
 def test_what_others_wrote_after_a_lost_word_stays() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockingError, blockbuster_ctx
 from storage.acceptance import StorageAcceptance
-from storage.rows import at, update, updates
+from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
 from cosession.storage import LoadedSession, Snapshot, SqliteStorage, StoredSession, transactions
@@ -114,3 +114,51 @@ async def test_nothing_of_a_deleted_session_is_in_a_backup(storage: SqliteStorag
     shell.execute("VACUUM INTO ?", (str(tmp_path / "backup.sqlite3"),))
     shell.close()
     assert b"secret" not in (tmp_path / "backup.sqlite3").read_bytes()
+
+
+async def fill_and_compact(storage: SqliteStorage) -> tuple[int, int]:
+    """Write a session of 4,000 rows and compact it; the pages of the file before and after."""
+
+    def pages(db: sqlite3.Connection) -> int:
+        return db.execute("PRAGMA page_count").fetchone()[0]
+
+    await storage.create("trip", title="", at=at(1))
+    await storage.append(updates("trip", 1, 4000))
+    await storage.save_snapshot(Snapshot("trip", 4000, b"x" * 5000))
+    before = await storage._writer.run(pages)
+    await storage.compact("trip", by_tens)
+    return before, await storage._writer.run(pages)
+
+
+async def test_what_a_compaction_frees_goes_back_to_the_file_system(path: Path):
+    async with SqliteStorage.open(path) as storage:
+        before, after = await fill_and_compact(storage)
+        assert after < before / 3
+    assert path.stat().st_size == after * 4096  # noqa: ASYNC240 - nothing else goes on
+
+
+async def test_a_database_that_can_not_shrink_uses_its_free_pages_again(path: Path):
+    path.parent.mkdir()
+    old = sqlite3.connect(path, isolation_level=None)
+    old.execute("CREATE TABLE t (x)")
+    old.execute("DROP TABLE t")  # it has pages, and so auto_vacuum is settled
+    old.close()
+    async with SqliteStorage.open(path) as storage:
+        before, after = await fill_and_compact(storage)
+        assert after >= before
+        await storage.append(updates("trip", 4001, 6000))
+        assert (await storage._writer.run(lambda db: db.execute("PRAGMA page_count").fetchone()))[0] == after
+
+
+async def test_a_compacted_snapshot_is_stored_compressed_and_a_living_one_is_not(storage: SqliteStorage):
+    def stored(db: sqlite3.Connection) -> int:
+        return db.execute("SELECT length(bytes) FROM snapshots").fetchone()[0]
+
+    await storage.create("trip", title="", at=at(1))
+    await storage.append(updates("trip", 1, 2))
+    await storage.save_snapshot(Snapshot("trip", 1, b"x" * 5000))
+    assert await storage._writer.run(stored) == 5000
+    await storage.compact("trip", by_tens)
+    assert await storage._writer.run(stored) < 500
+    await storage.save_snapshot(Snapshot("trip", 2, b"y" * 5000))
+    assert await storage._writer.run(stored) == 5000
