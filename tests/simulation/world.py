@@ -73,10 +73,12 @@ class World:
             max_uncommitted_bytes=choice((500, 2**20)),
             max_piece_bytes=choice((100, 2**18)),
             keep_alive_seconds=KEEP_ALIVE_SECONDS,
-            slow_reader_seconds=8.0 if NO_GAP_BEFORE_CLOSE else 1000.0,
+            slow_reader_seconds=choice((1.0, 8.0)) if NO_GAP_BEFORE_CLOSE else 1000.0,
             unload_after_seconds=choice((0.0, 1.0, 5.0)),
             snapshot_after_updates=choice((2, 10, 2000)),
             snapshot_after_bytes=choice((100, 4 * 2**20)),
+            compact_after_seconds=choice((0.0, 1.0, 600.0)),
+            history_grain_seconds=choice((0.0, 1.0, 3600.0)),
             shutdown_seconds=5.0,
         )
         self.early_fences = FENCES_WAIT_FOR_GAPS
@@ -146,8 +148,8 @@ class World:
         lives = [asyncio.create_task(self._live(replica)) for replica in self.replicas]
         for _ in range(self.random.randint(1, 3)):
             await self._pass(self.random.uniform(0.3, 2.0))
-            what = (self._kill, self._stop, self._strike, self._strike, self._empty, self._post, self._fill_disk)
-            await self.random.choice(what)()
+            what = (self._kill, self._stop, self._strike, self._strike, self._empty, self._post)
+            await self.random.choice((*what, self._fill_disk, self._freeze))()
         await self._pass(1.0)
         await self._calm_down(lives)
         await self._end()
@@ -263,6 +265,17 @@ class World:
             await self._pass(self.random.uniform(0.0, 4.0))
         self.disk.full = False
 
+    async def _freeze(self) -> None:
+        """Somebody stops reading for longer than anybody may, while the others write; then it reads what there is."""
+        line = self.random.choice(self.replicas).line
+        if line is not None:
+            line.pause(True)
+            for _ in range(5):
+                self.random.choice(self.replicas).write()
+                await self._pass(self.settings.slow_reader_seconds * self.random.uniform(0.1, 0.4))
+            await self._pass(self.random.choice((0.0, 3.0, 7.0)))
+            line.pause(False)
+
     async def _empty(self) -> None:
         """Everybody leaves, for so long that the rooms are unloaded."""
         for replica in self.replicas:
@@ -327,6 +340,7 @@ class World:
         for session in self.disk.replicas:
             stored = await self.disk.load(session)
             assert stored is not None
+            await self.disk.check_history(session)
             if session in visited:
                 assert stored.snapshot is not None, "a room was unloaded without a snapshot"
                 assert stored.snapshot.version == stored.info.version, "a room was unloaded with an old snapshot"
