@@ -1,6 +1,8 @@
 """What a live session costs: the delay of fan-out, and frames at saturation."""
 
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -185,6 +187,27 @@ def percentiles(counts: Counter[int], unit: float) -> Result:
                 break
     result["max_ms"] = round(ordered[-1][0] * unit, 2)
     return result
+
+
+def flooded(peer: Peer, sessions: int, watchers: int, rate: int, seconds: float) -> Result:
+    """The delay of every token in peace, and then while strangers open connections as fast as they can.
+
+    Args:
+        peer: a server that runs.
+        sessions: how many.
+        watchers: in each session.
+        rate: tokens a second in each session.
+        seconds: how long each is measured.
+    """
+    calm = fan_out(peer, sessions, watchers, rate, seconds)
+    script = str(Path(__file__).with_name("flood.py"))
+    command = [sys.executable, script, "127.0.0.1", str(peer.port), str(seconds + 4)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as strangers:
+        stormy = fan_out(peer, sessions, watchers, rate, seconds)
+        connects = int(strangers.communicate()[0])
+    peace = {f"calm_{name}": calm[name] for name in ("p50_ms", "p99_ms", "load_late_p99_ms")}
+    ratio = round(stormy["p99_ms"] / calm["p99_ms"], 2)
+    return stormy | peace | {"flood_connects": connects, "p99_ratio": ratio}
 
 
 def frames_at_saturation(peer: Peer, watchers: int = 1000, window: int = 1, seconds: float = 5.0) -> Result:

@@ -121,6 +121,16 @@ SCENARIOS: dict[str, tuple[Case, ...]] = {
     ),
     "opening": (_chat(25, 12_500), _chat(200, 100_000)),
     "memory": (_memory(1_000), _memory(9_000)),
+    "flood": (
+        Case(
+            "10 × 10 × 50 beside a flood",
+            lambda peer, seconds: live.flooded(peer, 10, 10, 50, seconds),
+            ("tokens", "delivered", "calm_p50_ms", "p50_ms", "calm_p99_ms", "p99_ms", "p99_ratio", "flood_connects"),
+            "p99_ms",
+            (OUR_NAME,),
+            (("unlimited_addresses", '["127.0.0.1/32"]'),),
+        ),
+    ),
     "growth": (
         Case(
             "watchers, sessions, length",

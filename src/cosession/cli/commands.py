@@ -79,6 +79,10 @@ Insecure = Annotated[
         help="Listen beyond loopback although participants name themselves: for trusted networks only.",
     ),
 ]
+TlsCert = Annotated[
+    Path | None, typer.Option(help="Certificate with its chain, PEM; then it is https.", dir_okay=False)
+]
+TlsKey = Annotated[Path | None, typer.Option(help="Key of the certificate, PEM.", dir_okay=False)]
 Level = Annotated[LogLevel | None, typer.Option(help="The least that is logged.")]
 Url = Annotated[str, typer.Option(envvar="COSESSION_URL", help="The server's address.")]
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
@@ -101,12 +105,26 @@ def root(
 
 @app.command()
 def serve(
-    host: Host = None, port: Port = None, data: Data = None, insecure: Insecure = None, log_level: Level = None
+    host: Host = None,
+    port: Port = None,
+    data: Data = None,
+    insecure: Insecure = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    log_level: Level = None,
 ) -> None:
     """Run the server until it is interrupted."""
     from cosession.server import serve as run_server
 
-    settings = _settings(host=host, port=port, data=data, insecure=insecure, log_level=log_level)
+    settings = _settings(
+        host=host,
+        port=port,
+        data=data,
+        insecure=insecure,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        log_level=log_level,
+    )
     _run(run_server(settings, ready=lambda url: typer.echo(f"cosession listens on {url}")))
 
 

@@ -13,7 +13,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, TypeAlias
 
@@ -46,6 +46,7 @@ class Tally:
         self.most = most
         self._exempt = tuple(exempt)
         self._counts: Counter[str] = Counter()
+        self._key = lru_cache(maxsize=4096)(self._find_key)  # a flood asks for few, and often
 
     def add(self, address: str) -> None:
         """One more."""
@@ -64,7 +65,7 @@ class Tally:
         key = self._key(address)
         return self._counts[key] - self.most if key else -self.most
 
-    def _key(self, address: str) -> str | None:
+    def _find_key(self, address: str) -> str | None:
         try:
             ip = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
