@@ -9,6 +9,7 @@
 Stands on `document` and `protocol`; never imports the server, its rooms or its storage.
 """
 
+from .credential import Token
 from .http import SessionInfo, create_session, find_session, list_sessions
 from .people import Who
 from .presence import Presence
@@ -25,6 +26,7 @@ __all__ = [
     "SessionInfo",
     "Status",
     "Steer",
+    "Token",
     "ToolCall",
     "Who",
     "connect",

@@ -14,6 +14,7 @@ from cosession.errors import Disconnected
 from cosession.logs import get_logger
 
 from .bell import Bell
+from .credential import Credential
 from .presence import Presence
 from .replica import Replica
 from .transport import Status, Transport
@@ -33,7 +34,7 @@ class Link:
     """
 
     def __init__(
-        self, session: str, document: SessionDocument, user: dict[str, Any], url: str, token: str | None
+        self, session: str, document: SessionDocument, user: dict[str, Any], url: str, credential: Credential
     ) -> None:
         """Prepare; `live` opens it.
 
@@ -42,11 +43,11 @@ class Link:
             document: the session; its client id is ours alone.
             user: who we are.
             url: the socket's address.
-            token: the credential; None on a development server.
+            credential: what is shown at the door.
         """
         self.bell = Bell()
         self._session = session
-        self._transport = Transport(url, token=token, bell=self.bell)
+        self._transport = Transport(url, credential=credential, bell=self.bell)
         wake = self._transport.wake
         self.presence = Presence(document.doc.client_id, user, wake=wake, changed=self.bell.ring)
         self._replica = Replica(document.doc, self.presence, wake=wake)

@@ -21,6 +21,7 @@ from cosession.document import (
 )
 from cosession.errors import BadDocument
 
+from .credential import Credential, Token
 from .link import Link
 from .people import Who, find_participant
 from .prompts import Inbox, Prompts
@@ -47,7 +48,7 @@ class Session:
         presence: what this connection says of itself, and what the others say.
     """
 
-    def __init__(self, id: str, participant: str, name: str, kind: str, *, url: str, token: str | None) -> None:  # noqa: A002
+    def __init__(self, id: str, participant: str, name: str, kind: str, *, url: str, token: Token | None) -> None:  # noqa: A002
         """Prepare; `connect` opens it."""
         self.id = id
         self.participant = participant
@@ -59,7 +60,7 @@ class Session:
             self.document,
             {"id": participant, "name": name, "kind": kind},
             sync_url(url, id, participant=participant, name=name, kind=kind),
-            token,
+            Credential(token, participant),
         )
         self.presence = self._link.presence
         self._inbox: Inbox | None = None
@@ -265,7 +266,7 @@ async def connect(
     participant: str,
     name: str | None = None,
     kind: str = "agent",
-    token: str | None = None,
+    token: Token | None = None,
     wait_seconds: float | None = SYNC_SECONDS,
 ) -> AsyncGenerator[Session, None]:
     """Join a session and stay in it for the length of an `async with` block.
@@ -277,10 +278,11 @@ async def connect(
     Args:
         url: the server's address, e.g. `http://localhost:8765`.
         session: the session's id.
-        participant: who we are; the server puts what the token says in its place.
+        participant: who we are: the token's `sub`, where there is one.
         name: what people see; None takes `participant`.
         kind: `agent`, `human` or `operator`.
-        token: the credential; None on a development server.
+        token: the credential, or a function, plain or async, that gives a fresh one: it is called at each connection,
+            also when the token of the last one has expired. None on a development server.
         wait_seconds: how long to wait for the document at first; None waits for ever.
 
     Raises:

@@ -18,11 +18,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
 
-from cosession.errors import Disconnected, MalformedFrame, TooFast
+from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, TooFast
 from cosession.logs import get_logger
 
 from .address import split_address
 from .bell import Bell
+from .credential import Credential, TokenFailed
 from .replica import Replica
 
 log = get_logger(__name__)
@@ -88,19 +89,19 @@ class Transport:
         breaks: how many connections have ended.
     """
 
-    def __init__(self, url: str, *, token: str | None, bell: Bell) -> None:
+    def __init__(self, url: str, *, credential: Credential, bell: Bell) -> None:
         """Prepare; nothing is opened before `run`.
 
         Args:
             url: from `sync_url`.
-            token: the credential, sent as `Authorization: Bearer`; None for a development identity.
+            credential: what is shown at the door, at each connection.
             bell: rung when `status`, `ended` or what is saved changes.
         """
         self.status: Status = "connecting"
         self.ended: Disconnected | None = None
         self.breaks = 0
         self._url = url
-        self._headers = {"Authorization": f"Bearer {token}"} if token else None
+        self._credential = credential
         self._bell = bell
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -120,19 +121,28 @@ class Transport:
         while self.ended is None:
             code: int | None = None
             reason = ""
+            served = False
             try:
+                headers = await self._credential.headers()
                 # No compression: it costs a token's latency. No size limit: a first sync is as large as the session.
                 async with open_socket(
                     self._url,
-                    additional_headers=self._headers,
+                    additional_headers=headers,
                     compression=None,
                     max_size=None,
                     close_timeout=_CLOSE_SECONDS,
                 ) as socket:
-                    if await self._attend(socket, replica):
+                    served = await self._attend(socket, replica)
+                    if served:
                         self._attempt = 0
                     await socket.close()
                 code, reason = socket.close_code, socket.close_reason or ""
+            except TokenFailed as error:
+                reason = str(error)
+                if self.status == "connecting":  # who just begins is told; later, a source that is down comes back
+                    self.end(Disconnected(reason))
+            except Disconnected as error:
+                self.end(error)
             except InvalidURI as error:
                 self.end(Disconnected(str(error)))
             except (OSError, WebSocketException) as error:
@@ -140,7 +150,8 @@ class Transport:
             finally:
                 replica.close()
             self.breaks += 1
-            if code is not None and 4400 <= code <= 4499:
+            expired = code == NotAuthenticated.close_code and served and self._credential.renewable
+            if code is not None and 4400 <= code <= 4499 and not expired:
                 said = replica.notice.reason if replica.notice else reason
                 self.end(Disconnected(said or f"The server closed the connection for good ({code}).", code))
             if self.ended is None:

@@ -1,0 +1,74 @@
+"""The credential: a token, or a function that gives a fresh one for each connection."""
+
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, TypeAlias, cast
+
+from cosession.errors import Disconnected
+
+Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""A token, or a function, plain or async, that is called for a fresh one at each connection."""
+
+
+class Credential:
+    """What a connection shows at the door.
+
+    Args:
+        token: the token or its source; None on a development server.
+        participant: whose it should be.
+
+    Attributes:
+        renewable: whether there can be a fresh one when this one has expired.
+    """
+
+    def __init__(self, token: Token | None, participant: str) -> None:
+        self.renewable = callable(token)
+        self._token = token
+        self._participant = participant
+
+    async def headers(self) -> dict[str, str] | None:
+        """Return the headers of the next connection.
+
+        Raises:
+            Disconnected: the token is somebody else's, and always will be.
+            TokenFailed: the function failed; it may succeed later.
+        """
+        token = await self._current()
+        if not token:
+            return None
+        subject = _subject(token)
+        if subject is not None and subject != self._participant:
+            raise Disconnected(
+                f"The token is for {subject!r}, and `participant` is {self._participant!r}: what is written would be "
+                "refused. Give the token's `sub` as `participant`."
+            )
+        return {"Authorization": f"Bearer {token}"}
+
+    async def _current(self) -> str | None:
+        if self._token is None or isinstance(self._token, str):
+            return self._token
+        try:
+            given = self._token()
+            token = await given if isawaitable(given) else given
+        except Exception as error:
+            raise TokenFailed(f"The function that gives the token failed: {error!r}.") from error
+        if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TokenFailed(f"The function that gives the token gave {type(token).__name__}, not a text.")
+        return token
+
+
+class TokenFailed(Exception):
+    """There is no token now."""
+
+
+def _subject(token: str) -> str | None:
+    """Whose a token says it is, unverified; None where it doesn't say, or isn't one that can be read."""
+    try:
+        payload = token.split(".")[1]
+        claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return None
+    subject = cast("dict[str, Any]", claims).get("sub") if isinstance(claims, dict) else None
+    return subject if isinstance(subject, str) else None
