@@ -1,5 +1,6 @@
 """A client that doesn't read costs the server a bounded amount of memory, and gets one diff when it reads again."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -65,6 +66,42 @@ async def test_memory_stays_bounded_and_one_diff_brings_it_up_to_date(start_serv
             assert sum(lazy.sizes) - came < 15 * 2**20, "it got a diff, not all that it missed"
             await reluctant.close()
             await lazy.wait_closed()
+
+
+async def test_each_of_many_frozen_readers_costs_at_most_one_mebibyte(start_server: Callable[..., Server]) -> None:
+    """Many of them, so that it is they who are measured."""
+    readers = 40
+    server = start_server(slow_reader_seconds=300)
+    async with contextlib.AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(Wire.open(server, "slow", ext=1))
+        state = writer.doc.get("state", type=Map)
+
+        async def write(rounds: int) -> int:
+            peak = 0
+            for number in range(rounds):
+                await writer.edit(lambda _doc, number=number: state.update({"block": f"{number} {BLOCK}"}))
+                if number % 10 == 9:
+                    await writer.fence()
+                    peak = max(peak, server.memory_bytes())
+            return peak
+
+        before = await write(100)
+        for _ in range(readers):
+            socket_ = await stack.enter_async_context(
+                connect(
+                    server.ws_url("slow", ext=1),
+                    sock=_reluctant(server),
+                    max_size=None,
+                    max_queue=1,
+                    compression=None,
+                    close_timeout=0.1,
+                )
+            )
+            frozen = Wire(socket_)
+            await frozen.sync()
+            socket_.transport.pause_reading()
+        growth = await write(200) - before
+        assert growth < readers * 2**20, f"the server grew by {growth / readers / 2**10:.0f} KiB for each"
 
 
 async def test_a_reader_that_never_reads_is_closed_and_the_others_are_not(
