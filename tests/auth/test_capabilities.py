@@ -1,10 +1,12 @@
 """What capabilities include, and which strings are none."""
 
 import pytest
+from docs.test_tables import rows
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import ROOT
 
-from cosession.auth import CAPABILITIES, ROLES, SERVER, Capabilities, Participant
+from cosession.auth import CAPABILITIES, ROLES, SCOPED, SERVER, Capabilities, Participant
 from cosession.auth.capabilities import EVERYTHING
 from cosession.errors import NotAllowed, NotAuthenticated
 
@@ -84,3 +86,20 @@ def test_a_participant_is_a_value_and_the_server_may_everything():
     ada = Participant("ada", "Ada", capabilities=Capabilities.of("member"))
     assert {ada: 1}[Participant("ada", "Ada", capabilities=Capabilities.of("member"))] == 1
     assert SERVER.capabilities.writes_everything
+
+
+def test_the_table_of_capabilities_is_the_code():
+    text = (ROOT / "src/cosession/auth/README.md").read_text()
+    columns = ("viewer", "member", "agent", "operator")
+    told = {
+        cells[0].strip("`"): (cells[1], {role for role, cell in zip(columns, cells[2:], strict=True) if cell != "–"})
+        for cells in rows(text, "capability")
+    }
+    assert told == {
+        **{name: (says, {role for role in columns if name in ROLES[role]}) for name, says in CAPABILITIES.items()},
+        **{
+            f"{name}:…": (says, {role for role in columns if f"{name}:*" in ROLES[role]})
+            for name, says in SCOPED.items()
+        },
+    }
+    assert ROLES["admin"] == ("admin",)
