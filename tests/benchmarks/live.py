@@ -12,10 +12,14 @@ from typing import Any
 
 from benchmarks.load import Client, Load, alive, quiet_memory
 from benchmarks.peers import LOAD_CORE, SERVER_CORE, Peer
-from benchmarks.yframes import TOKEN, Author, stamped
+from benchmarks.yframes import TOKEN, Author, client_frame, sized, stamped
 
 SECOND = 1_000_000_000
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+_BLOCK_BYTES = 2**16
+_FILLING = 64
+"""Blocks that are more than the sockets between two processes of one machine hold for a reader that reads nothing."""
 
 Result = dict[str, Any]
 
@@ -90,8 +94,43 @@ def gather(peer: Peer, sessions: int, watchers: int, query: str = "") -> Crowd:
     return Crowd(load, writers, authors, groups)
 
 
+def beside_frozen(peer: Peer, watchers: int, rate: int, seconds: float) -> Result:
+    """What the others feel of one who has stopped reading: the delay of fan-out without and with it.
+
+    Args:
+        peer: a server that runs.
+        watchers: of one session; one of them freezes.
+        rate: tokens a second.
+        seconds: how long each of the two is measured.
+    """
+    calm = fan_out(peer, 1, watchers, rate, seconds, frozen=0)
+    beside = fan_out(peer, 1, watchers, rate, seconds, frozen=1)
+    times = round(beside["p99_ms"] / calm["p99_ms"], 2) if calm["p99_ms"] and beside["p99_ms"] else None
+    return beside | {"p99_without_ms": calm["p99_ms"], "p99_times": times}
+
+
+def _freeze(crowd: Crowd, frozen: int) -> None:
+    """Stop reading on some watchers of each session, and send so much that their sockets are full."""
+    for session, watchers in enumerate(crowd.watchers):
+        for watcher in watchers[:frozen]:
+            crowd.load.freeze(watcher)
+        crowd.watchers[session] = watchers[frozen:]
+        author = crowd.authors[session]
+        for _ in range(_FILLING):
+            block = author.prefix + b"\x00\x02" + sized(author.update(b"." * _BLOCK_BYTES))
+            crowd.writers[session].send(client_frame(block))
+    crowd.load.receive(until=time.monotonic_ns() + 20 * SECOND, silence=1.0)
+    crowd.load.forget()
+
+
 def fan_out(
-    peer: Peer, sessions: int = 10, watchers: int = 100, rate: int = 50, seconds: float = 6.0, warmup: float = 1.0
+    peer: Peer,
+    sessions: int = 10,
+    watchers: int = 100,
+    rate: int = 50,
+    seconds: float = 6.0,
+    warmup: float = 1.0,
+    frozen: int | None = None,
 ) -> Result:
     """The delay of every token from its writer to each watcher, at a steady rate.
 
@@ -102,9 +141,12 @@ def fan_out(
         rate: tokens a second in each session.
         seconds: how long it is measured.
         warmup: how long before that.
+        frozen: how many watchers of each session have stopped reading, megabytes ago; None: no megabytes either.
     """
     crowd = gather(peer, sessions, watchers)
     load = crowd.load
+    if frozen is not None:
+        _freeze(crowd, frozen)
     total = int(sessions * rate * (seconds + warmup))
     frames = [stamped(crowd.authors[number % sessions]) for number in range(total)]
     sent: list[list[bytes]] = [[] for _ in range(sessions)]

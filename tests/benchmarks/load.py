@@ -146,6 +146,11 @@ class Load:
             client.sock.close()
         self._epoll.close()
 
+    def freeze(self, client: Client) -> None:
+        """Read nothing more from a connection; little of what is sent to it fits into its socket."""
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._epoll.unregister(client.sock.fileno())
+
     def microseconds(self) -> int:
         """The time as tokens carry it."""
         return (time.monotonic_ns() - self.start) // 1000

@@ -51,6 +51,7 @@ UNHURRIED = (("max_frames_per_second", 1e9),)
 
 DELAY = ("tokens", "delivered", "p50_ms", "p99_ms", "max_ms", "frames", "load_late_p99_ms")
 RATES = ("frames_per_second", "tokens_per_second", "frames_per_cpu_second", "tokens_per_cpu_second")
+FROZEN = ("tokens", "delivered", "p99_without_ms", "p99_ms", "p99_times", "load_late_p99_ms")
 PACED = ("offered_per_second", "durable_per_second", "fences", "fences_answered", "p50_ms", "p99_ms", "max_ms")
 
 
@@ -108,6 +109,15 @@ def _memory(sessions: int) -> Case:
 
 SCENARIOS: dict[str, tuple[Case, ...]] = {
     "fan-out": (_fan_out(1, 10, 50), _fan_out(10, 100, 50), _fan_out(10, 100, 200), _fan_out(20, 100, 300)),
+    "frozen": (
+        Case(
+            "1 × 100 × 50, one of the watchers frozen",
+            lambda peer, seconds: live.beside_frozen(peer, 100, 50, seconds),
+            FROZEN,
+            "p99_times",
+            settings=UNHURRIED,
+        ),
+    ),
     "frames": (_frames(1), _frames(8)),
     "durable": (
         _paced(50, 1_000, 1),
