@@ -128,7 +128,8 @@ class Process:
         """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings."""
         log = self.hub._log
         rows = sum(live.room.version - live.room.committed_version for live in self.rooms() if not live.broken)
-        if all(log.has_room(live.session) for live in self.rooms()):
+        waiting = max(log._resting_bytes, log._bytes - log._resting_bytes)  # not `has_room`, which is what is checked
+        if waiting <= self._settings.max_uncommitted_bytes:
             self._stalled = None
             return
         if self._stalled is None or rows < self._stalled.rows:
