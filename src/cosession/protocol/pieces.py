@@ -23,8 +23,8 @@ from . import lib0
 from .frames import EMPTY_UPDATE
 from .update import SKIP, skip_any, skip_struct, utf16_length
 
-_AT_ONCE = 500
-"""Structs that are read in one step: about a millisecond."""
+_AT_ONCE = 250
+"""Structs that are read in one step: about a millisecond, or two on a busy machine."""
 
 _RUNS = 16
 """How finely a piece is filled: by this part of its size at once."""
