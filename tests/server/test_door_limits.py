@@ -6,6 +6,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -13,6 +14,8 @@ import pytest
 from processes import PATIENCE_SECONDS, Server, eventually
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from cosession.server.lobby import Lobby, Tally
 
 pytestmark = pytest.mark.anyio
 
@@ -205,6 +208,26 @@ async def test_far_beyond_its_share_an_address_is_not_heard(start_server: Start,
     many = [plug(server) for _ in range(60)]
     await eventually(lambda: len(select.select(many, (), (), 0)[0]) == 60 - 3 - 16, "those beyond limit and margin")
     assert (await get(server, host="127.0.0.2")).status_code == 200
+
+
+def test_who_comes_again_and_again_is_heard_now_and_then() -> None:
+    lobby = Lobby(10_000, Tally(512, (ip_network("127.0.0.1"),)))
+
+    def heard(address: str, times: int, now: float) -> int:
+        count = 0
+        for _ in range(times):
+            if lobby.enter(address, now):
+                lobby.leave(address)
+                count += 1
+        return count
+
+    assert heard("127.0.0.2", 5000, now=0) == 1024
+    assert heard("127.0.0.2", 5000, now=1) == 64
+    assert heard("127.0.0.3", 100, now=1) == 100
+    assert heard("127.0.0.1", 5000, now=1) == 5000
+    assert heard("2001:db8::1", 5000, now=1) == 1024
+    assert heard("2001:db8::2", 5000, now=1) == 0
+    assert lobby.open == 0
 
 
 async def test_a_full_server_says_when_to_come_back(start_server: Start) -> None:

@@ -10,6 +10,7 @@ waits in the kernel.
 
 import ipaddress
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,6 +26,13 @@ Network: TypeAlias = IPv4Network | IPv6Network
 _MARGIN = 256
 _MARGIN_OF_ADDRESS = 16
 """How many beyond a limit are heard: enough for one reload of a page, and for an operator's look."""
+
+_BURST = 1024
+_PER_SECOND = 64
+"""What an address may open at once, and then on and on: who comes only to be refused must not take our time."""
+
+_REMEMBERED = 4096
+"""Addresses whose pace is known; the one that came first goes first."""
 
 _TURN = 32
 _ACCEPT = 8
@@ -65,6 +73,10 @@ class Tally:
         key = self._key(address)
         return self._counts[key] - self.most if key else -self.most
 
+    def key(self, address: str) -> str | None:
+        """What counts as this address; None when it is exempt."""
+        return self._key(address)
+
     def _find_key(self, address: str) -> str | None:
         try:
             ip = ipaddress.ip_address(address.partition("%")[0])
@@ -93,16 +105,30 @@ class Lobby:
     def __init__(self, most: int, tally: Tally) -> None:
         self.most = most
         self.open = 0
-        self.dropped = 0
         self._tally = tally
+        self._paces: dict[str, tuple[float, float]] = {}
 
-    def enter(self, address: str) -> bool:
-        """Count a socket; False, and it isn't, when there is no room to hear it."""
-        if self.open >= self.most + _MARGIN or self._tally.excess(address) >= _MARGIN_OF_ADDRESS:
-            self.dropped += 1
+    def enter(self, address: str, now: float) -> bool:
+        """Count a socket; False, and it isn't, when there is no room or no time to hear it."""
+        full = self.open >= self.most + _MARGIN or self._tally.excess(address) >= _MARGIN_OF_ADDRESS
+        if full or not self._in_time(address, now):
             return False
         self.open += 1
         self._tally.add(address)
+        return True
+
+    def _in_time(self, address: str, now: float) -> bool:
+        """Whether an address keeps to its pace, which this one counts for."""
+        key = self._tally.key(address)
+        if key is None:
+            return True
+        left, since = self._paces.get(key, (float(_BURST), now))
+        left = min(_BURST, left + (now - since) * _PER_SECOND)
+        if left < 1:
+            return False
+        self._paces[key] = (left - 1, now)
+        if len(self._paces) > _REMEMBERED:
+            del self._paces[next(iter(self._paces))]
         return True
 
     def leave(self, address: str) -> None:
@@ -150,7 +176,7 @@ class Listener(socket.socket):
                 self._turn = 0
                 raise
             host = address[0]
-            if self._lobby.enter(host):
+            if self._lobby.enter(host, time.monotonic()):
                 self._turn += _ACCEPT
                 return Visitor(accepted, partial(self._lobby.leave, host)), address
             self._turn += _DROP
