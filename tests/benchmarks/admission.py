@@ -3,8 +3,8 @@
     python tests/benchmarks/admission.py
 
 One process, no network: an agent streams answers into a session that has a past. "Full write" tells admission of the
-update and judges nothing; "in a text it goes on with" is the plain token at the end of one's own text; "anywhere" is
-judged from scratch and tried on the shadow.
+update and judges nothing; "goes on" is the token behind one's last, in one's own text; "elsewhere" is a caret that
+jumps at every token: each is judged from scratch and tried on the shadow.
 """
 
 import time
@@ -43,7 +43,7 @@ def past() -> SessionDocument:
 
 
 def tokens(live: SessionDocument, *, at_end: bool) -> list[bytes]:
-    """The updates of an answer that streams, at the end of its text or before its last letter."""
+    """The updates of an answer that streams, each behind the last or all at the start."""
     replica = SessionDocument(Doc())
     replica.doc.apply_update(live.doc.get_update())
     updates: list[bytes] = []
@@ -53,8 +53,7 @@ def tokens(live: SessionDocument, *, at_end: bool) -> list[bytes]:
     text = message.parts[0].text
     assert text is not None
     for number in range(TOKENS):
-        shared = text.shared
-        shared.insert(len(shared) if at_end else len(shared) - 1, f"token{number % 10} ")
+        text.shared.insert(len(text.shared) if at_end else 0, f"token{number % 10} ")
     replica.doc.unobserve(watch)
     return updates
 
@@ -108,8 +107,8 @@ def main() -> None:
     for what, microseconds in (
         ("the room's own part", room_part()),
         ("admission: full write", told()),
-        ("admission: restricted, in a text it goes on with", judged(at_end=True)),
-        ("admission: restricted, anywhere", judged(at_end=False)),
+        ("admission: restricted, goes on", judged(at_end=True)),
+        ("admission: restricted, elsewhere", judged(at_end=False)),
         (f"once for a room of {PAST} messages: index and shadow are made", built()),
     ):
         print(f"| {what} | {microseconds:.1f} |")

@@ -23,7 +23,7 @@ from cosession.errors import MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import ClockRange, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
 
-from .index import Container, Index, Place, Undo
+from .index import Container, Index, Undo
 from .judge import Judge
 from .shadow import Shadow
 from .touches import Touch, stage
@@ -67,12 +67,22 @@ class _Lane:
     """A text that a participant was just admitted to write, outside of what the same update made.
 
     What was decided depends on nothing but these: the text's place never changes.
+
+    Attributes:
+        text: the text.
+        owner: whose record it is in.
+        participant: who writes.
+        client: the encoded Yjs client id.
+        kind: the first byte of the next struct: a string behind another, perhaps before something.
+        right: the encoded id of what it is before; the shadow has seen that it begins there.
     """
 
     text: Container
     owner: str | None
     participant: Participant
-    head: bytes
+    client: bytes
+    kind: bytes
+    right: bytes
 
 
 class Admission:
@@ -139,7 +149,7 @@ class Admission:
         undo: Undo = []
         roots = len(index.roots)
         try:
-            touches, judge = self._looked(index, update, header, participant, is_own, undo)
+            judge, last = self._looked(index, update, header, participant, is_own, undo)
             self._shadow.try_out(update)
         except BaseException:
             for take_back in reversed(undo):
@@ -151,7 +161,7 @@ class Admission:
         self._grown += len(update)
         self._shrunk = self._shrunk or bool(header.deletes)
         if is_own is None:
-            self._open_lane(index, header, participant, touches, judge)
+            self._open_lane(index, header, participant, judge, last)
         return Admitted(update, header, tuple(judge.messages))
 
     def _looked(
@@ -162,32 +172,35 @@ class Admission:
         participant: Participant,
         is_own: Callable[[int], bool] | None,
         undo: Undo,
-    ) -> tuple[list[Touch], Judge]:
-        """Stage an update and judge all that it does."""
+    ) -> tuple[Judge, Touch | None]:
+        """Stage an update and judge all that it does; also returns the last thing that it does."""
         judge = Judge(index, participant, is_own)
-        touches: list[Touch] = []
+        touch: Touch | None = None
         for touch in stage(index, update, header.deletes, undo, self._limits.max_depth):
-            touches.append(touch)
             try:
                 judge.look(touch)
             except NotAllowed:
                 if touch.deleted is None or not self._is_deleted_already(index, touch.deleted):
                     raise
         judge.finish()
-        return touches, judge
+        return judge, touch
 
     def _is_deleted_already(self, index: Index, gone: ClockRange) -> bool:
         """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
-        doc = self._document.doc
-        index.note_deleted(read_update_header(doc.get_update(doc.get_state())).deletes)
+        index.note_deleted(self._deleted())
         return not any(index.deleted.lacks(gone.client, gone.clock, gone.end))
+
+    def _deleted(self) -> tuple[ClockRange, ...]:
+        """All that is deleted in the live document."""
+        doc = self._document.doc
+        return read_update_header(doc.get_update(doc.get_state())).deletes
 
     def _caught_up(self) -> Index:
         index = self._index
         if index is None:
             state = self._document.doc.get_update()
             self._measured, self._grown = len(state), 0
-            index = self._index = Index(state, read_update_header(state).deletes)
+            index = self._index = Index(state, self._deleted())
         elif self._waiting:
             for update in self._waiting:
                 deletes = read_update_header(update).deletes
@@ -208,8 +221,8 @@ class Admission:
     def _continues(self, index: Index, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
         """Whether an update only goes on with the text that its client just wrote, and take it in if so.
 
-        It must be one string, right behind its client's last clock, with nothing after it and nothing deleted: then
-        it is where that clock is, whatever became of that, and can't cut anything.
+        It must be one string, right behind its client's last clock, before what that was before, and delete nothing:
+        then it is where that clock is, whatever became of that, and cuts nothing in two.
         """
         if len(header.brings) != 1 or header.deletes:
             return False
@@ -219,8 +232,10 @@ class Admission:
             return False
         if lane.participant is not participant or _owner(lane.text) != lane.owner:
             return False
-        client = lane.head[2:]
-        if not update.startswith(lane.head + uint(span.clock) + b"\x84" + client + uint(span.clock - 1)):
+        client = lane.client
+        if not update.startswith(
+            b"\x01\x01" + client + uint(span.clock) + lane.kind + client + uint(span.clock - 1) + lane.right
+        ):
             return False
         if self._measured + self._grown + len(update) > self._limits.max_document_bytes:
             return False
@@ -230,17 +245,25 @@ class Admission:
         return True
 
     def _open_lane(
-        self, index: Index, header: UpdateHeader, participant: Participant, touches: list[Touch], judge: Judge
+        self, index: Index, header: UpdateHeader, participant: Participant, judge: Judge, last: Touch | None
     ) -> None:
         """Remember the text that an update ended in, unless the right to it was that to make the record."""
-        if not touches or len(header.brings) != 1 or any(touch.client is None for touch in touches):
+        struct = None if last is None else last.struct
+        if last is None or struct is None or len(header.brings) != 1 or last.record in judge.made:
             return
-        client, text = header.brings[0].client, touches[-1].container
-        if touches[-1].record in judge.made or not _is_text(index.clients[client].last, text, touches[-1]):
+        if last.key is not None or last.action != "change" or index.clients[struct.client].last is not last.container:
             return
         if len(self._lanes) >= _LANES:
             self._lanes.clear()
-        self._lanes[client] = _Lane(text, _owner(text), participant, b"\x01\x01" + uint(client))
+        right = struct.right
+        self._lanes[struct.client] = _Lane(
+            last.container,
+            _owner(last.container),
+            participant,
+            uint(struct.client),
+            b"\x84" if right is None else b"\xc4",
+            b"" if right is None else uint(right[0]) + uint(right[1]),
+        )
 
     def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
         """What of an update the document doesn't have: what is sent twice could be told in two ways."""
@@ -275,7 +298,3 @@ def _repeats(index: Index, header: UpdateHeader) -> bool:
 
 def _owner(container: Container) -> str | None:
     return None if container.record is None else container.record.owner
-
-
-def _is_text(last: Place, text: Container, touch: Touch) -> bool:
-    return last is text and touch.key is None and touch.action == "change"

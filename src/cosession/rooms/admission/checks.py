@@ -50,6 +50,14 @@ def _is_number(writing: Writing) -> bool:
     return isinstance(writing.value, int | float) and not isinstance(writing.value, bool)
 
 
+def _is_object(writing: Writing) -> bool:
+    return isinstance(writing.value, dict) if writing.made is None else writing.made.type == MAP
+
+
+def _is_list(writing: Writing) -> bool:
+    return isinstance(writing.value, list) if writing.made is None else writing.made.type == ARRAY
+
+
 def _is_record(writing: Writing) -> bool:
     made, root = writing.made, writing.touch.container
     return made is not None and made.type == MAP and (root.node.name != "agents" or made.key == writing.by)
@@ -109,6 +117,8 @@ CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
     "value": (_is_value, "plain JSON, no shared type"),
     "text": (_is_text, "a string"),
     "number": (_is_number, "a number"),
+    "object": (_is_object, "a Map, or an object"),
+    "list": (_is_list, "an Array, or a list"),
     "record": (_is_record, "a Map, made whole"),
     "empty list": (_is_empty_list, "an empty Array"),
     "self": (_is_self, "the writer's own participant id"),

@@ -171,11 +171,18 @@ class Index:
 
         Returns:
             The shared type that it holds, if it holds one.
+
+        Raises:
+            MalformedFrame: clocks before it aren't known.
         """
         clocks = self.clients.get(struct.client)
         if clocks is None:
             clocks = self.clients[struct.client] = ClockMap()
+            if undo is not None:
+                undo.append(lambda: self.clients.pop(struct.client))
         known = clocks.end - struct.clock
+        if known < 0:
+            raise MalformedFrame("An update leaves out clocks of a client; sync first.")
         if known >= struct.length:
             return None
         if undo is not None:
@@ -207,6 +214,12 @@ class Index:
         Raises:
             MalformedFrame: they stand on each other in a circle, or on what isn't there.
         """
+        if update[0] == 1:  # of one client: its structs stand in order
+            for struct in read_structs(update):
+                if self._missing(struct) is not None:
+                    raise MalformedFrame("An update stands on what isn't there; sync first.")
+                yield struct
+            return
         waiting = {client: list(structs)[::-1] for client, structs in groupby(read_structs(update), _client)}
         for client in waiting:
             way = [client]
@@ -226,12 +239,16 @@ class Index:
                     way.append(missing)
 
     def _missing(self, struct: Struct) -> int | None:
-        """The client of which something must come before a struct."""
-        if struct.clock > self.end(struct.client):
-            raise MalformedFrame("An update leaves out clocks of a client; sync first.")
-        for id in (struct.left, struct.right, struct.parent):  # noqa: A001 - Yjs's word
-            if isinstance(id, tuple) and id[1] >= self.end(id[0]):
-                return id[0]
+        """The client of which something must come before a struct; what it wrote itself came, or never will."""
+        own = struct.client
+        for beside in (struct.left, struct.right, struct.parent):
+            if (
+                beside is not None
+                and beside[0] != own
+                and not isinstance(beside, str)
+                and beside[1] >= self.end(beside[0])
+            ):
+                return beside[0]
         return None
 
     def _parent(self, struct: Struct, strict: bool) -> Container:

@@ -58,7 +58,8 @@ class Judge:
             raise self._refusal(touch, (), _no_row(touch))
         if not rule.own:
             raise self._refusal(touch, (), "only the server writes that")
-        foreign = touch.client is not None and self._is_own is not None and not self._is_own(touch.client)
+        struct = touch.struct
+        foreign = struct is not None and self._is_own is not None and not self._is_own(struct.client)
         self._look_who(touch, rule, foreign)
         record = touch.record
         if touch.action == "create" and record is not None:
@@ -147,7 +148,7 @@ class Judge:
             if not holds(writing):
                 was = "a shared type" if writing.made is not None else shown(writing.value)
                 raise self._refusal(touch, (), f"{node.name} must be {wanted}, not {was}")
-        if writing.made is None and touch.path[0] in _JSON_RECORDS:
+        if isinstance(writing.value, dict | list) and touch.container.root.key in _JSON_RECORDS:
             for inner, key, written in inner_writings(writing, node):
                 row = inner.rules.get("create")
                 if row is None or not row.own:

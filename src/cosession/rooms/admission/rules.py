@@ -22,8 +22,8 @@ Whose: TypeAlias = Literal["record", "unowned", "first", "second", "last", "all"
 key, or nothing (`all`: it is everybody's)."""
 
 Check: TypeAlias = Literal[
-    "value", "text", "number", "record", "empty list", "self", "owner", "own run", "key", "new id", "role", "part",
-    "not lost",
+    "value", "text", "number", "object", "list", "empty list", "record", "self", "owner", "own run", "key", "new id",
+    "role", "part", "not lost",
 ]  # fmt: skip
 """What must hold of what is written; `checks.py` has a function for each."""
 
@@ -68,17 +68,17 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("messages/*", _ONCE, ("prompt", "run"), check="record", note="with an id and a role"),
     Rule("messages/*", ("delete",), ("edit-own",), ("edit-any",)),
     Rule("messages/*/id", _ONCE, _EDIT, check="new id"),
-    Rule("messages/*/role", _ONCE, _EDIT, check="role", note="`user` needs `prompt`, any other `run`"),
+    Rule("messages/*/role", _ONCE, _EDIT, check="role"),
     Rule("messages/*/stamp", _ALL, note="author, time and order, as the server saw them"),
-    Rule("messages/*/metadata", _WRITE, _EDIT, ("edit-any",)),
+    Rule("messages/*/metadata", _WRITE, _EDIT, ("edit-any",), check="object"),
     Rule("messages/*/metadata/author", _ONCE, _EDIT, ("edit-any",), check="owner"),
     Rule("messages/*/metadata/run", _ONCE, _EDIT, check="own run"),
     Rule("messages/*/metadata/created_at", _ONCE, _EDIT, ("edit-any",)),
     Rule("messages/*/metadata/parent", _ONCE, _EDIT, ("edit-any",)),
     Rule("messages/*/metadata/**", _ALL, _EDIT, ("edit-any",), note="`status`, `edited_at`, `deleted`, …"),
-    Rule("messages/*/parts", _WRITE, _EDIT, ("edit-any",)),
+    Rule("messages/*/parts", _WRITE, _EDIT, ("edit-any",), check="list"),
     Rule("messages/*/parts/*", ("create", "delete"), _EDIT, ("edit-any",)),
-    Rule("messages/*/parts/*/type", _ONCE, _EDIT, ("edit-any",), check="part", note="an agent's work needs `run`"),
+    Rule("messages/*/parts/*/type", _ONCE, _EDIT, ("edit-any",), check="part"),
     Rule("messages/*/parts/**", _ALL, _EDIT, ("edit-any",)),
     #
     Rule("runs/*", _ONCE, ("run",), check="record", note="with its id and its agent; ids are used once"),

@@ -49,7 +49,7 @@ class Touch:
         key: under which key; None in a list, or of a text as a whole.
         action: what.
         node: the place's row in the table.
-        client: the Yjs client that did it; None of a deletion, which names only what is deleted.
+        struct: what does it; None of a deletion.
         values: what is written, as plain JSON.
         made: the shared type that is written, or the record that is deleted.
         holder: the record that has this key, or this id, already; it may be deleted.
@@ -60,7 +60,7 @@ class Touch:
     key: str | None
     action: Action
     node: Node
-    client: int | None = None
+    struct: Struct | None = None
     values: tuple[Any, ...] = ()
     made: Container | None = None
     holder: Container | None = None
@@ -119,9 +119,9 @@ def stage(
         if place is NOTHING:
             continue
         if key is None and inside.type == TEXT and struct.kind != TYPE:
-            yield Touch(inside, None, "change", inside.node, struct.client)
+            yield Touch(inside, None, "change", inside.node, struct)
             continue
-        touch = Touch(inside, key, "create", inside.node.child(key), struct.client, values, container, holder)
+        touch = Touch(inside, key, "create", inside.node.child(key), struct, values, container, holder)
         if key is None and struct.kind == DELETED and touch.node.is_record:
             continue  # made and taken out again before it was sent: nothing was ever there
         if isinstance(place, Slot) and struct.kind == DELETED:
