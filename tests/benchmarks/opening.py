@@ -102,6 +102,10 @@ def open_chat(peer: Peer, messages: int = 200, tokens: int = 100_000, seconds: f
     author, text = write_chat(peer, "chat", messages, tokens)
     time.sleep(3.0)  # hocuspocus stores two seconds after the last change
     peer.stop()
+    peer.start(keep=True, unload_after_seconds=0.5)
+    _time_to_reply(peer, "chat")
+    time.sleep(5.0)  # nobody is there any more: we compact
+    peer.stop()
     after_stop = _disk(peer)
     peer.start(keep=True)
     _time_to_reply(peer, "warmup")

@@ -88,7 +88,7 @@ class Run:
             await self.settle()
             self.writers = [Writer(f"s{number}-{index % SESSIONS}", f"w{index}") for index in range(WRITERS)]
         if not self.deck:
-            self.deck = [*POINTS, *[ANY_MOMENT] * len(POINTS)]
+            self.deck = [*POINTS, *[ANY_MOMENT] * (len(POINTS) // 2)]
             self.dice.shuffle(self.deck)
         point = self.deck.pop()
         before = sum(writer.fenced for writer in self.writers)
