@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     unlimited_addresses: tuple[IPvAnyNetwork, ...] = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
         validate_default=False,
-        description="addresses and networks that the limit per address is not for; trusted proxies are among them",
+        description="addresses and networks that no limit per address is for; trusted proxies are among them",
     )
     max_head_bytes: int = Field(
         16 * 2**10, ge=1024, description="largest head of a request; what is larger is no request of ours"
