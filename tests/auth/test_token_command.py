@@ -91,3 +91,23 @@ def test_without_one_it_may_not(cosession: Cosession, tmp_path: Path):
     assert code == 1
     assert "COSESSION_AUTH_SECRET" in errors
     assert "--insecure" in errors
+
+
+def test_the_other_commands_show_the_token_of_the_environment(
+    start_server: Callable[..., Server], cosession: Cosession
+):
+    server = start_server(auth_secret=SECRET)
+    _, token, _ = ended(cosession("token", "ada", "--session", "*", COSESSION_AUTH_SECRET=SECRET))
+    arguments = ("send", "trip", "hello", "--url", server.url)
+    assert ended(cosession(*arguments, COSESSION_TOKEN=token.strip()))[0] == 0
+    answer = httpx.get(f"{server.url}/sessions/trip", headers={"authorization": f"Bearer {token.strip()}"})
+    [message] = answer.json()["document"]["messages"]
+    assert message["metadata"]["author"] == "ada"
+
+    code, _, errors = ended(cosession(*arguments))
+    assert (code, "A token is needed" in errors) == (1, True)
+    code, _, errors = ended(cosession("tail", "trip", "--url", server.url))
+    assert (code, "A token is needed" in errors) == (1, True)
+    tail = cosession("tail", "trip", "--url", server.url, COSESSION_TOKEN=token.strip())
+    assert tail.stdout is not None
+    assert any("hello" in line for line in iter(tail.stdout.readline, ""))

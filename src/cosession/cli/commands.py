@@ -151,11 +151,11 @@ def demo(
 
 @app.command()
 def tail(session: SessionId, url: Url = DEFAULT_URL) -> None:
-    """Follow a session in the terminal until interrupted."""
+    """Follow a session in the terminal until interrupted; COSESSION_TOKEN says who you are."""
     from .tail import follow
 
     configure_logs("error")
-    _run(follow(url, session))
+    _run(follow(url, session, _token()))
 
 
 @app.command()
@@ -165,13 +165,13 @@ def send(
     url: Url = DEFAULT_URL,
     name: Annotated[str | None, typer.Option(help="What others see as your name.")] = None,
 ) -> None:
-    """Send a message to a session, and wait until it is saved."""
+    """Send a message to a session, and wait until it is saved; COSESSION_TOKEN says who you are."""
     from .send import say
 
     configure_logs("error")
     if text == "-":
         text = sys.stdin.read()
-    _run(say(url, session, text.strip(), name=name or getpass.getuser()))
+    _run(say(url, session, text.strip(), name=name or getpass.getuser(), token=_token()))
 
 
 @app.command()
@@ -239,6 +239,11 @@ def repair(data: Data = None) -> None:
 def main() -> None:
     """Run the command line; the entry point of the `cosession` script."""
     app()
+
+
+def _token() -> str | None:
+    """Return the token to show; never a flag, because other users of the machine see those."""
+    return os.environ.get("COSESSION_TOKEN") or None
 
 
 def _settings(**flags: Any) -> Settings:

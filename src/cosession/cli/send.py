@@ -5,30 +5,38 @@ import asyncio
 import typer
 
 from cosession.client import connect
+from cosession.client.credential import subject_of
 from cosession.errors import CosessionError, Disconnected
 
 SECONDS = 10.0
 """How long to wait for the server, and then for the message to be saved: a person waits for it at a prompt."""
 
 
-async def say(url: str, session_id: str, text: str, *, name: str) -> None:
+async def say(url: str, session_id: str, text: str, *, name: str, token: str | None = None) -> None:
     """Send a message and print its id when it is saved.
 
     Args:
         url: the server's address.
         session_id: where.
         text: what.
-        name: who says it; also makes the participant's id, so that one name is one participant.
+        name: who says it; also makes the participant's id, so that one name is one participant,
+        token: unless this says who it is.
 
     Raises:
         CosessionError: there is nothing to send, or the server can't be reached or refused.
     """
     if not text:
         raise CosessionError("There is nothing to send: give a text.")
-    participant = f"cli-{name.casefold()}"
+    participant = (subject_of(token) if token else None) or f"cli-{name.casefold()}"
     try:
         async with connect(
-            url, session=session_id, participant=participant, name=name, kind="human", wait_seconds=SECONDS
+            url,
+            session=session_id,
+            participant=participant,
+            name=name,
+            kind="human",
+            token=token,
+            wait_seconds=SECONDS,
         ) as session:
             message = await session.send(text)
             async with asyncio.timeout(SECONDS):

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cosession.client import Session, connect, find_session
+from cosession.client.credential import subject_of
 from cosession.document import Change, Message, Run
 from cosession.errors import CosessionError, Disconnected, NoSuchSession
 
@@ -41,18 +42,19 @@ class _Output(Console):
         raise BrokenPipeError
 
 
-async def follow(url: str, session_id: str) -> None:
+async def follow(url: str, session_id: str, token: str | None = None) -> None:
     """Print a session from its beginning, and go on until interrupted.
 
     Args:
         url: the server's address.
         session_id: the session.
+        token: who follows; None on a development server.
 
     Raises:
         CosessionError: there is no such session, or the server can't be reached or refused.
     """
     try:
-        await find_session(url, session_id)
+        await find_session(url, session_id, token=token)
     except ValueError as error:  # what is not a server's address
         raise CosessionError(str(error)) from None
     except NoSuchSession:
@@ -62,7 +64,13 @@ async def follow(url: str, session_id: str) -> None:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Disconnected(f"No server answers at {url}: {error}. Start one with: cosession serve") from None
     async with connect(
-        url, session=session_id, participant=PARTICIPANT, name="Terminal", kind="operator", wait_seconds=WAIT_SECONDS
+        url,
+        session=session_id,
+        participant=(subject_of(token) if token else None) or PARTICIPANT,
+        name="Terminal",
+        kind="operator",
+        token=token,
+        wait_seconds=WAIT_SECONDS,
     ) as session:
         await _follow(session, Printer(_Output(highlight=False, soft_wrap=True)))
 

@@ -38,7 +38,7 @@ class Credential:
         token = await self._current()
         if not token:
             return None
-        subject = _subject(token)
+        subject = subject_of(token)
         if subject is not None and subject != self._participant:
             raise Disconnected(
                 f"The token is for {subject!r}, and `participant` is {self._participant!r}: what is written would be "
@@ -63,8 +63,8 @@ class TokenFailed(Exception):
     """There is no token now."""
 
 
-def _subject(token: str) -> str | None:
-    """Whose a token says it is, unverified; None where it doesn't say, or isn't one that can be read."""
+def subject_of(token: str) -> str | None:
+    """Return whose a token says it is, unverified; None where it doesn't say, or isn't one that can be read."""
     try:
         payload = token.split(".")[1]
         claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
