@@ -246,7 +246,7 @@ class Connection:
         """Take frames in: one by one while the room or the pace holds them back, else as they come."""
         frames = aiter(self._channel)
         while True:
-            self._listen(host)
+            self._listen()
             try:
                 data = await anext(frames)
                 self._keep()
@@ -279,21 +279,23 @@ class Connection:
         with self._pace.timed():
             host.receive(self.number, data)
 
-    def _listen(self, host: Host) -> None:
-        if self._direct is None:
+    def _listen(self) -> None:
+        if self._direct is not None:
+            self._direct.listen(self._receive)
+
+    def _receive(self, data: bytes) -> None:
+        """Take a frame in as it comes."""
+        host = self._host
+        if host is None:
             return
-
-        def receive(data: bytes) -> None:
-            try:
-                self._hand_in(host, data)
-            except CosessionError as error:
+        try:
+            self._hand_in(host, data)
+        except CosessionError as error:
+            self._keep()
+            self.end(error)
+        else:
+            if not self._pace.take(len(data)) or self.outbox.is_full or not host.has_room:
                 self._keep()
-                self.end(error)
-            else:
-                if not self._pace.take(len(data)) or self.outbox.is_full or not host.has_room:
-                    self._keep()
-
-        self._direct.listen(receive)
 
     def _keep(self) -> None:
         if self._direct is not None:

@@ -39,6 +39,8 @@ class FanOut:
         max_merged: how many updates become one frame at most.
     """
 
+    __slots__ = ("_max_merged", "_presence", "_updates")
+
     def __init__(self, max_merged: int) -> None:
         self._max_merged = max_merged
         self._updates: list[Broadcast] = []

@@ -47,6 +47,21 @@ class LiveRoom:
         broken: whether its document can't be trusted any more.
     """
 
+    __slots__ = (
+        "_addressed",
+        "_clock",
+        "_connections",
+        "_fan_out",
+        "_log",
+        "_on_end",
+        "_turns",
+        "_updated_at",
+        "broken",
+        "error",
+        "room",
+        "session",
+    )
+
     def __init__(
         self,
         session: str,

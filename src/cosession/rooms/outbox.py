@@ -14,7 +14,6 @@ are answers to what the connection itself asked or sent: while more than `max_by
 is not read.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pycrdt import merge_updates
@@ -46,6 +45,21 @@ class Outbox:
         piece_bytes: how much is sent in one frame, about.
     """
 
+    __slots__ = (
+        "_answers",
+        "_echoes",
+        "_frame_bytes",
+        "_frames",
+        "_max_bytes",
+        "_merged",
+        "_missed",
+        "_piece_bytes",
+        "_pieces",
+        "_presence",
+        "_update_bytes",
+        "_updates",
+    )
+
     def __init__(self, max_bytes: int, merged: int, piece_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._merged = merged
@@ -56,7 +70,7 @@ class Outbox:
         self._update_bytes = 0
         self._echoes: list[Update] = []
         self._missed: dict[int, int] | None = None
-        self._answers: deque[SyncStep2 | SyncUpdate] = deque()
+        self._answers: list[SyncStep2 | SyncUpdate] = []
         self._pieces: Iterator[bytes] | None = None
         self._presence: dict[int, AwarenessEntry] = {}
 
@@ -140,7 +154,7 @@ class Outbox:
         """
         frames, self._frames, self._frame_bytes = self._frames, [], 0
         if self._pieces is None and self._answers:
-            self._pieces = _in_pieces(self._answers.popleft(), self._piece_bytes)
+            self._pieces = _in_pieces(self._answers.pop(0), self._piece_bytes)
         self._frame_bytes = sum(len(answer.update) for answer in self._answers)
         if self._missed is not None and self._pieces is None:
             behind = {client: min(clock, self._missed.get(client, clock)) for client, clock in vector.items()}

@@ -28,6 +28,8 @@ class Pace:
         patience: for how many seconds it may be slowed before it is refused.
     """
 
+    __slots__ = ("_allowance", "_clock", "_counted_at", "_full", "_patience", "_rate", "_slowed_at")
+
     def __init__(self, rate: float, patience: float) -> None:
         self._rate = rate
         self._patience = patience

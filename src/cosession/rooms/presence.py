@@ -52,6 +52,8 @@ class Presence:
         max_bytes: how large a state may be: everybody gets it at every change.
     """
 
+    __slots__ = ("_departed", "_here", "_max_bytes", "_own")
+
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._here: dict[int, _Holder] = {}

@@ -13,7 +13,7 @@ Invariants:
 - After a panic of the CRDT library the room is broken: it must be thrown away and loaded again.
 """
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +96,20 @@ class Room:
         StorageError: the log can't be replayed.
     """
 
+    __slots__ = (
+        "_receipts",
+        "_settings",
+        "_touched",
+        "_watch",
+        "committed_version",
+        "document",
+        "peers",
+        "presence",
+        "synced",
+        "vector",
+        "version",
+    )
+
     def __init__(self, settings: Settings, updates: Iterable[bytes], version: int) -> None:
         self._settings = settings
         self.document = SessionDocument(_replay(updates))
@@ -106,7 +120,7 @@ class Room:
         self.synced: set[int] = set()
         """Who has had its first sync; before that an update would be a gap to it."""
         self.vector = decode_state_vector(self.document.doc.get_state())
-        self._receipts: deque[_Receipt] = deque()
+        self._receipts: list[_Receipt] = []
         self._touched: set[str] = set()
         watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
         self._watch = Subscription(self._note_touched, watched)
@@ -183,8 +197,9 @@ class Room:
         """Hear that the log holds everything up to a version; the receipts for it may leave."""
         self.committed_version = version
         effects: list[Effect] = []
-        while self._receipts and self._receipts[0].version <= version:
-            receipt = self._receipts.popleft()
+        count = bisect_right(self._receipts, version, key=lambda receipt: receipt.version)
+        receipts, self._receipts = self._receipts[:count], self._receipts[count:]
+        for receipt in receipts:
             peer = self.peers.get(receipt.connection)
             if peer is None:
                 continue

@@ -1,6 +1,7 @@
 """The ASGI application: which path leads where."""
 
 import mimetypes
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -8,9 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cosession.auth import Identities
 from cosession.errors import CosessionError
@@ -23,15 +23,36 @@ from .door import Door
 from .headers import SecurityHeaders
 from .lobby import Tally, exempt_addresses
 from .pages import Pages
-from .sync import nowhere, sync
+from .sync import serve_socket
 
 _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
 
 
+class Application(Starlette):
+    """Starlette for requests; a socket comes through the door straight to its endpoint.
+
+    What Starlette puts around an endpoint stays as long as the endpoint runs: for a request no time, for a socket for
+    its life, in which it is never used again.
+
+    Attributes:
+        sockets: where sockets go.
+    """
+
+    sockets: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or a socket."""
+        if scope["type"] == "websocket":
+            scope["app"] = self
+            await self.sockets(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(
     hub: Hub, identities: Identities, revoked: Revocations, settings: Settings, *, static: Path | None = None
-) -> Starlette:
+) -> Application:
     """Make the application.
 
     Args:
@@ -44,7 +65,6 @@ def create_app(
     mimetypes.init()  # reads files, which must not happen at the first request, on the loop
     session = "/sessions/{session}"
     routes: list[BaseRoute] = [
-        WebSocketRoute("/sync/{session:path}", sync),
         Route("/sessions", http.list_sessions, methods=["GET"]),
         Route("/sessions", http.create_session, methods=["POST"]),
         Route(session, http.read_session, methods=["GET"]),
@@ -61,7 +81,14 @@ def create_app(
     ]
     if static is not None:
         routes.append(Mount("/", Pages(directory=static, html=True)))
-    app = Starlette(
+    door = partial(
+        Door,
+        allowed_origins=settings.allowed_origins,
+        any_host=settings.insecure or settings.authenticates,
+        max_head_bytes=settings.max_head_bytes,
+        tally=Tally(settings.max_connections_per_address, exempt_addresses(settings)),
+    )
+    app = Application(
         routes=routes,
         exception_handlers={
             CosessionError: problems.answer_cosession,
@@ -71,28 +98,20 @@ def create_app(
         },
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(
-                Door,
-                allowed_origins=settings.allowed_origins,
-                any_host=settings.insecure or settings.authenticates,
-                max_head_bytes=settings.max_head_bytes,
-                tally=Tally(settings.max_connections_per_address, exempt_addresses(settings)),
-            ),
+            Middleware(door),
         ],
     )
     app.router.default = _no_route
+    app.sockets = door(serve_socket)
     app.state.hub = hub
     app.state.identities = identities
     app.state.revocations = revoked
     return app
 
 
-async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what no route matches; a socket is told, because a refused handshake would be tried for ever."""
-    if scope["type"] == "websocket":
-        await nowhere(WebSocket(scope, receive, send))
-    elif scope["type"] == "http":
-        raise HTTPException(404, f"Nothing is served at {scope['path']}.")
+async def _no_route(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Answer what no route matches."""
+    raise HTTPException(404, f"Nothing is served at {scope['path']}.")
 
 
 async def _healthz(_: Request) -> Response:

@@ -7,6 +7,7 @@ network that fails, and it would try again for ever.
 from collections.abc import Callable, Sequence
 
 from pycrdt import Channel
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
@@ -14,6 +15,9 @@ from cosession.rooms import Hub, Write, refuse
 
 from .access import enter
 from .socket import EXTENSION, SyncProtocol, pack
+
+PATH = "/sync/"
+"""Under it are the sessions."""
 
 _MAX_ROLLUP = 1000
 """Milliseconds; a reader that waits longer than a second isn't following any more."""
@@ -74,15 +78,27 @@ class WebSocketChannel(Channel):
         await self._websocket.close(code, reason)
 
 
-async def sync(websocket: WebSocket) -> None:
-    """Serve `/sync/{session}`."""
+async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve `/sync/{session}`; a socket that asks for anything else is told where sessions are."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    scope["path_params"] = {"session": path.removeprefix(PATH)}
+    websocket = WebSocket(scope, receive, send)
+    if path.startswith(PATH):
+        await _sync(websocket)
+    else:
+        await turn_away(websocket, NoSuchSession("Nothing is served here; a session is at /sync/SESSION."))
+
+
+async def _sync(websocket: WebSocket) -> None:
     hub: Hub = websocket.app.state.hub
     extended = websocket.query_params.get("ext") == "1"
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
     await websocket.accept()
     try:
         participant = await enter(websocket)
-        await hub.serve(channel, participant, extended=extended, rollup_seconds=_rollup(websocket))
+        rollup = _rollup(websocket)
+        websocket.scope["headers"] = ()  # they have said what they had to, and a socket lives long
+        await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup)
     except CosessionError as error:
         await refuse(channel, error, extended=extended)
 
@@ -97,11 +113,6 @@ def _rollup(websocket: WebSocket) -> float:
     if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 4 and int(wanted) <= _MAX_ROLLUP):
         raise BadRequest(f"`rollup` must be a number of milliseconds from 0 to {_MAX_ROLLUP}, not {wanted[:20]!r}.")
     return int(wanted) / 1000
-
-
-async def nowhere(websocket: WebSocket) -> None:
-    """Tell a socket that came to another path where sessions are."""
-    await turn_away(websocket, NoSuchSession("Nothing is served here; a session is at /sync/SESSION."))
 
 
 async def turn_away(websocket: WebSocket, error: CosessionError) -> None:
