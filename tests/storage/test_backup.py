@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from storage.rows import at, update, updates
 from storage.test_folder import start_owner
-from storage.test_inspection import damage, execute, write
+from storage.test_inspection import damage, execute, write, write_compacted
 
 from cosession.errors import StorageError
 from cosession.storage import SqliteStorage, back_up, inspect
@@ -81,6 +81,15 @@ async def test_a_backup_says_what_is_damaged_in_it(tmp_path: Path):
     execute(path, "DELETE FROM updates WHERE session = 'trip' AND version = 15")
     assert back_up(path, target) == ("trip: update 15 of its log is missing",)
     assert list(damage(target)) == ["trip"]
+
+
+async def test_a_backup_of_a_compacted_session_has_its_log_in_ranges(tmp_path: Path):
+    path, target = tmp_path / "cosession.sqlite3", tmp_path / "backup"
+    await write_compacted(path)
+    assert back_up(path, target) == ()
+    async with SqliteStorage.open(path) as storage, SqliteStorage.open(target) as backup:
+        assert await backup.load("trip") == await storage.load("trip")
+        assert await backup.history("trip") == await storage.history("trip")
 
 
 async def test_a_deleted_session_leaves_no_trace_in_a_backup(tmp_path: Path):
