@@ -216,6 +216,17 @@ def test_plain_tokens_skip_the_shadow(scene: Scene, monkeypatch: pytest.MonkeyPa
     assert str(text_of(scene.document, "m-bot")) == "well one two drei 🦊 fünf"
 
 
+def test_typing_in_the_middle_of_a_text_skips_the_shadow(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    eve = scene.client(participant("eve", "text:*"))
+    eve.write(lambda d: d.text("notes").insert(5, "old "))
+    monkeypatch.setattr(scene.admission, "_looked", None)
+
+    for place, letter in enumerate("and 🦊 "):
+        eve.write(lambda d, place=place, letter=letter: d.text("notes").insert(9 + place, letter))
+
+    assert str(scene.document.text("notes")) == "dear old and 🦊 notes"
+
+
 def test_a_token_of_somebody_whose_rights_changed_is_judged_anew(scene: Scene) -> None:
     eve = scene.client(participant("eve", "text:notes"))
     eve.write(lambda d: d.text("notes").append("a"))

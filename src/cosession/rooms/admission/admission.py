@@ -23,8 +23,9 @@ from cosession.errors import MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import ClockRange, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
 
-from .index import Container, Index, Undo
+from .index import Index, Undo
 from .judge import Judge
+from .places import Container
 from .shadow import Shadow
 from .touches import Touch, stage
 
@@ -54,7 +55,7 @@ class Admitted(NamedTuple):
     Attributes:
         update: its bytes: those that came in, or, where they repeated what is known, only what is new.
         header: its header.
-        messages: the ids of the messages that it adds, which the server must stamp.
+        messages: the ids of the participant's own messages that it adds, which the server must stamp.
     """
 
     update: bytes
@@ -187,7 +188,8 @@ class Admission:
 
     def _is_deleted_already(self, index: Index, gone: ClockRange) -> bool:
         """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
-        index.note_deleted(self._deleted())
+        if any(index.deleted.lacks(gone.client, gone.clock, gone.end)):
+            index.note_deleted(self._deleted())
         return not any(index.deleted.lacks(gone.client, gone.clock, gone.end))
 
     def _deleted(self) -> tuple[ClockRange, ...]:

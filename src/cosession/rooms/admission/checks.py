@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from cosession.auth import Capabilities
 
-from .index import ARRAY, MAP, Container
+from .places import ARRAY, MAP, Container
 from .rules import Check, Node
 from .touches import MAX_KEY, Touch
 

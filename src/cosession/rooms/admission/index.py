@@ -11,82 +11,19 @@ a concurrent write is deleted without a word; `Index.note_deleted` brings it up 
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
-from pycrdt import Array, Text, XmlFragment
-
-from cosession.document.session import ROOTS, TEXT_PREFIX, XML_PREFIX
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange
 from cosession.protocol.structs import GC, TYPE, Id, Struct, read_structs, read_values
 
 from .clocks import ClockMap, ClockSet
-from .rules import NOWHERE, TABLE, Node
-
-ARRAY, MAP, TEXT = 0, 1, 2
-_ROOT_TYPES: Final[dict[object, int]] = {Array: ARRAY, Text: TEXT, XmlFragment: 4}
+from .places import NOTHING, Container, Place, Slot, new_root
 
 _OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
 """Per record, the key that says whose it is. An agent's own record is that of its key."""
 
 Undo: TypeAlias = list[Callable[[], object]]
-
-
-class Container:
-    """A shared type of the document: a root, or one that an item holds.
-
-    Attributes:
-        id: of the item that holds it; None for a root.
-        type: which, as in `Struct.type`.
-        parent: the shared type that it is in; None for a root.
-        key: its key there, or a root's name; None in a list.
-        node: its place in the table.
-        record: the record that it is in, or is.
-        depth: how many shared types it is in.
-        owner: of a record, whose it is, as far as known.
-        taken: of a root, its records by key or id.
-    """
-
-    __slots__ = ("depth", "id", "key", "node", "owner", "parent", "record", "taken", "type")
-
-    def __init__(self, id: Id | None, type: int, parent: "Container | None", key: str | None, node: Node) -> None:  # noqa: A002
-        self.id = id
-        self.type = type
-        self.parent = parent
-        self.key = key
-        self.node = node
-        self.depth = 0 if parent is None else parent.depth + 1
-        self.record = self if node.is_record and self.depth == 1 else None if parent is None else parent.record
-        self.owner: str | None = None
-        self.taken: dict[str, Container] | None = {} if parent is None else None
-
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The way to it: the root's name, then keys; `*` stands for an entry of a list."""
-        own = ("*" if self.key is None else self.key,)
-        return own if self.parent is None else (*self.parent.path, *own)
-
-    @property
-    def root(self) -> "Container":
-        """The root that it is in, or is."""
-        at = self
-        while at.parent is not None:
-            at = at.parent
-        return at
-
-
-class Slot(NamedTuple):
-    """A key of a shared type."""
-
-    container: Container
-    key: str
-
-
-Place: TypeAlias = Container | Slot
-"""Where an item is: in a list or text (the container itself), or under a key."""
-
-NOTHING: Final = Container(None, -1, None, "", NOWHERE)
-"""The place of what was collected: its parent is deleted everywhere, and nothing in it can be seen again."""
 
 
 class Index:
@@ -124,7 +61,7 @@ class Index:
         """A root, by its name; one that the schema doesn't have is in no row of the table."""
         found = self.roots.get(name)
         if found is None:
-            found = self.roots[name] = _new_root(name)
+            found = self.roots[name] = new_root(name)
         return found
 
     def find(self, id: Id) -> Place:  # noqa: A002 - Yjs's word
@@ -310,13 +247,3 @@ def _owner(values: list[Any]) -> str | None:
     if isinstance(value, dict):
         value = cast("dict[str, Any]", value).get("by")
     return value if isinstance(value, str) else None
-
-
-def _new_root(name: str) -> Container:
-    if name.startswith(TEXT_PREFIX) and name != TEXT_PREFIX:
-        return Container(None, TEXT, None, name, TABLE.child("text:NAME"))
-    if name.startswith(XML_PREFIX) and name != XML_PREFIX:
-        return Container(None, 4, None, name, TABLE.child("xml:NAME"))
-    if name in ROOTS:
-        return Container(None, _ROOT_TYPES.get(ROOTS[name], MAP), None, name, TABLE.child(name))
-    return Container(None, MAP, None, name, NOWHERE)

@@ -13,7 +13,8 @@ from cosession.document.session import TEXT_PREFIX, XML_PREFIX
 from cosession.errors import NotAllowed
 
 from .checks import CHECKS, Writing, inner_writings, shown
-from .index import Container, Index
+from .index import Index
+from .places import Container
 from .rules import KIND, REQUESTS, REQUIRED, STATE, TEXT, Check, Node, Rule
 from .touches import Touch
 
@@ -45,7 +46,7 @@ class Judge:
         self.made: dict[Container, set[str]] = {}
         """The records that the update makes, and the keys that it writes into them."""
         self.messages: list[str] = []
-        """The ids of the messages that it makes."""
+        """The ids of the messages that the participant makes with it."""
 
     def look(self, touch: Touch) -> None:
         """Judge one thing that the update does.
@@ -69,7 +70,7 @@ class Judge:
                     record.owner = self._by
             elif touch.key is not None and record is touch.container:
                 self.made.setdefault(record, set()).add(touch.key)
-                if touch.node.name == "messages/*/id":
+                if touch.node.name == "messages/*/id" and not foreign:
                     self.messages += touch.values
         if touch.action != "delete":
             for value in touch.values or (None,):

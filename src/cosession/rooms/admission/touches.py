@@ -18,7 +18,6 @@ from cosession.protocol.structs import (
     EMBED,
     FORMAT,
     GC,
-    JSON,
     STRING,
     SUBDOCUMENT,
     TYPE,
@@ -27,13 +26,14 @@ from cosession.protocol.structs import (
 )
 
 from .clocks import ClockSet
-from .index import ARRAY, MAP, NOTHING, TEXT, Container, Index, Slot, Undo
+from .index import Index, Undo
+from .places import ARRAY, MAP, NOTHING, TEXT, XML_TEXT, Container, Slot
 from .rules import NOWHERE, Action, Node
 
-_KEYED: Final = frozenset({ANY, JSON, BINARY, TYPE, DELETED})
-_LISTED: Final = frozenset({ANY, JSON, BINARY, TYPE, DELETED})
+_VALUES: Final = frozenset({ANY, BINARY, TYPE, DELETED})
 _PLAIN_TEXT: Final = frozenset({STRING, DELETED})
-_RICH: Final = frozenset({STRING, EMBED, FORMAT, TYPE, DELETED, ANY, JSON, BINARY})
+_RICH_TEXT: Final = frozenset({STRING, EMBED, FORMAT, TYPE, DELETED})
+_NODES: Final = frozenset({TYPE, DELETED})
 _RICH_ROOTS: Final = frozenset({"text:NAME", "xml:NAME", "state"})
 
 MAX_KEY: Final = 1024
@@ -185,15 +185,15 @@ def _check_content(struct: Struct, inside: Container, key: str | None) -> None:
         raise NotAllowed("A session holds no subdocuments; make another session, and name it.")
     if inside.root.node is NOWHERE:
         return  # refused by the judge, who says its name
-    if inside.type == MAP:
-        fits = key is not None and struct.kind in _KEYED
-    elif inside.type == ARRAY:
-        fits = key is None and struct.kind in _LISTED
-    elif inside.root.node.name in _RICH_ROOTS:
-        fits = struct.kind in _RICH
+    is_rich = inside.root.node.name in _RICH_ROOTS
+    is_text = inside.type in (TEXT, XML_TEXT)
+    if key is not None:
+        fits = struct.kind in _VALUES and (inside.type == MAP or (is_rich and inside.type != ARRAY))
+    elif is_text:
+        fits = struct.kind in (_RICH_TEXT if is_rich else _PLAIN_TEXT)
     else:
-        fits = inside.type == TEXT and key is None and struct.kind in _PLAIN_TEXT
-    if struct.kind == TYPE and struct.type > TEXT and inside.root.node.name not in _RICH_ROOTS:
+        fits = inside.type != MAP and struct.kind in (_VALUES if inside.type == ARRAY else _NODES)
+    if struct.kind == TYPE and struct.type > TEXT and not is_rich:
         fits = False
     if not fits:
         raise MalformedFrame(

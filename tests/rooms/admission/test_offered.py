@@ -1,0 +1,79 @@
+"""What a client offers of others' updates, in answer to the server's question what it has."""
+
+import pytest
+from pycrdt import Doc
+from rooms.admission.scene import AT, Client, Scene, participant, say, session, text_of, updates_of
+
+from cosession.auth import Participant
+from cosession.document import SessionDocument
+from cosession.errors import NotAllowed
+from cosession.rooms.admission import Admitted
+
+STATE = session().doc.get_update()
+
+
+class Crash:
+    """A session whose server lost what `write` does, while a client has it."""
+
+    def __init__(self, scene: Scene, who: Participant) -> None:
+        self.scene = scene
+        self.client = Client(scene, who)
+        self.own = {self.client.document.doc.client_id}
+
+    def write(self, writer: str, role: str, change: object) -> None:
+        other = Client(self.scene, participant(writer, role=role))
+        other.document = SessionDocument(Doc())
+        other.document.doc.apply_update(self.client.document.doc.get_update())
+        for update in updates_of(other.document, change):
+            self.client.document.doc.apply_update(update)
+
+    def offer(self) -> Admitted:
+        update = self.client.document.doc.get_update(self.scene.document.doc.get_state())
+        return self.scene.receive(update, self.client.who, is_own=self.own.__contains__)
+
+
+def test_ones_own_is_offered_as_it_was_written(scene: Scene) -> None:
+    crash = Crash(scene, participant("eve", role="member"))
+    updates_of(crash.client.document, lambda d: say(d, "m-new", "eve"))
+
+    assert crash.offer().messages == ("m-new",)
+
+
+def test_anothers_message_is_not_taken_from_a_member(scene: Scene) -> None:
+    crash = Crash(scene, participant("eve", role="member"))
+    crash.write("bob", "member", lambda d: say(d, "m-new", "bob"))
+
+    with pytest.raises(NotAllowed) as refusal:
+        crash.offer()
+    assert refusal.value.needs == ("edit-any",)
+
+
+def test_an_edit_of_ones_own_message_by_another_client_is_taken(scene: Scene) -> None:
+    """E.g. by one's other device; the message is stamped to whoever offers it."""
+    crash = Crash(scene, participant("eve", role="member"))
+    crash.write("eve", "member", lambda d: text_of(d, "m-eve").insert(0, "oh, "))
+
+    crash.offer()
+
+    assert str(text_of(scene.document, "m-eve")) == "oh, hello"
+
+
+def test_an_edit_of_anothers_message_is_not_taken_from_a_member(scene: Scene) -> None:
+    crash = Crash(scene, participant("eve", role="member"))
+    crash.write("bob", "member", lambda d: text_of(d, "m-bob").insert(0, "oh, "))
+
+    with pytest.raises(NotAllowed):
+        crash.offer()
+
+
+def test_whoever_edits_all_brings_back_all_but_what_is_the_servers(scene: Scene) -> None:
+    crash = Crash(scene, participant("olga", role="operator"))
+    crash.write("bot", "agent", lambda d: d.runs.start("r-new", agent="bot", started_at=AT))
+    crash.write("bot", "agent", lambda d: say(d, "m-new", "bot", role="assistant", run="r-new"))
+
+    assert crash.offer().messages == (), "they are not olga's"
+    assert scene.document.messages.get("m-new").run == "r-new"
+
+    crash.write("bob", "member", lambda d: d.messages.get("m-bob").set_stamp(by="olga", at=AT, seq=1))
+    with pytest.raises(NotAllowed, match="server"):
+        crash.offer()
