@@ -3,7 +3,9 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,12 +13,15 @@ import pytest
 from auth.conftest import NOW, Pair, good, make_pair
 from joserfc import jws
 from joserfc.jwk import OKPKey
-from processes import eventually
+from processes import Server, eventually
+from websockets.exceptions import ConnectionClosed
+from wire import Wire
 
 from cosession.auth import Grant
 from cosession.auth.jwks import MAX_BYTES, RemoteKeys
 from cosession.auth.tokens import TokenRules, verify
 from cosession.errors import KeysUnavailable, NotAuthenticated
+from cosession.protocol import Fence
 
 pytestmark = pytest.mark.anyio
 
@@ -84,11 +89,13 @@ def issuer() -> Iterator[Issuer]:
 OLD, NEW = make_pair("EdDSA"), make_pair("EdDSA")
 
 
-def token(pair: Pair, kid: str | None) -> str:
+def token(pair: Pair, kid: str | None, **claims: Any) -> str:
     header = {"alg": "EdDSA"} | ({"kid": kid} if kid is not None else {})
     registry = jws.JWSRegistry(algorithms=["EdDSA"])
     registry.get_alg = lambda name: registry.algorithms[name]  # type: ignore[method-assign]
-    return jws.serialize_compact(header, json.dumps(good(NOW)), OKPKey.import_key(pair.private), registry=registry)
+    return jws.serialize_compact(
+        header, json.dumps(good(NOW, **claims)), OKPKey.import_key(pair.private), registry=registry
+    )
 
 
 async def taken(keys: RemoteKeys, pair: Pair, kid: str | None) -> Grant:
@@ -196,3 +203,24 @@ async def test_one_fetch_serves_all_who_wait_and_who_knows_the_key_does_not_wait
             assert not any(task.done() for task in waiting)
             issuer.gate.set()
         assert issuer.asked == 2
+
+
+async def test_a_real_server_takes_tokens_of_an_issuer_and_follows_its_rotation(
+    issuer: Issuer, start_server: Callable[..., Server]
+):
+    issuer.publish(OLD.jwk("old"))
+    server = start_server(auth_jwks_url=issuer.url, auth_audience="us", auth_jwks_max_age_seconds=1)
+
+    async def enters(pair: Pair, kid: str) -> bool:
+        given = token(pair, kid, aud="us", exp=int(time.time()) + 60)
+        async with Wire.open(server, "trip", synced=False, ext=1, token=given) as wire:
+            with suppress(ConnectionClosed):
+                await wire.send(Fence(b"in"))
+            await eventually(lambda: wire.closed or Fence(b"in") in wire.frames, "a word from the server")
+            return wire.closed is None
+
+    assert await enters(OLD, "old")
+    assert not await enters(NEW, "old")
+    issuer.publish(NEW.jwk("new"))
+    await eventually(lambda: enters(NEW, "new"), "the new key")
+    assert not await enters(OLD, "old")

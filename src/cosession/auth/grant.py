@@ -71,8 +71,7 @@ class Grant:
         capabilities = self.capabilities(session)
         if capabilities is None:
             raise NotAllowed(
-                "Your access doesn't include this session; ask for a token whose `sessions` name it, or look for a "
-                "mistake in the session's id."
+                "Your access doesn't include this session; look at its id, or ask for a token that names it."
             )
         return Participant(self.id, self.name, self.kind, capabilities, self.token_id, self.expires_at)
 

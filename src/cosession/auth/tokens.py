@@ -27,8 +27,7 @@ _LAST_SECOND: Final = 2.0**53
 """No time beyond it is exact, and none is wanted."""
 
 _UNVERIFIED: Final = (
-    "The token can't be verified: its signature doesn't fit a key of this server. Get a new one from whoever issues "
-    "tokens for it."
+    "The token can't be verified: no key of this server fits its signature. Get a new one from its issuer."
 )
 
 
