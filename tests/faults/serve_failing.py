@@ -69,9 +69,9 @@ class Points:
         function: Callable[..., Any] = getattr(transactions, name)
 
         @wraps(function)
-        def known(*arguments: Any) -> Any:
+        def known(*arguments: Any, **options: Any) -> Any:
             self._doing.name = name
-            return function(*arguments)
+            return function(*arguments, **options)
 
         setattr(transactions, name, known)
 
