@@ -157,7 +157,7 @@ class Hub:
         while True:
             slot = self._slot(session)
             if slot.leaving:
-                await slot.gone.wait()
+                await self._end_of(slot)
                 continue
             try:
                 live = await slot.enter()
@@ -190,7 +190,7 @@ class Hub:
         slot = self._slots.get(session)
         if deleted and slot is not None:
             slot.end(SessionDeleted("The session was deleted."))
-            await slot.gone.wait()
+            await self._end_of(slot)
         return deleted
 
     async def sessions(self, limit: int, *, occupied: bool = False) -> list[tuple[StoredSession, int]]:
@@ -259,6 +259,12 @@ class Hub:
             )
             self._lives[slot] = self._tasks.create_task(self._live(slot))
         return slot
+
+    async def _end_of(self, slot: Slot) -> None:
+        """Wait until the next slot of a session may be made."""
+        life = self._lives.get(slot)
+        if life is not None:
+            await asyncio.wait((life,))
 
     async def _live(self, slot: Slot) -> None:
         try:

@@ -50,7 +50,6 @@ class Slot:
 
     Attributes:
         leaving: once true, nobody new gets this room.
-        gone: set when the next one may be loaded.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Slot:
     ) -> None:
         self.session = session
         self.leaving = False
-        self.gone = asyncio.Event()
         self._storage = storage
         self._log = room_log
         self._compactor = compactor
@@ -141,7 +139,6 @@ class Slot:
             self.leaving = True
             if not self._loaded.done():
                 self._fail(StorageError("The session can't be loaded; the server's log says why."))
-            self.gone.set()
 
     async def _load(self) -> LiveRoom | None:
         """Load the room; from the moment it exists until its waiters know, nothing may wait."""

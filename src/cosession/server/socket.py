@@ -63,6 +63,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def start_keepalive(self) -> None:
         """Begin to ping: the handshake is over, and what it was made of can go."""
+        self.request.headers.clear()  # the parser holds the request as well
         del self.request, self.response
         super().start_keepalive()
 
