@@ -13,13 +13,14 @@ document's structs, and dropped when more than a megabyte of unjudged updates wa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import pycrdt
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame, NotAllowed, TooLarge
+from cosession.errors import MalformedFrame, NotAllowed
 from cosession.protocol import ClockRange, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
 
@@ -27,6 +28,7 @@ from .index import Index, Undo
 from .judge import Judge
 from .places import Container
 from .shadow import Shadow
+from .size import Size
 from .touches import Touch, stage
 
 _WAITING: Final = 2**20
@@ -102,9 +104,7 @@ class Admission:
         self._waiting: list[bytes] = []
         self._bytes = 0
         self._lanes: dict[int, _Lane] = {}
-        self._measured = 0
-        self._grown = 0
-        self._shrunk = False
+        self._size = Size(document.doc.get_update, limits.max_document_bytes)
 
     def applied(self, update: bytes) -> None:
         """Hear of an update that was applied to the live document without being judged."""
@@ -146,12 +146,13 @@ class Admission:
         if _repeats(index, header):
             update, header = self._news(update)
         if header.brings:
-            self._check_size(len(update))
+            self._size.check(len(update))
         undo: Undo = []
         roots = len(index.roots)
         try:
             judge, last = self._looked(index, update, header, participant, is_own, undo)
-            self._shadow.try_out(update)
+            if header.brings or last is not None:
+                self._shadow.try_out(update)
         except BaseException:
             for take_back in reversed(undo):
                 take_back()
@@ -159,8 +160,7 @@ class Admission:
                 index.roots.popitem()
             raise
         index.note_deleted(header.deletes)
-        self._grown += len(update)
-        self._shrunk = self._shrunk or bool(header.deletes)
+        self._size.changed(len(update), shrinks=bool(header.deletes))
         if is_own is None:
             self._open_lane(index, header, participant, judge, last)
         return Admitted(update, header, tuple(judge.messages))
@@ -200,15 +200,12 @@ class Admission:
     def _caught_up(self) -> Index:
         index = self._index
         if index is None:
-            state = self._document.doc.get_update()
-            self._measured, self._grown = len(state), 0
-            index = self._index = Index(state, self._deleted())
+            index = self._index = Index(self._size.measure(), self._deleted())
         elif self._waiting:
             for update in self._waiting:
                 deletes = read_update_header(update).deletes
                 index.learn(update, deletes)
-                self._shrunk = self._shrunk or bool(deletes)
-            self._grown += self._bytes
+                self._size.changed(len(update), shrinks=bool(deletes))
             self._waiting.clear()
             self._bytes = 0
         return index
@@ -239,11 +236,11 @@ class Admission:
             b"\x01\x01" + client + uint(span.clock) + lane.kind + client + uint(span.clock - 1) + lane.right
         ):
             return False
-        if self._measured + self._grown + len(update) > self._limits.max_document_bytes:
+        if not self._size.surely_fits(len(update)):
             return False
         clocks.append(span.length, lane.text)
         self._shadow.follow(update)
-        self._grown += len(update)
+        self._size.changed(len(update))
         return True
 
     def _open_lane(
@@ -262,9 +259,9 @@ class Admission:
             last.container,
             _owner(last.container),
             participant,
-            uint(struct.client),
+            _encoded(struct.client),
             b"\x84" if right is None else b"\xc4",
-            b"" if right is None else uint(right[0]) + uint(right[1]),
+            b"" if right is None else _encoded(right[0]) + uint(right[1]),
         )
 
     def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
@@ -283,15 +280,10 @@ class Admission:
             )
         return news, header
 
-    def _check_size(self, grows: int) -> None:
-        """Refuse to grow a document that is full. It is measured again only after it changed by a part in 64."""
-        limit = self._limits.max_document_bytes
-        if self._measured + self._grown + grows <= limit:
-            return
-        if self._grown > limit // 64 or (self._shrunk and self._measured + grows > limit):
-            self._measured, self._grown, self._shrunk = len(self._document.doc.get_update()), 0, False
-        if self._measured + grows > limit:
-            raise TooLarge(f"The session has reached its {limit} bytes; delete something, or begin another.")
+
+@lru_cache(_LANES)
+def _encoded(client: int) -> bytes:
+    return uint(client)
 
 
 def _repeats(index: Index, header: UpdateHeader) -> bool:

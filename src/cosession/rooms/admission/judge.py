@@ -24,6 +24,8 @@ _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
 _OF_WHO: Final[frozenset[Check]] = frozenset({"self", "owner", "own run", "role", "part", "new id"})
 """Checks of who writes. Whoever may bring back what others wrote brings theirs."""
 
+_PART: Final = {"first": 0, "second": 1, "last": -1}
+
 _JSON_RECORDS: Final = frozenset({"messages", "queue"})
 """Roots in whose records a foreign client may write plain JSON where the schema has shared types."""
 
@@ -111,20 +113,16 @@ class Judge:
             raise self._refusal(touch, needs, "your access to this session doesn't include that")
 
     def _is_mine(self, touch: Touch, rule: Rule) -> bool:
-        record, key = touch.record, split_key(touch.key or "")
         match rule.whose:
             case "record":
-                return record is not None and record.owner == self._by
+                return touch.record is not None and touch.record.owner == self._by
             case "unowned":
-                return record is not None and record.owner in (None, self._by)
-            case "first":
-                return len(key) > 1 and key[0] == self._by
-            case "second":
-                return len(key) > 1 and key[1] == self._by
-            case "last":
-                return len(key) > 1 and key[-1] == self._by
+                return touch.record is not None and touch.record.owner in (None, self._by)
             case "all":
                 return True
+            case "first" | "second" | "last" as part:
+                key = split_key(touch.key or "")
+                return len(key) > 1 and key[_PART[part]] == self._by
 
     def _may(self, need: str, touch: Touch) -> bool:
         capabilities = self._capabilities

@@ -1,0 +1,50 @@
+"""How large the document is: a bound that grows with every update, measured anew when it seems to be too much."""
+
+from collections.abc import Callable
+
+from cosession.errors import TooLarge
+
+
+class Size:
+    """The size of a document as an update, kept below a limit to a part in 64.
+
+    Args:
+        state: gives the document as an update; that takes time, so it isn't asked for at every update.
+        limit: bytes.
+    """
+
+    __slots__ = ("_grown", "_limit", "_measured", "_shrunk", "_state")
+
+    def __init__(self, state: Callable[[], bytes], limit: int) -> None:
+        self._state = state
+        self._limit = limit
+        self._measured = self._grown = 0
+        self._shrunk = False
+
+    def measure(self) -> bytes:
+        """Measure the document, and return it."""
+        state = self._state()
+        self._measured, self._grown, self._shrunk = len(state), 0, False
+        return state
+
+    def surely_fits(self, grows: int) -> bool:
+        """Whether the document stays below the limit with so many bytes more, without measuring."""
+        return self._measured + self._grown + grows <= self._limit
+
+    def changed(self, grows: int, *, shrinks: bool = False) -> None:
+        """Hear that the document got an update of so many bytes, which perhaps deletes something."""
+        self._grown += grows
+        self._shrunk = self._shrunk or shrinks
+
+    def check(self, grows: int) -> None:
+        """Go on only if the document may grow by so many bytes.
+
+        Raises:
+            TooLarge: it is full.
+        """
+        if self.surely_fits(grows):
+            return
+        if self._grown > self._limit // 64 or (self._shrunk and self._measured + grows > self._limit):
+            self.measure()
+        if self._measured + grows > self._limit:
+            raise TooLarge(f"The session has reached its {self._limit} bytes; delete something, or begin another.")
