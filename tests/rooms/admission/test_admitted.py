@@ -270,6 +270,16 @@ def test_unjudged_updates_cost_nothing_until_somebody_is_judged() -> None:
         eve.write(lambda d: text_of(d, "m7").insert(0, "x"))
 
 
+def test_what_comes_after_the_index_was_prepared_is_known() -> None:
+    scene = Scene()
+    scene.admission.prepare()
+    scene.by_server(lambda d: d.text("notes").append(" and more"))
+
+    scene.client(participant("eve", role="member")).write(lambda d: d.text("notes").append("!"))
+
+    assert str(scene.document.text("notes")) == "dear notes and more!"
+
+
 def test_more_than_a_megabyte_of_unjudged_updates_is_let_go() -> None:
     scene = Scene()
     eve = scene.client(participant("eve", role="member"))

@@ -106,6 +106,10 @@ class Admission:
         self._lanes: dict[int, _Lane] = {}
         self._size = Size(document.doc.get_update, limits.max_document_bytes)
 
+    def prepare(self) -> None:
+        """Make the index now and not at the first judgement, e.g. in the thread that loads a long session."""
+        self._caught_up()
+
     def applied(self, update: bytes) -> None:
         """Hear of an update that was applied to the live document without being judged."""
         if self._index is None:
