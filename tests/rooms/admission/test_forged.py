@@ -177,6 +177,14 @@ def test_what_is_no_shared_type_takes_nothing_in(scene: Scene) -> None:
         send(scene, forge(LIAR, 0, value("x", parent=letters_of(scene, "m-bob"), key="x")))
 
 
+def test_who_may_write_nothing_adds_nothing_though_nobody_could_see_it(scene: Scene) -> None:
+    collected = Item(0, b"\x05")
+
+    with pytest.raises(NotAllowed, match="writing"):
+        scene.receive(forge(LIAR, 0, collected), participant("eve", role="viewer"))
+    scene.receive(forge(LIAR, 0, collected), EVE)
+
+
 def test_two_messages_with_one_id_are_refused(scene: Scene) -> None:
     fields = {"id": "m-new", "role": "user"}
     eve = scene.client(EVE)

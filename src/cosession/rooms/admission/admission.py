@@ -33,7 +33,6 @@ from .touches import Touch, stage
 
 _WAITING: Final = 2**20
 """Bytes of updates that may wait for the index; whoever is judged next pays for them."""
-
 _LANES: Final = 1024
 """Yjs clients of which it is remembered that they go on with a text."""
 
@@ -187,6 +186,8 @@ class Admission:
             except NotAllowed:
                 if touch.deleted is None or not self._is_deleted_already(index, touch.deleted):
                     raise
+        if touch is None and header.brings:
+            judge.look_at_nothing()
         judge.finish()
         return judge, touch
 

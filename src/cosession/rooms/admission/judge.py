@@ -15,7 +15,7 @@ from cosession.errors import NotAllowed
 from .checks import CHECKS, Writing, inner_writings, shown
 from .index import Index
 from .places import Container
-from .rules import KIND, REQUESTS, REQUIRED, STATE, TEXT, Check, Node, Rule
+from .rules import KIND, REQUESTS, REQUIRED, RULES, STATE, TEXT, Check, Node, Rule
 from .touches import Touch
 
 _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
@@ -23,6 +23,15 @@ _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
 
 _OF_WHO: Final[frozenset[Check]] = frozenset({"self", "owner", "own run", "role", "part", "new id"})
 """Checks of who writes. Whoever may bring back what others wrote brings theirs."""
+
+_WRITING: Final = frozenset(
+    one
+    for needs in (*(rule.own for rule in RULES), *REQUESTS.values())
+    for need in needs
+    if need not in (STATE, TEXT, KIND)
+    for one in need.split("+")
+)
+"""The capabilities that allow some writing."""
 
 _PART: Final = {"first": 0, "second": 1, "last": -1}
 
@@ -77,6 +86,16 @@ class Judge:
         if touch.action != "delete":
             for value in touch.values or (None,):
                 self._look_what(self._writing(touch, value), touch.node, rule, foreign)
+
+    def look_at_nothing(self) -> None:
+        """Judge an update that adds to the document what nobody can see, such as tokens for a text that is gone.
+
+        Raises:
+            NotAllowed: the participant may not write anywhere.
+        """
+        capabilities = self._capabilities
+        if not (capabilities.state or capabilities.texts or any(capabilities.may(one) for one in _WRITING)):
+            raise NotAllowed("Your access to this session doesn't include writing; ask whoever gave it to you.")
 
     def finish(self) -> None:
         """Judge what the update makes as a whole.
