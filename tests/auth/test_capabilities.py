@@ -103,3 +103,18 @@ def test_the_table_of_capabilities_is_the_code():
         },
     }
     assert ROLES["admin"] == ("admin",)
+
+
+@pytest.mark.parametrize("written", [["admin"], ["prompt", "read"], ["state:*"], ["state:trip/a~1b", "text:n:1"]])
+def test_capabilities_are_written_as_they_were_read(written: list[str]):
+    assert list(Capabilities.parse(written).written()) == written
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_is_written_of_a_role_reads_as_the_role(role: str):
+    assert Capabilities.parse(Capabilities.of(role).written()) == Capabilities.of(role)
+
+
+def test_a_path_whose_first_key_is_empty_is_written_so_that_it_is_read_again():
+    odd = Capabilities(state=frozenset({("", "x")}))
+    assert Capabilities.parse(odd.written()) == odd

@@ -13,9 +13,11 @@ from cosession.protocol import (
     Awareness,
     AwarenessEntry,
     Fence,
+    Granted,
     Notice,
     PermissionDenied,
     QueryAwareness,
+    Renewal,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
@@ -27,6 +29,8 @@ from cosession.protocol import (
     encode_state_vector,
 )
 
+texts = st.lists(st.text()).map(tuple)
+clocks = st.integers(0, 2**32)
 frames = st.one_of(
     st.builds(SyncStep1, st.binary()),
     st.builds(SyncStep2, st.binary()),
@@ -36,9 +40,10 @@ frames = st.one_of(
     st.just(QueryAwareness()),
     st.builds(Fence, st.binary()),
     st.builds(Notice, st.text(), st.text()),
+    st.builds(Renewal, st.text().filter(lambda token: not token.startswith("{"))),
+    st.builds(Granted, st.text(), st.text(), st.text(), texts, st.none() | st.floats(0, 2**53) | clocks),
 )
 states = st.dictionaries(st.text(), st.integers() | st.text()).map(json.dumps)
-clocks = st.integers(0, 2**32)
 
 
 @given(frames)
@@ -74,6 +79,9 @@ def test_a_truncated_frame_is_refused_or_another_whole_frame(frame, data):
         b"\x00\x02\x05ab",
         b"\xff" * 12,
         b"\x67\x01x",
+        b"\x68\x01{",
+        b"\x68\x01\xff",
+        b"\x68\x05ab",
     ],
 )
 def test_malformed_frames_are_refused(data):

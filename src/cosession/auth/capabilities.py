@@ -116,6 +116,11 @@ class Capabilities:
     def __bool__(self) -> bool:
         return bool(self.names or self.state or self.texts)
 
+    def written(self) -> tuple[str, ...]:
+        """The capabilities as tokens write them: the inverse of `parse`."""
+        paths = sorted("state:" + (_written_path(path) if path else "*") for path in self.state)
+        return (*sorted(self.names), *paths, *sorted(f"text:{name}" for name in self.texts))
+
     @property
     def writes_everything(self) -> bool:
         """Whether what they write needs no look: they may write all of it."""
@@ -163,6 +168,11 @@ def _path(written: str) -> Path:
             "leave out what follows its last key."
         )
     return tuple(key.replace("~1", "/").replace("~0", "~") for key in keys)
+
+
+def _written_path(path: Path) -> str:
+    keys = "/".join(key.replace("~", "~0").replace("/", "~1") for key in path)
+    return f"/{keys}" if keys.startswith("/") else keys
 
 
 EVERYTHING: Final = Capabilities.of("admin")

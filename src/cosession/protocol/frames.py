@@ -6,8 +6,11 @@
     3 query awareness
     102 fence    any payload; the server gives it back when all that came before it is committed
     103 notice   a JSON object {code, reason, …} before a refusal closes the connection
+    104 grant    from the client: a new token, before the old one expires. From the server: a JSON object {id, name,
+                 kind, capabilities, expires_at}: whom it takes the client for, what they may do, and until when. Both
+                 are one string, like a notice; no token begins with a brace
 
-102 and 103 go only to a client that asked for them with `?ext=1`. Decoding is total: bytes are either one
+102, 103 and 104 go only to a client that asked for them with `?ext=1`. Decoding is total: bytes are either one
 of these frames, whole, or `MalformedFrame`. Source: the `y-protocols` and `y-websocket` packages.
 """
 
@@ -81,7 +84,44 @@ class Notice:
     reason: str
 
 
-Frame: TypeAlias = SyncStep1 | SyncStep2 | SyncUpdate | Awareness | PermissionDenied | QueryAwareness | Fence | Notice
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A client's new token, on the connection that it opened with an older one."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Whom the server takes a connection for, and what that gives.
+
+    Attributes:
+        id: of the participant.
+        name: what people read.
+        kind: `human`, `agent` or `operator`.
+        capabilities: as tokens write them.
+        expires_at: when the connection is closed unless the grant is renewed, in seconds since 1970; None is never.
+    """
+
+    id: str
+    name: str
+    kind: str
+    capabilities: tuple[str, ...]
+    expires_at: float | None
+
+
+Frame: TypeAlias = (
+    SyncStep1
+    | SyncStep2
+    | SyncUpdate
+    | Awareness
+    | PermissionDenied
+    | QueryAwareness
+    | Fence
+    | Notice
+    | Renewal
+    | Granted
+)
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -111,6 +151,8 @@ def decode_frame(data: bytes) -> Frame:
             frame = Fence(reader.rest())
         case 103:
             frame = _decode_notice(reader.string())
+        case 104:
+            frame = _decode_grant(reader.string())
         case _:
             raise MalformedFrame(f"The frame is of type {kind}, which the protocol does not have.")
     reader.finish()
@@ -137,6 +179,11 @@ def encode_frame(frame: Frame) -> bytes:
         case Notice(code, reason):
             body = json.dumps({"code": code, "reason": reason}, ensure_ascii=False)
             return b"\x67" + lib0.buffer(body.encode())
+        case Renewal(token):
+            return b"\x68" + lib0.buffer(token.encode())
+        case Granted(id_, name, kind, capabilities, expires_at):
+            said = {"id": id_, "name": name, "kind": kind, "capabilities": capabilities, "expires_at": expires_at}
+            return b"\x68" + lib0.buffer(json.dumps(said, ensure_ascii=False).encode())
 
 
 def _decode_sync(reader: lib0.Reader) -> SyncStep1 | SyncStep2 | SyncUpdate:
@@ -154,11 +201,30 @@ def _decode_sync(reader: lib0.Reader) -> SyncStep1 | SyncStep2 | SyncUpdate:
 
 
 def _decode_notice(text: str) -> Notice:
+    fields = _decode_object(text, "notice")
+    return Notice(str(fields.get("code", "")), str(fields.get("reason", "")))
+
+
+def _decode_grant(text: str) -> Renewal | Granted:
+    if not text.startswith("{"):
+        return Renewal(text)
+    said = _decode_object(text, "grant")
+    capabilities, expires_at = said.get("capabilities"), said.get("expires_at")
+    listed = cast("list[object]", capabilities) if isinstance(capabilities, list) else []
+    return Granted(
+        str(said.get("id", "")),
+        str(said.get("name", "")),
+        str(said.get("kind", "")),
+        tuple(one for one in listed if isinstance(one, str)),
+        expires_at if isinstance(expires_at, int | float) else None,
+    )
+
+
+def _decode_object(text: str, what: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
-    except ValueError as error:
-        raise MalformedFrame("The notice is not JSON.") from error
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame(f"The {what} is not JSON.") from error
     if not isinstance(body, dict):
-        raise MalformedFrame("The notice is not a JSON object.")
-    fields = cast("dict[str, Any]", body)
-    return Notice(str(fields.get("code", "")), str(fields.get("reason", "")))
+        raise MalformedFrame(f"The {what} is not a JSON object.")
+    return cast("dict[str, Any]", body)
