@@ -43,7 +43,7 @@ class SyncStep2:
     update: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each token makes one
 class SyncUpdate:
     """Carries a new update."""
 

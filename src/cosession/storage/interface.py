@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each token makes one
 class LoggedUpdate:
     """One row of the log: an update, or what several neighbours became when the log was thinned.
 
