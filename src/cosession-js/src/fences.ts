@@ -8,17 +8,21 @@
  * is sent before the server has been given all that it lacked (its sync step 1 answered).
  */
 
+import type { Unsaved } from "./unsaved.ts";
+
 export class Fences {
   readonly #changed: () => void;
+  readonly #unsaved: Unsaved | null;
   #edits = 0;
   #saved = 0;
   #number = 0;
-  #flying: { readonly number: number; readonly edits: number } | null = null;
+  #flying: { readonly number: number; readonly edits: number; readonly clock: number } | null = null;
   #send: ((number: number) => void) | null = null;
   #planned = false;
 
-  constructor(changed: () => void) {
+  constructor(changed: () => void, unsaved: Unsaved | null = null) {
     this.#changed = changed;
+    this.#unsaved = unsaved;
   }
 
   /** Whether every edit is known to be in the server's storage. */
@@ -57,6 +61,7 @@ export class Fences {
     const flying = this.#flying;
     if (flying === null || flying.number !== number) return;
     this.#flying = null;
+    this.#unsaved?.saved(flying.clock);
     this.#notifying(() => {
       this.#saved = flying.edits;
     });
@@ -66,7 +71,7 @@ export class Fences {
   #advance(): void {
     if (this.#send === null || this.#flying !== null || this.saved) return;
     this.#number += 1;
-    this.#flying = { number: this.#number, edits: this.#edits };
+    this.#flying = { number: this.#number, edits: this.#edits, clock: this.#unsaved?.ownClock ?? 0 };
     this.#send(this.#number);
   }
 

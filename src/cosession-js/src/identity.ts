@@ -33,7 +33,7 @@ export function identify(user: User = {}, token?: string): Participant {
     id,
     name: user.name ?? claims.name ?? "Guest",
     color: user.color ?? colorOf(id),
-    kind: user.kind ?? "human",
+    kind: user.kind ?? claims.kind ?? "human",
   });
 }
 
@@ -44,8 +44,8 @@ export function colorOf(id: string): string {
   return COLORS[hash % COLORS.length] as string;
 }
 
-/** `sub` and `name` of a JSON Web Token, to know oneself; whether it is genuine is for the server to say. */
-function claimsOf(token: string): { sub?: string; name?: string } {
+/** `sub`, `name` and `kind` of a JSON Web Token, to know oneself; whether it is genuine is for the server to say. */
+function claimsOf(token: string): { sub?: string; name?: string; kind?: string } {
   try {
     const base64 = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
@@ -54,6 +54,7 @@ function claimsOf(token: string): { sub?: string; name?: string } {
     return {
       ...(typeof claims.sub === "string" ? { sub: claims.sub } : {}),
       ...(typeof claims.name === "string" ? { name: claims.name } : {}),
+      ...(typeof claims.kind === "string" ? { kind: claims.kind } : {}),
     };
   } catch {
     return {}; // an opaque token: the application then says who it is for, in `user.id`

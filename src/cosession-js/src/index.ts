@@ -2,10 +2,13 @@
 
 export * as Y from "yjs";
 export { connect } from "./connect.ts";
+export type { Token } from "./credential.ts";
+export type { Me } from "./grants.ts";
 export { colorOf, type Participant, type User } from "./identity.ts";
 export type { Json, JsonObject } from "./json.ts";
 export type { Message, Metadata, Part, Role } from "./messages.ts";
-export { Closed, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+export { Closed, type Loss, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+export type { Person } from "./people.ts";
 export type { Presence } from "./presence.ts";
 export { encodeSegment, requestKey } from "./requests.ts";
 export type { Agent, Progress, Run } from "./runs.ts";

@@ -40,6 +40,10 @@ export interface Message {
   /** All text parts, joined. */
   readonly text: string;
   readonly metadata: Metadata;
+  /** Who wrote it: as the server verified, or, where it hasn't yet, as the message says. */
+  readonly author?: string;
+  /** Whether `author` is the server's word. */
+  readonly verified: boolean;
   /** What the server vouches for, once it has seen the message. */
   readonly stamp?: { readonly by?: string; readonly at?: string; readonly seq?: number };
 }
@@ -78,13 +82,17 @@ const MESSAGE: Reader = object(
 );
 
 export class Messages {
-  readonly root: Y.Array<Y.Map<unknown>>;
+  readonly #of: { readonly doc: Y.Doc };
   readonly #snapshots: Snapshots;
   readonly #views = new WeakMap<object, Message | readonly Message[]>();
 
-  constructor(doc: Y.Doc, snapshots: Snapshots) {
-    this.root = doc.getArray("messages");
+  constructor(of: { readonly doc: Y.Doc }, snapshots: Snapshots) {
+    this.#of = of;
     this.#snapshots = snapshots;
+  }
+
+  get root(): Y.Array<Y.Map<unknown>> {
+    return this.#of.doc.getArray("messages");
   }
 
   /** Every message, in order; unchanged ones are the same objects as before, and so is an unchanged list. */
@@ -148,7 +156,16 @@ export class Messages {
     if (message === undefined) return undefined;
     const parts = message.parts ?? NO_PARTS;
     const text = parts.map((part) => (part.type === "text" ? (part.text ?? "") : "")).join("");
-    const view = Object.freeze({ ...message, parts, text, metadata: message.metadata ?? NO_METADATA });
+    const metadata = message.metadata ?? NO_METADATA;
+    const author = message.stamp?.by ?? metadata.author;
+    const view = Object.freeze({
+      ...message,
+      parts,
+      text,
+      metadata,
+      ...(author === undefined ? {} : { author }),
+      verified: message.stamp?.by !== undefined,
+    });
     this.#views.set(json, view);
     return view;
   }

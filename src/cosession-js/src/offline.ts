@@ -28,6 +28,19 @@ export class OfflineCopy {
     });
   }
 
+  /** Empties the copy, and lets go of it; another tab that has it open goes on. */
+  async clear(): Promise<void> {
+    await this.close();
+    const database = await opened(this.#persistence.name).catch(() => null);
+    if (database === null) return; // there is none
+    const emptying = database.transaction(["updates"], "readwrite");
+    emptying.objectStore("updates").clear();
+    await new Promise((resolve) => {
+      emptying.oncomplete = emptying.onabort = resolve;
+    });
+    database.close();
+  }
+
   async close(): Promise<void> {
     await this.#persistence.destroy().catch(() => {}); // what couldn't be opened needs no closing
   }
@@ -36,6 +49,14 @@ export class OfflineCopy {
   async discard(): Promise<void> {
     await this.#persistence.clearData();
   }
+}
+
+function opened(name: string): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(name);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
 }
 
 export function copyName(url: string, session: string, participant: string): string {

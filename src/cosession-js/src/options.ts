@@ -1,9 +1,12 @@
 /** What a session is given, what it tells, and how it fails: the types around `Session`. */
 
 import type * as Y from "yjs";
+import type { Token } from "./credential.ts";
+import type { Me } from "./grants.ts";
 import type { User } from "./identity.ts";
 import type { Json, JsonObject } from "./json.ts";
 import type { Message, Role } from "./messages.ts";
+import type { Person } from "./people.ts";
 import type { Presence } from "./presence.ts";
 import type { Agent, Run } from "./runs.ts";
 import type { Refusal, Status } from "./transport.ts";
@@ -11,8 +14,11 @@ import type { Refusal, Status } from "./transport.ts";
 export interface Options {
   /** Who this page speaks for; parts that are missing are filled in. */
   user?: User | undefined;
-  /** What the server authenticates; sent as the `token` query parameter, since a page can't set headers. */
-  token?: string | undefined;
+  /**
+   * What the server authenticates, or a function that gives a fresh one: it is called at each connection, and before the
+   * last one expires. Sent as the `token` query parameter, since a page can't set headers.
+   */
+  token?: Token | undefined;
   /** Keep a copy in this browser, so that edits made offline survive a reload. */
   offline?: boolean | undefined;
 }
@@ -34,12 +40,27 @@ export interface SessionEvents extends Record<string, unknown> {
   state: Readonly<Record<string, Json>>;
   selections: Readonly<Record<string, Json>>;
   presence: readonly Presence[];
+  people: readonly Person[];
+  /** Who this page is, and what it may do, as the server says. */
+  me: Me;
+  /** The server refused what was written here. */
+  refused: Loss;
+  /** After a refusal: another document, and another awareness, have taken their places; bind editors anew. */
+  doc: Y.Doc;
   status: Status;
   saved: boolean;
   synced: boolean;
   title: string;
   /** After any change of the document. */
   change: Y.Transaction;
+}
+
+/** What became of a refusal of something that was written here. */
+export interface Loss extends Refusal {
+  /** The texts that were written here and that the server has not; nobody else has them. */
+  readonly lost: readonly string[];
+  /** Whether it ended the session; otherwise this page goes on with the server's document. */
+  readonly isFinal: boolean;
 }
 
 /** What writing to a session fails with after `close()`, and waiting for what can't come any more. */
@@ -51,7 +72,7 @@ export class Closed extends Error {
   }
 }
 
-/** What whenSynced() and whenSaved() fail with when the server refuses this page. */
+/** What whenSynced() and whenSaved() fail with when the server refuses this page, or what was written. */
 export class Refused extends Error {
   override readonly name = "Refused";
   readonly refusal: Refusal;

@@ -15,6 +15,8 @@ import { isObject, type JsonObject, wellFormed } from "./json.ts";
 export interface Presence {
   readonly client: number;
   readonly user: Participant;
+  /** Whether its page is in the foreground, where it is a page. */
+  readonly visible?: boolean;
   readonly [field: string]: unknown;
 }
 
@@ -22,25 +24,43 @@ export interface Presence {
 const SIGN_OF_LIFE_MS = 15_000;
 
 export class PresenceList {
-  /** The awareness protocol itself, for editors that show cursors. */
-  readonly awareness: Awareness;
+  readonly #of: { readonly awareness: Awareness };
+  readonly #changed: () => void;
   readonly #checkOpen: () => void;
   readonly #known = new WeakMap<object, Presence>();
   #all: readonly Presence[] | null = null;
   #others: readonly Presence[] | null = null;
 
-  constructor(awareness: Awareness, me: Participant, changed: () => void, checkOpen: () => void) {
-    this.awareness = awareness;
+  constructor(of: { readonly awareness: Awareness }, changed: () => void, checkOpen: () => void) {
+    this.#of = of;
+    this.#changed = changed;
     this.#checkOpen = checkOpen;
-    awareness.setLocalStateField("user", me);
+  }
+
+  /** The awareness protocol itself, for editors that show cursors. */
+  get awareness(): Awareness {
+    return this.#of.awareness;
+  }
+
+  /** Begins to speak by an awareness: says this state there, whether the page is looked at, and that it lives. */
+  begin(awareness: Awareness, state: Readonly<Record<string, unknown>>): void {
+    awareness.setLocalState({ ...state, ...visible() });
     clearInterval(awareness._checkInterval);
     const signs = setInterval(() => awareness.setLocalState(awareness.getLocalState()), SIGN_OF_LIFE_MS);
-    awareness.on("destroy", () => clearInterval(signs));
-    awareness.on("change", () => {
-      this.#all = null;
-      this.#others = null;
-      changed();
+    const looked = (): void => awareness.setLocalState({ ...awareness.getLocalState(), ...visible() });
+    globalThis.document?.addEventListener("visibilitychange", looked);
+    awareness.on("destroy", () => {
+      clearInterval(signs);
+      globalThis.document?.removeEventListener("visibilitychange", looked);
     });
+    awareness.on("change", () => awareness === this.awareness && this.refresh());
+  }
+
+  /** Reads anew who is here, and tells. */
+  refresh(): void {
+    this.#all = null;
+    this.#others = null;
+    this.#changed();
   }
 
   /** Every connection, oneself included; the same list as before when nothing changed. */
@@ -62,6 +82,8 @@ export class PresenceList {
   /** Says something of oneself, until this page goes; `null` takes the field away. */
   set(field: string, value: unknown): void {
     if (field === "user") throw new Error("`user` in presence is the identity; it is given to connect().");
+    if (field === "visible")
+      throw new Error("`visible` in presence is the page's own; the browser tells it.");
     this.#checkOpen();
     const { [field]: before, ...rest } = this.awareness.getLocalState() ?? {};
     if (value === (before ?? null)) return;
@@ -78,6 +100,11 @@ export class PresenceList {
     this.#known.set(state, entry);
     return entry;
   }
+}
+
+/** Whether somebody may be looking at this page, as far as the browser tells; nothing outside of one. */
+function visible(): { visible?: boolean } {
+  return globalThis.document === undefined ? {} : { visible: document.visibilityState === "visible" };
 }
 
 function participant(id: string, user: JsonObject): Participant {

@@ -5,11 +5,13 @@
  * hooks take that null and give what an empty session has.
  */
 
-import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { connect } from "./connect.ts";
+import type { Me } from "./grants.ts";
 import type { Json } from "./json.ts";
 import type { Message } from "./messages.ts";
-import type { Options, SessionEvents } from "./options.ts";
+import type { Loss, Options, SessionEvents } from "./options.ts";
+import type { Person } from "./people.ts";
 import type { Presence } from "./presence.ts";
 import type { Agent, Run } from "./runs.ts";
 import type { Session } from "./session.ts";
@@ -27,18 +29,28 @@ export interface ConnectionStatus {
 
 const NOTHING: readonly never[] = Object.freeze([]);
 
-/** Joins a session while the component is there; joins anew when an argument changes (options by their content). */
+/**
+ * Joins a session while the component is there; joins anew when an argument changes (options by their content). Of a
+ * function that gives tokens the last one given is called.
+ */
 export function useSession(url: string, id: string, options: Options = {}): Session | null {
   const [session, setSession] = useState<Session | null>(null);
+  const giveToken = useRef(options.token);
+  giveToken.current = options.token;
+  const isGiven = typeof options.token === "function";
   const key = JSON.stringify(options);
   useEffect(() => {
-    const opened = connect(url, id, JSON.parse(key) as Options);
+    const token = async (): Promise<string> => {
+      const given = giveToken.current;
+      return typeof given === "function" ? given() : (given ?? "");
+    };
+    const opened = connect(url, id, { ...(JSON.parse(key) as Options), ...(isGiven ? { token } : {}) });
     setSession(opened);
     return () => {
       setSession(null);
       opened.close();
     };
-  }, [url, id, key]);
+  }, [url, id, key, isGiven]);
   return session;
 }
 
@@ -57,6 +69,23 @@ export function useAgents(session: Session | null): readonly Agent[] {
 /** Every connection, oneself included. */
 export function usePresence(session: Session | null): readonly Presence[] {
   return useRead(session, "presence", (each) => each.presence.all, NOTHING);
+}
+
+/** Everybody of the session: who is here, on how many devices, who is looking. */
+export function usePeople(session: Session | null): readonly Person[] {
+  return useRead(session, "people", (each) => each.people, NOTHING);
+}
+
+/** Who this page is; with `session.may(…)` it tells what to offer. */
+export function useMe(session: Session | null): Me | null {
+  return useRead(session, "me", (each) => each.me, null);
+}
+
+/** The last refusal of something that was written here, with what is lost; null when there was none. */
+export function useLoss(session: Session | null): Loss | null {
+  const [loss, setLoss] = useState<Loss | null>(null);
+  useEffect(() => session?.on("refused", setLoss), [session]);
+  return loss;
 }
 
 export function useTitle(session: Session | null): string {

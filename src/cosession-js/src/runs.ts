@@ -75,7 +75,7 @@ export function isActive(run: Run): boolean {
 
 /** The Maps of one root as a list; an unchanged entry, and an unchanged list, are the same objects as before. */
 export class Directory<Entry extends { readonly id: string }> {
-  readonly #root: Y.Map<unknown>;
+  readonly #root: () => Y.Map<unknown>;
   readonly #snapshots: Snapshots;
   readonly #entries = new WeakMap<object, Entry>();
   readonly #read: Reader;
@@ -84,7 +84,7 @@ export class Directory<Entry extends { readonly id: string }> {
   #list: readonly Entry[] = Object.freeze([]);
 
   constructor(
-    root: Y.Map<unknown>,
+    root: () => Y.Map<unknown>,
     snapshots: Snapshots,
     read: Reader,
     order: (first: Entry, second: Entry) => number,
@@ -96,7 +96,7 @@ export class Directory<Entry extends { readonly id: string }> {
   }
 
   list(): readonly Entry[] {
-    const json = this.#snapshots.of(this.#root) as Readonly<Record<string, unknown>>;
+    const json = this.#snapshots.of(this.#root()) as Readonly<Record<string, unknown>>;
     if (json !== this.#json) {
       this.#json = json;
       const entries = Object.entries(json).flatMap(([id, value]) => this.#entry(id, value) ?? []);

@@ -5,23 +5,30 @@ import { type Json, wellFormed } from "./json.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
 
+interface Of {
+  readonly doc: Y.Doc;
+  readonly me: { readonly id: string };
+}
+
 export class Selections {
-  readonly root: Y.Map<unknown>;
+  readonly #of: Of;
   readonly #snapshots: Snapshots;
-  readonly #me: string;
   readonly #checkOpen: () => void;
 
-  constructor(root: Y.Map<unknown>, snapshots: Snapshots, me: string, checkOpen: () => void) {
-    this.root = root;
+  constructor(of: Of, snapshots: Snapshots, checkOpen: () => void) {
+    this.#of = of;
     this.#snapshots = snapshots;
-    this.#me = me;
     this.#checkOpen = checkOpen;
+  }
+
+  get root(): Y.Map<unknown> {
+    return this.#of.doc.getMap("selections");
   }
 
   /** Says what oneself has selected. `null` takes the selection back. */
   set(name: string, value: Json): void {
     this.#checkOpen();
-    const key = joinKey(this.#me, name);
+    const key = joinKey(this.#of.me.id, name);
     if (value !== null) this.root.set(key, wellFormed(value));
     else if (this.root.has(key)) this.root.delete(key);
   }

@@ -3,109 +3,124 @@
  *
  * Everything read here is an immutable snapshot which stays the same object until it changes; everything written is a
  * local edit at once, and travels when there is a connection. The page never seeds a document, and of `meta` it writes
- * the title only.
+ * the title only. The views hold no document: after a refusal there is another one, and they go on with that.
  */
 
-import { Awareness } from "y-protocols/awareness";
-import * as Y from "yjs";
+import type { Awareness } from "y-protocols/awareness";
+import type * as Y from "yjs";
 import { announceChanges } from "./announcements.ts";
+import { Credential } from "./credential.ts";
 import { Events, type Off } from "./events.ts";
-import { Fences } from "./fences.ts";
-import { identify, type Participant } from "./identity.ts";
+import { type Grant, includes, type Me } from "./grants.ts";
+import { identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { type Message, Messages, partsFrom } from "./messages.ts";
-import { copyName, isOfflineAvailable, OfflineCopy } from "./offline.ts";
+import { copyName } from "./offline.ts";
 import { Closed, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+import { People, type Person } from "./people.ts";
 import { PresenceList } from "./presence.ts";
+import type { Replica } from "./replica.ts";
+import { Replicas } from "./replicas.ts";
 import { ask } from "./requests.ts";
 import { AGENT, type Agent, byId, byStart, Directory, isActive, RUN, type Run } from "./runs.ts";
 import { Selections } from "./selections.ts";
 import { Snapshots } from "./snapshots.ts";
 import { State } from "./state.ts";
-import { type Refusal, type Status, syncUrl, Transport } from "./transport.ts";
+import { type Refusal, type Status, syncUrl } from "./transport.ts";
 
 export class Session {
   readonly id: string;
-  readonly me: Participant;
-  readonly doc = new Y.Doc();
   readonly state: State;
   readonly selections: Selections;
   readonly presence: PresenceList;
 
   readonly #events = new Events<SessionEvents>();
-  readonly #snapshots = new Snapshots(this.doc);
-  readonly #meta = this.doc.getMap<Json>("meta");
-  readonly #messages = new Messages(this.doc, this.#snapshots);
-  readonly #runs = new Directory<Run>(this.doc.getMap("runs"), this.#snapshots, RUN, byStart);
-  readonly #agents = new Directory<Agent>(this.doc.getMap("agents"), this.#snapshots, AGENT, byId);
-  readonly #participants = this.doc.getMap<unknown>("participants");
-  readonly #requests = this.doc.getMap<Json>("requests");
-  readonly #fences = new Fences(() => this.#announce());
-  readonly #awareness = new Awareness(this.doc);
-  readonly #transport: Transport;
-  readonly #copy: OfflineCopy | null;
-  #loading: boolean;
+  readonly #snapshots = new Snapshots();
+  readonly #messages = new Messages(this, this.#snapshots);
+  readonly #runs = new Directory<Run>(() => this.doc.getMap("runs"), this.#snapshots, RUN, byStart);
+  readonly #agents = new Directory<Agent>(() => this.doc.getMap("agents"), this.#snapshots, AGENT, byId);
+  readonly #people = new People();
+  readonly #replicas: Replicas;
+  #me: Me;
   #closed = false;
   #told: { status: Status; saved: boolean; synced: boolean };
   #active: { of: readonly Run[]; list: readonly Run[] } = { of: [], list: Object.freeze([]) };
 
   constructor(url: string, id: string, { user, token, offline = false }: Options = {}) {
     this.id = id;
-    this.me = identify(user, token);
-    const { doc, me } = this;
-    const on = this.on.bind(this);
+    const credential = new Credential(token);
+    const me = identify(user, credential.known);
+    this.#me = Object.freeze({ ...me, capabilities: null, expires_at: null });
     const checkOpen = this.#checkOpen.bind(this);
-    this.state = new State(
-      doc.getMap("state"),
-      this.#snapshots,
-      (listener) => on("state", listener),
-      checkOpen,
-    );
-    this.selections = new Selections(doc.getMap("selections"), this.#snapshots, me.id, checkOpen);
-    this.presence = new PresenceList(
-      this.#awareness,
-      me,
-      () => this.#events.emit("presence", this.presence.all),
-      checkOpen,
-    );
+    const on = this.on.bind(this);
+    this.state = new State(this, this.#snapshots, (listener) => on("state", listener), checkOpen);
+    this.selections = new Selections(this, this.#snapshots, checkOpen);
+    this.presence = new PresenceList(this, () => this.#tellPresence(), checkOpen);
     const parameters = {
       user: me.id,
       name: me.name,
       kind: me.kind,
-      ...(token === undefined ? {} : { token }),
+      ...(credential.known === undefined ? {} : { token: credential.known }),
     };
-    const address = { url, session: id, parameters };
-    this.#transport = new Transport(address, doc, this.#awareness, this.#fences, () => this.#announce());
-    this.#copy =
-      offline && isOfflineAvailable() ? new OfflineCopy(copyName(syncUrl(url), id, me.id), doc) : null;
-    this.#loading = this.#copy !== null;
+    const copy = offline ? copyName(syncUrl(url), id, me.id) : null;
+    this.#replicas = new Replicas({ url, session: id, parameters }, credential, copy, {
+      changed: () => this.#announce(),
+      granted: (grant) => this.#become(grant),
+      made: (made, before) => this.#watch(made, before?.awareness.getLocalState() ?? { user: me }),
+      replaced: () => this.#tellAnew(),
+      refused: (loss) => this.#events.emit("refused", Object.freeze(loss)),
+    });
+    this.#watch(this.#replicas.current, { user: me });
     this.#told = { status: this.status, saved: this.saved, synced: this.synced };
-    this.#watchDocument();
-    void this.#open();
+    void this.#replicas.open();
+  }
+
+  /** Yjs itself, for editors. After a refusal another one takes its place, and the event `doc` tells. */
+  get doc(): Y.Doc {
+    return this.#replicas.current.doc;
+  }
+
+  /** The awareness protocol itself, for editors that show cursors. It is replaced together with `doc`. */
+  get awareness(): Awareness {
+    return this.#replicas.current.awareness;
+  }
+
+  /** Who this page is: as the server has verified, or, until it says so, as was asked for. */
+  get me(): Me {
+    return this.#me;
+  }
+
+  /**
+   * Whether this page may do something: `prompt`, `cancel-any`, `state:trip/hotel`, `text:notes`. True until the server
+   * has said what; and the server decides in any case.
+   */
+  may(capability: string): boolean {
+    const { capabilities } = this.#me;
+    return capabilities === null || includes(capabilities, capability);
   }
 
   get status(): Status {
-    return this.#transport.status;
+    return this.#replicas.status;
   }
 
   /** Why the server closed this page out for good, when `status` is `refused`. */
   get refusal(): Refusal | null {
-    return this.#transport.refusal;
+    return this.#replicas.refusal;
   }
 
   /** Whether this page has all that the server has. */
   get synced(): boolean {
-    return this.#transport.synced;
+    return this.#replicas.synced;
   }
 
   /** Whether every edit made here is committed to the server's storage: what "Saved" may say. */
   get saved(): boolean {
-    return !this.#loading && this.#fences.saved;
+    return this.#replicas.saved;
   }
 
   get title(): string {
-    const title = this.#meta.get("title");
+    const title = this.doc.getMap("meta").get("title");
     return typeof title === "string" ? title : "";
   }
 
@@ -131,17 +146,17 @@ export class Session {
 
   /** Who belongs to the session, by id, as the server keeps it: also those who aren't connected now. */
   get participants(): Readonly<Record<string, Json>> {
-    return this.#snapshots.of(this.#participants) as Readonly<Record<string, Json>>;
+    return this.#snapshots.of(this.doc.getMap("participants")) as Readonly<Record<string, Json>>;
   }
 
-  /** The awareness protocol itself, for editors that show cursors. */
-  get awareness(): Awareness {
-    return this.#awareness;
+  /** Everybody of the session: who is here, on how many devices, who is looking, and when the others were last seen. */
+  get people(): readonly Person[] {
+    return this.#people.list(this.participants, this.presence.all);
   }
 
   setTitle(title: string): void {
     this.#checkOpen();
-    if (title !== this.title) this.#meta.set("title", title.toWellFormed());
+    if (title !== this.title) this.doc.getMap("meta").set("title", title.toWellFormed());
   }
 
   /** Adds a message and returns its id. */
@@ -173,14 +188,14 @@ export class Session {
   /** Asks for a run to stop. The server then writes the run's `cancel`. */
   cancel(run: string, reason = ""): void {
     this.#checkOpen();
-    ask(this.#requests, "cancel", [run], this.me.id, { reason });
+    ask(this.doc.getMap("requests"), "cancel", [run], this.me.id, { reason });
   }
 
   /** Tells a run something while it works, and returns the steer's id. The server then adds it to the run's `steers`. */
   steer(run: string, text: string): string {
     this.#checkOpen();
     const id = freshId("steer");
-    ask(this.#requests, "steer", [run, id], this.me.id, { text });
+    ask(this.doc.getMap("requests"), "steer", [run, id], this.me.id, { text });
     return id;
   }
 
@@ -207,7 +222,10 @@ export class Session {
     return this.#when("synced", () => this.synced);
   }
 
-  /** Resolves when every edit made here is committed to the server's storage; fails with `Refused` or `Closed`. */
+  /**
+   * Resolves when every edit made here is committed to the server's storage; fails with `Closed`, or with `Refused` when
+   * the server refused one of them.
+   */
   whenSaved(): Promise<void> {
     return this.#when("saved", () => this.saved);
   }
@@ -215,30 +233,24 @@ export class Session {
   /** Tries again at once, e.g. after a refusal with a new token. */
   reconnect({ token }: { token?: string } = {}): void {
     this.#checkOpen();
-    this.#transport.reconnect(token === undefined ? {} : { token });
+    this.#replicas.reconnect(token);
   }
 
   /** Leaves the session, and frees all that it holds. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#transport.close();
+    this.#replicas.close();
     this.#events.clear();
-    this.#awareness.destroy();
-    void this.#copy?.close();
-    this.doc.destroy();
-    // An editor may still write into the document: that is never saved.
-    this.doc.on("update", () => this.#fences.edited());
   }
 
-  /**
-   * Leaves the session and removes this browser's copy of it, with the edits that were never saved. The way on after a
-   * refused edit (4403) with `offline`: the copy would bring the same edit, and the same refusal, at every visit.
-   */
+  /** Leaves the session and removes this browser's copy of it, with the edits that were never saved. */
   async discard(): Promise<void> {
-    const copy = this.#copy;
-    this.close();
-    await copy?.discard();
+    if (this.#closed) return;
+    this.#closed = true;
+    const discarded = this.#replicas.discard();
+    this.#events.clear();
+    await discarded;
   }
 
   #edit(change: () => void): void {
@@ -250,31 +262,51 @@ export class Session {
     if (this.#closed) throw new Closed();
   }
 
-  /** Connects when the local copy is read: then only what each side lacks has to travel. */
-  async #open(): Promise<void> {
-    await this.#copy?.loaded;
-    if (this.#closed) return;
-    this.#loading = false;
-    this.#announce();
-    this.#transport.connect();
+  #become({ id, name, kind, capabilities, expires_at }: Grant): void {
+    this.#me = Object.freeze({ id, name, kind, color: this.#me.color, capabilities, expires_at });
+    this.#events.emit("me", this.#me);
   }
 
-  #watchDocument(): void {
-    this.doc.on("update", (_update: Uint8Array, origin: unknown) => {
-      // Also what is read from this browser's copy: it may never have been sent, so it is as unsaved as a fresh edit.
-      if (!this.#transport.isOrigin(origin)) this.#fences.edited();
+  #watch({ doc, awareness }: Replica, state: Readonly<Record<string, unknown>>): void {
+    this.#snapshots.watch(doc);
+    this.presence.begin(awareness, state);
+    const tell =
+      <Name extends keyof SessionEvents & string>(event: Name, value: () => SessionEvents[Name]) =>
+      (): void => {
+        if (doc === this.doc) this.#events.emit(event, value()); // a fresh one is told of when it is whole
+      };
+    announceChanges(doc, {
+      messages: tell("messages", () => this.messages),
+      runs: tell("runs", () => this.runs),
+      agents: tell("agents", () => this.agents),
+      participants: () => {
+        tell("participants", () => this.participants)();
+        tell("people", () => this.people)();
+      },
+      state: tell("state", () => this.state.toJSON()),
+      selections: tell("selections", () => this.selections.toJSON()),
+      meta: tell("title", () => this.title),
+      any: (transaction) => tell("change", () => transaction)(),
     });
-    const tell = this.#events.emit.bind(this.#events);
-    announceChanges(this.doc, {
-      messages: () => tell("messages", this.messages),
-      runs: () => tell("runs", this.runs),
-      agents: () => tell("agents", this.agents),
-      participants: () => tell("participants", this.participants),
-      state: () => tell("state", this.state.toJSON()),
-      selections: () => tell("selections", this.selections.toJSON()),
-      meta: () => tell("title", this.title),
-      any: (transaction) => tell("change", transaction),
-    });
+  }
+
+  #tellPresence(): void {
+    this.#events.emit("presence", this.presence.all);
+    this.#events.emit("people", this.people);
+  }
+
+  /** Another document has taken the place of the one that was shown: everything may be different. */
+  #tellAnew(): void {
+    const { doc } = this;
+    this.presence.refresh();
+    this.#events.emit("doc", doc);
+    this.#events.emit("messages", this.messages);
+    this.#events.emit("runs", this.runs);
+    this.#events.emit("agents", this.agents);
+    this.#events.emit("participants", this.participants);
+    this.#events.emit("state", this.state.toJSON());
+    this.#events.emit("selections", this.selections.toJSON());
+    this.#events.emit("title", this.title);
   }
 
   /** Tells what of the connection's facts has changed since it was told last. */
@@ -290,14 +322,19 @@ export class Session {
   #when(event: "saved" | "synced", isSo: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const offs: Off[] = [];
+      const end = (failure: Error | null): void => {
+        for (const off of offs) off();
+        if (failure === null) resolve();
+        else reject(failure);
+      };
       const look = (): void => {
         const { refusal } = this;
-        if (!isSo() && refusal === null && !this.#closed) return;
-        for (const off of offs) off();
-        if (isSo()) resolve();
-        else reject(refusal ? new Refused(refusal) : new Closed());
+        if (isSo()) end(null);
+        else if (refusal !== null) end(new Refused(refusal));
+        else if (this.#closed) end(new Closed());
       };
       offs.push(this.on(event, look), this.on("status", look));
+      if (event === "saved") offs.push(this.on("refused", (loss) => end(new Refused(loss))));
       look();
     });
   }

@@ -2,7 +2,7 @@
  * JSON of shared types that keeps its identity while nothing in it changes.
  *
  * A view asks for the same list at every render; comparing with `===` then tells what to draw again, down to a single
- * message or part. One cache for the whole document: before the observers of a transaction run, each changed type and
+ * message or part. One cache for a whole document: before the observers of a transaction run, each changed type and
  * all that holds it are forgotten. While a transaction is open the cache isn't used, because what it changed isn't known yet.
  */
 
@@ -15,7 +15,8 @@ export class Snapshots {
   readonly #cache = new WeakMap<Shared, unknown>();
   #open = 0;
 
-  constructor(doc: Y.Doc) {
+  /** Heeds what changes in a document; there may be several. */
+  watch(doc: Y.Doc): void {
     doc.on("beforeTransaction", () => {
       this.#open += 1;
     });

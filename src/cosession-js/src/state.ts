@@ -17,21 +17,25 @@ export type Path = string | readonly (string | number)[];
 type Container = Y.Map<unknown> | Y.Array<unknown>;
 
 export class State {
-  readonly root: Y.Map<unknown>;
+  readonly #of: { readonly doc: Y.Doc };
   readonly #snapshots: Snapshots;
   readonly #subscribe: (listener: () => void) => () => void;
   readonly #checkOpen: () => void;
 
   constructor(
-    root: Y.Map<unknown>,
+    of: { readonly doc: Y.Doc },
     snapshots: Snapshots,
     subscribe: (listener: () => void) => () => void,
     checkOpen: () => void,
   ) {
-    this.root = root;
+    this.#of = of;
     this.#snapshots = snapshots;
     this.#subscribe = subscribe;
     this.#checkOpen = checkOpen;
+  }
+
+  get root(): Y.Map<unknown> {
+    return this.#of.doc.getMap("state");
   }
 
   /** The value at `path`, the same object as before when nothing in it changed; undefined when there is none. */
@@ -74,7 +78,7 @@ export class State {
   }
 
   #transact(change: () => void): void {
-    (this.root.doc as Y.Doc).transact(change, "cosession");
+    this.#of.doc.transact(change, "cosession");
   }
 }
 

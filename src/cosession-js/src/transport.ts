@@ -1,11 +1,13 @@
 /**
  * The connection: y-websocket's provider, with what the cosession server adds to it.
  *
- * - Frames 102 (fence) and 103 (notice), asked for with `ext=1`.
+ * - Frames 102 (fence), 103 (notice) and 104 (grant), asked for with `ext=1`.
  * - Close codes 4400 to 4499 are final: the status becomes `refused`. Everything else is tried again, after a pause with
  *   jitter, so that a restarted server doesn't meet all its clients at once; longer when the server says "too fast".
  * - The browser's `offline` event drops a socket that would look alive for minutes. It isn't believed more than that: the
  *   server may be on this very machine. `online` tries again at once.
+ * - Frame 104 says what this page may do, and until when. With a function that gives tokens, a fresh one goes out before that,
+ *   on the open socket; and each connection begins with a fresh one.
  * - Tabs don't talk to each other (no BroadcastChannel). What a tab hears from another tab it wouldn't send on, and no fence
  *   would vouch for it; two tabs may belong to two participants; and an edit that the server refuses must not spread.
  * - Presence that came from the server isn't sent back to it, as the provider would.
@@ -14,9 +16,13 @@
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
 import type { Awareness } from "y-protocols/awareness";
+import { messageYjsSyncStep1 } from "y-protocols/sync";
 import { messageSync, WebsocketProvider } from "y-websocket";
 import type * as Y from "yjs";
+import type { Credential } from "./credential.ts";
 import type { Fences } from "./fences.ts";
+import { type Grant, grantFrom } from "./grants.ts";
+import type { Unsaved } from "./unsaved.ts";
 
 export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
 
@@ -27,6 +33,8 @@ export interface Refusal {
   readonly reason: string;
   /** The server's name of the error, e.g. `auth.forbidden`, when it sent one. */
   readonly error?: string;
+  /** The place in the document that may not be touched, e.g. `messages/*\/stamp`, when the server said it. */
+  readonly touched?: string;
 }
 
 export interface Address {
@@ -35,24 +43,59 @@ export interface Address {
   readonly parameters: Record<string, string>;
 }
 
+/** What a connection carries, and whom it tells. */
+export interface Tie {
+  readonly doc: Y.Doc;
+  readonly awareness: Awareness;
+  readonly fences: Fences;
+  readonly unsaved: Unsaved;
+  readonly changed: () => void;
+  readonly granted: (grant: Grant) => void;
+}
+
+interface Notice {
+  readonly code: string;
+  readonly reason: string;
+  readonly touched?: unknown;
+}
+
 export const FENCE = 102;
 export const NOTICE = 103;
+export const GRANT = 104;
 
 const FIRST_PAUSE_MS = 200;
 /** People watch the page come back: longer pauses cost them more than they save the server. */
 const LONGEST_PAUSE_MS = 10_000;
 const TOO_FAST = 4529;
+const NOT_AUTHENTICATED = 4401;
+/** When to renew: late enough to be rare, and early enough for several tries. */
+const RENEW_AT = 0.8;
+/** Between two renewals, and two tries: also where the clocks of server and browser differ. */
+const SHORTEST_RENEWAL_MS = 1_000;
+/** What a timer can wait. */
+const LONGEST_RENEWAL_MS = 2 ** 31 - 1;
 
 export class Transport {
   status: Status = "connecting";
   refusal: Refusal | null = null;
+  /** Whether on the last connection the server was given what it lacked. */
+  hasAnswered = false;
   readonly #provider: WebsocketProvider;
+  readonly #credential: Credential;
+  readonly #tie: Tie;
   readonly #fences: Fences;
   readonly #changed: () => void;
   readonly #browser = new AbortController();
-  #notice: { code: string; reason: string } | null = null;
+  #notice: Notice | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #tries = 0;
+  #isWaiting = false;
+  #isServed = false;
 
-  constructor(address: Address, doc: Y.Doc, awareness: Awareness, fences: Fences, changed: () => void) {
+  constructor(address: Address, credential: Credential, tie: Tie) {
+    const { doc, awareness, fences, changed } = tie;
+    this.#tie = tie;
+    this.#credential = credential;
     this.#fences = fences;
     this.#changed = changed;
     const provider = new WebsocketProvider(syncUrl(address.url), encodeURIComponent(address.session), doc, {
@@ -69,16 +112,24 @@ export class Transport {
       if (status === "connecting") {
         awareness.setLocalState(awareness.getLocalState());
         this.#notice = null;
+        this.hasAnswered = false;
+        this.#isServed = false;
       }
     });
     provider.on("sync", (synced) => {
-      if (synced) this.#become("online");
+      if (synced) {
+        this.#tries = 0;
+        this.#become("online");
+      }
       changed();
     });
     provider.on("connection-close", (event) => {
       this.#fences.closed();
-      this.#plan(event?.code);
-      if (event === null || provider.shouldReconnect(event, provider)) this.#become("offline");
+      clearTimeout(this.#timer);
+      const pause = this.#plan(event?.code);
+      if (event !== null && !provider.shouldReconnect(event, provider)) return;
+      this.#become("offline");
+      if (credential.isRenewable && provider.shouldConnect) this.#comeBack(pause);
     });
     provider.on("connection-error", () => {
       const failed = provider.ws;
@@ -99,7 +150,8 @@ export class Transport {
   }
 
   connect(): void {
-    this.#provider.connect();
+    if (this.#credential.isRenewable) void this.#enter();
+    else this.#provider.connect();
   }
 
   /** Tries again after a refusal, e.g. with a new token. */
@@ -108,11 +160,14 @@ export class Transport {
     this.#provider.disconnect();
     this.refusal = null;
     this.#become("connecting");
-    this.#provider.connect();
+    if (parameters.token === undefined) this.connect();
+    else this.#provider.connect();
   }
 
   close(): void {
     this.status = "closed";
+    this.#tries += 1;
+    clearTimeout(this.#timer);
     this.#browser.abort();
     this.#provider.destroy();
     this.#changed();
@@ -122,6 +177,7 @@ export class Transport {
     const handlers = this.#provider.messageHandlers;
     const answerSync = handlers[messageSync] as (typeof handlers)[number];
     handlers[messageSync] = (encoder, decoder, provider, emitSynced, kind) => {
+      this.#compare(decoder);
       answerSync(encoder, decoder, provider, emitSynced, kind);
       // The provider sends the answer, a sync step 2, right after this; then the server lacks nothing.
       if (encoding.length(encoder) > 1) queueMicrotask(() => this.#openFences(provider.ws));
@@ -130,10 +186,27 @@ export class Transport {
     handlers[NOTICE] = (_encoder, decoder) => {
       this.#notice = JSON.parse(decoding.readVarString(decoder));
     };
+    handlers[GRANT] = (_encoder, decoder) => {
+      const grant = grantFrom(decoding.readVarString(decoder));
+      if (grant === undefined) return;
+      this.#isServed = true;
+      this.#planRenewal(grant.expires_at);
+      this.#tie.granted(grant);
+    };
+  }
+
+  /** Notes what the server has, when this is its sync step 1. */
+  #compare({ arr, pos }: decoding.Decoder): void {
+    const ahead = decoding.createDecoder(arr);
+    ahead.pos = pos;
+    if (decoding.readVarUint(ahead) === messageYjsSyncStep1)
+      this.#tie.unsaved.compared(decoding.readVarUint8Array(ahead));
   }
 
   #openFences(socket: WebSocket | null): void {
     if (socket === null || socket !== this.#provider.ws) return;
+    this.hasAnswered = true;
+    this.#isServed = true;
     this.#fences.opened((number) => {
       const encoder = encoding.createEncoder();
       encoding.writeVarUint(encoder, FENCE);
@@ -152,12 +225,69 @@ export class Transport {
     this.#browser.signal.addEventListener("abort", () => awareness.off("update", sendOwn));
   }
 
+  /** Connects with a fresh token. Without one it tries again later; after an expiry, the server's word is final. */
+  async #enter(expired?: { readonly reason: string }): Promise<void> {
+    this.#tries += 1;
+    const tries = this.#tries;
+    this.#isWaiting = true;
+    try {
+      const token = await this.#credential.fresh();
+      if (tries !== this.#tries) return;
+      this.#isWaiting = false;
+      if (token !== undefined) this.#provider.params.token = token;
+      this.#provider.connect();
+    } catch {
+      if (tries !== this.#tries) return;
+      this.#isWaiting = false;
+      if (expired) {
+        this.#refuse(NOT_AUTHENTICATED, expired.reason);
+        return;
+      }
+      this.#provider.wsUnsuccessfulReconnects += 1;
+      this.#become("offline");
+      this.#comeBack(this.#plan(undefined));
+    }
+  }
+
+  /** Enters again after a pause; the provider's own attempt, which would show the old token, is called off. */
+  #comeBack(pause: number): void {
+    this.#provider.shouldConnect = false;
+    this.#isWaiting = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#enter(), pause);
+  }
+
+  #planRenewal(expiresAt: number | null): void {
+    clearTimeout(this.#timer);
+    if (expiresAt === null || !this.#credential.isRenewable) return;
+    const left = expiresAt * 1000 - Date.now();
+    const pause = Math.min(Math.max(left * RENEW_AT, SHORTEST_RENEWAL_MS), LONGEST_RENEWAL_MS);
+    this.#timer = setTimeout(() => void this.#renew(expiresAt), pause);
+  }
+
+  /** Sends a fresh token on the open socket; the server answers with a new grant. */
+  async #renew(expiresAt: number): Promise<void> {
+    const socket = this.#provider.ws;
+    const token = await this.#credential.fresh().catch(() => undefined);
+    if (socket === null || socket !== this.#provider.ws) return;
+    if (token === undefined) {
+      this.#planRenewal(expiresAt); // again, until the server says that it is over
+      return;
+    }
+    this.#provider.params.token = token;
+    const encoder = encoding.createEncoder();
+    encoding.writeVarUint(encoder, GRANT);
+    encoding.writeVarString(encoder, token);
+    if (socket.readyState === socket.OPEN) socket.send(encoding.toUint8Array(encoder));
+  }
+
   /** Sets the pause before the next attempt; the provider takes the shorter of its own (doubling) pause and ours. */
-  #plan(code: number | undefined): void {
+  #plan(code: number | undefined): number {
     const provider = this.#provider;
     if (code === TOO_FAST) provider.wsUnsuccessfulReconnects = 6;
     const doubled = FIRST_PAUSE_MS * 2 ** provider.wsUnsuccessfulReconnects;
     provider.maxBackoffTime = Math.min(doubled, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);
+    return provider.maxBackoffTime;
   }
 
   /** Node's WebSocket (up to 22 at least) doesn't close after an error, and the provider would wait for that for ever. */
@@ -170,10 +300,19 @@ export class Transport {
 
   #refuse(code: number, reason: string): void {
     const notice = this.#notice;
+    const { failure, isRenewable } = this.#credential;
+    const said = notice?.reason || reason || "The server refused the connection.";
+    if (code === NOT_AUTHENTICATED && isRenewable && this.#isServed && failure === null) {
+      this.#isServed = false; // a fresh token may open the door again; when that one doesn't, it is over
+      this.#become("offline");
+      void this.#enter({ reason: said });
+      return;
+    }
     this.refusal = Object.freeze({
       code,
-      reason: notice?.reason || reason || "The server refused the connection.",
+      reason: code === NOT_AUTHENTICATED && failure ? `${said} ${failure.message}` : said,
       ...(notice ? { error: notice.code } : {}),
+      ...(typeof notice?.touched === "string" ? { touched: notice.touched } : {}),
     });
     this.#become("refused");
   }
@@ -188,10 +327,10 @@ export class Transport {
     if (typeof window === "undefined") return;
     const { signal } = this.#browser;
     const again = (): void => {
-      if (this.status === "refused" || !this.#provider.shouldConnect) return;
+      if (this.status === "refused" || !(this.#provider.shouldConnect || this.#isWaiting)) return;
       this.#provider.disconnect();
       this.#provider.wsUnsuccessfulReconnects = 0;
-      this.#provider.connect();
+      this.connect();
     };
     window.addEventListener("offline", again, { signal });
     window.addEventListener("online", () => this.status === "online" || again(), { signal });

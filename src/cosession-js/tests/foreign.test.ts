@@ -32,13 +32,16 @@ test("parts and metadata of a message are as their types say", () => {
       text: "b",
       parts: [{ type: "text" }, { type: "text", text: "b" }],
       metadata: { deleted: true, run: "r1", mood: 3 },
+      verified: false,
     },
   ]);
 });
 
 test("a message without the parts or the metadata of one has none", () => {
   ana.doc.getArray("messages").push([{ id: "m", role: "user", parts: "x", metadata: 5 }]);
-  expect(ana.messages).toEqual([{ id: "m", role: "user", text: "", parts: [], metadata: {} }]);
+  expect(ana.messages).toEqual([
+    { id: "m", role: "user", text: "", parts: [], metadata: {}, verified: false },
+  ]);
 });
 
 test("runs and agents are as their types say", () => {

@@ -6,7 +6,16 @@ import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import type { Session } from "../src/index.ts";
-import { useMessages, usePresence, useRuns, useSession, useShared, useStatus } from "../src/react.ts";
+import {
+  useLoss,
+  useMessages,
+  usePeople,
+  usePresence,
+  useRuns,
+  useSession,
+  useShared,
+  useStatus,
+} from "../src/react.ts";
 import { TestServer } from "./server.ts";
 import { open } from "./sessions.ts";
 
@@ -133,4 +142,26 @@ test("a hook renders again only for what it reads", async () => {
   page.querySelector("button")?.click();
   await shows("102");
   expect(renders).toEqual({ messages: 2, runs: 1, shared: 2 });
+});
+
+function Lossy({ session }: { session: Session }) {
+  const loss = useLoss(session);
+  const messages = useMessages(session).map(({ text }) => text);
+  return (
+    <p>{`${messages.join("+")}, lost: ${loss?.lost.join("+") ?? "nothing"}, ${usePeople(session).length}`}</p>
+  );
+}
+
+test("hooks go on after a refusal, and tell what is lost", async () => {
+  server.forbidden = (doc) => JSON.stringify(doc.getArray("messages").toJSON()).includes("forbidden");
+  const [ana, ben] = ["ana", "ben"].map((id) => open(server.url, "trip", { user: { id } }));
+  if (!ana || !ben) return;
+  root.render(<Lossy session={ana} />);
+  ana.send("one");
+  await shows("one, lost: nothing, 2");
+  await ana.whenSaved();
+  ana.send("forbidden");
+  await shows("one, lost: forbidden, 2");
+  ben.send("two");
+  await shows("one+two, lost: forbidden, 2");
 });

@@ -1,4 +1,4 @@
-/** A WebSocket server for the tests: y-websocket's protocol and frames 102 and 103, in memory, with faults on request. */
+/** A WebSocket server for the tests: y-websocket's protocol and frames 102 to 104, in memory, with faults on request. */
 
 import type { AddressInfo } from "node:net";
 import * as decoding from "lib0/decoding";
@@ -12,6 +12,7 @@ const SYNC = 0;
 const AWARENESS = 1;
 const FENCE = 102;
 const NOTICE = 103;
+const GRANT = 104;
 
 export class TestServer {
   readonly doc = new Y.Doc();
@@ -25,6 +26,13 @@ export class TestServer {
   /** Fences are kept back while this is true; `release` answers them. */
   holding = false;
   refusal: { code: number; close: string; notice?: { code: string; reason: string } } | null = null;
+  /** Refuses an update after which this holds of the document, as admission does. */
+  forbidden: ((doc: Y.Doc) => boolean) | null = null;
+  /** The grant that each connection is told; `expires_at` is counted from now. */
+  grant: { id: string; name: string; kind: string; capabilities: string[]; life: number | null } | null =
+    null;
+  /** The tokens that came on open sockets; one that is `bad` closes with 4401. */
+  readonly renewals: string[] = [];
   readonly #held: (() => void)[] = [];
   #server: WebSocketServer;
   #port = 0;
@@ -117,6 +125,7 @@ export class TestServer {
     });
     socket.on("message", (data: Buffer) => this.#receive(socket, new Uint8Array(data), kinds));
     socket.send(frame(SYNC, (encoder) => sync.writeSyncStep1(encoder, this.doc)));
+    this.#tellGrant(socket);
     socket.send(this.#presence([...this.awareness.getStates().keys()]));
   }
 
@@ -125,7 +134,17 @@ export class TestServer {
     const kind = decoding.readVarUint(decoder);
     kinds.push(kind);
     if (kind === SYNC || kind === FENCE) this.steps.push(kind === SYNC ? (data[1] as number) : FENCE);
-    if (kind === SYNC) {
+    if (kind === GRANT) {
+      const token = decoding.readVarString(decoder);
+      this.renewals.push(token);
+      if (token === "bad") socket.close(4401, "The token has expired.");
+      else this.#tellGrant(socket);
+    } else if (kind === SYNC && this.#isForbidden(data)) {
+      const notice = { code: "auth.forbidden", reason: "You may not write this.", touched: "messages/*" };
+      socket.send(frame(NOTICE, (encoder) => encoding.writeVarString(encoder, JSON.stringify(notice))));
+      socket.close(4403, notice.reason);
+      socket.removeAllListeners("message");
+    } else if (kind === SYNC) {
       const answer = frame(SYNC, (encoder) => sync.readSyncMessage(decoder, encoder, this.doc, socket));
       if (answer.length > 1) socket.send(answer);
     } else if (kind === AWARENESS) {
@@ -135,6 +154,22 @@ export class TestServer {
       if (this.holding) this.#held.push(answer);
       else answer();
     }
+  }
+
+  #isForbidden(data: Uint8Array): boolean {
+    if (this.forbidden === null || data[1] === 0) return false;
+    const decoder = decoding.createDecoder(data.subarray(2));
+    const shadow = new Y.Doc();
+    Y.applyUpdate(shadow, Y.encodeStateAsUpdate(this.doc));
+    Y.applyUpdate(shadow, decoding.readVarUint8Array(decoder));
+    return this.forbidden(shadow);
+  }
+
+  #tellGrant(socket: WebSocket): void {
+    if (this.grant === null) return;
+    const { life, ...grant } = this.grant;
+    const json = JSON.stringify({ ...grant, expires_at: life === null ? null : Date.now() / 1000 + life });
+    socket.send(frame(GRANT, (encoder) => encoding.writeVarString(encoder, json)));
   }
 
   #presence(clients: number[]): Uint8Array {

@@ -1,0 +1,55 @@
+/** Grants: what the server says this page is, and may do (frame 104). Until it says so, all is taken to be allowed. */
+
+import type { Participant } from "./identity.ts";
+import { isObject } from "./json.ts";
+
+export interface Grant {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly capabilities: readonly string[];
+  /** Unix time in seconds; null when it doesn't expire. */
+  readonly expires_at: number | null;
+}
+
+/** Oneself: as the server verified, or, before it has, as this page asked for. */
+export interface Me extends Participant {
+  /** Null until the server has said it. */
+  readonly capabilities: readonly string[] | null;
+  readonly expires_at: number | null;
+}
+
+/** A grant as it came, or undefined when it is none. */
+export function grantFrom(json: string): Grant | undefined {
+  const said: unknown = JSON.parse(json);
+  if (!isObject(said) || typeof said.id !== "string" || !Array.isArray(said.capabilities)) return undefined;
+  const { id, name, kind, capabilities, expires_at } = said;
+  return {
+    id,
+    name: typeof name === "string" ? name : id,
+    kind: typeof kind === "string" ? kind : "human",
+    capabilities: Object.freeze(capabilities.filter((each): each is string => typeof each === "string")),
+    expires_at: typeof expires_at === "number" ? expires_at : null,
+  };
+}
+
+/** Whether the capabilities include one: `prompt`, `text:notes`, or `state:trip/hotel`, which `state:trip` includes. */
+export function includes(capabilities: readonly string[], wanted: string): boolean {
+  if (capabilities.includes("admin") || capabilities.includes(wanted)) return true;
+  const [kind, argument] = split(wanted);
+  return capabilities.some((capability) => {
+    const [granted, path] = split(capability);
+    if (argument === undefined || granted !== kind || path === undefined) return false;
+    if (path === "*") return true;
+    return kind === "state" && `${bare(argument)}/`.startsWith(`${bare(path)}/`);
+  });
+}
+
+function split(capability: string): [string, string | undefined] {
+  const colon = capability.indexOf(":");
+  return colon < 0 ? [capability, undefined] : [capability.slice(0, colon), capability.slice(colon + 1)];
+}
+
+function bare(path: string): string {
+  return path.replace(/^\//, "");
+}

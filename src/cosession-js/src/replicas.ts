@@ -1,0 +1,148 @@
+/**
+ * The session's copy of the document, through refusals.
+ *
+ *     current refused for what was written ─→ a fresh one connects, beside it
+ *       fresh synced ─→ it takes the place of the current one; what only that one had is told as lost
+ *       fresh refused as well ─→ it is over: what no fence had vouched for is told as lost
+ *
+ * Until the fresh one is here, the current one is read and written as before, and this browser's copy of it stays: so
+ * nothing flickers, and a page that is closed meanwhile finds everything again. What is lost is never sent again.
+ */
+
+import type { Credential } from "./credential.ts";
+import { isOfflineAvailable, OfflineCopy } from "./offline.ts";
+import type { Loss } from "./options.ts";
+import { type Heard, Replica } from "./replica.ts";
+import type { Address, Refusal, Status } from "./transport.ts";
+
+/** More refusals in this time would be an application that writes the same again and again. */
+const MOST_REFUSALS = 8;
+const REFUSALS_MS = 60_000;
+
+export interface Changes extends Heard {
+  /** A replica is there to be watched, and to speak by: the first one (`before` is null), or a fresh one. */
+  readonly made: (made: Replica, before: Replica | null) => void;
+  /** A fresh replica has taken the place of the current one. */
+  readonly replaced: () => void;
+  readonly refused: (loss: Loss) => void;
+}
+
+export class Replicas {
+  current: Replica;
+  readonly #changes: Changes;
+  readonly #make: () => Replica;
+  readonly #copyName: string | null;
+  #copy: OfflineCopy | null = null;
+  #fresh: Replica | null = null;
+  #refusedAt: readonly number[] = [];
+  #isLoading = false;
+  #isOver = false;
+
+  constructor(address: Address, credential: Credential, copyName: string | null, changes: Changes) {
+    this.#changes = changes;
+    const heard = { changed: () => this.#look(), granted: changes.granted };
+    this.#make = () => new Replica(address, credential, heard);
+    this.#copyName = copyName !== null && isOfflineAvailable() ? copyName : null;
+    this.current = this.#make();
+    this.#keepCopy();
+    this.#isLoading = this.#copy !== null;
+  }
+
+  get status(): Status {
+    return this.#last.transport.status;
+  }
+
+  get refusal(): Refusal | null {
+    return this.#last.transport.refusal;
+  }
+
+  get synced(): boolean {
+    return this.#fresh === null && this.current.transport.synced;
+  }
+
+  get saved(): boolean {
+    return !this.#isLoading && this.current.fences.saved;
+  }
+
+  /** Connects when the local copy is read: then only what each side lacks has to travel. */
+  async open(): Promise<void> {
+    await this.#copy?.loaded;
+    if (this.status === "closed") return;
+    this.#isLoading = false;
+    this.#changes.changed();
+    this.current.transport.connect();
+  }
+
+  reconnect(token: string | undefined): void {
+    this.#isOver = false;
+    this.#last.transport.reconnect(token === undefined ? {} : { token });
+  }
+
+  close(): void {
+    this.#isOver = true;
+    this.#fresh?.close();
+    this.#fresh = null;
+    void this.#copy?.close();
+    this.current.close();
+  }
+
+  async discard(): Promise<void> {
+    const copy = this.#copy;
+    this.close();
+    await copy?.discard();
+  }
+
+  get #last(): Replica {
+    return this.#fresh ?? this.current;
+  }
+
+  #look(): void {
+    const refusal = this.current.refusedWriting;
+    if (refusal !== null && !this.#isOver) this.#recover(refusal);
+    this.#changes.changed();
+  }
+
+  #recover(refusal: Refusal): void {
+    const fresh = this.#fresh;
+    if (fresh?.transport.synced) this.#replace(fresh, refusal);
+    else if (fresh === null && this.#refusesSeldom()) {
+      this.#fresh = this.#make();
+      this.#changes.made(this.#fresh, this.current);
+      this.#fresh.transport.connect();
+    } else if (this.status === "refused") {
+      this.#isOver = true;
+      this.#changes.refused({ ...refusal, lost: this.current.unsaved(), isFinal: true });
+    }
+  }
+
+  #refusesSeldom(): boolean {
+    const now = Date.now();
+    this.#refusedAt = [...this.#refusedAt.filter((at) => now - at < REFUSALS_MS), now];
+    return this.#refusedAt.length <= MOST_REFUSALS;
+  }
+
+  #replace(fresh: Replica, refusal: Refusal): void {
+    const before = this.current;
+    const lost = before.lost(fresh.doc);
+    this.current = fresh;
+    this.#fresh = null;
+    void this.#renewCopy();
+    this.#changes.replaced();
+    this.#changes.refused({ ...refusal, lost, isFinal: false });
+    before.close();
+  }
+
+  /** Empties this browser's copy, which would bring the refused edit back, and begins it anew. */
+  async #renewCopy(): Promise<void> {
+    const copy = this.#copy;
+    const { current } = this;
+    if (copy === null) return;
+    this.#copy = null;
+    await copy.clear();
+    if (!this.#isOver && current === this.current) this.#keepCopy();
+  }
+
+  #keepCopy(): void {
+    if (this.#copyName !== null) this.#copy = new OfflineCopy(this.#copyName, this.current.doc);
+  }
+}

@@ -1,0 +1,224 @@
+/** Refusals of what was written: the page goes on with the server's document, and tells what was lost, with the text. */
+
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type * as Y from "yjs";
+import { connect, type Loss, Refused, type Session } from "../src/index.ts";
+import { TestServer } from "./server.ts";
+import { open, until } from "./sessions.ts";
+
+let server: TestServer;
+
+beforeEach(async () => {
+  server = await TestServer.start();
+  server.forbidden = (doc) => JSON.stringify(doc.getArray("messages").toJSON()).includes("forbidden");
+});
+
+afterEach(async () => {
+  await server.end();
+});
+
+function join(user: string, offline = false): Session {
+  return open(server.url, "trip", { user: { id: user, name: user }, offline });
+}
+
+function texts(session: Session): string[] {
+  return session.messages.map(({ text }) => text);
+}
+
+function loss(session: Session): Promise<Loss> {
+  return new Promise((resolve) => {
+    const off = session.on("refused", (told) => {
+      off();
+      resolve(told);
+    });
+  });
+}
+
+test("a refused message is told as lost, with its text, and the session goes on", async () => {
+  const [ana, ben] = [join("ana"), join("ben")];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  ana.send("fine 🌊");
+  await until(ben, () => ben.messages.length === 1);
+  ben.send("hello");
+  await until(ana, () => ana.messages.length === 2);
+  const told = loss(ana);
+  ana.send("forbidden 🦑 words");
+
+  expect(await told).toEqual({
+    code: 4403,
+    reason: "You may not write this.",
+    error: "auth.forbidden",
+    touched: "messages/*",
+    lost: ["forbidden 🦑 words"],
+    isFinal: false,
+  });
+  expect(ana.status).toBe("online");
+  expect(texts(ana)).toEqual(["fine 🌊", "hello"]);
+  ana.send("again");
+  await ana.whenSaved();
+  await until(ben, () => ben.messages.length === 3);
+  expect(texts(ben)).toEqual(["fine 🌊", "hello", "again"]);
+  expect(JSON.stringify(server.doc.getArray("messages").toJSON())).not.toContain("forbidden");
+});
+
+test("what was written before and after the refused edit, and was saved by none, is lost too; the rest isn't", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  ana.send("kept");
+  await ana.whenSaved();
+  const told = loss(ana);
+  ana.edit(ana.messages[0]?.id ?? "", "kept, and forbidden");
+  ana.send("written behind it");
+  ana.state.set("trip.city", "Lisbon");
+  ana.setTitle("A title");
+  ana.steer("r1", "by train");
+  ana.remove(ana.send("written and taken back"));
+
+  const { lost } = await told;
+  expect([...lost].sort()).toEqual(
+    [", and forbidden", "A title", "Lisbon", "by train", "written behind it"].sort(),
+  );
+  expect(texts(ana)).toEqual(["kept"]);
+  expect(ana.state.get("trip.city")).toBeUndefined();
+});
+
+test("who waits for the refused edit to be saved is told that it won't be", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  ana.send("forbidden");
+  await expect(ana.whenSaved()).rejects.toBeInstanceOf(Refused);
+  expect(ana.saved).toBe(true);
+});
+
+test("views, listeners and presence go on with the fresh document", async () => {
+  const [ana, ben] = [join("ana"), join("ben")];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  ana.presence.set("typing", true);
+  ben.send("from Ben");
+  ben.state.set("city", "Porto");
+  ben.setTitle("Trip");
+  await until(ana, () => ana.title === "Trip");
+  const { doc, awareness, state, selections } = ana;
+  const seen: string[][] = [];
+  const docs: Y.Doc[] = [];
+  ana.on("messages", (messages) => seen.push(messages.map(({ text }) => text)));
+  ana.on("doc", (fresh) => docs.push(fresh));
+  ana.send("forbidden");
+  await loss(ana);
+
+  expect(docs).toEqual([ana.doc]);
+  expect(ana.doc).not.toBe(doc);
+  expect(ana.doc.clientID).not.toBe(doc.clientID);
+  expect(ana.awareness).not.toBe(awareness);
+  expect(seen.at(-1)).toEqual(["from Ben"]);
+  expect(state.get("city")).toBe("Porto");
+  state.set("city", "Faro");
+  selections.set("day", 2);
+  ben.send("more");
+  await until(ana, () => ana.messages.length === 2);
+  await until(ben, () => ben.state.get("city") === "Faro" && ben.selections.get("ana", "day") === 2);
+  await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.typing === true);
+  expect(ben.presence.others[0]?.client).toBe(ana.doc.clientID);
+  expect(seen.at(-1)).toEqual(["from Ben", "more"]);
+});
+
+test("nothing flickers: until the server's document is here, the old one is shown", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  ana.send("kept");
+  await ana.whenSaved();
+  const counts: number[] = [];
+  for (const event of ["messages", "change", "status", "saved", "synced", "doc"] as const)
+    ana.on(event, () => counts.push(ana.messages.length));
+  ana.send("forbidden");
+  await loss(ana);
+  expect(Math.min(...counts)).toBe(1);
+});
+
+test("the copy in the browser is dropped with what was refused, and doesn't bring it back", async () => {
+  await server.stop();
+  const before = connect(server.url, "trip", { user: { id: "ana" }, offline: true });
+  before.send("fine, from the tunnel");
+  before.send("forbidden, from the tunnel");
+  await until(before, () => before.status === "offline");
+  before.close();
+  await server.restart();
+
+  const after = open(server.url, "trip", { user: { id: "ana" }, offline: true });
+  const { lost } = await loss(after);
+  expect([...lost].sort()).toEqual(["fine, from the tunnel", "forbidden, from the tunnel"]);
+  after.send("kept offline");
+  await after.whenSaved();
+  await vi.waitFor(async () => expect(await stored("trip")).toBeGreaterThan(0));
+  after.close();
+  await server.stop();
+
+  const later = open(server.url, "trip", { user: { id: "ana" }, offline: true });
+  await until(later, () => later.messages.length > 0);
+  expect(texts(later)).toEqual(["kept offline"]);
+  await server.restart();
+  await later.whenSaved();
+  expect(later.refusal).toBeNull();
+});
+
+/** How many updates the browser's copy of Ana's session holds. */
+async function stored(session: string): Promise<number> {
+  const names = (await indexedDB.databases()).flatMap(({ name }) =>
+    name?.includes(`:${session}:`) ? [name] : [],
+  );
+  const database = await new Promise<IDBDatabase>((resolve, reject) => {
+    const opening = indexedDB.open(names[0] ?? "");
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  const counting = database.transaction(["updates"]).objectStore("updates").count();
+  return new Promise((resolve) => {
+    counting.onsuccess = () => {
+      database.close();
+      resolve(counting.result);
+    };
+  });
+}
+
+test("an application that writes the same again and again is stopped, and told what is lost", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  const told: Loss[] = [];
+  ana.on("refused", (each) => {
+    told.push(each);
+    if (!each.isFinal) ana.send("forbidden");
+  });
+  ana.send("forbidden");
+  await until(ana, () => ana.status === "refused");
+
+  expect(told.length).toBe(9);
+  expect(told.at(-1)).toMatchObject({ isFinal: true, lost: ["forbidden"] });
+  expect(ana.refusal).toMatchObject({ code: 4403 });
+});
+
+test("who is shut out altogether after a refused edit is told what is lost", async () => {
+  const [ana, ben] = [join("ana"), join("ben")];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  ana.send("saved");
+  await ana.whenSaved();
+  ben.send("of another");
+  await until(ana, () => ana.messages.length === 2);
+  server.refusal = { code: 4403, close: "You have been removed." };
+  const told = loss(ana);
+  ana.send("forbidden");
+
+  expect(await told).toMatchObject({ isFinal: true, lost: ["forbidden"] });
+  expect(ana.status).toBe("refused");
+  expect(ana.refusal).toMatchObject({ reason: "You have been removed." });
+});
+
+test("a page that is refused with nothing unsaved isn't told of a loss", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  const told: Loss[] = [];
+  ana.on("refused", (each) => told.push(each));
+  server.drop(4403, "You have been removed.");
+  await until(ana, () => ana.status === "refused");
+  expect(told).toEqual([]);
+});
