@@ -103,6 +103,17 @@ class Settings(BaseSettings):
     max_presence_bytes: int = Field(
         16 * 2**10, ge=256, description="largest awareness state; it is sent to everybody at every change"
     )
+    presence_seconds: float = Field(
+        0.05, ge=0, description="how often a room tells its presence at most; a hundred moving cursors are one frame"
+    )
+    presence_timeout_seconds: float = Field(
+        15.0, ge=1, description="how long who is gone without a word is still there for the others"
+    )
+    attendance_seconds: float = Field(
+        1.0,
+        ge=0,
+        description="how long who is online must stay so before the document says it; a reload writes nothing",
+    )
     max_fences: int = Field(
         1024, ge=1, description="fences of one connection that may wait for a commit; none of them is free"
     )

@@ -245,7 +245,7 @@ def test_a_client_that_was_away_for_a_thousand_updates_catches_up_in_one_exchang
     update = writer.write("start ")
     scene.receive(1, SyncUpdate(update))
     reader.apply_update(update)
-    scene.do(scene.room.leave(2))
+    scene.do(scene.room.leave(2, AT))
     for number in range(1000):
         scene.receive(1, SyncUpdate(writer.write(f"{number} ")))
     scene.join(3, synced=False)
@@ -265,7 +265,7 @@ def test_presence_reaches_everybody_else_and_late_joiners_and_ends_with_the_conn
     assert scene.presence.pop(3) == [(7, False)]
     scene.receive(2, QueryAwareness())
     assert scene.presence.pop(2) == [(7, False)]
-    scene.do(scene.room.leave(1))
+    scene.do(scene.room.leave(1, AT))
     assert scene.presence.pop(2) == [(7, True)]
 
 
@@ -369,7 +369,8 @@ def test_who_joins_is_introduced_once_and_again_under_a_new_name(scene: Scene) -
     scene.join(1, "ada")
     ada = scene.room.document.participants.get("ada")
     assert ada is not None
-    assert ada.to_json() == {"name": "ada", "kind": "human", "since": AT}
+    here = {"online": True, "devices": 1, "looking": True}
+    assert ada.to_json() == {"name": "ada", "kind": "human", "since": AT, **here}
     version = scene.room.version
     scene.join(2, "ada")
     assert scene.room.version == version

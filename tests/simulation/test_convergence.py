@@ -131,7 +131,7 @@ class World:
     def cut(self, client: Client) -> None:
         if client.connection is None:
             return
-        self.carry_out(self.room.leave(client.connection))
+        self.carry_out(self.room.leave(client.connection, AT))
         del self.outboxes[client.connection]
         client.connection, client.synced, client.to_server = None, False, []
 

@@ -102,14 +102,24 @@ class Participant(Record):
         return self.get("online") is True
 
     @property
+    def looking(self) -> bool:
+        """Whether they have a page of the session in front of them, as far as is known; see `rooms.decisions`."""
+        return self.online and self.get("looking") is True
+
+    @property
     def since(self) -> str | None:
-        """Since when they are online, or offline."""
+        """When they first joined."""
         return self._optional_string("since")
 
     @property
+    def last_seen(self) -> str | None:
+        """When their last connection ended, the last time that one did; None while they have never left."""
+        return self._optional_string("last_seen")
+
+    @property
     def devices(self) -> int:
-        """How many devices of theirs are connected."""
-        return self._integer("devices", 0)
+        """How many connections they have."""
+        return self._integer("devices", 0) if self.online else 0
 
 
 class Participants(Records[Participant]):
@@ -124,7 +134,7 @@ class Participants(Records[Participant]):
 
         Args:
             id: the participant's id.
-            fields: `name`, `kind`, `color`, `online`, `since`, `devices`, …
+            fields: `name`, `kind`, `since`, `online`, `devices`, `looking`, `last_seen`.
 
         Raises:
             BadDocument: a value isn't JSON.

@@ -5,7 +5,7 @@ Each kind of request has one function here. Whatever comes of it, the request is
 can't be granted doesn't wait for ever. Pure: the time comes in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from cosession.auth import ANONYMOUS, Participant
@@ -40,11 +40,35 @@ def introduce(document: SessionDocument, who: Participant, at: str) -> None:
         return
     known = document.participants.get(who.id)
     if known is None:
-        document.participants.set(who.id, name=who.name, kind=who.kind, since=at)
+        here = (
+            {"online": True, "devices": 1, "looking": assume_looking(who)} if who.capabilities.may("presence") else {}
+        )
+        document.participants.set(who.id, name=who.name, kind=who.kind, since=at, **here)
     elif (known.get("name"), known.get("kind")) != (who.name, who.kind):
         document.participants.set(who.id, name=who.name, kind=who.kind)
     if who.kind == "agent" and document.agents.get(who.id) is None:
         document.agents.declare(who.id, name=who.name)
+
+
+def attend(document: SessionDocument, here: Mapping[str, Sequence[bool]], at: Mapping[str, str]) -> None:
+    """Note who is here now; what is known already is not written again.
+
+    Args:
+        document: the session.
+        here: of each participant's connections, whether somebody looks at it.
+        at: when that last changed, RFC 3339.
+    """
+    for id_, looks in here.items():
+        known = document.participants.get(id_)
+        if known is None:
+            continue
+        left = {"last_seen": at[id_]} if known.online and not looks else {}
+        document.participants.set(id_, online=bool(looks), devices=len(looks), looking=any(looks), **left)
+
+
+def assume_looking(who: Participant) -> bool:
+    """Whether somebody looks at a connection whose presence doesn't say: a program does not, a person does."""
+    return who.kind != "agent"
 
 
 def _cancel(document: SessionDocument, request: Request, at: str) -> None:

@@ -97,4 +97,9 @@ class Retitle:
     title: str
 
 
-Effect: TypeAlias = Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle
+@dataclass(slots=True)
+class Remind:
+    """Have the room look again, a tick later, who is here."""
+
+
+Effect: TypeAlias = Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle | Remind

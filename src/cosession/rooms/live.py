@@ -4,18 +4,32 @@ Invariant: a room that failed in any way but a refusal is not used again. It end
 and the next one to ask for the session gets a room that is loaded from the log.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn, TypeVar, TypeVarTuple
 
 from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, SessionDocument
 from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError
 from cosession.logs import get_logger
+from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
 
 from .connection import Connection
-from .effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence
+from .effects import (
+    Answer,
+    Append,
+    Broadcast,
+    BroadcastPresence,
+    Echo,
+    Effect,
+    Remind,
+    Retitle,
+    Send,
+    SendPresence,
+)
 from .fanout import FanOut
 from .log import Log
 from .outbox import Outbox
@@ -36,7 +50,7 @@ class LiveRoom:
         session: its id.
         room: its pure half.
         updated_at: when it was last changed, RFC 3339.
-        max_merged: how many updates become one frame at most.
+        settings: the limits.
         log: where its updates go.
         turns: when it may send out.
         clock: gives the time, RFC 3339.
@@ -49,11 +63,13 @@ class LiveRoom:
 
     __slots__ = (
         "_addressed",
+        "_attendance_seconds",
         "_clock",
         "_connections",
         "_fan_out",
         "_log",
         "_on_end",
+        "_reminder",
         "_turns",
         "_updated_at",
         "broken",
@@ -67,7 +83,7 @@ class LiveRoom:
         session: str,
         room: Room,
         updated_at: str,
-        max_merged: int,
+        settings: Settings,
         log: Log,
         turns: Turns,
         clock: Callable[[], str],
@@ -84,7 +100,9 @@ class LiveRoom:
         self._updated_at = updated_at
         self._connections: dict[int, Connection] = {}
         self._addressed: dict[int, Connection] = {}
-        self._fan_out = FanOut(max_merged)
+        self._fan_out = FanOut(settings.max_merged_updates)
+        self._attendance_seconds = settings.attendance_seconds
+        self._reminder: asyncio.TimerHandle | None = None
 
     @property
     def connections(self) -> int:
@@ -119,7 +137,7 @@ class LiveRoom:
         finally:
             del self._connections[number]
             if not self.broken:
-                self._carry_out(self._guard(self.room.leave, number), self._clock())
+                self._carry_out(self._guard(self.room.leave, number, self._clock()), self._clock())
 
     @property
     def has_room(self) -> bool:
@@ -178,6 +196,16 @@ class LiveRoom:
         """Write the first facts of a new session."""
         at = self._now()
         self._carry_out(self._guard(self.room.create, title, created_at), at)
+
+    def recover(self) -> None:
+        """Make true what a crash left untrue in the document: who is here."""
+        self._carry_out(self._guard(self.room.recover, self._updated_at), self._now())
+
+    def settle(self) -> None:
+        """Write what waits to be written, before the room goes."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+        self._attend(at_once=True)
 
     def committed(self, version: int) -> None:
         """Hear that the log holds everything up to a version."""
@@ -257,6 +285,20 @@ class LiveRoom:
                     outbox.put_presence(entries)
             case Retitle(title):
                 self._log.retitle(self.session, title)
+            case Remind():
+                self._remind()
+
+    def _remind(self) -> None:
+        self._reminder = asyncio.get_running_loop().call_later(self._attendance_seconds, self._attend)
+
+    def _attend(self, *, at_once: bool = False) -> None:
+        """Write who is here; later, while the storage is behind."""
+        if not self.has_room and not at_once:
+            self._remind()
+            return
+        with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
+            at = self._now()
+            self._carry_out(self._guard(partial(self.room.attend, at, at_once=at_once)), at)
 
     def _send_out(self) -> None:
         """Send out what came in since the last turn."""

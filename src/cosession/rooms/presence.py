@@ -30,6 +30,7 @@ class _Holder:
     participant: Participant
     clock: int
     state: str
+    visible: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,11 @@ class Presence:
             return ()
         return (self._depart(own, holder.clock),)
 
+    def visible(self, connection: int) -> bool | None:
+        """Whether a connection's page is in front of somebody; None where its state doesn't say."""
+        holder = self._here.get(self._own.get(connection, -1))
+        return None if holder is None or holder.connection != connection else holder.visible
+
     def may_write(self, participant: Participant, client: int) -> bool:
         """Whether a participant may write under a Yjs client id: not while another is present under it."""
         holder = self._here.get(client)
@@ -120,13 +126,13 @@ class Presence:
             if holder is not None and holder.connection == connection and entry.clock >= holder.clock:
                 yield self._depart(entry.client, entry.clock)
             return
-        state = _identified(entry.state, participant)
+        state, visible = _identified(entry.state, participant)
         if len(state) > self._max_bytes:
             raise TooLarge(f"A presence state is larger than {self._max_bytes} bytes; keep it small.")
         known = self._departed.get(entry.client, -1) if holder is None else holder.clock
         if entry.clock > known:
             self._departed.pop(entry.client, None)
-            holder = _Holder(connection, participant, entry.clock, state)
+            holder = _Holder(connection, participant, entry.clock, state, visible)
             self._here[entry.client] = holder
             yield _entry(entry.client, holder)
 
@@ -142,8 +148,11 @@ def _entry(client: int, holder: _Holder) -> AwarenessEntry:
     return AwarenessEntry(client, holder.clock, holder.state)
 
 
-def _identified(state: str, participant: Participant) -> str:
-    """Write into a state whose it is; the anonymous may say of themselves what they like."""
+def _identified(state: str, participant: Participant) -> tuple[str, bool | None]:
+    """Write into a state whose it is, and read from it whether its page is visible.
+
+    The anonymous may say of themselves what they like.
+    """
     try:
         fields: dict[str, Any] = json.loads(state)
         if participant.id != ANONYMOUS.id:
@@ -151,6 +160,8 @@ def _identified(state: str, participant: Participant) -> str:
             known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
             fields["user"] = {**said, **known} if isinstance(said, dict) else known
         # Escaped, because half an emoji has no UTF-8; and what is no number in JSON makes every browser throw.
-        return json.dumps(fields, allow_nan=False, separators=(",", ":"))
+        written = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
         raise MalformedFrame("A presence state holds what JSON can't; keep it small and flat.") from error
+    visible = fields.get("visible")
+    return written, visible if isinstance(visible, bool) else None

@@ -20,7 +20,7 @@ from typing import Any
 
 from pycrdt import Doc, TransactionEvent
 
-from cosession.auth import SERVER, Participant
+from cosession.auth import ANONYMOUS, SERVER, Participant
 from cosession.document import Change, SessionDocument, Subscription
 from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, StorageError, TooFast, TooLarge
 from cosession.protocol import (
@@ -42,8 +42,21 @@ from cosession.protocol import (
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.settings import Settings
 
-from .decisions import decide, introduce
-from .effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Retitle, Send, SendPresence, Update
+from .attendance import Attendance
+from .decisions import assume_looking, attend, decide, introduce
+from .effects import (
+    Answer,
+    Append,
+    Broadcast,
+    BroadcastPresence,
+    Echo,
+    Effect,
+    Remind,
+    Retitle,
+    Send,
+    SendPresence,
+    Update,
+)
 from .presence import Presence
 
 _FENCE_BYTES = 1024
@@ -75,6 +88,11 @@ class Peer:
     gap: bool = False
     holes: int = 0
 
+    @property
+    def shows(self) -> bool:
+        """Whether the others may see that it is here."""
+        return self.participant.id != ANONYMOUS.id and self.participant.capabilities.may("presence")
+
 
 @dataclass(slots=True)
 class _Receipt:
@@ -97,6 +115,7 @@ class Room:
     """
 
     __slots__ = (
+        "_attendance",
         "_receipts",
         "_settings",
         "_touched",
@@ -120,6 +139,7 @@ class Room:
         self.synced: set[int] = set()
         """Who has had its first sync; before that an update would be a gap to it."""
         self.vector = decode_state_vector(self.document.doc.get_state())
+        self._attendance = Attendance()
         self._receipts: list[_Receipt] = []
         self._touched: set[str] = set()
         watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
@@ -131,6 +151,15 @@ class Room:
             return []
         return self.edit(lambda document: document.initialise(created_at=at, title=title), at)
 
+    def recover(self, at: str) -> list[Effect]:
+        """Write that nobody is here, after a crash that let nobody say so.
+
+        Args:
+            at: the last time that is known of, RFC 3339.
+        """
+        gone = [id_ for id_, who in self.document.participants if who.online]
+        return self.edit(lambda document: attend(document, dict.fromkeys(gone, ()), dict.fromkeys(gone, at)), at)
+
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
         """Let a connection in: it is asked for what it has, and told who is here."""
         self.peers[connection] = peer
@@ -139,13 +168,29 @@ class Room:
         if everybody:
             effects.append(SendPresence(everybody, connection))
         effects += self.edit(lambda document: introduce(document, peer.participant, at), at)
-        return effects
+        return effects + self._changed(peer, at)
 
-    def leave(self, connection: int) -> list[Effect]:
+    def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
-        del self.peers[connection]
+        peer = self.peers.pop(connection)
         self.synced.discard(connection)
-        return self._tell(self.presence.leave(connection), None)
+        return self._tell(self.presence.leave(connection), None) + self._changed(peer, at)
+
+    def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
+        """Write into the document who is here, where that has changed.
+
+        Args:
+            at: the server's time, RFC 3339.
+            at_once: whether also what changed since the last tick, and may soon change back.
+        """
+        due = self._attendance.take(at_once=at_once)
+        here: dict[str, list[bool]] = {id_: [] for id_ in due}
+        for connection, peer in self.peers.items() if due else ():
+            if peer.participant.id in here and peer.shows:
+                visible = self.presence.visible(connection)
+                here[peer.participant.id].append(assume_looking(peer.participant) if visible is None else visible)
+        effects: list[Effect] = [Remind()] if self._attendance else []
+        return effects + (self.edit(lambda document: attend(document, here, due), at) if due else [])
 
     def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
         """Take in one frame.
@@ -171,7 +216,7 @@ class Room:
             case SyncStep2(update):
                 return self._answer(connection, peer, update, at)
             case Awareness(payload):
-                return self._awareness(connection, peer, payload)
+                return self._awareness(connection, peer, payload, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
             case Fence(payload) if peer.extended:
@@ -312,12 +357,26 @@ class Room:
                 self._touched.discard("requests")
         return effects
 
-    def _awareness(self, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
-        heard = self.presence.receive(connection, peer.participant, decode_awareness(payload))
+    def _awareness(self, connection: int, peer: Peer, payload: bytes, at: str) -> list[Effect]:
+        entries = decode_awareness(payload)
+        if not peer.participant.capabilities.may("presence"):
+            return []
+        before = self.presence.visible(connection)
+        heard = self.presence.receive(connection, peer.participant, entries)
         effects = self._tell(heard.others, connection)
+        if self.presence.visible(connection) is not before:
+            effects += self._changed(peer, at)
         if heard.sender:
             effects.append(SendPresence(heard.sender, connection))
         return effects
+
+    def _changed(self, peer: Peer, at: str) -> list[Effect]:
+        """Note that something has changed in who is here."""
+        if not peer.shows:
+            return []
+        is_first = not self._attendance
+        self._attendance.note(peer.participant.id, at)
+        return [Remind()] if is_first else []
 
     def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:
         return [BroadcastPresence(news, origin)] if news else []

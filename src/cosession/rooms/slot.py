@@ -158,13 +158,14 @@ class Slot:
             self.session,
             room,
             stored.info.updated_at,
-            self._settings.max_merged_updates,
+            self._settings,
             self._log,
             self._turns,
             self._clock,
             self._changed.set,
         )
         live.create(stored.info.title, stored.info.created_at)
+        live.recover()
         self._loaded.set_result(live)
         if self._error is not None:
             live.end(self._error)
@@ -229,9 +230,11 @@ class Slot:
             self._compactor.ask(self.session)
 
     async def _unload(self, live: LiveRoom) -> None:
+        foreign = isinstance(live.error, SessionDeleted | NoSuchSession | VersionTaken)
+        if not foreign:
+            live.settle()
         await self._log.flush(self.session, patient=True)
         version = live.room.version
-        foreign = isinstance(live.error, SessionDeleted | NoSuchSession | VersionTaken)
         if not live.broken and not foreign and version > self._snapshot:
             await self._storage.save_snapshot(Snapshot(self.session, version, live.snapshot()))
         live.room.close()
