@@ -173,15 +173,16 @@ async def test_a_room_that_is_never_left_is_compacted_while_it_lives(tmp_path: P
         assert str(replayed.get("text:notes", type=Text)) == str(client.doc.get("text:notes", type=Text))
 
 
+@pytest.mark.parametrize("error", [StorageError("The disk is full."), TypeError("a defect of ours")], ids=repr)
 async def test_a_compaction_that_fails_costs_nobody_anything_and_is_tried_the_next_time(
-    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     async with open_hub(tmp_path, settings) as hub:
         tries: list[str] = []
 
         async def fail(session: str, _: object) -> None:
             tries.append(session)
-            raise StorageError("The disk is full.")
+            raise error
 
         monkeypatch.setattr(hub.storage, "compact", fail)
         await say(hub, "trip", ["word "] * 100)

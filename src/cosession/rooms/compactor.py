@@ -1,8 +1,8 @@
 """Compaction in the background: one session after the other, while nothing waits for it.
 
 A session asks when its room was unloaded, and while it lives when a snapshot of it was kept; what is packed then is
-that snapshot and the log before it. Whatever goes on with the session meanwhile is no trouble, and whatever fails
-costs space only: the next time it is asked for again. Bound: one compaction at a time; what waits are names.
+that snapshot and the log before it. Whatever goes on with the session meanwhile is no trouble, and whatever fails,
+a defect of ours included, costs space only: the next time it is asked for again. Bound: one compaction at a time; what waits are names.
 """
 
 import asyncio
@@ -53,5 +53,7 @@ class Compactor:
             return
         except CosessionError as error:
             log.warning("session.compaction_failed", session=session, error=str(error))
+        except Exception:
+            log.exception("session.compaction_failed", session=session)  # a defect of ours, and the session is whole
         else:
             log.info("session.compacted", session=session)
