@@ -2,7 +2,8 @@
 
 A session asks when its room was unloaded, and while it lives when a snapshot of it was kept; what is packed then is
 that snapshot and the log before it. Whatever goes on with the session meanwhile is no trouble, and whatever fails,
-a defect of ours included, costs space only: the next time it is asked for again. Bound: one compaction at a time; what waits are names.
+a defect of ours included, costs space only: the next time it is asked for again. Bound: one compaction at a time;
+what waits are names.
 """
 
 import asyncio
