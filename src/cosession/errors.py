@@ -237,13 +237,31 @@ class Disconnected(CosessionError):
 
     Attributes:
         close: the close code that the server gave, or None when the client closed itself.
+        lost: the texts that were written here, that the server has not, and that won't be sent any more.
     """
 
     code = "client.disconnected"
 
-    def __init__(self, message: str, close: int | None = None) -> None:
+    def __init__(self, message: str, close: int | None = None, lost: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.close = close
+        self.lost = lost
+
+
+class WriteRefused(CosessionError):
+    """The server refused something that was written here; the session goes on with the server's document.
+
+    Attributes:
+        close: the close code that the server gave.
+        lost: the texts that were written here and that the server has not.
+    """
+
+    code = "client.write_refused"
+
+    def __init__(self, message: str, close: int, lost: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.close = close
+        self.lost = lost
 
 
 class RunCancelled(CosessionError):

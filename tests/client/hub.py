@@ -1,7 +1,9 @@
 """A session server in miniature, made of pycrdt's own sync functions: an opinion on the wire that isn't ours."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pycrdt import (
@@ -19,7 +21,11 @@ from cosession.document import SessionDocument
 from cosession.protocol import (
     AwarenessEntry,
     Frame,
+    Granted,
     Notice,
+    Renewal,
+    SyncStep2,
+    SyncUpdate,
     decode_awareness,
     decode_frame,
     encode_awareness,
@@ -37,7 +43,8 @@ async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
 class Hub:
     """One session on a real socket.
 
-    `frames` is all that clients sent; `fences` holds fences back while `holding`; `refusal` closes whoever comes.
+    `frames` is all that clients sent; fences are held back while `holding`; `refusal` closes whoever comes; an update
+    after which `forbidden` holds is refused; `grant` is told to whoever comes, `expires_at` counted from now.
     """
 
     def __init__(self) -> None:
@@ -51,6 +58,8 @@ class Hub:
         self.holding = False
         self.held: list[tuple[ServerConnection, bytes]] = []
         self.refusal: tuple[int, str] | None = None
+        self.forbidden: Callable[[SessionDocument], bool] | None = None
+        self.grant: Granted | None = None
         self.port = 0
         self.said: dict[int, AwarenessEntry] = {}
         self._source: ServerConnection | None = None
@@ -106,10 +115,15 @@ class Hub:
         spoken: dict[int, int] = {}
         try:
             await socket.send(create_sync_message(self.doc))
+            await self._tell_grant(socket)
             await socket.send(create_awareness_message(encode_awareness(self.said.values())))
             async for data in socket:
                 assert isinstance(data, bytes)
                 self.frames.append(decode_frame(data))
+                if self._is_forbidden(self.frames[-1]):
+                    await socket.send(encode_frame(Notice("auth.forbidden", "You may not write this.")))
+                    await socket.close(4403, "You may not write this.")
+                    return
                 await self._answer(socket, data, spoken)
         except ConnectionClosed:
             pass
@@ -119,6 +133,20 @@ class Hub:
                 self.said.pop(client, None)
             gone = encode_awareness(AwarenessEntry(client, clock + 1, "null") for client, clock in spoken.items())
             broadcast(self.sockets, create_awareness_message(gone))
+
+    def _is_forbidden(self, frame: Frame) -> bool:
+        if self.forbidden is None or not isinstance(frame, SyncUpdate | SyncStep2):
+            return False
+        shadow: Doc[Any] = Doc()
+        shadow.apply_update(self.doc.get_update())
+        shadow.apply_update(frame.update)
+        return self.forbidden(SessionDocument(shadow))
+
+    async def _tell_grant(self, socket: ServerConnection) -> None:
+        if self.grant is not None:
+            ends = self.grant.expires_at
+            grant = replace(self.grant, expires_at=None if ends is None else time.time() + ends)
+            await socket.send(encode_frame(grant))
 
     async def _answer(self, socket: ServerConnection, data: bytes, spoken: dict[int, int]) -> None:
         match data[0]:
@@ -134,6 +162,10 @@ class Hub:
                     spoken[entry.client] = entry.clock
                     self.said[entry.client] = entry
                 broadcast(self.sockets - {socket}, data)
+            case 104:
+                if decode_frame(data) == Renewal("bad"):
+                    await socket.close(4401, "The token has expired.")
+                await self._tell_grant(socket)
             case 102 if self.holding:
                 self.held.append((socket, data))
             case 102:

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from client.hub import Hub, until
 
 from cosession.client import connect
 from cosession.errors import Disconnected
+from cosession.protocol import Granted, Renewal
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +62,59 @@ async def test_a_fresh_token_that_is_refused_is_not_tried_for_ever(hub: Hub):
         async with connect(hub.url, session="trip", participant="bot", token=lambda: "refused"):
             pytest.fail("the block must not be entered")
     assert len(hub.headers) == 1
+
+
+GRANT = Granted("bot", "Bot", "agent", ("read", "run", "state:trip"), None)
+
+
+async def test_what_the_server_verified_takes_the_place_of_what_was_asked_for(hub: Hub):
+    async with connect(hub.url, session="trip", participant="bot", name="Asked for") as session:
+        assert (session.me.name, session.me.capabilities, session.may("approve")) == ("Asked for", None, True)
+    hub.grant = GRANT
+    async with connect(hub.url, session="trip", participant="bot") as session:
+        await until(lambda: session.me.name == "Bot")
+        asked = ("run", "prompt", "state:trip/hotel", "state:trips", "text:notes")
+        assert [session.may(one) for one in asked] == [True, False, True, False, False]
+
+
+async def test_a_grant_is_renewed_on_the_open_socket_before_it_ends(hub: Hub):
+    hub.grant = replace(GRANT, expires_at=1.4)
+    given = iter(["first", "second", "third", "fourth"])
+    async with connect(hub.url, session="trip", participant="bot", token=lambda: next(given)):
+        await until(lambda: Renewal("second") in hub.frames)
+    assert hub.headers == ["Bearer first"]
+
+
+async def test_a_renewal_that_fails_is_tried_again_until_the_server_ends_it_and_then_the_session_says_why(hub: Hub):
+    hub.grant = replace(GRANT, expires_at=1.2)
+    calls: list[int] = []
+
+    def give() -> str:
+        calls.append(1)
+        if len(calls) > 1:
+            raise OSError("signed out")
+        return "first"
+
+    with pytest.raises(Disconnected, match=r"has expired.*signed out"):  # noqa: PT012 - the block's end raises
+        async with connect(hub.url, session="trip", participant="bot", token=give) as session:
+            await until(lambda: len(calls) > 2)
+            assert session.status == "online"
+            for socket in list(hub.sockets):
+                await socket.close(4401, "The token has expired.")
+            await until(lambda: session.status == "closed")
+            await session.wait_saved()
+            await session.send("too late")
+
+
+async def test_after_an_expiry_a_function_that_fails_ends_the_session(hub: Hub):
+    given = iter(["first", None])
+    async with connect(hub.url, session="trip", participant="bot", token=lambda: next(given)) as session:  # type: ignore[arg-type,return-value]
+        for socket in list(hub.sockets):
+            await socket.close(4401, "The token has expired.")
+        await until(lambda: session.status == "closed")
+        with pytest.raises(Disconnected, match=r"has expired.*function that gives the token") as ended:
+            session.prompts()
+        assert ended.value.close == 4401
 
 
 @pytest.mark.parametrize("bad", [lambda: 1 / 0, lambda: None, lambda: b"bytes"], ids=["raises", "none", "bytes"])

@@ -14,6 +14,7 @@ from cosession.client.presence import Presence
 from cosession.client.replica import Replica
 from cosession.errors import Disconnected, MalformedFrame
 from cosession.protocol import (
+    EMPTY_UPDATE,
     Awareness,
     AwarenessEntry,
     Fence,
@@ -26,6 +27,7 @@ from cosession.protocol import (
     decode_state_vector,
     encode_awareness,
     encode_frame,
+    split_update,
 )
 
 
@@ -326,7 +328,7 @@ def test_our_state_taken_away_by_others_is_said_again_with_a_higher_clock():
     again = decode_awareness(taken(replica)[0].payload)[0]
 
     assert again.clock > first.clock + 5
-    assert json.loads(again.state) == {"user": {"id": "p7"}}
+    assert json.loads(again.state) == {"user": {"id": "p7"}, "visible": True}
 
 
 def test_an_older_state_of_another_does_not_come_back():
@@ -400,3 +402,43 @@ def test_whatever_breaks_or_is_lost_one_more_connection_makes_both_equal_and_sav
     assert str(text(replica.doc)) == str(text(server))
     assert replica.saved
     server.unobserve(subscription)
+
+
+def test_a_first_sync_in_pieces_is_seen_whole_and_at_once():
+    server: Doc[Any] = Doc(client_id=9)
+    for word in ("one ", "two ", "three 🐙 " * 400):
+        server.get("text", type=Text).insert(0, word)
+    replica = make()
+    seen: list[str] = []
+    shared = text(replica.doc)
+    watching = shared.observe(lambda _: seen.append(str(shared)))
+    replica.open()
+    pieces = [piece for piece in split_update(server.get_update(), 200) if piece != EMPTY_UPDATE]
+    assert len(pieces) > 5
+
+    for piece in pieces:
+        replica.receive(encode_frame(SyncUpdate(piece)))
+        assert seen == []
+        assert not replica.synced
+    replica.receive(encode_frame(SyncStep2(EMPTY_UPDATE)))
+
+    assert seen == [str(text(server))]
+    shared.unobserve(watching)
+    assert replica.synced
+    assert replica.edits == 0
+    replica.receive(create_update_message(b"\x00\x00"))
+    assert vector(replica.doc) == vector(server)
+
+
+def test_a_piece_of_a_first_sync_that_fits_only_after_its_end_is_taken_in_then():
+    server: Doc[Any] = Doc(client_id=9)
+    text(server).insert(0, "first ")
+    first = server.get_update()
+    before = server.get_state()
+    text(server).insert(0, "later ")
+    replica = make()
+    replica.open()
+    replica.receive(encode_frame(SyncUpdate(server.get_update(before))))
+    replica.receive(encode_frame(SyncStep2(first)))
+    assert str(text(replica.doc)) == "later first "
+    assert replica.synced

@@ -9,19 +9,26 @@
 Stands on `document` and `protocol`; never imports the server, its rooms or its storage.
 """
 
+from .connect import connect
 from .credential import Token
+from .grant import Me
 from .http import SessionInfo, create_session, find_session, list_sessions
-from .people import Who
+from .people import Person, Who
 from .presence import Presence
 from .prompts import Prompts
-from .run import AgentRun, Steer, ToolCall
-from .session import Session, connect
+from .refusal import Refusal
+from .run import AgentRun, Steer
+from .session import Session
+from .tool import ToolCall
 from .transport import Status
 
 __all__ = [
     "AgentRun",
+    "Me",
+    "Person",
     "Presence",
     "Prompts",
+    "Refusal",
     "Session",
     "SessionInfo",
     "Status",

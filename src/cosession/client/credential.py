@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 from cosession.errors import Disconnected
 
 Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
-"""A token, or a function, plain or async, that is called for a fresh one at each connection."""
+"""A token, or a function, plain or async, that gives a fresh one: at each connection, and before the last expires."""
 
 
 class Credential:
@@ -21,10 +21,12 @@ class Credential:
 
     Attributes:
         renewable: whether there can be a fresh one when this one has expired.
+        failure: what the function failed with last; empty when it didn't.
     """
 
     def __init__(self, token: Token | None, participant: str) -> None:
         self.renewable = callable(token)
+        self.failure = ""
         self._token = token
         self._participant = participant
 
@@ -35,7 +37,17 @@ class Credential:
             Disconnected: the token is somebody else's, and always will be.
             TokenFailed: the function failed; it may succeed later.
         """
-        token = await self._current()
+        token = await self.fresh()
+        return {"Authorization": f"Bearer {token}"} if token else None
+
+    async def fresh(self) -> str | None:
+        """Return a token; raises as `headers` does."""
+        self.failure = ""
+        try:
+            token = await self._current()
+        except TokenFailed as error:
+            self.failure = str(error)
+            raise
         if not token:
             return None
         subject = subject_of(token)
@@ -44,7 +56,7 @@ class Credential:
                 f"The token is for {subject!r}, and `participant` is {self._participant!r}: what is written would be "
                 "refused. Give the token's `sub` as `participant`."
             )
-        return {"Authorization": f"Bearer {token}"}
+        return token
 
     async def _current(self) -> str | None:
         if self._token is None or isinstance(self._token, str):

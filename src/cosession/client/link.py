@@ -5,18 +5,24 @@ network is away is kept in the document and goes out when it is back.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from cosession.document import SessionDocument
-from cosession.errors import Disconnected
+from cosession.errors import Disconnected, WriteRefused
 from cosession.logs import get_logger
+from cosession.protocol import Notice, decode_state_vector, encode_state_vector
 
 from .bell import Bell
 from .credential import Credential
+from .grant import Me
+from .lost import lost_texts
 from .presence import Presence
+from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS, Refusal
 from .replica import Replica
+from .stamps import fresh_client_id
 from .transport import Status, Transport
 
 log = get_logger(__name__)
@@ -29,28 +35,46 @@ class Link:
     """One session's tie to its server.
 
     Attributes:
+        document: the session. Another one takes its place after a refusal.
         presence: what this connection says of itself, and what the others say.
         bell: rung when the status, presence or what is saved changes.
     """
 
     def __init__(
-        self, session: str, document: SessionDocument, user: dict[str, Any], url: str, credential: Credential
+        self,
+        session: str,
+        user: dict[str, Any],
+        url: str,
+        credential: Credential,
+        *,
+        on_refused: Callable[[Refusal], None] | None,
+        on_replaced: Callable[[], None],
     ) -> None:
         """Prepare; `live` opens it.
 
         Args:
             session: the session's id, for the log.
-            document: the session; its client id is ours alone.
             user: who we are.
             url: the socket's address.
             credential: what is shown at the door.
+            on_refused: told what a refusal of something written here cost; None ends the session instead.
+            on_replaced: called when `document` has become another one.
         """
         self.bell = Bell()
         self._session = session
-        self._transport = Transport(url, credential=credential, bell=self.bell)
+        self._on_refused = on_refused
+        self._on_replaced = on_replaced
+        self._me = Me(user["id"], user["name"], user["kind"])
+        self._transport = Transport(url, carried=self, credential=credential, bell=self.bell)
+        self.document = SessionDocument(client_id=fresh_client_id())
         wake = self._transport.wake
-        self.presence = Presence(document.doc.client_id, user, wake=wake, changed=self.bell.ring)
-        self._replica = Replica(document.doc, self.presence, wake=wake)
+        self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
+        self._replica = Replica(self.document.doc, self.presence, wake=wake)
+        self._fresh: tuple[SessionDocument, Replica] | None = None
+        self._why: Notice | None = None
+        self._refused_at: list[float] = []
+        self._last: Refusal | None = None
+        self._code = 0
 
     @property
     def status(self) -> Status:
@@ -67,6 +91,71 @@ class Link:
         """Whether the server has committed everything that was written here."""
         return self._replica.saved
 
+    @property
+    def me(self) -> Me:
+        """Who we are, as the server verified, or, until it says so, as was asked for."""
+        return self._me
+
+    def lost(self, document: SessionDocument) -> WriteRefused | None:
+        """Return why what is written into a document of this session gets nowhere, or None when it doesn't."""
+        if document is self.document or self._last is None:
+            return None
+        return WriteRefused(self._last.reason, self._last.code, self._last.lost)
+
+    def replica(self) -> Replica:
+        """What the next connection is for."""
+        return self._fresh[1] if self._fresh else self._replica
+
+    def heard(self) -> None:
+        """Take over what the server says of us, and its document when that has come anew."""
+        replica = self.replica()
+        if replica.grant is not None:
+            self._me = Me.granted(replica.grant)
+        if self._fresh is not None and replica.synced:
+            self._replace(*self._fresh)
+
+    def refused(self, code: int, reason: str) -> bool:
+        """Begin with a fresh document when something that was written here was refused.
+
+        In Yjs one edit can't be taken back alone. Until the server's document is here the old one stays in its place.
+        """
+        old = self._replica
+        if self._fresh is not None or old.saved or not old.answered or code not in OF_WRITING:
+            return False
+        now = time.monotonic()
+        self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
+        if self._on_refused is None or len(self._refused_at) > MOST_REFUSALS:
+            return False
+        self._why = Notice(old.notice.code if old.notice else "", reason)
+        self._code = code
+        document = SessionDocument(client_id=fresh_client_id())
+        self.presence.move(document.doc.client_id)
+        self._fresh = document, Replica(document.doc, self.presence, wake=self._transport.wake)
+        return True
+
+    def _replace(self, document: SessionDocument, replica: Replica) -> None:
+        """Put the fresh document in the place of the old one, and tell what only that one has."""
+        old, self._fresh = self.document, None
+        self._replica.release()
+        has = decode_state_vector(document.doc.get_state()).get(old.doc.client_id, 0)
+        update, texts = self._unsaved(has)
+        assert self._why is not None
+        self._last = Refusal(self._code, self._why.code, self._why.reason, texts, update)
+        self.document, self._replica = document, replica
+        self._on_replaced()
+        if self._on_refused is not None:
+            try:
+                self._on_refused(self._last)
+            except Exception:
+                log.exception("client.refusal_unheard", session=self._session)
+
+    def _unsaved(self, clock: int) -> tuple[bytes, tuple[str, ...]]:
+        """What was written here from a clock on: as an update, and its texts."""
+        doc = self.document.doc
+        vector = decode_state_vector(doc.get_state()) | {doc.client_id: clock}
+        update = doc.get_update(encode_state_vector(vector))
+        return update, lost_texts(update, self.document)
+
     def go_on(self) -> None:
         """Go on only if it isn't over.
 
@@ -81,10 +170,13 @@ class Link:
 
         Raises:
             Disconnected: it is over before that.
+            WriteRefused: the server refused something of it.
         """
-        edits = self._replica.edits
-        while self._replica.saved_edits < edits:
+        replica, document, edits = self._replica, self.document, self._replica.edits
+        while replica.saved_edits < edits:
             self.go_on()
+            if (why := self.lost(document)) is not None:
+                raise why
             await self.bell.wait()
 
     @asynccontextmanager
@@ -135,17 +227,20 @@ class Link:
                 await self.wait_saved()
         except TimeoutError:
             pass
-        except Disconnected as error:
+        except (Disconnected, WriteRefused) as error:
             why = str(error)
         finally:
             if not self.saved:
                 log.warning("client.unsaved", session=self._session, status=self.status)
             close = self.ended.close if self.ended else None
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
-        return None if self.saved else Disconnected(f"What was written last may not be saved: {why}", close)
+        if self.saved:
+            return None
+        _, texts = self._unsaved(self._replica.saved_clock)
+        return Disconnected(f"What was written last may not be saved: {why}", close, texts)
 
     async def _keep(self) -> None:
         try:
-            await self._transport.run(self._replica)
+            await self._transport.run()
         finally:
             self._replica.release()

@@ -29,6 +29,54 @@ class Who:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Person(Who):
+    """A participant of the session, and whether they are here.
+
+    Attributes:
+        online: whether a connection of theirs is there.
+        devices: how many are.
+        looking: whether they have the session in front of them, as far as is known.
+        since: when they first joined, if the server has said it.
+        last_seen: when they were last here, if they have left before.
+    """
+
+    online: bool
+    devices: int
+    looking: bool
+    since: str | None
+    last_seen: str | None
+
+
+def people(document: SessionDocument, states: Iterable[dict[str, Any]]) -> list[Person]:
+    """Return everybody of a session, those who are here first. What presence says goes before the server's record.
+
+    Args:
+        document: the session.
+        states: awareness states of all connections.
+    """
+    here: dict[str, list[dict[str, Any]]] = {}
+    for state in states:
+        for who in identities([state]):
+            here.setdefault(who.id, []).append(state)
+    present = identities(state for own in here.values() for state in own)
+    found = [
+        _person(id_, document, present, here.get(id_, []))
+        for id_ in {**here, **dict.fromkeys(document.participants.to_json())}
+    ]
+    return sorted(found, key=lambda person: (not person.online, person.id))
+
+
+def _person(id: str, document: SessionDocument, present: list[Who], states: list[dict[str, Any]]) -> Person:  # noqa: A002
+    who, known = find_participant(id, document, present), document.participants.get(id)
+    record = known.to_json() if known else {}
+    online = bool(states) or record.get("online") is True
+    devices = len(states) or (record["devices"] if online and isinstance(record.get("devices"), int | float) else 0)
+    looking = any(state.get("visible") is True for state in states) if states else record.get("looking") is True
+    since, last_seen = _text(record.get("since")) or None, _text(record.get("last_seen")) or None
+    return Person(who.id, who.name, who.kind, online, int(devices), online and looking, since, last_seen)
+
+
 def identities(states: Iterable[dict[str, Any]]) -> list[Who]:
     """Return the participants that presence states name, each once.
 

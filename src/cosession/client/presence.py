@@ -29,7 +29,7 @@ class Presence:
     def __init__(
         self, client: int, user: dict[str, Any], *, wake: Callable[[], None], changed: Callable[[], None]
     ) -> None:
-        """Start with a state that holds `user` only.
+        """Start with a state that says who we are, and that we pay attention: who runs this is connected to work.
 
         Args:
             client: our Yjs client id.
@@ -38,7 +38,7 @@ class Presence:
             changed: called when the others changed.
         """
         self.client = client
-        self._state: dict[str, Any] = {"user": user}
+        self._state: dict[str, Any] = {"user": user, "visible": True}
         self._clock = 0
         self._due = False
         self._others: dict[int, tuple[int, dict[str, Any] | None]] = {}
@@ -64,9 +64,19 @@ class Presence:
             self._state.update(said)
         self.renew()
 
+    def move(self, client: int) -> None:
+        """Go on under another Yjs client id: our document is a fresh one."""
+        self.client = client
+        self._clock = 0
+        self.renew()
+
     def others(self) -> dict[int, dict[str, Any]]:
         """Return the states of the other connections by client id; each holds `user` and what its client adds."""
         return {client: dict(state) for client, (_, state) in self._others.items() if state is not None}
+
+    def everybody(self) -> list[dict[str, Any]]:
+        """Return the state of each connection, ours first."""
+        return [dict(self._state), *self.others().values()]
 
     def people(self) -> list[Who]:
         """Return who else is here, each participant once; a state that doesn't say whose it is is left out."""

@@ -33,13 +33,21 @@ class Inbox:
             document: the session.
             bell: rung when there may be a prompt.
         """
-        self._document = document
         self._bell = bell
         self._given: set[str] = set()
         self._answered: set[str] = set()
         self._open: dict[str, Message | None] = {}
         self._stale = True
+        self._document = document
         self._watch = document.observe(self._on_change, "messages", "runs")
+
+    def move(self, document: SessionDocument) -> None:
+        """Go on with another document of the same session; what was given isn't given again."""
+        self._watch.close()
+        self._document = document
+        self._watch = document.observe(self._on_change, "messages", "runs")
+        self._stale = True
+        self._bell.ring()
 
     def close(self) -> None:
         """Stop watching."""

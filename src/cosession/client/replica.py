@@ -2,7 +2,7 @@
 
     open ─→ our step 1, our presence
     their step 1 ─→ step 2 with all that they lack; from here on our updates go out as they are made
-    their step 2 ─→ synced
+    their step 2 ─→ synced; updates before it are pieces of it, and are applied with it, at once
     their update ─→ applied when it fits the state vector; when it skips something, step 1 instead
     close ─→ nothing is kept to resend: at the next open the state vectors say what is missing
 
@@ -23,9 +23,11 @@ from cosession.protocol import (
     Awareness,
     Fence,
     Frame,
+    Granted,
     Notice,
     PermissionDenied,
     QueryAwareness,
+    Renewal,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
@@ -56,6 +58,9 @@ class Replica:
         edits: how many local updates there have been.
         saved_edits: how many of them the server has committed to storage.
         notice: the last notice of the server: why it is about to close.
+        grant: who we are on this connection, and what we may do, as the server says; None while it hasn't.
+        answered: whether on the last connection the server was sent what it lacked.
+        saved_clock: up to which clock of ours the server has committed what was written here.
     """
 
     def __init__(self, doc: "Doc[Any]", presence: Presence, *, wake: Callable[[], None]) -> None:
@@ -72,13 +77,17 @@ class Replica:
         self.edits = 0
         self.saved_edits = 0
         self.notice: Notice | None = None
+        self.grant: Granted | None = None
+        self.answered = False
+        self.saved_clock = 0
         self._wake = wake
         self._open = False
-        self._answered = False
         self._asked = False
         self._asks = 0
         self._fence_out = False
         self._sent_edits = 0
+        self._fence_clock = 0
+        self._pieces: list[bytes] = []
         self._applying = False
         self._vector: dict[int, int] | None = None
         self._out: list[Frame] = []
@@ -95,13 +104,16 @@ class Replica:
         self.close()
         self._open = True
         self.notice = None
+        self.grant = None
+        self.answered = False
         self._ask()
         self.presence.renew()
 
     def close(self) -> None:
         """End a connection, if there is one."""
-        self._open = self._answered = self._asked = self._fence_out = self.synced = False
+        self._open = self._asked = self._fence_out = self.synced = False
         self._asks = 0
+        self._pieces.clear()
         self._out.clear()
         self._updates.clear()
         self.presence.forget_others()
@@ -123,9 +135,10 @@ class Replica:
         said = self.presence.take()
         if said is not None:
             frames.append(Awareness(said))
-        if self._answered and not self._fence_out and self._sent_edits > self.saved_edits:
+        if self.answered and not self._fence_out and self._sent_edits > self.saved_edits:
             frames.append(Fence(self._sent_edits.to_bytes(8, "big")))
             self._fence_out = True
+            self._fence_clock = self._own_clock()
         return [encode_frame(frame) for frame in frames]
 
     def receive(self, data: bytes) -> None:
@@ -138,10 +151,14 @@ class Replica:
         frame = decode_frame(data)
         match frame:
             case SyncUpdate(update):
-                self._integrate(update)
+                if self.synced:
+                    self._integrate(update)
+                else:
+                    read_update_header(update)  # what is malformed is said at once
+                    self._pieces.append(update)
             case SyncStep2(update):
                 self._asked = False
-                if self._integrate(update):
+                if self._integrate_whole(update):
                     self._asks = 0
                     self.synced = True
             case SyncStep1(vector):
@@ -153,19 +170,24 @@ class Replica:
             case Fence(payload):
                 self.saved_edits = max(self.saved_edits, int.from_bytes(payload, "big"))
                 self._fence_out = False
+                self.saved_clock = self._fence_clock
                 if self._sent_edits > self.saved_edits:
                     self._wake()
             case Notice():
                 self.notice = frame
+            case Granted():
+                self.grant = frame
             case PermissionDenied(reason):
                 self.notice = Notice("auth.forbidden", reason)
+            case Renewal():
+                raise MalformedFrame("The server sent a token; only clients send them.")
 
     def _answer(self, vector: bytes) -> None:
         """Answer a step 1 with all that its sender lacks; that includes every update that waits."""
         decode_state_vector(vector)
         self._out.append(SyncStep2(self.doc.get_update(vector)))
         self._updates.clear()
-        self._answered = True
+        self.answered = True
         self._sent_edits = self.edits
         self._wake()
 
@@ -178,6 +200,31 @@ class Replica:
         self._asked = True
         self._out.append(SyncStep1(self.doc.get_state()))
         self._wake()
+
+    def _own_clock(self) -> int:
+        return decode_state_vector(self.doc.get_state()).get(self.doc.client_id, 0)
+
+    def _integrate_whole(self, update: bytes) -> bool:
+        """Apply the answer to our step 1, with the pieces of it that came before, so that nobody sees half of it."""
+        pieces, self._pieces = self._pieces, []
+        if not pieces:
+            return self._integrate(update)
+        self._applying = True
+        try:
+            with self.doc.transaction():
+                late = [piece for piece in pieces if not self._fits(piece) or not self._integrate(piece)]
+                fitted = self._integrate(update)
+                return all(self._integrate(piece) for piece in late) and fitted
+        except ExceptionGroup:
+            log.exception("client.observer_failed")
+            return True
+        finally:
+            self._applying = False
+
+    def _fits(self, update: bytes) -> bool:
+        if self._vector is None:
+            self._vector = decode_state_vector(self.doc.get_state())
+        return read_update_header(update).fits(self._vector)
 
     def _integrate(self, update: bytes) -> bool:
         """Apply an update if it fits; return whether it did."""
@@ -197,7 +244,7 @@ class Replica:
         return True
 
     def _apply(self, update: bytes) -> None:
-        self._applying = True
+        before, self._applying = self._applying, True
         try:
             self.doc.apply_update(update)
         except ExceptionGroup:
@@ -210,7 +257,7 @@ class Replica:
                 raise
             raise Disconnected("An update broke the local document; connect again with a new session.") from error
         finally:
-            self._applying = False
+            self._applying = before
 
     def _on_update(self, event: TransactionEvent) -> None:
         if self._applying:
@@ -220,7 +267,7 @@ class Replica:
         if update == EMPTY_UPDATE:
             return
         self.edits += 1
-        if not self._answered:
+        if not (self._open and self.answered):
             return
         self._updates.append(update)
         if len(self._updates) >= _MERGE_AT:

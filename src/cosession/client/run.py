@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
 
-from cosession.document import Change, Message, Part, SessionDocument
-from cosession.errors import Disconnected, RunCancelled
+from cosession.document import Change, Message, SessionDocument
+from cosession.errors import CosessionError, RunCancelled
 
 from .answer import Answer
 from .stamps import fresh_id, now
+from .tool import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +40,6 @@ class Steer:
     by: str
     text: str
     at: str
-
-
-class ToolCall:
-    """One call of a tool, shown as a part of the answer; made by `AgentRun.tool`."""
-
-    def __init__(self, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
-        self._answer = answer
-        self._part = part
-        self._step = step
-
-    def output(self, value: Any) -> None:
-        """Record what the tool returned. Raises as `AgentRun.text` does."""
-        self._update(state="output-available", output=value)
-
-    def error(self, text: str) -> None:
-        """Record that the tool failed. Raises as `AgentRun.text` does."""
-        self._update(state="output-error", errorText=text)
-
-    def _update(self, **fields: Any) -> None:
-        self._step()
-        if self._part is not None:
-            self._answer.update(self._part, **fields)
 
 
 class AgentRun:
@@ -81,7 +60,8 @@ class AgentRun:
         reply_to: str | None,
         task: str,
         batch_seconds: float,
-        ended: Callable[[], Disconnected | None],
+        ended: Callable[[], CosessionError | None],
+        current: Callable[[], SessionDocument] | None = None,
     ) -> None:
         """Prepare; the run begins when it is entered.
 
@@ -92,7 +72,8 @@ class AgentRun:
             reply_to: id of the message it answers.
             task: one line on what it does, for people.
             batch_seconds: how long a token may wait for others.
-            ended: returns why the session is over, or None.
+            ended: returns why it can't go on, or None.
+            current: returns the session's document, which is another one after a refusal; None where there is but one.
         """
         self.id = fresh_id()
         self.agent = agent
@@ -102,6 +83,7 @@ class AgentRun:
         self._task_line = task
         self._batch_seconds = batch_seconds
         self._ended = ended
+        self._current = current or (lambda: document)
         self._open = False
         self._looked = True
         self._steered = False
@@ -122,6 +104,7 @@ class AgentRun:
             BadDocument: the token isn't text.
             RunCancelled: somebody cancelled the run.
             Disconnected: the session is over.
+            WriteRefused: the server refused something that was written here, and this run is lost with it.
         """
         self._step()
         self._answer.grow("text", token)
@@ -183,6 +166,7 @@ class AgentRun:
         Raises:
             RunCancelled: somebody cancelled the run.
             Disconnected: the session is over.
+            WriteRefused: the server refused something that was written here, and this run is lost with it.
         """
         if not self._open:
             raise RuntimeError("The run isn't open: use it inside its `async with` block.")
@@ -253,6 +237,20 @@ class AgentRun:
             self._record.end(status, at=now(), error=error)
             self._say(status="idle", run=None, task=None, progress=None)
             self._answer.close(status)
+        if (document := self._current()) is not self._document:
+            self._end_elsewhere(document, status, error)
+
+    def _end_elsewhere(self, document: SessionDocument, status: str, error: str | None) -> None:
+        """End what the server has of this run: the document that it wrote in was given up."""
+        record, agent = document.runs.get(self.id), document.agents.get(self.agent)
+        with document.transaction():
+            if record is not None and not record.ended:
+                record.end(status, at=now(), error=error)
+            if agent is not None and agent.run == self.id:
+                agent.set(status="idle", run=None, task=None, progress=None)
+            for written in record.messages if record is not None else ():
+                if (message := document.messages.get(written)) is not None and message.status == "streaming":
+                    message.set_status(status)
 
     def _say(self, **fields: Any) -> None:
         agent = self._document.agents.get(self.agent)

@@ -4,7 +4,7 @@
 after it. What is written while the network is away goes out when it is back. Never imports the server.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,15 +22,14 @@ from cosession.document import (
 from cosession.errors import BadDocument
 
 from .credential import Credential, Token
+from .grant import Me
 from .link import Link
-from .people import Who, find_participant
+from .people import Person, Who, find_participant, people
 from .prompts import Inbox, Prompts
+from .refusal import Refusal
 from .run import AgentRun
-from .stamps import fresh_client_id, fresh_id, now
+from .stamps import fresh_id, now
 from .transport import Status, sync_url
-
-SYNC_SECONDS = 30.0
-"""How long entering waits for the document: long enough for a server that is just starting."""
 
 BATCH_SECONDS = 0.03
 """How long a token waits for others: below what a reader notices, and a fast model then makes few updates."""
@@ -44,26 +43,60 @@ class Session:
         participant: our participant id.
         name: what people see.
         kind: `agent`, `human` or `operator`.
-        document: the shared document.
         presence: what this connection says of itself, and what the others say.
     """
 
-    def __init__(self, id: str, participant: str, name: str, kind: str, *, url: str, token: Token | None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        participant: str,
+        name: str,
+        kind: str,
+        *,
+        url: str,
+        token: Token | None,
+        on_refused: Callable[[Refusal], None] | None,
+    ) -> None:
         """Prepare; `connect` opens it."""
         self.id = id
         self.participant = participant
         self.name = name
         self.kind = kind
-        self.document = SessionDocument(client_id=fresh_client_id())
         self._link = Link(
             id,
-            self.document,
             {"id": participant, "name": name, "kind": kind},
             sync_url(url, id, participant=participant, name=name, kind=kind),
             Credential(token, participant),
+            on_refused=on_refused,
+            on_replaced=self._on_replaced,
         )
         self.presence = self._link.presence
         self._inbox: Inbox | None = None
+
+    @property
+    def document(self) -> SessionDocument:
+        """The shared document. After a refusal it is another one; get views of it anew then."""
+        return self._link.document
+
+    @property
+    def me(self) -> Me:
+        """Who we are and what we may do, as the server verified; until it says so, what was asked for."""
+        return self._link.me
+
+    def may(self, capability: str) -> bool:
+        """Whether we may do something, e.g. `prompt` or `state:trip/hotel`; see `Me.may`."""
+        return self._link.me.may(capability)
+
+    @property
+    def people(self) -> list[Person]:
+        """Everybody of the session: who is here, on how many devices, who is looking; we are among them."""
+        return people(self.document, self.presence.everybody())
+
+    @property
+    def someone_is_watching(self) -> bool:
+        """Whether a person, and not only agents, has the session in front of them now."""
+        others = (person for person in self.people if person.id != self.participant)
+        return any(person.looking and person.kind != "agent" for person in others)
 
     @property
     def messages(self) -> Messages:
@@ -231,14 +264,16 @@ class Session:
             task: one line on what it does, for people.
             batch_seconds: how long a token may wait for others; 0 writes each at once.
         """
+        document = self.document
         return AgentRun(
-            self.document,
+            document,
             self.participant,
             name=self.name,
             reply_to=reply_to.id if isinstance(reply_to, Message) else reply_to,
             task=task,
             batch_seconds=batch_seconds,
-            ended=lambda: self._link.ended,
+            ended=lambda: self._link.ended or self._link.lost(document),
+            current=lambda: self.document,
         )
 
     @asynccontextmanager
@@ -251,45 +286,12 @@ class Session:
             if self._inbox is not None:
                 self._inbox.close()
 
+    def _on_replaced(self) -> None:
+        if self._inbox is not None:
+            self._inbox.move(self.document)
+
     def _find(self, message_id: str) -> Message:
         self._link.go_on()
         if (message := self.document.messages.get(message_id)) is None:
             raise BadDocument(f"The session has no message {message_id!r}.")
         return message
-
-
-@asynccontextmanager
-async def connect(
-    url: str,
-    *,
-    session: str,
-    participant: str,
-    name: str | None = None,
-    kind: str = "agent",
-    token: Token | None = None,
-    wait_seconds: float | None = SYNC_SECONDS,
-) -> AsyncGenerator[Session, None]:
-    """Join a session and stay in it for the length of an `async with` block.
-
-    Enters when the document is here. Breaks of the network are survived without the block's help. Leaves when what
-    was written is saved: for that it waits a few seconds, also for a lost connection to come back. When it isn't
-    saved even then, a block that ended normally raises; an exception of the block comes out as it is.
-
-    Args:
-        url: the server's address, e.g. `http://localhost:8765`.
-        session: the session's id.
-        participant: who we are: the token's `sub`, where there is one.
-        name: what people see; None takes `participant`.
-        kind: `agent`, `human` or `operator`.
-        token: the credential, or a function, plain or async, that gives a fresh one: it is called at each connection,
-            also when the token of the last one has expired. None on a development server.
-        wait_seconds: how long to wait for the document at first; None waits for ever.
-
-    Raises:
-        Disconnected: the server refused for good, there was none in `wait_seconds`, or, when the block is left, what
-            was written last isn't saved.
-        ValueError: `url` isn't a server's address.
-    """
-    joined = Session(session, participant, name or participant, kind, url=url, token=token)
-    async with joined.live(url, wait_seconds):
-        yield joined

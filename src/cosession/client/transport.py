@@ -9,9 +9,10 @@ don't return to a restarted server in the same instant.
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import quote, urlencode, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketExcepti
 
 from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, TooFast
 from cosession.logs import get_logger
+from cosession.protocol import Renewal, encode_frame
 
 from .address import split_address
 from .bell import Bell
@@ -45,6 +47,12 @@ MERGE_SECONDS = 0.03
 
 TOO_FAST_SECONDS = 2.0
 """The least pause after the server said that we send too much."""
+
+RENEW_AT = 0.8
+"""The share of a grant's life after which it is renewed: late enough to be rare, early enough for several tries."""
+
+LEAST_RENEWAL_SECONDS = 1.0
+"""The least time between two renewals: also where our clock and the server's differ."""
 
 _CLOSE_SECONDS = 2.0
 """How long a server may take to answer our close: after that, the socket is dropped."""
@@ -80,6 +88,22 @@ def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) 
     return urlunsplit((scheme, parts.netloc, path, query, ""))
 
 
+class Carried(Protocol):
+    """What a transport connects."""
+
+    def replica(self) -> Replica:
+        """Return what the next connection is for."""
+        ...
+
+    def heard(self) -> None:
+        """Take note that the connection's replica took something in that the session must know of."""
+        ...
+
+    def refused(self, code: int, reason: str) -> bool:
+        """Return whether to go on after a close code that is final."""
+        ...
+
+
 class Transport:
     """One session's connection, through all its breaks.
 
@@ -89,22 +113,25 @@ class Transport:
         breaks: how many connections have ended.
     """
 
-    def __init__(self, url: str, *, credential: Credential, bell: Bell) -> None:
+    def __init__(self, url: str, *, carried: "Carried", credential: Credential, bell: Bell) -> None:
         """Prepare; nothing is opened before `run`.
 
         Args:
             url: from `sync_url`.
+            carried: what it connects, and whom it tells.
             credential: what is shown at the door, at each connection.
             bell: rung when `status`, `ended` or what is saved changes.
         """
         self.status: Status = "connecting"
         self.ended: Disconnected | None = None
         self.breaks = 0
+        self._carried = carried
         self._url = url
         self._credential = credential
         self._bell = bell
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._granted = asyncio.Event()
         self._attempt = 0
 
     def wake(self) -> None:
@@ -116,9 +143,11 @@ class Transport:
         self._attempt = 0
         self._hurry.set()
 
-    async def run(self, replica: Replica) -> None:
-        """Keep the replica connected until the server refuses for good, or the task is cancelled."""
+    async def run(self) -> None:
+        """Keep what is carried connected until the server refuses for good, or the task is cancelled."""
+        expired = ""
         while self.ended is None:
+            replica = self._carried.replica()
             code: int | None = None
             reason = ""
             served = False
@@ -139,8 +168,10 @@ class Transport:
                 code, reason = socket.close_code, socket.close_reason or ""
             except TokenFailed as error:
                 reason = str(error)
-                if self.status == "connecting":  # who just begins is told; later, a source that is down comes back
-                    self.end(Disconnected(reason))
+                if self.status == "connecting" or expired:  # later on, a source that is down comes back
+                    self.end(
+                        Disconnected(f"{expired} {reason}".strip(), NotAuthenticated.close_code if expired else None)
+                    )
             except Disconnected as error:
                 self.end(error)
             except InvalidURI as error:
@@ -150,10 +181,18 @@ class Transport:
             finally:
                 replica.close()
             self.breaks += 1
-            expired = code == NotAuthenticated.close_code and served and self._credential.renewable
-            if code is not None and 4400 <= code <= 4499 and not expired:
-                said = replica.notice.reason if replica.notice else reason
-                self.end(Disconnected(said or f"The server closed the connection for good ({code}).", code))
+            expired = ""
+            if self.ended is None and code is not None and 4400 <= code <= 4499:
+                said = (
+                    replica.notice.reason if replica.notice else reason
+                ) or f"The server closed for good ({code})."
+                is_expiry = code == NotAuthenticated.close_code and served and self._credential.renewable
+                if is_expiry and not self._credential.failure:
+                    expired = said  # a fresh token may open the door again
+                elif self._carried.refused(code, said):
+                    continue
+                else:
+                    self.end(Disconnected(f"{said} {self._credential.failure}".strip(), code))
             if self.ended is None:
                 await self._pause(code, reason)
 
@@ -182,7 +221,11 @@ class Transport:
         """Serve one connection to its end; return whether it was ever synced."""
         replica.open()
         async with asyncio.TaskGroup() as tasks:
-            duties = [tasks.create_task(self._write(socket, replica)), tasks.create_task(self._renew(replica))]
+            duties = [
+                tasks.create_task(self._write(socket, replica)),
+                tasks.create_task(self._renew(replica)),
+                tasks.create_task(self._renew_grant(socket, replica)),
+            ]
             try:
                 return await self._read(socket, replica)
             finally:
@@ -194,13 +237,15 @@ class Transport:
         try:
             while True:
                 data = await socket.recv()
-                before = replica.synced, replica.saved_edits
+                before = replica.synced, replica.saved_edits, replica.grant
                 if isinstance(data, str):
                     raise MalformedFrame("The server sent text; is this the address of a session server?")  # noqa: TRY301
                 replica.receive(data)
-                if before != (replica.synced, replica.saved_edits):
+                if before != (replica.synced, replica.saved_edits, replica.grant):
                     if replica.synced:
                         synced, self.status = True, "online"
+                    self._granted.set()
+                    self._carried.heard()
                     self._bell.ring()
         except ConnectionClosed:
             pass
@@ -222,6 +267,24 @@ class Transport:
                 await asyncio.sleep(MERGE_SECONDS)
         except ConnectionClosed:
             pass  # the reader sees it too, and knows what to do
+
+    async def _renew_grant(self, socket: ClientConnection, replica: Replica) -> None:
+        """Show a fresh token before the grant ends, again while there is none: the server says when it is over."""
+        while self._credential.renewable:
+            ends = replica.grant.expires_at if replica.grant else None
+            pause = None if ends is None else max((ends - time.time()) * RENEW_AT, LEAST_RENEWAL_SECONDS)
+            try:
+                async with asyncio.timeout(pause):
+                    self._granted.clear()
+                    await self._granted.wait()
+            except TimeoutError:
+                try:
+                    token = await self._credential.fresh()
+                    await socket.send(encode_frame(Renewal(token or "")))
+                except (TokenFailed, Disconnected) as error:
+                    log.warning("client.token_failed", error=str(error))
+                except ConnectionClosed:
+                    return
 
     async def _renew(self, replica: Replica) -> None:
         while True:

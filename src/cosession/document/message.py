@@ -55,8 +55,14 @@ class Message(Record):
 
     @property
     def author(self) -> str | None:
-        """The participant who says they wrote it; `stamp` says who did."""
-        return self._about("author")
+        """Who wrote it: as the server verified, or, where it has not yet, as the message says; see `verified`."""
+        by = (self.stamp or {}).get("by")
+        return by if isinstance(by, str) else self._about("author")
+
+    @property
+    def verified(self) -> bool:
+        """Whether `author` is the server's word."""
+        return isinstance((self.stamp or {}).get("by"), str)
 
     @property
     def created_at(self) -> str | None:

@@ -1,0 +1,97 @@
+"""What was lost: the words in an update that the server has not.
+
+Read from the update's structs, because that is exact; what its delete set names was taken back, and isn't lost.
+Of plain values only what people or models write counts: what stands in the shared state, and texts, titles and
+reasons. Ids, times and statuses would tell nobody anything.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from cosession.document import SessionDocument
+from cosession.protocol import ClockRange, read_update_header
+from cosession.protocol.structs import STRING, Id, Struct, read_structs, read_values
+
+_WORDS = frozenset({"text", "title", "reason"})
+
+
+def lost_texts(update: bytes, document: SessionDocument) -> tuple[str, ...]:
+    """Return the texts that an update brings, one for each place, in the order in which they were begun.
+
+    Args:
+        update: what one client wrote, and the server has not.
+        document: the document that it is from.
+
+    Raises:
+        MalformedFrame: it is no update.
+    """
+    deletes = read_update_header(update).deletes
+    said = set(_strings(document.state.to_json()))
+    texts: dict[Id, list[str]] = {}
+    starts: list[int] = []
+    places: list[Id] = []
+    for struct in read_structs(update):
+        place = _place(struct, starts, places)
+        starts.append(struct.clock)
+        places.append(place)
+        if struct.kind == STRING:
+            texts.setdefault(place, []).append(_kept(_string(update, struct), struct, deletes))
+        elif not _is_deleted(struct.clock, struct.client, deletes):
+            for value in read_values(update, struct):
+                found = texts.setdefault((struct.client, struct.clock), [])
+                found += _words({struct.key: value} if struct.key else value, said)
+    return tuple(text for pieces in texts.values() if (text := "".join(pieces)).strip())
+
+
+def _place(struct: Struct, starts: list[int], places: list[Id]) -> Id:
+    """Which text a struct belongs to: that of its left neighbour in the update, else a new one."""
+    if struct.left is not None and struct.left[0] == struct.client:
+        index = bisect_right(starts, struct.left[1]) - 1
+        if index >= 0:
+            return places[index]
+    return struct.client, struct.clock
+
+
+def _string(update: bytes, struct: Struct) -> str:
+    size, at, shift = 0, struct.content, 0
+    while True:
+        byte = update[at]
+        size |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return update[at : at + size].decode()
+
+
+def _kept(text: str, struct: Struct, deletes: Iterable[ClockRange]) -> str:
+    """A struct's text without what was deleted of it; clocks count UTF-16 units."""
+    units = text.encode("utf-16-le")
+    for gone in sorted(deletes, key=lambda span: -span.clock):
+        if gone.client == struct.client and gone.clock < struct.clock + struct.length and gone.end > struct.clock:
+            begin = max(gone.clock - struct.clock, 0)
+            units = units[: 2 * begin] + units[2 * (gone.end - struct.clock) :]
+    return units.decode("utf-16-le", "replace")
+
+
+def _is_deleted(clock: int, client: int, deletes: Iterable[ClockRange]) -> bool:
+    return any(gone.client == client and gone.clock <= clock < gone.end for gone in deletes)
+
+
+def _words(value: Any, said: set[str], *, counts: bool = False) -> Iterator[str]:
+    """The strings in a value that somebody wrote as words."""
+    match value:
+        case str():
+            if counts or value in said:
+                yield value
+        case dict():
+            for key, inner in cast("dict[str, Any]", value).items():
+                yield from _words(inner, said, counts=counts or key in _WORDS)
+        case list():
+            for inner in cast("list[Any]", value):
+                yield from _words(inner, said, counts=counts)
+        case _:
+            pass
+
+
+def _strings(value: Any) -> Iterator[str]:
+    return _words(value, set(), counts=True)

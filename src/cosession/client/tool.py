@@ -1,0 +1,30 @@
+"""A call of a tool, as a part of the answer that a run streams. Never calls anything itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cosession.document import Part
+
+from .answer import Answer
+
+
+class ToolCall:
+    """One call of a tool, shown as a part of the answer; made by `AgentRun.tool`."""
+
+    def __init__(self, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
+        self._answer = answer
+        self._part = part
+        self._step = step
+
+    def output(self, value: Any) -> None:
+        """Record what the tool returned. Raises as `AgentRun.text` does."""
+        self._update(state="output-available", output=value)
+
+    def error(self, text: str) -> None:
+        """Record that the tool failed. Raises as `AgentRun.text` does."""
+        self._update(state="output-error", errorText=text)
+
+    def _update(self, **fields: Any) -> None:
+        self._step()
+        if self._part is not None:
+            self._answer.update(self._part, **fields)
