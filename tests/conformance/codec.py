@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 STEP1, STEP2, UPDATE = "step 1", "step 2", "update"
 AWARENESS, DENIED, QUERY = "awareness", "denied", "query"
-FENCE, NOTICE = "fence", "notice"
+FENCE, NOTICE, GRANT = "fence", "notice", "grant"
 
 _SYNC = {0: STEP1, 1: STEP2, 2: UPDATE}
 
@@ -90,6 +90,11 @@ def fence(payload: bytes) -> bytes:
     return b"\x66" + payload
 
 
+def renewal(token: str) -> bytes:
+    """Write a new token."""
+    return b"\x68" + sized(token.encode())
+
+
 def read(frame: bytes) -> Message:
     """Read a frame that must be exactly one message."""
     kind, rest = _number(frame)
@@ -111,6 +116,8 @@ def read(frame: bytes) -> Message:
         return Message(FENCE, rest)
     if kind == 103:
         return Message(NOTICE, _whole(rest))
+    if kind == 104:
+        return Message(GRANT, _whole(rest))
     raise Unreadable(f"a message of type {kind} with {len(rest)} bytes")
 
 
@@ -141,10 +148,10 @@ def read_vector(body: bytes) -> dict[int, int]:
 
 
 def read_json(body: bytes) -> dict[str, object]:
-    """Read the body of a notice."""
+    """Read the body of a notice or a grant."""
     value = json.loads(body)
     if not isinstance(value, dict):
-        raise Unreadable("a notice that is not a JSON object")
+        raise Unreadable("a notice or grant that is not a JSON object")
     return value
 
 

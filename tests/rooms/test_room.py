@@ -4,21 +4,23 @@ import pytest
 from pycrdt import Doc, Map, Text, merge_updates
 from rooms.scene import AT, Scene
 
-from cosession.auth import ANONYMOUS, Participant
+from cosession.auth import ANONYMOUS, Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, TooFast, TooLarge
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
     Fence,
+    Granted,
     QueryAwareness,
+    Renewal,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
     encode_awareness,
     encode_frame,
 )
-from cosession.rooms.effects import Retitle
+from cosession.rooms.effects import Renew, Retitle
 from cosession.rooms.room import Peer
 from cosession.settings import Settings
 
@@ -399,3 +401,26 @@ def test_a_room_is_loaded_from_its_log_whole(scene: Scene, settings: Settings) -
     assert text_of(again) == "one two three"
     assert [row.version for row in scene.rows] == list(range(1, again.room.version + 1))
     assert again.room.vector == scene.room.vector
+
+
+def test_a_connection_is_taken_for_what_its_new_token_says_from_its_next_frame_on(scene: Scene) -> None:
+    scene.join(1, "ada", extended=True)
+    scene.join(2, "bo")
+    scene.receive(1, Awareness(encode_awareness([AwarenessEntry(7, 1, "{}")])))
+    viewer = Participant("ada", "Ada L.", capabilities=Capabilities.parse(["read"]), expires_at=9.5)
+    scene.do(scene.room.regrant(1, viewer, AT))
+    assert Granted("ada", "Ada L.", "human", ("read",), 9.5) in scene.taken(1)
+    assert scene.room.peers[1].participant is viewer
+    assert scene.presence[2][-1] == (7, True), "who may not show presence any more is gone"
+    scene.receive(1, Awareness(encode_awareness([AwarenessEntry(7, 9, "{}")])))
+    assert scene.room.presence.everybody() == ()
+    assert scene.room.document.participants.get("ada") is not None
+    assert scene.room.document.to_json()["participants"]["ada"]["name"] == "Ada L."
+
+
+def test_a_new_token_is_the_shells_to_verify_and_nobody_elses(scene: Scene) -> None:
+    scene.join(1, extended=True)
+    assert scene.room.receive(1, encode_frame(Renewal("token")), AT) == [Renew(1, "token")]
+    scene.join(2, extended=False)
+    with pytest.raises(MalformedFrame):
+        scene.receive(2, Renewal("token"))

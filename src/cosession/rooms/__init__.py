@@ -2,6 +2,7 @@
 
 from .connection import Write, refuse
 from .hub import Hub, check_session_id
+from .lease import Grants
 from .live import LiveRoom
 
-__all__ = ["Hub", "LiveRoom", "Write", "check_session_id", "refuse"]
+__all__ = ["Grants", "Hub", "LiveRoom", "Write", "check_session_id", "refuse"]

@@ -11,7 +11,7 @@ frames that must arrive, then a notice to who understands it, then the close cod
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from pycrdt import Channel
 
@@ -23,6 +23,9 @@ from cosession.settings import Settings
 
 from .outbox import Outbox
 from .pace import Pace
+
+if TYPE_CHECKING:
+    from .lease import Lease
 
 _CLOSING_SECONDS = 5.0
 """What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
@@ -97,6 +100,7 @@ class Connection:
         rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
 
     Attributes:
+        lease: how long it may stay, once it is in a room.
         outbox: what waits for it.
         write: puts packed frames on the wire past the outbox; None when they must be queued.
         pack: makes frames into what `write` takes.
@@ -122,6 +126,7 @@ class Connection:
         "_way",
         "_writer",
         "extended",
+        "lease",
         "number",
         "outbox",
         "pack",
@@ -142,6 +147,7 @@ class Connection:
         self.participant = participant
         self.extended = extended
         self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates, settings.max_piece_bytes)
+        self.lease: Lease | None = None
         self.write: Write | None = None
         self._channel = channel
         self._direct = channel if isinstance(channel, DirectChannel) else None

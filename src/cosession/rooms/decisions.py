@@ -60,7 +60,7 @@ def attend(document: SessionDocument, here: Mapping[str, Sequence[bool]], at: Ma
     """
     for id_, looks in here.items():
         known = document.participants.get(id_)
-        if known is None:
+        if known is None or not (looks or known.online):
             continue
         left = {"last_seen": at[id_]} if known.online and not looks else {}
         document.participants.set(id_, online=bool(looks), devices=len(looks), looking=any(looks), **left)

@@ -98,8 +98,18 @@ class Retitle:
 
 
 @dataclass(slots=True)
+class Renew:
+    """Verify the new token of a connection."""
+
+    connection: int
+    token: str
+
+
+@dataclass(slots=True)
 class Remind:
     """Have the room look again, a tick later, who is here."""
 
 
-Effect: TypeAlias = Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle | Remind
+Effect: TypeAlias = (
+    Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle | Renew | Remind
+)

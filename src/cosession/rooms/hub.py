@@ -26,6 +26,7 @@ from cosession.storage import Storage, StoredSession
 
 from .compactor import Compactor
 from .connection import Connection
+from .lease import Grants
 from .live import LiveRoom
 from .log import Log
 from .slot import Slot
@@ -120,6 +121,7 @@ class Hub:
         *,
         extended: bool = False,
         rollup_seconds: float = 0.0,
+        grants: Grants | None = None,
     ) -> None:
         """Serve one connection until it ends.
 
@@ -128,6 +130,7 @@ class Hub:
             participant: whose it is.
             extended: whether it asked for fences and notices.
             rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
+            grants: who verifies a new token of it; None when it can't be renewed.
 
         Raises:
             CosessionError: it can't be served; the caller closes the channel with the error's close code.
@@ -137,7 +140,7 @@ class Hub:
             connection = Connection(
                 next(self._numbers), channel, participant, extended, self.settings, rollup_seconds
             )
-            await live.serve(connection)
+            await live.serve(connection, grants)
 
     @asynccontextmanager
     async def room(self, session: str, *, create: bool = False) -> AsyncGenerator[LiveRoom]:
@@ -210,6 +213,16 @@ class Hub:
         """How many connections a session has in this process."""
         slot = self._slots.get(session)
         return slot.live.connections if slot and slot.live else 0
+
+    def dismiss(self, judge: Callable[[Participant, str], CosessionError | None]) -> None:
+        """End connections that may not stay.
+
+        Args:
+            judge: asked about every connection's participant and session; returns why it must end, or None.
+        """
+        for slot in self._slots.values():
+            if slot.live:
+                slot.live.dismiss(judge)
 
     async def check_ready(self) -> None:
         """Prove that what comes in can be saved now.

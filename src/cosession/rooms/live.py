@@ -26,11 +26,13 @@ from .effects import (
     Echo,
     Effect,
     Remind,
+    Renew,
     Retitle,
     Send,
     SendPresence,
 )
 from .fanout import FanOut
+from .lease import Grants, Lease
 from .log import Log
 from .outbox import Outbox
 from .room import Peer, Room
@@ -123,21 +125,40 @@ class LiveRoom:
         for connection in self._connections.values():
             connection.end(error)
 
-    async def serve(self, connection: Connection) -> None:
-        """Keep a connection in the room until it ends, however it ends."""
+    def dismiss(self, judge: Callable[[Participant, str], CosessionError | None]) -> None:
+        """End the connections of which the judge says why they may not stay."""
+        for connection in self._connections.values():
+            error = judge(connection.participant, self.session)
+            if error is not None:
+                connection.end(error)
+
+    async def serve(self, connection: Connection, grants: Grants | None = None) -> None:
+        """Keep a connection in the room until it ends, however it ends.
+
+        Raises:
+            NotAllowed: its access was taken away while the room was loaded.
+        """
         number = connection.number
+        lease = connection.lease = Lease(connection, self, grants)
         self._connections[number] = connection
         if self.error is not None:
             connection.end(self.error)
         try:
+            lease.begin()
             peer = Peer(connection.participant, connection.extended)
             at = self._now()
             self._carry_out(self._guard(self.room.join, number, peer, at), at)
             await connection.serve(self)
         finally:
             del self._connections[number]
-            if not self.broken:
+            if not self.broken and number in self.room.peers:
                 self._carry_out(self._guard(self.room.leave, number, self._clock()), self._clock())
+
+    def regrant(self, connection: Connection, participant: Participant) -> None:
+        """Take a connection for another participant from now on, and tell it so."""
+        connection.participant = participant
+        at = self._now()
+        self._carry_out(self._guard(self.room.regrant, connection.number, participant, at), at)
 
     @property
     def has_room(self) -> bool:
@@ -287,6 +308,10 @@ class LiveRoom:
                 self._log.retitle(self.session, title)
             case Remind():
                 self._remind()
+            case Renew(number, token):
+                connection = self._connections.get(number)
+                if connection is not None and connection.lease is not None:
+                    connection.lease.renew(token)
 
     def _remind(self) -> None:
         self._reminder = asyncio.get_running_loop().call_later(self._attendance_seconds, self._attend)

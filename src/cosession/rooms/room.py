@@ -28,7 +28,9 @@ from cosession.protocol import (
     Awareness,
     AwarenessEntry,
     Fence,
+    Granted,
     QueryAwareness,
+    Renewal,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
@@ -52,6 +54,7 @@ from .effects import (
     Echo,
     Effect,
     Remind,
+    Renew,
     Retitle,
     Send,
     SendPresence,
@@ -167,8 +170,17 @@ class Room:
         everybody = self.presence.everybody()
         if everybody:
             effects.append(SendPresence(everybody, connection))
-        effects += self.edit(lambda document: introduce(document, peer.participant, at), at)
-        return effects + self._changed(peer, at)
+        return effects + self._introduce(connection, peer, at)
+
+    def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
+        """Take a connection for another participant: the same one, by a new token.
+
+        A new name is told of by its next presence, for only its client can give that a newer clock.
+        """
+        peer = self.peers[connection]
+        peer.participant = participant
+        gone = () if participant.capabilities.may("presence") else self.presence.leave(connection)
+        return self._tell(gone, None) + self._introduce(connection, peer, at)
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
@@ -219,6 +231,8 @@ class Room:
                 return self._awareness(connection, peer, payload, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
+            case Renewal(token) if peer.extended:
+                return [Renew(connection, token)]
             case Fence(payload) if peer.extended:
                 return self._fence(connection, peer, payload)
             case _:
@@ -370,9 +384,19 @@ class Room:
             effects.append(SendPresence(heard.sender, connection))
         return effects
 
+    def _introduce(self, connection: int, peer: Peer, at: str) -> list[Effect]:
+        """Tell a connection who it is taken for, if it understands that, and the others by the document."""
+        who = peer.participant
+        effects: list[Effect] = []
+        if peer.extended:
+            granted = Granted(who.id, who.name, who.kind, who.capabilities.written(), who.expires_at)
+            effects.append(Send(connection, encode_frame(granted)))
+        effects += self.edit(lambda document: introduce(document, who, at), at)
+        return effects + self._changed(peer, at)
+
     def _changed(self, peer: Peer, at: str) -> list[Effect]:
         """Note that something has changed in who is here."""
-        if not peer.shows:
+        if peer.participant.id == ANONYMOUS.id:
             return []
         is_first = not self._attendance
         self._attendance.note(peer.participant.id, at)

@@ -65,4 +65,9 @@ def check_revoked(connection: HTTPConnection, who: Grant | Participant, session:
     """
     revocations: Revocations = connection.app.state.revocations
     if revocations.is_revoked(who, session):
-        raise NotAllowed("Your access was taken away by an operator; ask them about it.")
+        raise taken_away()
+
+
+def taken_away() -> NotAllowed:
+    """What somebody is told whose access was taken away."""
+    return NotAllowed("Your access was taken away by an operator; ask them about it.")

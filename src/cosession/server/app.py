@@ -23,6 +23,7 @@ from .door import Door
 from .headers import SecurityHeaders
 from .lobby import Tally, exempt_addresses
 from .pages import Pages
+from .renewal import Renewals
 from .sync import serve_socket
 
 _CLIENT = Path(__file__).parent / "static"
@@ -106,6 +107,7 @@ def create_app(
     app.state.hub = hub
     app.state.identities = identities
     app.state.revocations = revoked
+    app.state.renewals = Renewals(identities, revoked)
     return app
 
 

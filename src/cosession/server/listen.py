@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -22,6 +23,7 @@ from cosession.storage import SqliteStorage
 from .app import create_app
 from .door import is_loopback
 from .lobby import Listener, Lobby, Tally, exempt_addresses
+from .renewal import close_revoked
 from .request import RequestProtocol
 from .socket import SyncProtocol
 
@@ -66,7 +68,8 @@ async def serve(
             server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")
-            with _stopped_by_signals(server):
+            revoked = storage.revocations
+            with _stopped_by_signals(server), revoked.observe(partial(close_revoked, hub, revoked)):
                 await server.serve(sockets=[listener])
 
 

@@ -14,6 +14,7 @@ from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchS
 from cosession.rooms import Hub, Write, refuse
 
 from .access import enter
+from .renewal import Renewals
 from .socket import EXTENSION, SyncProtocol, pack
 
 PATH = "/sync/"
@@ -98,7 +99,8 @@ async def _sync(websocket: WebSocket) -> None:
         participant = await enter(websocket)
         rollup = _rollup(websocket)
         websocket.scope["headers"] = ()  # they have said what they had to, and a socket lives long
-        await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup)
+        renewals: Renewals = websocket.app.state.renewals
+        await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals)
     except CosessionError as error:
         await refuse(channel, error, extended=extended)
 
