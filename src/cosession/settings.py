@@ -84,6 +84,12 @@ class Settings(BaseSettings):
         ge=1024,
         description="structs, values and deletions in one update; reading more would hold the loop of everybody",
     )
+    max_document_bytes: int = Field(
+        64 * 2**20,
+        ge=1024,
+        description="how large the document of a session may grow by the hands of those whose writes are judged",
+    )
+    max_depth: int = Field(64, ge=8, le=100, description="how deep shared types may be in each other; judged like it")
     max_waiting_bytes: int = Field(
         2**20,
         ge=1024,

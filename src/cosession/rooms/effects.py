@@ -7,6 +7,7 @@ three.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cosession.errors import CosessionError
 from cosession.protocol import AwarenessEntry, ClockRange
 
 
@@ -91,6 +92,14 @@ class Append:
 
 
 @dataclass(slots=True)
+class Refuse:
+    """Close a connection, saying why; what it had before that stays done."""
+
+    connection: int
+    error: CosessionError
+
+
+@dataclass(slots=True)
 class Retitle:
     """Note the session's new title in the list of sessions."""
 
@@ -111,5 +120,15 @@ class Remind:
 
 
 Effect: TypeAlias = (
-    Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Retitle | Renew | Remind
+    Send
+    | Answer
+    | Broadcast
+    | Echo
+    | SendPresence
+    | BroadcastPresence
+    | Append
+    | Refuse
+    | Retitle
+    | Renew
+    | Remind
 )

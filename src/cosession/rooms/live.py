@@ -25,6 +25,7 @@ from .effects import (
     BroadcastPresence,
     Echo,
     Effect,
+    Refuse,
     Remind,
     Renew,
     Retitle,
@@ -304,6 +305,9 @@ class LiveRoom:
             case SendPresence(entries, number):
                 for outbox in self._outbox_of(number):
                     outbox.put_presence(entries)
+            case Refuse(number, error):
+                if number in self._connections:
+                    self._connections[number].end(error)
             case Retitle(title):
                 self._log.retitle(self.session, title)
             case Remind():

@@ -15,14 +15,15 @@ Invariants:
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from pycrdt import Doc, TransactionEvent
+from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
 
 from cosession.auth import ANONYMOUS, SERVER, Participant
-from cosession.document import Change, SessionDocument, Subscription
-from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, StorageError, TooFast, TooLarge
+from cosession.document import Change, Message, SessionDocument, Subscription
+from cosession.errors import MalformedFrame, NotAllowed, RoomBroken, StorageError, TooFast, TooLarge
 from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
@@ -44,6 +45,7 @@ from cosession.protocol import (
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.settings import Settings
 
+from .admission import Admitted
 from .attendance import Attendance
 from .decisions import assume_looking, attend, decide, introduce
 from .effects import (
@@ -53,6 +55,7 @@ from .effects import (
     BroadcastPresence,
     Echo,
     Effect,
+    Refuse,
     Remind,
     Renew,
     Retitle,
@@ -60,6 +63,7 @@ from .effects import (
     SendPresence,
     Update,
 )
+from .gate import Gate
 from .presence import Presence
 
 _FENCE_BYTES = 1024
@@ -112,12 +116,15 @@ class Room:
         settings: the limits.
         updates: what the log holds, in order; the first may be a snapshot.
         version: the version of the last of them; 0 for a new session.
+        writers: whose each Yjs client id is, as far as it is known.
 
     Raises:
         StorageError: the log can't be replayed.
     """
 
     __slots__ = (
+        "_arrivals",
+        "_arrived",
         "_attendance",
         "_receipts",
         "_settings",
@@ -125,6 +132,7 @@ class Room:
         "_watch",
         "committed_version",
         "document",
+        "gate",
         "peers",
         "presence",
         "synced",
@@ -132,7 +140,9 @@ class Room:
         "version",
     )
 
-    def __init__(self, settings: Settings, updates: Iterable[bytes], version: int) -> None:
+    def __init__(
+        self, settings: Settings, updates: Iterable[bytes], version: int, writers: dict[int, str] | None = None
+    ) -> None:
         self._settings = settings
         self.document = SessionDocument(_replay(updates))
         self.version = version
@@ -147,6 +157,9 @@ class Room:
         self._touched: set[str] = set()
         watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
         self._watch = Subscription(self._note_touched, watched)
+        self._arrived: list[Message] = []
+        self._arrivals = self.document.messages.shared.observe(self._note_arrived)
+        self.gate = Gate(self.document, self.presence, settings, writers or {})
 
     def create(self, title: str, at: str) -> list[Effect]:
         """Write the first facts of a new session; an existing one is left as it is."""
@@ -250,7 +263,7 @@ class Room:
         effects: list[Effect] = []
         for update in self._captured(lambda: self._in_transaction(change)):
             effects += self._accept_own(update, by)
-        return effects + self._after(at)
+        return effects + self._stamp(by, at) + self._after(at)
 
     def committed(self, version: int) -> list[Effect]:
         """Hear that the log holds everything up to a version; the receipts for it may leave."""
@@ -276,6 +289,7 @@ class Room:
     def close(self) -> None:
         """Stop observing the document."""
         self._watch.close()
+        self.document.messages.shared.unobserve(self._arrivals)
 
     def _step1(self, connection: int) -> Effect:
         return Send(connection, encode_frame(SyncStep1(self.document.doc.get_state())))
@@ -307,31 +321,57 @@ class Room:
             check_nesting(update)
         if not header.fits(self.vector):
             return self._ask_again(connection, peer, answer)
+        by = peer.participant
         if not answer:
-            self._check_writers(header, peer.participant)
+            self.gate.check_writers(header, by, self.vector)
+        if not by.capabilities.writes_everything:
+            try:
+                admitted = self.gate.admit(update, header, by, offered=answer)
+            except NotAllowed as error:
+                if not answer:
+                    raise
+                return self._take_parts(connection, by, update, at, error)
+            if admitted.update is not update:
+                return self._apply_admitted(admitted, connection, by, at)
+        return self._apply_new(Update(update, frame, header.brings), header, connection, by, at, offered=answer)
+
+    def _apply_admitted(self, admitted: Admitted, connection: int, by: Participant, at: str) -> list[Effect]:
+        """Apply what admission made of an update."""
+        data, header = admitted.update, admitted.header
+        if data == EMPTY_UPDATE:
+            return []
+        update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+        return self._apply_new(update, header, connection, by, at, offered=True)
+
+    def _apply_new(
+        self, update: Update, header: UpdateHeader, connection: int, by: Participant, at: str, *, offered: bool
+    ) -> list[Effect]:
+        """Apply an update that may be applied, if it changes anything, and do what follows from it."""
         if header.is_known(self.vector):
-            if not header.deletes or not self._captured(lambda: self._apply(update)):
+            if not header.deletes or not self._captured(lambda: self._apply(update.update)):
                 return []
         else:
-            self._apply(update)
-        return self._accept(Update(update, frame, header.brings), connection, peer.participant) + self._after(at)
+            self._apply(update.update)
+        effects = self._accept(update, connection, by, offered=offered)
+        if self._arrived:
+            effects += self._stamp(by, at, offered=offered)
+        return effects + self._after(at) if self._touched else effects
 
-    def _check_writers(self, header: UpdateHeader, by: Participant) -> None:
-        """Refuse an update under a client id that somebody else uses.
-
-        Two that write under one id differ silently for ever, even after a full sync. An answer to a sync step 1 may
-        bring whatever others wrote.
-
-        Raises:
-            ClientIdTaken: somebody else writes under one of them.
-        """
-        for span in header.brings:
-            is_news = span.end > self.vector.get(span.client, 0)
-            is_ours = span.client == self.document.doc.client_id
-            if is_news and (is_ours or not self.presence.may_write(by, span.client)):
-                raise ClientIdTaken(
-                    "Another participant writes under this Yjs client id; start from a fresh document."
-                )
+    def _take_parts(self, connection: int, by: Participant, offer: bytes, at: str, error: NotAllowed) -> list[Effect]:
+        """Take of an offer what its participant may give, and end the connection: its document is another."""
+        effects: list[Effect] = []
+        parts = list(self.gate.parts_of_offer(offer, by))
+        while parts:
+            waiting = [(part, header) for part, header in parts if not header.fits(self.vector)]
+            for part, header in parts:
+                if header.fits(self.vector):
+                    with suppress(NotAllowed, MalformedFrame, TooLarge):
+                        admitted = self.gate.admit(part, header, by, offered=True)
+                        effects += self._apply_admitted(admitted, connection, by, at)
+            if len(waiting) == len(parts):
+                break
+            parts = waiting
+        return [*effects, Refuse(connection, error)]
 
     def _ask_again(self, connection: int, peer: Peer, answer: bool) -> list[Effect]:
         peer.holes += answer
@@ -343,20 +383,45 @@ class Room:
         peer.asked = True
         return [self._step1(connection)]
 
-    def _accept(self, update: Update, connection: int | None, by: Participant) -> list[Effect]:
+    def _accept(
+        self, update: Update, connection: int | None, by: Participant, *, offered: bool = False
+    ) -> list[Effect]:
         """Give an applied update its version, and say who gets it."""
+        self.gate.applied(update.update, update.brings, by, offered=offered)
         for span in update.brings:
             self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
         self.version += 1
         if connection is not None and not self.peers[connection].extended:
             self._receipts.append(_Receipt(self.version, connection, update, None))
-        client = update.brings[0].client if len({span.client for span in update.brings}) == 1 else None
+        is_one = len({span.client for span in update.brings}) == 1 and not (
+            offered and by.capabilities.may("edit-any")
+        )
+        client = update.brings[0].client if is_one else None
         return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
 
     def _accept_own(self, update: bytes, by: Participant) -> list[Effect]:
         """Accept what the server itself did to the document."""
         brings = read_update_header(update).brings
         return self._accept(Update(update, encode_frame(SyncUpdate(update)), brings), None, by)
+
+    def _stamp(self, by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
+        """Write on the messages that just came who wrote them, when they came and after which others.
+
+        Who may edit everything may also bring back what others wrote, and is believed about who that was.
+        """
+        arrived, self._arrived = self._arrived, []
+        brings_back = offered and by.capabilities.may("edit-any")
+        seq = self.version
+
+        def stamp(_: SessionDocument) -> None:
+            for message in arrived:
+                if message.stamp is None:
+                    message.set_stamp(by=(brings_back and message.author) or by.id, at=at, seq=seq)
+
+        effects: list[Effect] = []
+        for update in self._captured(lambda: self._in_transaction(stamp)) if arrived else ():
+            effects += self._accept_own(update, SERVER)
+        return effects
 
     def _after(self, at: str) -> list[Effect]:
         """Do what a change asks of the server: answer requests, note the title."""
@@ -452,6 +517,12 @@ class Room:
         finally:
             self.document.doc.unobserve(subscription)
         return updates
+
+    def _note_arrived(self, event: ArrayEvent) -> None:
+        for step in cast("list[dict[str, Any]]", event.delta):
+            self._arrived += [
+                Message(cast("Map[Any]", item)) for item in step.get("insert", ()) if isinstance(item, Map)
+            ]
 
     def _note_touched(self, changes: list[Change]) -> None:
         self._touched.update(str(change.path[0]) for change in changes)

@@ -1,0 +1,118 @@
+"""The gate of a room: what an update must pass before it is applied.
+
+Here it is known who writes under which Yjs client id. What they may do is judged by `admission`, unless they may
+write everything. Two that write under one client id differ silently for ever, even after a full sync. So an id
+belongs to who first wrote under it, and while somebody is present under an id, to them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+
+from cosession.auth import Participant
+from cosession.document import SessionDocument
+from cosession.errors import ClientIdTaken
+from cosession.protocol import ClockRange, UpdateHeader, read_update_header
+from cosession.protocol.sections import split_by_client
+from cosession.settings import Settings
+
+from .admission import Admission, Admitted, Limits
+from .presence import Presence
+
+_MAX_PARTS = 256
+"""Parts of an offer that are judged one by one: each takes its time."""
+
+
+class Gate:
+    """Judges the updates of one room.
+
+    Args:
+        document: the live document.
+        presence: who is here.
+        settings: the limits.
+        writers: whose each known Yjs client id is; the gate goes on with it.
+    """
+
+    __slots__ = ("_admission", "_document", "_presence", "_settings", "writers")
+
+    def __init__(
+        self, document: SessionDocument, presence: Presence, settings: Settings, writers: dict[int, str]
+    ) -> None:
+        self._document = document
+        self._presence = presence
+        self._settings = settings
+        self._admission: Admission | None = None
+        self.writers = writers
+
+    def check_writers(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
+        """Refuse an update under a client id that is somebody else's.
+
+        Args:
+            header: the update's header.
+            by: whose update it is.
+            known: the document's state vector.
+
+        Raises:
+            ClientIdTaken: one of its client ids is.
+        """
+        for span in header.brings:
+            if span.end <= known.get(span.client, 0):
+                continue
+            if span.client == self._document.doc.client_id or not self._may_write(by, span.client):
+                raise ClientIdTaken(
+                    "Another participant writes under this Yjs client id; start from a fresh document."
+                )
+
+    def admit(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool) -> Admitted:
+        """Judge an update that fits, of a participant who may not write everything.
+
+        Args:
+            update: its bytes.
+            header: its header.
+            by: whose it is.
+            offered: whether it is an answer to a sync step 1, which may hold what others wrote.
+
+        Returns:
+            What to apply, log and send; it may be empty.
+
+        Raises:
+            CosessionError: see `Admission.judge`.
+        """
+        if self._admission is None:
+            limits = Limits(self._settings.max_document_bytes, self._settings.max_depth)
+            self._admission = Admission(self._document, limits)
+        return self._admission.judge(update, header, by, partial(self._is_own, by) if offered else None)
+
+    def parts_of_offer(self, update: bytes, by: Participant) -> Iterator[tuple[bytes, UpdateHeader]]:
+        """The parts of an offer of which each may be admitted where the whole was not, with their headers.
+
+        A replica may hold what the server lost in a crash. It gives back what its participant wrote; what others
+        wrote comes back with them, or with somebody who may edit everything.
+        """
+        for part in islice(split_by_client(update), _MAX_PARTS):
+            header = read_update_header(part)
+            if all(self._is_own(by, span.client) for span in header.brings):
+                yield part, header
+
+    def applied(self, update: bytes, brings: Iterable[ClockRange], by: Participant, *, offered: bool = False) -> None:
+        """Hear of an update that was applied.
+
+        Args:
+            update: its bytes.
+            brings: the clocks that it brought.
+            by: whose it is; who may write everything isn't judged, so admission hears of it here.
+            offered: whether it may hold what others wrote.
+        """
+        if self._admission is not None and by.capabilities.writes_everything:
+            self._admission.applied(update)
+        if not (offered and by.capabilities.may("edit-any")):
+            for span in brings:
+                self.writers.setdefault(span.client, by.id)
+
+    def _may_write(self, by: Participant, client: int) -> bool:
+        return self._presence.may_write(by, client) and (
+            by.capabilities.writes_everything or self._is_own(by, client)
+        )
+
+    def _is_own(self, by: Participant, client: int) -> bool:
+        return self.writers.get(client, by.id) == by.id

@@ -1,0 +1,162 @@
+"""Who may not write everything is judged, and only what was admitted is seen; the server says whose a message is."""
+
+from typing import Any
+
+import pytest
+from pycrdt import Doc
+
+from cosession.auth import Capabilities, Participant
+from cosession.document import SessionDocument
+from cosession.errors import ClientIdTaken, NotAllowed
+from cosession.protocol import SyncStep2, SyncUpdate, encode_frame
+from cosession.rooms.effects import Effect, Refuse
+from cosession.rooms.room import Peer, Room
+from cosession.settings import Settings
+
+from .scene import AT, Scene
+
+
+class Writer:
+    """A participant with a role, and a replica of its own."""
+
+    def __init__(self, scene: Scene, connection: int, id_: str, role: str) -> None:
+        self.participant = Participant(id_, id_, capabilities=Capabilities.of(role))
+        self.connection = connection
+        self._scene = scene
+        scene.do(scene.room.join(connection, Peer(self.participant, True), AT))
+        scene.room.synced.add(connection)
+        self.session = SessionDocument(Doc())
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        self.session.doc.apply_update(self._scene.room.diff(self.session.doc.get_state()))
+
+    def say(self, id_: str, text: str, *, author: str | None = None) -> list[Effect]:
+        parts = [{"type": "text", "text": text}]
+        return self.send(
+            lambda: self.session.messages.append(
+                "user", parts, id=id_, author=author or self.participant.id, created_at=AT
+            )
+        )
+
+    def send(self, change: Any) -> list[Effect]:
+        before = self.session.doc.get_state()
+        with self.session.transaction():
+            change()
+        return self.frame(SyncUpdate(self.session.doc.get_update(before)))
+
+    def offer(self) -> list[Effect]:
+        return self.frame(SyncStep2(self.session.doc.get_update(self._scene.room.document.doc.get_state())))
+
+    def frame(self, frame: Any) -> list[Effect]:
+        effects = self._scene.room.receive(self.connection, encode_frame(frame), AT)
+        self._scene.do(effects)
+        return effects
+
+
+@pytest.fixture
+def scene() -> Scene:
+    scene = Scene(Settings())
+    scene.do(scene.room.create("Trip", AT))
+    return scene
+
+
+def test_a_message_bears_the_stamp_of_who_sent_it(scene: Scene) -> None:
+    ada = Writer(scene, 1, "ada", "member")
+    ada.say("m1", "Porto?")
+    message = scene.room.document.messages.get("m1")
+    assert message is not None
+    assert message.text == "Porto?"
+    assert message.stamp == {"by": "ada", "at": AT, "seq": scene.room.version - 1}
+
+
+def test_who_may_write_everything_is_stamped_as_well(scene: Scene) -> None:
+    Writer(scene, 1, "ada", "admin").say("m1", "Porto?")
+    message = scene.room.document.messages.get("m1")
+    assert message is not None
+    assert message.stamp is not None
+    assert message.stamp["by"] == "ada"
+
+
+def test_a_message_in_anothers_name_is_refused_and_seen_by_nobody(scene: Scene) -> None:
+    bo = Writer(scene, 2, "bo", "member")
+    ada = Writer(scene, 1, "ada", "member")
+    before, rows = scene.room.document.to_json(), len(scene.rows)
+    scene.sent.clear()
+    with pytest.raises(NotAllowed) as refusal:
+        ada.say("m1", "I agree", author="bo")
+    assert refusal.value.touched == "messages/*/metadata/author"
+    assert scene.room.document.to_json() == before
+    assert len(scene.rows) == rows
+    assert not scene.taken(bo.connection)
+
+
+def test_a_viewer_writes_nothing(scene: Scene) -> None:
+    viewer = Writer(scene, 1, "vi", "viewer")
+    with pytest.raises(NotAllowed):
+        viewer.say("m1", "hello")
+
+
+def test_a_client_id_stays_its_first_writers_when_they_have_left(scene: Scene) -> None:
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    ada.say("m1", "Porto?")
+    scene.do(scene.room.leave(1, AT))
+    bo.session = ada.session
+    with pytest.raises(ClientIdTaken):
+        bo.say("m2", "Lisbon")
+
+
+def reloaded(scene: Scene, rows: int) -> Scene:
+    """The room after a crash that lost all but the first rows."""
+    kept = scene.rows[:rows]
+    after = Scene(Settings())
+    writers = {row.client: row.participant for row in kept if row.client is not None}
+    after.room = Room(Settings(), [row.update for row in kept], kept[-1].version, writers)
+    return after
+
+
+def test_who_comes_back_after_a_crash_gives_back_what_is_their_own(scene: Scene) -> None:
+    ada = Writer(scene, 1, "ada", "member")
+    rows = len(scene.rows)
+    ada.say("m1", "Porto?")
+    after = reloaded(scene, rows)
+    again = Writer(after, 1, "ada", "member")
+    again.session = ada.session
+    assert not any(isinstance(effect, Refuse) for effect in again.offer())
+    message = after.room.document.messages.get("m1")
+    assert message is not None
+    assert (message.text, (message.stamp or {})["by"]) == ("Porto?", "ada")
+
+
+def test_a_member_gives_back_nothing_that_others_wrote_and_starts_afresh_with_its_own_kept(scene: Scene) -> None:
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    rows = len(scene.rows)
+    ada.say("m1", "Porto?")
+    bo.catch_up()
+    bo.send(lambda: bo.session.selections.set("bo", "city", "Lisbon"))
+    after = reloaded(scene, rows)
+    again = Writer(after, 2, "bo", "member")
+    again.session = bo.session
+    effects = again.offer()
+    assert isinstance(effects[-1], Refuse)
+    document = after.room.document
+    assert document.messages.get("m1") is None
+    assert document.selections.get("bo", "city") == "Lisbon"
+    first = Writer(after, 1, "ada", "member")
+    first.session = ada.session
+    first.offer()
+    assert document.messages.get("m1") is not None
+
+
+def test_an_operator_gives_back_what_others_wrote_under_their_names(scene: Scene) -> None:
+    ada, op = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "op", "admin")
+    rows = len(scene.rows)
+    ada.say("m1", "Porto?")
+    op.session.doc.apply_update(ada.session.doc.get_update(op.session.doc.get_state()))
+    after = reloaded(scene, rows)
+    again = Writer(after, 2, "op", "admin")
+    again.session = op.session
+    again.offer()
+    message = after.room.document.messages.get("m1")
+    assert message is not None
+    assert (message.stamp or {})["by"] == "ada"
