@@ -84,6 +84,7 @@ def test_updates_fit_in_order_and_a_left_out_one_shows(steps):
     for index, update in enumerate(updates):
         header = read_update_header(update)
         assert header.fits(vector)
+        assert header.is_news(vector) == bool(header.brings)
         if header.brings and index + 1 < len(updates):
             following = read_update_header(updates[index + 1])
             assert not following.brings or not following.fits(vector)
@@ -91,6 +92,7 @@ def test_updates_fit_in_order_and_a_left_out_one_shows(steps):
             assert span.clock == vector.get(span.client, 0)
             vector[span.client] = span.end
         assert header.is_known(vector)
+        assert not header.is_news(vector)
 
 
 def test_a_merged_update_with_a_hole_does_not_fit():

@@ -19,6 +19,7 @@ from cosession.protocol import (
     SyncUpdate,
     encode_awareness,
     encode_frame,
+    read_update_header,
 )
 from cosession.rooms.effects import Renew, Retitle
 from cosession.rooms.room import Peer
@@ -208,6 +209,41 @@ def test_what_is_known_already_gets_no_version(scene: Scene) -> None:
     scene.receive(2, SyncStep2(update))
     assert scene.version == 1
     assert scene.taken(2) == []
+
+
+def test_of_what_is_known_in_part_only_the_news_is_logged_and_sent(scene: Scene) -> None:
+    scene.join(1, "ada")
+    scene.join(2, "bo")
+    ada, bo = Writer(), Writer()
+    bo.doc.apply_update(ada.write("hers "))
+    scene.receive(1, SyncUpdate(bo.doc.get_update()))
+    scene.taken(2)
+    news = bo.write("his ")
+    scene.receive(2, SyncStep2(bo.doc.get_update()))
+    assert text_of(scene) == "hers his "
+    [row] = [row for row in scene.logged if row.participant == "bo"]
+    assert row.update == news
+    assert scene.taken(1) == [SyncUpdate(news)], "her own words come back when they are committed, and not with his"
+    scene.commit(1)
+    [echo] = scene.taken(1)
+    assert isinstance(echo, SyncUpdate)
+    assert [span.client for span in read_update_header(echo.update).brings] == [ada.doc.client_id]
+
+
+def test_of_a_deletion_that_comes_with_all_the_rest_only_the_deletion_is_sent(scene: Scene) -> None:
+    scene.join(1)
+    scene.join(2)
+    writer = Writer()
+    scene.receive(1, SyncUpdate(writer.write("hello")))
+    scene.taken(2)
+    del writer.doc.get("text:notes", type=Text)[0:2]
+    scene.receive(1, SyncStep2(writer.doc.get_update()))
+    assert text_of(scene) == "llo"
+    [frame] = scene.taken(2)
+    assert isinstance(frame, SyncUpdate)
+    header = read_update_header(frame.update)
+    assert header.brings == ()
+    assert [(span.clock, span.end) for span in header.deletes] == [(0, 2)]
 
 
 def test_an_update_that_only_deletes_is_logged_once_although_the_state_vector_stays(scene: Scene) -> None:

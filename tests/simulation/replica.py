@@ -197,7 +197,7 @@ class Replica:
     def repeat(self) -> None:
         """Send all that it has once more."""
         if self.line is not None and self.answered:
-            self.line.say(encode_frame(SyncUpdate(self._bring(b"\x00"))))
+            self.line.say(encode_frame(SyncUpdate(self.doc.get_update())))
 
     def stutter(self) -> None:
         """Send the last update once more."""
@@ -225,7 +225,7 @@ class Replica:
             return
         match decode_frame(frame):
             case SyncStep1(vector):
-                line.say(encode_frame(SyncStep2(self._bring(vector))))
+                line.say(encode_frame(SyncStep2(self.doc.get_update(vector))))
                 self.answered, self._sent = True, self.reach
             case SyncStep2(update):
                 self._take(update)
@@ -247,12 +247,6 @@ class Replica:
             self.awareness.forget_others()
             if 4400 <= code < 4500:
                 self.refused.append((code, reason))
-
-    def _bring(self, vector: bytes) -> bytes:
-        """What it has beyond a state vector; what is of others in it may reach these before it is committed."""
-        update = self.doc.get_update(vector)
-        self.world.brought |= {span.client for span in read_update_header(update).brings} - {self.client}
-        return update
 
     def _take(self, update: bytes) -> None:
         header = read_update_header(update)
@@ -298,13 +292,12 @@ class Replica:
     def _look_at_echo(self, update: bytes) -> None:
         """Check that its own content came back only when it is on the disk.
 
-        A client that has come back may hear what it sent on an earlier line, or what others brought, before that.
+        A client that has come back may hear what it sent on an earlier line, or what others healed, before that.
         """
         for span in read_update_header(update).brings:
             if span.client == self.client:
                 self.echoed = max(self.echoed, span.end)
-                certain = self.dialled == 1 and self.client not in self.world.brought
-                if self.world.strict_echo and not self.extended and certain:
+                if self.world.strict_echo and not self.extended and self.dialled == 1:
                     durable = self.world.disk.reach(self.session, self.client)
                     assert span.end <= durable, f"{self.name} got {span} back, and the disk has {durable}"
 

@@ -83,6 +83,11 @@ class UpdateHeader:
                 return False
         return True
 
+    def is_news(self, vector: Mapping[int, int]) -> bool:
+        """Whether it brings something, and a document with this state vector holds nothing of that."""
+        known = vector.get
+        return bool(self.brings) and all(span.clock >= known(span.client, 0) for span in self.brings)
+
     def is_known(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector holds every struct of it (deletions aside)."""
         return all(span.end <= vector.get(span.client, 0) for span in self.brings)

@@ -7,7 +7,7 @@ and decisions are testable without a loop, a socket or a disk.
 Invariants:
 - An update that does not fit the state vector is never applied: yrs would integrate it silently and differ
   from Yjs for ever. The room asks for sync again instead.
-- The bytes that came in are the bytes that are logged and sent.
+- The bytes that came in are the bytes that are logged and sent; of what is known in part, the news.
 - Versions are contiguous; an update has one exactly when it changed the document.
 - A receipt (echo or fence) leaves only after `committed` says that the log holds what it stands for.
 - After a panic of the CRDT library the room is broken: it must be thrown away and loaded again.
@@ -347,11 +347,15 @@ class Room:
         self, update: Update, header: UpdateHeader, connection: int, by: Participant, at: str, *, offered: bool
     ) -> list[Effect]:
         """Apply an update that may be applied, if it changes anything, and do what follows from it."""
-        if header.is_known(self.vector):
-            if not header.deletes or not self._captured(lambda: self._apply(update.update)):
-                return []
-        else:
+        if header.is_news(self.vector):
             self._apply(update.update)
+        else:
+            # Who wrote what is known already must not get it back with this, before it is committed.
+            changes = self._captured(lambda: self._apply(update.update))
+            if not changes:
+                return []
+            [data] = changes
+            update = Update(data, encode_frame(SyncUpdate(data)), read_update_header(data).brings)
         effects = self._accept(update, connection, by, offered=offered)
         if self._arrived:
             effects += self._stamp(by, at, offered=offered)
