@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     history_grain_seconds: float = Field(
         60.0,
         ge=0,
-        description="how much time one row of a compacted log may cover, of one writer; the past can be read between rows",
+        description="how much time a row of a compacted log may cover, of one writer; the past is read between rows",
     )
     unload_after_seconds: float = Field(
         30.0, ge=0, description="how long a room without connections stays loaded; a reload of a page finds it warm"

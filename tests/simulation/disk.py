@@ -95,7 +95,6 @@ class Disk:
             assert document == replayed, f"snapshot and tail of {session} are not its log"
         return stored
 
-
     async def check_history(self, session: str) -> None:
         """Check that the log, however compacted, is contiguous and replays to the same document."""
         rows = await self.storage.history(session, limit=100_000)

@@ -25,6 +25,4 @@ def updates(session: str, first: int, last: int) -> list[LoggedUpdate]:
 def by_tens(_: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate]) -> list[LoggedUpdate]:
     """A way to thin: ten rows become one, whose bytes are theirs in a row."""
     groups = [rows[first : first + 10] for first in range(0, len(rows), 10)]
-    return [
-        replace(group[-1], update=b"".join(row.update for row in group), versions=len(group)) for group in groups
-    ]
+    return [replace(group[-1], update=b"".join(row.update for row in group), versions=len(group)) for group in groups]

@@ -73,7 +73,7 @@ class AgentRun:
             task: one line on what it does, for people.
             batch_seconds: how long a token may wait for others.
             ended: returns why it can't go on, or None.
-            current: returns the session's document, which is another one after a refusal; None where there is but one.
+            current: returns the session's document, another one after a refusal; None where there is but one.
         """
         self.id = fresh_id()
         self.agent = agent

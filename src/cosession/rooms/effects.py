@@ -120,15 +120,5 @@ class Remind:
 
 
 Effect: TypeAlias = (
-    Send
-    | Answer
-    | Broadcast
-    | Echo
-    | SendPresence
-    | BroadcastPresence
-    | Append
-    | Refuse
-    | Retitle
-    | Renew
-    | Remind
+    Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Refuse | Retitle | Renew | Remind
 )
