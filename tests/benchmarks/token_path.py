@@ -14,12 +14,14 @@ from pycrdt import Doc, Text
 
 from cosession.auth import Participant
 from cosession.protocol import SyncStep1, SyncUpdate, decode_frame, encode_frame, read_update_header
+from cosession.rooms.effects import Broadcast, Update
+from cosession.rooms.fanout import FanOut
 from cosession.rooms.room import Peer, Room
-from cosession.server.socket import encode_message
+from cosession.server.socket import pack
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"
-MESSAGES, TOKENS = 40, 500
+MESSAGES, TOKENS, WATCHERS = 40, 500, 1000
 """An answer of 500 tokens, forty times: a token costs more in a longer text."""
 
 
@@ -43,6 +45,28 @@ def room() -> Room:
     return live
 
 
+class Watcher:
+    """A connection that can be written to, and whose socket costs nothing."""
+
+    pack = staticmethod(pack)
+
+    def write(self, _: bytes) -> None:
+        """Take it."""
+
+
+def fan_out(frames: list[bytes]) -> float:
+    """Microseconds of CPU for handing a token over to one of many watchers."""
+    watchers: Any = {number: Watcher() for number in range(WATCHERS)}
+    synced = set(watchers)
+    out = FanOut(max_merged=256)
+
+    def send(frame: bytes) -> None:
+        out.put(Broadcast(Update(frame, frame, ()), None))
+        out.send_out(watchers, synced)
+
+    return cost(send, frames) / WATCHERS
+
+
 def cost(act: Callable[[Any], object], items: Iterable[Any]) -> float:
     """Microseconds of CPU per item."""
     items = list(items)
@@ -63,7 +87,7 @@ def main() -> None:
     rooms = [(live, frame) for each in frames for live in [room()] for frame in each]
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    sent = encode_message(flat[0])
+    sent = pack(flat[:1])
 
     def send(_: object) -> None:
         ours.send(sent)
@@ -76,7 +100,8 @@ def main() -> None:
         ("does it fit?", cost(lambda header: header.fits({}), headers)),
         ("apply it to the document", cost(lambda pair: pair[0].apply_update(pair[1]), docs)),
         ("the room, all of it", cost(lambda pair: pair[0].receive(0, pair[1], AT), rooms)),
-        ("encode it for the sockets, once", cost(encode_message, flat)),
+        ("encode it for the sockets, once", cost(lambda frame: pack([frame]), flat)),
+        ("hand it over to a watcher", fan_out(flat[:TOKENS])),
         ("send it to a watcher (and receive it there)", cost(send, flat)),
     ):
         print(f"| {stop} | {microseconds:.1f} |")
