@@ -53,7 +53,8 @@ class Judge:
         self._by = participant.id
         self._capabilities = participant.capabilities
         self._is_own = is_own
-        self._runs: Mapping[str, Container] = index.root("runs").taken or {}
+        runs = index.root("runs").taken  # while it is empty too: the update's own first run comes into it
+        self._runs: Mapping[str, Container] = {} if runs is None else runs
         self.made: dict[Container, set[str]] = {}
         """The records that the update makes, and the keys that it writes into them."""
         self.messages: list[str] = []
