@@ -31,6 +31,9 @@ _FRAME_ROOM = 4
 """The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
 by a room, with a notice."""
 
+_BEAT = 0.3
+"""Who is gone is known to be after three beats at the latest, and a little more must be left."""
+
 _OTHER_FILES = 512
 """Files that are no connections that stay: the database, standard streams, and who is told that there is no room."""
 
@@ -153,6 +156,7 @@ def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
         h11_max_incomplete_event_size=settings.max_head_bytes,
         ws=SyncProtocol,
         ws_per_message_deflate=False,
+        ws_ping_interval=settings.presence_timeout_seconds * _BEAT,
         ws_ping_timeout=settings.slow_reader_seconds,  # a ping waits behind what a slow reader still has to read
         ws_max_size=_FRAME_ROOM * settings.max_frame_bytes,
         lifespan="off",

@@ -6,6 +6,7 @@ aren't masked, so they are packed once, and written to every transport that is n
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,9 +16,15 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 
 from cosession.errors import TooLarge
+from cosession.logs import get_logger
+
+from .heartbeat import Heartbeat, can_look, look
 
 EXTENSION = "cosession.socket"
 """Under this key of the ASGI scope's extensions an endpoint finds the `SyncProtocol` of its socket."""
+
+
+log = get_logger(__name__)
 
 
 class Inbox:
@@ -53,6 +60,7 @@ class Inbox:
 class SyncProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that can be read and written without a task."""
 
+    _heartbeat: Heartbeat | None = None
     _receiver: Callable[[bytes], None] | None = None
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
 
@@ -62,10 +70,40 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
 
     def start_keepalive(self) -> None:
-        """Begin to ping: the handshake is over, and what it was made of can go."""
+        """Begin to look whether the other end lives: the handshake is over, and what it was made of can go."""
         self.request.headers.clear()  # the parser holds the request as well
         del self.request, self.response
-        super().start_keepalive()
+        if not can_look(self.transport.get_extra_info("socket")):
+            super().start_keepalive()
+        elif self.ping_interval is not None and self.ping_timeout is not None:
+            self._heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
+            # Not all in the same moment, when many have come in one.
+            first = self.ping_interval * random.random()  # noqa: S311 - it keeps nothing secret
+            self.ping_timer = self.loop.call_later(first, self._beat)
+
+    def _beat(self) -> None:
+        """See whether somebody is still there."""
+        self.ping_timer = None
+        heartbeat, transport = self._heartbeat, self.transport
+        if heartbeat is None or self.ping_interval is None or self.close_sent or transport.is_closing():
+            return
+        held = not transport.is_reading()
+        signs = look(transport.get_extra_info("socket"), transport.get_write_buffer_size(), held)
+        verdict = heartbeat.beat(signs, self.loop.time())
+        if verdict == "gone":
+            log.debug("socket.gone", waiting=signs.waiting)
+            transport.abort()
+            return
+        if verdict == "ask":
+            self.conn.send_ping(b"")
+            transport.write(b"".join(self.conn.data_to_send()))
+        self.ping_timer = self.loop.call_later(self.ping_interval, self._beat)
+
+    def handle_pong(self, event: Frame) -> None:
+        """Hear a sign of life."""
+        super().handle_pong(event)
+        if self._heartbeat is not None:
+            self._heartbeat.answered()
 
     def handle_connect(self, event: Request) -> None:
         """Start the application, and hand it this socket."""
