@@ -31,6 +31,21 @@ class StorageAcceptance:
             StoredSession("trip", "To Oslo", created_at=at(1), updated_at=at(1), version=0), None, ()
         )
 
+    async def test_a_client_id_is_its_first_writers_also_when_their_rows_were_thinned(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        rows = updates("trip", 1, 30)
+        rows = [
+            replace(row, client=(row.version % 3) or None, participant="ada" if row.version < 5 else "bo")
+            for row in rows
+        ]
+        await storage.append(rows[:20])
+        assert await storage.writers("trip") == {1: "ada", 2: "ada"}
+        await storage.save_snapshot(Snapshot("trip", 20, b"twenty"))
+        await storage.compact("trip", by_tens)
+        late = [replace(row, client=7) if row.version > 25 else row for row in rows[20:]]
+        await storage.append(late)
+        assert await storage.writers("trip") == {1: "ada", 2: "ada", 7: "bo"}
+
     async def test_creating_again_changes_nothing(self, storage: Storage):
         await storage.create("trip", title="To Oslo", at=at(1))
         await storage.append(updates("trip", 1, 2))

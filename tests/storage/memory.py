@@ -96,6 +96,10 @@ class MemoryStorage:
         self._info(session)
         return tuple([row for row in self._logs[session] if row.version > max(after, 0)][: max(limit, 0)])
 
+    async def writers(self, session: str) -> dict[int, str]:
+        self._info(session)
+        return {row.client: row.participant for row in reversed(self._logs[session]) if row.client is not None}
+
     async def delete(self, session: str, *, at: str) -> bool:
         if self._sessions.get(session) is None:
             return False

@@ -146,7 +146,8 @@ class Slot:
             stored = await self._storage.load(self.session)
             if stored is None:
                 raise NoSuchSession(f"There is no session {self.session!r}; create it first.")
-            room = Room(self._settings, _updates(stored), stored.info.version, _writers(stored))
+            writers = await self._storage.writers(self.session)
+            room = Room(self._settings, _updates(stored), stored.info.version, writers)
         except CosessionError as error:
             self._fail(error)
             return None
@@ -241,15 +242,6 @@ class Slot:
         if live.error is None:
             self._compactor.ask(self.session)
         log.info("room.unloaded", session=self.session, version=version)
-
-
-def _writers(stored: LoadedSession) -> dict[int, str]:
-    """Whose each Yjs client id is that wrote since the snapshot."""
-    writers: dict[int, str] = {}
-    for row in stored.updates:
-        if row.client is not None:
-            writers.setdefault(row.client, row.participant)
-    return writers
 
 
 def _updates(stored: LoadedSession) -> list[bytes]:

@@ -24,6 +24,12 @@ from .records import is_intact_row, read_snapshot
 _MOST_SPANS = 8
 """How many places a sentence names: a log that lost every second row must not fill the screen."""
 
+_OTHERS = (
+    "SELECT id, participant, token, session, reason, by, at FROM revocations",
+    "SELECT session, client, participant FROM writers",
+)
+"""What a server reads besides its sessions."""
+
 _UNREADABLE = (sqlite3.Error, UnicodeError)
 """What reading a damaged file ends with: SQLite may quote damaged text in its own sentence."""
 
@@ -108,6 +114,11 @@ class Inspection:
             versions = file.read(20)[18:]
         if not set(versions) <= {1, 2}:
             found.append("its head says that it can't be written")
+        for query in _OTHERS:
+            try:
+                self._db.execute(query).fetchall()
+            except _UNREADABLE as error:
+                found.append(str(error))
         self.failures += [f"its structure is damaged: {' '.join(line.split())}" for line in found if line != "ok"]
 
     def session(self, session: str) -> Remains:

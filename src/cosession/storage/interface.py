@@ -192,6 +192,18 @@ class Storage(Protocol):
         """
         ...
 
+    async def writers(self, session: str) -> dict[int, str]:
+        """Tell which participant first wrote under each Yjs client id, as far as the log's rows say.
+
+        Args:
+            session: id of the session.
+
+        Raises:
+            NoSuchSession: the session was never created.
+            SessionDeleted: it was deleted.
+        """
+        ...
+
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
         """Read the log in order of version, from the beginning; page on with `after` = the last version that came.
 

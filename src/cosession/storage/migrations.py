@@ -83,6 +83,21 @@ MIGRATIONS: tuple[Migration, ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (  # 4
+        """
+        CREATE TABLE writers (
+            session TEXT NOT NULL,
+            client INTEGER NOT NULL,
+            participant TEXT NOT NULL,
+            PRIMARY KEY (session, client)
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        INSERT INTO writers SELECT session, client, participant FROM
+            (SELECT session, client, participant, min(version) FROM updates WHERE client IS NOT NULL
+             GROUP BY session, client)
+        """,
+    ),
 )
 
 

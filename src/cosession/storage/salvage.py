@@ -94,6 +94,7 @@ def repair(path: Path, mend: Mend, at: str) -> Repaired | None:
                 _set_aside(path, aside)
                 _write(new, old, mend)
                 _keep_revocations(path, new)
+                _keep_writers(path, new)
             _check(new)
             _put_in_place(new, path)
     except OSError as error:
@@ -147,6 +148,17 @@ def _keep_revocations(path: Path, new: Path) -> None:
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(new, isolation_level=None)) as db:
         for revocation in read_revocations(old):
             write_revocation(db, revocation)
+
+
+def _keep_writers(path: Path, new: Path) -> None:
+    # Where they can't be read, a client id is again whoever's writes under it first: nothing else is lost.
+    with (
+        closing(sqlite3.connect(path)) as old,
+        closing(sqlite3.connect(new, isolation_level=None)) as db,
+        suppress(sqlite3.DatabaseError),
+    ):
+        rows = old.execute("SELECT session, client, participant FROM writers").fetchall()
+        db.executemany("INSERT OR IGNORE INTO writers (session, client, participant) VALUES (?, ?, ?)", rows)
 
 
 def _check(new: Path) -> None:

@@ -96,6 +96,10 @@ class SqliteStorage:
         """See `Storage.history`."""
         return await self._reader.run(lambda db: transactions.history(db, session, after, limit))
 
+    async def writers(self, session: str) -> dict[int, str]:
+        """See `Storage.writers`."""
+        return await self._reader.run(lambda db: transactions.writers(db, session))
+
     async def delete(self, session: str, *, at: str) -> bool:
         """See `Storage.delete`."""
         return await self._writer.run(lambda db: transactions.delete(db, session, at))

@@ -24,6 +24,21 @@ _PAGES_AT_ONCE = 256
 """Pages (1 MB) given back to the file system in one transaction; each may have to be moved first."""
 
 
+_NOTE_WRITERS = """
+    INSERT OR IGNORE INTO writers SELECT session, client, participant FROM
+        (SELECT session, client, participant, min(version) FROM updates
+         WHERE session = ? AND version <= ? AND client IS NOT NULL GROUP BY client)
+"""
+"""What a snapshot covers may be thinned, and is no longer read row by row."""
+
+_NEW_WRITERS = """
+    SELECT client, participant FROM updates
+    WHERE session = ?1 AND version > coalesce((SELECT version FROM snapshots WHERE session = ?1), 0)
+        AND client IS NOT NULL
+    ORDER BY version
+"""
+
+
 def create(db: sqlite3.Connection, session: str, title: str, at: str) -> bool:
     """See `Storage.create`."""
     with _transaction(db, "BEGIN IMMEDIATE"):
@@ -98,6 +113,16 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
             "checksum = excluded.checksum, codec = excluded.codec WHERE excluded.version >= snapshots.version",
             (snapshot.session, snapshot.version, snapshot.update, records.snapshot_checksum(snapshot), PLAIN),
         )
+        db.execute(_NOTE_WRITERS, (snapshot.session, snapshot.version))
+
+
+def writers(db: sqlite3.Connection, session: str) -> dict[int, str]:
+    """See `Storage.writers`."""
+    with _transaction(db, "BEGIN"):
+        records.session(db, session)
+        known = db.execute("SELECT client, participant FROM writers WHERE session = ?", (session,)).fetchall()
+        since = db.execute(_NEW_WRITERS, (session,)).fetchall()
+    return dict((*reversed(since), *known))
 
 
 def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None:
@@ -223,6 +248,7 @@ def delete(db: sqlite3.Connection, session: str, at: str) -> bool:
             db.execute("DELETE FROM chapters WHERE session = ?", (session,))
             db.execute("DELETE FROM updates WHERE session = ?", (session,))
             db.execute("DELETE FROM snapshots WHERE session = ?", (session,))
+            db.execute("DELETE FROM writers WHERE session = ?", (session,))
     return deleted
 
 
