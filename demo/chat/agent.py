@@ -9,7 +9,8 @@ is the session's document.
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,20 +47,24 @@ INSTRUCTIONS = (
 )
 
 
-async def attend_all(url: str, model: Model) -> None:
+async def attend_all(url: str, model: Model, token: Callable[[], str | None] | None = None) -> None:
     """Answer in every session of a server, until cancelled.
 
     Args:
         url: the server's address.
         model: what answers.
+        token: gives a fresh credential, where the server wants one; None takes what COSESSION_TOKEN holds.
     """
+    give = token or (lambda: os.environ.get("COSESSION_TOKEN"))
     attended: dict[str, asyncio.Task[None]] = {}
     closed: set[str] = set()  # sessions that refused us for good: asking again each second would help nobody
     reached = True
     async with asyncio.TaskGroup() as tasks:
         while True:
             try:
-                occupied = [session.id for session in await list_sessions(url, limit=1000, occupied=True)]
+                occupied = [
+                    session.id for session in await list_sessions(url, token=give(), limit=1000, occupied=True)
+                ]
                 reached = True
             except (httpx.TransportError, CosessionError) as error:
                 occupied = []
@@ -69,14 +74,23 @@ async def attend_all(url: str, model: Model) -> None:
             attended = {session: task for session, task in attended.items() if not task.done()}
             for session in occupied:
                 if session not in attended and session not in closed and len(attended) < MOST_SESSIONS:
-                    attended[session] = tasks.create_task(_attend(url, session, model, closed))
+                    attended[session] = tasks.create_task(_attend(url, session, model, give, closed))
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _attend(url: str, session_id: str, model: Model, closed: set[str]) -> None:
+async def _attend(url: str, session_id: str, model: Model, give: Callable[[], str | None], closed: set[str]) -> None:
     """Answer in one session until people have left it."""
     try:
-        async with connect(url, session=session_id, participant=PARTICIPANT, name=NAME, kind="agent") as session:
+        async with connect(
+            url,
+            session=session_id,
+            participant=PARTICIPANT,
+            name=NAME,
+            token=(lambda: give() or "") if give() else None,
+            on_refused=lambda refusal: log.warning(
+                "agent.refused_writing", session=session_id, reason=refusal.reason
+            ),
+        ) as session:
             log.info("agent.joined", session=session_id)
             found = [run.id for run in session.runs.active() if run.agent == PARTICIPANT]
             with contextlib.suppress(TimeoutError):

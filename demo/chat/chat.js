@@ -1,11 +1,13 @@
 // The page: opens the session that the address names, and paints what changed once per frame.
 
 import { connect } from "/client/cosession.js";
+import { holder, restriction, token } from "./access.js";
 import { Composer } from "./composer.js";
 import { closeDrawer } from "./drawer.js";
 import { attempt, h, keep, mark } from "./element.js";
 import { MessageList } from "./messages.js";
 import { avatar, person, present, rename, self } from "./people.js";
+import { showLoss } from "./refused.js";
 import { RunCards } from "./runs.js";
 import { SessionList, address, create, list, named } from "./sessions.js";
 import { shareDialog } from "./share.js";
@@ -56,11 +58,12 @@ function open(id) {
   announced = null;
   atEnd = true;
   notice.hidden = true;
-  session = connect(location.origin, id, { user: self(), offline: true });
+  session = connect(location.origin, id, { user: self(), token, offline: true });
   const opened = session;
-  for (const event of ["messages", "runs", "agents", "presence", "status", "saved", "title", "change"]) {
+  for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "title", "change"]) {
     opened.on(event, () => opened === session && schedule());
   }
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss));
   opened.whenSynced().then(() => {
     if (opened !== session) return;
     announced = new Set(session.messages.map((message) => message.id));
@@ -162,9 +165,15 @@ function paintStatus() {
   markSaved(...(SAVED[state] ?? SAVED.connecting));
   const refused = status === "refused";
   mark(document.body, "status", status);
-  composer.enabled = !refused;
-  title.disabled = refused;
-  if (refused && notice.dataset.refused !== session.id) {
+  const barred = restriction(session);
+  composer.enabled = !refused && !barred;
+  composer.hint = barred;
+  title.disabled = refused || !session.may("title");
+  find("suggestions").hidden = Boolean(barred);
+  find("new-session").disabled = !session.may("create");
+  find("new-session").title = session.may("create") ? "" : "Your access doesn't include making sessions.";
+  mark(document.body, "edits", session.may("edit-own") ? null : "no");
+  if (refused && notice.dataset.refused !== session.id && (notice.hidden || !notice.querySelector(".lost"))) {
     refuse(`${refusal?.reason || "The server refused this session."}`, "Start a new session", startNew);
     notice.dataset.refused = session.id;
   } else if (!refused) delete notice.dataset.refused;
@@ -198,10 +207,10 @@ function paintPeople() {
   keep(find("agent-line"), "textContent", line);
 }
 
-function personItem({ id, name, color, kind, devices, typing }) {
+function personItem({ id, name, color, kind, devices, typing, looking }) {
   const own = id === session.me.id;
-  const said = [own ? `${name} (you)` : name, devices > 1 ? `on ${devices} devices` : "", typing ? "is typing" : ""].filter(Boolean);
-  return h("li", { class: "person", "data-testid": "person", "data-person-id": id, "data-kind": kind, "data-typing": typing, title: said.join(", ") },
+  const said = [own ? `${name} (you)` : name, devices > 1 ? `on ${devices} devices` : "", typing ? "is typing" : "", looking ? "" : "is looking elsewhere"].filter(Boolean);
+  return h("li", { class: "person", "data-testid": "person", "data-person-id": id, "data-kind": kind, "data-typing": typing, "data-looking": looking ? "yes" : "no", title: said.join(", ") },
     avatar({ name, color, kind }), h("span", { class: "person-name" }, own ? "You" : name),
     h("span", { class: "hidden" }, own ? ` (${name})` : "", typing ? " is typing" : ""),
     devices > 1 ? h("span", { class: "devices", "aria-hidden": "true" }, `×${devices}`) : null);
@@ -219,8 +228,8 @@ function announce() {
   for (const message of session.messages) {
     if (message.metadata.status === "streaming" || announced.has(message.id)) continue;
     announced.add(message.id);
-    if (message.metadata.author === session.me.id) continue;
-    find("announce").textContent = `${person(message.metadata.author, session).name}: ${message.text.slice(0, SPOKEN_LENGTH)}`;
+    if (message.author === session.me.id) continue;
+    find("announce").textContent = `${person(message.author, session).name}: ${message.text.slice(0, SPOKEN_LENGTH)}`;
   }
 }
 
@@ -273,6 +282,8 @@ const nameInput = find("name-input");
 
 function paintMe() {
   keep(nameInput, "value", self().name);
+  nameInput.disabled = holder !== null; // the token says it
+  nameInput.title = holder ? "Your name comes with your link." : "";
   find("my-avatar").replaceChildren(avatar(self()));
 }
 

@@ -1,12 +1,15 @@
 // The box in which one writes: Enter sends, Shift+Enter starts a new line; says when one is typing.
 
-import { grow } from "./element.js";
+import { grow, keep } from "./element.js";
 
+const PLACEHOLDER = "Message everyone here";
 const TYPING_MS = 3000; // typing is over when no key was pressed for so long
 
 export class Composer {
   #input = document.getElementById("composer");
   #button = document.getElementById("send");
+  #keys = document.getElementById("barred");
+  #usual = document.getElementById("keys");
   #onSend;
   #onTyping;
   #typing = false;
@@ -43,6 +46,14 @@ export class Composer {
     if (this.#input.disabled !== enabled) return; // asked at each paint
     this.#input.disabled = !enabled;
     this.#fit();
+  }
+
+  /** Says why one can't write; empty when one can. */
+  set hint(hint) {
+    keep(this.#input, "placeholder", hint ? "You can't write here" : PLACEHOLDER);
+    keep(this.#keys, "textContent", hint);
+    this.#keys.hidden = !hint;
+    this.#usual.hidden = Boolean(hint);
   }
 
   focus() {

@@ -75,14 +75,15 @@ class MessageView {
     this.people = people;
     this.status = status;
     this.session = session;
-    const who = person(message.metadata.author, session);
+    const who = person(message.author, session);
 
     const { deleted, edited_at: edited } = message.metadata;
-    const mine = message.metadata.author === session.me.id;
+    const mine = message.author === session.me.id;
     mark(this.element, "messageId", message.id);
     mark(this.element, "role", message.role);
     mark(this.element, "status", status || null);
     mark(this.element, "mine", mine ? "" : null);
+    mark(this.element, "verified", message.verified ? "" : null);
     mark(this.element, "deleted", deleted ? "" : null);
     this.paintHead(who, message, edited && !deleted);
     if (deleted) this.paintDeleted(who, mine);

@@ -1,6 +1,7 @@
 // Who is who: oneself (kept in this browser), and the others as presence and the session's own record say.
 
 import { colorOf } from "/client/cosession.js";
+import { holder } from "./access.js";
 import { idOf, object, text } from "./given.js";
 import { h, icon } from "./element.js";
 
@@ -32,19 +33,24 @@ function uuid() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
-const stored = read(ME) ?? {};
-const me = { id: stored.id || uuid(), name: stored.name || "" };
-if (!me.name) me.name = `Guest ${ANIMALS[parseInt(me.id.slice(-6), 16) % ANIMALS.length]}`;
-write(ME, me);
+const me = holder ? { ...holder } : guest();
+
+function guest() {
+  const stored = read(ME) ?? {};
+  const id = stored.id || uuid();
+  const known = { id, name: stored.name || `Guest ${ANIMALS[parseInt(id.slice(-6), 16) % ANIMALS.length]}` };
+  write(ME, known);
+  return known;
+}
 
 /** The person at this browser, as the session wants it: {id, name, color, kind}. */
 export function self() {
-  return { ...me, color: colorOf(me.id), kind: "human" };
+  return { ...me, color: colorOf(me.id), ...(holder ? {} : { kind: "human" }) };
 }
 
 export function rename(name) {
   me.name = name;
-  write(ME, me);
+  if (!holder) write(ME, me);
 }
 
 /** {id, name, color, kind} of an author: as presence says now, or as the server keeps it of those who left. */
@@ -67,15 +73,16 @@ export function peopleKey(session) {
   return JSON.stringify([me, session.presence.all.map(({ user }) => user), agents, session.participants]);
 }
 
-/** Those who are connected, one entry per participant: {id, name, color, kind, devices, typing}; agents last. */
+/** Those who are connected, one entry per participant: {id, name, color, kind, devices, typing, looking}; agents last. */
 export function present(session) {
   const people = new Map();
-  for (const { user, typing } of session.presence.all) {
+  for (const { user, typing, visible } of session.presence.all) {
     const id = idOf(user.id);
     if (!id) continue;
-    const entry = people.get(id) ?? { ...person(id, session), devices: 0, typing: false };
+    const entry = people.get(id) ?? { ...person(id, session), devices: 0, typing: false, looking: false };
     entry.devices += 1;
     entry.typing ||= Boolean(typing);
+    entry.looking ||= visible !== false; // other clients don't say
     people.set(id, entry);
   }
   return [...people.values()].sort((a, b) => (a.kind === "agent") - (b.kind === "agent"));

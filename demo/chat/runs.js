@@ -1,5 +1,6 @@
 // What agents are doing now: one card per active run, with Stop, and a box to steer the answer while it grows.
 
+import { mayStop } from "./access.js";
 import { attempt, h, icon, keep, mark } from "./element.js";
 import { object, text } from "./given.js";
 import { avatar, person } from "./people.js";
@@ -73,12 +74,15 @@ class RunCard {
     const waiting = run.status === "queued" ? "has this next" : "is answering";
     keep(this.label, "textContent", abandoned ? `${this.name} went away` : said || `${this.name} ${waiting}…`);
     mark(this.element, "abandoned", abandoned ? "" : null);
-    this.form.hidden = abandoned; // nobody would hear it
+    this.form.hidden = abandoned || !this.session.may("steer"); // nobody would hear it
     this.bar.hidden = abandoned || !(Number.isFinite(total) && total > 0);
     if (!this.bar.hidden) {
       keep(this.bar, "max", total);
       keep(this.bar, "value", Number.isFinite(done) ? Math.min(done, total) : 0);
     }
+    const stops = mayStop(this.session, run);
+    keep(this.stop, "title", stops ? "" : "Your access doesn't include stopping this answer.");
+    if (!this.asked && !run.cancel) keep(this.stop, "disabled", !stops);
     if (run.cancel && !this.asked) {
       this.stop.disabled = true;
       keep(this.stop.lastElementChild, "textContent", "Stopping…");

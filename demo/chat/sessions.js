@@ -1,5 +1,6 @@
 // The list of sessions, over HTTP: which there are, making one. The open one is named in the address: ?session=ID.
 
+import { credentials } from "./access.js";
 import { h, keep, mark } from "./element.js";
 
 const REFRESH_MS = 5000;
@@ -18,7 +19,7 @@ export function address(id) {
 }
 
 async function ask(options) {
-  const response = await fetch("/sessions", { headers: { accept: "application/json", "content-type": "application/json" }, ...options });
+  const response = await fetch("/sessions", { headers: { accept: "application/json", "content-type": "application/json", ...credentials }, ...options });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.detail || answer.title || `The server answered ${response.status}.`);
   return answer;

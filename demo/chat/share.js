@@ -1,5 +1,6 @@
 // The link to a session, to copy or to read with a phone's camera.
 
+import { token } from "./access.js";
 import { copy, h } from "./element.js";
 import { address } from "./sessions.js";
 import { qrcode } from "./vendor/qrcode.js";
@@ -26,8 +27,10 @@ export function shareDialog() {
     link.value = url.href;
     button.textContent = "Copy link";
     find("share-code").replaceChildren(code(url.href));
-    hint.hidden = !here;
-    hint.replaceChildren("This address works on this computer only. For other devices in your network, start the server with ",
+    hint.hidden = !here && !token;
+    if (token) hint.replaceChildren("This server knows people by tokens, and yours isn't in the link. For somebody who has none, make one with ",
+      h("code", {}, `cosession token NAME --session ${id} --role member`), " (or viewer) and add it: ", h("code", {}, "#token=…"));
+    else hint.replaceChildren("This address works on this computer only. For other devices in your network, start the server with ",
       h("code", {}, "--host 0.0.0.0 --insecure"), " and open this page by the computer's address.");
     dialog.showModal();
   };

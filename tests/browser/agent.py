@@ -10,6 +10,7 @@ Out, one JSON object a line: {"joined": true}, {"prompt": text}, {"wrote": count
 
 import asyncio
 import json
+import os
 import sys
 from urllib.parse import unquote
 
@@ -70,7 +71,8 @@ async def answer(session: Session, prompt: Message, reader: asyncio.StreamReader
 async def main(url: str, name: str) -> None:
     """Join, and answer whatever is asked."""
     reader = await orders()
-    async with connect(url, session=name, participant="scripted", name="Scripted agent") as session:
+    token = os.environ.get("COSESSION_TOKEN")
+    async with connect(url, session=name, participant="scripted", name="Scripted agent", token=token) as session:
         say(joined=True)
         async for prompt in session.prompts():
             await answer(session, prompt, reader)

@@ -21,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from processes import PATIENCE_SECONDS, ROOT, Server
 from pycrdt import Doc
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from cosession.protocol import Awareness, AwarenessEntry, SyncUpdate, encode_awareness, encode_frame
@@ -34,13 +35,14 @@ expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 class Agent:
     """The process of agent.py."""
 
-    def __init__(self, server: Server, session: str) -> None:
+    def __init__(self, server: Server, session: str, token: str = "") -> None:
         self._said: queue.Queue[dict[str, Any]] = queue.Queue()
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("agent.py")), server.url, session],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "COSESSION_TOKEN": token},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -181,6 +183,13 @@ class Foreigner:
             change(self.doc)
         self._socket.send(encode_frame(SyncUpdate(self.doc.get_update(before))))
 
+    def hears_the_end(self) -> tuple[int, str]:
+        """Read until the server closes, and return its code and reason."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self._socket.recv(PATIENCE_SECONDS)
+        return self._socket.close_code or 0, self._socket.close_reason or ""
+
     def is_here_as(self, state: object) -> None:
         """Say this in presence."""
         entry = AwarenessEntry(self.doc.client_id, 1, json.dumps(state))
@@ -190,8 +199,9 @@ class Foreigner:
 class Person:
     """A page of the demo, in a browser profile of its own."""
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, token: str = "") -> None:
         self.page = page
+        self.token = token
         self.errors: list[str] = []
         self._url = url
         page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -254,14 +264,14 @@ def join(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[
     """Let people join: `join(url, "trip", "Ann")`; at the end each page is kept as a picture."""
     people: dict[str, Person] = {}
 
-    def come(url: str, session: str, name: str, **options: Any) -> Person:
-        context = browser.new_context(viewport={"width": 1100, "height": 760}, **options)
-        address = f"{url}/?session={session}"
-        person = people[name] = Person(context.new_page(), address)
+    def come(url: str, session: str, name: str, token: str = "", **options: Any) -> Person:
+        context = browser.new_context(**{"viewport": {"width": 1100, "height": 760}, **options})
+        address = f"{url}/?session={session}" + (f"#token={token}" if token else "")
+        person = people[name] = Person(context.new_page(), address, token)
         person.page.goto(address)
         person.is_("saved")
         field = person.testid("name-input")
-        if field.is_visible():
+        if field.is_visible() and field.is_enabled():
             field.fill(name)
             field.press("Enter")
             person.is_("saved")

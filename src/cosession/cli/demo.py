@@ -9,6 +9,7 @@ import asyncio
 import importlib
 import os
 import sys
+import time
 import webbrowser
 from pathlib import Path
 from types import ModuleType
@@ -16,11 +17,16 @@ from typing import Any
 
 import typer
 
+from cosession.auth.identity import fixed_keys
+from cosession.auth.tokens import mint
 from cosession.errors import CosessionError
 from cosession.server import serve
 from cosession.settings import Settings
 
 _PACKAGE = "cosession_chat"
+
+_TOKEN_SECONDS = 12 * 3600
+"""How long the link of who started the demo is good: a day's work."""
 
 
 async def run_demo(settings: Settings, model: str, *, speed: float, open_browser: bool) -> None:
@@ -42,7 +48,10 @@ async def run_demo(settings: Settings, model: str, *, speed: float, open_browser
         answering: list[asyncio.Task[None]] = []
 
         def ready(url: str) -> None:
-            answering.append(tasks.create_task(agent.attend_all(url, chosen), name="the demo's agent"))
+            token = settings.auth_secret and (lambda: _token(settings, "assistant", "agent"))
+            answering.append(tasks.create_task(agent.attend_all(url, chosen, token or None), name="the demo's agent"))
+            if settings.auth_secret:
+                url = f"{url}/#token={_token(settings, 'operator', 'operator')}"
             typer.echo(
                 f"The shared chat is at {url}  (the agent answers by the model {chosen.name!r}; Ctrl-C ends it)"
             )
@@ -59,6 +68,21 @@ async def run_demo(settings: Settings, model: str, *, speed: float, open_browser
             task.cancel()
     if failure is not None:
         raise failure  # here, because a task group would wrap it
+
+
+def _token(settings: Settings, subject: str, role: str) -> str:
+    """Mint a token of the demo's own, where the server's secret is here: for its agent, and for who started it."""
+    claims = {
+        "sub": subject,
+        "name": subject.title(),
+        "kind": role,
+        "role": role,
+        "sessions": ["*"],
+        "exp": int(time.time()) + _TOKEN_SECONDS,
+        "iss": settings.auth_issuer,
+        "aud": settings.auth_audience,
+    }
+    return mint({claim: value for claim, value in claims.items() if value is not None}, fixed_keys(settings)[0])
 
 
 def find_chat() -> Path:

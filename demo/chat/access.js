@@ -1,0 +1,62 @@
+// The token by which one came: in the link's fragment (#token=…), which no server and no other site gets to see.
+// It is kept for this tab, and taken out of the address: who copies that must not give away who they are.
+
+const KEPT = "chat.token";
+
+const link = new URL(location.href);
+const given = new URLSearchParams(link.hash.slice(1)).get("token") ?? link.searchParams.get("token");
+if (given) {
+  keep(given);
+  link.hash = "";
+  link.searchParams.delete("token");
+  history.replaceState(null, "", link);
+}
+
+/** The token, or undefined where the server knows everybody by their own word. */
+export const token = given ?? kept() ?? undefined;
+
+const claims = token ? claimsOf(token) : {};
+
+/** Who the token is for: {id, name}, or null without one. */
+export const holder = typeof claims.sub === "string" ? { id: claims.sub, name: typeof claims.name === "string" ? claims.name : claims.sub } : null;
+
+/** The headers of a request. */
+export const credentials = token ? { authorization: `Bearer ${token}` } : {};
+
+/** Why one can't write here, in words for people; empty when one can. */
+export function restriction(session) {
+  return session.may("prompt") ? "" : "You can read along here. To write, you need a link that lets you.";
+}
+
+/** Whether one may stop a run: any, or one that answers oneself. */
+export function mayStop(session, run) {
+  if (session.may("cancel-any")) return true;
+  const asked = session.messages.find(({ id }) => id === run.reply_to);
+  return session.may("cancel-own") && (run.agent === session.me.id || asked?.author === session.me.id);
+}
+
+function keep(value) {
+  try {
+    sessionStorage.setItem(KEPT, value);
+  } catch {
+    // Without storage the token lasts as long as the page.
+  }
+}
+
+function kept() {
+  try {
+    return sessionStorage.getItem(KEPT);
+  } catch {
+    return null;
+  }
+}
+
+/** What a token says of its holder; whether that is so is for the server to say. */
+function claimsOf(value) {
+  try {
+    const payload = atob(value.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    return Object(JSON.parse(new TextDecoder().decode(Uint8Array.from(payload, (byte) => byte.charCodeAt(0)))));
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,158 @@
+"""Three people of different roles in one chat, by tokens: what one may not do is disabled, and refused anyway."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from browser.conftest import DEMO, Agent, Foreigner
+from playwright.sync_api import expect
+from processes import PATIENCE_SECONDS, Server
+from pycrdt import Array, Map, Text
+from websockets.sync.client import connect
+
+if TYPE_CHECKING:
+    from browser.conftest import Person
+
+    Join = Callable[..., Person]
+
+SECRET = secrets.token_hex(32)
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True}
+
+
+def token(subject: str, role: str, *, name: str = "", kind: str = "human") -> str:
+    """What `cosession token` prints."""
+    command = [sys.executable, "-m", "cosession.cli", "token", subject, "--session", "trip", "--role", role]
+    options = ["--kind", kind, "--name", name or subject]
+    environment = {**os.environ, "COSESSION_AUTH_SECRET": SECRET}
+    return subprocess.run(
+        [*command, *options], env=environment, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def guarded(start_server: Callable[..., Server]) -> Server:
+    """A server that knows people by tokens."""
+    return start_server(DEMO, auth_secret=SECRET)
+
+
+@pytest.fixture
+def agent(guarded: Server) -> Iterator[Agent]:
+    """An agent in the session `trip`, with a token of its own; it comes when the session is there."""
+    with connect(guarded.ws_url("trip", token=token("olga", "operator", kind="operator"))) as socket:
+        socket.recv(PATIENCE_SECONDS)
+    agent = Agent(guarded, "trip", token("scripted", "agent", kind="agent"))
+    agent.hears("joined")
+    yield agent
+    agent.close()
+
+
+def message(words: str, author: str) -> Map[Any]:
+    """A whole message, as a page would write it."""
+    part = Map({"type": "text", "text": Text(words), "state": "done"})
+    metadata = Map({"author": author, "created_at": "2026-01-01T00:00:00Z", "status": "complete"})
+    return Map({"id": f"m-{author}", "role": "user", "parts": Array([part]), "metadata": metadata})
+
+
+def test_three_people_of_different_roles_see_the_same_and_may_do_different_things(
+    guarded: Server, agent: Agent, join: "Join"
+) -> None:
+    olga = join(guarded.url, "trip", "Olga", token("olga", "operator", name="Olga", kind="operator"))
+    mia = join(guarded.url, "trip", "Mia", token("mia", "member", name="Mia"))
+    vic = join(guarded.url, "trip", "Vic", token("vic", "viewer", name="Vic"), **PHONE)
+
+    expect(vic.testid("composer")).to_be_disabled()
+    expect(vic.testid("barred")).to_contain_text("You can read along here")
+    expect(vic.testid("title")).to_be_disabled()
+    for person in (olga, mia):
+        expect(person.testid("composer")).to_be_enabled()
+        expect(person.testid("name-input")).to_be_disabled()
+    assert "token" not in mia.page.url
+
+    mia.sends("Where do we go?")
+    agent.hears("prompt")
+    agent.writes(5)
+    for person in (olga, mia, vic):
+        expect(person.testid("message")).to_have_count(2)
+        expect(person.message(0)).to_have_attribute("data-verified", "")
+        expect(person.testid("stop")).to_be_visible()
+    expect(vic.testid("stop")).to_be_disabled()
+    expect(vic.testid("steer-input")).to_be_hidden()
+    expect(vic.testid("edit")).to_have_count(0)
+    expect(mia.testid("stop")).to_be_enabled()
+    expect(olga.testid("person")).to_have_count(4)
+
+    olga.testid("stop").click()
+    assert agent.hears("ended") == "cancelled"
+    for person in (mia, vic):
+        expect(person.message(1)).to_contain_text("Stopped by Olga")
+
+    mia.page.reload()
+    mia.is_("saved")
+    expect(mia.testid("message")).to_have_count(2)
+    expect(mia.testid("composer")).to_be_enabled()
+
+
+def test_a_viewer_whose_client_writes_anyway_is_refused_and_changes_nothing(
+    guarded: Server, agent: Agent, join: "Join"
+) -> None:
+    mia = join(guarded.url, "trip", "Mia", token("mia", "member", name="Mia"))
+    mia.sends("A question of mine")
+    mia.is_("saved")
+    with connect(guarded.ws_url("trip", token=token("vic", "viewer"))) as socket:
+        forger = Foreigner(socket)
+        forger.writes(lambda doc: doc.get("messages", type=Array).append(message("A forged word", "mia")))
+        code, reason = forger.hears_the_end()
+    assert code == 4403, reason
+    expect(mia.testid("message")).to_have_count(1)
+    mia.page.reload()
+    mia.is_("saved")
+    assert mia.texts() == ["A question of mine"]
+
+
+def test_what_is_refused_is_shown_with_its_words_and_can_be_copied(
+    guarded: Server, agent: Agent, join: "Join"
+) -> None:
+    mia = join(
+        guarded.url,
+        "trip",
+        "Mia",
+        token("mia", "member", name="Mia"),
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    vic = join(guarded.url, "trip", "Vic", token("vic", "viewer", name="Vic"), **PHONE)
+    mia.sends("Before")
+    mia.is_("saved")
+    words = "Ein langer Satz, den niemand sonst mehr hat 🦑"
+    for person in (vic, mia):
+        # What the page keeps people from doing, a script can do, and so can a page that is out of date.
+        person.page.evaluate(
+            """async ([session, token, words]) => {
+              const { connect } = await import("/client/cosession.js");
+              const { showLoss } = await import("/refused.js");
+              const odd = connect(location.origin, session, { token });
+              odd.on("refused", (loss) => showLoss(document.getElementById("notice"), loss));
+              await odd.whenSynced();
+              odd.send(words, { role: "assistant" });
+            }""",
+            ["trip", person.token, words],
+        )
+        expect(person.testid("lost")).to_have_text(words)
+        expect(person.testid("notice")).to_contain_text("What you wrote was not taken.")
+    mia.testid("copy-lost").click()
+    expect(mia.testid("copy-lost")).to_have_text("Copied")
+    assert mia.page.evaluate("navigator.clipboard.readText()") == words
+    expect(vic.testid("message")).to_have_count(1)
+
+
+def test_a_token_in_the_query_is_taken_out_of_the_address_too(guarded: Server, agent: Agent, join: "Join") -> None:
+    mia = join(guarded.url, f"trip&token={quote(token('mia', 'member'))}", "Mia")
+    assert "token" not in mia.page.url
+    expect(mia.testid("composer")).to_be_enabled()
+    mia.testid("share").click()
+    expect(mia.testid("share-dialog")).to_contain_text("cosession token NAME --session trip --role member")
+    assert "token" not in mia.testid("share-link").input_value()
