@@ -124,6 +124,7 @@ export class Replicas {
   #replace(fresh: Replica, refusal: Refusal): void {
     const before = this.current;
     const lost = before.lost(fresh.doc);
+    fresh.awareness.setLocalState(before.awareness.getLocalState()); // said meanwhile
     this.current = fresh;
     this.#fresh = null;
     void this.#renewCopy();

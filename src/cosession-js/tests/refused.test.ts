@@ -123,6 +123,22 @@ test("views, listeners and presence go on with the fresh document", async () => 
   expect(seen.at(-1)).toEqual(["from Ben", "more"]);
 });
 
+test("what is written until the server's document is here is lost too, and what is said in presence isn't", async () => {
+  const [ana, ben] = [join("ana"), join("ben")];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  const told = loss(ana);
+  ana.on("status", (status) => {
+    if (status !== "connecting") return;
+    ana.send("meanwhile");
+    ana.presence.set("mood", "fine");
+  });
+  ana.send("forbidden");
+
+  expect((await told).lost).toEqual(["forbidden", "meanwhile"]);
+  await until(ben, () => ben.presence.others.some(({ mood }) => mood === "fine"));
+  expect(ben.presence.others.map(({ client }) => client)).toEqual([ana.doc.clientID]);
+});
+
 test("nothing flickers: until the server's document is here, the old one is shown", async () => {
   const ana = join("ana");
   await ana.whenSynced();
