@@ -160,3 +160,43 @@ def test_an_operator_gives_back_what_others_wrote_under_their_names(scene: Scene
     message = after.room.document.messages.get("m1")
     assert message is not None
     assert (message.stamp or {})["by"] == "ada"
+
+
+def run_of(scene: Scene, agent: Writer, run: str, reply_to: str) -> None:
+    agent.catch_up()
+    agent.send(lambda: agent.session.runs.start(run, agent="bot", started_at=AT, reply_to=reply_to))
+
+
+def cancelled(scene: Scene, run: str) -> bool:
+    found = scene.room.document.runs.get(run)
+    assert found is not None
+    assert not list(scene.room.document.requests.items())
+    return found.cancel is not None
+
+
+def test_a_member_stops_the_runs_that_answer_them_and_no_others(scene: Scene) -> None:
+    ada, bo, bot = (
+        Writer(scene, 1, "ada", "member"),
+        Writer(scene, 2, "bo", "member"),
+        Writer(scene, 3, "bot", "agent"),
+    )
+    ada.say("m1", "Porto?")
+    run_of(scene, bot, "r1", "m1")
+    for writer in (bo, ada):
+        assert not cancelled(scene, "r1")
+        writer.catch_up()
+        writer.send(lambda by=writer: by.session.requests.ask_cancel("r1", by.participant.id, "enough"))
+    assert cancelled(scene, "r1")
+
+
+def test_an_operator_stops_every_run(scene: Scene) -> None:
+    ada, op, bot = (
+        Writer(scene, 1, "ada", "member"),
+        Writer(scene, 2, "op", "operator"),
+        Writer(scene, 3, "bot", "agent"),
+    )
+    ada.say("m1", "Porto?")
+    run_of(scene, bot, "r1", "m1")
+    op.catch_up()
+    op.send(lambda: op.session.requests.ask_cancel("r1", "op", "enough"))
+    assert cancelled(scene, "r1")

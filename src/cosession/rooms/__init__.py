@@ -1,8 +1,9 @@
 """Live sessions: one pure `Room` each, and the asyncio shell around it. See README.md."""
 
 from .connection import Write, refuse
+from .decisions import is_own_run
 from .hub import Hub, check_session_id
 from .lease import Grants
 from .live import LiveRoom
 
-__all__ = ["Grants", "Hub", "LiveRoom", "Write", "check_session_id", "refuse"]
+__all__ = ["Grants", "Hub", "LiveRoom", "Write", "check_session_id", "is_own_run", "refuse"]

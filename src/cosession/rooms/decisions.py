@@ -7,24 +7,26 @@ can't be granted doesn't wait for ever. Pure: the time comes in.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 from cosession.auth import ANONYMOUS, Participant
-from cosession.document import Request, SessionDocument
+from cosession.document import Request, Run, SessionDocument
 from cosession.errors import BadDocument
 
 
-def decide(document: SessionDocument, at: str) -> None:
+def decide(document: SessionDocument, by: Participant, at: str) -> None:
     """Answer every request that waits in the document.
 
     Args:
         document: the session.
+        by: who just wrote there; admission saw that the requests are theirs, unless they may write everything.
         at: the server's time, RFC 3339.
     """
     for request in list(document.requests.items()):
         answer = _ANSWERS.get(request.kind)
         with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
             if answer is not None:
-                answer(document, request, at)
+                answer(document, request, by, at)
         document.requests.remove(request.key)
 
 
@@ -71,17 +73,30 @@ def assume_looking(who: Participant) -> bool:
     return who.kind != "agent"
 
 
-def _cancel(document: SessionDocument, request: Request, at: str) -> None:
+def is_own_run(document: SessionDocument, run: Run, participant: str) -> bool:
+    """Whether a run is a participant's to cancel: it does the work, or it answers what they wrote."""
+    if run.agent == participant:
+        return True
+    message = document.messages.get(run.reply_to) if run.reply_to is not None else None
+    return message is not None and (message.stamp or {"by": message.author}).get("by") == participant
+
+
+def _cancel(document: SessionDocument, request: Request, by: Participant, at: str) -> None:
     run = document.runs.get(request.subject[0]) if request.subject else None
-    if run is not None and not run.ended and run.cancel is None:
+    if run is None or not (by.capabilities.may("cancel-any") or is_own_run(document, run, request.participant)):
+        return
+    if not run.ended and run.cancel is None:
         run.record_cancel(by=request.participant, at=at, reason=str(request.value.get("reason") or ""))
 
 
-def _steer(document: SessionDocument, request: Request, at: str) -> None:
+def _steer(document: SessionDocument, request: Request, _by: Participant, at: str) -> None:
     run = document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
     text = str(request.value.get("text") or "")
     if run is not None and not run.ended and text:
         run.record_steer(id=request.subject[1], by=request.participant, text=text, at=at)
 
 
-_ANSWERS: dict[str, Callable[[SessionDocument, Request, str], None]] = {"cancel": _cancel, "steer": _steer}
+_ANSWERS: dict[str, Callable[[SessionDocument, Request, Participant, str], None]] = {
+    "cancel": _cancel,
+    "steer": _steer,
+}

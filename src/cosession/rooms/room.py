@@ -263,7 +263,7 @@ class Room:
         effects: list[Effect] = []
         for update in self._captured(lambda: self._in_transaction(change)):
             effects += self._accept_own(update, by)
-        return effects + self._stamp(by, at) + self._after(at)
+        return effects + self._stamp(by, at) + self._after(by, at)
 
     def committed(self, version: int) -> list[Effect]:
         """Hear that the log holds everything up to a version; the receipts for it may leave."""
@@ -359,7 +359,7 @@ class Room:
         effects = self._accept(update, connection, by, offered=offered)
         if self._arrived:
             effects += self._stamp(by, at, offered=offered)
-        return effects + self._after(at) if self._touched else effects
+        return effects + self._after(by, at) if self._touched else effects
 
     def _take_parts(self, connection: int, by: Participant, offer: bytes, at: str, error: NotAllowed) -> list[Effect]:
         """Take of an offer what its participant may give, and end the connection: its document is another."""
@@ -427,7 +427,7 @@ class Room:
             effects += self._accept_own(update, SERVER)
         return effects
 
-    def _after(self, at: str) -> list[Effect]:
+    def _after(self, by: Participant, at: str) -> list[Effect]:
         """Do what a change asks of the server: answer requests, note the title."""
         effects: list[Effect] = []
         while self._touched:
@@ -435,7 +435,7 @@ class Room:
             if "meta" in touched:
                 effects.append(Retitle(self.document.meta.title))
             if "requests" in touched:
-                for update in self._captured(lambda: self._in_transaction(lambda document: decide(document, at))):
+                for update in self._captured(lambda: self._in_transaction(lambda document: decide(document, by, at))):
                     effects += self._accept_own(update, SERVER)
                 self._touched.discard("requests")
         return effects

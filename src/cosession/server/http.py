@@ -11,10 +11,9 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.auth import Participant
 from cosession.document import Run, SessionDocument
 from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists
-from cosession.rooms import Hub
+from cosession.rooms import Hub, is_own_run
 from cosession.storage import StoredSession
 
 from .access import admit, enter, identify, may_read
@@ -134,7 +133,7 @@ async def cancel_run(request: Request) -> Response:
     body = await read_body(request, Cancel)
     async with _hub(request).room(request.path_params["session"]) as live:
         run = _running(live.room.document, request.path_params["run"])
-        if not _is_own(live.room.document, run, by):
+        if not is_own_run(live.room.document, run, by.id):
             by.capabilities.require("cancel-any")
         live.edit(lambda document: document.requests.ask_cancel(run.id, by.id, body.reason), by)
         await live.flush()
@@ -165,14 +164,6 @@ def _running(document: SessionDocument, run_id: str) -> Run:
     if run.ended:
         raise RunEnded(f"The run {run_id!r} is over ({run.status}).")
     return run
-
-
-def _is_own(document: SessionDocument, run: Run, participant: Participant) -> bool:
-    """Whether a run is a participant's to cancel: it does the work, or it answers what they wrote."""
-    if run.agent == participant.id:
-        return True
-    message = document.messages.get(run.reply_to) if run.reply_to is not None else None
-    return message is not None and (message.stamp or {"by": message.author}).get("by") == participant.id
 
 
 async def _read(hub: Hub, session: str, status: int = 200) -> Response:
