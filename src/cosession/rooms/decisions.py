@@ -7,7 +7,6 @@ can't be granted doesn't wait for ever. Pure: the time comes in.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.document import Request, Run, SessionDocument
