@@ -17,6 +17,7 @@ from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
 
+from .bulletin import Bulletin
 from .connection import Connection
 from .effects import (
     Answer,
@@ -67,6 +68,7 @@ class LiveRoom:
     __slots__ = (
         "_addressed",
         "_attendance_seconds",
+        "_bulletin",
         "_clock",
         "_connections",
         "_fan_out",
@@ -104,6 +106,7 @@ class LiveRoom:
         self._connections: dict[int, Connection] = {}
         self._addressed: dict[int, Connection] = {}
         self._fan_out = FanOut(settings.max_merged_updates)
+        self._bulletin = Bulletin(settings.presence_seconds)
         self._attendance_seconds = settings.attendance_seconds
         self._reminder: asyncio.TimerHandle | None = None
 
@@ -152,8 +155,12 @@ class LiveRoom:
             await connection.serve(self)
         finally:
             del self._connections[number]
-            if not self.broken and number in self.room.peers:
-                self._carry_out(self._guard(self.room.leave, number, self._clock()), self._clock())
+            connection.lease = None
+            try:
+                if not self.broken and number in self.room.peers:
+                    self._carry_out(self._guard(self.room.leave, number, self._clock()), self._clock())
+            finally:
+                await lease.close()
 
     def regrant(self, connection: Connection, participant: Participant) -> None:
         """Take a connection for another participant from now on, and tell it so."""
@@ -289,10 +296,10 @@ class LiveRoom:
             case Append(version, participant, client, update):
                 self._updated_at = at
                 self._log.append(LoggedUpdate(self.session, version, at, participant, client, update))
-            case Broadcast() | BroadcastPresence():
-                if not self._fan_out:
-                    self._turns.ask(self._send_out)
-                self._fan_out.put(effect)
+            case Broadcast():
+                self._put_out((effect,))
+            case BroadcastPresence():
+                self._bulletin.put(effect, self._put_out)
             case Echo(update, number):
                 for outbox in self._outbox_of(number):
                     outbox.put_echo(update)
@@ -322,12 +329,20 @@ class LiveRoom:
 
     def _attend(self, *, at_once: bool = False) -> None:
         """Write who is here; later, while the storage is behind."""
+        self._reminder = None  # it would hold the room for ever
         if not self.has_room and not at_once:
             self._remind()
             return
         with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
             at = self._now()
             self._carry_out(self._guard(partial(self.room.attend, at, at_once=at_once)), at)
+
+    def _put_out(self, news: Iterable[Broadcast | BroadcastPresence]) -> None:
+        """Have news sent out at the room's next turn."""
+        if not self._fan_out:
+            self._turns.ask(self._send_out)
+        for one in news:
+            self._fan_out.put(one)
 
     def _send_out(self) -> None:
         """Send out what came in since the last turn."""
