@@ -36,7 +36,7 @@ async def test_a_person_asks_an_agent_answers_and_both_see_it(server: Server):
         record = anna.runs.get(run.id)
         assert record is not None
         assert (record.agent, record.status) == ("planner", "complete")
-        assert {state["user"]["id"] for state in anna.presence.others().values()} == {"planner"}
+        await until(lambda: {state["user"]["id"] for state in anna.presence.others().values()} == {"planner"})
 
 
 async def test_a_persons_cancel_interrupts_the_agent_and_says_who_and_why(server: Server):

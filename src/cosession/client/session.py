@@ -55,7 +55,7 @@ class Session:
         *,
         url: str,
         token: Token | None,
-        on_refused: Callable[[Refusal], None] | None,
+        on_refused: Callable[[Refusal], None] | None = None,
     ) -> None:
         """Prepare; `connect` opens it."""
         self.id = id
