@@ -137,6 +137,7 @@ class Load:
                 self._epoll.register(client.sock.fileno(), select.EPOLLIN)
                 self._by_fd[client.sock.fileno()] = client
             made += batch
+            self.receive(until=time.monotonic_ns() + 1_000_000)  # who doesn't answer pings is taken to be gone
         self.clients += made
         return made
 

@@ -14,8 +14,8 @@ Invariants:
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -123,8 +123,6 @@ class Room:
     """
 
     __slots__ = (
-        "_arrivals",
-        "_arrived",
         "_attendance",
         "_receipts",
         "_settings",
@@ -157,8 +155,6 @@ class Room:
         self._touched: set[str] = set()
         watched = {"requests": self.document.requests.shared, "meta": self.document.meta.shared}
         self._watch = Subscription(self._note_touched, watched)
-        self._arrived: list[Message] = []
-        self._arrivals = self.document.messages.shared.observe(self._note_arrived)
         self.gate = Gate(self.document, self.presence, settings, writers or {})
 
     def create(self, title: str, at: str) -> list[Effect]:
@@ -261,9 +257,14 @@ class Room:
             by: in whose name.
         """
         effects: list[Effect] = []
-        for update in self._captured(lambda: self._in_transaction(change)):
+        if by is SERVER:
+            updates, arrived = self._captured(lambda: self._in_transaction(change)), ()
+        else:
+            with self._arrivals() as arrived:
+                updates = self._captured(lambda: self._in_transaction(change))
+        for update in updates:
             effects += self._accept_own(update, by)
-        return effects + self._stamp(by, at) + self._after(by, at)
+        return effects + self._stamp(arrived, by, at) + self._after(by, at)
 
     def committed(self, version: int) -> list[Effect]:
         """Hear that the log holds everything up to a version; the receipts for it may leave."""
@@ -289,7 +290,6 @@ class Room:
     def close(self) -> None:
         """Stop observing the document."""
         self._watch.close()
-        self.document.messages.shared.unobserve(self._arrivals)
 
     def _step1(self, connection: int) -> Effect:
         return Send(connection, encode_frame(SyncStep1(self.document.doc.get_state())))
@@ -347,6 +347,15 @@ class Room:
         self, update: Update, header: UpdateHeader, connection: int, by: Participant, at: str, *, offered: bool
     ) -> list[Effect]:
         """Apply an update that may be applied, if it changes anything, and do what follows from it."""
+        if not header.types:  # a message is made of some
+            return self._apply_plain(update, header, connection, by, at, offered=offered)
+        with self._arrivals() as arrived:
+            effects = self._apply_plain(update, header, connection, by, at, offered=offered)
+        return effects + self._stamp(arrived, by, at, offered=offered)
+
+    def _apply_plain(
+        self, update: Update, header: UpdateHeader, connection: int, by: Participant, at: str, *, offered: bool
+    ) -> list[Effect]:
         if header.is_news(self.vector):
             self._apply(update.update)
         else:
@@ -357,8 +366,6 @@ class Room:
             [data] = changes
             update = Update(data, encode_frame(SyncUpdate(data)), read_update_header(data).brings)
         effects = self._accept(update, connection, by, offered=offered)
-        if self._arrived:
-            effects += self._stamp(by, at, offered=offered)
         return effects + self._after(by, at) if self._touched else effects
 
     def _take_parts(self, connection: int, by: Participant, offer: bytes, at: str, error: NotAllowed) -> list[Effect]:
@@ -408,12 +415,29 @@ class Room:
         brings = read_update_header(update).brings
         return self._accept(Update(update, encode_frame(SyncUpdate(update)), brings), None, by)
 
-    def _stamp(self, by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
+    @contextmanager
+    def _arrivals(self) -> Generator[list[Message]]:
+        """The messages that the block adds to the list."""
+        arrived: list[Message] = []
+
+        def note(event: ArrayEvent) -> None:
+            for step in cast("list[dict[str, Any]]", event.delta):
+                arrived.extend(
+                    Message(cast("Map[Any]", item)) for item in step.get("insert", ()) if isinstance(item, Map)
+                )
+
+        messages = self.document.messages.shared
+        subscription = messages.observe(note)
+        try:
+            yield arrived
+        finally:
+            messages.unobserve(subscription)
+
+    def _stamp(self, arrived: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
         """Write on the messages that just came who wrote them, when they came and after which others.
 
         Who may edit everything may also bring back what others wrote, and is believed about who that was.
         """
-        arrived, self._arrived = self._arrived, []
         brings_back = offered and by.capabilities.may("edit-any")
         seq = self.version
 
@@ -521,12 +545,6 @@ class Room:
         finally:
             self.document.doc.unobserve(subscription)
         return updates
-
-    def _note_arrived(self, event: ArrayEvent) -> None:
-        for step in cast("list[dict[str, Any]]", event.delta):
-            self._arrived += [
-                Message(cast("Map[Any]", item)) for item in step.get("insert", ()) if isinstance(item, Map)
-            ]
 
     def _note_touched(self, changes: list[Change]) -> None:
         self._touched.update(str(change.path[0]) for change in changes)
