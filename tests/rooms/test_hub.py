@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from pycrdt import Doc, Text
-from rooms.channels import MemoryChannel, connected, open_hub
+from rooms.channels import MemoryChannel, Replica, connected, open_hub
 
+from cosession.auth import Participant
 from cosession.errors import BadSessionId, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
 from cosession.protocol import Fence, Notice, SyncUpdate
 from cosession.rooms import Hub
@@ -232,3 +233,34 @@ async def test_a_disk_without_room_for_a_snapshot_costs_nobody_anything(
         assert 2 <= len(tries) <= 4, "each time after ten more updates, not at every one"
     async with open_hub(tmp_path, settings) as hub:
         assert await notes(hub, "trip") == str(ada.doc.get("text:notes", type=Text))
+
+
+class Interrupted(MemoryChannel):
+    """A channel in whose room something happens just when its connection has been cancelled."""
+
+    happens: Callable[[], object] | None = None
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await super().send(message)
+        except asyncio.CancelledError:
+            if self.happens is not None:
+                asyncio.get_running_loop().call_soon(self.happens)
+            raise
+
+
+async def test_what_comes_while_a_connection_is_being_cancelled_does_not_harm_its_room(
+    tmp_path: Path, settings: Settings
+) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip", "bo"), hub.room("trip") as live:
+        channel = Interrupted("trip")
+        serving = asyncio.create_task(hub.serve(channel, Participant("ada", "Ada"), extended=True))
+        await Replica(channel).sync()
+        channel.reading.clear()
+        live.edit(lambda document: document.meta.set_title("before"))
+        await until(lambda: any(connection._writer for connection in live._connections.values()))
+        channel.happens = lambda: live.edit(lambda document: document.meta.set_title("meanwhile"))
+        serving.cancel()
+        await asyncio.wait((serving,))
+        assert live.connections == 1
+        assert live.error is None

@@ -205,8 +205,10 @@ class Connection:
                     self._close()
                 elif self.outbox:
                     self.flush()
-                await self._read_until_ended(host)
-                self._group = None
+                try:
+                    await self._read_until_ended(host)
+                finally:
+                    self._group = None  # however it ends: who has news must not fail at a group that ends
                 if self._ending is None and self._writer is not None:
                     self._writer.cancel()
         finally:
