@@ -200,3 +200,23 @@ def test_an_operator_stops_every_run(scene: Scene) -> None:
     op.catch_up()
     op.send(lambda: op.session.requests.ask_cancel("r1", "op", "enough"))
     assert cancelled(scene, "r1")
+
+
+def test_what_the_server_writes_in_somebodys_name_is_known_to_who_is_judged_next(scene: Scene) -> None:
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    ada.say("m1", "Porto?")
+    parts = [{"type": "text", "text": "by HTTP"}]
+    for number in range(2):
+        scene.do(
+            scene.room.edit(
+                lambda document, number=number: document.messages.append(
+                    "user", parts, id=f"h{number}", author="ada", created_at=AT
+                ),
+                AT,
+                ada.participant,
+            )
+        )
+        bo.catch_up()
+        bo.say(f"b{number}", "Lisbon")
+    stamped = [(message.id, (message.stamp or {}).get("by")) for message in scene.room.document.messages]
+    assert stamped == [("m1", "ada"), ("h0", "ada"), ("b0", "bo"), ("h1", "ada"), ("b1", "bo")]

@@ -100,7 +100,8 @@ class Gate:
         Args:
             update: its bytes.
             brings: the clocks that it brought.
-            by: whose it is; who may write everything isn't judged, so admission hears of it here.
+            by: who wrote it, the server where it did so in somebody's name; who may write everything isn't judged, so
+                admission hears of it here.
             offered: whether it may hold what others wrote.
         """
         if self._admission is not None and by.capabilities.writes_everything:

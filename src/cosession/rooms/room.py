@@ -398,16 +398,16 @@ class Room:
         self, update: Update, connection: int | None, by: Participant, *, offered: bool = False
     ) -> list[Effect]:
         """Give an applied update its version, and say who gets it."""
-        self.gate.applied(update.update, update.brings, by, offered=offered)
+        self.gate.applied(update.update, update.brings, SERVER if connection is None else by, offered=offered)
         for span in update.brings:
             self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
         self.version += 1
         if connection is not None and not self.peers[connection].extended:
             self._receipts.append(_Receipt(self.version, connection, update, None))
-        is_one = len({span.client for span in update.brings}) == 1 and not (
-            offered and by.capabilities.may("edit-any")
-        )
-        client = update.brings[0].client if is_one else None
+        in_a_name = connection is None and by is not SERVER
+        is_one = len({span.client for span in update.brings}) == 1
+        is_sure = not in_a_name and not (offered and by.capabilities.may("edit-any"))
+        client = update.brings[0].client if is_one and is_sure else None
         return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
 
     def _accept_own(self, update: bytes, by: Participant) -> list[Effect]:
