@@ -20,8 +20,8 @@ def participant(name: str, *capabilities: str, role: str | None = None) -> Parti
 
 
 def session() -> SessionDocument:
-    """A session of ada, bob and the agent bot, as the server has it."""
-    document = SessionDocument(Doc())
+    """A session of ada, bob and the agent bot, as the server has it; the same bytes every time."""
+    document = SessionDocument(Doc(client_id=1))
     with document.transaction():
         document.initialise(created_at=AT, title="Trip")
         for who, kind in (("ada", "human"), ("bob", "human"), ("eve", "human"), ("bot", "agent")):
