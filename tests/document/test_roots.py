@@ -196,6 +196,8 @@ def test_nothing_that_is_added_to_a_counter_is_lost(session: SessionDocument) ->
     exchange(session, other)
     assert session.counters.value("likes") == other.counters.value("likes") == 10.5
     session.counters.add("likes", "ada", -0.5)
+    session.counters.add("likes", "ada", 2, device="phone")
+    session.counters.add("likes", "ada", -2, device="tablet")
     assert session.counters.to_json() == {"likes": 10}
     assert session.counters.value("dislikes") == 0
     for wrong in (True, float("nan"), "3"):

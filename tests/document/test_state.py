@@ -145,6 +145,7 @@ def test_a_surface_is_made_changed_and_removed(session: SessionDocument) -> None
     surface = session.surfaces.create(
         "booking",
         catalog_id="basic",
+        agent="bot",
         theme={"color": "teal"},
         components=[{"id": "root", "component": "Text", "text": {"path": "/name"}}],
         data={"name": "Ada", "guests": [{"age": 3}]},
@@ -155,7 +156,7 @@ def test_a_surface_is_made_changed_and_removed(session: SessionDocument) -> None
     surface.update_data("/a~1b", 1)
     replica = copy_of(session).surfaces.get("booking")
     assert replica is not None
-    assert (replica.catalog_id, replica.theme) == ("basic", {"color": "teal"})
+    assert (replica.catalog_id, replica.agent, replica.theme) == ("basic", "bot", {"color": "teal"})
     assert replica.components == {
         "root": {"id": "root", "component": "Column"},
         "ok": {"id": "ok", "component": "Button"},

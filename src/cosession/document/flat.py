@@ -67,27 +67,31 @@ class Selections:
 
 
 class Counters:
-    """Counters: `NAME/WRITER` → number; the value is the sum over the writers, so nothing that is added is lost."""
+    """Counters: `NAME/PARTICIPANT` or `NAME/PARTICIPANT/DEVICE` → number.
+
+    The value is the sum over all of them, so nothing that is added is lost, as long as no two write under one key.
+    """
 
     __slots__ = ("shared",)
 
     def __init__(self, shared: Map[Any]) -> None:
         self.shared = shared
 
-    def add(self, name: str, writer: str, amount: float = 1) -> None:
+    def add(self, name: str, writer: str, amount: float = 1, *, device: str = "") -> None:
         """Add to a counter.
 
         Args:
             name: the counter.
-            writer: who adds: a participant's id, or one per process when a participant has several that add.
+            writer: who adds: a participant's id.
             amount: how much; negative takes away.
+            device: one per process, when a participant has several that add.
 
         Raises:
             BadDocument: the amount is no number.
         """
         if isinstance(amount, bool) or not isinstance(checked(amount, "The amount"), int | float):
             raise BadDocument(f"A counter adds numbers, not {amount!r}.")
-        key = join_key(name, writer)
+        key = join_key(name, writer, device) if device else join_key(name, writer)
         with transaction(self.shared):
             self.shared[key] = checked(_number(self.shared.get(key)) + amount, "The counter")
 

@@ -27,6 +27,11 @@ class Surface(Record):
         return self._string("catalogId")
 
     @property
+    def agent(self) -> str | None:
+        """The participant id of the agent that made it, if it says so; then nobody else may change more than data."""
+        return self._optional_string("agent")
+
+    @property
     def theme(self) -> JsonObject | None:
         """How it shall look, if it says so."""
         return self._optional_object("theme")
@@ -96,6 +101,7 @@ class Surfaces(Records[Surface]):
         id: str,  # noqa: A002 - the field's name
         *,
         catalog_id: str,
+        agent: str | None = None,
         theme: Mapping[str, Any] | None = None,
         components: Sequence[Mapping[str, Any]] = (),
         data: Mapping[str, Any] | None = None,
@@ -105,6 +111,7 @@ class Surfaces(Records[Surface]):
         Args:
             id: unique in the session.
             catalog_id: the catalog that its components are of.
+            agent: the participant id of the agent that makes it; without it every agent may change all of it.
             theme: how it shall look.
             components: A2UI components, each with an `id`.
             data: the data model to begin with.
@@ -118,6 +125,8 @@ class Surfaces(Records[Surface]):
             "components": Map({checked_id(item.get("id"), "A component's id"): item for item in prepared}),
             "data": to_shared(checked_object(data or {}, "The data model")),
         }
+        if agent is not None:
+            fields["agent"] = checked_id(agent, "The agent's id")
         if theme is not None:
             fields["theme"] = checked(theme, "The theme")
         with transaction(self.shared):

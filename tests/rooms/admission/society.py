@@ -238,7 +238,7 @@ def manage(society: Society, member: Member, random: Random) -> bytes | None:
             case 4:
                 document.requests.ask_vote("p-bot", who, "approve")
             case 5:
-                document.state.set("trip.hotel.name", random.choice(("Adlon", "Ritz")))
+                document.state.set("hotel", random.choice(("Adlon", "Ritz")))
             case 6:
                 document.queue.append("next", id=society.name("q"), author=who, created_at=AT)
             case _:
@@ -297,14 +297,14 @@ def be_overtaken(society: Society, _: Member, random: Random) -> None:
             case 1:
                 text.clear()
             case 2:
-                document.state.set("trip.by", random.randrange(9))
+                document.state.set("by", random.randrange(9))
             case _:
                 say(document, society.name("m-ada"), "ada")
 
     if random.random() < 0.8:
         society.by_watcher(change)
     else:
-        society.by_server(lambda document: document.state.set("trip.server", random.randrange(9)))
+        society.by_server(lambda document: document.state.set("server", random.randrange(9)))
 
 
 def take_another_role(society: Society, member: Member, random: Random) -> None:

@@ -27,6 +27,7 @@ MEMBER = [
     lambda d: d.state.delete("trip"),
     lambda d: d.selections.set("eve", "row", 1),
     lambda d: d.counters.add("likes", "eve"),
+    lambda d: d.counters.add("likes", "eve", device="phone"),
     lambda d: d.requests.ask_cancel("r-bot", "eve"),
     lambda d: d.requests.ask_steer("r-bot", "2", "eve", "slower"),
     lambda d: d.requests.ask_vote("p-bot", "eve", "yes"),
@@ -59,6 +60,7 @@ AGENT = [
     lambda d: d.agents.get("bot").set(status="working", task="reads"),
     lambda d: d.approvals.ask("p-new", question="Sure?", run="r-bot", who=["ada"]),
     lambda d: d.surfaces.create("s-new", catalog_id="basic", components=[{"id": "root"}]),
+    lambda d: d.surfaces.create("s-new", catalog_id="basic", agent="bot"),
     lambda d: d.surfaces.get("s-bot").update_components([{"id": "root", "x": 1}]),
     lambda d: d.surfaces.delete("s-bot"),
 ]
