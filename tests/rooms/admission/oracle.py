@@ -3,6 +3,7 @@
 Whose something is, is read from before: the stamp of a message, the agent of a run, a part of a key.
 """
 
+import json
 from typing import Any
 
 from cosession.document import SessionDocument, split_key
@@ -22,7 +23,8 @@ def everything(document: SessionDocument) -> Json:
     whole: Json = {name: document.doc.get(name, type=kind).to_py() for name, kind in ROOTS.items()}
     whole["text:notes"] = str(document.text("notes"))
     whole["roots"] = sorted(name for name in tuple(document.doc) if name not in ROOTS)
-    return whole
+    # What is no number is not equal to itself.
+    return json.loads(json.dumps(whole, default=repr), parse_constant=str)
 
 
 def trespasses(before: Json, after: Json, who: str, role: str, *, offered: bool = False) -> list[str]:
