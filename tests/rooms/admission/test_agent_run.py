@@ -80,3 +80,36 @@ async def test_a_run_whose_message_is_deleted_under_it_goes_on_unrefused(scene: 
 
     assert scene.document.messages.get(run.message.id).text == ""
     assert scene.document.to_json() == wire.client.document.to_json()
+
+
+async def test_a_run_that_is_cancelled_says_so_and_what_it_still_had_to_say(scene: Scene) -> None:
+    wire = Wire(scene, scene.client(participant("bot", role="agent")))
+    async with agent_run(wire.client) as run:
+        run.text("one ")
+        call = run.tool("pay", {"sum": 3})
+        wire.send()
+        run.text("two")
+        wire.send()
+        scene.by_server(lambda d: d.runs.get(run.id).record_cancel(by="ada", at=AT, reason="enough"))
+        wire.hear()
+        call.output({"paid": True})
+    wire.send()
+    wire.hear()
+
+    assert scene.document.runs.get(run.id).status == "cancelled"
+    assert scene.document.to_json() == wire.client.document.to_json()
+
+
+async def test_a_run_that_fails_says_why(scene: Scene) -> None:
+    wire = Wire(scene, scene.client(participant("bot", role="agent")))
+    with pytest.raises(RuntimeError):  # noqa: PT012 - what is done before is the point
+        async with agent_run(wire.client) as run:
+            run.text("one ")
+            run.tool("pay", {"sum": 3})
+            wire.send()
+            raise RuntimeError("no money")
+    wire.send()
+    wire.hear()
+
+    assert scene.document.runs.get(run.id).status == "error"
+    assert scene.document.to_json() == wire.client.document.to_json()
