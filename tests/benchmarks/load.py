@@ -134,6 +134,7 @@ class Load:
                     _read_blocking(client)
             for client in batch:
                 client.sock.setblocking(False)
+                _answer_pings(client, client.chunks[-1])
                 self._epoll.register(client.sock.fileno(), select.EPOLLIN)
                 self._by_fd[client.sock.fileno()] = client
             made += batch
@@ -192,8 +193,7 @@ class Load:
                     continue
                 client.chunks.append(data)
                 client.times.append(now)
-                if data[0] == 0x89 and data[1] < 126:
-                    client.send(client_frame(data[2 : 2 + data[1]], 10))
+                _answer_pings(client, data)
                 if heard is not None:
                     heard(client, data)
                 while due is not None and now >= due and act is not None:
@@ -256,6 +256,14 @@ def _read_handshake(client: Client) -> None:
     if rest:
         client.chunks.append(rest)
         client.times.append(time.monotonic_ns())
+
+
+def _answer_pings(client: Client, data: bytes) -> None:
+    """Answer a ping among the frames of a read: who doesn't is taken to be gone. One answer too many does no harm."""
+    if data[0] == 0x89 and 0 < data[1] < 126:
+        client.send(client_frame(data[2 : 2 + data[1]], 10))
+    elif b"\x89\x00" in data:
+        client.send(client_frame(b"", 10))
 
 
 def _read_blocking(client: Client) -> None:
