@@ -134,7 +134,7 @@ class Load:
                     _read_blocking(client)
             for client in batch:
                 client.sock.setblocking(False)
-                _answer_pings(client, client.chunks[-1])
+                _answer_pings(client, b"".join(client.chunks))
                 self._epoll.register(client.sock.fileno(), select.EPOLLIN)
                 self._by_fd[client.sock.fileno()] = client
             made += batch
