@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -260,10 +261,11 @@ def _read_handshake(client: Client) -> None:
 
 def _answer_pings(client: Client, data: bytes) -> None:
     """Answer a ping among the frames of a read: who doesn't is taken to be gone. One answer too many does no harm."""
-    if data[0] == 0x89 and 0 < data[1] < 126:
-        client.send(client_frame(data[2 : 2 + data[1]], 10))
-    elif b"\x89\x00" in data:
-        client.send(client_frame(b"", 10))
+    with suppress(OSError):  # who is gone already is noticed by the next read
+        if data[0] == 0x89 and 0 < data[1] < 126:
+            client.send(client_frame(data[2 : 2 + data[1]], 10))
+        elif b"\x89\x00" in data:
+            client.send(client_frame(b"", 10))
 
 
 def _read_blocking(client: Client) -> None:
