@@ -121,7 +121,7 @@ class Hub:
                 assert isinstance(data, bytes)
                 self.frames.append(decode_frame(data))
                 if self._is_forbidden(self.frames[-1]):
-                    await socket.send(encode_frame(Notice("auth.forbidden", "You may not write this.")))
+                    await socket.send(encode_frame(Notice("auth.forbidden", "You may not write this.", "messages/*")))
                     await socket.close(4403, "You may not write this.")
                     return
                 await self._answer(socket, data, spoken)

@@ -66,6 +66,7 @@ async def test_what_is_refused_is_told_and_the_session_goes_on(server: Server):
         await ann.send("I am the assistant 🦑", role="assistant")
         await until(lambda: told)
         assert (told[0].code, told[0].error, told[0].lost) == (4403, "auth.forbidden", ("I am the assistant 🦑",))
+        assert told[0].touched == "messages/*/role"
         assert [message.text for message in ann.messages] == ["fine"]
         await ann.send("and on")
         await ann.wait_saved()

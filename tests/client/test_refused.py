@@ -40,8 +40,8 @@ async def test_a_refused_message_is_told_as_lost_and_the_session_goes_on(strict:
         assert texts(session)[-1] == "forbidden 🦑 words"
         await until(lambda: told)
 
-        assert [(each.code, each.error, each.reason, each.lost) for each in told] == [
-            (4403, "auth.forbidden", "You may not write this.", ("forbidden 🦑 words",))
+        assert [(each.code, each.error, each.reason, each.touched, each.lost) for each in told] == [
+            (4403, "auth.forbidden", "You may not write this.", "messages/*", ("forbidden 🦑 words",))
         ]
         assert session.document is not before
         assert session.document.doc.client_id != before.doc.client_id

@@ -39,7 +39,7 @@ frames = st.one_of(
     st.builds(PermissionDenied, st.text()),
     st.just(QueryAwareness()),
     st.builds(Fence, st.binary()),
-    st.builds(Notice, st.text(), st.text()),
+    st.builds(Notice, st.text(), st.text(), st.text()),
     st.builds(Renewal, st.text().filter(lambda token: not token.startswith("{"))),
     st.builds(Granted, st.text(), st.text(), st.text(), texts, st.none() | st.floats(0, 2**53) | clocks),
 )

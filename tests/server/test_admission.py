@@ -52,7 +52,7 @@ async def test_who_lies_is_closed_with_the_reason_and_nobody_sees_it(server: Ser
         assert code == 4403
         assert "messages/*/metadata/author" in reason
         (notice,) = [frame for frame in eve.frames if isinstance(frame, Notice)]
-        assert notice.code == "auth.forbidden"
+        assert (notice.code, notice.touched) == ("auth.forbidden", "messages/*/metadata/author")
         await message(viewer, "v1", "vi")
         assert (await viewer.wait_closed())[0] == 4403
         await ada.fence()

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from cosession.document import SessionDocument
@@ -70,11 +71,9 @@ class Link:
         wake = self._transport.wake
         self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
-        self._fresh: tuple[SessionDocument, Replica] | None = None
-        self._why: Notice | None = None
+        self._fresh: tuple[SessionDocument, Replica, Refusal] | None = None
         self._refused_at: list[float] = []
         self._last: Refusal | None = None
-        self._code = 0
 
     @property
     def status(self) -> Status:
@@ -126,21 +125,20 @@ class Link:
         self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
         if self._on_refused is None or len(self._refused_at) > MOST_REFUSALS:
             return False
-        self._why = Notice(old.notice.code if old.notice else "", reason)
-        self._code = code
+        said = old.notice or Notice("", reason)
         document = SessionDocument(client_id=fresh_client_id())
         self.presence.move(document.doc.client_id)
-        self._fresh = document, Replica(document.doc, self.presence, wake=self._transport.wake)
+        replica = Replica(document.doc, self.presence, wake=self._transport.wake)
+        self._fresh = document, replica, Refusal(code, said.code, reason, said.touched)
         return True
 
-    def _replace(self, document: SessionDocument, replica: Replica) -> None:
+    def _replace(self, document: SessionDocument, replica: Replica, refusal: Refusal) -> None:
         """Put the fresh document in the place of the old one, and tell what only that one has."""
         old, self._fresh = self.document, None
         self._replica.release()
         has = decode_state_vector(document.doc.get_state()).get(old.doc.client_id, 0)
         update, texts = self._unsaved(has)
-        assert self._why is not None
-        self._last = Refusal(self._code, self._why.code, self._why.reason, texts, update)
+        self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
         self._on_replaced()
         if self._on_refused is not None:

@@ -21,6 +21,7 @@ class Refusal:
         code: the close code, e.g. 4403.
         error: the server's name of the error, e.g. `auth.forbidden`; empty when it gave none.
         reason: a sentence that says what to do.
+        touched: the place in the document that may not be touched, e.g. `messages/*/stamp`; empty when it was none.
         lost: the texts that were written here and that the server has not; nobody else has them.
         update: all that was lost, as a Yjs update, for who wants more than the texts.
     """
@@ -28,5 +29,6 @@ class Refusal:
     code: int
     error: str
     reason: str
-    lost: tuple[str, ...]
-    update: bytes
+    touched: str = ""
+    lost: tuple[str, ...] = ()
+    update: bytes = b""

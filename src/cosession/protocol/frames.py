@@ -78,10 +78,17 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a client should know before its connection is closed."""
+    """What a client should know before its connection is closed.
+
+    Attributes:
+        code: the stable name of the error.
+        reason: a sentence that says what to do.
+        touched: the place in the document that may not be touched, e.g. `messages/*/stamp`; empty when it was none.
+    """
 
     code: str
     reason: str
+    touched: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +183,9 @@ def encode_frame(frame: Frame) -> bytes:
             return b"\x03"
         case Fence(payload):
             return b"\x66" + payload
-        case Notice(code, reason):
-            body = json.dumps({"code": code, "reason": reason}, ensure_ascii=False)
-            return b"\x67" + lib0.buffer(body.encode())
+        case Notice(code, reason, touched):
+            notice = {"code": code, "reason": reason} | ({"touched": touched} if touched else {})
+            return b"\x67" + lib0.buffer(json.dumps(notice, ensure_ascii=False).encode())
         case Renewal(token):
             return b"\x68" + lib0.buffer(token.encode())
         case Granted(id_, name, kind, capabilities, expires_at):
@@ -202,7 +209,7 @@ def _decode_sync(reader: lib0.Reader) -> SyncStep1 | SyncStep2 | SyncUpdate:
 
 def _decode_notice(text: str) -> Notice:
     fields = _decode_object(text, "notice")
-    return Notice(str(fields.get("code", "")), str(fields.get("reason", "")))
+    return Notice(*(str(fields.get(name, "")) for name in ("code", "reason", "touched")))
 
 
 def _decode_grant(text: str) -> Renewal | Granted:

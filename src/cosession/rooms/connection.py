@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 from pycrdt import Channel
 
 from cosession.auth import Participant
-from cosession.errors import CosessionError, TooSlow
+from cosession.errors import CosessionError, NotAllowed, TooSlow
 from cosession.logs import get_logger
 from cosession.protocol import KEEP_ALIVE, Notice, encode_frame
 from cosession.settings import Settings
@@ -393,7 +393,8 @@ async def refuse(channel: Channel, error: CosessionError, *, extended: bool) -> 
     close: Callable[[int, str], Awaitable[None]] | None = getattr(channel, "close", None)
     try:
         if extended:
-            await channel.send(encode_frame(Notice(error.code, str(error))))
+            touched = error.touched if isinstance(error, NotAllowed) else ""
+            await channel.send(encode_frame(Notice(error.code, str(error), touched)))
         if close is not None:
             await close(error.close_code, _close_reason(error))
     except Exception as failure:
