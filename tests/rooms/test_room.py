@@ -4,7 +4,7 @@ import pytest
 from pycrdt import Doc, Map, Text, merge_updates
 from rooms.scene import AT, Scene
 
-from cosession.auth import ANONYMOUS, Capabilities, Participant
+from cosession.auth import ANONYMOUS, SERVER, Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, TooFast, TooLarge
 from cosession.protocol import (
@@ -21,6 +21,7 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
+from cosession.rooms.decisions import DECIDED_ON, decide
 from cosession.rooms.effects import Renew, Retitle
 from cosession.rooms.room import Peer
 from cosession.settings import Settings
@@ -460,3 +461,17 @@ def test_a_new_token_is_the_shells_to_verify_and_nobody_elses(scene: Scene) -> N
     scene.join(2, extended=False)
     with pytest.raises(MalformedFrame):
         scene.receive(2, Renewal("token"))
+
+
+def test_a_decision_that_finds_nothing_to_do_writes_nothing_so_that_deciding_ends(scene: Scene) -> None:
+    document = scene.room.document
+    document.runs.start("r1", agent="bot", started_at=AT)
+    document.requests.ask_cancel("r1", "ada")
+    document.requests.ask_cancel("none", "ada")
+    decide(document, DECIDED_ON, SERVER, AT)
+    assert len(document.requests) == 0
+    decided: list[bytes] = []
+    watch = document.doc.observe(lambda event: decided.append(event.update))
+    decide(document, DECIDED_ON, SERVER, AT)
+    document.doc.unobserve(watch)
+    assert decided == []

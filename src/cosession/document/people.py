@@ -103,7 +103,7 @@ class Participant(Record):
 
     @property
     def looking(self) -> bool:
-        """Whether they have a page of the session in front of them, as far as is known; see `rooms.decisions`."""
+        """Whether they have a page of the session in front of them, as far as is known; see `rooms.attendance`."""
         return self.online and self.get("looking") is True
 
     @property

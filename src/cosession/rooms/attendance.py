@@ -1,8 +1,13 @@
-"""Attendance: of whom the document must be told anew that they are here, on how many connections, and looking.
+"""Attendance: what the document says of who takes part: the root `participants`, which the server alone writes.
 
 Whatever happens is noted, and written only once it is at least one tick old, as what is true by then: so a reload or
 a glance at another tab writes nothing, and many who come at once are one update. Pure: the shell ticks.
 """
+
+from collections.abc import Mapping, Sequence
+
+from cosession.auth import ANONYMOUS, Participant
+from cosession.document import SessionDocument
 
 
 class Attendance:
@@ -28,3 +33,46 @@ class Attendance:
         if at_once:
             due, self._due = due | self._due, {}
         return due
+
+
+def introduce(document: SessionDocument, who: Participant, at: str) -> None:
+    """Note who somebody is, so that a name outlives its presence; what is known already is not written again.
+
+    Args:
+        document: the session.
+        who: whoever joins; the anonymous leave no trace.
+        at: the server's time, RFC 3339.
+    """
+    if who.id == ANONYMOUS.id:
+        return
+    known = document.participants.get(who.id)
+    if known is None:
+        here = (
+            {"online": True, "devices": 1, "looking": assume_looking(who)} if who.capabilities.may("presence") else {}
+        )
+        document.participants.set(who.id, name=who.name, kind=who.kind, since=at, **here)
+    elif (known.get("name"), known.get("kind")) != (who.name, who.kind):
+        document.participants.set(who.id, name=who.name, kind=who.kind)
+    if who.kind == "agent" and document.agents.get(who.id) is None:
+        document.agents.declare(who.id, name=who.name)
+
+
+def attend(document: SessionDocument, here: Mapping[str, Sequence[bool]], at: Mapping[str, str]) -> None:
+    """Note who is here now; what is known already is not written again.
+
+    Args:
+        document: the session.
+        here: of each participant's connections, whether somebody looks at it.
+        at: when that last changed, RFC 3339.
+    """
+    for id_, looks in here.items():
+        known = document.participants.get(id_)
+        if known is None or not (looks or known.online):
+            continue
+        left = {"last_seen": at[id_]} if known.online and not looks else {}
+        document.participants.set(id_, online=bool(looks), devices=len(looks), looking=any(looks), **left)
+
+
+def assume_looking(who: Participant) -> bool:
+    """Whether somebody looks at a connection whose presence doesn't say: a program does not, a person does."""
+    return who.kind != "agent"

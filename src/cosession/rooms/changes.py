@@ -1,0 +1,236 @@
+"""Every change of a room's document, whoever makes it: applied, versioned, stamped, and answered by the server.
+
+    a client's update, admitted ─→ apply ─┐
+    the server's hand ───────────→ edit ──┴→ accept: version, row, broadcast → stamp → decide (by the server's hand)
+
+Invariants: versions are contiguous, and an update has one exactly when it changed the document. The bytes that came
+in are the bytes that are logged and sent; of what is known in part, the news. After a panic of the CRDT library the
+room is broken: it must be thrown away and loaded again.
+
+Where a change leads to a decision of the server is `_decide`; what it decides is in `decisions`.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
+
+from cosession.auth import SERVER, Participant
+from cosession.document import Change, Message, SessionDocument, Subscription
+from cosession.document.session import ROOTS
+from cosession.errors import MalformedFrame, RoomBroken
+from cosession.protocol import (
+    EMPTY_UPDATE,
+    SyncUpdate,
+    UpdateHeader,
+    decode_state_vector,
+    encode_frame,
+    read_update_header,
+)
+
+from .decisions import DECIDED_ON, decide
+from .effects import Append, Broadcast, Effect, Retitle, Update
+from .gate import Gate
+from .peer import Peer
+from .receipts import Receipts
+
+
+class Changes:
+    """The changes of one room's document.
+
+    Args:
+        document: the live document; from now on only this changes it.
+        version: of the last change that it holds.
+        gate: hears of each change.
+        receipts: what writers hear once their changes are committed.
+
+    Attributes:
+        vector: the document's state vector.
+        version: of the last change.
+    """
+
+    __slots__ = ("_document", "_gate", "_receipts", "_touched", "_watch", "vector", "version")
+
+    def __init__(self, document: SessionDocument, version: int, gate: Gate, receipts: Receipts) -> None:
+        self.vector = decode_state_vector(document.doc.get_state())
+        self.version = version
+        self._document = document
+        self._gate = gate
+        self._receipts = receipts
+        self._touched: set[str] = set()
+        watched = {name: document.doc.get(name, type=ROOTS[name]) for name in _WATCHED}
+        self._watch = Subscription(_noting_roots(self._touched), watched)
+
+    def apply(
+        self, update: Update, header: UpdateHeader, connection: int, peer: Peer, at: str, *, offered: bool
+    ) -> list[Effect]:
+        """Apply a client's update that may be applied, if it changes anything, and do what follows from it.
+
+        Args:
+            update: it fits the document and was admitted.
+            header: its header.
+            connection: who sent it.
+            peer: what is known of it.
+            at: the server's time, RFC 3339.
+            offered: whether it is (of) the answer to a sync step 1, which may hold what others wrote.
+        """
+        by = peer.participant
+        if not header.types:  # a message is made of some
+            effects = self._take(update, header, connection, peer, offered=offered)
+        else:
+            with _arrivals(self._document) as arrived:
+                effects = self._take(update, header, connection, peer, offered=offered)
+            effects += self._stamp(arrived, by, at, offered=offered)
+        return effects + self._decide(by, at) if self._touched else effects
+
+    def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant) -> list[Effect]:
+        """Change the document by the server's own hand; see `Room.edit`."""
+        if by is SERVER:
+            return self._write(change, by) + self._decide(by, at)
+        with _arrivals(self._document) as arrived:
+            effects = self._write(change, by)
+        return effects + self._stamp(arrived, by, at) + self._decide(by, at)
+
+    def close(self) -> None:
+        """Stop observing the document."""
+        self._watch.close()
+
+    def _take(
+        self, update: Update, header: UpdateHeader, connection: int, peer: Peer, *, offered: bool
+    ) -> list[Effect]:
+        """Apply a client's update, and accept what of it is new."""
+        if header.is_news(self.vector):
+            self._apply(update.update)
+        else:
+            # Who wrote what is known already must not get it back with this, before it is committed.
+            changes = _captured(self._document.doc, lambda: self._apply(update.update))
+            if not changes:
+                return []
+            [data] = changes
+            update = Update(data, encode_frame(SyncUpdate(data)), read_update_header(data).brings)
+        by = peer.participant
+        self._gate.applied(update.update, update.brings, by, offered=offered)
+        is_own = not (offered and by.capabilities.may("edit-any"))
+        effects = self._accept(update, connection, by, _only_client(update) if is_own else None)
+        if not peer.extended:
+            self._receipts.owe_echo(self.version, connection, update)
+        return effects
+
+    def _write(self, change: Callable[[SessionDocument], object], by: Participant) -> list[Effect]:
+        """Change the document by the server's hand in one transaction, and accept what comes of it."""
+
+        def act() -> None:
+            with self._document.transaction(origin=SERVER.id):
+                change(self._document)
+
+        effects: list[Effect] = []
+        for data in _captured(self._document.doc, act):
+            update = Update(data, encode_frame(SyncUpdate(data)), read_update_header(data).brings)
+            self._gate.applied(data, update.brings, SERVER)
+            effects += self._accept(update, None, by, _only_client(update) if by is SERVER else None)
+        return effects
+
+    def _accept(self, update: Update, connection: int | None, by: Participant, client: int | None) -> list[Effect]:
+        """Give an applied update its version, and say who gets it."""
+        for span in update.brings:
+            self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
+        self.version += 1
+        return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
+
+    def _stamp(self, arrived: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
+        """Write on the messages that just came who wrote them, when they came and after which others.
+
+        Who may edit everything may also bring back what others wrote, and is believed about who that was.
+        """
+        if not arrived:
+            return []
+        brings_back = offered and by.capabilities.may("edit-any")
+        seq = self.version
+
+        def stamp(_: SessionDocument) -> None:
+            for message in arrived:
+                if message.stamp is None:
+                    message.set_stamp(by=(brings_back and message.author) or by.id, at=at, seq=seq)
+
+        return self._write(stamp, SERVER)
+
+    def _decide(self, by: Participant, at: str) -> list[Effect]:
+        """Do what a change asks of the server, and what that asks of it in turn, until nothing more is asked."""
+        effects: list[Effect] = []
+        while self._touched:
+            touched = frozenset(self._touched)
+            self._touched.clear()
+            if "meta" in touched:
+                effects.append(Retitle(self._document.meta.title))
+            if not touched.isdisjoint(DECIDED_ON):
+                effects += self._write(partial(decide, touched=touched, by=by, at=at), SERVER)
+        return effects
+
+    def _apply(self, update: bytes) -> None:
+        try:
+            self._document.doc.apply_update(update)
+        except ValueError as error:
+            raise MalformedFrame(f"The update can't be applied: {error}") from error
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":
+                raise RoomBroken("The session met an update that breaks it; connect again.") from error
+            raise
+
+
+_WATCHED = DECIDED_ON | {"meta"}
+"""The roots in which a change asks something of the server: the session's title is also in the list of sessions."""
+
+
+def _noting_roots(touched: set[str]) -> Callable[[list[Change]], None]:
+    """Note which roots change; apart from `Changes`, which the document would keep alive."""
+    return lambda changes: touched.update(str(change.path[0]) for change in changes)
+
+
+def _only_client(update: Update) -> int | None:
+    """The Yjs client that made an update, if one did."""
+    brings = update.brings
+    if len(brings) == 1:
+        return brings[0].client
+    clients = {span.client for span in brings}
+    return clients.pop() if len(clients) == 1 else None
+
+
+@contextmanager
+def _arrivals(document: SessionDocument) -> Generator[list[Message]]:
+    """The messages that the block adds to the list."""
+    arrived: list[Message] = []
+
+    def note(event: ArrayEvent) -> None:
+        for step in cast("list[dict[str, Any]]", event.delta):
+            arrived.extend(
+                Message(cast("Map[Any]", item)) for item in step.get("insert", ()) if isinstance(item, Map)
+            )
+
+    messages = document.messages.shared
+    subscription = messages.observe(note)
+    try:
+        yield arrived
+    finally:
+        messages.unobserve(subscription)
+
+
+def _captured(doc: Doc[Any], act: Callable[[], None]) -> list[bytes]:
+    """Do something to a document, and return the updates that it made, if it changed anything."""
+    updates: list[bytes] = []
+
+    def note(event: TransactionEvent) -> None:
+        if event.update != EMPTY_UPDATE:
+            updates.append(event.update)
+
+    subscription = doc.observe(note)
+    try:
+        act()
+    except Exception as error:
+        if updates:
+            raise RoomBroken("The server met an error in the middle of a change; connect once more.") from error
+        raise
+    finally:
+        doc.unobserve(subscription)
+    return updates

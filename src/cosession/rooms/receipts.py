@@ -1,0 +1,100 @@
+"""Receipts: what a connection hears once the log holds what it wrote. An echo to any client, a fence to who asks.
+
+Invariant: a receipt leaves only after `committed` says that the log holds all that it stands for. Bounds: a fence is
+small, and `max_fences` of a connection wait; an echo is held as long as its row, and waits with it for the disk.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cosession.errors import TooFast, TooLarge
+from cosession.protocol import Fence, encode_frame
+
+from .effects import Echo, Effect, Send, Update
+from .peer import Peer
+
+_FENCE_BYTES = 1024
+"""A fence waits for the disk, and many may: none of them may be large."""
+
+
+@dataclass(slots=True)
+class _Receipt:
+    """What a connection gets when a version is committed: its own update, or the frame of its fence."""
+
+    version: int
+    connection: int
+    content: Update | bytes
+
+
+class Receipts:
+    """The receipts of one room that wait for the disk.
+
+    Args:
+        version: what the log holds.
+        max_fences: how many fences of one connection may wait.
+
+    Attributes:
+        committed_version: what the log is known to hold.
+    """
+
+    __slots__ = ("_max_fences", "_waiting", "committed_version")
+
+    def __init__(self, version: int, max_fences: int) -> None:
+        self.committed_version = version
+        self._max_fences = max_fences
+        self._waiting: list[_Receipt] = []
+
+    def owe_echo(self, version: int, connection: int, update: Update) -> None:
+        """Note that a connection gets its update back when it is committed: the newest version of all."""
+        self._waiting.append(_Receipt(version, connection, update))
+
+    def fence(self, version: int, connection: int, peer: Peer, payload: bytes) -> list[Effect]:
+        """Send a fence back when all before it is committed; it is held while there is a gap before it.
+
+        Args:
+            version: the newest version of all.
+            connection: whose fence it is.
+            peer: what is known of it.
+            payload: what the fence holds.
+
+        Raises:
+            TooFast: too many fences of the connection wait.
+            TooLarge: the payload is.
+        """
+        if len(payload) > _FENCE_BYTES:
+            raise TooLarge(f"The payload of a fence is larger than {_FENCE_BYTES} bytes; a number is enough.")
+        frame = encode_frame(Fence(payload))
+        if self.committed_version >= version and not peer.gap:
+            return [Send(connection, frame)]
+        if peer.fences >= self._max_fences:
+            raise TooFast(f"More than {self._max_fences} fences wait for the disk; send one at a time.")
+        peer.fences += 1
+        if peer.gap:
+            peer.held.append(payload)
+        else:
+            self._waiting.append(_Receipt(version, connection, frame))
+        return []
+
+    def release(self, version: int, connection: int, peer: Peer) -> list[Effect]:
+        """Let the fences go on that waited for a gap to be filled: they stand for the newest version now."""
+        held, peer.held = peer.held, []
+        peer.fences -= len(held)
+        return [effect for payload in held for effect in self.fence(version, connection, peer, payload)]
+
+    def committed(self, version: int, peers: Mapping[int, Peer]) -> list[Effect]:
+        """Hear that the log holds everything up to a version, and send the receipts for it to who is still here."""
+        self.committed_version = version
+        count = bisect_right(self._waiting, version, key=lambda receipt: receipt.version)
+        receipts, self._waiting = self._waiting[:count], self._waiting[count:]
+        effects: list[Effect] = []
+        for receipt in receipts:
+            peer = peers.get(receipt.connection)
+            if peer is None:
+                continue
+            if isinstance(receipt.content, Update):
+                effects.append(Echo(receipt.content, receipt.connection))
+            else:
+                peer.fences -= 1
+                effects.append(Send(receipt.connection, receipt.content))
+        return effects
