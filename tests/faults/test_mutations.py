@@ -29,8 +29,8 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.rooms import Hub
+from cosession.rooms.changes import Changes
 from cosession.rooms.recovery import find_damage
-from cosession.rooms.room import Room
 from cosession.settings import Settings
 from cosession.storage import inspect
 
@@ -200,7 +200,7 @@ async def test_ten_thousand_mutated_frames_harm_only_who_sends_them(
                 channel = await vandal.channel()
                 channel.say(dice.choice(frames))
             if number % (FRAMES // 3) == 1:
-                monkeypatch.setattr(Room, "_apply", panic)
+                monkeypatch.setattr(Changes, "_apply", panic)
                 (await vandal.channel()).say(encode_frame(SyncUpdate(Doc({"t": Text("new")}).get_update())))
                 await vandal.is_fenced()
                 monkeypatch.undo()
