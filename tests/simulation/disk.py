@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from pycrdt import Doc
+from simulation.lies import LIE
 from storage.memory import MemoryStorage
 
 from cosession.document import SessionDocument
@@ -17,6 +18,11 @@ APPLY = Doc.apply_update
 """How a replica takes an update in, also in a world in which the server's documents break."""
 
 _Result = TypeVar("_Result")
+
+
+def words_of(document: SessionDocument) -> str:
+    """What has been written in a session: its notes and its messages."""
+    return "".join((str(document.text("notes")), *(message.text for message in document.messages)))
 
 
 class WrongUse(AssertionError):
@@ -52,8 +58,8 @@ class Disk:
         return decode_state_vector(self.replica(session).doc.get_state()).get(client, 0)
 
     def text(self, session: str) -> str:
-        """A session's notes as the log gives them."""
-        return str(self.replica(session).text("notes"))
+        """What has been written in a session, as the log gives it."""
+        return words_of(self.replica(session))
 
     async def append(self, updates: Sequence[LoggedUpdate]) -> None:
         """Keep rows."""
@@ -61,6 +67,7 @@ class Disk:
         await self.storage.append(updates)
         self.largest = max(self.largest, sum(len(row.update) for row in updates))
         for row in updates:
+            assert LIE.encode() not in row.update, f"a lie of {row.participant} is in the log"
             if row.version > versions[row.session]:
                 APPLY(self.replica(row.session).doc, row.update)
 

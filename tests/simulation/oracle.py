@@ -3,6 +3,8 @@
 import json
 from typing import TYPE_CHECKING
 
+from simulation.disk import words_of
+
 from cosession.document import SessionDocument
 from cosession.document.values import JsonObject
 from cosession.protocol import decode_state_vector
@@ -33,6 +35,8 @@ def disagreement(world: "World") -> str:
         for replica in here:
             if replica.document.to_json() != room:
                 return f"{replica.name} is not equal to the room: {_difference(replica.document.to_json(), room)}"
+            if replica.waits_for:
+                return f"{replica.name} has not been told {replica.waits_for}"
             if replica.unfenced:
                 return f"{replica.unfenced} fences of {replica.name} did not come back"
             if not replica.extended and replica.echoed < replica.reach and replica.dialled == replica.last_dialled:
@@ -48,7 +52,7 @@ def disagreement(world: "World") -> str:
 def check_words(world: "World") -> None:
     """Check that nothing was lost and nothing doubled."""
     for session, document in world.disk.replicas.items():
-        text = str(document.text("notes"))
+        text = words_of(document)
         authors = [replica for replica in world.replicas if replica.session == session]
         known = 0
         for author in authors:

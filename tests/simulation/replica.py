@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pycrdt import Doc, Text, TransactionEvent
 from simulation import awareness
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 WORDS = ("a", "é", "👩‍🚀", "n̈", "漢")
+
+Act: TypeAlias = Callable[[], None]
 
 
 class Replica:
@@ -74,6 +77,7 @@ class Replica:
         self._watch = self.doc.observe(self._send_edit)
         self._fences: dict[bytes, tuple[int, frozenset[str]]] = {}
         self._fence = 0
+        self.saved = 0
         self.answered = False
         self._sent = 0
         self.dialled = 0
@@ -98,7 +102,26 @@ class Replica:
         """How many of its fences have not come back."""
         return len(self._fences)
 
+    @property
+    def waits_for(self) -> str:
+        """What it has yet to be told; empty when there is nothing."""
+        return ""
+
     # --- what it does -----------------------------------------------------------------------------------------
+
+    def acts(self) -> dict[Act, float]:
+        """What it does, and how often."""
+        return {
+            self.write: 8,
+            self.delete: 1,
+            self.fence: 4,
+            self.feel: 1.5,
+            self.steer: 0.3,
+            self.cancel: 0.1,
+            self.repeat: 0.2,
+            self.stutter: 0.3,
+            self.ask_again: 0.3,
+        }
 
     def connect(self) -> None:
         """Ask for a line, and sync."""
@@ -134,10 +157,15 @@ class Replica:
         self.surely_cancelled = False
         self.start_afresh()
 
-    def write(self) -> None:
-        """Put a word of its own somewhere among the others."""
+    def new_word(self) -> str:
+        """A word that nobody has written."""
         word = f"<{self.name}.{len(self.written)}{self.random.choice(WORDS)}>"
         self.written.add(word)
+        return word
+
+    def write(self) -> None:
+        """Put a word of its own somewhere among the others."""
+        word = self.new_word()
         text = str(self.notes)
         at = text.rfind("<", 0, self.random.randrange(2 * len(text) + 1))
         if at < 0:
@@ -246,7 +274,11 @@ class Replica:
             self.line = None
             self.awareness.forget_others()
             if 4400 <= code < 4500:
-                self.refused.append((code, reason))
+                self.refuse(code, reason)
+
+    def refuse(self, code: int, reason: str) -> None:
+        """Learn that the line is gone for good."""
+        self.refused.append((code, reason))
 
     def _take(self, update: bytes) -> None:
         header = read_update_header(update)
@@ -304,6 +336,7 @@ class Replica:
     def _check_promise(self, payload: bytes) -> None:
         reach, deleted = self._fences.pop(payload)
         assert payload == min([payload, *self._fences], key=int), f"a fence of {self.name} overtook another"
+        self.saved = max(self.saved, reach)
         has = self.world.disk.reach(self.session, self.client)
         assert has >= reach, f"{self.name} was told that {reach} clocks are saved; the disk has {has}"
         text = self.world.disk.text(self.session) if deleted else ""

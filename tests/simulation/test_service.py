@@ -1,4 +1,4 @@
-"""The whole service in virtual time, from thousands of seeds; see `world` for what happens and what must hold.
+"""The whole service in virtual time, from thousands of seeds; what happens and what must hold: `world`, `restricted`.
 
 python -m pytest tests/simulation --seed 17       one seed again
 python -m pytest tests/simulation --seeds 50000   many more than usual
@@ -7,30 +7,34 @@ python -m pytest tests/simulation --seeds 50000   many more than usual
 from collections.abc import Sequence
 
 import pytest
+from simulation.restricted import RestrictedWorld
 from simulation.world import World
 
-KNOWN_SEEDS: tuple[int, ...] = (1198, 95, 2237)
+KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {World: (1198, 95, 2237), RestrictedWorld: ()}
 """Seeds that once found a mistake of the server's; they come first."""
 
-PARTS = 20
-"""How many tests the seeds are spread over, so that a run shows how far it is."""
+SEEDS = 2000
+"""How many seeds a run takes when it isn't told."""
+
+PARTS = 10
+"""How many tests the seeds of a kind of world are spread over, so that a run shows how far it is."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Spread the seeds over the parts."""
+    """Spread the seeds over the parts, half of them over worlds in which everybody may do everything."""
     one, many = (metafunc.config.getoption(name, None) for name in ("seed", "seeds"))
-    if one is not None:
-        parts: list[Sequence[int]] = [(one,)]
-    else:
-        everything = (*KNOWN_SEEDS, *range(2000 if many is None else many))
-        parts = [everything[part::PARTS] for part in range(PARTS)]
-    metafunc.parametrize("seeds", [part for part in parts if part], ids=lambda part: f"{len(part)} from {part[0]}")
+    parts: list[tuple[type[World], Sequence[int]]] = []
+    for world, known in KNOWN_SEEDS.items():
+        everything = (*known, *range((SEEDS if many is None else many) // 2)) if one is None else (one,)
+        parts += [(world, everything[part::PARTS]) for part in range(min(PARTS, len(everything)))]
+    ids = [f"{len(seeds)} of {world.__name__} from {seeds[0]}" for world, seeds in parts]
+    metafunc.parametrize(("world", "seeds"), parts, ids=ids)
 
 
-def test_whatever_happens_nothing_is_lost_or_doubled(seeds: Sequence[int]) -> None:
+def test_whatever_happens_nothing_is_lost_or_doubled(world: type[World], seeds: Sequence[int]) -> None:
     for seed in seeds:
         try:
-            World(seed).run()
+            world(seed).run()
         except Exception as error:
             again = f"python -m pytest tests/simulation/test_service.py --seed {seed}"
             raise AssertionError(f"{error}\n\nOnce more: {again}") from error

@@ -12,7 +12,7 @@ beyond its bound, and snapshot and tail are the log.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -65,6 +65,7 @@ class World:
         self.failures = choice((0.0, 0.0, 0.1, 0.4))
         self.window = choice((100, 2000, 2**20))
         self.kills = 0
+        self.crashes = 0
         self.half_open = 0
         self.broken = 0
         self.strikes = 0
@@ -131,6 +132,17 @@ class World:
         sessions = ["one", "two"][: self.random.choice((1, 1, 2))]
         for session in sessions:
             await self._begin(session)
+        self._let_in(sessions)
+        lives = [asyncio.create_task(self._live(replica)) for replica in self.replicas]
+        for _ in range(self.random.randint(1, 3)):
+            await self._pass(self.random.uniform(0.3, 2.0))
+            await self.random.choice(self._troubles())()
+        await self._pass(1.0)
+        await self._calm_down(lives)
+        await self._end()
+
+    def _let_in(self, sessions: Sequence[str]) -> None:
+        """Decide who is there: people who may do everything, some of whom have two devices, some no name."""
         for number in range(self.random.randint(2, 5)):
             who = Participant(f"p{number // 2}", f"P{number // 2}")
             self.replicas.append(
@@ -143,14 +155,11 @@ class World:
                     random=Random(f"replica {self.seed} {number}"),
                 )
             )
-        lives = [asyncio.create_task(self._live(replica)) for replica in self.replicas]
-        for _ in range(self.random.randint(1, 3)):
-            await self._pass(self.random.uniform(0.3, 2.0))
-            what = (self._kill, self._stop, self._strike, self._strike, self._empty, self._post)
-            await self.random.choice((*what, self._fill_disk, self._freeze))()
-        await self._pass(1.0)
-        await self._calm_down(lives)
-        await self._end()
+
+    def _troubles(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """What may befall everybody, each as often as it is here."""
+        what = (self._kill, self._stop, self._strike, self._strike, self._empty, self._post)
+        return (*what, self._fill_disk, self._freeze)
 
     async def _boot(self) -> None:
         random = Random(f"process {self.seed} {self.kills}")
@@ -189,17 +198,7 @@ class World:
 
     async def _live(self, replica: Replica) -> None:
         """What one client does until all grows calm."""
-        acts: dict[Callable[[], None], float] = {
-            replica.write: 8,
-            replica.delete: 1,
-            replica.fence: 4,
-            replica.feel: 1.5,
-            replica.steer: 0.3,
-            replica.cancel: 0.1,
-            replica.repeat: 0.2,
-            replica.stutter: 0.3,
-            replica.ask_again: 0.3,
-        }
+        acts = replica.acts()
         faults = {replica.cut: 0.6, replica.reload: 0.15, replica.pause: 0.6}
         busy = replica.random.choice((0.05, 0.15, 0.4))
         weights = [*acts.values(), *(weight * replica.random.choice((0, 1, 3)) for weight in faults.values())]
@@ -219,6 +218,7 @@ class World:
 
     async def _kill(self) -> None:
         assert self.process is not None
+        self.crashes += 1
         await self.process.kill()
         await self._come_back()
 

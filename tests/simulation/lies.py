@@ -1,0 +1,155 @@
+"""Lies: what a participant writes who may not, each with the mark `LIE` wherever something can carry it.
+
+A lie is told to one's own replica first, as Yjs makes it; the server hears of it like of everything else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from pycrdt import Map
+
+from cosession.auth import Participant
+from cosession.document import Message, SessionDocument
+
+LIE = "LIE"
+"""What no log and no document of an honest participant may ever hold."""
+
+AT = "2026-01-01T00:00:00.000Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Liar:
+    """Somebody who is about to lie.
+
+    Attributes:
+        document: their replica.
+        who: themselves.
+        other: somebody else's participant id.
+        random: decides about whom.
+    """
+
+    document: SessionDocument
+    who: Participant
+    other: str
+    random: Random
+
+    def message(self) -> Message | None:
+        """A message of somebody else's that one may not change."""
+        everybodys = [] if self.who.capabilities.may("edit-any") else self.document.messages
+        theirs = [one for one in everybodys if one.author != self.who.id]
+        return self.random.choice(theirs) if theirs else None
+
+
+def tell_some_lie(liar: Liar) -> bool:
+    """Tell a lie, whichever can be told; return whether there was one."""
+    lies = [_SCRIBBLE] if not liar.who.capabilities.may_text("notes") and liar.random.random() < 0.5 else _LIES
+    with liar.document.transaction():
+        return liar.random.choice(lies)(liar)
+
+
+def _scribble(liar: Liar) -> bool:
+    """Write where one may only read."""
+    liar.document.text("notes").append(LIE)
+    return True
+
+
+def _put_words_into_a_mouth(liar: Liar) -> bool:
+    message = liar.message()
+    text = message.parts[0].text if message and message.parts else None
+    if text is not None:
+        text.shared.insert(0, LIE)
+    return text is not None
+
+
+def _take_away_a_message(liar: Liar) -> bool:
+    message = liar.message()
+    if message is None:
+        return False
+    ids = [one.id for one in liar.document.messages]
+    del liar.document.messages.shared[ids.index(message.id)]
+    return True
+
+
+def _say_as_somebody_else(liar: Liar) -> bool:
+    part = {"type": "text", "text": LIE}
+    liar.document.messages.append(
+        "user", [part], id=f"{LIE} {liar.random.random()}", author=liar.other, created_at=AT
+    )
+    return True
+
+
+def _say_in_the_wrong_role(liar: Liar) -> bool:
+    role = "user" if not liar.who.capabilities.may("prompt") else "system"
+    part = {"type": "text", "text": LIE}
+    name = f"{LIE} {liar.random.random()}"
+    liar.document.messages.append(role, [part], id=name, author=liar.who.id, created_at=AT)
+    return True
+
+
+def _forge_a_stamp(liar: Liar) -> bool:
+    messages = list(liar.document.messages)
+    if messages:
+        liar.random.choice(messages).set_stamp(by=liar.random.choice((liar.who.id, liar.other)), at=LIE, seq=1)
+    return bool(messages)
+
+
+def _rename_somebody(liar: Liar) -> bool:
+    liar.document.participants.set(liar.random.choice((liar.who.id, liar.other)), name=LIE)
+    return True
+
+
+def _change_what_a_session_is(liar: Liar) -> bool:
+    liar.document.meta.shared[liar.random.choice(("schema", "created_at", "policy"))] = LIE
+    return True
+
+
+def _wish_for_somebody_else(liar: Liar) -> bool:
+    liar.document.requests.ask_steer("run", f"{LIE} {liar.random.random()}", liar.other, LIE)
+    return True
+
+
+def _decide(liar: Liar) -> bool:
+    liar.document.claims.grant(LIE, by=liar.who.id, epoch=1, at=AT)
+    return True
+
+
+def _stop_a_run(liar: Liar) -> bool:
+    run = liar.document.runs.get("run")
+    if run is not None:
+        run.record_cancel(by=liar.who.id, at=AT, reason=LIE)
+    return run is not None
+
+
+def _work_as_somebody_else(liar: Liar) -> bool:
+    liar.document.runs.start(f"{LIE} {liar.random.random()}", agent=liar.other, started_at=AT)
+    return True
+
+
+def _select_for_somebody_else(liar: Liar) -> bool:
+    liar.document.selections.set(liar.other, LIE, True)
+    return True
+
+
+def _make_a_root(liar: Liar) -> bool:
+    liar.document.doc.get(LIE, type=Map)[LIE] = LIE
+    return True
+
+
+_SCRIBBLE: Callable[[Liar], bool] = _scribble
+
+_LIES: list[Callable[[Liar], bool]] = [
+    _put_words_into_a_mouth,
+    _take_away_a_message,
+    _say_as_somebody_else,
+    _say_in_the_wrong_role,
+    _forge_a_stamp,
+    _rename_somebody,
+    _change_what_a_session_is,
+    _wish_for_somebody_else,
+    _decide,
+    _stop_a_run,
+    _work_as_somebody_else,
+    _select_for_somebody_else,
+    _make_a_root,
+]

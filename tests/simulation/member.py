@@ -1,0 +1,204 @@
+"""A simulated client of a participant who may not do everything, and lies now and then.
+
+It does as the client libraries do: after a refusal it begins with a fresh document, and once that is in sync tells
+what only the old one has. So every word is in the session, or its writer was told that it is lost.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from pycrdt import Doc
+from simulation.disk import words_of
+from simulation.lies import AT, Liar, tell_some_lie
+from simulation.line import Line
+from simulation.replica import Act, Replica
+
+from cosession.auth import Participant
+from cosession.client.lost import lost_texts
+from cosession.document import SessionDocument
+from cosession.protocol import SyncStep2, decode_frame, decode_state_vector, encode_state_vector
+
+if TYPE_CHECKING:
+    from simulation.restricted import RestrictedWorld
+
+ROLES = ("member", "member", "member", "agent", "agent", "viewer", "operator", "admin")
+"""The roles of those who meet in a world, each as often as it is here."""
+
+_AFTER_A_LOSS = (4403, 4409)
+"""How a server refuses who brings it what it lost: others' words, or words under a client id that others brought."""
+
+_AFTER_A_LIE = (4400, *_AFTER_A_LOSS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parted:
+    """A document that was given up, and the words that were written in it."""
+
+    doc: Doc[Any]
+    words: frozenset[str]
+    saved: int
+
+
+class Member(Replica):
+    """One client of a participant with a role.
+
+    Attributes:
+        said: the words of each of its messages, in order.
+        refusals: how often it was refused.
+        told: the words that it was told are lost.
+    """
+
+    def __init__(
+        self,
+        world: "RestrictedWorld",
+        name: str,
+        session: str,
+        participant: Participant,
+        extended: bool,
+        random: Random,
+    ) -> None:
+        self._parted: list[_Parted] = []
+        self.said: dict[str, list[str]] = {}
+        self.refusals = 0
+        self.told: set[str] = set()
+        super().__init__(world, name, session, participant, extended, random)
+
+    @property
+    def waits_for(self) -> str:
+        """What it has yet to be told."""
+        return "what it lost" if self._parted else ""
+
+    @property
+    def lies(self) -> bool:
+        """Whether the document holds a lie."""
+        return self._lies
+
+    def start_afresh(self) -> None:
+        """Begin with an empty document."""
+        self._lies = False
+        self._message: str | None = None
+        self._here: set[str] = set()
+        super().start_afresh()
+
+    def acts(self) -> dict[Act, float]:
+        """What it does, and how often: what it may, and at times what it may not."""
+        may = self.participant.capabilities
+        acts = {self.fence: 4, self.feel: 1.5, self.repeat: 0.2, self.stutter: 0.3, self.ask_again: 0.3}
+        if may.may_text("notes"):
+            acts |= {self.write: 5, self.delete: 1, self.set_something: 0.5}
+        if may.may("prompt") or may.may("run"):
+            acts |= {self.say: 2, self.type_on: 4, self.take_back: 0.2}
+        if may.may("cancel-own"):
+            acts[self.cancel] = 0.1
+        if may.may("steer"):
+            acts[self.steer] = 0.3
+        if may.may("run"):
+            acts[self.work] = 0.5
+        if not may.writes_everything:
+            acts[self.lie] = self.world.odds["lie"]
+        return acts
+
+    def new_word(self) -> str:
+        """A word that nobody has written."""
+        word = super().new_word()
+        self._here.add(word)
+        return word
+
+    def write(self) -> None:
+        """Put a word of its own among the others, if it may."""
+        if self.participant.capabilities.may_text("notes"):
+            super().write()
+
+    def say(self) -> None:
+        """Send a message."""
+        role = "user" if self.participant.capabilities.may("prompt") else "assistant"
+        word, self._message = self.new_word(), f"{self.name}.m{len(self.said)}"
+        self.said[self._message] = [word]
+        parts = [{"type": "text", "text": word, "state": "streaming"}]
+        self.document.messages.append(role, parts, id=self._message, author=self.participant.id, created_at=AT)
+
+    def type_on(self) -> None:
+        """Go on with the message, as a model does that streams."""
+        message = self.document.messages.get(self._message) if self._message else None
+        text = message.parts[0].text if message is not None else None
+        if text is not None and self._message is not None:
+            word = self.new_word()
+            self.said[self._message].append(word)
+            text.append(word)
+
+    def take_back(self) -> None:
+        """Take one's message out of the list."""
+        ids = [message.id for message in self.document.messages]
+        if self._message in ids:
+            self.deleted |= set(self.said[self._message])
+            del self.document.messages.shared[ids.index(self._message)]
+            self._message = None
+
+    def set_something(self) -> None:
+        """Keep a selection, or count."""
+        if self.random.random() < 0.5:
+            self.document.selections.set(self.participant.id, self.name, self.random.randrange(9))
+        else:
+            self.document.counters.add("likes", self.participant.id, device=self.name)
+
+    def work(self) -> None:
+        """Work as an agent: begin a run, or tell how far it is."""
+        run = self.document.runs.get(f"{self.name}.run")
+        if run is None:
+            self.document.runs.start(f"{self.name}.run", agent=self.participant.id, started_at=AT)
+        else:
+            run.set_progress("on the way", self.random.randrange(9))
+
+    def cancel(self) -> None:
+        """Ask that the run be cancelled, which is not one's own."""
+        if self.participant.capabilities.may("cancel-any"):
+            super().cancel()
+        elif self.document.runs.get("run") is not None:
+            self.document.requests.ask_cancel("run", self.participant.id, f"{self.name} says so")
+
+    def lie(self) -> None:
+        """Write what it may not."""
+        others = sorted({replica.participant.id for replica in self.world.replicas} - {self.participant.id})
+        other = self.random.choice([*others, "bot"])
+        if tell_some_lie(Liar(self.document, self.participant, other, self.random)):
+            self._lies = True
+
+    def reload(self) -> None:
+        """Lose the line and the document, and what nobody told of yet."""
+        self._parted.clear()
+        super().reload()
+
+    def refuse(self, code: int, reason: str) -> None:
+        """Begin anew after a refusal that is no mistake of the server's."""
+        lost_something = self.world.crashes > 0
+        if code not in (_AFTER_A_LIE if self._lies else _AFTER_A_LOSS if lost_something else ()):
+            super().refuse(code, reason)
+            return
+        self.refusals += 1
+        self._parted.append(_Parted(self.doc, frozenset(self._here), self.saved))
+        self.start_afresh()
+
+    def hear(self, line: Line, frame: bytes) -> None:
+        """Take in a frame; the whole session tells what a document that was given up has besides."""
+        super().hear(line, frame)
+        if self._parted and line is self.line and isinstance(decode_frame(frame), SyncStep2):
+            for parted in self._parted:
+                self._tell_lost(parted)
+            self._parted.clear()
+
+    def _tell_lost(self, parted: _Parted) -> None:
+        doc = parted.doc
+        has = decode_state_vector(self.doc.get_state()).get(doc.client_id, 0)
+        assert has >= parted.saved, f"{self.name} was told that {parted.saved} clocks are saved, and {has} came back"
+        vector = decode_state_vector(doc.get_state()) | {doc.client_id: has}
+        lost = "".join(lost_texts(doc.get_update(encode_state_vector(vector)), SessionDocument(doc)))
+        there = words_of(self.document)
+        for word in parted.words - self.deleted:
+            assert (word in lost) != (word in there), (
+                f"{self.name} was refused; of {word} it was told {word in lost}, and it is there: {word in there}"
+            )
+            if word in lost:
+                self.told.add(word)
+        self.doubtful |= self.told | {word for word in self.deleted if word in there}
+        self.doubtful |= self.steers
