@@ -8,7 +8,15 @@ from pycrdt import Doc
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, NotAllowed
-from cosession.protocol import SyncStep2, SyncUpdate, encode_frame
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    Fence,
+    SyncStep2,
+    SyncUpdate,
+    encode_awareness,
+    encode_frame,
+)
 from cosession.rooms.effects import Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
@@ -146,6 +154,46 @@ def test_a_member_gives_back_nothing_that_others_wrote_and_starts_afresh_with_it
     first.session = ada.session
     first.offer()
     assert document.messages.get("m1") is not None
+
+
+def test_a_member_gives_back_no_words_of_who_is_present_under_their_client_id(scene: Scene) -> None:
+    """The log that a crash left doesn't know the id; presence does."""
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    rows = len(scene.rows)
+    ada.send(lambda: ada.session.text("notes").append("Porto"))
+    bo.catch_up()
+    after = reloaded(scene, rows)
+    first, second = Writer(after, 1, "ada", "member"), Writer(after, 2, "bo", "member")
+    first.session, second.session = ada.session, bo.session
+    first.frame(Awareness(encode_awareness([AwarenessEntry(ada.session.doc.client_id, 1, "{}")])))
+    assert isinstance(second.offer()[-1], Refuse)
+    assert str(after.room.document.text("notes")) == ""
+    first.offer()
+    assert [row.participant for row in after.rows if b"Porto" in row.update] == ["ada"]
+
+
+def test_nobody_takes_a_client_id_from_its_writer_by_being_present_under_it(scene: Scene) -> None:
+    ada, eve = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "eve", "member")
+    ada.send(lambda: ada.session.text("notes").append("Porto"))
+    eve.frame(Awareness(encode_awareness([AwarenessEntry(ada.session.doc.client_id, 1, "{}")])))
+    ada.send(lambda: ada.session.text("notes").append(", Faro"))
+    assert str(scene.room.document.text("notes")) == "Porto, Faro"
+
+
+def test_a_fence_that_waits_for_an_answer_is_not_sent_back_when_the_answer_is_refused(scene: Scene) -> None:
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    rows = len(scene.rows)
+    ada.say("m1", "Porto?")
+    bo.catch_up()
+    after = reloaded(scene, rows)
+    again = Writer(after, 2, "bo", "member")
+    again.session = bo.session
+    again.send(lambda: bo.session.messages.get("m1").parts[0].text.shared.insert(3, "Faro "))
+    again.frame(Fence(b"saved?"))
+    effects = again.offer()
+    assert any(isinstance(effect, Refuse) for effect in effects)
+    after.do(after.room.committed(after.room.version))
+    assert Fence(b"saved?") not in after.sent.get(2, [])
 
 
 def test_an_operator_gives_back_what_others_wrote_under_their_names(scene: Scene) -> None:

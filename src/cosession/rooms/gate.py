@@ -2,7 +2,8 @@
 
 Here it is known who writes under which Yjs client id. What they may do is judged by `admission`, unless they may
 write everything. Two that write under one client id differ silently for ever, even after a full sync. So an id
-belongs to who first wrote under it, and while somebody is present under an id, to them.
+belongs to who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who
+is present under it; so it is too, whoever wrote under it, among those who may write everything.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -111,9 +112,11 @@ class Gate:
                 self.writers.setdefault(span.client, by.id)
 
     def _may_write(self, by: Participant, client: int) -> bool:
-        return self._presence.may_write(by, client) and (
-            by.capabilities.writes_everything or self._is_own(by, client)
-        )
+        if by.capabilities.writes_everything:
+            return self._presence.may_write(by, client)
+        return self._is_own(by, client)
 
     def _is_own(self, by: Participant, client: int) -> bool:
-        return self.writers.get(client, by.id) == by.id
+        """Whether a client id is a participant's: of who first wrote under it, or before that, of who is present."""
+        owner = self.writers.get(client)
+        return self._presence.may_write(by, client) if owner is None else owner == by.id

@@ -64,6 +64,8 @@ class Intake:
         effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
         if peer.asked:
             return effects  # it had holes
+        if effects and isinstance(effects[-1], Refuse):
+            return effects  # its fences stand for what was refused
         peer.gap, peer.holes = False, 0
         return effects + self._receipts.release(self._changes.version, connection, peer)
 
