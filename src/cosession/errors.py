@@ -65,6 +65,13 @@ class BadKey(CosessionError):
     code = "auth.bad_key"
 
 
+class CannotSign(CosessionError):
+    """The server has no key that it could sign a token with."""
+
+    code = "auth.cannot_sign"
+    status = 501
+
+
 class KeysUnavailable(CosessionError):
     """The keys that tokens are verified with can't be fetched; another try may succeed."""
 

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     auth_jwks_max_age_seconds: float = Field(
         600.0, ge=1, description="how long a key set is used; a key that was withdrawn verifies for that long at most"
     )
+    max_invitation_seconds: float = Field(
+        7 * 86400.0, ge=60, description="how long an invitation is good at most: links get around, and can't be seen"
+    )
     allowed_origins: tuple[str, ...] = Field(
         (), description="web origins whose pages may use the server, e.g. https://app.example; its own may always"
     )

@@ -3,6 +3,7 @@
 from .capabilities import CAPABILITIES, EVERYTHING, ROLES, SCOPED, Capabilities
 from .grant import Grant, Scope
 from .identity import Identities, name_oneself
+from .issuer import Issuer
 from .participant import ANONYMOUS, SERVER, Kind, Participant
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Capabilities",
     "Grant",
     "Identities",
+    "Issuer",
     "Kind",
     "Participant",
     "Scope",

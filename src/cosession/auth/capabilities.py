@@ -35,6 +35,7 @@ CAPABILITIES: Final = {
     "count": "count in the shared counters, each its own share",
     "claim": "hold a key, and let it go",
     "create": "make the session where there is none yet",
+    "invite": "make tokens for others, for what one may do oneself",
     "revoke": "take access away from participants, tokens and sessions, and give it back",
     "admin": "everything, unchecked; delete the session",
 }
@@ -56,7 +57,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "viewer": _WATCH,
     "member": (*_TAKE_PART, "prompt", "steer", "approve"),
     "agent": (*_TAKE_PART, "run"),
-    "operator": (*_TAKE_PART, "prompt", "steer", "approve", "edit-any", "cancel-any", "revoke"),
+    "operator": (*_TAKE_PART, "prompt", "steer", "approve", "edit-any", "cancel-any", "invite", "revoke"),
     "admin": ("admin",),
 }
 """The usual sets. A viewer changes nothing. An agent neither prompts nor approves, unless it is told so besides."""
@@ -139,6 +140,16 @@ class Capabilities:
     def may_text(self, name: str) -> bool:
         """Whether they include writing a shared text, by the name after `text:` or `xml:`."""
         return "admin" in self.names or name in self.texts or "*" in self.texts
+
+    def include(self, other: "Capabilities") -> bool:
+        """Whether everything that others allow is among them."""
+        if "admin" in self.names:
+            return True
+        return (
+            other.names <= self.names
+            and all(self.may_state(path) for path in other.state)
+            and all(self.may_text(name) for name in other.texts)
+        )
 
     def require(self, capability: str, *others: str) -> None:
         """Go on only with one of these capabilities.

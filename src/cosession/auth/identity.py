@@ -14,6 +14,7 @@ from cosession.settings import Settings
 
 from .capabilities import EVERYTHING, Capabilities
 from .grant import Grant, Scope
+from .issuer import Issuer
 from .jwks import RemoteKeys
 from .keys import FixedKeys, KeySource, VerificationKey, pem_keys, secret_keys
 from .participant import ANONYMOUS
@@ -25,10 +26,14 @@ class Identities:
 
     Attributes:
         verified: whether tokens say it; else participants name themselves.
+        issuer: who signs tokens here; None where there is nothing to sign with.
     """
 
-    def __init__(self, keys: KeySource | None, rules: TokenRules, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, keys: KeySource | None, rules: TokenRules, clock: Callable[[], float], issuer: Issuer | None = None
+    ) -> None:
         self.verified = keys is not None
+        self.issuer = issuer
         self._keys = keys
         self._rules = rules
         self._clock = clock
@@ -49,7 +54,7 @@ class Identities:
         check_one_source(settings)
         if settings.auth_jwks_url is None:
             keys = fixed_keys(settings)
-            yield cls(FixedKeys(keys) if keys else None, rules, clock)
+            yield cls(FixedKeys(keys) if keys else None, rules, clock, Issuer.of(settings))
             return
         max_age = settings.auth_jwks_max_age_seconds
         async with RemoteKeys.open(settings.auth_jwks_url, time.monotonic, max_age_seconds=max_age) as remote:

@@ -17,8 +17,7 @@ from typing import Any
 
 import typer
 
-from cosession.auth.identity import fixed_keys
-from cosession.auth.tokens import mint
+from cosession.auth import Issuer
 from cosession.errors import CosessionError
 from cosession.server import serve
 from cosession.settings import Settings
@@ -48,10 +47,11 @@ async def run_demo(settings: Settings, model: str, *, speed: float, open_browser
         answering: list[asyncio.Task[None]] = []
 
         def ready(url: str) -> None:
-            token = settings.auth_secret and (lambda: _token(settings, "assistant", "agent"))
-            answering.append(tasks.create_task(agent.attend_all(url, chosen, token or None), name="the demo's agent"))
-            if settings.auth_secret:
-                url = f"{url}/#token={_token(settings, 'operator', 'operator')}"
+            issuer = Issuer.of(settings)
+            token = issuer and (lambda: _token(issuer, "assistant", "agent"))
+            answering.append(tasks.create_task(agent.attend_all(url, chosen, token), name="the demo's agent"))
+            if issuer:
+                url = f"{url}/#token={_token(issuer, 'operator', 'operator')}"
             typer.echo(
                 f"The shared chat is at {url}  (the agent answers by the model {chosen.name!r}; Ctrl-C ends it)"
             )
@@ -70,19 +70,11 @@ async def run_demo(settings: Settings, model: str, *, speed: float, open_browser
         raise failure  # here, because a task group would wrap it
 
 
-def _token(settings: Settings, subject: str, role: str) -> str:
-    """Mint a token of the demo's own, where the server's secret is here: for its agent, and for who started it."""
-    claims = {
-        "sub": subject,
-        "name": subject.title(),
-        "kind": role,
-        "role": role,
-        "sessions": ["*"],
-        "exp": int(time.time()) + _TOKEN_SECONDS,
-        "iss": settings.auth_issuer,
-        "aud": settings.auth_audience,
-    }
-    return mint({claim: value for claim, value in claims.items() if value is not None}, fixed_keys(settings)[0])
+def _token(issuer: Issuer, subject: str, role: str) -> str:
+    """Make a token of the demo's own: for its agent, and for who started it."""
+    now = time.time()
+    claims = {"sub": subject, "name": subject.title(), "kind": role, "role": role, "sessions": ["*"]}
+    return issuer.issue(claims, now=now, expires_at=now + _TOKEN_SECONDS)
 
 
 def find_chat() -> Path:

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import typer
 
-from cosession.auth.identity import check_one_source, fixed_keys, read_key_file
-from cosession.auth.keys import VerificationKey, signing_key
-from cosession.auth.tokens import check_claims, mint
+from cosession.auth import Issuer
+from cosession.auth.identity import check_one_source, read_key_file
+from cosession.auth.keys import signing_key
 from cosession.errors import BadKey, BadRequest
 from cosession.settings import Settings
 
@@ -47,7 +47,7 @@ def print_token(
         BadRequest: the time can't be read.
         NotAuthenticated: a server would not take the token.
     """
-    signer = _signer(settings, key)
+    issuer = _issuer(settings, key)
     now = time.time()
     claims = {
         "sub": subject,
@@ -56,27 +56,22 @@ def print_token(
         "sessions": list(sessions),
         "role": role,
         "capabilities": list(capabilities) or None,
-        "iss": settings.auth_issuer,
-        "aud": settings.auth_audience,
-        "iat": int(now),
-        "exp": int(now) + _seconds(ttl),
         "jti": uuid4().hex,
     }
-    said = {claim: value for claim, value in claims.items() if value is not None}
-    check_claims(said)
-    typer.echo(mint(said, signer))
+    typer.echo(issuer.issue(claims, now=now, expires_at=now + _seconds(ttl)))
 
 
-def _signer(settings: Settings, key: Path | None) -> VerificationKey:
+def _issuer(settings: Settings, key: Path | None) -> Issuer:
     if key is not None:
-        return signing_key(read_key_file(key), str(key))
+        return Issuer(signing_key(read_key_file(key), str(key)), settings.auth_issuer, settings.auth_audience)
     check_one_source(settings)
-    if settings.auth_secret is None:
+    issuer = Issuer.of(settings)
+    if issuer is None:
         raise BadKey(
             "There is no key to sign with: set COSESSION_AUTH_SECRET to the server's secret (make one with: openssl "
             "rand -hex 32), or name a private key with --key."
         )
-    return fixed_keys(settings)[0]
+    return issuer
 
 
 def _seconds(ttl: str) -> int:

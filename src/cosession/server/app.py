@@ -18,7 +18,7 @@ from cosession.rooms import Hub
 from cosession.settings import Settings
 from cosession.storage import Revocations
 
-from . import http, problems, revocations
+from . import http, invitations, problems, revocations
 from .door import Door
 from .headers import SecurityHeaders
 from .lobby import Tally, exempt_addresses
@@ -73,6 +73,8 @@ def create_app(
         Route(session + "/messages", http.append_message, methods=["POST"]),
         Route(session + "/runs/{run}/cancel", http.cancel_run, methods=["POST"]),
         Route(session + "/runs/{run}/steer", http.steer_run, methods=["POST"]),
+        Route(session + "/invitations", invitations.list_roles, methods=["GET"]),
+        Route(session + "/invitations", invitations.invite, methods=["POST"]),
         Route("/revocations", revocations.list_revocations, methods=["GET"]),
         Route("/revocations", revocations.revoke, methods=["POST"]),
         Route("/revocations/{revocation}", revocations.lift, methods=["DELETE"]),
