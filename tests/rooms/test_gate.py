@@ -1,13 +1,15 @@
 """Who may not write everything is judged, and only what was admitted is seen; the server says whose a message is."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from pycrdt import Doc
+from rooms.admission.forge import Item, forge, nothing
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, NotAllowed
+from cosession.errors import ClientIdTaken, CosessionError, NotAllowed
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
@@ -17,6 +19,8 @@ from cosession.protocol import (
     encode_awareness,
     encode_frame,
 )
+from cosession.protocol.lib0 import uint
+from cosession.protocol.structs import GC
 from cosession.rooms.effects import Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
@@ -194,6 +198,17 @@ def test_a_fence_that_waits_for_an_answer_is_not_sent_back_when_the_answer_is_re
     assert any(isinstance(effect, Refuse) for effect in effects)
     after.do(after.room.committed(after.room.version))
     assert Fence(b"saved?") not in after.sent.get(2, [])
+
+
+@pytest.mark.parametrize("filler", [Item(GC, uint(100)), nothing(100, parent="messages")], ids=["gone", "stillborn"])
+def test_nobody_uses_up_the_clocks_of_somebody_else(scene: Scene, filler: Item) -> None:
+    """What is written later under a clock that is known already is passed over, and would be lost without a word."""
+    ada, eve = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "eve", "member")
+    ada.send(lambda: ada.session.text("notes").append("Porto"))
+    with suppress(CosessionError):
+        eve.frame(SyncStep2(forge(ada.session.doc.client_id, 5, filler)))
+    ada.send(lambda: ada.session.text("notes").append(", Faro"))
+    assert str(scene.room.document.text("notes")) == "Porto, Faro"
 
 
 def test_an_operator_gives_back_what_others_wrote_under_their_names(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 Here it is known who writes under which Yjs client id. What they may do is judged by `admission`, unless they may
 write everything. Two that write under one client id differ silently for ever, even after a full sync. So an id
 belongs to who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who
-is present under it; so it is too, whoever wrote under it, among those who may write everything.
+is present under it. Among those who may write everything only presence counts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -7,6 +7,7 @@ from rooms.admission.scene import AT, Client, Scene, participant, say, session, 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import NotAllowed
+from cosession.protocol import decode_state_vector
 from cosession.rooms.admission import Admitted
 
 STATE = session().doc.get_update()
@@ -49,13 +50,23 @@ def test_anothers_message_is_not_taken_from_a_member(scene: Scene) -> None:
 
 
 def test_an_edit_of_ones_own_message_by_another_client_is_taken(scene: Scene) -> None:
-    """E.g. by one's other device; the message is stamped to whoever offers it."""
+    """E.g. by one's other device, which is known to be one's own."""
     crash = Crash(scene, participant("eve", role="member"))
     crash.write("eve", "member", lambda d: text_of(d, "m-eve").insert(0, "oh, "))
+    crash.own = set(decode_state_vector(crash.client.document.doc.get_state()))
 
     crash.offer()
 
     assert str(text_of(scene.document, "m-eve")) == "oh, hello"
+
+
+def test_what_another_wrote_in_ones_own_message_is_not_taken_from_a_member(scene: Scene) -> None:
+    """Nobody can tell it from a lie that uses up the clocks of a client, whose own words would then be passed over."""
+    crash = Crash(scene, participant("eve", role="member"))
+    crash.write("olga", "operator", lambda d: text_of(d, "m-eve").insert(0, "oh, "))
+
+    with pytest.raises(NotAllowed):
+        crash.offer()
 
 
 def test_an_edit_of_anothers_message_is_not_taken_from_a_member(scene: Scene) -> None:

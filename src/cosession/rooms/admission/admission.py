@@ -188,6 +188,7 @@ class Admission:
                     raise
         if touch is None and header.brings:
             judge.look_at_nothing()
+        judge.look_at_writers(header.brings)
         judge.finish()
         return judge, touch
 

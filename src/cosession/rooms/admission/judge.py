@@ -4,13 +4,15 @@ Whose something is comes from what a client can't forge: the server's stamp on a
 the key that ends in an id. What it says of itself must agree.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from cosession.auth import Participant
 from cosession.document import split_key
 from cosession.document.session import TEXT_PREFIX, XML_PREFIX
 from cosession.errors import NotAllowed
+
+from cosession.protocol import ClockRange
 
 from .checks import CHECKS, Writing, inner_writings, shown
 from .index import Index
@@ -98,6 +100,23 @@ class Judge:
         if not (capabilities.state or capabilities.texts or any(capabilities.may(one) for one in _WRITING)):
             raise NotAllowed("Your access to this session doesn't include writing; ask whoever gave it to you.")
 
+    def look_at_writers(self, brings: Iterable[ClockRange]) -> None:
+        """Judge whose clocks an update uses up, also where it does nothing that can be seen.
+
+        What somebody writes later under a clock that is known already is passed over: it would be lost without a word.
+
+        Raises:
+            NotAllowed: another participant's.
+        """
+        if self._is_own is None or self._capabilities.may("edit-any"):
+            return
+        if not all(self._is_own(span.client) for span in brings):
+            raise NotAllowed(
+                "Another participant wrote some of what you bring back, and only they may do that, or who may edit "
+                "everything; start from a fresh document.",
+                needs=("edit-any",),
+            )
+
     def finish(self) -> None:
         """Judge what the update makes as a whole.
 
@@ -118,11 +137,9 @@ class Judge:
         record = touch.record
         makes = record is not None and record is touch.made and touch.action == "create"
         if foreign:
-            stamped = record is not None and record not in self.made and not makes and record.owner == self._by
             if self._may("edit-any", touch):
                 return
-            if not stamped or record is None or record.root.key != "messages":
-                raise self._refusal(touch, ("edit-any",), "another participant wrote it")
+            raise self._refusal(touch, ("edit-any",), "another participant wrote it")
         if record in self.made:
             return
         own = makes or self._is_mine(touch, rule)
