@@ -65,12 +65,17 @@ def _busy() -> list[float]:
 
 @dataclass
 class Crowd:
-    """Sessions with one writer and some watchers each, connected."""
+    """Sessions with one writer and some watchers each, connected.
+
+    Attributes:
+        opened_seconds: how long it took until the last had its first sync.
+    """
 
     load: Load
     writers: list[Client]
     authors: list[Author]
     watchers: list[list[Client]]
+    opened_seconds: float
 
 
 _crowds = count(1)
@@ -85,13 +90,15 @@ def gather(peer: Peer, sessions: int, watchers: int, query: str = "") -> Crowd:
     def greet(url: str) -> bytes:
         return peer.greeting(url.split("?")[0].rsplit("/", 1)[1])
 
+    began = time.monotonic()
     writers = load.connect([peer.url(name, query) for name in names], greet, peer.is_reply)
     everybody = load.connect([peer.url(name) for name in names for _ in range(watchers)], greet, peer.is_reply)
+    opened_seconds = time.monotonic() - began
     load.receive(until=time.monotonic_ns() + 20 * SECOND, silence=0.3)
     load.forget()
     authors = [Author(1000 + number, peer.prefix(name)) for number, name in enumerate(names)]
     groups = [everybody[number * watchers : (number + 1) * watchers] for number in range(sessions)]
-    return Crowd(load, writers, authors, groups)
+    return Crowd(load, writers, authors, groups, opened_seconds)
 
 
 def beside_frozen(peer: Peer, watchers: int, rate: int, seconds: float) -> Result:

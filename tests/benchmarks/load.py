@@ -19,6 +19,7 @@ from benchmarks.yframes import client_frame
 READ_BYTES = 65536
 _KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 _HANDSHAKE_SECONDS = 60.0
+_PING = b"\x89\x00"
 
 
 @dataclass
@@ -174,7 +175,7 @@ class Load:
             due: when `act` is first due, in ns.
             act: called when it is due; returns when it is due next, None for never.
             heard: called with each read.
-            silence: stop after so many seconds without a read.
+            silence: stop after so many seconds without a read of anything but pings.
         """
         poll, read, clock, by_fd = self._epoll.poll, os.read, time.monotonic_ns, self._by_fd
         now = last = clock()
@@ -187,7 +188,9 @@ class Load:
                     data = read(fd, READ_BYTES)
                 except OSError:
                     data = b""
-                last = now = clock()
+                now = clock()
+                if len(data) != len(_PING):
+                    last = now
                 if not data:
                     client.closed = True
                     self._epoll.unregister(fd)
@@ -264,7 +267,7 @@ def _answer_pings(client: Client, data: bytes) -> None:
     with suppress(OSError):  # who is gone already is noticed by the next read
         if data[0] == 0x89 and 0 < data[1] < 126:
             client.send(client_frame(data[2 : 2 + data[1]], 10))
-        elif b"\x89\x00" in data:
+        elif _PING in data:
             client.send(client_frame(b"", 10))
 
 

@@ -159,9 +159,7 @@ def many_sessions(peer: Peer, sessions: int = 5_000, seconds: float = 4.0) -> Re
     """
     _time_to_reply(peer, "warmup")
     before = peer.memory()
-    began = time.monotonic()
     crowd = gather(peer, sessions, 0)
-    opened = time.monotonic() - began
     after = peer.memory()
     with quiet_memory():
         usage = Usage(peer)
@@ -171,7 +169,7 @@ def many_sessions(peer: Peer, sessions: int = 5_000, seconds: float = 4.0) -> Re
         idle = peer.cpu() - idle_from
     result: Result = {
         "sessions": sessions,
-        "open_per_second": round(sessions / opened),
+        "open_per_second": round(sessions / crowd.opened_seconds),
         "kb_per_session": round((after - before) / sessions / 1000, 1),
         "idle_cpu_percent": round(100 * idle / seconds, 2),
         "connections_lost": len(crowd.load.clients) - alive(crowd.load.clients),

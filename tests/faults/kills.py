@@ -97,7 +97,7 @@ class Run:
             self.migrations += 1
             variables["FAULT_KILL"] = f"{point}:{self.dice.randint(4, 10)}"
         elif point != ANY_MOMENT:
-            rare = point.startswith(("create", "load", "set_title", "keep"))
+            rare = point.startswith(("create", "load", "set_titles", "keep"))
             count = 1 if rare else self.dice.randint(1, 12)
             variables["FAULT_KILL"] = f"{point}:{count}"
         started = await self.start(**variables)

@@ -33,7 +33,7 @@ POINTS = (
     "create before commit",
     "create after commit",
     "load before commit",
-    "set_title after commit",
+    "set_titles after commit",
     "keep_packed before commit",
     "keep_packed after commit",
     "keep_chapter before commit",
@@ -129,11 +129,20 @@ _transaction = transactions._transaction
 
 if __name__ == "__main__":
     points = Points(os.environ.get("FAULT_KILL", ""))
-    for name in ("append", "save_snapshot", "create", "load", "set_title", "keep_packed", "pack_log", "keep_chapter"):
+    for name in (
+        "append",
+        "save_snapshot",
+        "create",
+        "load",
+        "set_titles",
+        "keep_packed",
+        "pack_log",
+        "keep_chapter",
+    ):
         points.wrap(name)
     transactions._transaction = points.transaction
     database.migrate = points.migrate  # type: ignore[assignment]
     if "FAULT_DISK" in os.environ:
-        for name in ("append", "save_snapshot", "set_title", "ping"):
+        for name in ("append", "save_snapshot", "set_titles", "ping"):
             let_the_disk_fail(name, Path(os.environ["FAULT_DISK"]))
     asyncio.run(serve(Settings(), ready=lambda url: print(f"ready {url}", flush=True)))

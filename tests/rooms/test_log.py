@@ -1,7 +1,7 @@
 """The log's writer: groups, order, a storage that fails, a session that is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -48,10 +48,10 @@ class Faulty:
         self.groups.append(len(rows))
         await self.storage.append(rows)
 
-    async def set_title(self, session: str, title: str) -> None:
+    async def set_titles(self, titles: Mapping[str, str]) -> None:
         if self.full:
             raise StorageError("The disk is full.")
-        await self.storage.set_title(session, title)
+        await self.storage.set_titles(titles)
 
 
 def row(session: str, version: int) -> LoggedUpdate:

@@ -37,6 +37,7 @@ class _Stall:
 
     rows: int
     writers: int
+    resting: frozenset[str]
 
 
 class Process:
@@ -61,7 +62,7 @@ class Process:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._accepted = 0
-        self._stalled: _Stall | None = None
+        self._stalled: dict[bool, _Stall] = {}
         self._tasks: dict[asyncio.Task[Any], None] = {}
 
     @property
@@ -125,17 +126,24 @@ class Process:
                     assert 0 <= peer.fences <= self._settings.max_fences
 
     def _check_back_pressure(self) -> None:
-        """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings."""
+        """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings.
+
+        Sessions that rest after a failure have a limit of their own, so that the others can go on.
+        """
         log = self.hub._log
-        rows = sum(live.room.version - live.room.committed_version for live in self.rooms() if not live.broken)
-        waiting = max(log._resting_bytes, log._bytes - log._resting_bytes)  # not `has_room`, which is what is checked
-        if waiting <= self._settings.max_uncommitted_bytes:
-            self._stalled = None
-            return
-        if self._stalled is None or rows < self._stalled.rows:
-            self._stalled = _Stall(rows, sum(live.connections for live in self.rooms()) - self._accepted)
-        more, writers = rows - self._stalled.rows, self._stalled.writers + self._accepted
-        assert more <= 3 * writers + 3, f"{more} rows more of {writers} writers, and the disk takes none"
+        resting = frozenset(log._resting)
+        for rests, waiting in ((True, log._resting_bytes), (False, log._bytes - log._resting_bytes)):
+            rooms = [live.room for live in self.rooms() if (live.session in resting) is rests and not live.broken]
+            rows = sum(room.version - room.committed_version for room in rooms)
+            if waiting <= self._settings.max_uncommitted_bytes:  # not `has_room`, which is what is checked
+                self._stalled.pop(rests, None)
+                continue
+            stall = self._stalled.get(rests)
+            if stall is None or rows < stall.rows or resting != stall.resting:
+                here = sum(live.connections for live in self.rooms())
+                stall = self._stalled[rests] = _Stall(rows, here - self._accepted, resting)
+            more, writers = rows - stall.rows, stall.writers + self._accepted
+            assert more <= 3 * writers + 3, f"{more} rows more of {writers} writers, and the disk takes none"
 
     def clock(self) -> str:
         """The time as the machine believes it is: it may go back."""

@@ -39,12 +39,12 @@ class StorageAcceptance:
             for row in rows
         ]
         await storage.append(rows[:20])
-        assert await storage.writers("trip") == {1: "ada", 2: "ada"}
+        assert (await loaded(storage, "trip")).writers == {1: "ada", 2: "ada"}
         await storage.save_snapshot(Snapshot("trip", 20, b"twenty"))
         await storage.compact("trip", by_tens)
         late = [replace(row, client=7) if row.version > 25 else row for row in rows[20:]]
         await storage.append(late)
-        assert await storage.writers("trip") == {1: "ada", 2: "ada", 7: "bo"}
+        assert (await loaded(storage, "trip")).writers == {1: "ada", 2: "ada", 7: "bo"}
 
     async def test_creating_again_changes_nothing(self, storage: Storage):
         await storage.create("trip", title="To Oslo", at=at(1))
@@ -150,8 +150,6 @@ class StorageAcceptance:
             await storage.append([update("there", 1), update("nowhere", 1)])
         with pytest.raises(NoSuchSession):
             await storage.save_snapshot(Snapshot("nowhere", 0, b"x"))
-        with pytest.raises(NoSuchSession):
-            await storage.set_title("nowhere", "x")
         with pytest.raises(NoSuchSession):
             await storage.history("nowhere")
         with pytest.raises(NoSuchSession):
@@ -288,9 +286,28 @@ class StorageAcceptance:
                 await storage.compact("trip", wrong)
             assert await storage.history("trip") == tuple(updates("trip", 1, 100))
 
+    async def test_creations_at_once_are_refused_one_by_one_and_none_overtakes_another_write(self, storage: Storage):
+        await storage.create("gone", title="", at=at(1))
+        await storage.delete("gone", at=at(2))
+        calls = (
+            storage.create("trip", title="a", at=at(3)),
+            storage.create("gone", title="b", at=at(3)),
+            storage.create("late", title="c", at=at(3)),
+            storage.delete("late", at=at(4)),
+            storage.create("late", title="d", at=at(5)),
+        )
+        first, second, *others = await asyncio.gather(*calls, return_exceptions=True)
+        assert first is True
+        assert isinstance(second, SessionDeleted)
+        assert others[:2] == [True, True]
+        assert isinstance(others[2], SessionDeleted)
+        assert [info.id for info in await storage.sessions()] == ["trip"]
+
     async def test_a_title_changes_and_the_time_of_the_newest_update_stays(self, storage: Storage):
         await storage.create("trip", title="a", at=at(1))
-        await storage.set_title("trip", "To Tromsø")
+        await storage.create("gone", title="b", at=at(1))
+        await storage.delete("gone", at=at(2))
+        await storage.set_titles({"gone": "x", "trip": "To Tromsø", "nowhere": "x"})
         assert await storage.sessions() == (StoredSession("trip", "To Tromsø", at(1), at(1), 0),)
 
     async def test_sessions_are_listed_newest_first_equals_by_id_up_to_the_limit(self, storage: Storage):
@@ -320,7 +337,6 @@ class StorageAcceptance:
             lambda: storage.create("trip", title="", at=at(11)),
             lambda: storage.append([update("trip", 3)]),
             lambda: storage.save_snapshot(Snapshot("trip", 2, b"x")),
-            lambda: storage.set_title("trip", "x"),
             lambda: storage.history("trip"),
             lambda: storage.compact("trip", by_tens),
         ):

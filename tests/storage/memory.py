@@ -1,6 +1,6 @@
 """The storage interface in its plainest form: dictionaries. What SQLite does is compared with this."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
@@ -46,7 +46,8 @@ class MemoryStorage:
         info = self._info(session)
         snapshot = self._snapshots.get(session)
         behind = tuple(row for row in self._logs[session] if row.version > (snapshot.version if snapshot else 0))
-        return LoadedSession(info, snapshot, behind, self._thinned[session])
+        writers = {row.client: row.participant for row in reversed(self._logs[session]) if row.client is not None}
+        return LoadedSession(info, snapshot, behind, self._thinned[session], writers)
 
     async def append(self, updates: Sequence[LoggedUpdate]) -> None:
         logs: dict[str, list[LoggedUpdate]] = {}
@@ -85,8 +86,11 @@ class MemoryStorage:
         self._logs[session] = [*before, *thinned_rows, *log[len(before) + len(rows) :]]
         self._thinned[session] = rows[-1].version
 
-    async def set_title(self, session: str, title: str) -> None:
-        self._sessions[session] = replace(self._info(session), title=title)
+    async def set_titles(self, titles: Mapping[str, str]) -> None:
+        for session, title in titles.items():
+            info = self._sessions.get(session)
+            if info:
+                self._sessions[session] = replace(info, title=title)
 
     async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
         by_id = sorted((info for info in self._sessions.values() if info), key=lambda info: info.id)
@@ -95,10 +99,6 @@ class MemoryStorage:
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
         self._info(session)
         return tuple([row for row in self._logs[session] if row.version > max(after, 0)][: max(limit, 0)])
-
-    async def writers(self, session: str) -> dict[int, str]:
-        self._info(session)
-        return {row.client: row.participant for row in reversed(self._logs[session]) if row.client is not None}
 
     async def delete(self, session: str, *, at: str) -> bool:
         if self._sessions.get(session) is None:

@@ -89,7 +89,7 @@ class Comparison(RuleBasedStateMachine):
 
     @rule(name=NAMES, title=st.sampled_from(["", "Oslo", "🧭"]))
     def set_title(self, name: str, title: str) -> None:
-        self.same(lambda storage: storage.set_title(name, title))
+        self.same(lambda storage: storage.set_titles({name: title}))
 
     @rule(name=NAMES, after=st.integers(-1, 99), limit=st.integers(-1, 9))
     def history(self, name: str, after: int, limit: int) -> None:

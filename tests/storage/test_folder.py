@@ -106,11 +106,11 @@ async def test_a_database_that_another_program_has_locked(tmp_path: Path, monkey
         shell = sqlite3.connect(path, isolation_level=None)
         shell.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageError, match="another program has it locked"):
-            await storage.set_title("trip", "new")
+            await storage.set_titles({"trip": "new"})
         with pytest.raises(StorageError, match="another program has it locked"):
             await storage.ping()
         assert [info.title for info in await storage.sessions()] == [""]
         shell.execute("ROLLBACK")
         shell.close()
-        await storage.set_title("trip", "new")
+        await storage.set_titles({"trip": "new"})
         assert [info.title for info in await storage.sessions()] == ["new"]

@@ -131,9 +131,9 @@ async def test_what_the_first_version_stored_loads_and_is_compacted(tmp_path: Pa
     old.close()
     async with SqliteStorage.open(path) as storage:
         info = StoredSession("trip", "To Oslo", at(1), at(100), 100)
-        assert await storage.load("trip") == LoadedSession(info, snapshot, tuple(rows[90:]))
+        assert await storage.load("trip") == LoadedSession(info, snapshot, tuple(rows[90:]), writers={7: "ada"})
         await storage.compact("trip", by_tens)
-        assert await storage.load("trip") == LoadedSession(info, snapshot, tuple(rows[90:]), 90)
+        assert await storage.load("trip") == LoadedSession(info, snapshot, tuple(rows[90:]), 90, {7: "ada"})
         assert await storage.history("trip") == (*by_tens([], rows[:90]), *rows[90:])
 
 

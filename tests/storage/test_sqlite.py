@@ -44,7 +44,7 @@ async def test_what_was_stored_is_there_after_reopening(path: Path):
     async with SqliteStorage.open(path) as storage:
         info = StoredSession("trip", "To Oslo", at(1), at(5), 5)
         assert await storage.load("trip") == LoadedSession(
-            info, Snapshot("trip", 3, b"three"), tuple(updates("trip", 4, 5))
+            info, Snapshot("trip", 3, b"three"), tuple(updates("trip", 4, 5)), writers={7: "ada"}
         )
         with pytest.raises(SessionDeleted):
             await storage.load("gone")

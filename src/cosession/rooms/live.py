@@ -51,9 +51,8 @@ class LiveRoom:
     """One session that is loaded in this process.
 
     Args:
-        session: its id.
+        stored: its line in the list of sessions.
         room: its pure half.
-        updated_at: when it was last changed, RFC 3339.
         settings: the limits.
         log: where its updates go.
         turns: when it may send out.
@@ -75,6 +74,7 @@ class LiveRoom:
         "_log",
         "_on_end",
         "_reminder",
+        "_title",
         "_turns",
         "_updated_at",
         "broken",
@@ -85,16 +85,15 @@ class LiveRoom:
 
     def __init__(
         self,
-        session: str,
+        stored: StoredSession,
         room: Room,
-        updated_at: str,
         settings: Settings,
         log: Log,
         turns: Turns,
         clock: Callable[[], str],
         on_end: Callable[[], None],
     ) -> None:
-        self.session = session
+        self.session = stored.id
         self.room = room
         self.error: CosessionError | None = None
         self.broken = False
@@ -102,7 +101,8 @@ class LiveRoom:
         self._turns = turns
         self._clock = clock
         self._on_end = on_end
-        self._updated_at = updated_at
+        self._updated_at = stored.updated_at
+        self._title = stored.title
         self._connections: dict[int, Connection] = {}
         self._addressed: dict[int, Connection] = {}
         self._fan_out = FanOut(settings.max_merged_updates)
@@ -316,7 +316,9 @@ class LiveRoom:
                 if number in self._connections:
                     self._connections[number].end(error)
             case Retitle(title):
-                self._log.retitle(self.session, title)
+                if title != self._title:
+                    self._title = title
+                    self._log.retitle(self.session, title)
             case Remind():
                 self._remind()
             case Renew(number, token):

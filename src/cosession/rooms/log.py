@@ -151,8 +151,8 @@ class Log:
         titles, self._titles = self._titles, {}
         self._committing = rows.keys() | titles.keys()
         await self._commit(rows)
-        for session, title in titles.items():
-            await self._commit_title(session, title)
+        if titles:
+            await self._commit_titles(titles)
         self._committing = set()
         return sum(len(group) for group in rows.values())
 
@@ -192,15 +192,12 @@ class Log:
         self._resting[session] = group + self._rows.pop(session, [])
         self._resting_bytes += sum(len(row.update) for row in self._resting[session])
 
-    async def _commit_title(self, session: str, title: str) -> None:
+    async def _commit_titles(self, titles: dict[str, str]) -> None:
         try:
-            await self._storage.set_title(session, title)
+            await self._storage.set_titles(titles)
         except StorageError as error:
-            log.error("log.retitle_failed", session=session, error=str(error))
-            if session not in self._titles:
-                self._resting_titles[session] = title
-        except (NoSuchSession, SessionDeleted):
-            return
+            log.error("log.retitle_failed", sessions=len(titles), error=str(error))
+            self._resting_titles |= {name: title for name, title in titles.items() if name not in self._titles}
 
     def _forget(self, rows: list[LoggedUpdate]) -> int:
         size = sum(len(row.update) for row in rows)

@@ -146,8 +146,7 @@ class Slot:
             stored = await self._storage.load(self.session)
             if stored is None:
                 raise NoSuchSession(f"There is no session {self.session!r}; create it first.")
-            writers = await self._storage.writers(self.session)
-            room = Room(self._settings, _updates(stored), stored.info.version, writers)
+            room = Room(self._settings, _updates(stored), stored.info.version, stored.writers)
         except CosessionError as error:
             self._fail(error)
             return None
@@ -155,16 +154,7 @@ class Slot:
             self._tail_from, self._snapshot_bytes = stored.snapshot.version, len(stored.snapshot.update)
         self._tail_bytes = sum(len(row.update) for row in stored.updates)
         self._snapshot = stored.snapshot.version if stored.snapshot else 0
-        live = LiveRoom(
-            self.session,
-            room,
-            stored.info.updated_at,
-            self._settings,
-            self._log,
-            self._turns,
-            self._clock,
-            self._changed.set,
-        )
+        live = LiveRoom(stored.info, room, self._settings, self._log, self._turns, self._clock, self._changed.set)
         live.create(stored.info.title, stored.info.created_at)
         live.recover()
         self._loaded.set_result(live)

@@ -14,8 +14,8 @@ every implementation:
 Times are RFC 3339 strings in UTC, all of one precision: they are compared as text.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 
@@ -62,7 +62,7 @@ class StoredSession:
 
     Attributes:
         id: the session's id.
-        title: its title as last told by `set_title`, for lists; the document's own is the truth.
+        title: its title as last told by `set_titles`, for lists; the document's own is the truth.
         created_at: when it was made.
         updated_at: the time of its newest update, or of its creation.
         version: how many updates its log has had.
@@ -86,12 +86,14 @@ class LoadedSession:
         snapshot: its snapshot, if it has one.
         updates: the rows of its log behind that.
         thinned: up to which version its log has been thinned.
+        writers: which participant first wrote under each Yjs client id, as far as the log's rows say.
     """
 
     info: StoredSession
     snapshot: Snapshot | None
     updates: tuple[LoggedUpdate, ...]
     thinned: int = 0
+    writers: dict[int, str] = field(default_factory=dict[int, str])
 
 
 Thin: TypeAlias = Callable[[Sequence[LoggedUpdate], Sequence[LoggedUpdate]], Sequence[LoggedUpdate]]
@@ -175,12 +177,11 @@ class Storage(Protocol):
         """
         ...
 
-    async def set_title(self, session: str, title: str) -> None:
+    async def set_titles(self, titles: Mapping[str, str]) -> None:
         """Say what the session list shows, durably. `updated_at` stays.
 
-        Raises:
-            NoSuchSession: the session was never created.
-            SessionDeleted: it was deleted.
+        Args:
+            titles: by session; one that is not there (any more) is passed over.
         """
         ...
 
@@ -189,18 +190,6 @@ class Storage(Protocol):
 
         Args:
             limit: how many at most.
-        """
-        ...
-
-    async def writers(self, session: str) -> dict[int, str]:
-        """Tell which participant first wrote under each Yjs client id, as far as the log's rows say.
-
-        Args:
-            session: id of the session.
-
-        Raises:
-            NoSuchSession: the session was never created.
-            SessionDeleted: it was deleted.
         """
         ...
 

@@ -9,15 +9,20 @@ Each call but `compact` is one function of `transactions`, handed to a thread be
 cancelled caller changes neither the order nor what happens.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from . import transactions
+from .creations import Creations
 from .database import Connection, open_reader, open_writer
 from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 from .revocations import Revocations
+
+T = TypeVar("T")
 
 
 class SqliteStorage:
@@ -32,6 +37,7 @@ class SqliteStorage:
         self._writer = writer
         self._reader = reader
         self._packer = packer
+        self._creations = Creations()
 
     @classmethod
     @asynccontextmanager
@@ -58,7 +64,7 @@ class SqliteStorage:
 
     async def create(self, session: str, *, title: str, at: str) -> bool:
         """See `Storage.create`."""
-        return await self._writer.run(lambda db: transactions.create(db, session, title, at))
+        return await self._writer.run(self._creations.add(session, title, at))
 
     async def load(self, session: str) -> LoadedSession | None:
         """See `Storage.load`."""
@@ -68,25 +74,26 @@ class SqliteStorage:
         """See `Storage.append`."""
         rows = tuple(updates)  # the caller's list may change before the thread comes to it
         if rows:
-            await self._writer.run(lambda db: transactions.append(db, rows))
+            await self._write(lambda db: transactions.append(db, rows))
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `Storage.save_snapshot`."""
-        await self._writer.run(lambda db: transactions.save_snapshot(db, snapshot))
+        await self._write(lambda db: transactions.save_snapshot(db, snapshot))
 
     async def compact(self, session: str, thin: Thin) -> None:
         """See `Storage.compact`. Reading and packing is for the packer; the writer gets short transactions."""
         snapshot = await self._packer.run(lambda db: transactions.pack_snapshot(db, session))
         if snapshot is not None:
-            await self._writer.run(lambda db: transactions.keep_packed(db, snapshot))
+            await self._write(lambda db: transactions.keep_packed(db, snapshot))
         for chapter in await self._packer.run(lambda db: transactions.pack_log(db, session, thin)):
-            await self._writer.run(partial(transactions.keep_chapter, chapter=chapter))
-        while await self._writer.run(transactions.give_back_pages):
+            await self._write(partial(transactions.keep_chapter, chapter=chapter))
+        while await self._write(transactions.give_back_pages):
             pass
 
-    async def set_title(self, session: str, title: str) -> None:
-        """See `Storage.set_title`."""
-        await self._writer.run(lambda db: transactions.set_title(db, session, title))
+    async def set_titles(self, titles: Mapping[str, str]) -> None:
+        """See `Storage.set_titles`."""
+        given = dict(titles)
+        await self._write(lambda db: transactions.set_titles(db, given))
 
     async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
         """See `Storage.sessions`."""
@@ -96,14 +103,15 @@ class SqliteStorage:
         """See `Storage.history`."""
         return await self._reader.run(lambda db: transactions.history(db, session, after, limit))
 
-    async def writers(self, session: str) -> dict[int, str]:
-        """See `Storage.writers`."""
-        return await self._reader.run(lambda db: transactions.writers(db, session))
-
     async def delete(self, session: str, *, at: str) -> bool:
         """See `Storage.delete`."""
-        return await self._writer.run(lambda db: transactions.delete(db, session, at))
+        return await self._write(lambda db: transactions.delete(db, session, at))
 
     async def ping(self) -> None:
         """See `Storage.ping`."""
-        await self._writer.run(transactions.ping)
+        await self._write(transactions.ping)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Carry out a write that is no creation: those that are asked for later don't happen before it."""
+        self._creations = Creations()
+        return await self._writer.run(work)

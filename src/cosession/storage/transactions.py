@@ -5,10 +5,10 @@ read is checked by `records`: damage is raised, never passed on.
 """
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-from cosession.errors import NoSuchSession, StorageError, VersionTaken
+from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 
 from . import records
 from .chapters import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
@@ -39,14 +39,29 @@ _NEW_WRITERS = """
 """
 
 
-def create(db: sqlite3.Connection, session: str, title: str, at: str) -> bool:
-    """See `Storage.create`."""
+def create(db: sqlite3.Connection, wanted: Sequence[tuple[str, str, str]]) -> list[bool | SessionDeleted]:
+    """See `Storage.create`, for many at once.
+
+    Args:
+        db: the database.
+        wanted: id, title and time of each.
+
+    Returns:
+        Of each whether it was made here, or why it can't be.
+    """
+    results: list[bool | SessionDeleted] = []
     with _transaction(db, "BEGIN IMMEDIATE"):
         row = "INSERT INTO sessions (id, title, created_at, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        made = db.execute(row, (session, title, at, at)).rowcount == 1
-        if not made:
-            records.session(db, session)
-    return made
+        for session, title, at in wanted:
+            made = db.execute(row, (session, title, at, at)).rowcount == 1
+            try:
+                if not made:
+                    records.session(db, session)
+            except SessionDeleted as error:
+                results.append(error)
+            else:
+                results.append(made)
+    return results
 
 
 def load(db: sqlite3.Connection, session: str) -> LoadedSession | None:
@@ -60,7 +75,8 @@ def load(db: sqlite3.Connection, session: str) -> LoadedSession | None:
         snapshot = records.snapshot(db, info)
         updates = records.log(db, info, snapshot.version if snapshot else 0)
         thinned = records.thinned(db, session)
-    return LoadedSession(info, snapshot, updates, thinned)
+        writers = _writers(db, session) if info.version else {}
+    return LoadedSession(info, snapshot, updates, thinned, writers)
 
 
 def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
@@ -114,15 +130,6 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
             (snapshot.session, snapshot.version, snapshot.update, records.snapshot_checksum(snapshot), PLAIN),
         )
         db.execute(_NOTE_WRITERS, (snapshot.session, snapshot.version))
-
-
-def writers(db: sqlite3.Connection, session: str) -> dict[int, str]:
-    """See `Storage.writers`."""
-    with _transaction(db, "BEGIN"):
-        records.session(db, session)
-        known = db.execute("SELECT client, participant FROM writers WHERE session = ?", (session,)).fetchall()
-        since = db.execute(_NEW_WRITERS, (session,)).fetchall()
-    return dict((*reversed(since), *known))
 
 
 def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None:
@@ -216,11 +223,11 @@ def give_back_pages(db: sqlite3.Connection) -> bool:
     return surplus > _PAGES_AT_ONCE
 
 
-def set_title(db: sqlite3.Connection, session: str, title: str) -> None:
-    """See `Storage.set_title`."""
+def set_titles(db: sqlite3.Connection, titles: Mapping[str, str]) -> None:
+    """See `Storage.set_titles`."""
     with _transaction(db, "BEGIN IMMEDIATE"):
-        records.session(db, session)
-        db.execute("UPDATE sessions SET title = ? WHERE id = ?", (title, session))
+        rows = [(title, session) for session, title in titles.items()]
+        db.executemany("UPDATE sessions SET title = ? WHERE id = ? AND deleted_at IS NULL", rows)
 
 
 def sessions(db: sqlite3.Connection, limit: int) -> tuple[StoredSession, ...]:
@@ -268,6 +275,12 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Generator[None]:
     finally:
         if db.in_transaction:  # some errors of the disk have ended it already
             db.execute("ROLLBACK")
+
+
+def _writers(db: sqlite3.Connection, session: str) -> dict[int, str]:
+    known = db.execute("SELECT client, participant FROM writers WHERE session = ?", (session,)).fetchall()
+    since = db.execute(_NEW_WRITERS, (session,)).fetchall()
+    return dict((*reversed(since), *known))
 
 
 def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate | None) -> None:
