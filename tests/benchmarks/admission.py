@@ -1,33 +1,35 @@
-"""What admission costs for one token, in microseconds of CPU, beside the room's own part of the way.
+"""What admission costs: the room's part of the way of an update, of full write and of restricted participants.
 
     python tests/benchmarks/admission.py
 
-One process, no network: an agent streams answers into a session that has a past. "Full write" tells admission of the
-update and judges nothing; "goes on" is the token behind one's last, in one's own text; "elsewhere" is a caret that
-jumps at every token: each is judged from scratch and tried on the shadow.
+One process, no network: an agent writes into a session that has a past, each kind of edit a thousand times. With full
+write admission is told of an update and judges nothing; a token behind one's last is judged the short way, all else
+from scratch, and is tried on the shadow. Times are CPU of `Room.receive`, the best of some rounds.
 """
 
+import gc
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from random import Random
 
-from pycrdt import Doc
+from pycrdt import Doc, TransactionEvent
 
-from cosession.auth import Capabilities, Participant
-from cosession.document import SessionDocument
+from cosession.auth import EVERYTHING, Capabilities, Participant
+from cosession.document import SessionDocument, SharedText
 from cosession.protocol import SyncUpdate, encode_frame, read_update_header
 from cosession.rooms.admission import Admission, Limits
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"
-PAST, TOKENS = 200, 2000
+PAST, EDITS, ROUNDS = 200, 1000, 9
 LIMITS = Limits(2**30, 64)
-BOT = Participant("bot", "Bot", "agent", Capabilities.of("agent"))
+FULL = Participant("bot", "Bot", "agent", EVERYTHING)
+RESTRICTED = Participant("bot", "Bot", "agent", Capabilities.of("agent"))
 
 
 def past() -> SessionDocument:
-    """A session of many messages."""
+    """A session of many messages, and an answer that streams."""
     document = SessionDocument(Doc())
     document.initialise(created_at=AT)
     for number in range(PAST):
@@ -42,76 +44,105 @@ def past() -> SessionDocument:
     return document
 
 
-def tokens(live: SessionDocument, *, at_end: bool) -> list[bytes]:
-    """The updates of an answer that streams, each behind the last or all at the start."""
-    replica = SessionDocument(Doc())
-    replica.doc.apply_update(live.doc.get_update())
-    updates: list[bytes] = []
-    watch = replica.doc.observe(lambda event: updates.append(event.update))
-    message = replica.messages.get("a")
+def answer_of(document: SessionDocument) -> SharedText:
+    """The text that streams."""
+    message = document.messages.get("a")
     assert message is not None
     text = message.parts[0].text
     assert text is not None
-    for number in range(TOKENS):
-        text.shared.insert(len(text.shared) if at_end else 0, f"token{number % 10} ")
+    return text
+
+
+def go_on(document: SessionDocument, number: int, random: Random) -> None:
+    """Write behind what was written last."""
+    answer_of(document).append(f"token{number % 10} ")
+
+
+def jump(document: SessionDocument, number: int, random: Random) -> None:
+    """Write elsewhere in the text each time."""
+    text = answer_of(document)
+    text.insert(random.randrange(len(str(text)) + 1), f"token{number % 10} ")
+
+
+def delete(document: SessionDocument, number: int, random: Random) -> None:
+    """Delete a few characters; the text is long enough for all of them."""
+    text = answer_of(document)
+    start = random.randrange(len(str(text)) - 3)
+    text.delete(start, start + 3)
+
+
+def set_key(document: SessionDocument, number: int, random: Random) -> None:
+    """Set a key that is there."""
+    document.state.set("progress", number)
+
+
+def say(document: SessionDocument, number: int, random: Random) -> None:
+    """Add a message."""
+    part = {"type": "text", "text": "done", "state": "done"}
+    document.messages.append("assistant", [part], id=f"new{number}", author="bot", created_at=AT, run="r")
+
+
+EDITED: dict[str, Callable[[SessionDocument, int, Random], None]] = {
+    "a token behind the last": go_on,
+    "a token anywhere in the text": jump,
+    "a few characters deleted": delete,
+    "a key set": set_key,
+    "a message": say,
+}
+
+
+def updates(live: SessionDocument, edit: Callable[[SessionDocument, int, Random], None]) -> list[bytes]:
+    """What a client sends that edits so; the first one makes room for the others."""
+    replica = SessionDocument(Doc())
+    replica.doc.apply_update(live.doc.get_update())
+    found: list[bytes] = []
+
+    def note(event: TransactionEvent) -> None:
+        found.append(event.update)
+
+    watch = replica.doc.observe(note)
+    random = Random(1)
+    answer_of(replica).append("what there is to delete " * 200)
+    for number in range(EDITS):
+        with replica.transaction():
+            edit(replica, number, random)
     replica.doc.unobserve(watch)
-    return updates
+    return found
 
 
-def cost(act: Callable[[Any], object], items: Iterable[Any]) -> float:
-    """Microseconds of CPU per item."""
-    items = list(items)
-    began = time.process_time()
-    for item in items:
-        act(item)
-    return (time.process_time() - began) / len(items) * 1e6
-
-
-def room_part() -> float:
-    """The room's own part of the way of one token."""
-    live = past()
+def room_part(live: SessionDocument, found: list[bytes], who: Participant) -> float:
+    """The room's part of an edit's way, in microseconds of CPU."""
     room = Room(Settings(), [live.doc.get_update()], 1)
-    room.join(0, Peer(Participant("bot", "Bot"), extended=True), AT)
-    frames = [encode_frame(SyncUpdate(update)) for update in tokens(live, at_end=True)]
-    return cost(lambda frame: room.receive(0, frame, AT), frames)
+    room.join(0, Peer(who, extended=True), AT)
+    first, *frames = (encode_frame(SyncUpdate(update)) for update in found)
+    room.receive(0, first, AT)
+    gc.collect()
+    began = time.process_time()
+    for frame in frames:
+        room.receive(0, frame, AT)
+    return (time.process_time() - began) / len(frames) * 1e6
 
 
-def judged(*, at_end: bool) -> float:
-    """Judging a token, without the reading of its header, which the room does anyway."""
-    live = past()
-    admission = Admission(live, LIMITS)
-    updates = tokens(live, at_end=at_end)
-    pairs = [(update, read_update_header(update)) for update in updates]
-    admission.judge(*pairs[0], BOT)
-    return cost(lambda pair: admission.judge(*pair, BOT), pairs[1:])
-
-
-def told() -> float:
-    """Telling of a token that nobody judges."""
-    live = past()
-    admission = Admission(live, LIMITS)
-    return cost(admission.applied, tokens(live, at_end=True))
-
-
-def built() -> float:
+def built(live: SessionDocument, update: bytes) -> float:
     """Making index and shadow, once for a room, when the first restricted participant writes."""
-    live = past()
-    update = tokens(live, at_end=True)[0]
     header = read_update_header(update)
-    return cost(lambda _: Admission(live, LIMITS).judge(update, header, BOT), range(3))
+    began = time.process_time()
+    Admission(live, LIMITS).judge(update, header, RESTRICTED)
+    return (time.process_time() - began) * 1e6
 
 
 def main() -> None:
     """Measure and print."""
-    print("| a token | µs of CPU |\n|---|---:|")
-    for what, microseconds in (
-        ("the room's own part", room_part()),
-        ("admission: full write", told()),
-        ("admission: restricted, goes on", judged(at_end=True)),
-        ("admission: restricted, elsewhere", judged(at_end=False)),
-        (f"once for a room of {PAST} messages: index and shadow are made", built()),
-    ):
-        print(f"| {what} | {microseconds:.1f} |")
+    live = past()
+    print("| the room's part of | full write, µs | restricted, µs | times |\n|---|---:|---:|---:|")
+    for what, edit in EDITED.items():
+        found = updates(live, edit)
+        rounds = [[room_part(live, found, who) for who in (FULL, RESTRICTED)] for _ in range(ROUNDS)]
+        full, restricted = map(min, zip(*rounds, strict=True))
+        print(f"| {what} | {full:.1f} | {restricted:.1f} | {restricted / full:.2f} |")
+    update = updates(live, go_on)[0]
+    once = min(built(live, update) for _ in range(ROUNDS))
+    print(f"\nOnce for a room of {PAST} messages, to make index and shadow: {once / 1000:.0f} ms.")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,11 @@ FORMAT: Final = 6
 TYPE: Final = 7
 ANY: Final = 8
 SUBDOCUMENT: Final = 9
-_TEXT_VALUE: Final = 119
+_HOLD_VALUES: Final = frozenset({ANY, JSON, BINARY})
+_ONE_TEXT: Final = b"\x01\x77"
+"""How the content begins that is one string; most values are."""
+_SIZES: Final = {127: 0, 126: 0, 121: 0, 120: 0, 124: 4, 123: 8, 122: 8}
+"""The bytes of a value, by its type, where that says it."""
 _MAX_DEPTH: Final = 100
 """Nesting of a value: what is deeper was refused when the header was read."""
 
@@ -78,14 +82,16 @@ def read_structs(update: bytes) -> Iterator[Struct]:
         clients, at = _uint(update, 0)
         for _ in range(clients):
             count, at = _uint(update, at)
+            start = at
             client, at = _uint(update, at)
+            encoded = update[start:at]
             clock, at = _uint(update, at)
             for _ in range(count):
                 if update[at] & 0x1F == SKIP:
                     length, at = _uint(update, at + 1)
                     clock += length
                     continue
-                struct, at = _struct(update, at, client, clock)
+                struct, at = _struct(update, at, client, clock, encoded)
                 clock += struct.length
                 yield struct
     except (IndexError, UnicodeDecodeError) as error:
@@ -98,13 +104,18 @@ def read_values(update: bytes, struct: Struct) -> list[Any]:
     Raises:
         MalformedFrame: it is not what the format says.
     """
+    if struct.kind not in _HOLD_VALUES:
+        return []
     reader = lib0.Reader(update)
+    if struct.kind == ANY and update.startswith(_ONE_TEXT, struct.content):
+        reader.at = struct.content + len(_ONE_TEXT)
+        return [reader.string()]
     reader.at = struct.content
     if struct.kind == ANY:
         return [_value(reader, 0) for _ in range(reader.uint())]
     if struct.kind == JSON:
         return [_json(reader.string()) for _ in range(reader.uint())]
-    return [reader.buffer()] if struct.kind == BINARY else []
+    return [reader.buffer()]
 
 
 def _uint(data: bytes, at: int) -> tuple[int, int]:
@@ -122,7 +133,17 @@ def _uint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _struct(data: bytes, at: int, client: int, clock: int) -> tuple[Struct, int]:
+def _id(data: bytes, at: int, client: int, encoded: bytes) -> tuple[Id, int]:
+    """The id at an offset, and the offset behind it; most are of the client whose structs these are."""
+    if data.startswith(encoded, at):
+        clock, end = _uint(data, at + len(encoded))
+        return (client, clock), end
+    of, at = _uint(data, at)
+    clock, end = _uint(data, at)
+    return (of, clock), end
+
+
+def _struct(data: bytes, at: int, client: int, clock: int, encoded: bytes) -> tuple[Struct, int]:
     """The struct at an offset, and the offset behind it."""
     info = data[at]
     kind = info & 0x1F
@@ -135,21 +156,16 @@ def _struct(data: bytes, at: int, client: int, clock: int) -> tuple[Struct, int]
         return Struct(client, clock, length, GC, None, None, None, None, 0, 0), end
     at += 1
     if info & 0x80:
-        of, at = _uint(data, at)
-        place, at = _uint(data, at)
-        left = (of, place)
+        left, at = _id(data, at, client, encoded)
     if info & 0x40:
-        of, at = _uint(data, at)
-        place, at = _uint(data, at)
-        right = (of, place)
+        right, at = _id(data, at, client, encoded)
     if not info & 0xC0:
         is_root, at = _uint(data, at)
-        of, at = _uint(data, at)
         if is_root == 1:
-            parent, at = data[at : at + of].decode(), at + of
+            size, at = _uint(data, at)
+            parent, at = data[at : at + size].decode(), at + size
         else:
-            place, at = _uint(data, at)
-            parent = (of, place)
+            parent, at = _id(data, at, client, encoded)
         if info & 0x20:
             size, at = _uint(data, at)
             key, at = data[at : at + size].decode(), at + size
@@ -163,9 +179,12 @@ def _content(data: bytes, at: int, kind: int) -> tuple[int, int]:
     if kind == STRING:
         size, start = _uint(data, at)
         return utf16_length(data[start : start + size]), start + size
-    if kind == ANY and data[at] == 1 and data[at + 1] == _TEXT_VALUE:
-        size, start = _uint(data, at + 2)
-        return 1, start + size
+    if kind == ANY and data[at] == 1:
+        if data[at + 1] == _ONE_TEXT[1]:
+            size, start = _uint(data, at + 2)
+            return 1, start + size
+        if data[at + 1] in _SIZES:
+            return 1, at + 2 + _SIZES[data[at + 1]]
     reader = lib0.Reader(data)
     reader.at = at
     return skip_content(reader, kind), reader.at

@@ -229,6 +229,20 @@ def test_typing_in_the_middle_of_a_text_skips_the_shadow(scene: Scene, monkeypat
     assert str(scene.document.text("notes")) == "dear old and 🦊 notes"
 
 
+def test_a_caret_that_jumps_in_ones_text_is_tried_but_not_judged_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = scene.client(participant("bot", role="agent"))
+    bot.write(lambda d: text_of(d, "m-bot").insert(4, " one"))
+    monkeypatch.setattr(scene.admission, "_looked", None)
+
+    for place in (0, 3, 8, 2):
+        bot.write(lambda d, place=place: text_of(d, "m-bot").insert(place, "🦊"))
+
+    bot.sync()
+    assert str(text_of(scene.document, "m-bot")) == str(text_of(bot.document, "m-bot"))
+
+
 def test_a_token_of_somebody_whose_rights_changed_is_judged_anew(scene: Scene) -> None:
     eve = scene.client(participant("eve", "text:notes"))
     eve.write(lambda d: d.text("notes").append("a"))

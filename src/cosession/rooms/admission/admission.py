@@ -23,6 +23,7 @@ from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed
 from cosession.protocol import ClockRange, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
+from cosession.protocol.structs import STRING, Id, read_structs
 
 from .index import Index, Undo
 from .judge import Judge
@@ -64,8 +65,7 @@ class Admitted(NamedTuple):
     messages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
+class _Lane(NamedTuple):
     """A text that a participant was just admitted to write, outside of what the same update made.
 
     What was decided depends on nothing but these: the text's place never changes.
@@ -74,17 +74,21 @@ class _Lane:
         text: the text.
         owner: whose record it is in.
         participant: who writes.
-        client: the encoded Yjs client id.
-        kind: the first byte of the next struct: a string behind another, perhaps before something.
-        right: the encoded id of what it is before; the shadow has seen that it begins there.
+        right: the id of what it is before, if anything; the shadow has seen that it begins there.
     """
 
     text: Container
     owner: str | None
     participant: Participant
-    client: bytes
-    kind: bytes
-    right: bytes
+    right: Id | None
+
+    def leads_to(self, span: ClockRange, update: bytes) -> bool:
+        """Whether an update is a string behind the last clock of its client, before what that was before."""
+        client, right = _encoded(span.client), self.right
+        kind, before = (b"\x84", b"") if right is None else (b"\xc4", _encoded(right[0]) + _encoded(right[1]))
+        return update.startswith(
+            b"\x01\x01" + client + uint(span.clock) + kind + client + uint(span.clock - 1) + before
+        )
 
 
 class Admission:
@@ -144,7 +148,7 @@ class Admission:
             TooLarge: the document would be larger or deeper than the limits.
         """
         index = self._caught_up()
-        if is_own is None and self._continues(index, header, participant, update):
+        if is_own is None and self._goes_on(index, header, participant, update):
             return Admitted(update, header)
         if _repeats(index, header):
             update, header = self._news(update)
@@ -157,8 +161,7 @@ class Admission:
             if header.brings or last is not None:
                 self._shadow.try_out(update)
         except BaseException:
-            for take_back in reversed(undo):
-                take_back()
+            index.take_back(undo, header.brings)
             while len(index.roots) > roots:
                 index.roots.popitem()
             raise
@@ -223,29 +226,31 @@ class Admission:
         self._waiting.clear()
         self._bytes = 0
 
-    def _continues(self, index: Index, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
+    def _goes_on(self, index: Index, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
         """Whether an update only goes on with the text that its client just wrote, and take it in if so.
 
-        It must be one string, right behind its client's last clock, before what that was before, and delete nothing:
-        then it is where that clock is, whatever became of that, and cuts nothing in two.
+        It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
+        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere in that text it is tried.
         """
-        if len(header.brings) != 1 or header.deletes:
+        if len(header.brings) != 1 or header.deletes or header.types or not update.startswith(b"\x01\x01"):
             return False
         span = header.brings[0]
         lane, clocks = self._lanes.get(span.client), index.clients.get(span.client)
-        if lane is None or clocks is None or clocks.end != span.clock or clocks.last is not lane.text:
+        if lane is None or clocks is None or clocks.end != span.clock:
             return False
         if lane.participant is not participant or _owner(lane.text) != lane.owner:
             return False
-        client = lane.client
-        if not update.startswith(
-            b"\x01\x01" + client + uint(span.clock) + lane.kind + client + uint(span.clock - 1) + lane.right
-        ):
-            return False
         if not self._size.surely_fits(len(update)):
             return False
+        if clocks.last is lane.text and header.needs.get(span.client) == span.clock and lane.leads_to(span, update):
+            self._shadow.follow(update)
+        else:
+            struct = next(read_structs(update))
+            if struct.kind != STRING or index.place(struct) is not lane.text:
+                return False
+            self._shadow.try_out(update)
+            self._lanes[span.client] = lane._replace(right=struct.right)
         clocks.append(span.length, lane.text)
-        self._shadow.follow(update)
         self._size.changed(len(update))
         return True
 
@@ -260,15 +265,7 @@ class Admission:
             return
         if len(self._lanes) >= _LANES:
             self._lanes.clear()
-        right = struct.right
-        self._lanes[struct.client] = _Lane(
-            last.container,
-            _owner(last.container),
-            participant,
-            _encoded(struct.client),
-            b"\x84" if right is None else b"\xc4",
-            b"" if right is None else _encoded(right[0]) + uint(right[1]),
-        )
+        self._lanes[struct.client] = _Lane(last.container, _owner(last.container), participant, struct.right)
 
     def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
         """What of an update the document doesn't have: what is sent twice could be told in two ways."""
@@ -287,13 +284,14 @@ class Admission:
         return news, header
 
 
-@lru_cache(_LANES)
-def _encoded(client: int) -> bytes:
-    return uint(client)
+_encoded = lru_cache(2 * _LANES)(uint)
 
 
 def _repeats(index: Index, header: UpdateHeader) -> bool:
-    return any(span.clock != index.end(span.client) for span in header.brings)
+    for span in header.brings:  # noqa: SIM110 - at every update, and a generator is slower
+        if span.clock != index.end(span.client):
+            return True
+    return False
 
 
 def _owner(container: Container) -> str | None:

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from cosession.auth import Capabilities
 
@@ -15,8 +14,7 @@ _RUN_PARTS: Final = ("tool-", "dynamic-tool", "reasoning", "step-start")
 """How the types of parts begin that say what an agent did."""
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(NamedTuple):
     """What is written, by whom, where.
 
     Attributes:
@@ -143,12 +141,7 @@ def inner_writings(writing: Writing, node: Node) -> Iterable[tuple[Node, str, Wr
     else:
         return
     for key, item in items:
-        yield node.child(key), "*" if key is None else key, replace_value(writing, item)
-
-
-def replace_value(writing: Writing, value: Any) -> Writing:
-    """The same with another value."""
-    return Writing(value, None, writing.touch, writing.by, writing.capabilities, writing.runs, writing.is_dead)
+        yield node.child(key), "*" if key is None else key, writing._replace(value=item, made=None)
 
 
 def shown(value: Any) -> str:

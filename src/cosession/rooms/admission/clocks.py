@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 _Kind = TypeVar("_Kind")
@@ -10,8 +10,8 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(slots=True)
 class _Ranges:
-    starts: list[int] = field(default_factory=list[int])
-    ends: list[int] = field(default_factory=list[int])
+    starts: list[int]
+    ends: list[int]
 
 
 class ClockSet:
@@ -47,7 +47,8 @@ class ClockSet:
         """Add a range."""
         ranges = self._clients.get(client)
         if ranges is None:
-            ranges = self._clients[client] = _Ranges()
+            self._clients[client] = _Ranges([start], [end])
+            return
         first = bisect_left(ranges.ends, start)
         last = bisect_right(ranges.starts, end)
         if first < last:

@@ -104,7 +104,7 @@ class Index:
             struct: the struct.
             place: where it is.
             update: the update that it is in.
-            undo: gets what takes it back.
+            undo: gets what takes it back, but for the clocks.
 
         Returns:
             The shared type that it holds, if it holds one.
@@ -115,21 +115,33 @@ class Index:
         clocks = self.clients.get(struct.client)
         if clocks is None:
             clocks = self.clients[struct.client] = ClockMap()
-            if undo is not None:
-                undo.append(lambda: self.clients.pop(struct.client))
         known = clocks.end - struct.clock
         if known < 0:
             raise MalformedFrame("An update leaves out clocks of a client; sync first.")
         if known >= struct.length:
             return None
-        if undo is not None:
-            undo.append(lambda clocks=clocks, end=clocks.end: clocks.cut(end))
         clocks.append(struct.length - known, place)
         if struct.kind == TYPE:
             return self._add_container(struct, place, undo)
         if isinstance(place, Slot):
             self._add_fact(struct, place, update, undo)
         return None
+
+    def take_back(self, undo: Undo, brings: Iterable[ClockRange]) -> None:
+        """Forget an update that was staged.
+
+        Args:
+            undo: what was noted when its structs were added.
+            brings: the clocks that it brought; none of them was known before.
+        """
+        for step in reversed(undo):
+            step()
+        for span in brings:
+            clocks = self.clients.get(span.client)
+            if clocks is not None and span.clock:
+                clocks.cut(span.clock)
+            else:
+                self.clients.pop(span.client, None)
 
     def is_dead(self, container: Container, besides: ClockSet | None = None) -> bool:
         """Whether a shared type, or one that it is in, is deleted.
@@ -151,12 +163,10 @@ class Index:
         Raises:
             MalformedFrame: they stand on each other in a circle, or on what isn't there.
         """
-        if update[0] == 1:  # of one client: its structs stand in order
-            for struct in read_structs(update):
-                if self._missing(struct) is not None:
-                    raise MalformedFrame("An update stands on what isn't there; sync first.")
-                yield struct
-            return
+        # Those of one client stand in order, and `place` looks for what they stand on.
+        return read_structs(update) if update[0] == 1 else self._sorted(update)
+
+    def _sorted(self, update: bytes) -> Iterator[Struct]:
         waiting = {client: list(structs)[::-1] for client, structs in groupby(read_structs(update), _client)}
         for client in waiting:
             way = [client]

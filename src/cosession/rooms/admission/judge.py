@@ -75,8 +75,9 @@ class Judge:
             raise self._refusal(touch, (), "only the server writes that")
         struct = touch.struct
         foreign = struct is not None and self._is_own is not None and not self._is_own(struct.client)
-        self._look_who(touch, rule, foreign)
         record = touch.record
+        if foreign or record not in self.made:
+            self._look_who(touch, record, rule, foreign)
         if touch.action == "create" and record is not None:
             if record is touch.made:
                 self.made[record] = set()
@@ -86,7 +87,7 @@ class Judge:
                 self.made.setdefault(record, set()).add(touch.key)
                 if touch.node.name == "messages/*/id" and not foreign:
                     self.messages += touch.values
-        if touch.action != "delete":
+        if touch.action != "delete" and (rule.check is not None or touch.container.root.key in _JSON_RECORDS):
             for value in touch.values or (None,):
                 self._look_what(self._writing(touch, value), touch.node, rule, foreign)
 
@@ -133,8 +134,7 @@ class Judge:
                     action="create",
                 )
 
-    def _look_who(self, touch: Touch, rule: Rule, foreign: bool) -> None:
-        record = touch.record
+    def _look_who(self, touch: Touch, record: Container | None, rule: Rule, foreign: bool) -> None:
         makes = record is not None and record is touch.made and touch.action == "create"
         if foreign:
             if self._may("edit-any", touch):
@@ -146,8 +146,10 @@ class Judge:
         needs = rule.own if own else rule.others
         if not needs:
             raise self._refusal(touch, (), f"it is {_whose(touch)}")
-        if not any(self._may(need, touch) for need in needs):
-            raise self._refusal(touch, needs, "your access to this session doesn't include that")
+        for need in needs:
+            if self._may(need, touch):
+                return
+        raise self._refusal(touch, needs, "your access to this session doesn't include that")
 
     def _is_mine(self, touch: Touch, rule: Rule) -> bool:
         match rule.whose:
@@ -171,7 +173,7 @@ class Judge:
             return capabilities.may_text(root.removeprefix(prefix))
         if need == KIND:
             return any(capabilities.may(one) for one in REQUESTS.get(split_key(touch.key or "")[0], ()))
-        return all(capabilities.may(one) for one in need.split("+"))
+        return capabilities.may(need) if "+" not in need else all(map(capabilities.may, need.split("+")))
 
     def _writing(self, touch: Touch, value: object) -> Writing:
         return Writing(value, touch.made, touch, self._by, self._capabilities, self._runs, self._index.is_dead)

@@ -22,6 +22,7 @@ class Container:
         id: of the item that holds it; None for a root.
         type: which, as in `Struct.type`.
         parent: the shared type that it is in; None for a root.
+        root: the root that it is in, or is.
         key: its key there, or a root's name; None in a list.
         node: its place in the table.
         record: the record that it is in, or is.
@@ -30,12 +31,13 @@ class Container:
         taken: of a root, its records by key or id.
     """
 
-    __slots__ = ("depth", "id", "key", "node", "owner", "parent", "record", "taken", "type")
+    __slots__ = ("depth", "id", "key", "node", "owner", "parent", "record", "root", "taken", "type")
 
     def __init__(self, id: Id | None, type: int, parent: "Container | None", key: str | None, node: Node) -> None:  # noqa: A002
         self.id = id
         self.type = type
         self.parent = parent
+        self.root: Container = self if parent is None else parent.root
         self.key = key
         self.node = node
         self.depth = 0 if parent is None else parent.depth + 1
@@ -48,14 +50,6 @@ class Container:
         """The way to it: the root's name, then keys; `*` stands for an entry of a list."""
         own = ("*" if self.key is None else self.key,)
         return own if self.parent is None else (*self.parent.path, *own)
-
-    @property
-    def root(self) -> "Container":
-        """The root that it is in, or is."""
-        at = self
-        while at.parent is not None:
-            at = at.parent
-        return at
 
 
 class Slot(NamedTuple):

@@ -153,6 +153,7 @@ class Node:
         children: the places below it that have a row.
         entry: the place of every other key or entry.
         rest: the place of what is deeper and has no closer row.
+        is_record: whether what is here is a record, with an owner of its own.
     """
 
     name: str
@@ -160,17 +161,12 @@ class Node:
     children: dict[str, "Node"] = field(default_factory=dict[str, "Node"])
     entry: "Node | None" = None
     rest: "Node | None" = None
+    is_record: bool = False
 
     def child(self, key: str | None) -> "Node":
         """The place under a key; None is an entry of a list."""
         found = None if key is None else self.children.get(key)
         return found or self.entry or self.rest or NOWHERE
-
-    @property
-    def is_record(self) -> bool:
-        """Whether what is here is a record, with an owner of its own."""
-        rule = self.rules.get("create")
-        return rule is not None and rule.check == "record"
 
 
 NOWHERE: Final = Node("")
@@ -190,6 +186,7 @@ def _compiled() -> Node:
                 node = node.children.setdefault(segment, Node(name))
         for action in rule.what:
             node.rules[action] = rule
+        node.is_record = node.is_record or rule.check == "record"
     _inherit(top, None)
     return top
 

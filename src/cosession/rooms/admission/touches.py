@@ -7,6 +7,7 @@ can't hold is refused here: a list has no keys, a map no order, a message's text
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from cosession.errors import MalformedFrame, NotAllowed, TooLarge
@@ -50,7 +51,7 @@ class Touch:
         action: what.
         node: the place's row in the table.
         struct: what does it; None of a deletion.
-        values: what is written, as plain JSON.
+        update: the update that it is in.
         made: the shared type that is written, or the record that is deleted.
         holder: the record that has this key, or this id, already; it may be deleted.
         deleted: of a deletion, what is deleted.
@@ -61,7 +62,7 @@ class Touch:
     action: Action
     node: Node
     struct: Struct | None = None
-    values: tuple[Any, ...] = ()
+    update: bytes = b""
     made: Container | None = None
     holder: Container | None = None
     deleted: ClockRange | None = None
@@ -70,6 +71,11 @@ class Touch:
     def record(self) -> Container | None:
         """The record that it is in, or makes."""
         return self.container.record if self.made is None else self.made.record
+
+    @property
+    def values(self) -> list[Any]:
+        """What is written, as plain JSON; it takes time to read."""
+        return [] if self.struct is None else read_values(self.update, self.struct)
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -98,7 +104,7 @@ def stage(
     """
     made: set[Container] = set()
     written: set[Slot] = set()
-    emptied: list[Touch] = []
+    emptied: list[tuple[Slot, Touch]] = []
     stillborn = ClockSet()
     for struct in index.in_order(update):
         if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
@@ -107,8 +113,7 @@ def stage(
         inside, key = place if isinstance(place, Slot) else (place, None)
         if place is not NOTHING:
             _check_content(struct, inside, key)
-        values = tuple(read_values(update, struct))
-        holder = _holder(inside, key, values)
+        holder = _holder(inside, key, update, struct)
         container = index.add(struct, place, update, undo)
         if struct.kind in (GC, DELETED):
             stillborn.add(struct.client, struct.clock, struct.clock + struct.length)
@@ -121,52 +126,57 @@ def stage(
         if key is None and inside.type == TEXT and struct.kind != TYPE:
             yield Touch(inside, None, "change", inside.node, struct)
             continue
-        touch = Touch(inside, key, "create", inside.node.child(key), struct, values, container, holder)
+        touch = Touch(inside, key, "create", inside.node.child(key), struct, update, container, holder)
         if key is None and struct.kind == DELETED and touch.node.is_record:
             continue  # made and taken out again before it was sent: nothing was ever there
         if isinstance(place, Slot) and struct.kind == DELETED:
             # Written and overwritten before it was sent, or written over what was there to take that away.
             if inside not in made:
                 touch.action = "delete"
-                emptied.append(touch)
+                emptied.append((place, touch))
             continue
         if isinstance(place, Slot):
             written.add(place)
-            is_free = touch.node.is_record and (holder is None or index.is_dead(holder))
-            if inside not in made and not is_free:
+            if inside not in made and not (touch.node.is_record and (holder is None or index.is_dead(holder))):
                 touch.action = "change"
         yield touch
-    for touch in (*emptied, *_deletions(index, deletes, stillborn)):
-        if touch.key is None or Slot(touch.container, touch.key) not in written:
+    for slot, touch in emptied:
+        if slot not in written:
             yield touch
+    if deletes:
+        yield from _deletions(index, deletes, stillborn, written)
 
 
-def _holder(inside: Container, key: str | None, values: tuple[Any, ...]) -> Container | None:
+def _holder(inside: Container, key: str | None, update: bytes, struct: Struct) -> Container | None:
     """The record that has a key of a root already, or an id of its list."""
     if inside.taken is not None and key is not None:
         return inside.taken.get(key)
-    if inside.record is inside and key == "id" and inside.parent is not None and inside.parent.taken is not None:
+    if key == "id" and inside.record is inside and inside.parent is not None and inside.parent.taken is not None:
+        values = read_values(update, struct)
         return inside.parent.taken.get(values[0]) if values and isinstance(values[0], str) else None
     return None
 
 
-def _deletions(index: Index, deletes: tuple[ClockRange, ...], stillborn: ClockSet) -> Iterator[Touch]:
-    """Say what is deleted that isn't deleted already, nor goes with what it is in."""
-    news = [
-        (span.client, start, end)
-        for span in deletes
-        for first, last in index.deleted.lacks(span.client, span.clock, span.end)
-        for start, end in stillborn.lacks(span.client, first, last)
-    ]
+def _deletions(
+    index: Index, deletes: tuple[ClockRange, ...], stillborn: ClockSet, written: set[Slot]
+) -> Iterator[Touch]:
+    """Say what is deleted that isn't deleted already, nor goes with what it is in, nor is written over."""
+    news: list[tuple[int, int, int]] = []
     fresh = ClockSet()
-    for client, start, end in news:
-        if end > index.end(client):
+    for span in deletes:
+        client = span.client
+        if span.end > index.end(client):
             raise MalformedFrame("An update deletes what the session doesn't have; sync first.")
-        fresh.add(client, start, end)
+        for first, last in index.deleted.lacks(client, span.clock, span.end):
+            for start, end in stillborn.lacks(client, first, last):
+                fresh.add(client, start, end)
+                news.append((client, start, end))
     for client, start, end in news:
         for first, last, place in index.clients[client].between(start, end):
+            if place is NOTHING or place in written:
+                continue
             inside, key = place if isinstance(place, Slot) else (place, None)
-            if place is NOTHING or index.is_dead(inside, fresh):
+            if index.is_dead(inside, fresh):
                 continue
             node, gone = inside.node.child(key), ClockRange(client, first, last - first)
             if key is None and inside.type == TEXT:
@@ -179,6 +189,16 @@ def _deletions(index: Index, deletes: tuple[ClockRange, ...], stillborn: ClockSe
                 yield Touch(inside, key, "delete", node, deleted=gone)
 
 
+@cache
+def _held(type: int, has_key: bool, is_rich: bool) -> frozenset[int]:  # noqa: A002 - the attribute's name
+    """What a shared type may hold, under a key or in its order."""
+    if has_key:
+        return _VALUES if type == MAP or (is_rich and type != ARRAY) else frozenset()
+    if type in (TEXT, XML_TEXT):
+        return _RICH_TEXT if is_rich else _PLAIN_TEXT
+    return {ARRAY: _VALUES, MAP: frozenset[int]()}.get(type, _NODES)
+
+
 def _check_content(struct: Struct, inside: Container, key: str | None) -> None:
     """Refuse what no client of the schema writes there; in some client it could be seen as something else."""
     if struct.kind == SUBDOCUMENT:
@@ -186,16 +206,7 @@ def _check_content(struct: Struct, inside: Container, key: str | None) -> None:
     if inside.root.node is NOWHERE:
         return  # refused by the judge, who says its name
     is_rich = inside.root.node.name in _RICH_ROOTS
-    is_text = inside.type in (TEXT, XML_TEXT)
-    if key is not None:
-        fits = struct.kind in _VALUES and (inside.type == MAP or (is_rich and inside.type != ARRAY))
-    elif is_text:
-        fits = struct.kind in (_RICH_TEXT if is_rich else _PLAIN_TEXT)
-    else:
-        fits = inside.type != MAP and struct.kind in (_VALUES if inside.type == ARRAY else _NODES)
-    if struct.kind == TYPE and struct.type > TEXT and not is_rich:
-        fits = False
-    if not fits:
+    if struct.kind not in _held(inside.type, key is not None, is_rich) or (struct.type > TEXT and not is_rich):
         raise MalformedFrame(
             "An update puts into a shared type what it doesn't hold: a map has keys, a list has entries, and a "
             "message's text is plain."
