@@ -61,7 +61,7 @@ def test_an_edit_of_ones_own_message_by_another_client_is_taken(scene: Scene) ->
 
 
 def test_what_another_wrote_in_ones_own_message_is_not_taken_from_a_member(scene: Scene) -> None:
-    """Nobody can tell it from a lie that uses up the clocks of a client, whose own words would then be passed over."""
+    """Nobody can tell it from a lie that uses up the clocks of a client, whose own words are then passed over."""
     crash = Crash(scene, participant("eve", role="member"))
     crash.write("olga", "operator", lambda d: text_of(d, "m-eve").insert(0, "oh, "))
 

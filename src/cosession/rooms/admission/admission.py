@@ -230,7 +230,8 @@ class Admission:
         """Whether an update only goes on with the text that its client just wrote, and take it in if so.
 
         It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
-        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere in that text it is tried.
+        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere in that text it is
+        tried.
         """
         if len(header.brings) != 1 or header.deletes or header.types or not update.startswith(b"\x01\x01"):
             return False

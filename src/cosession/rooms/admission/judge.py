@@ -11,7 +11,6 @@ from cosession.auth import Participant
 from cosession.document import split_key
 from cosession.document.session import TEXT_PREFIX, XML_PREFIX
 from cosession.errors import NotAllowed
-
 from cosession.protocol import ClockRange
 
 from .checks import CHECKS, Writing, inner_writings, shown
@@ -104,7 +103,7 @@ class Judge:
     def look_at_writers(self, brings: Iterable[ClockRange]) -> None:
         """Judge whose clocks an update uses up, also where it does nothing that can be seen.
 
-        What somebody writes later under a clock that is known already is passed over: it would be lost without a word.
+        What somebody writes later under a clock that is known already is passed over: lost, without a word.
 
         Raises:
             NotAllowed: another participant's.
