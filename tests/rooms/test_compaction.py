@@ -1,24 +1,20 @@
 """A session that nobody uses becomes small on the disk, loads from a snapshot, and keeps its history."""
 
 import asyncio
-import random
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from pydoc_data import topics
 from typing import Any
-from uuid import UUID
 
 import pytest
-from pycrdt import Doc, Text, TransactionEvent
+from pycrdt import Doc, Text
 from rooms.channels import connected, open_hub
+from rooms.chats import TOKENS, Chat, one_at_a_time, two_at_once
 from rooms.test_hub import until
 
 from cosession.document import SessionDocument
 from cosession.errors import StorageError
-from cosession.protocol import Fence, SyncUpdate
+from cosession.protocol import Fence, SyncUpdate, decode_state_vector
 from cosession.rooms import Hub
 from cosession.rooms.thinning import thin
 from cosession.settings import Settings
@@ -26,69 +22,7 @@ from cosession.storage import LoggedUpdate, Snapshot, SqliteStorage
 
 pytestmark = pytest.mark.anyio
 
-MESSAGES = 200
-TOKENS = 12_500
 PAGE = 4096
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def english() -> list[str]:
-    """Tokens of real prose: the reference manual that Python carries, in pieces of words as models make them."""
-    prose = " ".join(" ".join(topics.topics[name].split()) for name in sorted(topics.topics))
-    return re.findall(r" ?\w{1,10}| ?[^\w\s]+| ", prose)
-
-
-def chat() -> tuple[list[LoggedUpdate], Doc[Any], int]:
-    """A chat of a person and an agent, streamed token by token: its log, its document, and the bytes of its text."""
-    dice = random.Random(1)
-    tokens = iter(english())
-    log: list[LoggedUpdate] = []
-    second = 0.0
-
-    def write(doc: Doc[Any], who: str, message: int, seen: int) -> None:
-        nonlocal second
-        for row in log[seen:]:
-            doc.apply_update(row.update)
-
-        def note(event: TransactionEvent) -> None:
-            version = len(log) + 1
-            at = (BEGAN + timedelta(seconds=second)).isoformat(timespec="milliseconds")
-            log.append(LoggedUpdate("chat", version, at, who, doc.client_id, event.update))
-
-        watch = doc.observe(note)
-        session = SessionDocument(doc)
-        run = str(UUID(int=dice.getrandbits(128))) if who == "agent" else None
-        if run:
-            session.runs.start(run, agent=who, started_at="2026-01-01T00:00:00Z")
-        written = session.messages.append(
-            "assistant" if run else "user",
-            [{"type": "text", "text": "", "state": "streaming"}],
-            id=str(UUID(int=dice.getrandbits(128))),
-            author=who,
-            created_at="2026-01-01T00:00:00Z",
-            run=run,
-        )
-        text = written.shared["parts"][0]["text"]
-        for _ in range(TOKENS // MESSAGES + message % 2):
-            second += 0.02
-            text += next(tokens)
-        written.shared["parts"][0]["state"] = "done"
-        doc.unobserve(watch)
-
-    person: Doc[Any] = Doc()
-    known = 0
-    for message in range(MESSAGES):
-        second += dice.uniform(5, 40)
-        if message % 2:
-            write(Doc(), "agent", message, 0)
-        else:
-            write(person, "ada", message, known)
-            known = len(log)
-    whole: Doc[Any] = Doc()
-    for row in log:
-        whole.apply_update(row.update)
-    texts = (part["text"] for message in SessionDocument(whole).messages.to_json() for part in message["parts"])
-    return log, whole, sum(len(text.encode()) for text in texts)
 
 
 def size(path: Path) -> int:
@@ -97,9 +31,14 @@ def size(path: Path) -> int:
     return path.stat().st_size
 
 
-async def test_a_compacted_chat_takes_one_and_a_half_times_its_text_with_its_history(tmp_path: Path) -> None:
-    log, whole, text = chat()
-    assert len(log) > TOKENS
+@pytest.mark.parametrize("written", [one_at_a_time, two_at_once])
+async def test_a_compacted_chat_takes_one_and_a_half_times_its_text_with_its_history(
+    tmp_path: Path, written: Callable[[], Chat]
+) -> None:
+    chat = written()
+    log, whole = chat.log, chat.document()
+    messages = SessionDocument(whole).messages.to_json()
+    text = sum(len(part["text"].encode()) for message in messages for part in message["parts"])
     path, empty = tmp_path / "chat.sqlite3", tmp_path / "empty.sqlite3"
     async with SqliteStorage.open(empty) as storage:
         await storage.create("chat", title="", at=log[0].at)
@@ -112,19 +51,18 @@ async def test_a_compacted_chat_takes_one_and_a_half_times_its_text_with_its_his
         (free,) = await storage._writer.run(lambda db: db.execute("PRAGMA freelist_count").fetchone())
         loaded = await storage.load("chat")
         history = await storage.history("chat", limit=TOKENS)
-    assert before * PAGE > 18 * text
+    assert before * PAGE > 15 * text
     assert size(path) - free * PAGE - size(empty) <= 1.5 * text
     assert free <= before // 100, "the rest went back to the file system"
     assert loaded is not None
     assert loaded.snapshot == Snapshot("chat", len(log), whole.get_update())
     assert loaded.updates == ()
-    assert len(history) <= 2 * MESSAGES
+    assert len(history) <= 2 * len(messages)
     assert history[-1].version == len(log)
     assert {(row.participant, row.client) for row in history} == {(row.participant, row.client) for row in log}
-    replayed: Doc[Any] = Doc()
-    for row in history:
-        replayed.apply_update(row.update)
-    assert replayed.get_update() == whole.get_update()
+    replayed = Chat([*history]).document()
+    assert SessionDocument(replayed).to_json() == SessionDocument(whole).to_json()
+    assert decode_state_vector(replayed.get_state()) == decode_state_vector(whole.get_state())
 
 
 async def say(hub: Hub, session: str, words: Sequence[str]) -> None:

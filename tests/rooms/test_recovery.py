@@ -12,6 +12,7 @@ from cosession.document import SessionDocument
 from cosession.protocol import EMPTY_UPDATE
 from cosession.rooms.recovery import find_damage, mend
 from cosession.rooms.room import Room
+from cosession.rooms.thinning import thin
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot, StoredSession
 
@@ -120,6 +121,24 @@ def test_ranges_of_a_thinned_log_are_kept_or_lost_as_wholes(kept: set[int], snap
     assert find_damage(again) == ()
     for text, all_of_it in zip(loaded(mended, from_snapshot=True), texts(content(LOG)), strict=True):
         assert all_of_it.startswith(text), "in order, nothing twice"
+
+
+def test_of_a_range_of_several_rows_what_can_be_used_is_kept() -> None:
+    whole = remains()
+    by_turns = [replace(row, participant=str(number % WRITERS)) for number, row in enumerate(whole.updates)]
+    thinned = list(thin([], by_turns, grain_seconds=60))
+    assert [row.versions for row in thinned] == [len(LOG), *[0] * (WRITERS - 1)]
+    thinned[1] = replace(thinned[1], update=b"no update")
+    broken = replace(whole, updates=tuple(thinned))
+    mended = mend(broken)
+    assert [(row.first, row.version) for row in mended.updates] == [(row.first, row.version) for row in thinned]
+    kept = texts(content(LOG))
+    kept[0] = ""
+    assert loaded(mended, from_snapshot=False) == loaded(mended, from_snapshot=True) == kept
+    assert mended.changes == (
+        f"another row of the updates up to {len(LOG)} of its log can't be replayed",
+        f"{len(LOG)} of {len(LOG)} updates can't be used, because they build on what is lost",
+    )
 
 
 def test_what_others_wrote_after_a_lost_word_stays() -> None:

@@ -1,20 +1,23 @@
 """Thinned rows replay to the same document, whatever was written, deleted and where the log is cut."""
 
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, TransactionEvent, UndoManager
 
+from cosession.protocol import EMPTY_UPDATE
 from cosession.rooms.thinning import thin
 from cosession.storage import LoggedUpdate
 
 WRITERS = 3
+KINDS = ["type", "type", "type", "insert", "delete", "set", "unset", "push", "pull", "sync", "sync", "undo"]
 ACTS = st.lists(
     st.tuples(
         st.integers(0, WRITERS - 1),
-        st.sampled_from(["type", "type", "type", "insert", "delete", "set", "unset", "push", "pull", "sync", "undo"]),
+        st.sampled_from(KINDS),
         st.integers(0, 50),
         st.integers(0, 40),
     ),
@@ -89,22 +92,27 @@ def played(acts: list[tuple[int, str, int, int]]) -> list[LoggedUpdate]:
 
 
 def replayed(log: list[LoggedUpdate]) -> bytes:
+    """What a log replays to, as a document that loads it writes it."""
     doc: Doc[Any] = Doc()
     for row in log:
         doc.apply_update(row.update)
-    return doc.get_update()
+    copy: Doc[Any] = Doc()
+    copy.apply_update(doc.get_update())
+    return copy.get_update()
 
 
 def check(log: list[LoggedUpdate], thinned: list[LoggedUpdate], grain: float) -> None:
     """Check that a thinned log stands for the log."""
     versions = {row.version: row for row in log}
     end = 0
-    for row in thinned:
-        assert row.first == end + 1
-        end = row.version
-        covered = [versions[version] for version in range(row.first, row.version + 1)]
-        assert {(one.participant, one.client) for one in covered} == {(row.participant, row.client)}
-        assert row.at == covered[-1].at
+    for _, group in groupby(thinned, key=lambda row: row.version):
+        rows = list(group)
+        assert rows[0].first == end + 1
+        end = rows[0].version
+        covered = [versions[version] for version in range(rows[0].first, end + 1)]
+        assert {(one.participant, one.client) for one in covered} == {(row.participant, row.client) for row in rows}
+        assert {row.at for row in rows} == {covered[-1].at}
+        assert [row.versions for row in rows[1:]] == [0] * (len(rows) - 1)
         assert _seconds(covered[-1].at) - _seconds(covered[0].at) <= grain
         upto = [one for one in log if one.version <= end]
         assert replayed([one for one in thinned if one.version <= end]) == replayed(upto), "as of this version"
@@ -131,6 +139,59 @@ def test_a_streamed_message_becomes_one_row_little_larger_than_its_text() -> Non
     (row,) = thin([], log, grain_seconds=60)
     assert (row.first, row.version) == (1, 500)
     assert len(row.update) < 500 * len("word ") + 40
+
+
+def test_two_who_stream_by_turns_become_two_rows_that_share_a_range() -> None:
+    log = played([(number % 2, "type", 0, 0) for number in range(500)])
+    thinned = list(thin([], log, grain_seconds=60))
+    check(log, thinned, 60)
+    assert [(row.participant, row.versions) for row in thinned] == [("writer 0", 500), ("writer 1", 0)]
+    assert all(len(row.update) < 250 * len("word ") + 40 for row in thinned)
+
+
+def test_a_range_ends_where_all_have_seen_it_and_go_on_from_there() -> None:
+    by_turns = [(number % 2, "type", 0, 0) for number in range(20)]
+    answers = [(1, "push", 0, 0), (0, "sync", 0, 0), (0, "push", 0, 0), (1, "sync", 0, 0), (1, "push", 0, 0)]
+    log = played([*by_turns, *answers, *by_turns])
+    thinned = list(thin([], log, grain_seconds=60))
+    check(log, thinned, 60)
+    assert [row.first for row in thinned if row.versions] == [1, 22], "as of version 21 it can be seen again"
+
+
+def test_what_stands_on_another_ones_words_does_not_come_before_them() -> None:
+    """The same one writes before and after, in one grain: its rows would be one, but for what is between."""
+    ada, bo = [(0, "push", 0, 0)] * 3, [(1, "push", 0, 0)] * 3
+    log = played([*ada, (1, "sync", 0, 0), *bo, (0, "sync", 0, 0), *ada])
+    thinned = list(thin([], log, grain_seconds=60))
+    check(log, thinned, 60)
+    assert [row.versions for row in thinned] == [3, 3, 3]
+
+
+def test_what_deletes_another_ones_words_does_not_come_before_them() -> None:
+    ada, bo = [(0, "push", 0, 0)] * 3, [(1, "push", 0, 0)] * 3
+    log = played([*ada, (1, "sync", 0, 0), *bo, (0, "sync", 0, 0), *[(0, "pull", 3, 0)] * 3])
+    thinned = list(thin([], log, grain_seconds=60))
+    check(log, thinned, 60)
+    assert [row.versions for row in thinned] == [3, 3, 3]
+
+
+def test_what_another_one_brought_of_ones_words_does_not_come_after_the_next() -> None:
+    """A Yjs client's words follow each other, also where two participants sent them and nothing else binds them."""
+    log = played([*[(0, "push", 0, 0)] * 3, (0, "set", 0, 0), (0, "set", 1, 0)])
+    log[3] = replace(log[3], participant="who relays")
+    thinned = list(thin([], log, grain_seconds=60))
+    check(log, thinned, 60)
+    assert [row.versions for row in thinned] == [3, 1, 1]
+
+
+def test_rows_that_delete_what_was_deleted_already_become_an_empty_one() -> None:
+    """Two who delete the same at once are both logged; the second changes nothing."""
+    typed = [*[(0, "push", 0, 0)] * 4, (1, "sync", 0, 0)]
+    deleted = [(who, "pull", 0, 0) for who in (0, 0, 1, 1)]
+    log = played([*typed, *deleted])
+    thinned = list(thin([], log, grain_seconds=60))
+    check(log, thinned, 60)
+    assert [row.update for row in thinned] == [thinned[0].update, EMPTY_UPDATE]
 
 
 def test_a_clock_set_back_ends_a_row() -> None:

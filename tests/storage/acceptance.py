@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from storage.rows import at, by_tens, update, updates
+from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession
@@ -232,6 +232,21 @@ class StorageAcceptance:
         assert await storage.history("trip", after=102) == (update("trip", 103),)
         assert await storage.history("trip", after=99, limit=0) == ()
 
+    async def test_a_range_of_several_rows_is_never_cut(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 103))
+        await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+        await storage.compact("trip", by_turns)
+        rows = tuple(by_turns([], updates("trip", 1, 100)))
+        assert [(row.first, row.version) for row in rows[:3]] == [(1, 10), (11, 10), (11, 20)]
+        assert await storage.history("trip") == (*rows, *updates("trip", 101, 103))
+        assert await storage.history("trip", limit=2) == rows[:2]
+        assert await storage.history("trip", limit=3) == rows[:4]
+        assert await storage.history("trip", after=10, limit=1) == rows[2:4]
+        assert await storage.history("trip", after=11, limit=1) == rows[2:4]
+        assert await storage.history("trip", after=90, limit=3) == (*rows[18:], update("trip", 101))
+        assert await storage.history("trip", after=20, limit=0) == ()
+
     async def test_a_version_that_was_thinned_can_not_be_written_again(self, storage: Storage):
         await storage.create("trip", title="", at=at(1))
         await storage.append(updates("trip", 1, 100))
@@ -281,6 +296,8 @@ class StorageAcceptance:
             lambda _, rows: [*rows, rows[-1]],
             lambda _, rows: [rows[-1], *rows],
             lambda _, rows: [replace(row, session="other") for row in rows],
+            lambda _, rows: [replace(rows[0], version=0, versions=0), *rows],
+            lambda _, rows: [rows[0], replace(rows[0], versions=-1), *rows],
         ):
             with pytest.raises(StorageError):
                 await storage.compact("trip", wrong)

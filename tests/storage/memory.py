@@ -98,7 +98,11 @@ class MemoryStorage:
 
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
         self._info(session)
-        return tuple([row for row in self._logs[session] if row.version > max(after, 0)][: max(limit, 0)])
+        rows = [row for row in self._logs[session] if row.version > max(after, 0)]
+        end = max(limit, 0)
+        while 0 < end < len(rows) and not rows[end].versions:
+            end += 1
+        return tuple(rows[:end])
 
     async def delete(self, session: str, *, at: str) -> bool:
         if self._sessions.get(session) is None:

@@ -26,3 +26,13 @@ def by_tens(_: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate]) -> list[Log
     """A way to thin: ten rows become one, whose bytes are theirs in a row."""
     groups = [rows[first : first + 10] for first in range(0, len(rows), 10)]
     return [replace(group[-1], update=b"".join(row.update for row in group), versions=len(group)) for group in groups]
+
+
+def by_turns(_: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate]) -> list[LoggedUpdate]:
+    """Another: ten rows become one range of two rows, as if two had written them by turns."""
+    groups = [rows[first : first + 10] for first in range(0, len(rows), 10)]
+    return [
+        replace(group[-1], update=b"".join(row.update for row in group[start::2]), versions=versions)
+        for group in groups
+        for start, versions in ((0, len(group)), (1, 0))
+    ]

@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from storage.memory import MemoryStorage
-from storage.rows import at, by_tens, update
+from storage.rows import at, by_tens, by_turns, update
 
 from cosession.errors import CosessionError
-from cosession.storage import LoggedUpdate, Snapshot, SqliteStorage, Storage
+from cosession.storage import LoggedUpdate, Snapshot, SqliteStorage, Storage, Thin
 
 NAMES = st.sampled_from(["trip", "Trip", "🧭", ""])
 SECONDS = st.integers(0, 59)
@@ -80,12 +80,12 @@ class Comparison(RuleBasedStateMachine):
     def save_snapshot(self, name: str, version: int, data: bytes) -> None:
         self.same(lambda storage: storage.save_snapshot(Snapshot(name, version, data)))
 
-    @rule(name=NAMES, back=st.integers(0, 3))
-    def compact(self, name: str, back: int) -> None:
+    @rule(name=NAMES, back=st.integers(0, 3), thin=st.sampled_from([by_tens, by_turns]))
+    def compact(self, name: str, back: int, thin: Thin) -> None:
         log = self.memory._logs.get(name, [])
         version = max(log[-1].version - back, 0) if log else 0
         self.same(lambda storage: storage.save_snapshot(Snapshot(name, version, b"x" * 500)))
-        self.same(lambda storage: storage.compact(name, by_tens))
+        self.same(lambda storage: storage.compact(name, thin))
 
     @rule(name=NAMES, title=st.sampled_from(["", "Oslo", "🧭"]))
     def set_title(self, name: str, title: str) -> None:

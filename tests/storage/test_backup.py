@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
+from storage.databases import damage, execute, write, write_compacted
 from storage.rows import at, update, updates
 from storage.test_folder import start_owner
-from storage.test_inspection import damage, execute, write, write_compacted
 
 from cosession.errors import StorageError
 from cosession.storage import SqliteStorage, back_up, inspect

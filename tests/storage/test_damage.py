@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from storage.databases import execute, write_compacted, write_one
 from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import StorageError
@@ -12,24 +13,6 @@ from cosession.storage import LoadedSession, Snapshot, SqliteStorage, chapters, 
 from cosession.storage.chapters import Chapter
 
 pytestmark = pytest.mark.anyio
-
-
-async def write(path: Path, *, snapshot: bool = True) -> None:
-    """Make a database with one session of 20 updates."""
-    async with SqliteStorage.open(path) as storage:
-        await storage.create("trip", title="", at=at(1))
-        await storage.append(updates("trip", 1, 20))
-        if snapshot:
-            await storage.save_snapshot(Snapshot("trip", 10, b"ten" * 100))
-
-
-async def write_compacted(path: Path) -> None:
-    """Make a database with one session of 105 updates, of which 100 are thinned."""
-    async with SqliteStorage.open(path) as storage:
-        await storage.create("trip", title="", at=at(1))
-        await storage.append(updates("trip", 1, 105))
-        await storage.save_snapshot(Snapshot("trip", 100, b"hundred" * 100))
-        await storage.compact("trip", by_tens)
 
 
 async def load_or_refuse(path: Path) -> bool:
@@ -79,10 +62,8 @@ async def load(path: Path) -> LoadedSession | None:
 )
 async def test_a_damaged_session_is_not_loaded(tmp_path: Path, damage: str):
     path = tmp_path / "cosession.sqlite3"
-    await write(path)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute(damage)
-    db.close()
+    await write_one(path)
+    execute(path, damage)
     with pytest.raises(StorageError):
         await load(path)
 
@@ -102,10 +83,7 @@ async def test_a_damaged_session_is_not_loaded(tmp_path: Path, damage: str):
 async def test_damaged_chapters_are_not_shown_and_do_not_hold_up_a_snapshot(tmp_path: Path, damage: str):
     path = tmp_path / "cosession.sqlite3"
     await write_compacted(path)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute(damage)
-    db.execute("DELETE FROM snapshots")
-    db.close()
+    execute(path, damage, "DELETE FROM snapshots")
     async with SqliteStorage.open(path) as storage:
         with pytest.raises(StorageError):
             await storage.load("trip")
@@ -136,9 +114,7 @@ async def test_what_a_newer_version_compressed_is_said_and_not_guessed(tmp_path:
 async def test_a_lost_snapshot_is_made_good_by_chapters_and_rows(tmp_path: Path):
     path = tmp_path / "cosession.sqlite3"
     await write_compacted(path)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("DELETE FROM snapshots")
-    db.close()
+    execute(path, "DELETE FROM snapshots")
     found = await load(path)
     assert found is not None
     assert found.updates == (*by_tens([], updates("trip", 1, 100)), *updates("trip", 101, 105))
@@ -172,10 +148,8 @@ async def test_flipped_bytes_of_a_compacted_session_are_never_passed_on(tmp_path
 
 async def test_a_lost_snapshot_is_made_good_by_the_log(tmp_path: Path):
     path = tmp_path / "cosession.sqlite3"
-    await write(path)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("DELETE FROM snapshots")
-    db.close()
+    await write_one(path)
+    execute(path, "DELETE FROM snapshots")
     found = await load(path)
     assert found is not None
     assert found.updates == tuple(updates("trip", 1, 20))
@@ -183,10 +157,8 @@ async def test_a_lost_snapshot_is_made_good_by_the_log(tmp_path: Path):
 
 async def test_a_damaged_page_of_history_is_not_shown(tmp_path: Path):
     path = tmp_path / "cosession.sqlite3"
-    await write(path)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("DELETE FROM updates WHERE version = 5")
-    db.close()
+    await write_one(path)
+    execute(path, "DELETE FROM updates WHERE version = 5")
     async with SqliteStorage.open(path) as storage:
         assert len(await storage.history("trip", limit=4)) == 4
         with pytest.raises(StorageError, match="update 5 of its log is missing"):
@@ -196,10 +168,8 @@ async def test_a_damaged_page_of_history_is_not_shown(tmp_path: Path):
 
 async def test_other_sessions_go_on_beside_a_damaged_one(tmp_path: Path):
     path = tmp_path / "cosession.sqlite3"
-    await write(path)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("DELETE FROM updates WHERE version = 15")
-    db.close()
+    await write_one(path)
+    execute(path, "DELETE FROM updates WHERE version = 15")
     async with SqliteStorage.open(path) as storage:
         await storage.create("other", title="", at=at(1))
         with pytest.raises(StorageError, match="trip is damaged"):
@@ -211,7 +181,7 @@ async def test_other_sessions_go_on_beside_a_damaged_one(tmp_path: Path):
 @pytest.mark.parametrize("snapshot", [True, False])
 async def test_flipped_bytes_are_never_passed_on(tmp_path: Path, snapshot: bool):
     path = tmp_path / "cosession.sqlite3"
-    await write(path, snapshot=snapshot)
+    await write_one(path, snapshot=snapshot)
     whole = path.read_bytes()
     used = [position for position, byte in enumerate(whole) if byte]
     dice = random.Random(7)
@@ -227,7 +197,7 @@ async def test_flipped_bytes_are_never_passed_on(tmp_path: Path, snapshot: bool)
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 async def test_a_file_that_was_cut_off_is_never_an_empty_session(tmp_path: Path, share: float):
     path = tmp_path / "cosession.sqlite3"
-    await write(path)
+    await write_one(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
     assert await load_or_refuse(path) or share >= 0.9  # the last page is the snapshot's

@@ -2,42 +2,16 @@
 
 import random
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
-from storage.rows import at, by_tens, update, updates
+from storage.databases import damage, execute, write, write_compacted
+from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
-from cosession.storage import Snapshot, SqliteStorage, inspect
+from cosession.storage import Snapshot, SqliteStorage, Thin, inspect
 
 pytestmark = pytest.mark.anyio
-
-
-async def write(path: Path) -> None:
-    """Make a database with a session of 20 updates and a snapshot, a small one, and a deleted one."""
-    async with SqliteStorage.open(path) as storage:
-        for session, last in (("trip", 20), ("note", 3), ("gone", 2)):
-            await storage.create(session, title=session.upper(), at=at(1))
-            await storage.append(updates(session, 1, last))
-        await storage.save_snapshot(Snapshot("trip", 10, b"ten" * 100))
-        await storage.delete("gone", at=at(2))
-
-
-def execute(path: Path, *statements: str) -> None:
-    """Do what a person with a SQL shell, or a failing disk, can do to a database."""
-    db = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        db.execute(statement)
-    db.close()
-
-
-def damage(path: Path) -> dict[str, tuple[str, ...]]:
-    """What is wrong, by session; the file itself is called `file`."""
-    with inspect(path) as inspection:
-        found = {session: inspection.session(session).damage for session in inspection.sessions}
-        found["file"] = tuple(inspection.failures)
-    return {name: what for name, what in found.items() if what}
 
 
 async def test_a_whole_database_has_no_damage_and_all_its_sessions(tmp_path: Path):
@@ -83,22 +57,14 @@ async def test_damage_is_said_of_its_session_and_of_no_other(tmp_path: Path, sta
     assert any(sentence in what for what in found["trip"]), found
 
 
-async def write_compacted(path: Path) -> None:
-    """Make a database with a session of 105 updates, the first 100 of them thinned."""
-    async with SqliteStorage.open(path) as storage:
-        await storage.create("trip", title="TRIP", at=at(1))
-        await storage.append(updates("trip", 1, 105))
-        await storage.save_snapshot(Snapshot("trip", 100, b"hundred" * 100))
-        await storage.compact("trip", by_tens)
-
-
-async def test_a_compacted_session_is_whole_and_read_in_ranges(tmp_path: Path):
+@pytest.mark.parametrize("thin", [by_tens, by_turns])
+async def test_a_compacted_session_is_whole_and_read_in_ranges(tmp_path: Path, thin: Thin):
     path = tmp_path / "cosession.sqlite3"
-    await write_compacted(path)
+    await write_compacted(path, thin)
     assert damage(path) == {}
     with inspect(path) as inspection:
         trip = inspection.session("trip")
-    assert trip.updates == (*by_tens([], updates("trip", 1, 100)), *updates("trip", 101, 105))
+    assert trip.updates == (*thin([], updates("trip", 1, 100)), *updates("trip", 101, 105))
     assert trip.snapshot == Snapshot("trip", 100, b"hundred" * 100)
 
 

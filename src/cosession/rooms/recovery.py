@@ -3,8 +3,8 @@
 No I/O: `Remains` come from an inspection of the storage, `Mended` go to its repair. Versions keep their numbers:
 where an update is lost an empty one takes its place. One that builds on what is lost is given up too, because it
 can't be integrated, and a document that claimed to hold it would never ask for it again; a device that still has the
-session brings both back when it connects. A row that stands for a range of versions is kept or lost as a whole. Where
-a snapshot holds what the log lost, the first gap gets all of it.
+session brings both back when it connects. What stands for a range of versions is kept or lost row by row. Where a
+snapshot holds what the log lost, the first gap gets all of it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -74,18 +74,19 @@ def mend(remains: Remains) -> Mended:
     snapshot = _replayed_snapshot(remains)
     log = _Replay()
     rows: list[LoggedUpdate] = []
-    lost: list[int] = []
-    given_up: list[int] = []
+    lost: set[int] = set()
+    given_up: set[int] = set()
     at = remains.info.created_at if remains.info else _first_time(remains.updates)
     for first, version, row in _in_order(remains):
         kept = row
         if kept is None or not log.take(kept.update):
-            (given_up if row else lost).extend(range(first, version + 1))
+            (given_up if row else lost).update(range(first, version + 1))
             update = EMPTY_UPDATE
             if snapshot is not None and log.lacks(snapshot.vector):
                 update = snapshot.doc.get_update(log.doc.get_state())
                 log.take(update)
-            kept = LoggedUpdate(remains.id, version, at, SERVER.id, None, update, version - first + 1)
+            versions = row.versions if row else version - first + 1
+            kept = LoggedUpdate(remains.id, version, at, SERVER.id, None, update, versions)
         rows.append(kept)
         at = kept.at
     if snapshot is not None and log.lacks(snapshot.vector):
@@ -99,22 +100,26 @@ def mend(remains: Remains) -> Mended:
 
 
 def _in_order(remains: Remains) -> Iterator[tuple[int, int, LoggedUpdate | None]]:
-    """Every version of a log: the first and the last of each row, or of a gap between two, and the row."""
-    end = 0
+    """Every version of a log: the first and the last that each row tells of, or of a gap between two, and the row."""
+    first = end = 0
     for row in remains.updates:
         if row.first > end + 1:
             yield end + 1, row.first - 1, None
-        yield row.first, row.version, row
+        if row.versions:
+            first = row.first
+        yield first, row.version, row
         end = row.version
     if end < remains.version:
         yield end + 1, remains.version, None
 
 
 def _named(row: LoggedUpdate) -> str:
+    if not row.versions:
+        return f"another row of the updates up to {row.version}"
     return f"update {row.version}" if row.versions == 1 else f"the row of updates {row.first} to {row.version}"
 
 
-def _outcome(remains: Remains, lost: list[int], given_up: list[int], snapshot: "_Replay | None") -> Iterable[str]:
+def _outcome(remains: Remains, lost: set[int], given_up: set[int], snapshot: "_Replay | None") -> Iterable[str]:
     if not remains.version:
         yield "nothing of it could be saved: it is empty now"
         return

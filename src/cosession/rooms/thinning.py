@@ -1,26 +1,33 @@
-"""How a log becomes smaller without changing what it replays to: neighbours of one hand and one time become one row.
+"""How a log becomes smaller without changing what it replays to: what one hand wrote in one time becomes one row.
 
-The rows are replayed, and each group of neighbours is applied in one transaction: what that transaction changed is
-the group's one update. The library joins what was typed in a row, so a message that was streamed in 60 tokens comes
-to little more than its text; merging the updates as bytes would keep each token's frame. What was written and
-deleted within one group is forgotten; the document keeps no trace of it either.
+The rows are replayed, and each group of them is applied in one transaction: what that transaction changed is the
+group's one update. The library joins what was typed in a row, so a message that was streamed in 60 tokens comes to
+little more than its text; merging the updates as bytes would keep each token's frame. What was written and deleted
+within one group is forgotten; the document keeps no trace of it either.
 
-Invariants: ranges stay neighbours, none is lost; whose hand a row is, by participant and Yjs client, stays true; the
-thinned rows replay to the same document, byte for byte, or the rows stay as they were.
+Those who write at the same time (two agents that stream, token by token in turn) are told apart: a row goes to what
+its hand wrote before, past what others wrote in between, if it stands on nothing of that. Such groups overlap, and
+share one range of versions: they are what happened in it, and only its end is a state that the document once had.
 
-Pure: no loop, clock or disk. Bound: one replay of the session, and one more of what was thinned.
+Invariants: ranges stay neighbours, none is lost, none covers more time than the grain; whose hand a row is, by
+participant and Yjs client, stays true; no row stands on a later one; the thinned rows replay to the same document,
+or stay as they were.
+
+Pure: no loop, clock or disk. Bound: one replay of the session, and two more of what is thinned.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from math import nan
 from typing import Any
 
-from pycrdt import Doc, TransactionEvent
+from pycrdt import Doc, TransactionEvent, get_state
 
 from cosession.errors import MalformedFrame, StorageError
-from cosession.protocol import decode_state_vector, read_update_header
+from cosession.protocol import EMPTY_UPDATE, UpdateHeader, decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate
 
 
@@ -48,53 +55,112 @@ def thin(
 def _thin(
     before: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate], grain_seconds: float
 ) -> Sequence[LoggedUpdate]:
-    doc, check = _replayed(before), _replayed(before)
-    if not _fit(doc, rows):
+    past = _replayed(row.update for row in before).get_update()
+    headers = _fitting(past, rows)
+    if headers is None:
         return rows
-    thinned = [_joined(doc, group) for group in _groups(rows, grain_seconds)]
-    for row in thinned:
-        check.apply_update(row.update)
-    return thinned if check.get_update() == doc.get_update() else rows
+    groups = _Groups(grain_seconds)
+    for row, header in zip(rows, headers, strict=True):
+        groups.add(row, header)
+    doc = _replayed([past])
+    thinned = [row for shared in groups.by_range() for row in _joined(doc, shared)]
+    return thinned if _outcome(past, thinned) == _outcome(past, rows) else rows
 
 
-def _replayed(rows: Iterable[LoggedUpdate]) -> Doc[Any]:
+def _replayed(updates: Iterable[bytes]) -> Doc[Any]:
     doc: Doc[Any] = Doc()
-    for row in rows:
-        doc.apply_update(row.update)
+    for update in updates:
+        doc.apply_update(update)
     return doc
 
 
-def _fit(doc: Doc[Any], rows: Iterable[LoggedUpdate]) -> bool:
-    """Whether each row stands on what came before it; what doesn't, the library takes in without a word of it."""
-    vector = decode_state_vector(doc.get_state())
+def _outcome(past: bytes, rows: Iterable[LoggedUpdate]) -> bytes:
+    """What rows replay to, as a document that loads it writes it: where structs are cut depends on their order."""
+    replayed = _replayed([past, *(row.update for row in rows)])
+    return _replayed([replayed.get_update()]).get_update()
+
+
+def _fitting(past: bytes, rows: Iterable[LoggedUpdate]) -> list[UpdateHeader] | None:
+    """The headers, if each row stands on what came before; another one the library takes in without a word of it."""
+    vector = decode_state_vector(get_state(past))
+    headers: list[UpdateHeader] = []
     for row in rows:
         header = read_update_header(row.update)
         if not header.fits(vector):
-            return False
+            return None
         for span in header.brings:
             vector[span.client] = max(span.end, vector.get(span.client, 0))
-    return True
+        headers.append(header)
+    return headers
 
 
-def _groups(rows: Iterable[LoggedUpdate], grain_seconds: float) -> Iterator[list[LoggedUpdate]]:
-    """Neighbours that may become one."""
-    group: list[LoggedUpdate] = []
-    began = 0.0
-    for row in rows:
+class _Groups:
+    """Rows in groups that each become one, in an order in which they can be applied.
+
+    Groups whose versions overlap share a range; a range is a stretch of the list of groups. A row may go to the
+    newest group of its hand, which makes one range of all from there on.
+    """
+
+    def __init__(self, grain_seconds: float) -> None:
+        self._grain = grain_seconds
+        self._groups: list[list[LoggedUpdate]] = []
+        self._starts: list[int] = []  # of ranges: their first group, and when they began
+        self._began: list[float] = []
+        self._newest: dict[tuple[str, int | None], int] = {}
+        self._written: dict[int, list[tuple[int, int]]] = {}  # per client, from which clock on in which group
+
+    def add(self, row: LoggedUpdate, header: UpdateHeader) -> None:
+        """Add the next row of the log."""
+        hand = (row.participant, row.client)
         at = _seconds(row.at)
-        same = bool(group) and (row.participant, row.client) == (group[0].participant, group[0].client)
-        if same and 0 <= at - began <= grain_seconds:
-            group.append(row)
-            continue
-        if group:
-            yield group
-        group, began = [row], at
-    if group:
-        yield group
+        group = self._newest.get(hand)
+        if group is not None and self._may_join(group, at, header):
+            until = bisect_right(self._starts, group)
+            del self._starts[until:], self._began[until:]
+            self._groups[group].append(row)
+        else:
+            group = self._newest[hand] = len(self._groups)
+            self._groups.append([row])
+            self._starts.append(group)
+            self._began.append(at)
+        for span in header.brings:
+            self._written.setdefault(span.client, []).append((span.clock, group))
+
+    def by_range(self) -> Iterator[list[list[LoggedUpdate]]]:
+        """The groups of each range."""
+        for start, end in pairwise([*self._starts, len(self._groups)]):
+            yield self._groups[start:end]
+
+    def _may_join(self, group: int, at: float, header: UpdateHeader) -> bool:
+        began = self._began[bisect_right(self._starts, group) - 1]
+        if not 0 <= at - began <= self._grain:
+            return False
+        stands_on = [
+            *header.needs.items(),
+            *((span.client, span.clock) for span in header.brings),
+            *((span.client, span.end) for span in header.deletes),
+        ]
+        return all(self._home(client, end) <= group for client, end in stands_on)
+
+    def _home(self, client: int, end: int) -> int:
+        """The group that brought what is before a clock of a client."""
+        written = self._written.get(client, ())
+        behind = bisect_left(written, (end, -1))
+        return written[behind - 1][1] if behind else -1
 
 
-def _joined(doc: Doc[Any], group: list[LoggedUpdate]) -> LoggedUpdate:
-    """Apply a group to the document, and return the one row that does the same."""
+def _joined(doc: Doc[Any], groups: list[list[LoggedUpdate]]) -> Iterator[LoggedUpdate]:
+    """Apply the groups of one range to the document, and give the rows that do the same."""
+    versions = sum(len(group) for group in groups)
+    last = max((group[-1] for group in groups), key=lambda row: row.version)
+    for group in groups:
+        update = _applied(doc, group)
+        yield replace(group[-1], version=last.version, at=last.at, update=update, versions=versions)
+        versions = 0
+
+
+def _applied(doc: Doc[Any], group: list[LoggedUpdate]) -> bytes:
+    """Apply rows to the document, and return the one update that does the same."""
     changes: list[bytes] = []
 
     def note(event: TransactionEvent) -> None:
@@ -107,8 +173,9 @@ def _joined(doc: Doc[Any], group: list[LoggedUpdate]) -> LoggedUpdate:
                 doc.apply_update(row.update)
     finally:
         doc.unobserve(subscription)
-    versions = group[-1].version - group[0].first + 1
-    return replace(group[-1], update=changes[0], versions=versions) if versions > 1 else group[0]
+    if len(group) == 1:
+        return group[0].update
+    return changes[0] if changes else EMPTY_UPDATE  # all of it had been deleted before, by somebody else
 
 
 def _seconds(at: str) -> float:

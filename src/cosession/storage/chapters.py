@@ -4,8 +4,8 @@ Rows are packed together because one alone compresses badly: a chat of 12,500 to
 as one chapter. A chapter is JSON of its rows' columns, its length before it, then all their bytes in a row; then
 compressed, where that makes it smaller. It is never changed, only replaced by one that goes on from it.
 
-Bounds: a chapter holds at most `MOST_BYTES` of updates, or one row, and takes the place of `MOST_ROWS` single ones at
-most, so that neither reading a page of history nor putting it in place takes long.
+Bounds: a chapter holds at most `MOST_BYTES` of updates, or one range, and takes the place of `MOST_ROWS` single rows
+at most, so that neither reading a page of history nor putting it in place takes long.
 
 Pure: no database, no clock.
 """
@@ -142,7 +142,7 @@ def split(rows: Iterable[LoggedUpdate], before: Sequence[LoggedUpdate] = ()) -> 
     group, versions = list(before), 0
     size = sum(len(row.update) for row in group)
     for row in rows:
-        if versions and (size + len(row.update) > MOST_BYTES or versions + row.versions > MOST_ROWS):
+        if versions and row.versions and (size + len(row.update) > MOST_BYTES or versions + row.versions > MOST_ROWS):
             yield group
             group, size, versions = [], 0, 0
         group.append(row)

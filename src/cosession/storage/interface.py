@@ -4,7 +4,8 @@ A storage carries bytes and never sees a document. Its invariants, which `tests/
 every implementation:
 
 - Versions count per session, from 1, without a gap. A row is one update and has one version, until the log is
-  thinned: then one row stands for a range of them, and ranges follow each other without a gap or an overlap.
+  thinned: then one row stands for a range of them, and ranges follow each other without a gap or an overlap. Where
+  several wrote by turns, a range has a row for each of them; these are always given together.
 - A call that returned has happened, whatever is killed next. A call that raised has not happened, unless it
   raised `StorageError` from the disk itself: then the outcome is unknown, and the same call may be made again.
 - Calls that write are carried out one after another, in the order in which they were made.
@@ -26,11 +27,12 @@ class LoggedUpdate:
     Attributes:
         session: id of the session.
         version: its position in the session's log, from 1; of a range, the last.
-        at: when the server took it in; of a range, the last of it.
+        at: when the server took it in; of a range, its last version.
         participant: the verified id of who sent it.
         client: the Yjs client id that wrote it, where it was one.
         update: the bytes as they came in; of a range, what they come to.
-        versions: how many versions it stands for.
+        versions: how many versions it stands for; 0 if the row before it stands for them too: it is the rest of what
+            happened in that range, by another hand.
     """
 
     session: str
@@ -201,7 +203,7 @@ class Storage(Protocol):
         Args:
             session: id of the session.
             after: read from the version after this one; a range around it comes whole.
-            limit: how many rows at most.
+            limit: how many rows at most; a range that has several is not cut, but comes whole.
 
         Raises:
             NoSuchSession: the session was never created.

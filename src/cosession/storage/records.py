@@ -134,7 +134,11 @@ def _thinned_rows(db: sqlite3.Connection, info: StoredSession, after: int, limit
             raise damaged(info.id, f"update {end + 1} of its log is missing")
         rows += [row for row in rows_of(chapter) if row.version > after]
         end = chapter.version
-    return rows if limit is None else rows[: max(limit, 0)]
+    if limit is None:
+        return rows
+    while 0 < limit < len(rows) and not rows[limit].versions:
+        limit += 1
+    return rows[: max(limit, 0)]
 
 
 def check_sequence(session: str, rows: Sequence[LoggedUpdate], first: int, last: int) -> None:
@@ -145,7 +149,7 @@ def check_sequence(session: str, rows: Sequence[LoggedUpdate], first: int, last:
     """
     ends = [first - 1, *(row.version for row in rows)]
     follows = all(row.session == session and row.first == end + 1 for row, end in zip(rows, ends, strict=False))
-    if not follows or ends[-1] != last or any(row.versions < 1 for row in rows):
+    if not follows or ends[-1] != last or rows[0].versions < 1 or any(row.versions < 0 for row in rows):
         raise StorageError(
             f"The log of session {session} was not thinned: versions {first} to {last} became others. Report this."
         )

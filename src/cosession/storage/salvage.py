@@ -129,7 +129,7 @@ def _write(new: Path, old: Inspection, mend: Mend) -> None:
         for session in old.sessions:
             mended = mend(old.session(session))
             create(db, [(session, mended.title, mended.created_at)])
-            thinned = max((number for number, row in enumerate(mended.updates, 1) if row.versions > 1), default=0)
+            thinned = max((number for number, row in enumerate(mended.updates, 1) if row.versions != 1), default=0)
             add_chapters(db, session, mended.updates[:thinned])
             for first in range(thinned, len(mended.updates), _GROUP):
                 append(db, mended.updates[first : first + _GROUP])
