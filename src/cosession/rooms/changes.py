@@ -109,9 +109,10 @@ class Changes:
             if not changes:
                 return []
             [data] = changes
-            update = Update(data, encode_frame(SyncUpdate(data)), read_update_header(data).brings)
+            header = read_update_header(data)
+            update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
         by = peer.participant
-        self._gate.applied(update.update, update.brings, by, offered=offered)
+        self._gate.applied(update.update, header, by, offered=offered)
         is_own = not (offered and by.capabilities.may("edit-any"))
         effects = self._accept(update, connection, by, _only_client(update) if is_own else None)
         if not peer.extended:
@@ -127,8 +128,9 @@ class Changes:
 
         effects: list[Effect] = []
         for data in _captured(self._document.doc, act):
-            update = Update(data, encode_frame(SyncUpdate(data)), read_update_header(data).brings)
-            self._gate.applied(data, update.brings, SERVER)
+            header = read_update_header(data)
+            update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+            self._gate.applied(data, header, SERVER)
             effects += self._accept(update, None, by, _only_client(update) if by is SERVER else None)
         return effects
 

@@ -6,14 +6,14 @@ belongs to who first wrote under it. Before anybody did, or where a crash made t
 is present under it. Among those who may write everything only presence counts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken
-from cosession.protocol import ClockRange, UpdateHeader, read_update_header
+from cosession.protocol import UpdateHeader, read_update_header
 from cosession.protocol.sections import split_by_client
 from cosession.settings import Settings
 
@@ -95,20 +95,20 @@ class Gate:
             if all(self._is_own(by, span.client) for span in header.brings):
                 yield part, header
 
-    def applied(self, update: bytes, brings: Iterable[ClockRange], by: Participant, *, offered: bool = False) -> None:
+    def applied(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool = False) -> None:
         """Hear of an update that was applied.
 
         Args:
             update: its bytes.
-            brings: the clocks that it brought.
+            header: its header.
             by: who wrote it, the server where it did so in somebody's name; who may write everything isn't judged, so
                 admission hears of it here.
             offered: whether it may hold what others wrote.
         """
         if self._admission is not None and by.capabilities.writes_everything:
-            self._admission.applied(update)
+            self._admission.applied(update, header)
         if not (offered and by.capabilities.may("edit-any")):
-            for span in brings:
+            for span in header.brings:
                 self.writers.setdefault(span.client, by.id)
 
     def _may_write(self, by: Participant, client: int) -> bool:

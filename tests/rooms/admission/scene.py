@@ -90,7 +90,7 @@ class Scene:
     def by_server(self, change: Callable[[SessionDocument], object]) -> None:
         """Change the document by the server's own hand."""
         for update in updates_of(self.document, change):
-            self.admission.applied(update)
+            self.admission.applied(update, read_update_header(update))
 
 
 class Client:

@@ -104,7 +104,7 @@ class Admission:
         self._limits = limits
         self._shadow = Shadow(document.doc.get_update)
         self._index: Index | None = None
-        self._waiting: list[bytes] = []
+        self._waiting: list[tuple[bytes, tuple[ClockRange, ...]]] = []
         self._bytes = 0
         self._lanes: dict[int, _Lane] = {}
         self._size = Size(document.doc.get_update, limits.max_document_bytes)
@@ -113,12 +113,12 @@ class Admission:
         """Make the index now and not at the first judgement, e.g. in the thread that loads a long session."""
         self._caught_up()
 
-    def applied(self, update: bytes) -> None:
-        """Hear of an update that was applied to the live document without being judged."""
+    def applied(self, update: bytes, header: UpdateHeader) -> None:
+        """Hear of an update, with its header, that was applied to the live document without being judged."""
         if self._index is None:
             return
         self._shadow.follow(update)
-        self._waiting.append(update)
+        self._waiting.append((update, header.deletes))
         self._bytes += len(update)
         if self._bytes > _WAITING:
             self._forget()
@@ -211,8 +211,7 @@ class Admission:
         if index is None:
             index = self._index = Index(self._size.measure(), self._deleted())
         elif self._waiting:
-            for update in self._waiting:
-                deletes = read_update_header(update).deletes
+            for update, deletes in self._waiting:
                 index.learn(update, deletes)
                 self._size.changed(len(update), shrinks=bool(deletes))
             self._waiting.clear()
