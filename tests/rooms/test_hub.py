@@ -258,7 +258,7 @@ async def test_what_comes_while_a_connection_is_being_cancelled_does_not_harm_it
         await Replica(channel).sync()
         channel.reading.clear()
         live.edit(lambda document: document.meta.set_title("before"))
-        await until(lambda: any(connection._writer for connection in live._connections.values()))
+        await until(lambda: any(connection.writer._task for connection in live._connections.values()))
         channel.happens = lambda: live.edit(lambda document: document.meta.set_title("meanwhile"))
         serving.cancel()
         await asyncio.wait((serving,))

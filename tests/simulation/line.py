@@ -168,7 +168,7 @@ class DirectLine(Line):
         """Make one piece of bytes out of frames."""
         return b"".join(len(frame).to_bytes(4, "big") + frame for frame in frames)
 
-    def follow(self, on_change: Callable[[Callable[[bytes], None] | None], None]) -> None:
+    def follow(self, on_change: Callable[[Callable[[bytes], None] | None], None] | None) -> None:
         """Tell how to write at once, now and at every change."""
         self._on_change = on_change
         self._tell()

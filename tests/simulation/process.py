@@ -117,7 +117,7 @@ class Process:
         for live in self.rooms():
             connections: list[Connection] = list(live._connections.values())
             for connection in connections:
-                waiting = connection.outbox.waiting_bytes
+                waiting = connection.writer.outbox.waiting_bytes
                 assert waiting <= self._settings.max_waiting_bytes, f"{waiting} bytes wait for one connection"
             if not live.broken:
                 room = live.room

@@ -1,6 +1,6 @@
 """Live sessions: one pure `Room` each, and the asyncio shell around it. See README.md."""
 
-from .connection import Write, refuse
+from .channel import Write, refuse
 from .decisions import is_own_run
 from .hub import Hub, check_session_id
 from .lease import Grants

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence, Set
 
 from cosession.protocol import Awareness, encode_awareness, encode_frame
 
-from .connection import Connection, Pack
+from .channel import Pack
 from .effects import Broadcast, BroadcastPresence, Update
 from .outbox import merge
+from .writer import Writer
 
 
 class _Parcel:
@@ -56,58 +57,56 @@ class FanOut:
         else:
             self._presence.append(news)
 
-    def send_out(self, connections: Mapping[int, Connection], synced: Set[int]) -> None:
+    def send_out(self, writers: Mapping[int, Writer], synced: Set[int]) -> None:
         """Send all of it.
 
         Args:
-            connections: everybody, by number; they get presence.
+            writers: to everybody, by the number of the connection; they get presence.
             synced: who has had its first sync; they get updates.
         """
         if self._updates:
             broadcasts, self._updates = self._updates, []
-            self._send_updates(broadcasts, connections, synced)
+            self._send_updates(broadcasts, writers, synced)
         if self._presence:
             news, self._presence = self._presence, []
-            _send_presence(news, connections)
+            _send_presence(news, writers)
 
-    def _send_updates(
-        self, broadcasts: Sequence[Broadcast], connections: Mapping[int, Connection], synced: Set[int]
-    ) -> None:
+    def _send_updates(self, broadcasts: Sequence[Broadcast], writers: Mapping[int, Writer], synced: Set[int]) -> None:
         everything = [broadcast.update for broadcast in broadcasts]
         parcel = self._parcel(everything)
-        writers = {broadcast.besides for broadcast in broadcasts}
+        authors = {broadcast.besides for broadcast in broadcasts}
         for number in synced:
-            connection = connections[number]
-            if number in writers:
+            writer = writers[number]
+            if number in authors:
                 others = [broadcast.update for broadcast in broadcasts if broadcast.besides != number]
                 if others:
-                    _hand_over(connection, others, self._parcel(others))
+                    _hand_over(writer, others, self._parcel(others))
             else:
-                _hand_over(connection, everything, parcel)
+                _hand_over(writer, everything, parcel)
 
     def _parcel(self, updates: Sequence[Update]) -> _Parcel:
         return _Parcel(merge(updates, self._max_merged))
 
 
-def _hand_over(connection: Connection, updates: Sequence[Update], parcel: _Parcel) -> None:
-    write = connection.write
+def _hand_over(writer: Writer, updates: Sequence[Update], parcel: _Parcel) -> None:
+    write = writer.write
     if write is None:
-        connection.outbox.put_updates(updates)
-        connection.flush()
+        writer.outbox.put_updates(updates)
+        writer.flush()
     else:
-        write(parcel.packed(connection.pack))
+        write(parcel.packed(writer.pack))
 
 
-def _send_presence(news: Sequence[BroadcastPresence], connections: Mapping[int, Connection]) -> None:
+def _send_presence(news: Sequence[BroadcastPresence], writers: Mapping[int, Writer]) -> None:
     latest = {entry.client: entry for broadcast in news for entry in broadcast.entries}
     parcel = _Parcel([encode_frame(Awareness(encode_awareness(latest.values())))])
     speakers = {broadcast.besides for broadcast in news}
-    for number, connection in connections.items():
-        if number not in speakers and connection.write is not None:
-            connection.write(parcel.packed(connection.pack))
+    for number, writer in writers.items():
+        if number not in speakers and writer.write is not None:
+            writer.write(parcel.packed(writer.pack))
             continue
         for broadcast in news:
             if broadcast.besides != number:
-                connection.outbox.put_presence(broadcast.entries)
-        if connection.outbox:
-            connection.flush()
+                writer.outbox.put_presence(broadcast.entries)
+        if writer.outbox:
+            writer.flush()

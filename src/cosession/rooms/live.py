@@ -17,31 +17,17 @@ from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
 
-from .bulletin import Bulletin
 from .connection import Connection
-from .effects import (
-    Answer,
-    Append,
-    Broadcast,
-    BroadcastPresence,
-    Echo,
-    Effect,
-    Refuse,
-    Remind,
-    Renew,
-    Retitle,
-    Send,
-    SendPresence,
-)
-from .fanout import FanOut
+from .delivery import Delivery
+from .effects import Append, Broadcast, BroadcastPresence, Effect, Refuse, Remind, Renew, Retitle
 from .lease import Grants, Lease
 from .log import Log
 from .outbox import Outbox
-from .room import Peer, Room
+from .peer import Peer
+from .room import Room
 from .turns import Turns
 
 log = get_logger(__name__)
-
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
@@ -65,17 +51,14 @@ class LiveRoom:
     """
 
     __slots__ = (
-        "_addressed",
         "_attendance_seconds",
-        "_bulletin",
         "_clock",
         "_connections",
-        "_fan_out",
+        "_delivery",
         "_log",
         "_on_end",
         "_reminder",
         "_title",
-        "_turns",
         "_updated_at",
         "broken",
         "error",
@@ -98,15 +81,12 @@ class LiveRoom:
         self.error: CosessionError | None = None
         self.broken = False
         self._log = log
-        self._turns = turns
         self._clock = clock
         self._on_end = on_end
         self._updated_at = stored.updated_at
         self._title = stored.title
         self._connections: dict[int, Connection] = {}
-        self._addressed: dict[int, Connection] = {}
-        self._fan_out = FanOut(settings.max_merged_updates)
-        self._bulletin = Bulletin(settings.presence_seconds)
+        self._delivery = Delivery(settings, turns)
         self._attendance_seconds = settings.attendance_seconds
         self._reminder: asyncio.TimerHandle | None = None
 
@@ -145,6 +125,7 @@ class LiveRoom:
         number = connection.number
         lease = connection.lease = Lease(connection, self, grants)
         self._connections[number] = connection
+        self._delivery.add(number, connection.writer)
         if self.error is not None:
             connection.end(self.error)
         try:
@@ -155,6 +136,7 @@ class LiveRoom:
             await connection.serve(self)
         finally:
             del self._connections[number]
+            self._delivery.remove(number)
             connection.lease = None
             try:
                 if not self.broken and number in self.room.peers:
@@ -258,8 +240,7 @@ class LiveRoom:
     def _carry_out(self, effects: Iterable[Effect], at: str) -> None:
         for effect in effects:
             self._do(effect, at)
-        if self._addressed:
-            self._flush()
+        self._delivery.flush()
 
     def _guard(self, act: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         """Use the room; whatever it fails with but a refusal ends it."""
@@ -297,21 +278,9 @@ class LiveRoom:
                 self._updated_at = at
                 self._log.append(LoggedUpdate(self.session, version, at, participant, client, update))
             case Broadcast():
-                self._put_out((effect,))
+                self._delivery.broadcast(effect, self._send_out)
             case BroadcastPresence():
-                self._bulletin.put(effect, self._put_out)
-            case Echo(update, number):
-                for outbox in self._outbox_of(number):
-                    outbox.put_echo(update)
-            case Send(number, frame):
-                for outbox in self._outbox_of(number):
-                    outbox.put_frame(frame)
-            case Answer(number, update):
-                for outbox in self._outbox_of(number):
-                    outbox.put_answer(update)
-            case SendPresence(entries, number):
-                for outbox in self._outbox_of(number):
-                    outbox.put_presence(entries)
+                self._delivery.announce(effect, self._send_out)
             case Refuse(number, error):
                 if number in self._connections:
                     self._connections[number].end(error)
@@ -325,6 +294,8 @@ class LiveRoom:
                 connection = self._connections.get(number)
                 if connection is not None and connection.lease is not None:
                     connection.lease.renew(token)
+            case _:
+                self._delivery.put(effect)
 
     def _remind(self) -> None:
         self._reminder = asyncio.get_running_loop().call_later(self._attendance_seconds, self._attend)
@@ -339,30 +310,11 @@ class LiveRoom:
             at = self._now()
             self._carry_out(self._guard(partial(self.room.attend, at, at_once=at_once)), at)
 
-    def _put_out(self, news: Iterable[Broadcast | BroadcastPresence]) -> None:
-        """Have news sent out at the room's next turn."""
-        if not self._fan_out:
-            self._turns.ask(self._send_out)
-        for one in news:
-            self._fan_out.put(one)
-
     def _send_out(self) -> None:
         """Send out what came in since the last turn."""
         if not self.broken:
             with suppress(RoomBroken):  # the guard has ended the room; whoever connects again gets all of it
-                self._guard(self._fan_out.send_out, self._connections, self.room.synced)
-
-    def _outbox_of(self, number: int) -> Iterable[Outbox]:
-        """The outbox of a connection that is still here; it is flushed when all effects are carried out."""
-        connection = self._connections.get(number)
-        if connection is not None:
-            self._addressed[number] = connection
-            yield connection.outbox
-
-    def _flush(self) -> None:
-        addressed, self._addressed = self._addressed, {}
-        for connection in addressed.values():
-            connection.flush()
+                self._guard(self._delivery.send_out, self.room.synced)
 
 
 def _broken() -> RoomBroken:

@@ -55,7 +55,7 @@ class WebSocketChannel(Channel):
         """Make the bytes for the wire out of binary messages."""
         return pack(frames)
 
-    def follow(self, on_change: Callable[[Write | None], None]) -> None:
+    def follow(self, on_change: Callable[[Write | None], None] | None) -> None:
         """Tell how to write at once, now and at every change, where that can be done."""
         if self._socket is not None:
             self._socket.follow(on_change)

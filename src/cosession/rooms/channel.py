@@ -1,0 +1,81 @@
+"""A channel: what a connection is served over, and how it is told why it ends.
+
+Any pycrdt `Channel` will do (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; what it
+raises when it is used means that the other side is gone. A `DirectChannel` also hands frames over and takes them
+without a task in between, as long as nothing waits: that is the path of a token.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pycrdt import Channel
+
+from cosession.errors import CosessionError, NotAllowed
+from cosession.logs import get_logger
+from cosession.protocol import Notice, encode_frame
+
+_REASON_BYTES = 123
+"""A close frame has 125 bytes, two of which are the code."""
+
+Write: TypeAlias = Callable[[bytes], None]
+"""Puts bytes on the wire at once."""
+
+Pack: TypeAlias = Callable[[Sequence[bytes]], bytes]
+"""Makes the bytes for the wire out of frames."""
+
+log = get_logger(__name__)
+
+
+@runtime_checkable
+class DirectChannel(Protocol):
+    """A channel that can be used without a task of one's own: the fast way in and out."""
+
+    @staticmethod
+    def pack(frames: Sequence[bytes]) -> bytes:
+        """Make the bytes for the wire: the same for all channels of this kind, so they are made once for many."""
+        ...
+
+    def follow(self, on_change: Callable[[Write | None], None] | None) -> None:
+        """Tell how to write, now and at every change: None while the other side reads slower than it is sent.
+
+        Args:
+            on_change: who is told; None: nobody any more.
+        """
+        ...
+
+    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
+        """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection without waiting for the other side."""
+        ...
+
+
+def direct(channel: Channel) -> DirectChannel | None:
+    """The fast way through a channel, if it has one."""
+    return channel if isinstance(channel, DirectChannel) else None
+
+
+async def refuse(channel: Channel, error: CosessionError, *, extended: bool) -> None:
+    """Tell the other side of a channel why it is closed, and close it.
+
+    Args:
+        channel: where it can be closed with a code, its `close(code, reason)` is called.
+        error: the reason.
+        extended: whether it understands a notice.
+    """
+    close: Callable[[int, str], Awaitable[None]] | None = getattr(channel, "close", None)
+    try:
+        if extended:
+            touched = error.touched if isinstance(error, NotAllowed) else ""
+            await channel.send(encode_frame(Notice(error.code, str(error), touched)))
+        if close is not None:
+            await close(error.close_code, _close_reason(error))
+    except Exception as failure:
+        log.debug("connection.lost", error=repr(failure))
+
+
+def _close_reason(error: CosessionError) -> str:
+    """The sentence of an error, cut to what a close frame holds."""
+    return str(error).encode()[:_REASON_BYTES].decode(errors="ignore")

@@ -1,0 +1,145 @@
+"""The reading half of a connection: frames in, as fast as the connection may send and the room can take them.
+
+Where the channel can, frames come straight from the socket's callback. When the connection is too fast, hasn't read
+what it asked for, or the disk is behind, they are kept and taken one by one, with a wait before each: TCP holds the
+other side back meanwhile.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from pycrdt import Channel
+
+from cosession.errors import CosessionError
+from cosession.logs import get_logger
+from cosession.settings import Settings
+
+from .channel import direct
+from .pace import Pace
+from .writer import Writer
+
+_SHORT_BYTES = 1024
+"""What is in a shorter frame can't take long: nobody looks at the clock for it."""
+
+log = get_logger(__name__)
+
+
+class Receiver(Protocol):
+    """Who takes frames in: the room."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be taken in now."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait until another frame may be taken in."""
+        ...
+
+    def receive(self, connection: int, data: bytes) -> None:
+        """Take in a frame; raises a CosessionError when the connection must end for it."""
+        ...
+
+
+class Reader:
+    """Reads one connection.
+
+    Args:
+        number: tells the connection from others.
+        channel: where frames come from.
+        writer: the other half: while too much that was asked for waits there, nothing is read.
+        settings: the limits.
+    """
+
+    __slots__ = ("_channel", "_closed", "_direct", "_end", "_number", "_pace", "_reading", "_receiver", "_writer")
+
+    def __init__(self, number: int, channel: Channel, writer: Writer, settings: Settings) -> None:
+        self._number = number
+        self._channel = channel
+        self._direct = direct(channel)
+        self._writer = writer
+        self._pace = Pace(settings.max_frames_per_second, settings.flood_seconds)
+        self._receiver: Receiver | None = None
+        self._end: Callable[[CosessionError], None] | None = None
+        self._reading: asyncio.Timeout | None = None
+        self._closed = False
+
+    async def run(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
+        """Take frames in until the other side hangs up or `stop` is called.
+
+        Args:
+            receiver: gets them.
+            end: is told why the connection must end.
+        """
+        self._receiver, self._end = receiver, end
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                await self._read(receiver, end)
+        except TimeoutError:
+            return  # see `stop`
+        finally:
+            self._receiver = self._end = self._reading = None
+            self.close()
+
+    def stop(self) -> None:
+        """Have `run` return: nothing more is to be said, and whether the other side hangs up is all the same."""
+        if self._reading is not None:
+            self._reading.reschedule(asyncio.get_running_loop().time())
+
+    def close(self) -> None:
+        """Hand in no more frames; go on waiting for the other side to hang up."""
+        self._closed = True
+        self._keep()
+
+    async def _read(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
+        """Take frames in: one by one while the room or the pace holds them back, else as they come."""
+        frames = aiter(self._channel)
+        while True:
+            self._listen()
+            try:
+                data = await anext(frames)
+                self._keep()
+                await self._pace.wait(len(data))
+                await self._writer.caught_up()
+                await receiver.ready()
+                if self._closed:
+                    return
+                self._hand_in(receiver, data)
+            except StopAsyncIteration:
+                return
+            except CosessionError as error:
+                end(error)
+                return
+            except Exception as error:
+                log.debug("connection.lost", connection=self._number, error=repr(error))
+                return
+
+    def _listen(self) -> None:
+        if self._direct is not None and not self._closed:
+            self._direct.listen(self._receive)
+
+    def _keep(self) -> None:
+        if self._direct is not None:
+            self._direct.listen(None)
+
+    def _receive(self, data: bytes) -> None:
+        """Take a frame in as it comes."""
+        receiver, end = self._receiver, self._end
+        if receiver is None or end is None:
+            return
+        try:
+            self._hand_in(receiver, data)
+        except CosessionError as error:
+            end(error)
+        else:
+            if not self._pace.take(len(data)) or self._writer.outbox.is_full or not receiver.has_room:
+                self._keep()
+
+    def _hand_in(self, receiver: Receiver, data: bytes) -> None:
+        """Give a frame to the room; one that may take long is on account."""
+        if len(data) <= _SHORT_BYTES:
+            receiver.receive(self._number, data)
+            return
+        with self._pace.timed():
+            receiver.receive(self._number, data)
