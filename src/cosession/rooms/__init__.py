@@ -5,5 +5,6 @@ from .decisions import is_own_run
 from .hub import Hub, check_session_id
 from .lease import Grants
 from .live import LiveRoom
+from .pulse import Pulse
 
-__all__ = ["Grants", "Hub", "LiveRoom", "Write", "check_session_id", "is_own_run", "refuse"]
+__all__ = ["Grants", "Hub", "LiveRoom", "Pulse", "Write", "check_session_id", "is_own_run", "refuse"]

@@ -16,7 +16,7 @@ import uvicorn
 from cosession.auth import Identities
 from cosession.errors import CannotListen
 from cosession.logs import configure_logs, get_logger
-from cosession.rooms import Hub
+from cosession.rooms import Hub, Pulse
 from cosession.settings import Settings
 from cosession.storage import SqliteStorage
 
@@ -149,14 +149,15 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
 
 
 def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
+    beat_seconds = settings.presence_timeout_seconds * _BEAT
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="asyncio",
         http=RequestProtocol,
         h11_max_incomplete_event_size=settings.max_head_bytes,
-        ws=SyncProtocol,
+        ws=partial(SyncProtocol, pulse=Pulse(beat_seconds)),  # type: ignore[arg-type]
         ws_per_message_deflate=False,
-        ws_ping_interval=settings.presence_timeout_seconds * _BEAT,
+        ws_ping_interval=beat_seconds,
         ws_ping_timeout=settings.slow_reader_seconds,  # a ping waits behind what a slow reader still has to read
         ws_max_size=_FRAME_ROOM * settings.max_frame_bytes,
         lifespan="off",

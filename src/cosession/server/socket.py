@@ -6,7 +6,6 @@ aren't masked, so they are packed once, and written to every transport that is n
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from websockets.http11 import Request
 
 from cosession.errors import TooLarge
 from cosession.logs import get_logger
+from cosession.rooms import Pulse
 
 from .heartbeat import Heartbeat, can_look, look
 
@@ -58,11 +58,22 @@ class Inbox:
 
 
 class SyncProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that can be read and written without a task."""
+    """A WebSocket that can be read and written without a task.
+
+    Args:
+        arguments: of uvicorn's protocol.
+        pulse: when it looks whether the other end lives.
+        options: of uvicorn's protocol.
+    """
 
     _heartbeat: Heartbeat | None = None
     _receiver: Callable[[bytes], None] | None = None
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
+
+    def __init__(self, *arguments: Any, pulse: Pulse, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pulse = pulse
+        self._place = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -77,15 +88,19 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             super().start_keepalive()
         elif self.ping_interval is not None and self.ping_timeout is not None:
             self._heartbeat = Heartbeat(self.ping_interval, self.ping_timeout)
-            # Not all in the same moment, when many have come in one.
-            first = self.ping_interval * random.random()  # noqa: S311 - it keeps nothing secret
-            self.ping_timer = self.loop.call_later(first, self._beat)
+            self._place = self._pulse.join(self._beat)
+
+    def stop_keepalive(self) -> None:
+        """Look no more."""
+        super().stop_keepalive()
+        if self._heartbeat is not None:
+            self._pulse.leave(self._place, self._beat)
+            self._heartbeat = None
 
     def _beat(self) -> None:
         """See whether somebody is still there."""
-        self.ping_timer = None
         heartbeat, transport = self._heartbeat, self.transport
-        if heartbeat is None or self.ping_interval is None or self.close_sent or transport.is_closing():
+        if heartbeat is None or self.close_sent or transport.is_closing():
             return
         held = not transport.is_reading()
         signs = look(transport.get_extra_info("socket"), transport.get_write_buffer_size(), held)
@@ -97,7 +112,6 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         if verdict == "ask":
             self.conn.send_ping(b"")
             transport.write(b"".join(self.conn.data_to_send()))
-        self.ping_timer = self.loop.call_later(self.ping_interval, self._beat)
 
     def handle_pong(self, event: Frame) -> None:
         """Hear a sign of life."""

@@ -1,0 +1,74 @@
+"""A pulse: what is to be done for each of thousands now and then, for the price of one timer.
+
+With a timer each, an idle loop would be busy with sorting them. Here they stand around a dial, spread evenly so that
+few have their turn in one moment, and one timer goes from each place that is taken to the next.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from cosession.logs import get_logger
+
+_PLACES = 256
+"""More places wake an idle process more often; with fewer, more have their turn in one moment: 40 of 10,000."""
+
+_STRIDE = 97
+"""How far the next newcomer stands from the last: with no common divisor, so all places fill alike."""
+
+log = get_logger(__name__)
+
+
+class Pulse:
+    """Calls each of its members at a regular interval, the first time within one.
+
+    Args:
+        seconds: the interval.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._place_seconds = seconds / _PLACES
+        self._places: dict[int, set[Callable[[], None]]] = {}
+        self._newest = 0
+        self._here = 0
+        self._here_since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, act: Callable[[], None]) -> int:
+        """Be called from now on; returns the place, to leave it by."""
+        self._newest = (self._newest + _STRIDE) % _PLACES
+        members = self._places.get(self._newest)
+        if members is None:
+            if not self._places:
+                self._here_since = asyncio.get_running_loop().time()
+            members = self._places[self._newest] = set()
+            self._schedule()
+        members.add(act)
+        return self._newest
+
+    def leave(self, place: int, act: Callable[[], None]) -> None:
+        """Be called no more."""
+        members = self._places.get(place, set())
+        members.discard(act)
+        if not members and self._places.pop(place, None) is not None:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        """Go to the next place that is taken."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for steps in range(1, _PLACES + 1):
+            place = (self._here + steps) % _PLACES
+            if place in self._places:
+                due = self._here_since + steps * self._place_seconds
+                self._timer = asyncio.get_running_loop().call_at(due, self._arrive, place)
+                return
+
+    def _arrive(self, place: int) -> None:
+        self._here, self._here_since = place, asyncio.get_running_loop().time()
+        for act in tuple(self._places[place]):
+            try:
+                act()
+            except Exception:
+                log.exception("pulse.failed")
+        self._schedule()
