@@ -9,7 +9,8 @@ from pycrdt import Array, Doc, Map, Text, TransactionEvent, XmlElement, XmlFragm
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange, read_update_header
-from cosession.protocol.structs import ANY, STRING, TYPE, Struct, read_structs, read_values
+from cosession.protocol.structs import Struct, read_structs, read_values
+from cosession.protocol.update_format import ANY, STRING, TYPE
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | st.text(),

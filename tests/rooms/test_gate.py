@@ -20,7 +20,7 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.protocol.lib0 import uint
-from cosession.protocol.structs import GC
+from cosession.protocol.update_format import GC
 from cosession.rooms.effects import Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from cosession.document import SessionDocument
 from cosession.protocol import ClockRange, read_update_header
-from cosession.protocol.structs import STRING, Id, Struct, read_structs, read_values
+from cosession.protocol.structs import Id, Struct, read_structs, read_values
+from cosession.protocol.update_format import STRING
 
 _WORDS = frozenset({"text", "title", "reason"})
 

@@ -22,8 +22,8 @@ from .frames import (
     decode_frame,
     encode_frame,
 )
+from .header import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
 from .pieces import split_update
-from .update import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
 
 __all__ = [
     "EMPTY_UPDATE",

@@ -14,10 +14,8 @@ from typing import TypeAlias
 
 from cosession.errors import MalformedFrame
 
-from . import lib0
-from .update import SKIP, TYPE, skip_content
-
-_GC = 0
+from .structs import Struct, read_structs
+from .update_format import GC, TYPE
 
 MAX_TYPES_DEEP = 100
 """Shared types in each other: deeper than any document needs."""
@@ -45,7 +43,7 @@ def check_nesting(update: bytes) -> None:
     Raises:
         MalformedFrame: it does.
     """
-    clients = _read(lib0.Reader(update))
+    clients = _read(update)
     for structs in clients.values():
         for index in structs.types:
             if _depth(clients, structs, index) >= MAX_TYPES_DEEP:
@@ -54,39 +52,25 @@ def check_nesting(update: bytes) -> None:
                 )
 
 
-def _read(reader: lib0.Reader) -> dict[int, _Structs]:
+def _read(update: bytes) -> dict[int, _Structs]:
     clients: dict[int, _Structs] = {}
-    for _ in range(reader.uint()):
-        count, client, clock = reader.uint(), reader.uint(), reader.uint()
-        structs = clients[client] = _Structs()
-        for _ in range(count):
-            info = reader.byte()
-            kind = info & 0x1F
-            if kind in (_GC, SKIP):
-                clock += reader.uint()
-                continue
-            structs.clocks.append(clock)
-            structs.places.append(_read_place(reader, info))
-            if kind == TYPE:
-                structs.types.append(len(structs.clocks) - 1)
-            clock += skip_content(reader, kind)
-        structs.depths = [-1] * len(structs.clocks)
+    for struct in read_structs(update):
+        if struct.kind == GC:
+            continue
+        structs = clients.setdefault(struct.client, _Structs())
+        if struct.kind == TYPE:
+            structs.types.append(len(structs.clocks))
+        structs.clocks.append(struct.clock)
+        structs.places.append(_place(struct))
+        structs.depths.append(-1)
     return clients
 
 
-def _read_place(reader: lib0.Reader, info: int) -> _Place:
-    left = (reader.uint(), reader.uint(), 0) if info & 0x80 else None
-    right = (reader.uint(), reader.uint(), 0) if info & 0x40 else None
-    if left or right:
-        return left or right
-    if reader.uint():
-        reader.skip(reader.uint())
-        parent = None
-    else:
-        parent = (reader.uint(), reader.uint(), 1)
-    if info & 0x20:
-        reader.skip(reader.uint())
-    return parent
+def _place(struct: Struct) -> _Place:
+    neighbour = struct.left or struct.right
+    if neighbour:
+        return *neighbour, 0
+    return (*struct.parent, 1) if isinstance(struct.parent, tuple) else None
 
 
 def _depth(clients: dict[int, _Structs], structs: _Structs, index: int) -> int:

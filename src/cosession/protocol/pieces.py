@@ -11,7 +11,7 @@ Applied in their order they give the same document as the update, in Yjs and in 
   the same right neighbour. One value, a binary or an embed, can't be cut: its piece is as large as it is.
 
 Work is done as it is asked for, a few hundred structs at a time, and takes the memory of the update and of one piece.
-Source: the update format and `Item.write` of the `yjs` package.
+Source: `Item.write` of the `yjs` package.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -21,7 +21,7 @@ from cosession.errors import MalformedFrame
 
 from . import lib0
 from .frames import EMPTY_UPDATE
-from .update import SKIP, skip_any, skip_struct, utf16_length
+from .update_format import ANY, JSON, KEY, KIND, LEFT, RIGHT, STRING, skip_any, skip_struct, utf16_length
 
 _AT_ONCE = 250
 """Structs that are read in one step: about a millisecond, or two on a busy machine."""
@@ -30,9 +30,6 @@ _RUNS = 16
 """How finely a piece is filled: by this part of its size at once."""
 
 _TO_THE_END = 2**53
-
-_JSON, _STRING, _VALUES = 2, 4, 8
-_ORIGIN, _RIGHT_ORIGIN = 0x80, 0x40
 
 
 @dataclass(slots=True)
@@ -153,7 +150,7 @@ def _find_clients(reader: lib0.Reader, clients: dict[int, _Client]) -> Iterator[
         clock = reader.uint()
         clients[client] = _Client(client, structs, clock, reader.at)
         for _ in range(structs if following else 0):
-            _skip(reader, needs)
+            skip_struct(reader, reader.byte(), needs)
             work += 1
             if work > _AT_ONCE:
                 yield
@@ -199,7 +196,7 @@ def _follow(
     last = max(0, client.left - _AT_ONCE)
     while client.left > last and client.clock < until and reader.at - start <= max_bytes // _RUNS:
         needs.clear()
-        length = _skip(reader, needs)
+        length = skip_struct(reader, reader.byte(), needs)
         for id_, end in needs.items():
             if id_ not in following and id_ in clients and clients[id_].left and clients[id_].clock < end:
                 return id_, end
@@ -211,22 +208,16 @@ def _follow(
     return None
 
 
-def _skip(reader: lib0.Reader, needs: dict[int, int]) -> int:
-    """Move over one struct, note what it stands on, and return its length."""
-    info = reader.byte()
-    return reader.uint() if info & 0x1F == SKIP else skip_struct(reader, info, needs)
-
-
 def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:
     """Cut a struct that is too large into parts that aren't, if it is of a kind that can be cut."""
-    kind = run.data[0] & 0x1F
-    if len(run.data) <= max_bytes or run.structs > 1 or kind not in (_JSON, _STRING, _VALUES):
+    kind = run.data[0] & KIND
+    if len(run.data) <= max_bytes or run.structs > 1 or kind not in (JSON, STRING, ANY):
         yield run
         return
     reader = lib0.Reader(run.data)
     place, right = _read_place(reader)
-    info, clock = run.data[0] | _ORIGIN, run.clock
-    parts = _text_parts(reader, max_bytes) if kind == _STRING else _list_parts(reader, kind, max_bytes)
+    info, clock = run.data[0] | LEFT, run.clock
+    parts = _text_parts(reader, max_bytes) if kind == STRING else _list_parts(reader, kind, max_bytes)
     for content, length in parts:
         yield _Run(run.client, clock, 1, place + content)
         clock += length
@@ -236,21 +227,21 @@ def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:
 def _read_place(reader: lib0.Reader) -> tuple[bytes, bytes]:
     """Read what comes before a struct's content: all of it, and its right neighbour alone."""
     info = reader.byte()
-    if info & _ORIGIN:
+    if info & LEFT:
         reader.uint()
         reader.uint()
     right_at = reader.at
-    if info & _RIGHT_ORIGIN:
+    if info & RIGHT:
         reader.uint()
         reader.uint()
     right = reader.data[right_at : reader.at]
-    if not info & (_ORIGIN | _RIGHT_ORIGIN):
+    if not info & (LEFT | RIGHT):
         if reader.uint():
             reader.skip(reader.uint())
         else:
             reader.uint()
             reader.uint()
-        if info & 0x20:
+        if info & KEY:
             reader.skip(reader.uint())
     return reader.data[: reader.at], right
 
@@ -274,7 +265,7 @@ def _list_parts(reader: lib0.Reader, kind: int, max_bytes: int) -> Iterator[tupl
     start, values = reader.at, 0
     for _ in range(count):
         before = reader.at
-        if kind == _VALUES:
+        if kind == ANY:
             skip_any(reader, 0)
         else:
             reader.skip(reader.uint())

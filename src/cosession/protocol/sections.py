@@ -1,12 +1,12 @@
 """An update taken apart by who wrote it: for each client its structs, then for each what of it is deleted.
 
-Each part is an update of its own. The format is in `update.py`.
+Each part is an update of its own.
 """
 
 from collections.abc import Iterator
 
 from . import lib0
-from .update import SKIP, skip_struct
+from .update_format import skip_struct
 
 
 def split_by_client(update: bytes) -> Iterator[bytes]:
@@ -25,11 +25,7 @@ def split_by_client(update: bytes) -> Iterator[bytes]:
         reader.uint()
         reader.uint()
         for _ in range(structs):
-            info = reader.byte()
-            if info & 0x1F == SKIP:
-                reader.uint()
-            else:
-                skip_struct(reader, info, {})
+            skip_struct(reader, reader.byte(), {})
         yield b"\x01" + update[start : reader.at] + b"\x00"
     for _ in range(reader.uint()):
         start = reader.at

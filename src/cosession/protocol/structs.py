@@ -1,7 +1,7 @@
 """The structs of an update, one by one: what each is, where it says it belongs, and what it holds.
 
-The header (`update.py`) says which clocks an update brings; this says what it would do with them. Read without a
-document, so a reader decides whether what a struct stands on is what it seems. The format is in `update.py`.
+The header (`header.py`) says which clocks an update brings; this says what it would do with them. Read without a
+document, so a reader decides whether what a struct stands on is what it seems.
 """
 
 import json
@@ -13,28 +13,31 @@ from typing import Any, Final
 from cosession.errors import MalformedFrame
 
 from . import lib0
-from .update import SKIP, skip_content, utf16_length
+from .update_format import (
+    ANY,
+    BINARY,
+    GC,
+    JSON,
+    KEY,
+    KIND,
+    LEFT,
+    MAX_DEPTH,
+    RIGHT,
+    SKIP,
+    STRING,
+    TYPE,
+    skip_content,
+    utf16_length,
+)
 
 Id = tuple[int, int]
 """A client and one of its clocks."""
 
-GC: Final = 0
-DELETED: Final = 1
-JSON: Final = 2
-BINARY: Final = 3
-STRING: Final = 4
-EMBED: Final = 5
-FORMAT: Final = 6
-TYPE: Final = 7
-ANY: Final = 8
-SUBDOCUMENT: Final = 9
 _HOLD_VALUES: Final = frozenset({ANY, JSON, BINARY})
 _ONE_TEXT: Final = b"\x01\x77"
 """How the content begins that is one string; most values are."""
 _SIZES: Final = {127: 0, 126: 0, 121: 0, 120: 0, 124: 4, 123: 8, 122: 8}
 """The bytes of a value, by its type, where that says it."""
-_MAX_DEPTH: Final = 100
-"""Nesting of a value: what is deeper was refused when the header was read."""
 
 _SIMPLE: Final[dict[int, Any]] = {127: None, 126: None, 121: False, 120: True}
 _FLOATS: Final = {124: binary.Struct(">f"), 123: binary.Struct(">d"), 122: binary.Struct(">q")}
@@ -48,7 +51,7 @@ class Struct:
         client: whose it is.
         clock: its first clock.
         length: how many clocks it has.
-        kind: what it holds: `GC` and the other constants of this module.
+        kind: what it holds: `GC` and the other kinds of `update_format`.
         left: the id that it was written behind, if any.
         right: the id that it was written before, if any.
         parent: the root's name or the id of the shared type that it is in; None when `left` or `right` tells.
@@ -87,7 +90,7 @@ def read_structs(update: bytes) -> Iterator[Struct]:
             encoded = update[start:at]
             clock, at = _uint(update, at)
             for _ in range(count):
-                if update[at] & 0x1F == SKIP:
+                if update[at] & KIND == SKIP:
                     length, at = _uint(update, at + 1)
                     clock += length
                     continue
@@ -146,7 +149,7 @@ def _id(data: bytes, at: int, client: int, encoded: bytes) -> tuple[Id, int]:
 def _struct(data: bytes, at: int, client: int, clock: int, encoded: bytes) -> tuple[Struct, int]:
     """The struct at an offset, and the offset behind it."""
     info = data[at]
-    kind = info & 0x1F
+    kind = info & KIND
     left: Id | None = None
     right: Id | None = None
     parent: str | Id | None = None
@@ -155,18 +158,18 @@ def _struct(data: bytes, at: int, client: int, clock: int, encoded: bytes) -> tu
         length, end = _uint(data, at + 1)
         return Struct(client, clock, length, GC, None, None, None, None, 0, 0), end
     at += 1
-    if info & 0x80:
+    if info & LEFT:
         left, at = _id(data, at, client, encoded)
-    if info & 0x40:
+    if info & RIGHT:
         right, at = _id(data, at, client, encoded)
-    if not info & 0xC0:
+    if not info & (LEFT | RIGHT):
         is_root, at = _uint(data, at)
         if is_root == 1:
             size, at = _uint(data, at)
             parent, at = data[at : at + size].decode(), at + size
         else:
             parent, at = _id(data, at, client, encoded)
-        if info & 0x20:
+        if info & KEY:
             size, at = _uint(data, at)
             key, at = data[at : at + size].decode(), at + size
     length, end = _content(data, at, kind)
@@ -198,8 +201,8 @@ def _json(text: str) -> Any:
 
 
 def _value(reader: lib0.Reader, depth: int) -> Any:
-    if depth > _MAX_DEPTH:
-        raise MalformedFrame(f"An update holds a value nested deeper than {_MAX_DEPTH}.")
+    if depth > MAX_DEPTH:
+        raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}.")
     match reader.byte():
         case 127 | 126 | 121 | 120 as simple:
             return _SIMPLE[simple]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cosession.protocol.lib0 import buffer, uint
-from cosession.protocol.structs import ANY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
+from cosession.protocol.update_format import ANY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
 
 Id = tuple[int, int]
 

@@ -18,7 +18,8 @@ from cosession.document import SessionDocument
 from cosession.document.session import ROOTS
 from cosession.errors import CosessionError, RoomBroken
 from cosession.protocol import SyncStep2, SyncUpdate, decode_state_vector, encode_frame
-from cosession.protocol.structs import ANY, GC, TYPE, read_structs
+from cosession.protocol.structs import read_structs
+from cosession.protocol.update_format import ANY, GC, TYPE
 from cosession.rooms.effects import Append, Broadcast, Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings

@@ -15,7 +15,8 @@ from cosession.document import SessionDocument
 from cosession.document.session import ROOTS
 from cosession.errors import CosessionError
 from cosession.protocol import decode_state_vector, read_update_header
-from cosession.protocol.structs import ANY, GC, TYPE, read_structs
+from cosession.protocol.structs import read_structs
+from cosession.protocol.update_format import ANY, GC, TYPE
 from cosession.rooms.admission import Admission
 
 EVE = participant("eve", role="member")

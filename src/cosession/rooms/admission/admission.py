@@ -23,7 +23,8 @@ from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed
 from cosession.protocol import ClockRange, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
-from cosession.protocol.structs import STRING, Id, read_structs
+from cosession.protocol.structs import Id, read_structs
+from cosession.protocol.update_format import STRING
 
 from .index import Index, Undo
 from .judge import Judge

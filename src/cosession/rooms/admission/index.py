@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias, cast
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange
-from cosession.protocol.structs import GC, TYPE, Id, Struct, read_structs, read_values
+from cosession.protocol.structs import Id, Struct, read_structs, read_values
+from cosession.protocol.update_format import GC, TYPE
 
 from .clocks import ClockMap, ClockSet
 from .places import NOTHING, Container, Place, Slot, new_root

@@ -12,19 +12,8 @@ from typing import Any, Final
 
 from cosession.errors import MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import ClockRange
-from cosession.protocol.structs import (
-    ANY,
-    BINARY,
-    DELETED,
-    EMBED,
-    FORMAT,
-    GC,
-    STRING,
-    SUBDOCUMENT,
-    TYPE,
-    Struct,
-    read_values,
-)
+from cosession.protocol.structs import Struct, read_values
+from cosession.protocol.update_format import ANY, BINARY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
 
 from .clocks import ClockSet
 from .index import Index, Undo

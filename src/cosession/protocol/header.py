@@ -1,14 +1,8 @@
 """The header of an update: which clocks of which clients it brings, needs and deletes, read without a document.
 
-    update     = client count, per client: struct count, client id, first clock, structs; then the delete set
-    struct     = info byte (low five bits: content type; 0x80 left origin, 0x40 right origin, 0x20 parent key),
-                 origins or parent, content
-    delete set = client count, per client: client id, range count, ranges of (clock, length)
-
 A room reads this to know whether an update fits: yrs applies an update that skips clocks and says nothing,
-Yjs keeps it waiting, and the two are then different for ever. Lengths are in Yjs units: a string counts its
-UTF-16 units. What is read is not frozen, because each token makes some. Source: the update format, version 1, of the
-`yjs` package.
+Yjs keeps it waiting, and the two are then different for ever. Nearly every update is a token, and is read by
+`token_header.py` in less than half the time. What is read is not frozen, because each token makes some.
 """
 
 import sys
@@ -18,20 +12,8 @@ from dataclasses import dataclass
 from cosession.errors import MalformedFrame
 
 from . import lib0
-from .token import read_token
-
-_MAX_DEPTH = 100
-"""Nesting of a JSON-like value: deeper than any document needs, and shallower than the interpreter's stack."""
-
-_GC = 0
-SKIP = 10
-JSON = 2
-"""Of old versions of Yjs; yrs reads a value more than there are, and goes on in the wrong place."""
-TYPE = 7
-
-_TYPES = (0, 1, 2, 3, 4, 6)
-"""Array, Map, Text, XML element, fragment and text. A hook (5) isn't known to yrs, which would read on in the
-wrong place; at any other every browser throws."""
+from .token_header import read_token
+from .update_format import JSON, SKIP, TYPE, skip_struct
 
 
 @dataclass(slots=True)
@@ -175,106 +157,3 @@ def _read_delete_set(reader: lib0.Reader) -> tuple[ClockRange, ...]:
             clock = reader.uint()
             deletes.append(ClockRange(client, clock, reader.uint()))
     return tuple(deletes)
-
-
-def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
-    """Move over one struct, note what it refers to, and return its length."""
-    kind = info & 0x1F
-    if kind == _GC:
-        return reader.uint()
-    if info & 0x80:
-        _note_need(reader, needs)
-    if info & 0x40:
-        _note_need(reader, needs)
-    if not info & 0xC0:
-        match reader.uint():
-            case 1:
-                reader.skip(reader.uint())
-            case 0:
-                _note_need(reader, needs)
-            case _:
-                raise MalformedFrame("A struct's parent is neither a root nor an item.")
-        if info & 0x20:
-            reader.skip(reader.uint())
-    return skip_content(reader, kind)
-
-
-def _note_need(reader: lib0.Reader, needs: dict[int, int]) -> None:
-    client = reader.uint()
-    end = reader.uint() + 1
-    if end > needs.get(client, 0):
-        needs[client] = end
-
-
-def skip_content(reader: lib0.Reader, kind: int) -> int:
-    """Move over a struct's content, and return how many clocks it takes."""
-    match kind:
-        case 4:  # string, by far the commonest, so the first
-            text = reader.buffer()
-            return utf16_length(text)
-        case 8:  # values
-            count = reader.count()
-            for _ in range(count):
-                skip_any(reader, 0)
-            return count
-        case 1:  # deleted content
-            return reader.uint()
-        case 2:  # JSON, from old versions
-            count = reader.count()
-            for _ in range(count):
-                reader.skip(reader.uint())
-            return count
-        case 3 | 5:  # binary, embed
-            reader.skip(reader.uint())
-        case 6:  # format
-            reader.skip(reader.uint())
-            reader.skip(reader.uint())
-        case 7:  # shared type
-            kind_of_type = reader.uint()
-            if kind_of_type not in _TYPES:
-                raise MalformedFrame(f"An update holds a shared type {kind_of_type}, which not every client knows.")
-            if kind_of_type == 3:  # an XML element has a name
-                reader.skip(reader.uint())
-        case 9:  # subdocument
-            reader.skip(reader.uint())
-            skip_any(reader, 0)
-        case _:
-            raise MalformedFrame(f"An update holds content of type {kind}, which the format does not have.")
-    return 1
-
-
-def utf16_length(text: bytes) -> int:
-    """Count the UTF-16 units of UTF-8 text: what Yjs counts."""
-    if text.isascii():
-        return len(text)
-    try:
-        return len(text.decode().encode("utf-16-le")) // 2
-    except UnicodeDecodeError as error:
-        raise MalformedFrame("An update holds text that is not UTF-8.") from error
-
-
-def skip_any(reader: lib0.Reader, depth: int) -> None:
-    """Move over one JSON-like value."""
-    if depth > _MAX_DEPTH:
-        raise MalformedFrame(f"An update holds a value nested deeper than {_MAX_DEPTH}.")
-    match reader.byte():
-        case 127 | 126 | 121 | 120:  # undefined, null, false, true
-            pass
-        case 125:  # a signed integer: a sign bit, six bits, then seven bits a byte
-            if reader.byte() & 0x80:
-                reader.uint()
-        case 124:
-            reader.skip(4)
-        case 123 | 122:
-            reader.skip(8)
-        case 119 | 116:  # string, byte array
-            reader.skip(reader.uint())
-        case 118:
-            for _ in range(reader.count()):
-                reader.skip(reader.uint())
-                skip_any(reader, depth + 1)
-        case 117:
-            for _ in range(reader.count()):
-                skip_any(reader, depth + 1)
-        case other:
-            raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")
