@@ -11,7 +11,8 @@ from pathlib import Path
 from cosession.errors import StorageError
 
 from .database import explained
-from .inspection import inspect, reading
+from .inspection import inspect
+from .read_only import reading
 
 
 def back_up(path: Path, target: Path) -> tuple[str, ...]:

@@ -26,6 +26,12 @@ saying so: with less, a short look into the database would fail the commit of ev
 WAL_LIMIT_BYTES: Final = 64 * 2**20
 """What the write-ahead log is cut to after a checkpoint: one burst must not fill the disk for ever."""
 
+_SHARE_TO_KEEP: Final = 8
+"""Of the pages in use, one in so many may be free and stay for what comes next: taking them again is work."""
+
+_PAGES_AT_ONCE: Final = 256
+"""Pages (1 MB) given back to the file system in one transaction; each may have to be moved first."""
+
 _SENTENCES: Final = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space; nothing of this was saved",
     sqlite3.SQLITE_READONLY: "it is read-only: give this user the right to write the file and its folder",
@@ -172,6 +178,22 @@ def _make_durable(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = FULL")  # the log is on the disk when a commit returns
     db.execute("PRAGMA fullfsync = ON")  # on a Mac, only this reaches the disk itself
     db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+
+
+def give_back_pages(db: sqlite3.Connection) -> bool:
+    """Give some of many free pages back to the file system; True if there are more to give.
+
+    A database that was made before this was possible keeps its free pages, and uses them again.
+    """
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (mode,) = db.execute("PRAGMA auto_vacuum").fetchone()
+    surplus = free - (pages - free) // _SHARE_TO_KEEP
+    if surplus <= 0 or not mode:
+        return False
+    # `execute` would take one step of it, and each step gives back one page
+    db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _PAGES_AT_ONCE)})")
+    return surplus > _PAGES_AT_ONCE
 
 
 class _OwningConnection(sqlite3.Connection):

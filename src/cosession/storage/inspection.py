@@ -1,9 +1,7 @@
 """What a database still holds and what of it is damaged: reads everything, changes nothing, repairs nothing.
 
-The file is opened read-only, so this works beside a running server, and what is damaged stays as it was found. Where
-a table breaks in the middle it is read from both ends: what lies between is what is lost. Every sentence says of one
-session, or of the file, what is wrong with it; a session without any is whole, as far as bytes can tell. Whether they
-replay to a document is for the layer above, which knows what they mean.
+Every sentence says of one session, or of the file, what is wrong with it; a session without any is whole, as far as
+bytes can tell. Whether they replay to a document is for the layer above, which knows what they mean.
 """
 
 import sqlite3
@@ -13,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cosession.errors import StorageError
-
 from .chapters import Chapter, UnknownCodec, unpack
-from .database import BUSY_SECONDS, explained
+from .database import explained
 from .interface import LoggedUpdate, Snapshot, StoredSession
-from .migrations import APPLICATION_ID, MIGRATIONS
+from .read_only import UNREADABLE, DamagedText, read_rows, reading
 from .records import is_intact_row, read_snapshot
 
 _MOST_SPANS = 8
@@ -29,9 +25,6 @@ _OTHERS = (
     "SELECT session, client, participant FROM writers",
 )
 """What a server reads besides its sessions."""
-
-_UNREADABLE = (sqlite3.Error, UnicodeError)
-"""What reading a damaged file ends with: SQLite may quote damaged text in its own sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +80,12 @@ class Inspection:
 
     def _look(self) -> None:
         self._check_structure()
-        rows = self._read("SELECT id, title, created_at, updated_at, version, deleted_at FROM sessions", "id")
+        rows = self._rows_of("SELECT id, title, created_at, updated_at, version, deleted_at FROM sessions", "id")
         rows = [row for row in rows if self._is_listed(row)]
         self._rows = {row[0]: row for row in rows}
         traces = {row[0] for row in rows if row[5] is None}
         for table in ("updates", "chapters", "snapshots"):
-            traces |= {row[0] for row in self._read(f"SELECT DISTINCT session FROM {table}", "session")}  # noqa: S608
+            traces |= {row[0] for row in self._rows_of(f"SELECT DISTINCT session FROM {table}", "session")}  # noqa: S608
         self.sessions = sorted(session for session in traces if isinstance(session, str))
         self.tombstones = [Tombstone(*row[:1], *row[2:]) for row in rows if row[0] not in traces]
 
@@ -108,7 +101,7 @@ class Inspection:
     def _check_structure(self) -> None:
         try:
             found = [str(line) for (line,) in self._db.execute("PRAGMA integrity_check")]
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             found = [str(error)]
         with self.path.open("rb") as file:
             versions = file.read(20)[18:]
@@ -117,7 +110,7 @@ class Inspection:
         for query in _OTHERS:
             try:
                 self._db.execute(query).fetchall()
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 found.append(str(error))
         self.failures += [f"its structure is damaged: {' '.join(line.split())}" for line in found if line != "ok"]
 
@@ -130,7 +123,7 @@ class Inspection:
             damage.append("it is gone from the list of sessions, and its data is there")
         elif info is None:
             damage.append("it is marked as deleted, and its data is there")
-        if row and any(isinstance(value, _DamagedText) for value in row):
+        if row and any(isinstance(value, DamagedText) for value in row):
             damage.append("its row in the list of sessions is not what was saved")
         updates = self._updates(session, damage)
         snapshot = self._snapshot(session, damage)
@@ -167,7 +160,7 @@ class Inspection:
         return tuple(kept)
 
     def _read_chapters(self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]) -> None:
-        for columns in self._read(
+        for columns in self._rows_of(
             "SELECT session, first, version, codec, bytes, checksum FROM chapters WHERE session = ?",
             "version",
             session,
@@ -189,7 +182,7 @@ class Inspection:
     def _read_single_rows(
         self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]
     ) -> None:
-        for version, at, participant, client, update, checksum in self._read(
+        for version, at, participant, client, update, checksum in self._rows_of(
             "SELECT version, at, participant, client, bytes, checksum FROM updates WHERE session = ?",
             "version",
             session,
@@ -203,8 +196,16 @@ class Inspection:
             else:
                 altered.add(version)
 
+    def _rows_of(
+        self, query: str, key: str, *parameters: object, damage: list[str] | None = None
+    ) -> list[tuple[Any, ...]]:
+        rows, error = read_rows(self._db, query, key, *parameters)
+        if error is not None:
+            (self.failures if damage is None else damage).append(f"a part of it can't be read ({error})")
+        return rows
+
     def _snapshot(self, session: str, damage: list[str]) -> Snapshot | None:
-        for columns in self._read(
+        for columns in self._rows_of(
             "SELECT version, bytes, checksum, codec FROM snapshots WHERE session = ?",
             "session",
             session,
@@ -218,28 +219,6 @@ class Inspection:
                 damage.append("its snapshot is not what was saved")
         return None
 
-    def _read(
-        self, query: str, key: str, *parameters: object, damage: list[str] | None = None
-    ) -> list[tuple[Any, ...]]:
-        """Read rows in the order of a key: from both ends where something in the middle can't be read."""
-        rows, error = self._read_until_it_breaks(f"{query} ORDER BY {key}", parameters)
-        if error is not None:
-            (self.failures if damage is None else damage).append(f"a part of it can't be read ({error})")
-            others, _ = self._read_until_it_breaks(f"{query} ORDER BY {key} DESC", parameters)
-            seen = set(rows)
-            rows += [row for row in reversed(others) if row not in seen]
-        return rows
-
-    def _read_until_it_breaks(
-        self, query: str, parameters: Sequence[object]
-    ) -> tuple[list[tuple[Any, ...]], Exception | None]:
-        rows: list[tuple[Any, ...]] = []
-        try:
-            rows.extend(self._db.execute(query, parameters))
-        except _UNREADABLE as error:
-            return rows, error
-        return rows, None
-
 
 @contextmanager
 def inspect(path: Path) -> Generator[Inspection]:
@@ -249,54 +228,13 @@ def inspect(path: Path) -> Generator[Inspection]:
         path: the database file.
 
     Raises:
-        StorageError: there is none, it can't be opened, or it isn't one of this version of cosession.
+        StorageError: as for `reading`.
     """
     with reading(path) as db:
         # One transaction: a server beside us goes on, and we see one moment of it.
         with explained(str(path)):
             db.execute("BEGIN")
         yield Inspection(path, db)
-
-
-@contextmanager
-def reading(path: Path) -> Generator[sqlite3.Connection]:
-    """Open a database of ours so that nothing can change it.
-
-    Raises:
-        StorageError: as for `inspect`.
-    """
-    if not path.exists():
-        raise StorageError(f"There is no database {path}: name its folder with --data.")
-    with explained(str(path)):
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", BUSY_SECONDS, isolation_level=None, uri=True)
-    try:
-        db.text_factory = _any_text
-        with explained(str(path)):
-            (application_id,) = db.execute("PRAGMA application_id").fetchone()
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-        if application_id != APPLICATION_ID:
-            raise StorageError(f"{path} is the database of another program, or its head is damaged.")
-        if version != len(MIGRATIONS):
-            raise StorageError(
-                f"{path} has schema {version}, and this version of cosession works with {len(MIGRATIONS)}: "
-                "start the server of this version once, or install a newer one."
-            )
-        yield db
-    finally:
-        db.close()
-
-
-class _DamagedText(str):
-    """What can be read of a text that is no text any more."""
-
-    __slots__ = ()
-
-
-def _any_text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return _DamagedText(data.decode(errors="replace"))
 
 
 def _named(versions: Sequence[int]) -> str:

@@ -12,6 +12,13 @@ from cosession.errors import NoSuchSession, SessionDeleted, StorageError
 from .chapters import Chapter, decompress, unpack
 from .interface import LoggedUpdate, Snapshot, StoredSession
 
+_NEW_WRITERS = """
+    SELECT client, participant FROM updates
+    WHERE session = ?1 AND version > coalesce((SELECT version FROM snapshots WHERE session = ?1), 0)
+        AND client IS NOT NULL
+    ORDER BY version
+"""
+
 
 def session(db: sqlite3.Connection, session: str) -> StoredSession:
     """A session's row in the list.
@@ -73,6 +80,13 @@ def thinned(db: sqlite3.Connection, session: str) -> int:
     """Up to which version a log is in chapters."""
     (version,) = db.execute("SELECT max(version) FROM chapters WHERE session = ?", (session,)).fetchone()
     return version or 0
+
+
+def writers(db: sqlite3.Connection, session: str) -> dict[int, str]:
+    """Which participant first wrote under each Yjs client id."""
+    known = db.execute("SELECT client, participant FROM writers WHERE session = ?", (session,)).fetchall()
+    since = db.execute(_NEW_WRITERS, (session,)).fetchall()
+    return dict((*reversed(since), *known))
 
 
 def rows_of(chapter: Chapter) -> list[LoggedUpdate]:

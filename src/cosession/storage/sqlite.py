@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from . import transactions
 from .creations import Creations
-from .database import Connection, open_reader, open_writer
+from .database import Connection, give_back_pages, open_reader, open_writer
 from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 from .revocations import Revocations
 
@@ -87,7 +87,7 @@ class SqliteStorage:
             await self._write(lambda db: transactions.keep_packed(db, snapshot))
         for chapter in await self._packer.run(lambda db: transactions.pack_log(db, session, thin)):
             await self._write(partial(transactions.keep_chapter, chapter=chapter))
-        while await self._write(transactions.give_back_pages):
+        while await self._write(give_back_pages):
             pass
 
     async def set_titles(self, titles: Mapping[str, str]) -> None:

@@ -17,26 +17,12 @@ from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thi
 FEWEST_TO_THIN = 64
 """Fewer rows than this stay as they are: they load at once, and take a few pages at most."""
 
-_SHARE_TO_KEEP = 8
-"""Of the pages in use, one in so many may be free and stay for what comes next: taking them again is work."""
-
-_PAGES_AT_ONCE = 256
-"""Pages (1 MB) given back to the file system in one transaction; each may have to be moved first."""
-
-
 _NOTE_WRITERS = """
     INSERT OR IGNORE INTO writers SELECT session, client, participant FROM
         (SELECT session, client, participant, min(version) FROM updates
          WHERE session = ? AND version <= ? AND client IS NOT NULL GROUP BY client)
 """
 """What a snapshot covers may be thinned, and is no longer read row by row."""
-
-_NEW_WRITERS = """
-    SELECT client, participant FROM updates
-    WHERE session = ?1 AND version > coalesce((SELECT version FROM snapshots WHERE session = ?1), 0)
-        AND client IS NOT NULL
-    ORDER BY version
-"""
 
 
 def create(db: sqlite3.Connection, wanted: Sequence[tuple[str, str, str]]) -> list[bool | SessionDeleted]:
@@ -75,7 +61,7 @@ def load(db: sqlite3.Connection, session: str) -> LoadedSession | None:
         snapshot = records.snapshot(db, info)
         updates = records.log(db, info, snapshot.version if snapshot else 0)
         thinned = records.thinned(db, session)
-        writers = _writers(db, session) if info.version else {}
+        writers = records.writers(db, session) if info.version else {}
     return LoadedSession(info, snapshot, updates, thinned, writers)
 
 
@@ -207,22 +193,6 @@ def add_chapters(db: sqlite3.Connection, session: str, rows: Sequence[LoggedUpda
             db.execute("UPDATE sessions SET version = ?, updated_at = ? WHERE id = ?", newest)
 
 
-def give_back_pages(db: sqlite3.Connection) -> bool:
-    """Give some of many free pages back to the file system; True if there are more to give.
-
-    A database that was made before this was possible keeps its free pages, and uses them again.
-    """
-    (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    (mode,) = db.execute("PRAGMA auto_vacuum").fetchone()
-    surplus = free - (pages - free) // _SHARE_TO_KEEP
-    if surplus <= 0 or not mode:
-        return False
-    # `execute` would take one step of it, and each step gives back one page
-    db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _PAGES_AT_ONCE)})")
-    return surplus > _PAGES_AT_ONCE
-
-
 def set_titles(db: sqlite3.Connection, titles: Mapping[str, str]) -> None:
     """See `Storage.set_titles`."""
     with _transaction(db, "BEGIN IMMEDIATE"):
@@ -275,12 +245,6 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Generator[None]:
     finally:
         if db.in_transaction:  # some errors of the disk have ended it already
             db.execute("ROLLBACK")
-
-
-def _writers(db: sqlite3.Connection, session: str) -> dict[int, str]:
-    known = db.execute("SELECT client, participant FROM writers WHERE session = ?", (session,)).fetchall()
-    since = db.execute(_NEW_WRITERS, (session,)).fetchall()
-    return dict((*reversed(since), *known))
 
 
 def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate | None) -> None:
