@@ -19,6 +19,7 @@ const provider = new WebsocketProvider(url, session, doc, {
 })
 const closes = []
 let finalClose = null
+let undoing = null
 provider.on('connection-close', (event) => closes.push({ code: event?.code ?? null, reason: String(event?.reason ?? '') }))
 provider.on('closed', (close) => { finalClose = close })
 
@@ -92,6 +93,11 @@ answer({
     const target = doc.getArray('messages').get(index).get('parts').get(0).get('text')
     target.insert(target.length, text)
   },
+
+  // From now on, what this client does to an array can be undone, one call at a time.
+  keepUndo: ({ root }) => { undoing = new Y.UndoManager(doc.getArray(root), { captureTimeout: 0 }) },
+  undo: () => undoing.undo() !== null,
+  redo: () => undoing.redo() !== null,
 
   setPresence: ({ state }) => provider.awareness.setLocalState(state),
   presence: () => Object.fromEntries(provider.awareness.getStates()),

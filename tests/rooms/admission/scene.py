@@ -7,7 +7,7 @@ from pycrdt import Doc, Text, TransactionEvent, XmlElement
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.protocol import read_update_header
-from cosession.rooms.admission import Admission, Admitted, Limits, stamp_messages
+from cosession.rooms.admission import Admission, Admitted, Limits
 
 AT = "2026-01-01T00:00:00.000Z"
 LIMITS = Limits(max_document_bytes=10_000_000, max_depth=32)
@@ -59,6 +59,13 @@ def say(
     document.messages.append(role, [part], id=name, author=author, created_at=AT, **more)
 
 
+def stamp(document: SessionDocument, known: set[str], author: str) -> None:
+    """Stamp the messages that came and have no stamp yet."""
+    for message in document.messages:
+        if message.id not in known and message.stamp is None:
+            message.set_stamp(by=author, at=AT, seq=1)
+
+
 def text_of(document: SessionDocument, name: str) -> Text:
     """The Text of a message's first part."""
     message = document.messages.get(name)
@@ -82,10 +89,21 @@ class Scene:
     def receive(self, update: bytes, who: Participant, is_own: Callable[[int], bool] | None = None) -> Admitted:
         """Judge an update, then apply it and stamp its messages, as a room does."""
         admitted = self.admission.judge(update, read_update_header(update), who, is_own)
+        known = {message.id for message in self.document.messages}
         self.document.doc.apply_update(admitted.update)
-        if admitted.messages:
-            self.by_server(lambda document: stamp_messages(document, admitted.messages, who.id, AT, 1))
+        if {message.id for message in self.document.messages} - known:
+            self.by_server(lambda document: stamp(document, known, who.id))
         return admitted
+
+    def known(self) -> object:
+        """All that admission knows of the document."""
+        index = self.admission._caught_up()
+        return (
+            {client: (clocks.end, clocks._starts[:], clocks._values[:]) for client, clocks in index.clients.items()},
+            {one.id: (one.owner, one.stamp) for one in index.containers.values()},
+            {name: (root.taken or {}).copy() for name, root in index.roots.items()},
+            {client: (ranges.starts[:], ranges.ends[:]) for client, ranges in index.deleted._clients.items()},
+        )
 
     def by_server(self, change: Callable[[SessionDocument], object]) -> None:
         """Change the document by the server's own hand."""

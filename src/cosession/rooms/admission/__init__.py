@@ -1,6 +1,5 @@
 """Admission: what an update does to the session's document, and whether its writer may. See README.md."""
 
 from .admission import Admission, Admitted, Limits
-from .stamps import stamp_messages
 
-__all__ = ["Admission", "Admitted", "Limits", "stamp_messages"]
+__all__ = ["Admission", "Admitted", "Limits"]

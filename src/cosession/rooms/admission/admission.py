@@ -58,12 +58,10 @@ class Admitted(NamedTuple):
     Attributes:
         update: its bytes: those that came in, or, where they repeated what is known, only what is new.
         header: its header.
-        messages: the ids of the participant's own messages that it adds, which the server must stamp.
     """
 
     update: bytes
     header: UpdateHeader
-    messages: tuple[str, ...] = ()
 
 
 class _Lane(NamedTuple):
@@ -170,7 +168,7 @@ class Admission:
         self._size.changed(len(update), shrinks=bool(header.deletes))
         if is_own is None:
             self._open_lane(index, header, participant, judge, last)
-        return Admitted(update, header, tuple(judge.messages))
+        return Admitted(update, header)
 
     def _looked(
         self,

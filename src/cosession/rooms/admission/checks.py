@@ -111,6 +111,11 @@ def _is_not_lost(writing: Writing) -> bool:
     return isinstance(writing.value, str) and writing.value != "lost"
 
 
+def _is_old_stamp(writing: Writing) -> bool:
+    """Whether it may be one; `Judge.finish` compares it, for the id that it belongs to may come behind it."""
+    return isinstance(writing.value, dict)
+
+
 CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
     "value": (_is_value, "plain JSON, no shared type"),
     "text": (_is_text, "a string"),
@@ -127,6 +132,7 @@ CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
     "role": (_is_role, "`user` with `prompt`; `assistant` or `system` with `run`"),
     "part": (_is_part, "a type of part; what tells an agent's work needs `run`"),
     "not lost": (_is_not_lost, "a string, not `lost`: that is the server's to say"),
+    "old stamp": (_is_old_stamp, "the one that the server wrote on the message of this id before"),
 }
 """Each check, and what it asks for in words."""
 

@@ -10,8 +10,9 @@ a concurrent write is deleted without a word; `Index.note_deleted` brings it up 
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange
@@ -229,11 +230,13 @@ class Index:
         if record.record is not record or record.parent is None:
             return
         if key == _OWNER_KEYS.get(record.node.name):
-            owner = _owner(read_values(update, struct))
-            if owner is not None:
-                if undo is not None:
-                    undo.append(lambda old=record.owner: setattr(record, "owner", old))
-                record.owner = owner
+            if undo is not None:
+                undo.append(partial(_own, record, record.owner, record.stamp))
+            values = read_values(update, struct)
+            value = values[0] if values else None
+            stamp = cast("dict[str, object]", value) if isinstance(value, dict) else None
+            owner = cast("object", value) if stamp is None else stamp.get("by")
+            _own(record, owner if isinstance(owner, str) else record.owner, stamp)
         elif key == "id" and record.key is None:
             values = read_values(update, struct)
             if values and isinstance(values[0], str):
@@ -249,12 +252,9 @@ class Index:
         taken[name] = record
 
 
+def _own(record: Container, owner: str | None, stamp: dict[str, object] | None) -> None:
+    record.owner, record.stamp = owner, stamp
+
+
 def _client(struct: Struct) -> int:
     return struct.client
-
-
-def _owner(values: list[Any]) -> str | None:
-    value = values[0] if values else None
-    if isinstance(value, dict):
-        value = cast("dict[str, Any]", value).get("by")
-    return value if isinstance(value, str) else None

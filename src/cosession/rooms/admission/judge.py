@@ -5,7 +5,7 @@ the key that ends in an id. What it says of itself must agree.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from cosession.auth import Participant
 from cosession.document import split_key
@@ -58,8 +58,9 @@ class Judge:
         self._runs: Mapping[str, Container] = {} if runs is None else runs
         self.made: dict[Container, set[str]] = {}
         """The records that the update makes, and the keys that it writes into them."""
-        self.messages: list[str] = []
-        """The ids of the messages that the participant makes with it."""
+        self._before: dict[Container, list[Container | None]] = {}
+        """Of each message that it makes, those that had its id before."""
+        self._stamps: list[tuple[Touch, Any]] = []
 
     def look(self, touch: Touch) -> None:
         """Judge one thing that the update does.
@@ -84,8 +85,10 @@ class Judge:
                     record.owner = self._by
             elif touch.key is not None and record is touch.container:
                 self.made.setdefault(record, set()).add(touch.key)
-                if touch.node.name == "messages/*/id" and not foreign:
-                    self.messages += touch.values
+                if touch.node.name == "messages/*/id":
+                    self._before.setdefault(record, []).append(touch.holder)
+                elif rule.check == "old stamp":
+                    self._stamps += [(touch, value) for value in touch.values]
         if touch.action != "delete" and (rule.check is not None or touch.container.root.key in _JSON_RECORDS):
             for value in touch.values or (None,):
                 self._look_what(self._writing(touch, value), touch.node, rule, foreign)
@@ -121,7 +124,7 @@ class Judge:
         """Judge what the update makes as a whole.
 
         Raises:
-            NotAllowed: a record lacks what it must have from the start.
+            NotAllowed: a record lacks what it must have from the start, or has another stamp than the server's.
         """
         for record, keys in self.made.items():
             if missing := sorted(REQUIRED.get(record.node.name, frozenset()) - keys):
@@ -132,6 +135,10 @@ class Judge:
                     touched=where,
                     action="create",
                 )
+        for touch, stamp in self._stamps:
+            before = self._before.get(touch.container, [None])
+            if not all(message is not None and message.stamp == stamp for message in before):
+                raise self._refusal(touch, (), "only the server writes that")
 
     def _look_who(self, touch: Touch, record: Container | None, rule: Rule, foreign: bool) -> None:
         makes = record is not None and record is touch.made and touch.action == "create"
@@ -185,6 +192,8 @@ class Judge:
             if not holds(writing):
                 was = "a shared type" if writing.made is not None else shown(writing.value)
                 raise self._refusal(touch, (), f"{node.name} must be {wanted}, not {was}")
+        if rule.check == "old stamp":
+            return  # compared as a whole
         if isinstance(writing.value, dict | list) and touch.container.root.key in _JSON_RECORDS:
             for inner, key, written in inner_writings(writing, node):
                 row = inner.rules.get("create")

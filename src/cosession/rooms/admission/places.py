@@ -28,10 +28,11 @@ class Container:
         record: the record that it is in, or is.
         depth: how many shared types it is in.
         owner: of a record, whose it is, as far as known.
+        stamp: of a message, what the server wrote on it.
         taken: of a root, its records by key or id.
     """
 
-    __slots__ = ("depth", "id", "key", "node", "owner", "parent", "record", "root", "taken", "type")
+    __slots__ = ("depth", "id", "key", "node", "owner", "parent", "record", "root", "stamp", "taken", "type")
 
     def __init__(self, id: Id | None, type: int, parent: "Container | None", key: str | None, node: Node) -> None:  # noqa: A002
         self.id = id
@@ -43,6 +44,7 @@ class Container:
         self.depth = 0 if parent is None else parent.depth + 1
         self.record = self if node.is_record and self.depth == 1 else None if parent is None else parent.record
         self.owner: str | None = None
+        self.stamp: dict[str, object] | None = None
         self.taken: dict[str, Container] | None = {} if parent is None else None
 
     @property

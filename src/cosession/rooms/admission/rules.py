@@ -23,7 +23,7 @@ key, or nothing (`all`: it is everybody's)."""
 
 Check: TypeAlias = Literal[
     "value", "text", "number", "object", "list", "empty list", "record", "self", "owner", "own run", "key", "new id",
-    "role", "part", "not lost",
+    "role", "part", "not lost", "old stamp",
 ]  # fmt: skip
 """What must hold of what is written; `checks.py` has a function for each."""
 
@@ -69,7 +69,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("messages/*", ("delete",), ("edit-own",), ("edit-any",)),
     Rule("messages/*/id", _ONCE, _EDIT, check="new id"),
     Rule("messages/*/role", _ONCE, _EDIT, check="role"),
-    Rule("messages/*/stamp", _ALL, note="author, time and order, as the server saw them"),
+    Rule("messages/*/stamp", _ONCE, _EDIT, check="old stamp", note="undo brings a message back as it was"),
+    Rule("messages/*/stamp", ("change", "delete"), note="author, time and order, as the server saw them"),
     Rule("messages/*/metadata", _WRITE, _EDIT, ("edit-any",), check="object"),
     Rule("messages/*/metadata/author", _ONCE, _EDIT, ("edit-any",), check="owner"),
     Rule("messages/*/metadata/run", _ONCE, _EDIT, check="own run"),
