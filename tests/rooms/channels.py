@@ -1,7 +1,7 @@
 """Channels in memory and clients that speak over them, for tests of the hub on a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -101,3 +101,10 @@ async def connected(hub: Hub, session: str, who: str = "ada", *, extended: bool 
 async def open_hub(folder: Path, settings: Settings) -> AsyncIterator[Hub]:
     async with SqliteStorage.open(folder / "cosession.sqlite3") as storage, Hub.open(storage, settings) as hub:
         yield hub
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait until a condition comes true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)

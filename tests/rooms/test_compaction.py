@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from pycrdt import Doc, Text
-from rooms.channels import connected, open_hub
+from rooms.channels import connected, open_hub, until
 from rooms.chats import TOKENS, Chat, one_at_a_time, two_at_once
-from rooms.test_hub import until
 
 from cosession.document import SessionDocument
 from cosession.errors import StorageError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pycrdt import Doc, Text
-from rooms.channels import MemoryChannel, Replica, connected, open_hub
+from rooms.channels import MemoryChannel, Replica, connected, open_hub, until
 
 from cosession.auth import Participant
 from cosession.errors import BadSessionId, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
@@ -21,13 +21,6 @@ pytestmark = pytest.mark.anyio
 async def notes(hub: Hub, session: str) -> str:
     async with hub.room(session) as live:
         return str(live.room.document.doc.get("text:notes", type=Text))
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Wait until a condition comes true."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
 
 
 async def test_what_was_fenced_is_there_after_a_restart(tmp_path: Path, settings: Settings) -> None:

@@ -7,8 +7,7 @@ and the next one to ask for the session gets a room that is loaded from the log.
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
-from typing import NoReturn, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, SessionDocument
@@ -26,6 +25,8 @@ from .outbox import Outbox
 from .peer import Peer
 from .room import Room
 from .turns import Turns
+
+_BROKEN = "The server met an error and loads the session again; connect once more."
 
 log = get_logger(__name__)
 
@@ -131,8 +132,7 @@ class LiveRoom:
         try:
             lease.begin()
             peer = Peer(connection.participant, connection.extended)
-            at = self._now()
-            self._carry_out(self._guard(self.room.join, number, peer, at), at)
+            self._perform(lambda at: self.room.join(number, peer, at))
             await connection.serve(self)
         finally:
             del self._connections[number]
@@ -140,15 +140,14 @@ class LiveRoom:
             connection.lease = None
             try:
                 if not self.broken and number in self.room.peers:
-                    self._carry_out(self._guard(self.room.leave, number, self._clock()), self._clock())
+                    self._perform(lambda at: self.room.leave(number, at))
             finally:
                 await lease.close()
 
     def regrant(self, connection: Connection, participant: Participant) -> None:
         """Take a connection for another participant from now on, and tell it so."""
         connection.participant = participant
-        at = self._now()
-        self._carry_out(self._guard(self.room.regrant, connection.number, participant, at), at)
+        self._perform(lambda at: self.room.regrant(connection.number, participant, at))
 
     @property
     def has_room(self) -> bool:
@@ -169,7 +168,9 @@ class LiveRoom:
         try:
             effects = self.room.receive(connection, data, at)
         except BaseException as error:
-            self._failed(error, connection)
+            if _is_refusal(error):
+                raise
+            raise self._break(error, connection) from error
         self._carry_out(effects, at)
 
     def take(self, outbox: Outbox) -> list[bytes]:
@@ -200,17 +201,15 @@ class LiveRoom:
         """
         if not self.has_room:
             raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
-        at = self._now()
-        self._carry_out(self._guard(self.room.edit, change, at, by), at)
+        self._perform(lambda at: self.room.edit(change, at, by))
 
     def create(self, title: str, created_at: str) -> None:
         """Write the first facts of a new session."""
-        at = self._now()
-        self._carry_out(self._guard(self.room.create, title, created_at), at)
+        self._perform(lambda _: self.room.create(title, created_at))
 
     def recover(self) -> None:
         """Make true what a crash left untrue in the document: who is here."""
-        self._carry_out(self._guard(self.room.recover, self._updated_at), self._now())
+        self._perform(lambda _: self.room.recover(self._updated_at))
 
     def settle(self) -> None:
         """Write what waits to be written, before the room goes."""
@@ -221,7 +220,7 @@ class LiveRoom:
     def committed(self, version: int) -> None:
         """Hear that the log holds everything up to a version."""
         if not self.broken:
-            self._carry_out(self._guard(self.room.committed, version), self._clock())
+            self._perform(lambda _: self.room.committed(version))
 
     async def flush(self) -> None:
         """Wait until everything that the room took in is on the disk.
@@ -234,8 +233,13 @@ class LiveRoom:
     def _now(self) -> str:
         """The time at which something is done to the room; refused, if it can't be used any more."""
         if self.broken:
-            raise self.error or _broken()
+            raise RoomBroken(_BROKEN)
         return self._clock()
+
+    def _perform(self, act: Callable[[str], Iterable[Effect]]) -> None:
+        """Do something to the room as of now, and what follows from it."""
+        at = self._now()
+        self._carry_out(self._guard(act, at), at)
 
     def _carry_out(self, effects: Iterable[Effect], at: str) -> None:
         for effect in effects:
@@ -247,30 +251,25 @@ class LiveRoom:
         try:
             return act(*arguments)
         except BaseException as error:
-            self._failed(error, None)
+            if _is_refusal(error):
+                raise
+            raise self._break(error, None) from error
 
-    def _failed(self, error: BaseException, sender: int | None) -> NoReturn:
-        """End the room after an error that is no refusal, and raise what its user is told.
+    def _break(self, error: BaseException, sender: int | None) -> RoomBroken:
+        """End the room after an error that is no refusal, and return what its user is told.
 
         A panic of the CRDT library is a BaseException, and what was half done is neither logged nor sent. Whose
         frame did it is refused for good, else it would come back with the same frame for ever.
         """
-        if isinstance(error, RoomBroken):
-            self._break(error, sender)
-        elif not isinstance(error, (CosessionError, KeyboardInterrupt, SystemExit)):
-            broken = _broken()
-            self._break(broken, sender)
-            raise broken from error
-        raise error
-
-    def _break(self, error: RoomBroken, sender: int | None) -> None:
-        log.error("room.broken", session=self.session, version=self.room.version, exc_info=True)
+        log.error("room.broken", session=self.session, version=self.room.version, exc_info=error)
         self.broken = True
         if sender in self._connections:
             self._connections[sender].end(
                 MalformedFrame("The frame breaks the session and was not applied; start from a fresh document.")
             )
-        self.end(error)
+        told = str(error) if isinstance(error, RoomBroken) else _BROKEN
+        self.end(RoomBroken(told))
+        return RoomBroken(told)
 
     def _do(self, effect: Effect, at: str) -> None:
         match effect:
@@ -307,8 +306,7 @@ class LiveRoom:
             self._remind()
             return
         with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
-            at = self._now()
-            self._carry_out(self._guard(partial(self.room.attend, at, at_once=at_once)), at)
+            self._perform(lambda at: self.room.attend(at, at_once=at_once))
 
     def _send_out(self) -> None:
         """Send out what came in since the last turn."""
@@ -317,5 +315,6 @@ class LiveRoom:
                 self._guard(self._delivery.send_out, self.room.synced)
 
 
-def _broken() -> RoomBroken:
-    return RoomBroken("The server met an error and loads the session again; connect once more.")
+def _is_refusal(error: BaseException) -> bool:
+    """Whether an error leaves the room as good as it was."""
+    return isinstance(error, CosessionError | KeyboardInterrupt | SystemExit) and not isinstance(error, RoomBroken)

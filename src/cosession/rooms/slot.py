@@ -139,6 +139,8 @@ class Slot:
             self.leaving = True
             if not self._loaded.done():
                 self._fail(StorageError("The session can't be loaded; the server's log says why."))
+            if self.live is None:
+                self._loaded = asyncio.get_running_loop().create_future()  # the error's frames hold the slot in turn
 
     async def _load(self) -> LiveRoom | None:
         """Load the room; from the moment it exists until its waiters know, nothing may wait."""

@@ -163,6 +163,7 @@ class Writer:
         if self._direct is not None:
             self._direct.follow(None)
         self._take = self._end = self._done = self._way = self.write = None
+        self._ending = None  # its frames hold the connection in turn
         for timer in (self._pulse, self._deadline):
             if timer is not None:
                 timer.cancel()

@@ -1,0 +1,76 @@
+"""What is over is freed at once, without the cycle collector, which looks at what is old seldom."""
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from rooms.channels import MemoryChannel, connected, open_hub, until
+
+from cosession.document import SessionDocument
+from cosession.errors import NoSuchSession
+from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncUpdate, encode_awareness
+from cosession.rooms.changes import Changes
+from cosession.rooms.connection import Connection
+from cosession.rooms.lease import Lease
+from cosession.rooms.live import LiveRoom
+from cosession.rooms.reader import Reader
+from cosession.rooms.room import Room
+from cosession.rooms.slot import Slot
+from cosession.rooms.writer import Writer
+from cosession.settings import Settings
+
+OURS = (Slot, LiveRoom, Room, Changes, SessionDocument, Connection, Reader, Writer, Lease)
+
+Remaining: TypeAlias = Callable[[], set[str]]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def remaining() -> Iterator[Remaining]:
+    """What there is of ours that wasn't there before the test, while nothing collects cycles."""
+
+    def ours() -> list[object]:
+        return [one for one in gc.get_objects() if isinstance(one, OURS)]
+
+    gc.collect()
+    gc.disable()
+    before = ours()
+    known = {id(one) for one in before}
+    yield lambda: {type(one).__name__ for one in ours() if id(one) not in known}
+    gc.enable()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(unload_after_seconds=0.01, presence_seconds=0.01, attendance_seconds=0.01)
+
+
+async def test_a_room_that_is_unloaded_is_gone(tmp_path: Path, settings: Settings, remaining: Remaining) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        async with connected(hub, "trip", "ada") as ada, connected(hub, "trip", "bo", extended=False):
+            ada.channel.say(Awareness(encode_awareness([AwarenessEntry(7, 1, "{}")])))
+            ada.write("hello")
+            ada.channel.say(Fence(b""))
+            await ada.channel.hear(Fence)
+            assert remaining()
+        await until(lambda: not remaining())
+
+
+async def test_a_connection_that_was_refused_is_gone_while_its_room_lives(
+    tmp_path: Path, settings: Settings, remaining: Remaining
+) -> None:
+    async with open_hub(tmp_path, settings) as hub, hub.room("trip", create=True):
+        async with connected(hub, "trip", "ada") as ada:
+            ada.channel.say(SyncUpdate(b"garbage"))
+            await ada.channel.closed
+        await until(lambda: remaining().isdisjoint({"Connection", "Reader", "Writer", "Lease"}))
+
+
+async def test_a_room_that_could_not_be_loaded_is_gone(tmp_path: Path, remaining: Remaining) -> None:
+    async with open_hub(tmp_path, Settings(create_on_connect=False)) as hub:
+        with pytest.raises(NoSuchSession):
+            await hub.serve(MemoryChannel("trip"))
+        await until(lambda: not remaining())
