@@ -37,7 +37,7 @@ class Liar:
     def message(self) -> Message | None:
         """A message of somebody else's that one may not change."""
         everybodys = [] if self.who.capabilities.may("edit-any") else self.document.messages
-        theirs = [one for one in everybodys if one.author != self.who.id]
+        theirs = [one for one in everybodys if one.author != self.who.id and not one.id.startswith(LIE)]
         return self.random.choice(theirs) if theirs else None
 
 
@@ -116,9 +116,7 @@ def _decide(liar: Liar) -> bool:
 
 def _stop_a_run(liar: Liar) -> bool:
     run = liar.document.runs.get("run")
-    if run is not None:
-        run.record_cancel(by=liar.who.id, at=AT, reason=LIE)
-    return run is not None
+    return run is not None and run.record_cancel(by=liar.who.id, at=AT, reason=LIE)
 
 
 def _work_as_somebody_else(liar: Liar) -> bool:

@@ -4,6 +4,7 @@ It does as the client libraries do: after a refusal it begins with a fresh docum
 what only the old one has. So every word is in the session, or its writer was told that it is lost.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,18 @@ _AFTER_A_LIE = (4400, *_AFTER_A_LOSS)
 
 @dataclass(frozen=True, slots=True)
 class _Parted:
-    """A document that was given up, and the words that were written in it."""
+    """A document that was given up.
+
+    Attributes:
+        doc: the document.
+        words: what its page has written, in it and in those that it gave up before.
+        clients: the client ids under which it did.
+        saved: up to which clock of the document's own client id.
+    """
 
     doc: Doc[Any]
     words: frozenset[str]
+    clients: tuple[int, ...]
     saved: int
 
 
@@ -62,6 +71,8 @@ class Member(Replica):
         self.said: dict[str, list[str]] = {}
         self.refusals = 0
         self.told: set[str] = set()
+        self._words: set[str] = set()
+        self._clients: list[int] = []
         super().__init__(world, name, session, participant, extended, random)
 
     @property
@@ -78,8 +89,8 @@ class Member(Replica):
         """Begin with an empty document."""
         self._lies = False
         self._message: str | None = None
-        self._here: set[str] = set()
         super().start_afresh()
+        self._clients.append(self.client)
 
     def acts(self) -> dict[Act, float]:
         """What it does, and how often: what it may, and at times what it may not."""
@@ -102,7 +113,7 @@ class Member(Replica):
     def new_word(self) -> str:
         """A word that nobody has written."""
         word = super().new_word()
-        self._here.add(word)
+        self._words.add(word)
         return word
 
     def write(self) -> None:
@@ -144,9 +155,10 @@ class Member(Replica):
 
     def work(self) -> None:
         """Work as an agent: begin a run, or tell how far it is."""
-        run = self.document.runs.get(f"{self.name}.run")
+        name = f"{self.name}.run.{self.client}"
+        run = self.document.runs.get(name)
         if run is None:
-            self.document.runs.start(f"{self.name}.run", agent=self.participant.id, started_at=AT)
+            self.document.runs.start(name, agent=self.participant.id, started_at=AT)
         else:
             run.set_progress("on the way", self.random.randrange(9))
 
@@ -167,6 +179,8 @@ class Member(Replica):
     def reload(self) -> None:
         """Lose the line and the document, and what nobody told of yet."""
         self._parted.clear()
+        self._words.clear()
+        self._clients.clear()
         super().reload()
 
     def refuse(self, code: int, reason: str) -> None:
@@ -176,7 +190,9 @@ class Member(Replica):
             super().refuse(code, reason)
             return
         self.refusals += 1
-        self._parted.append(_Parted(self.doc, frozenset(self._here), self.saved))
+        self._parted.append(_Parted(self.doc, frozenset(self._words), tuple(self._clients), self.saved))
+        self.doubtful |= self.deleted | self.steers
+        self.surely_cancelled = False
         self.start_afresh()
 
     def hear(self, line: Line, frame: bytes) -> None:
@@ -188,17 +204,22 @@ class Member(Replica):
             self._parted.clear()
 
     def _tell_lost(self, parted: _Parted) -> None:
-        doc = parted.doc
-        has = decode_state_vector(self.doc.get_state()).get(doc.client_id, 0)
-        assert has >= parted.saved, f"{self.name} was told that {parted.saved} clocks are saved, and {has} came back"
-        vector = decode_state_vector(doc.get_state()) | {doc.client_id: has}
-        lost = "".join(lost_texts(doc.get_update(encode_state_vector(vector)), SessionDocument(doc)))
-        there = words_of(self.document)
-        for word in parted.words - self.deleted:
+        has = decode_state_vector(self.doc.get_state())
+        saved = has.get(parted.doc.client_id, 0)
+        assert saved >= parted.saved, (
+            f"{self.name} was told that {parted.saved} clocks are saved, and {saved} came back"
+        )
+        lost, there = "".join(_lost_of(parted, client, has) for client in parted.clients), words_of(self.document)
+        for word in parted.words - self.deleted - self.told:
             assert (word in lost) != (word in there), (
                 f"{self.name} was refused; of {word} it was told {word in lost}, and it is there: {word in there}"
             )
             if word in lost:
                 self.told.add(word)
-        self.doubtful |= self.told | {word for word in self.deleted if word in there}
-        self.doubtful |= self.steers
+        self.doubtful |= self.told
+
+
+def _lost_of(parted: _Parted, client: int, has: Mapping[int, int]) -> str:
+    """What a document has of a client, and the session has not."""
+    vector = decode_state_vector(parted.doc.get_state()) | {client: has.get(client, 0)}
+    return "".join(lost_texts(parted.doc.get_update(encode_state_vector(vector)), SessionDocument(parted.doc)))

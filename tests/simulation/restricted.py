@@ -64,7 +64,7 @@ async def check_law(disk: Disk, session: str, members: Sequence[Member]) -> None
     document = disk.replica(session)
     _check_messages(document, {name: member for member in members for name in member.said})
     for run in document.runs:
-        by = [member.participant.id for member in members if run.id == f"{member.name}.run"]
+        by = [member.participant.id for member in members if run.id.startswith(f"{member.name}.run.")]
         assert [run.agent] == (by or ["bot"]), f"the run {run.id} is said to be {run.agent}'s"
     roots = sorted(name for name in document.to_json() if name.startswith("text:"))
     assert roots in ([], ["text:notes"]), f"there are {roots}"
