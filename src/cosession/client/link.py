@@ -6,7 +6,7 @@ network is away is kept in the document and goes out when it is back.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -71,6 +71,8 @@ class Link:
         wake = self._transport.wake
         self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
+        self._clients = [self.document.doc.client_id]
+        """The ids under which was written here; what a refused document had may be in the next one, unsaved."""
         self._fresh: tuple[SessionDocument, Replica, Refusal] | None = None
         self._refused_at: list[float] = []
         self._last: Refusal | None = None
@@ -114,16 +116,17 @@ class Link:
             self._replace(*self._fresh)
 
     def refused(self, code: int, reason: str) -> bool:
-        """Begin with a fresh document when something that was written here was refused.
+        """Begin with a fresh document when something that was written here was refused, or that others wrote.
 
         In Yjs one edit can't be taken back alone. Until the server's document is here the old one stays in its place.
+        What others wrote is refused where a crash made the server lose it: they bring it back, not we.
         """
         old = self._replica
-        if self._fresh is not None or old.saved or not old.answered or code not in OF_WRITING:
+        if self._fresh is not None or not old.answered or code not in OF_WRITING:
             return False
         now = time.monotonic()
         self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
-        if self._on_refused is None or len(self._refused_at) > MOST_REFUSALS:
+        if (self._on_refused is None and not old.saved) or len(self._refused_at) > MOST_REFUSALS:
             return False
         said = old.notice or Notice("", reason)
         document = SessionDocument(client_id=fresh_client_id())
@@ -134,25 +137,30 @@ class Link:
 
     def _replace(self, document: SessionDocument, replica: Replica, refusal: Refusal) -> None:
         """Put the fresh document in the place of the old one, and tell what only that one has."""
-        old, self._fresh = self.document, None
+        self._fresh = None
         self._replica.release()
-        has = decode_state_vector(document.doc.get_state()).get(old.doc.client_id, 0)
-        update, texts = self._unsaved(has)
+        was_saved = self._replica.saved
+        update, texts = self._unsaved(decode_state_vector(document.doc.get_state()))
         self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
+        self._clients.append(document.doc.client_id)
         self._on_replaced()
-        if self._on_refused is not None:
+        if self._on_refused is not None and not (was_saved and not texts):
             try:
                 self._on_refused(self._last)
             except Exception:
                 log.exception("client.refusal_unheard", session=self._session)
 
-    def _unsaved(self, clock: int) -> tuple[bytes, tuple[str, ...]]:
-        """What was written here from a clock on: as an update, and its texts."""
+    def _unsaved(self, has: Mapping[int, int]) -> tuple[bytes, tuple[str, ...]]:
+        """What was written here and isn't in a state vector: as an update, and its texts."""
         doc = self.document.doc
-        vector = decode_state_vector(doc.get_state()) | {doc.client_id: clock}
-        update = doc.get_update(encode_state_vector(vector))
-        return update, lost_texts(update, self.document)
+        whole = decode_state_vector(doc.get_state())
+        texts: list[str] = []
+        for client in self._clients:  # one by one: texts are told apart by the order of one client's structs
+            alone = doc.get_update(encode_state_vector(whole | {client: has.get(client, 0)}))
+            texts += lost_texts(alone, self.document)
+        vector = whole | {client: has.get(client, 0) for client in self._clients}
+        return doc.get_update(encode_state_vector(vector)), tuple(texts)
 
     def go_on(self) -> None:
         """Go on only if it isn't over.
@@ -234,7 +242,8 @@ class Link:
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
         if self.saved:
             return None
-        _, texts = self._unsaved(self._replica.saved_clock)
+        doc = self.document.doc
+        _, texts = self._unsaved(decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock})
         return Disconnected(f"What was written last may not be saved: {why}", close, texts)
 
     async def _keep(self) -> None:

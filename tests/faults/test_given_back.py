@@ -1,0 +1,53 @@
+"""What a crash took from the server, given back by replicas: by those who wrote it, and by nobody else."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from processes import Server, eventually
+from pycrdt import Doc, Text
+from wire import Wire
+
+from cosession.auth.keys import secret_keys
+from cosession.auth.tokens import mint
+from cosession.client import connect
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "a-secret-of-a-test-longer-than-any-guess"
+
+
+def token(who: str, role: str) -> str:
+    claims = {"sub": who, "role": role, "sessions": ["*"], "exp": int(time.time()) + 600, "kind": "human"}
+    return mint(claims, secret_keys(SECRET)[0])
+
+
+@pytest.mark.parametrize("role", ["viewer", "member"])
+async def test_whoever_saw_what_the_server_lost_goes_on_and_its_writer_brings_it_back(
+    tmp_path: Path, role: str
+) -> None:
+    """Broadcast doesn't wait for the disk: others may have seen what a crash takes."""
+    state, ada = tmp_path / "disk", Doc()
+    notes = ada.get("text:notes", type=Text)
+    script = Path(__file__).with_name("serve_failing.py")
+    server = Server(tmp_path, script=script, auth_secret=SECRET, log_level="warning")
+    server.start(FAULT_DISK=str(state))
+    try:
+        async with Wire.open(server, "trip", doc=ada, ext=1, token=token("ada", "member")) as wire:
+            await wire.edit(lambda _: notes.insert(0, "kept, "))
+            await wire.fence()
+            async with connect(server.url, session="trip", participant="ben", token=token("ben", role)) as ben:
+                state.write_text("read-only")
+                await wire.edit(lambda _: notes.insert(6, "lost"))
+                await eventually(lambda: str(ben.text("notes")) == "kept, lost", "what is not on the disk")
+                await asyncio.to_thread(server.kill)
+                state.unlink()
+                await asyncio.to_thread(server.start, FAULT_DISK=str(state))
+                await eventually(lambda: ben.status == "closed" or str(ben.text("notes")) == "kept, ", "what is left")
+                assert ben.status == "online"
+                async with Wire.open(server, "trip", doc=ada, ext=1, token=token("ada", "member")) as again:
+                    await again.fence()
+                    await eventually(lambda: str(ben.text("notes")) == "kept, lost", "what its writer brought back")
+    finally:
+        server.close()
