@@ -17,6 +17,7 @@ from cosession.protocol import (
     SyncStep1,
     SyncStep2,
     SyncUpdate,
+    decode_state_vector,
     encode_awareness,
     encode_frame,
     read_update_header,
@@ -245,6 +246,24 @@ def test_of_a_deletion_that_comes_with_all_the_rest_only_the_deletion_is_sent(sc
     header = read_update_header(frame.update)
     assert header.brings == ()
     assert [(span.clock, span.end) for span in header.deletes] == [(0, 2)]
+
+
+def test_the_echo_of_a_deletion_stands_on_nothing_that_its_sender_may_not_have(scene: Scene) -> None:
+    """A message is deleted with its stamp, which may still wait for a slow reader."""
+    scene.join(1)
+    ada = SessionDocument(Doc())
+    ada.doc.apply_update(scene.room.diff(b"\x00"))
+    before = ada.doc.get_state()
+    ada.messages.append("user", [{"type": "text", "text": "Porto?"}], id="m1", author="ada", created_at=AT)
+    scene.receive(1, SyncUpdate(ada.doc.get_update(before)))
+    del ada.messages.shared[0]
+    scene.receive(1, SyncUpdate(ada.doc.get_update(ada.doc.get_state())))
+    scene.taken(1)
+    scene.do(scene.room.committed(scene.room.version))
+    vector = decode_state_vector(ada.doc.get_state())
+    echoes = [frame for frame in scene.taken(1) if isinstance(frame, SyncUpdate)]
+    assert len(echoes) == 2
+    assert all(read_update_header(echo.update).fits(vector) for echo in echoes)
 
 
 def test_an_update_that_only_deletes_is_logged_once_although_the_state_vector_stays(scene: Scene) -> None:

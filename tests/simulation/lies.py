@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from pycrdt import Map
+from pycrdt import Map, TransactionEvent
 
 from cosession.auth import Participant
 from cosession.document import Message, SessionDocument
+from cosession.protocol import EMPTY_UPDATE
 
 LIE = "LIE"
 """What no log and no document of an honest participant may ever hold."""
@@ -42,101 +43,92 @@ class Liar:
 
 
 def tell_some_lie(liar: Liar) -> bool:
-    """Tell a lie, whichever can be told; return whether there was one."""
+    """Tell a lie, if there is one that can be told; return whether it was."""
     lies = [_SCRIBBLE] if not liar.who.capabilities.may_text("notes") and liar.random.random() < 0.5 else _LIES
+    told: list[TransactionEvent] = []
+    watch = liar.document.doc.observe(told.append)
     with liar.document.transaction():
-        return liar.random.choice(lies)(liar)
+        liar.random.choice(lies)(liar)
+    liar.document.doc.unobserve(watch)
+    return any(event.update != EMPTY_UPDATE for event in told)
 
 
-def _scribble(liar: Liar) -> bool:
+def _scribble(liar: Liar) -> None:
     """Write where one may only read."""
     liar.document.text("notes").append(LIE)
-    return True
 
 
-def _put_words_into_a_mouth(liar: Liar) -> bool:
+def _put_words_into_a_mouth(liar: Liar) -> None:
     message = liar.message()
     text = message.parts[0].text if message and message.parts else None
     if text is not None:
         text.shared.insert(0, LIE)
-    return text is not None
 
 
-def _take_away_a_message(liar: Liar) -> bool:
+def _take_away_a_message(liar: Liar) -> None:
     message = liar.message()
-    if message is None:
-        return False
-    ids = [one.id for one in liar.document.messages]
-    del liar.document.messages.shared[ids.index(message.id)]
-    return True
+    if message is not None:
+        ids = [one.id for one in liar.document.messages]
+        del liar.document.messages.shared[ids.index(message.id)]
 
 
-def _say_as_somebody_else(liar: Liar) -> bool:
+def _say_as_somebody_else(liar: Liar) -> None:
     part = {"type": "text", "text": LIE}
     liar.document.messages.append(
         "user", [part], id=f"{LIE} {liar.random.random()}", author=liar.other, created_at=AT
     )
-    return True
 
 
-def _say_in_the_wrong_role(liar: Liar) -> bool:
+def _say_in_the_wrong_role(liar: Liar) -> None:
     role = "user" if not liar.who.capabilities.may("prompt") else "system"
     part = {"type": "text", "text": LIE}
     name = f"{LIE} {liar.random.random()}"
     liar.document.messages.append(role, [part], id=name, author=liar.who.id, created_at=AT)
-    return True
 
 
-def _forge_a_stamp(liar: Liar) -> bool:
+def _forge_a_stamp(liar: Liar) -> None:
     messages = list(liar.document.messages)
     if messages:
         liar.random.choice(messages).set_stamp(by=liar.random.choice((liar.who.id, liar.other)), at=LIE, seq=1)
-    return bool(messages)
 
 
-def _rename_somebody(liar: Liar) -> bool:
+def _rename_somebody(liar: Liar) -> None:
     liar.document.participants.set(liar.random.choice((liar.who.id, liar.other)), name=LIE)
-    return True
 
 
-def _change_what_a_session_is(liar: Liar) -> bool:
+def _change_what_a_session_is(liar: Liar) -> None:
     liar.document.meta.shared[liar.random.choice(("schema", "created_at", "policy"))] = LIE
-    return True
 
 
-def _wish_for_somebody_else(liar: Liar) -> bool:
+def _wish_for_somebody_else(liar: Liar) -> None:
     liar.document.requests.ask_steer("run", f"{LIE} {liar.random.random()}", liar.other, LIE)
-    return True
 
 
-def _decide(liar: Liar) -> bool:
+def _decide(liar: Liar) -> None:
     liar.document.claims.grant(LIE, by=liar.who.id, epoch=1, at=AT)
-    return True
 
 
-def _stop_a_run(liar: Liar) -> bool:
+def _stop_a_run(liar: Liar) -> None:
     run = liar.document.runs.get("run")
-    return run is not None and run.record_cancel(by=liar.who.id, at=AT, reason=LIE)
+    if run is not None:
+        run.record_cancel(by=liar.who.id, at=AT, reason=LIE)
 
 
-def _work_as_somebody_else(liar: Liar) -> bool:
+def _work_as_somebody_else(liar: Liar) -> None:
     liar.document.runs.start(f"{LIE} {liar.random.random()}", agent=liar.other, started_at=AT)
-    return True
 
 
-def _select_for_somebody_else(liar: Liar) -> bool:
+def _select_for_somebody_else(liar: Liar) -> None:
     liar.document.selections.set(liar.other, LIE, True)
-    return True
 
 
-def _make_a_root(liar: Liar) -> bool:
+def _make_a_root(liar: Liar) -> None:
     liar.document.doc.get(LIE, type=Map)[LIE] = LIE
-    return True
 
 
-_SCRIBBLE: Callable[[Liar], bool] = _scribble
+_SCRIBBLE: Callable[[Liar], None] = _scribble
 
-_LIES: list[Callable[[Liar], bool]] = [
+_LIES: list[Callable[[Liar], None]] = [
     _put_words_into_a_mouth,
     _take_away_a_message,
     _say_as_somebody_else,

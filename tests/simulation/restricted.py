@@ -43,6 +43,15 @@ class RestrictedWorld(World):
         """More crashes: what a server lost is brought back by who may not write all of it."""
         return (*super()._troubles(), self._kill, self._kill, self._kill)
 
+    async def _kill(self) -> None:
+        """Crash. Wishes whose answers it takes may be lost: they are answered, and only the server writes answers."""
+        await super()._kill()
+        for member in self.members:
+            run = self.disk.replica(member.session).runs.get("run")
+            assert run is not None
+            member.doubtful |= member.steers - {str(steer["id"]) for steer in run.steers}
+            member.surely_cancelled &= run.cancel is not None
+
     async def _end(self) -> None:
         """Check what everybody may have written, then all the rest."""
         assert not any(member.lies for member in self.members), "somebody still has a lie in its document"
@@ -74,10 +83,11 @@ def _check_writers(rows: Sequence[LoggedUpdate], trusted: set[str]) -> None:
     """Check that nobody writes under a Yjs client id that is somebody else's, but who may bring back everything."""
     owners: dict[int, str] = {}
     for row in rows:
-        if row.participant not in trusted:
-            for span in read_update_header(row.update).brings:
-                owner = owners.setdefault(span.client, row.participant)
-                assert owner == row.participant, f"{row.participant} wrote as client {span.client} of {owner}"
+        for span in () if row.participant in trusted else read_update_header(row.update).brings:
+            owner = owners.get(span.client, row.participant)
+            assert owner == row.participant, f"{row.participant} wrote as client {span.client} of {owner}"
+        if row.client is not None:
+            owners.setdefault(row.client, row.participant)
 
 
 def _check_messages(document: SessionDocument, members: dict[str, Member]) -> None:

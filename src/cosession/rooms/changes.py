@@ -101,6 +101,7 @@ class Changes:
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, *, offered: bool
     ) -> list[Effect]:
         """Apply a client's update, and accept what of it is new."""
+        receipt = update
         if header.is_news(self.vector):
             self._apply(update.update)
         else:
@@ -109,14 +110,17 @@ class Changes:
             if not changes:
                 return []
             [data] = changes
+            only_deletes = not header.brings
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+            if not only_deletes:  # else something may go with that of which its sender has not heard yet
+                receipt = update
         by = peer.participant
         self._gate.applied(update.update, header, by, offered=offered)
         is_own = not (offered and by.capabilities.may("edit-any"))
         effects = self._accept(update, connection, by, _only_client(update) if is_own else None)
         if not peer.extended:
-            self._receipts.owe_echo(self.version, connection, update)
+            self._receipts.owe_echo(self.version, connection, receipt)
         return effects
 
     def _write(self, change: Callable[[SessionDocument], object], by: Participant) -> list[Effect]:

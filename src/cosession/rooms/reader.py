@@ -84,7 +84,7 @@ class Reader:
 
     def stop(self) -> None:
         """Have `run` return: nothing more is to be said, and whether the other side hangs up is all the same."""
-        if self._reading is not None:
+        if self._reading is not None and not self._reading.expired():
             self._reading.reschedule(asyncio.get_running_loop().time())
 
     def close(self) -> None:
