@@ -1,5 +1,6 @@
 """The other roots: runs, agents, participants, requests and what the server decides, each read as it was written."""
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -386,3 +387,22 @@ def test_equal_records_are_equal(session: SessionDocument) -> None:
     other.edit("bye", at=AT)
     assert message != other
     assert "hello" in repr(message)
+
+
+def test_true_is_written_over_one_and_what_is_there_already_leaves_no_trace(session: SessionDocument) -> None:
+    """Python's True equals 1; in a document, and in every browser, they are two things."""
+    session.selections.set("ada", "shown", {"layers": [1, 0]})
+    run = session.runs.start("r", agent="bot", started_at=AT)
+    run.add_step("s", "search", attempt=1, detail={"pages": [1]})
+    message = said(session, "hello")
+    message.append_part({"type": "data-map", "data": {"open": 1}})
+    session.selections.set("ada", "shown", {"layers": [True, False]})
+    run.add_step("s", "search", attempt=1, detail={"pages": [True]})
+    message.parts[1].update(data={"open": True})
+    written = (session.selections.get("ada", "shown"), run.steps[0]["detail"], message.parts[1].get("data"))
+    assert json.dumps(written) == '[{"layers": [true, false]}, {"pages": [true]}, {"open": true}]'
+    before = session.doc.get_update()
+    session.selections.set("ada", "shown", {"layers": [True, False]})
+    run.add_step("s", "search", attempt=1, detail={"pages": [True]})
+    message.parts[1].update(data={"open": True})
+    assert session.doc.get_update() == before

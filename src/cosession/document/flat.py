@@ -16,6 +16,7 @@ from .values import (
     checked,
     checked_id,
     checked_object,
+    is_same,
     join_key,
     keys_of,
     plain,
@@ -40,7 +41,7 @@ class Selections:
             BadDocument: the value isn't JSON.
         """
         key, prepared = join_key(participant, name), checked(value, "The selection")
-        if key not in self.shared or plain(self.shared[key]) != prepared:
+        if key not in self.shared or not is_same(plain(self.shared[key]), prepared):
             self.shared[key] = prepared
 
     def get(self, participant: str, name: str) -> Any:

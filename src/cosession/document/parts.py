@@ -14,7 +14,7 @@ from cosession.errors import BadDocument
 from .part_schema import TOOL_STATES, checked_part, is_growing_text, is_tool
 from .record import Record
 from .text import SharedText
-from .values import checked_object, checked_text, to_shared, transaction
+from .values import checked_object, checked_text, is_same, to_shared, transaction
 
 
 def new_part(part: Mapping[str, Any]) -> Map[Any]:
@@ -117,7 +117,7 @@ class Part(Record):
             for key in removed & before.keys():
                 del self.shared[key]
             for key, value in changed.items():
-                if key not in removed and (key not in before or before[key] != value):
+                if key not in removed and (key not in before or not is_same(before[key], value)):
                     self._set(key, value)
 
     def _set(self, key: str, value: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pycrdt import Array, Map
 
-from .values import JsonObject, keys_of, plain, plain_list, plain_object, transaction
+from .values import JsonObject, is_same, keys_of, plain, plain_list, plain_object, transaction
 
 
 class Record:
@@ -80,7 +80,7 @@ class Record:
         """Write checked fields, leaving alone those that hold the value already: a rewrite leaves a tombstone."""
         with transaction(self.shared):
             for key, value in fields.items():
-                if key not in self.shared or self.get(key) != value:
+                if key not in self.shared or not is_same(self.get(key), value):
                     self.shared[key] = value
 
 

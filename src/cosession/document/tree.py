@@ -11,7 +11,7 @@ from pycrdt import Array, Map
 
 from cosession.errors import BadDocument
 
-from .values import JsonObject, checked, checked_id, plain, plain_object, to_shared, transaction
+from .values import JsonObject, checked, checked_id, is_same, plain, plain_object, to_shared, transaction
 
 Path = str | Sequence[str | int]
 """A path: `"trip.hotel"`, or its keys; a whole number reaches into a list."""
@@ -67,7 +67,7 @@ class Tree:
             for key in way:
                 parent = self._enter(parent, key, path)
             found, old = _step(parent, last)
-            if not (found and _same(plain(old), prepared)):
+            if not (found and is_same(plain(old), prepared)) or isinstance(prepared, dict | list):
                 _put(parent, last, prepared, path)
 
     def delete(self, path: Path) -> bool:
@@ -154,11 +154,6 @@ def _index(key: str | int) -> int | None:
     if isinstance(key, int):
         return key if key >= 0 else None
     return int(key) if key.isascii() and key.isdigit() else None
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Equal as JSON, where True is not 1; containers count as different, so that setting one makes it anew."""
-    return type(old) is type(new) and old == new and not isinstance(new, dict | list)
 
 
 class State(Tree):

@@ -158,6 +158,19 @@ def plain_list(value: object) -> list[Any]:
     return cast(list[Any], result) if isinstance(result, list) else []
 
 
+def is_same(old: object, new: object) -> bool:
+    """Whether two plain values are equal as JSON, where True is not 1."""
+    if type(old) is not type(new):
+        return False
+    if isinstance(new, dict):
+        one, other = cast(JsonObject, old), cast(JsonObject, new)
+        return one.keys() == other.keys() and all(is_same(value, other[key]) for key, value in one.items())
+    if isinstance(new, list):
+        items, others = cast(list[object], old), cast(list[object], new)
+        return len(items) == len(others) and all(map(is_same, items, others))
+    return old == new
+
+
 def document_of(shared: Map[Any] | Array[Any] | Text) -> Doc[Any]:
     """The document that a shared type is in."""
     return cast("Doc[Any]", cast(Any, shared).doc)
