@@ -34,8 +34,8 @@ class Scene:
             match effect:
                 case Send(connection, frame):
                     self.sent.setdefault(connection, []).append(decode_frame(frame))
-                case Answer(connection, update):
-                    self.sent.setdefault(connection, []).append(SyncStep2(update))
+                case Answer(connection, reply):
+                    self.sent.setdefault(connection, []).append(SyncStep2(reply.update))
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:
                         self.sent.setdefault(connection, []).append(decode_frame(update.frame))

@@ -6,9 +6,9 @@ from collections import Counter
 from functools import partial
 
 import pytest
+from simulation.clock import VirtualLoop
 
 from cosession.rooms import Pulse
-from simulation.clock import VirtualLoop
 
 SECONDS = 4.5
 

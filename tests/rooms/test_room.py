@@ -23,7 +23,8 @@ from cosession.protocol import (
     read_update_header,
 )
 from cosession.rooms.decisions import DECIDED_ON, decide
-from cosession.rooms.effects import Renew, Retitle
+from cosession.rooms.effects import Answer, Renew, Retitle
+from cosession.rooms.reply import Reply
 from cosession.rooms.room import Peer
 from cosession.settings import Settings
 
@@ -294,6 +295,25 @@ def test_a_connection_gets_no_update_before_its_first_sync(scene: Scene) -> None
     reader: Doc = Doc()
     reader.apply_update(answer.update)
     assert str(reader.get("text:notes", type=Text)) == "a"
+
+
+def test_who_opens_a_large_session_meanwhile_gets_the_same_reply_until_it_changes() -> None:
+    scene = Scene(Settings(max_piece_bytes=1024))
+    scene.join(1)
+    scene.receive(1, SyncUpdate(Writer().write("x" * 5000)))
+
+    def replies(*connections: int) -> list[Reply]:
+        effects = [scene.room.receive(number, encode_frame(SyncStep1(b"\x00")), AT) for number in connections]
+        return [effect.reply for found in effects for effect in found if isinstance(effect, Answer)]
+
+    for number in (2, 3, 4):
+        scene.join(number, synced=False)
+    first, second = replies(2, 3)
+    assert first is second
+    scene.receive(1, SyncUpdate(Writer().write("more")))
+    [third] = replies(4)
+    assert third is not first
+    assert len(third.update) > len(first.update)
 
 
 def test_a_client_that_was_away_for_a_thousand_updates_catches_up_in_one_exchange(scene: Scene) -> None:

@@ -172,8 +172,8 @@ class World:
             match effect:
                 case Send(connection, frame):
                     self.outboxes[connection].put_frame(frame)
-                case Answer(connection, update):
-                    self.outboxes[connection].put_answer(update)
+                case Answer(connection, reply):
+                    self.outboxes[connection].put_reply(reply)
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:
                         self.outboxes[connection].put_updates([update])

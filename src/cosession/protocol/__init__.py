@@ -7,6 +7,7 @@ one error, `MalformedFrame`.
 from .awareness import AwarenessEntry, decode_awareness, encode_awareness
 from .frames import (
     EMPTY_UPDATE,
+    EMPTY_VECTOR,
     KEEP_ALIVE,
     Awareness,
     Fence,
@@ -27,6 +28,7 @@ from .pieces import split_update
 
 __all__ = [
     "EMPTY_UPDATE",
+    "EMPTY_VECTOR",
     "KEEP_ALIVE",
     "Awareness",
     "AwarenessEntry",

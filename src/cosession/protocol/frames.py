@@ -25,6 +25,9 @@ from . import lib0
 EMPTY_UPDATE = b"\x00\x00"
 """An update without structs or deletions: what a peer that lacks nothing is sent."""
 
+EMPTY_VECTOR = b"\x00"
+"""The state vector of an empty document."""
+
 KEEP_ALIVE = b"\x01\x01\x00"
 """An awareness frame about nobody: harmless to every client, and it counts as something heard."""
 

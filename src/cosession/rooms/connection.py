@@ -14,6 +14,7 @@ from cosession.errors import CosessionError
 from cosession.settings import Settings
 
 from .outbox import Outbox
+from .pulse import Pulse
 from .reader import Reader, Receiver
 from .writer import Writer
 
@@ -38,6 +39,7 @@ class Connection:
         participant: whose it is.
         extended: whether it understands notices and fences.
         settings: the limits.
+        pulse: when it says something, whatever else is said.
         rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
 
     Attributes:
@@ -54,13 +56,14 @@ class Connection:
         participant: Participant,
         extended: bool,
         settings: Settings,
+        pulse: Pulse,
         rollup_seconds: float = 0.0,
     ) -> None:
         self.number = number
         self.participant = participant
         self.extended = extended
         self.lease: Lease | None = None
-        self.writer = Writer(number, channel, extended, settings, rollup_seconds)
+        self.writer = Writer(number, channel, extended, settings, pulse, rollup_seconds)
         self._reader = Reader(number, channel, self.writer, settings)
 
     def end(self, error: CosessionError) -> None:

@@ -55,8 +55,8 @@ class Delivery:
                 writer.outbox.put_frame(frame)
             case Echo(update):
                 writer.outbox.put_echo(update)
-            case Answer(_, update):
-                writer.outbox.put_answer(update)
+            case Answer(_, reply):
+                writer.outbox.put_reply(reply)
             case SendPresence(entries):
                 writer.outbox.put_presence(entries)
 

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from cosession.errors import CosessionError
 from cosession.protocol import AwarenessEntry, ClockRange
 
+from .reply import Reply
+
 
 @dataclass(slots=True)
 class Send:
@@ -21,10 +23,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer a connection's sync step 1: with what it lacks, as an update."""
+    """Answer a connection's sync step 1."""
 
     connection: int
-    update: bytes
+    reply: Reply
 
 
 @dataclass(slots=True)

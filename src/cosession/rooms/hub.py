@@ -29,6 +29,7 @@ from .connection import Connection
 from .lease import Grants
 from .live import LiveRoom
 from .log import Log
+from .pulse import Pulse
 from .slot import Slot
 from .turns import Turns
 
@@ -80,6 +81,7 @@ class Hub:
         self._log = Log(storage, self, settings.max_uncommitted_bytes)
         self._compactor = Compactor(storage, settings.history_grain_seconds)
         self._turns = Turns()
+        self._pulse = Pulse(settings.keep_alive_seconds)
         self._slots: dict[str, Slot] = {}
         self._lives: dict[Slot, asyncio.Task[None]] = {}
         self._numbers = count(1)
@@ -138,7 +140,7 @@ class Hub:
         create = self.settings.create_on_connect and participant.capabilities.may("create")
         async with self.room(channel.path.strip("/"), create=create) as live:
             connection = Connection(
-                next(self._numbers), channel, participant, extended, self.settings, rollup_seconds
+                next(self._numbers), channel, participant, extended, self.settings, self._pulse, rollup_seconds
             )
             await live.serve(connection, grants)
 

@@ -19,18 +19,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pycrdt import merge_updates
 
 from cosession.protocol import (
-    EMPTY_UPDATE,
     Awareness,
     AwarenessEntry,
-    SyncStep2,
     SyncUpdate,
     encode_awareness,
     encode_frame,
     encode_state_vector,
-    split_update,
 )
 
 from .effects import Update
+from .reply import Reply, in_pieces
 
 _LARGE_BYTES = 65_536
 """As much as a socket takes before it says that it is full."""
@@ -46,10 +44,10 @@ class Outbox:
     """
 
     __slots__ = (
-        "_answers",
         "_echoes",
         "_frame_bytes",
         "_frames",
+        "_large",
         "_max_bytes",
         "_merged",
         "_missed",
@@ -70,7 +68,7 @@ class Outbox:
         self._update_bytes = 0
         self._echoes: list[Update] = []
         self._missed: dict[int, int] | None = None
-        self._answers: list[SyncStep2 | SyncUpdate] = []
+        self._large: list[tuple[int, Iterator[bytes]]] = []
         self._pieces: Iterator[bytes] | None = None
         self._presence: dict[int, AwarenessEntry] = {}
 
@@ -97,7 +95,7 @@ class Outbox:
     @property
     def is_split(self) -> bool:
         """Whether something large is being sent in pieces, and `take` gives no more than the next of them."""
-        return bool(self._answers) or self._pieces is not None
+        return bool(self._large) or self._pieces is not None
 
     @property
     def is_full(self) -> bool:
@@ -109,12 +107,12 @@ class Outbox:
         self._frames.append(frame)
         self._frame_bytes += len(frame)
 
-    def put_answer(self, update: bytes) -> None:
-        """Queue the answer to a sync step 1."""
-        if len(update) <= self._piece_bytes:
-            self.put_frame(encode_frame(SyncStep2(update)))
+    def put_reply(self, reply: Reply) -> None:
+        """Queue the reply to a sync step 1."""
+        if reply.is_large:
+            self._put_large(len(reply.update), iter(reply))
         else:
-            self._put_large(SyncStep2(update))
+            self.put_frame(next(iter(reply)))
 
     def put_updates(self, updates: Sequence[Update]) -> None:
         """Queue updates, in their order; when too many wait, only note from where the reader misses them."""
@@ -135,7 +133,7 @@ class Outbox:
         It is kept apart: a diff in place of it would also bring back what is not committed yet.
         """
         if len(update.update) > self._piece_bytes:
-            self._put_large(SyncUpdate(update.update))
+            self._put_large(len(update.update), in_pieces(update.update, self._piece_bytes))
             return
         self._echoes.append(update)
         self._frame_bytes += len(update.frame)
@@ -153,12 +151,12 @@ class Outbox:
             vector: the room's state vector now.
         """
         frames, self._frames, self._frame_bytes = self._frames, [], 0
-        if self._pieces is None and self._answers:
-            self._pieces = _in_pieces(self._answers.pop(0), self._piece_bytes)
-        self._frame_bytes = sum(len(answer.update) for answer in self._answers)
+        if self._pieces is None and self._large:
+            _, self._pieces = self._large.pop(0)
+        self._frame_bytes = sum(size for size, _ in self._large)
         if self._missed is not None and self._pieces is None:
             behind = {client: min(clock, self._missed.get(client, clock)) for client, clock in vector.items()}
-            self._pieces = _in_pieces(SyncUpdate(diff(encode_state_vector(behind))), self._piece_bytes)
+            self._pieces = in_pieces(diff(encode_state_vector(behind)), self._piece_bytes)
             self._missed = None
         frames += self._next_piece()
         if not self.is_split:
@@ -172,9 +170,9 @@ class Outbox:
             self._presence.clear()
         return frames
 
-    def _put_large(self, frame: SyncStep2 | SyncUpdate) -> None:
-        self._answers.append(frame)
-        self._frame_bytes += len(frame.update)
+    def _put_large(self, size: int, pieces: Iterator[bytes]) -> None:
+        self._large.append((size, pieces))
+        self._frame_bytes += size
 
     def _next_piece(self) -> list[bytes]:
         """The next frame of what is sent in pieces, if it is ready."""
@@ -184,14 +182,6 @@ class Outbox:
         if piece is None:
             self._pieces = None
         return [piece] if piece else []
-
-
-def _in_pieces(frame: SyncStep2 | SyncUpdate, max_bytes: int) -> Iterator[bytes]:
-    """Turn a frame into smaller ones: updates, and to an answer an end; an empty one is none yet."""
-    for piece in split_update(frame.update, max_bytes):
-        yield b"" if piece == EMPTY_UPDATE else encode_frame(SyncUpdate(piece))
-    if isinstance(frame, SyncStep2):
-        yield encode_frame(SyncStep2(EMPTY_UPDATE))
 
 
 def merge(updates: Sequence[Update], at_once: int) -> list[bytes]:

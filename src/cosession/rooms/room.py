@@ -11,6 +11,7 @@ without a loop, a socket or a disk.
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import ref
 
 from pycrdt import Doc
 
@@ -18,6 +19,7 @@ from cosession.auth import ANONYMOUS, SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, StorageError, TooLarge
 from cosession.protocol import (
+    EMPTY_VECTOR,
     Awareness,
     AwarenessEntry,
     Fence,
@@ -42,6 +44,10 @@ from .intake import Intake
 from .peer import Peer
 from .presence import Presence
 from .receipts import Receipts
+from .reply import Reply
+
+_NOT_SHARED: tuple[int, Callable[[], Reply | None]] = (-1, lambda: None)
+"""The version of the whole document that is being sent, and the reply with it, if it still is."""
 
 
 class Room:
@@ -69,6 +75,7 @@ class Room:
         "_intake",
         "_receipts",
         "_settings",
+        "_shared",
         "document",
         "peers",
         "presence",
@@ -83,6 +90,7 @@ class Room:
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
+        self._shared = _NOT_SHARED
         self._attendance = Attendance()
         self._receipts = Receipts(version, settings.max_fences)
         gate = Gate(self.document, self.presence, settings, writers or {})
@@ -220,7 +228,18 @@ class Room:
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector, self._settings.max_structs_per_frame)
         self.synced.add(connection)
-        return [Answer(connection, self.diff(vector))]
+        reply = self._whole() if vector == EMPTY_VECTOR else Reply(self.diff(vector), self._settings.max_piece_bytes)
+        return [Answer(connection, reply)]
+
+    def _whole(self) -> Reply:
+        """The whole document; while somebody is still being sent it, the next one gets the same."""
+        version, shared = self._shared
+        whole = shared() if version == self.version else None
+        if whole is None:
+            whole = Reply(self.diff(EMPTY_VECTOR), self._settings.max_piece_bytes)
+            if whole.is_large:
+                self._shared = self.version, ref(whole)
+        return whole
 
     def _awareness(self, connection: int, peer: Peer, payload: bytes, at: str) -> list[Effect]:
         entries = decode_awareness(payload)

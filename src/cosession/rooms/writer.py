@@ -19,6 +19,7 @@ from cosession.settings import Settings
 
 from .channel import Pack, Write, direct, refuse
 from .outbox import Outbox
+from .pulse import Pulse
 
 _CLOSING_SECONDS = 5.0
 """What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
@@ -37,6 +38,7 @@ class Writer:
         channel: where frames go.
         extended: whether it understands notices.
         settings: the limits.
+        pulse: when it says something, whatever else is said: many clients take silence for a lost network.
         rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
 
     Attributes:
@@ -59,6 +61,7 @@ class Writer:
         "_given_up",
         "_group",
         "_number",
+        "_place",
         "_pulse",
         "_rollup_seconds",
         "_sent",
@@ -72,7 +75,13 @@ class Writer:
     )
 
     def __init__(
-        self, number: int, channel: Channel, extended: bool, settings: Settings, rollup_seconds: float = 0.0
+        self,
+        number: int,
+        channel: Channel,
+        extended: bool,
+        settings: Settings,
+        pulse: Pulse,
+        rollup_seconds: float = 0.0,
     ) -> None:
         self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates, settings.max_piece_bytes)
         self.write: Write | None = None
@@ -91,7 +100,8 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._sent: asyncio.Event | None = None
         self._gathering: asyncio.Event | None = None
-        self._pulse: asyncio.TimerHandle | None = None
+        self._pulse = pulse
+        self._place: int | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._ending: CosessionError | None = None
         self._cut_off = False
@@ -116,7 +126,7 @@ class Writer:
         self._group, self._take, self._end, self._done = group, take, end, done
         if self._direct is not None:
             self._direct.follow(self._follow)
-        self._beat()
+        self._place = self._pulse.join(self._beat)
         if self._ending is not None:
             self._say_why()
         elif self.outbox:
@@ -164,9 +174,10 @@ class Writer:
             self._direct.follow(None)
         self._take = self._end = self._done = self._way = self.write = None
         self._ending = None  # its frames hold the connection in turn
-        for timer in (self._pulse, self._deadline):
-            if timer is not None:
-                timer.cancel()
+        if self._place is not None:
+            self._pulse.leave(self._place, self._beat)
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def _follow(self, way: Write | None) -> None:
         self._way = way
@@ -178,14 +189,9 @@ class Writer:
         self.write = self._way if is_free and self._group is not None else None
 
     def _beat(self) -> None:
-        """Say something now and then, whatever else is said: many clients take silence for a lost network."""
-        self._pulse = asyncio.get_running_loop().call_later(self._settings.keep_alive_seconds, self._beat_once)
-
-    def _beat_once(self) -> None:
         if self._task is None:
             self.outbox.put_frame(KEEP_ALIVE)
             self.flush()
-        self._beat()
 
     def _start(self) -> None:
         if self._task is None and self._group is not None and self._take is not None:
