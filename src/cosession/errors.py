@@ -112,6 +112,14 @@ class ClientIdTaken(CosessionError):
     status = 409
 
 
+class Superseded(CosessionError):
+    """Another process goes on with what this one worked on; it was away for too long, and writes no more."""
+
+    code = "run.superseded"
+    close_code = 4409
+    status = 409
+
+
 class SessionDeleted(CosessionError):
     """The session was deleted."""
 
@@ -131,6 +139,20 @@ class RunEnded(CosessionError):
     """The run is over: it can't be cancelled or steered any more."""
 
     code = "run.ended"
+    status = 409
+
+
+class NoSuchApproval(CosessionError):
+    """The session has no approval of this id."""
+
+    code = "approval.unknown"
+    status = 404
+
+
+class ApprovalClosed(CosessionError):
+    """The approval is decided, or the vote doesn't count there."""
+
+    code = "approval.closed"
     status = 409
 
 
@@ -285,3 +307,27 @@ class RunCancelled(CosessionError):
         super().__init__(f"The run was cancelled by {by or 'someone'}{': ' + reason if reason else '.'}")
         self.by = by
         self.reason = reason
+
+
+class RunLost(CosessionError):
+    """Another process of the agent goes on with the run; raised inside it at its next step."""
+
+    code = "run.lost"
+
+
+class ToolFailed(CosessionError):
+    """A client's tool gave an error, or nobody offered it in time; the message says which."""
+
+    code = "tool.failed"
+
+
+class ClaimHeld(CosessionError):
+    """Somebody else holds what was claimed; wait for it, or let it be."""
+
+    code = "claim.held"
+
+
+class ClaimLost(CosessionError):
+    """What was claimed is another's now, or may be: stop acting on it."""
+
+    code = "claim.lost"

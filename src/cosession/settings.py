@@ -123,6 +123,23 @@ class Settings(BaseSettings):
         ge=0,
         description="how long who is online must stay so before the document says it; a reload writes nothing",
     )
+    agents: tuple[str, ...] = Field(
+        (), description="agents that belong to every new session; the first answers prompts that name nobody"
+    )
+    lease_grace_seconds: float = Field(
+        15.0,
+        ge=0,
+        description="how long what a process holds outlives its connection; a restart or a tunnel loses nothing",
+    )
+    begin_seconds: float = Field(
+        60.0, gt=0, description="how soon a prompt that was taken must have a run; then another may take it"
+    )
+    max_attempts: int = Field(
+        5, ge=1, description="how often a run may lose its process; what kills every one must end some time"
+    )
+    work_seconds: float = Field(
+        86400.0, gt=0, description="how old a prompt may be for a worker; nobody waits for older ones any more"
+    )
     max_fences: int = Field(
         1024, ge=1, description="fences of one connection that may wait for a commit; none of them is free"
     )

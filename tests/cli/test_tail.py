@@ -82,7 +82,7 @@ def test_a_text_that_was_changed_while_it_grew_is_printed_anew(session: Session)
     screen = Screen(session)
     answer = say(session, "assistant", "One", "streaming")
     screen.shows()
-    answer.edit("Two", at=AT)
+    answer.edit("Two", at=AT, by="ada")
 
     assert screen.shows() == "assistant\nOne\n(changed)\nTwo"
 
@@ -108,7 +108,7 @@ def test_an_edit_and_a_deletion_of_a_finished_message_are_said_once(session: Ses
     screen.shows()
     answer = say(session, "assistant", "Well", "streaming")
     screen.shows()
-    first.edit("Lisbon", at="2026-11-21T08:00:01Z")
+    first.edit("Lisbon", at="2026-11-21T08:00:01Z", by="ada")
     screen.shows()
     second.delete(at="2026-11-21T08:00:02Z")
     screen.shows()

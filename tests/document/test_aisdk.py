@@ -72,7 +72,7 @@ def test_the_sdk_accepts_a_message_at_every_moment_of_its_life(session: SessionD
     ):
         call.update(**fields)
         look()
-    answer.edit("Let me look.", at=AT)
+    answer.edit("Let me look.", at=AT, by="ada")
     look()
     question.delete(at=AT)
     answer.delete(at=AT)

@@ -63,7 +63,9 @@ places = st.integers(0, 5)
 edits: st.SearchStrategy[Edit] = st.one_of(
     st.builds(append, st.sampled_from(EVERY_PART)),
     st.builds(on_a_part, places, texts),
-    st.builds(lambda place, text: on_a_message(place, lambda message: message.edit(text, at=AT)), places, texts),
+    st.builds(
+        lambda place, text: on_a_message(place, lambda message: message.edit(text, at=AT, by="ada")), places, texts
+    ),
     st.builds(lambda place: on_a_message(place, lambda message: message.delete(at=AT)), places),
     st.builds(
         lambda place, part: on_a_message(place, lambda message: message.append_part(part)),

@@ -179,8 +179,8 @@ def test_wrong_changes_of_a_part_are_refused(session: SessionDocument) -> None:
 def test_edits_of_one_message_merge(session: SessionDocument) -> None:
     said(session, "A flight to Zürich 🛫 on Monday")
     other = copy_of(session)
-    session.messages[0].edit("A train to Zürich 🛫 on Monday", at=AT)
-    other.messages[0].edit("A flight to Zürich 🛫 on Tuesday", at=AT)
+    session.messages[0].edit("A train to Zürich 🛫 on Monday", at=AT, by="ada")
+    other.messages[0].edit("A flight to Zürich 🛫 on Tuesday", at=AT, by="ada")
     exchange(session, other)
     assert session.messages[0].text == other.messages[0].text == "A train to Zürich 🛫 on Tuesday"
     assert session.messages[0].edited_at == AT
@@ -190,14 +190,14 @@ def test_edits_of_one_message_merge(session: SessionDocument) -> None:
 def test_an_edit_makes_the_text_what_it_shall_be(pieces: list[str], wanted: str) -> None:
     session = SessionDocument()
     message = assistant(session, *({"type": "text", "text": piece} for piece in pieces))
-    message.edit(wanted, at=AT)
+    message.edit(wanted, at=AT, by="ada")
     assert message.text == copy_of(session).messages[0].text == wanted
     assert len(message.parts) == len(pieces)
 
 
 def test_editing_a_message_without_text_gives_it_one(session: SessionDocument) -> None:
     message = assistant(session, {"type": "step-start"})
-    message.edit("hello", at=AT)
+    message.edit("hello", at=AT, by="ada")
     assert message.text == "hello"
 
 
@@ -243,7 +243,7 @@ def test_a_message_that_was_removed_whole_is_not_written_to(session: SessionDocu
     with pytest.raises(BadDocument, match="taken out"):
         message.append_part({"type": "text", "text": "late"})
     with pytest.raises(BadDocument, match="taken out"):
-        message.edit("later", at=AT)
+        message.edit("later", at=AT, by="ada")
     message.set_status("complete")
     message.delete(at=AT)
     assert session.doc.get_update() == before
@@ -316,7 +316,7 @@ def test_foreign_messages_are_read_as_far_as_they_go(session: SessionDocument) -
     found.set_status("complete")
     assert found.metadata == {"status": "complete"}
     assert found.text == "plain"
-    found.edit("plainly shared", at=AT)
+    found.edit("plainly shared", at=AT, by="ada")
     assert found.text == copy_of(session).messages.to_json()[3]["parts"][0]["text"] == "plainly shared"
     found.append_part({"type": "step-start"})
     assert [part.type for part in found.parts] == ["text", "step-start"]
@@ -334,5 +334,5 @@ def test_a_deleted_message_is_not_edited(session: SessionDocument) -> None:
     message = said(session, "Hello")
     message.delete(at=AT)
     with pytest.raises(BadDocument, match="is deleted"):
-        message.edit("Back again", at=AT)
+        message.edit("Back again", at=AT, by="ada")
     assert message.parts == []

@@ -144,7 +144,7 @@ def test_transactions_nest(session: SessionDocument) -> None:
         session.state.set("a.b", 1)
         with session.transaction():
             said(session, "hello")
-            session.messages[0].edit("hello!", at=AT)
+            session.messages[0].edit("hello!", at=AT, by="ada")
     assert len(updates) == 1
 
 

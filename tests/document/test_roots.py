@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlFragment
 
-from cosession.document import RUN_STATUSES, SessionDocument, join_key, split_key
+from cosession.document import RUN_STATUSES, Policy, SessionDocument, join_key, prompt_key, split_key, tool_key
 from cosession.errors import BadDocument
 
 
 def test_a_session_is_initialised_once(session: SessionDocument) -> None:
     session.initialise(created_at="later", title="Other")
     session.meta.set_title("Zürich 🛫")
-    session.meta.set_policy({"write": ["ada"]})
+    session.meta.set_policy(Policy(("bot",), "steer"))
     meta = copy_of(session).meta
     assert (meta.schema, meta.title, meta.created_at, meta.forked_from) == (1, "Zürich 🛫", AT, None)
-    assert meta.policy == {"write": ["ada"]}
+    assert meta.rules == Policy(("bot",), "steer")
     fork = SessionDocument()
     fork.initialise(created_at=AT, forked_from={"session": "trip", "version": 7})
     assert fork.meta.forked_from == {"session": "trip", "version": 7}
@@ -115,6 +115,20 @@ def test_a_run_from_its_start_to_its_end(session: SessionDocument) -> None:
     assert seen.ended
     assert session.runs.active() == []
     assert not seen.record_cancel(by="ada", at=AT)
+
+
+def test_a_lost_run_is_handed_over(session: SessionDocument) -> None:
+    run = session.runs.start("r1", agent="bot", started_at=AT, client=7)
+    assert (run.client, run.former, run.epoch) == (7, [], 1)
+    run.end("lost", at=AT)
+    run.hand_over(8, [7])
+    seen = copy_of(session).runs.get("r1")
+    assert seen is not None
+    assert (seen.client, seen.former, seen.epoch, seen.status, seen.ended_at) == (8, [7], 2, "running", None)
+    run.end("complete", at=AT)
+    run.write_back("suspended")
+    assert (run.status, run.ended_at) == ("suspended", None)
+    assert session.runs.start("r2", agent="bot", started_at=AT).client == 0
 
 
 def test_runs_come_in_the_order_of_their_start(session: SessionDocument) -> None:
@@ -216,19 +230,33 @@ def test_a_key_comes_apart_as_it_was_put_together(segments: list[str]) -> None:
 def test_requests_wait_until_they_are_decided(session: SessionDocument) -> None:
     session.requests.ask_cancel("r/1", "ada", "enough")
     session.requests.ask_steer("r/1", "t1", "bob", "By the lake")
-    session.requests.ask_claim("call-1", "tab 1")
-    session.requests.ask_release("call-1", "tab 1")
-    session.requests.ask_vote("a1", "ada", "yes", {"price": 3.0})
+    session.requests.ask_claim("call-1", 7, "ada", seconds=20.0, wait=True)
+    session.requests.ask_claim("call-2", 2**53 - 1, "ada")
+    session.requests.ask_release("call-1", 7, "ada")
+    session.requests.ask_adopt("r/1", 7, "bot")
+    session.requests.ask_answer("m1", "c/1", 7, "ada", output=[1.0])
+    session.requests.ask_answer("m1", "c/2", 7, "ada", error="gone")
+    session.requests.ask_policy("ada", "steer")
+    session.requests.ask_vote("a1", "ada", "approved", {"price": 3.0})
+    session.requests.ask_vote("a1", "bob", "rejected")
     session.requests.shared["odd"] = 7
     seen = copy_of(session).requests
     assert [(item.kind, item.subject, item.participant, item.value) for item in seen.items()] == [
+        ("adopt", ("r/1", "7"), "bot", {}),
+        ("answer", ("m1", "c/1", "7"), "ada", {"output": [1]}),
+        ("answer", ("m1", "c/2", "7"), "ada", {"error": "gone"}),
         ("cancel", ("r/1",), "ada", {"reason": "enough"}),
-        ("claim", ("call-1",), "tab 1", {}),
+        ("claim", ("call-1", "7"), "ada", {"seconds": 20, "wait": True}),
+        ("claim", ("call-2", str(2**53 - 1)), "ada", {}),
         ("odd", (), "", {}),
-        ("release", ("call-1",), "tab 1", {}),
+        ("policy", (), "ada", {"double_texting": "steer"}),
+        ("release", ("call-1", "7"), "ada", {}),
         ("steer", ("r/1", "t1"), "bob", {"text": "By the lake"}),
-        ("vote", ("a1",), "ada", {"decision": "yes", "value": {"price": 3}}),
+        ("vote", ("a1",), "ada", {"decision": "approved", "value": {"price": 3}}),
+        ("vote", ("a1",), "bob", {"decision": "rejected"}),
     ]
+    clients = [7, 7, 7, None, 7, 2**53 - 1, None, None, 7, None, None, None]
+    assert [item.client for item in seen.items()] == clients
     for request in list(session.requests.items()):
         session.requests.remove(request.key)
         session.requests.remove(request.key)
@@ -239,30 +267,97 @@ def test_requests_wait_until_they_are_decided(session: SessionDocument) -> None:
         session.requests.ask_steer("r1", "t1", "ada", "\ud83d")
 
 
+@pytest.mark.parametrize("named", ["", "x", "-7", "1.5", "٣", "9" * 17])
+def test_a_client_that_is_none_is_none(session: SessionDocument, named: str) -> None:
+    session.requests.shared[f"claim/door/{named}/ada"] = {}
+    session.requests.shared["claim/ada"] = {}
+    assert [request.client for request in session.requests.items()] == [None, None]
+
+
 def test_an_approval_is_decided_once(session: SessionDocument) -> None:
     approval = session.approvals.ask(
-        "a1", question="Book it?", schema={"type": "object"}, run="r1", who=["ada"], quorum=2, expires_at=AT
+        "a1",
+        question="Book it?",
+        created_at=AT,
+        schema={"type": "object"},
+        run="r1",
+        who=["ada"],
+        quorum=2,
+        expires_at=AT,
+        value={"price": 3.0, "items": ["flight"]},
     )
     assert approval.decision is None
-    assert approval.decide("yes", by="ada", at=AT, value={"price": 3})
-    assert not approval.decide("no", by="bob", at=AT)
+    approval.record_vote("ada", "rejected", None, AT)
+    approval.record_vote("bob", "approved", {"price": 3}, AT)
+    approval.record_vote("ada", "approved", {"price": 3}, AT)
+    assert approval.decide("approved", by=["ada", "bob"], at=AT, value={"price": 3})
+    assert not approval.decide("rejected", by=["bob"], at=AT)
     seen = copy_of(session).approvals.get("a1")
     assert seen is not None
-    assert (seen.question, seen.schema, seen.run, seen.who, seen.quorum, seen.expires_at) == (
-        *("Book it?", {"type": "object"}, "r1", ["ada"], 2, AT),
+    assert (seen.question, seen.schema, seen.run, seen.who, seen.quorum, seen.created_at, seen.expires_at) == (
+        *("Book it?", {"type": "object"}, "r1", ["ada"], 2, AT, AT),
     )
-    assert seen.decision == {"by": "ada", "decision": "yes", "value": {"price": 3}, "at": AT}
+    assert seen.value == {"price": 3, "items": ["flight"]}
+    vote = {"decision": "approved", "value": {"price": 3}, "at": AT}
+    assert seen.votes == {"ada": vote, "bob": vote}
+    assert seen.decision == {"by": ["ada", "bob"], "decision": "approved", "value": {"price": 3}, "at": AT}
     assert [name for name, _ in session.approvals] == ["a1"]
-    with pytest.raises(BadDocument):
-        session.approvals.ask("a1", question="Again?")
+    for wrong in ({}, {"schema": {"type": "objekt"}}, {"value": object()}):
+        with pytest.raises(BadDocument):
+            session.approvals.ask("a2" if wrong else "a1", question="Again?", created_at=AT, **wrong)  # type: ignore[arg-type]
+
+
+def test_people_edit_together_what_they_approve(session: SessionDocument) -> None:
+    approval = session.approvals.ask(
+        "a1", question="Book?", created_at=AT, value={"limit": 200, "to": {"city": "Rome"}}
+    )
+    other = copy_of(session)
+    approval.shared["value"]["limit"] = 150
+    other.approvals.shared["a1"]["value"]["to"]["city"] = "Turin"
+    exchange(session, other)
+    assert approval.value == {"limit": 150, "to": {"city": "Turin"}}
+
+
+def test_votes_that_two_lives_of_the_server_record_are_both_kept(session: SessionDocument) -> None:
+    approval = session.approvals.ask("a1", question="Book?", created_at=AT)
+    other = copy_of(session)
+    approval.record_vote("ada", "approved", None, AT)
+    other.approvals.get("a1").record_vote("bob", "rejected", None, AT)
+    exchange(session, other)
+    assert {who: vote["decision"] for who, vote in approval.votes.items()} == {"ada": "approved", "bob": "rejected"}
+
+
+def test_votes_on_what_a_foreign_agent_asked_are_kept_as_well(session: SessionDocument) -> None:
+    session.approvals.shared["a1"] = Map({"question": "Book?", "votes": {"ada": {"decision": "approved"}}})
+    approval = session.approvals.get("a1")
+    approval.record_vote("bob", "rejected", None, AT)
+    assert approval.votes.keys() == {"ada", "bob"}
 
 
 def test_a_claim_has_one_holder(session: SessionDocument) -> None:
-    session.claims.grant("call-1", by="ada", epoch=1, at=AT)
-    assert copy_of(session).claims.get("call-1") == {"by": "ada", "epoch": 1, "at": AT}
+    session.claims.grant("call-1", by="ada", client=7, epoch=1, at=AT)
+    assert copy_of(session).claims.get("call-1") == {"by": "ada", "client": 7, "epoch": 1, "at": AT}
+    line = [{"by": "bob", "client": 8}]
+    session.claims.grant("call-1", by="ada", client=9, epoch=5, at=AT, until=AT, waiting=line, former=[7])
+    more = {"until": AT, "waiting": line, "former": [7]}
+    assert copy_of(session).claims.get("call-1") == {"by": "ada", "client": 9, "epoch": 5, "at": AT, **more}
     session.claims.release("call-1")
     session.claims.release("call-1")
     assert session.claims.get("call-1") is None
+
+
+def test_keys_of_claims_hold_any_id() -> None:
+    assert prompt_key("m/1") == "prompt/m%2F1"
+    assert prompt_key("m/1", "fly er") == "prompt/m%2F1/fly%20er"
+    assert tool_key("c/1") == "tool/c%2F1"
+
+
+def test_a_queued_prompt_names_who_is_asked(session: SessionDocument) -> None:
+    session.queue.append("fly", id="q1", author="ada", created_at=AT, to=["flights", "hotels"])
+    session.queue.append("go", id="q2", author="ada", created_at=AT)
+    assert [entry.to for entry in copy_of(session).queue] == [("flights", "hotels"), ()]
+    with pytest.raises(BadDocument):
+        session.queue.append("x", id="q3", author="ada", created_at=AT, to=[""])
 
 
 def test_the_queue_is_edited_and_reordered(session: SessionDocument) -> None:
@@ -384,7 +479,7 @@ def test_equal_records_are_equal(session: SessionDocument) -> None:
     message = said(session, "hello")
     other = copy_of(session).messages[0]
     assert message == other
-    other.edit("bye", at=AT)
+    other.edit("bye", at=AT, by="ada")
     assert message != other
     assert "hello" in repr(message)
 

@@ -88,7 +88,7 @@ async def test_an_edit_of_a_message_merges_with_what_yjs_writes_at_the_same_time
         await eventually(there, "the message in Yjs")
         await yjs.ask("disconnect")
         await yjs.ask("appendToMessage", index=0, text=" 🚇")
-        message.edit("Before 🐙 the tunnel", at="2026-01-01T00:00:00Z")
+        message.edit("Before 🐙 the tunnel", at="2026-01-01T00:00:00Z", by="ada")
         await session.wait_saved()
         await yjs.ask("connect")
 

@@ -105,7 +105,7 @@ def _wish_for_somebody_else(liar: Liar) -> None:
 
 
 def _decide(liar: Liar) -> None:
-    liar.document.claims.grant(LIE, by=liar.who.id, epoch=1, at=AT)
+    liar.document.claims.grant(LIE, by=liar.who.id, client=1, epoch=1, at=AT)
 
 
 def _stop_a_run(liar: Liar) -> None:

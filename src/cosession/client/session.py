@@ -211,7 +211,7 @@ class Session:
             BadDocument: there is no such message, or it is deleted.
             Disconnected: the session is over.
         """
-        self._find(message_id).edit(text, at=now())
+        self._find(message_id).edit(text, at=now(), by=self.participant)
 
     def remove(self, message_id: str) -> None:
         """Delete what a message says; an empty message marked as deleted stays. Raises as `edit` does."""

@@ -5,7 +5,8 @@ Whatever is read is plain JSON and never raises; whatever is written is checked 
 """
 
 from .approvals import Approval, Approvals
-from .flat import Claims, Counters, Request, Requests, Selections
+from .flat import Claims, Counters, Selections, prompt_key, tool_key
+from .json_schema import misfit
 from .message import MESSAGE_STATUSES, Message
 from .messages import ROLES, Messages
 from .meta import SCHEMA, Meta
@@ -13,16 +14,22 @@ from .observe import Change, Subscription
 from .part_schema import TOOL_STATES
 from .parts import Part
 from .people import AGENT_STATUSES, Agent, Agents, Participant, Participants
+from .policy import DOUBLE_TEXTING, Policy, checked_policy
 from .queue import Queue, QueuedPrompt
-from .runs import ENDED, RUN_STATUSES, Run, Runs
+from .requests import Request, Requests
+from .run import Run
+from .run_states import ENDED, RUN_STATUSES, may_become
+from .runs import Runs
 from .session import SessionDocument
 from .surfaces import Surface, Surfaces
 from .text import Position, SharedText
+from .times import later, seconds_until
 from .tree import State, Tree
 from .values import JsonObject, checked, checked_text, join_key, plain, split_key
 
 __all__ = [
     "AGENT_STATUSES",
+    "DOUBLE_TEXTING",
     "ENDED",
     "MESSAGE_STATUSES",
     "ROLES",
@@ -43,6 +50,7 @@ __all__ = [
     "Part",
     "Participant",
     "Participants",
+    "Policy",
     "Position",
     "Queue",
     "QueuedPrompt",
@@ -59,8 +67,15 @@ __all__ = [
     "Surfaces",
     "Tree",
     "checked",
+    "checked_policy",
     "checked_text",
     "join_key",
+    "later",
+    "may_become",
+    "misfit",
     "plain",
+    "prompt_key",
+    "seconds_until",
     "split_key",
+    "tool_key",
 ]

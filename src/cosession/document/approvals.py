@@ -1,4 +1,8 @@
-"""Approvals: a question that agents ask people, and the decision, which the server writes once."""
+"""Approvals: a question that agents ask people, their votes, and the decision, which the server writes once.
+
+The agent makes all containers when it asks: the Map of votes, so that none is lost when a server was killed between
+two of them, and that of the value, which people edit before they vote.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +11,9 @@ from pycrdt import Map
 
 from cosession.errors import BadDocument
 
+from .json_schema import check_schema
 from .record import Record, Records
-from .values import JsonObject, checked, checked_id, checked_object, transaction
+from .values import JsonObject, checked, checked_id, checked_object, to_shared, transaction
 
 
 class Approval(Record):
@@ -47,19 +52,62 @@ class Approval(Record):
         return self._optional_string("expires_at")
 
     @property
+    def created_at(self) -> str | None:
+        """When it was asked."""
+        return self._optional_string("created_at")
+
+    @property
+    def value(self) -> Any:
+        """What is approved, which people may edit while it is open: JSON, or None."""
+        return self.get("value")
+
+    @property
+    def votes(self) -> dict[str, JsonObject]:
+        """{decision, value, at} of each who voted, by participant."""
+        return {key: vote for key, vote in self._object("votes").items() if isinstance(vote, dict)}
+
+    @property
     def decision(self) -> JsonObject | None:
         """{by, decision, value, at}, or None while it is open."""
         return self._optional_object("decision")
 
-    def decide(self, decision: str, *, by: str | Sequence[str], at: str, value: Any = None) -> bool:
+    def record_vote(self, participant: str, decision: str, value: Any, at: str) -> None:
+        """Note how somebody votes, in place of what they said before; only the server does.
+
+        Args:
+            participant: who votes.
+            decision: `approved` or `rejected`.
+            value: what they approve.
+            at: the time, RFC 3339.
+        """
+        vote = checked({"decision": decision, "value": value, "at": at}, "The vote")
+        key = checked_id(participant, "A participant's id")
+        if self.gone:
+            return
+        with transaction(self.shared):
+            votes = self._map("votes")
+            if votes is None:
+                votes = Map[Any](self.votes)
+                self.shared["votes"] = votes
+            votes[key] = vote
+
+    def decide(self, decision: str, *, by: Sequence[str], at: str, value: Any = None) -> bool:
         """Write the decision; only the server does, and only once.
+
+        Args:
+            decision: `approved`, `rejected`, `expired` or `withdrawn`.
+            by: whose votes made it, if any.
+            at: the time, RFC 3339.
+            value: what was approved.
 
         Returns:
             Whether it was written: False when it is decided already.
         """
-        if self.decision is not None:
+        if self.decision is not None or self.gone:
             return False
-        self.write({"decision": checked({"by": by, "decision": decision, "value": value, "at": at}, "The decision")})
+        self.write(
+            {"decision": checked({"by": list(by), "decision": decision, "value": value, "at": at}, "The decision")}
+        )
         return True
 
 
@@ -75,33 +123,49 @@ class Approvals(Records[Approval]):
         id: str,  # noqa: A002 - the field's name
         *,
         question: str,
+        created_at: str,
         schema: Mapping[str, Any] | None = None,
         run: str | None = None,
         who: Sequence[str] = (),
         quorum: int = 1,
         expires_at: str | None = None,
+        value: Any = None,
     ) -> Approval:
         """Ask people something.
 
         Args:
             id: unique in the session.
             question: what is asked, in words that a person understands.
+            created_at: the time, RFC 3339.
             schema: the JSON Schema of the answer's value.
             run: the run that asks.
             who: the participants who may answer; none means everybody.
             quorum: how many must agree.
             expires_at: when it is too late, RFC 3339.
+            value: what is to be approved, e.g. the arguments of a tool call; people may edit an object before they
+                vote.
 
         Raises:
             BadDocument: a value doesn't fit, or the id is there already.
         """
-        given = {"question": question, "schema": schema, "run": run, "quorum": quorum, "expires_at": expires_at}
+        given = {
+            "question": question,
+            "created_at": created_at,
+            "schema": schema,
+            "run": run,
+            "quorum": quorum,
+            "expires_at": expires_at,
+        }
         fields = checked_object({key: value for key, value in given.items() if value is not None}, "An approval")
+        if schema is not None:
+            check_schema(fields["schema"])
         if who:
             fields["who"] = checked(list(who), "Who may answer")
+        if value is not None:
+            fields["value"] = to_shared(checked(value, "The value"))
         with transaction(self.shared):
             if checked_id(id, "An approval's id") in self.shared:
                 raise BadDocument(f"There is an approval {id!r} already; ids are used once.")
-            shared: Map[Any] = Map(fields)
+            shared: Map[Any] = Map({**fields, "votes": Map()})
             self.shared[id] = shared
         return Approval(shared)

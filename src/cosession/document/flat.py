@@ -3,8 +3,7 @@
 Segments of a key are percent-encoded as encodeURIComponent does, so an id may hold any character.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pycrdt import Map
@@ -24,6 +23,16 @@ from .values import (
     split_key,
     transaction,
 )
+
+
+def prompt_key(message: str, agent: str = "") -> str:
+    """The key of the claim to answer a prompt: of the agent that it names, or, where it names none, of any."""
+    return join_key("prompt", message, agent) if agent else join_key("prompt", message)
+
+
+def tool_key(call: str) -> str:
+    """The key of the claim to answer a call to a tool that clients offer."""
+    return join_key("tool", call)
 
 
 class Selections:
@@ -109,89 +118,12 @@ class Counters:
         return sums
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Something that a participant asks the server to decide.
-
-    Attributes:
-        key: where it is written.
-        kind: `cancel`, `steer`, `claim`, `release`, `vote`, …
-        subject: what it is about, e.g. (run,).
-        participant: who asks.
-        value: what exactly they want.
-    """
-
-    key: str
-    kind: str
-    subject: tuple[str, ...]
-    participant: str
-    value: JsonObject
-
-
-class Requests:
-    """What waits for the server's decision: `KIND/…/PARTICIPANT` → JSON, removed by the server when it is decided."""
-
-    __slots__ = ("shared",)
-
-    def __init__(self, shared: Map[Any]) -> None:
-        self.shared = shared
-
-    def __len__(self) -> int:
-        return len(self.shared)
-
-    def put(self, kind: str, *subject: str, participant: str, value: Mapping[str, Any] | None = None) -> Request:
-        """Ask for something.
-
-        Args:
-            kind: what is asked for.
-            subject: what it is about.
-            participant: who asks.
-            value: what exactly they want, a JSON object.
-        """
-        key = join_key(kind, *subject, participant)
-        prepared = checked_object(value or {}, "The request")
-        self.shared[key] = prepared
-        return Request(key, kind, subject, participant, prepared)
-
-    def remove(self, key: str) -> None:
-        """Take a request away; one that is gone already is no error."""
-        if key in self.shared:
-            del self.shared[key]
-
-    def items(self) -> Iterator[Request]:
-        """The requests, by key; a key of fewer than two segments has no kind or no participant (both empty then)."""
-        for key in keys_of(self.shared):
-            kind, *subject = split_key(key)
-            participant = subject.pop() if subject else ""
-            yield Request(key, kind, tuple(subject), participant, plain_object(self.shared[key]))
-
-    def ask_cancel(self, run: str, participant: str, reason: str = "") -> Request:
-        """Ask that a run be cancelled."""
-        return self.put("cancel", run, participant=participant, value={"reason": reason})
-
-    def ask_steer(self, run: str, id: str, participant: str, text: str) -> Request:  # noqa: A002 - the field's name
-        """Ask that a running run take something in; the id is the steer's."""
-        return self.put("steer", run, id, participant=participant, value={"text": text})
-
-    def ask_claim(self, key: str, participant: str) -> Request:
-        """Ask to hold something that one participant at a time holds."""
-        return self.put("claim", key, participant=participant)
-
-    def ask_release(self, key: str, participant: str) -> Request:
-        """Ask to give back what one holds."""
-        return self.put("release", key, participant=participant)
-
-    def ask_vote(self, approval: str, participant: str, decision: str, value: Any = None) -> Request:
-        """Answer an approval."""
-        return self.put("vote", approval, participant=participant, value={"decision": decision, "value": value})
-
-    def to_json(self) -> JsonObject:
-        """All requests, by their keys."""
-        return plain_object(self.shared)
-
-
 class Claims:
-    """Who holds what, one holder at a time: key → {by, epoch, at}. Only the server writes it."""
+    """Who holds what, one holder at a time. Only the server writes it.
+
+    Key → {by, client, epoch, at}, with `until` when it ends by itself, `waiting` ({by, client} each) who is next, and
+    `former` the clients that are fenced off. The epoch only grows, over releases and restarts: the fencing token.
+    """
 
     __slots__ = ("shared",)
 
@@ -199,12 +131,47 @@ class Claims:
         self.shared = shared
 
     def get(self, key: str) -> JsonObject | None:
-        """{by, epoch, at} of who holds it, or None."""
+        """{by, client, epoch, at, …} of who holds it, or None."""
         return plain_object(self.shared.get(key)) or None
 
-    def grant(self, key: str, *, by: str, epoch: int, at: str) -> None:
-        """Write that a participant holds it now."""
-        self.shared[checked_id(key, "What is claimed")] = checked({"by": by, "epoch": epoch, "at": at}, "The claim")
+    def grant(
+        self,
+        key: str,
+        *,
+        by: str,
+        client: int,
+        epoch: int,
+        at: str,
+        until: str | None = None,
+        waiting: Sequence[Mapping[str, Any]] = (),
+        former: Sequence[int] = (),
+    ) -> JsonObject:
+        """Write that a client holds it now.
+
+        Args:
+            key: what it is.
+            by: the participant.
+            client: which of their Yjs clients.
+            epoch: larger than that of any grant before.
+            at: the time, RFC 3339.
+            until: when it ends by itself.
+            waiting: {by, client} of each who is next, in order.
+            former: the clients that held it before and may write no more.
+
+        Returns:
+            What was written.
+        """
+        more = {"until": until, "waiting": list(waiting), "former": list(former)}
+        fact = {
+            "by": by,
+            "client": client,
+            "epoch": epoch,
+            "at": at,
+            **{name: one for name, one in more.items() if one},
+        }
+        prepared = checked_object(fact, "The claim")
+        self.shared[checked_id(key, "What is claimed")] = prepared
+        return prepared
 
     def release(self, key: str) -> None:
         """Write that nobody holds it."""

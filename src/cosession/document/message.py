@@ -45,7 +45,7 @@ class Message(Record):
 
     @property
     def metadata(self) -> JsonObject:
-        """author, created_at, status, run, parent, edited_at, deleted, and what the application added."""
+        """author, created_at, status, run, parent, to, edited_at, edited_by, deleted, and the application's own."""
         return self._object("metadata")
 
     @property
@@ -85,6 +85,24 @@ class Message(Record):
         return self._about("edited_at")
 
     @property
+    def edited_by(self) -> str | None:
+        """Who says to have edited it last."""
+        return self._about("edited_by")
+
+    @property
+    def to(self) -> tuple[str, ...]:
+        """The agents that are asked: for each of them the message is a prompt, whatever its role."""
+        named: Any = self.metadata.get("to")
+        listed = cast("list[object]", named) if isinstance(named, list) else []
+        return tuple(dict.fromkeys(agent for agent in listed if isinstance(agent, str) and agent))
+
+    @property
+    def refused(self) -> JsonObject | None:
+        """{code, by, at} of a prompt that is never answered: the agent was `busy`, or it was `cancelled`."""
+        refused: Any = (self.stamp or {}).get("refused")
+        return cast(JsonObject, refused) if isinstance(refused, dict) else None
+
+    @property
     def deleted(self) -> bool:
         """Whether it was deleted; its parts are gone then."""
         return self.metadata.get("deleted") not in (None, False)
@@ -98,6 +116,18 @@ class Message(Record):
         """Say who wrote it and when it arrived; only the server does."""
         if not self.gone:
             self.write({"stamp": checked({"by": by, "at": at, "seq": seq}, "The stamp")})
+
+    def refuse(self, code: str, by: str, at: str) -> None:
+        """Say that this prompt is never answered; only the server does.
+
+        Args:
+            code: `busy` or `cancelled`.
+            by: whose doing it is.
+            at: the time, RFC 3339.
+        """
+        if not self.gone:
+            refused = {"code": code, "by": by, "at": at}
+            self.write({"stamp": checked({**(self.stamp or {}), "refused": refused}, "The stamp")})
 
     def append_part(self, part: Mapping[str, Any]) -> Part:
         """Add a part to the end.
@@ -114,12 +144,13 @@ class Message(Record):
             self._own_parts().append(prepared)
         return Part(prepared)
 
-    def edit(self, text: str, *, at: str) -> None:
+    def edit(self, text: str, *, at: str, by: str) -> None:
         """Change the message's text, touching only what differs, so that concurrent edits merge.
 
         Args:
             text: the text that all its text parts together shall have.
             at: the time, RFC 3339.
+            by: who edits it.
 
         Raises:
             BadDocument: the message is deleted.
@@ -135,7 +166,7 @@ class Message(Record):
                 self.append_part({"type": "text", "text": text})
             elif current != text:
                 _spread(texts, *difference(current, text))
-            self._note(edited_at=checked_text(at, "The time"))
+            self._note(edited_at=checked_text(at, "The time"), edited_by=checked_text(by, "The editor's id"))
 
     def delete(self, *, at: str) -> None:
         """Mark the message deleted, and empty it.

@@ -62,6 +62,7 @@ class Messages:
         status: str = "complete",
         run: str | None = None,
         parent: str | None = None,
+        to: Sequence[str] = (),
     ) -> Message:
         """Append a message, whole.
 
@@ -74,11 +75,19 @@ class Messages:
             status: `streaming`, `complete`, `cancelled` or `error`.
             run: the run that writes it.
             parent: the message that it answers or branches from.
+            to: the agents that are asked: for each of them it is a prompt. None is whoever answers here.
 
         Raises:
             BadDocument: a value doesn't fit.
         """
-        about = {"author": author, "created_at": created_at, "status": status, "run": run, "parent": parent}
+        about: JsonObject = {
+            "author": author,
+            "created_at": created_at,
+            "status": status,
+            "run": run,
+            "parent": parent,
+            "to": [checked_id(agent, "An agent's id") for agent in to] or None,
+        }
         metadata = {key: value for key, value in about.items() if value is not None}
         return self.append_json({"id": id, "role": role, "metadata": metadata, "parts": list(parts)})
 

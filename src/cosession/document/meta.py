@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .policy import Policy, read_policy
 from .record import Record
 from .values import JsonObject, checked, checked_object, checked_text, transaction
 
@@ -36,17 +37,17 @@ class Meta(Record):
         return self._optional_object("forked_from")
 
     @property
-    def policy(self) -> JsonObject:
-        """Who may do what, as the server reads it."""
-        return self._object("policy")
+    def rules(self) -> Policy:
+        """Which agents belong here, and what becomes of a prompt that arrives while one works."""
+        return read_policy(self._object("policy"))
 
     def set_title(self, title: str) -> None:
         """Give the session another title."""
         self.write({"title": checked_text(title, "The title")})
 
-    def set_policy(self, policy: Mapping[str, Any]) -> None:
-        """Say who may do what; only the server does."""
-        self.write({"policy": checked_object(policy, "The policy")})
+    def set_policy(self, policy: Policy) -> None:
+        """Give the session other rules; only the server does."""
+        self.write({"policy": checked_object(policy.to_json(), "The policy")})
 
     def initialise(self, *, created_at: str, title: str, forked_from: Mapping[str, Any] | None) -> None:
         """Write the facts of a new session; one that has a schema already stays as it is."""

@@ -4,7 +4,7 @@ An entry keeps its place in the Array for ever; what orders the queue is its `pl
 Yjs Array would be deleting and inserting a copy: two who move it would double it, and an edit in the old one be lost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pycrdt import Array, Map, Text
@@ -30,6 +30,11 @@ class QueuedPrompt(Record):
     def author(self) -> str | None:
         """Who wrote it."""
         return self._optional_string("author")
+
+    @property
+    def to(self) -> tuple[str, ...]:
+        """The agents that are asked; none is whoever answers here."""
+        return tuple(item for item in self._list("to") if isinstance(item, str))
 
     @property
     def text(self) -> SharedText | None:
@@ -63,7 +68,15 @@ class Queue:
         """The entry of an id, or None."""
         return next((entry for entry in self if entry.id == id), None)
 
-    def append(self, text: str, *, id: str, author: str, created_at: str) -> QueuedPrompt:  # noqa: A002
+    def append(
+        self,
+        text: str,
+        *,
+        id: str,  # noqa: A002 - the field's name
+        author: str,
+        created_at: str,
+        to: Sequence[str] = (),
+    ) -> QueuedPrompt:
         """Add a prompt to the end of the queue.
 
         Args:
@@ -71,12 +84,15 @@ class Queue:
             id: unique in the session.
             author: the participant's id.
             created_at: the time, RFC 3339.
+            to: the agents that are asked; none is whoever answers here.
 
         Raises:
             BadDocument: a value doesn't fit, or the id is there already.
         """
         checked_id(id, "An entry's id")
         fields = checked_object({"id": id, "author": author, "created_at": created_at}, "An entry")
+        if to:
+            fields["to"] = [checked_id(agent, "An agent's id") for agent in to]
         with transaction(self.shared):
             if self.get(id) is not None:
                 raise BadDocument(f"There is an entry {id!r} already; ids are used once.")

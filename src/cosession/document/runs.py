@@ -1,216 +1,15 @@
-"""Runs: one piece of agent work each, from its start to its end. One writer, the agent; the server adds `cancel` and
-`steers`, and says `lost` when the agent is gone. The agent makes the containers when the run starts.
-"""
+"""Runs: the agents' work, by id."""
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard, cast
+from typing import Any
 
 from pycrdt import Array, Map
 
 from cosession.errors import BadDocument
 
-from .record import Record, map_in, maps_in
-from .values import JsonObject, checked, checked_id, checked_object, checked_text, keys_of, plain_object, transaction
-
-RUN_STATUSES = ("queued", "running", "suspended", "complete", "cancelled", "error", "lost")
-ENDED = ("complete", "cancelled", "error", "lost")
-"""The statuses in which a run does nothing any more."""
-
-
-class Run(Record):
-    """A view over one run."""
-
-    __slots__ = ()
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self._string("id")
-
-    @property
-    def agent(self) -> str:
-        """The id of the agent that works."""
-        return self._string("agent")
-
-    @property
-    def status(self) -> str:
-        """`queued`, `running`, `suspended`, or how it ended: `complete`, `cancelled`, `error`, `lost`."""
-        return self._string("status")
-
-    @property
-    def ended(self) -> bool:
-        """Whether it does nothing any more."""
-        return self.status in ENDED
-
-    @property
-    def reply_to(self) -> str | None:
-        """The message that it answers."""
-        return self._optional_string("reply_to")
-
-    @property
-    def messages(self) -> list[str]:
-        """The ids of the messages that it wrote."""
-        return [item for item in self._list("messages") if isinstance(item, str)]
-
-    @property
-    def started_at(self) -> str | None:
-        """When it started."""
-        return self._optional_string("started_at")
-
-    @property
-    def ended_at(self) -> str | None:
-        """When it ended."""
-        return self._optional_string("ended_at")
-
-    @property
-    def cancel(self) -> JsonObject | None:
-        """{by, at, reason} when somebody cancelled it."""
-        return self._optional_object("cancel")
-
-    @property
-    def steers(self) -> list[JsonObject]:
-        """What people added while it works: {id, by, text, at} each, in the order of arrival, all of them strings.
-
-        Each id once: a server that was killed before its record was saved has recorded the wish, and the next one
-        again, before replicas brought the first record back.
-        """
-        first: dict[str, JsonObject] = {}
-        for item in self._list("steers"):
-            if _is_steer(item):
-                first.setdefault(str(item["id"]), item)
-        return list(first.values())
-
-    @property
-    def seen(self) -> list[str]:
-        """The ids of the steers that the agent has taken in."""
-        return [item for item in self._list("seen") if isinstance(item, str)]
-
-    @property
-    def steps(self) -> list[JsonObject]:
-        """Its steps: {id, name, status, …} each."""
-        return [item for item in self._list("steps") if isinstance(item, dict)]
-
-    @property
-    def progress(self) -> JsonObject | None:
-        """{label, done, total}, if the agent says how far it is."""
-        return self._optional_object("progress")
-
-    @property
-    def error(self) -> Any:
-        """What went wrong, when it ended so."""
-        return self.get("error")
-
-    @property
-    def usage(self) -> JsonObject | None:
-        """What it used (tokens, money), in the agent's terms."""
-        return self._optional_object("usage")
-
-    @property
-    def epoch(self) -> int:
-        """Which attempt this is, from 1."""
-        return self._integer("epoch", 1)
-
-    def add_message(self, id: str) -> None:  # noqa: A002 - the field's name
-        """Note that the run wrote a message."""
-        self._append("messages", checked_id(id, "A message's id"))
-
-    def set_status(self, status: str) -> None:
-        """Say how far the run is.
-
-        Raises:
-            BadDocument: there is no such status.
-        """
-        self.write({"status": _status(status)})
-
-    def end(self, status: str, *, at: str, error: Any = None) -> None:
-        """Say that the run ended.
-
-        Args:
-            status: `complete`, `cancelled`, `error` or `lost`.
-            at: the time, RFC 3339.
-            error: what went wrong, JSON-like.
-
-        Raises:
-            BadDocument: a run doesn't end so.
-        """
-        if status not in ENDED:
-            raise BadDocument(f"A run ends as one of {', '.join(ENDED)}, not {status!r}.")
-        fields = {"status": status, "ended_at": checked_text(at, "The time")}
-        self.write(fields if error is None else {**fields, "error": checked(error, "The error")})
-
-    def set_progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
-        """Say how far the work is.
-
-        Args:
-            label: what is done right now, in words that a person understands.
-            done: how much is done.
-            total: how much there is.
-        """
-        progress = {"label": label, "done": done, "total": total}
-        self.write({"progress": checked({key: value for key, value in progress.items() if value is not None})})
-
-    def set_usage(self, **usage: Any) -> None:
-        """Say what the run used."""
-        self.write({"usage": checked_object(usage, "The usage")})
-
-    def add_step(self, id: str, name: str, status: str = "running", **fields: Any) -> None:  # noqa: A002
-        """Add a step, or change the one of this id.
-
-        Args:
-            id: unique in the run.
-            name: what the step does.
-            status: how far it is, in the agent's words.
-            fields: `attempt`, `detail`.
-        """
-        step = checked_object({"id": id, "name": name, "status": status, **fields}, "A step")
-        with transaction(self.shared):
-            for item in maps_in(self._array("steps")):
-                if item.get("id") == id:
-                    Record(item).write(step)
-                    return
-            self._append("steps", Map(step))
-
-    def mark_seen(self, steer_id: str) -> None:
-        """Note that the agent has taken a steer in."""
-        if steer_id not in self.seen:
-            self._append("seen", checked_id(steer_id, "A steer's id"))
-
-    def record_cancel(self, *, by: str, at: str, reason: str = "") -> bool:
-        """Note that the run was cancelled; only the server does, and only once.
-
-        Returns:
-            Whether it was written: False when the run is cancelled already or has ended.
-        """
-        if self.cancel is not None or self.ended:
-            return False
-        self.write({"cancel": checked({"by": by, "at": at, "reason": reason}, "The cancel")})
-        return True
-
-    def record_steer(self, id: str, *, by: str, text: str, at: str) -> bool:  # noqa: A002 - the field's name
-        """Add what somebody wants of the running work; only the server does, and each id only once.
-
-        Returns:
-            Whether it was written.
-        """
-        if any(steer.get("id") == id for steer in self.steers):
-            return False
-        self._append("steers", checked({"id": id, "by": by, "text": text, "at": at}, "The steer"))
-        return True
-
-    def write(self, fields: JsonObject) -> None:
-        """Write checked fields, unless somebody removed the run."""
-        if not self.gone:
-            super().write(fields)
-
-    def _append(self, key: str, value: Any) -> None:
-        if self.gone:
-            return
-        with transaction(self.shared):
-            array = self._array(key)
-            if array is None:
-                array = Array[Any]()
-                self.shared[key] = array
-            array.append(value)
+from .record import map_in
+from .run import Run, checked_status
+from .values import JsonObject, checked, checked_id, checked_object, keys_of, plain_object, transaction
 
 
 class Runs:
@@ -247,6 +46,7 @@ class Runs:
         reply_to: str | None = None,
         epoch: int = 1,
         status: str = "running",
+        client: int = 0,
     ) -> Run:
         """Start a run, with all its containers.
 
@@ -257,6 +57,7 @@ class Runs:
             reply_to: the message that it answers.
             epoch: which attempt this is, from 1.
             status: `running`, or `queued`.
+            client: the Yjs client that works on it, and keeps it alive; 0 is any of the agent's.
 
         Raises:
             BadDocument: a value doesn't fit, or the id is there already.
@@ -265,11 +66,13 @@ class Runs:
             {
                 "id": checked_id(id, "A run's id"),
                 "agent": checked_id(agent, "The agent's id"),
-                "status": _status(status),
+                "status": checked_status(status),
                 "started_at": started_at,
                 "epoch": epoch,
             }
         )
+        if client:
+            fields["client"] = checked(client, "The client")
         if reply_to is not None:
             fields["reply_to"] = checked_id(reply_to, "The id of the message that is answered")
         with transaction(self.shared):
@@ -282,17 +85,3 @@ class Runs:
     def to_json(self) -> JsonObject:
         """All runs as plain JSON, by id."""
         return plain_object(self.shared)
-
-
-def _is_steer(item: Any) -> TypeGuard[JsonObject]:
-    """Whether this can be shown and taken in: any client may have written anything there."""
-    if not isinstance(item, dict):
-        return False
-    steer = cast(JsonObject, item)
-    return steer.get("id") != "" and all(isinstance(steer.get(key), str) for key in ("id", "by", "text", "at"))
-
-
-def _status(status: str) -> str:
-    if status not in RUN_STATUSES:
-        raise BadDocument(f"The status of a run is one of {', '.join(RUN_STATUSES)}, not {status!r}.")
-    return status

@@ -14,12 +14,13 @@ from pycrdt import Array, Doc, Map, Text, Transaction, XmlFragment
 from cosession.errors import BadDocument
 
 from .approvals import Approvals
-from .flat import Claims, Counters, Requests, Selections
+from .flat import Claims, Counters, Selections
 from .messages import Messages
 from .meta import Meta
 from .observe import Change, Root, Subscription
 from .people import Agents, Participants
 from .queue import Queue
+from .requests import Requests
 from .runs import Runs
 from .surfaces import Surfaces
 from .text import SharedText

@@ -39,7 +39,11 @@ def trespasses(before: Json, after: Json, who: str, role: str, *, offered: bool 
     """
     if role == "viewer":
         return [name for name in before if before[name] != after[name]]
-    found = [name for name in ("participants", "approvals") if not _same(before, after, name, but=("decision",))]
+    found = [
+        name
+        for name in ("participants", "approvals")
+        if not _same(before, after, name, but=("decision", "votes", "value"))
+    ]
     if {**before["meta"], "title": 0} != {**after["meta"], "title": 0} or not isinstance(after["meta"]["title"], str):
         found.append("meta")
     if any(not name.startswith(("text:", "xml:")) for name in after["roots"]):

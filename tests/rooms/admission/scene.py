@@ -36,13 +36,13 @@ def session() -> SessionDocument:
             [{"type": "text", "text": "well", "state": "streaming"}],
             id="m-bot", author="bot", created_at=AT, run="r-bot", status="streaming",
         ).set_stamp(by="bot", at=AT, seq=2)  # fmt: skip
-        document.approvals.ask("p-bot", question="Book?", run="r-bot")
+        document.approvals.ask("p-bot", question="Book?", created_at=AT, run="r-bot", value={"limit": 200})
         document.surfaces.create("s-bot", catalog_id="basic", components=[{"id": "root"}], data={"nights": 2})
         document.surfaces.shared["s-bot"]["agent"] = "bot"
         document.state.set("trip", {"hotel": {"name": "Ritz"}, "flight": {"from": "HAM"}})
         document.selections.set("bob", "row", 3)
         document.counters.add("likes", "bob")
-        document.claims.grant("door", by="bob", epoch=1, at=AT)
+        document.claims.grant("door", by="bob", client=1, epoch=1, at=AT)
         document.requests.ask_steer("r-bot", "1", "bob", "faster")
         for who in ("bob", "eve"):
             document.queue.append(f"{who} waits", id=f"q-{who}", author=who, created_at=AT)

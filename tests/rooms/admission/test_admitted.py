@@ -12,7 +12,7 @@ from cosession.rooms.admission import Admission, Limits
 
 MEMBER = [
     lambda d: say(d, "m-new", "eve"),
-    lambda d: d.messages.get("m-eve").edit("better", at=AT),
+    lambda d: d.messages.get("m-eve").edit("better", at=AT, by="ada"),
     lambda d: d.messages.get("m-eve").delete(at=AT),
     lambda d: d.messages.shared.__delitem__(2),
     lambda d: d.messages.shared.append(
@@ -31,7 +31,12 @@ MEMBER = [
     lambda d: d.requests.ask_cancel("r-bot", "eve"),
     lambda d: d.requests.ask_steer("r-bot", "2", "eve", "slower"),
     lambda d: d.requests.ask_vote("p-bot", "eve", "yes"),
-    lambda d: d.requests.ask_claim("window", "eve"),
+    lambda d: d.messages.append("user", [{"type": "text"}], id="m-new", author="eve", created_at=AT, to=["bot"]),
+    lambda d: d.requests.ask_claim("window", d.doc.client_id, "eve", seconds=20, wait=True),
+    lambda d: d.requests.ask_release("window", d.doc.client_id, "eve"),
+    lambda d: d.requests.ask_answer("m-bot", "c1", d.doc.client_id, "eve", output={"row": 3}),
+    lambda d: d.requests.ask_policy("eve", "interrupt"),
+    lambda d: d.approvals.shared["p-bot"]["value"].update({"limit": 150, "note": "by train"}),
     lambda d: d.surfaces.get("s-bot").update_data("/nights", 3),
     lambda d: d.queue.append("x", id="q-new", author="eve", created_at=AT),
     lambda d: d.queue.get("q-bob").text.append("!"),
@@ -58,7 +63,12 @@ AGENT = [
     lambda d: d.runs.get("r-bot").add_step("1", "look"),
     lambda d: d.runs.get("r-bot").mark_seen("1"),
     lambda d: d.agents.get("bot").set(status="working", task="reads"),
-    lambda d: d.approvals.ask("p-new", question="Sure?", run="r-bot", who=["ada"]),
+    lambda d: d.runs.start("r-new", agent="bot", started_at=AT, client=d.doc.client_id),
+    lambda d: d.requests.ask_claim("window", d.doc.client_id, "bot"),
+    lambda d: d.requests.ask_adopt("r-bot", d.doc.client_id, "bot"),
+    lambda d: d.requests.ask_steer("r-bot", "1", "bot", "slower"),
+    lambda d: d.approvals.ask("p-new", question="Sure?", created_at=AT, run="r-bot", who=["ada"]),
+    lambda d: d.approvals.ask("p-new", question="Sure?", created_at=AT, value={"limit": 200, "items": ["flight"]}),
     lambda d: d.surfaces.create("s-new", catalog_id="basic", components=[{"id": "root"}]),
     lambda d: d.surfaces.create("s-new", catalog_id="basic", agent="bot"),
     lambda d: d.surfaces.get("s-bot").update_components([{"id": "root", "x": 1}]),
@@ -89,7 +99,7 @@ def test_an_agent_does_what_agents_do(scene: Scene, number: int) -> None:
 def test_an_operator_edits_everybodys_messages(scene: Scene) -> None:
     olga = scene.client(participant("olga", role="operator"))
 
-    olga.write(lambda d: d.messages.get("m-bob").edit("tidied", at=AT))
+    olga.write(lambda d: d.messages.get("m-bob").edit("tidied", at=AT, by="ada"))
     olga.write(lambda d: d.messages.get("m-bot").delete(at=AT))
     olga.write(lambda d: d.messages.shared.__delitem__(0))
 
@@ -129,9 +139,11 @@ def test_the_stamp_says_whose_a_message_is_and_not_its_author(scene: Scene) -> N
     anonymous.write(lambda d: d.messages.shared.append(Map({"id": "m", "role": "user", "parts": Array([])})))
     scene = Scene(scene.document)  # as after a restart
 
-    scene.client(participant("eve", role="member")).write(lambda d: d.messages.get("m").edit("mine", at=AT))
+    scene.client(participant("eve", role="member")).write(lambda d: d.messages.get("m").edit("mine", at=AT, by="ada"))
     with pytest.raises(NotAllowed):
-        scene.client(participant("bob", role="member")).write(lambda d: d.messages.get("m").edit("ours", at=AT))
+        scene.client(participant("bob", role="member")).write(
+            lambda d: d.messages.get("m").edit("ours", at=AT, by="ada")
+        )
 
 
 def test_a_removed_message_may_come_back_by_its_writer_alone(scene: Scene) -> None:
@@ -157,7 +169,7 @@ def test_what_was_written_offline_comes_in_one_piece(scene: Scene) -> None:
             run.set_status(status)
         say(bot.document, f"m-{keep}", "bot", role="assistant", run=f"r-{keep}")
         text_of(bot.document, f"m-{keep}").insert(2, "XX")
-        bot.document.messages.get(f"m-{keep}").edit("done", at=AT)
+        bot.document.messages.get(f"m-{keep}").edit("done", at=AT, by="ada")
         bot.document.messages.get(f"m-{keep}").delete(at=AT)
         say(bot.document, "m-gone", "bot", role="assistant")
         del bot.document.messages.shared[len(bot.document.messages.shared) - 1]

@@ -8,7 +8,7 @@ from pycrdt import Array, Map, Text, XmlElement
 from rooms.admission.scene import AT, Client, Scene, participant, say, text_of
 
 from cosession.auth import ROLES
-from cosession.document import SessionDocument
+from cosession.document import Policy, SessionDocument
 from cosession.errors import NotAllowed
 from cosession.rooms.admission.rules import RULES
 
@@ -64,7 +64,7 @@ LIES = [
     Lie("meta/title", lambda d: d.meta.shared.update({"title": Map({})}), "meta/title"),
     Lie("meta/title", lambda d: d.meta.shared.pop("title"), "meta/title"),
     Lie("meta/**", lambda d: d.meta.shared.update({"schema": 2}), "meta/schema"),
-    Lie("meta/**", lambda d: d.meta.set_policy({"all": "eve"}), "meta/policy"),
+    Lie("meta/**", lambda d: d.meta.set_policy(Policy(("eve",))), "meta/policy"),
     Lie("messages/*", lambda d: say(d, "m-new", "eve"), "messages/*", without="prompt"),
     Lie("messages/*", lambda d: d.messages.shared.append({"id": "m-new", "role": "user"}), "messages/*"),
     Lie("messages/*", forged(extra=1), "messages/*/extra"),
@@ -113,6 +113,8 @@ LIES = [
         lambda d: metadata(d, "m-eve").update({"parent": "m-bob"}),
         "messages/*/metadata/parent",
     ),
+    Lie("messages/*/metadata/to", forged(metadata=Map({"to": "bot"})), "messages/*/metadata/to"),
+    Lie("messages/*/metadata/to", lambda d: metadata(d, "m-eve").update({"to": ["bot"]}), "messages/*/metadata/to"),
     Lie(
         "messages/*/metadata/**",
         lambda d: metadata(d, "m-bob").update({"deleted": True}),
@@ -164,6 +166,15 @@ LIES = [
         "bot",
         "agent",
     ),
+    Lie("runs/*/client", run(client=7), "runs/r-new/client", role="agent"),
+    Lie("runs/*/client", run(client=True), "runs/r-new/client", role="agent"),
+    Lie("runs/*/client", lambda d: d.runs.shared["r-bot"].update({"client": 7}), "runs/r-bot/client", "bot", "agent"),
+    Lie("runs/*/epoch", run(epoch="1"), "runs/r-new/epoch", role="agent"),
+    Lie("runs/*/epoch", lambda d: d.runs.shared["r-bot"].update({"epoch": 9}), "runs/r-bot/epoch", "bot", "agent"),
+    Lie("runs/*/former", run(former=[7]), "runs/r-new/former", role="agent"),
+    Lie(
+        "runs/*/former", lambda d: d.runs.shared["r-bot"].update({"former": []}), "runs/r-bot/former", "bot", "agent"
+    ),
     Lie("runs/*/**", lambda d: d.runs.get("r-bot").add_step("1", "x"), "runs/r-bot/steps/*", role="agent"),
     Lie("agents/*", lambda d: d.agents.declare("eve", name="Eve"), "agents/eve"),
     Lie("agents/*", lambda d: d.agents.declare("other", name="Eve"), "agents/other", role="agent"),
@@ -198,10 +209,10 @@ LIES = [
         lambda d: d.surfaces.get("s-bot").update_components([{"id": "root", "x": 1}]),
         "surfaces/s-bot/components/root",
     ),
-    Lie("approvals/*", lambda d: d.approvals.ask("p-new", question="?"), "approvals/p-new"),
+    Lie("approvals/*", lambda d: d.approvals.ask("p-new", question="?", created_at=AT), "approvals/p-new"),
     Lie(
         "approvals/*/run",
-        lambda d: d.approvals.ask("p-new", question="?", run="r-bot"),
+        lambda d: d.approvals.ask("p-new", question="?", created_at=AT, run="r-bot"),
         "approvals/p-new/run",
         role="agent",
     ),
@@ -218,18 +229,68 @@ LIES = [
         role="agent",
     ),
     Lie(
+        "approvals/*/value",
+        lambda d: d.approvals.shared["p-bot"].update({"value": 900}),
+        "approvals/p-bot/value",
+        "bot",
+        "agent",
+    ),
+    Lie(
+        "approvals/*/value/**",
+        lambda d: d.approvals.shared["p-bot"]["value"].update({"limit": 900}),
+        "approvals/p-bot/value/limit",
+        without="approve",
+    ),
+    Lie(
+        "approvals/*/votes",
+        lambda d: d.approvals.shared["p-bot"].update({"votes": Map({})}),
+        "approvals/p-bot/votes",
+        "bot",
+        "agent",
+    ),
+    Lie(
+        "approvals/*/votes",
+        lambda d: d.approvals.shared.update({"p-new": Map({"votes": {"ada": {"decision": "approved"}}})}),
+        "approvals/p-new/votes",
+        role="agent",
+    ),
+    Lie(
+        "approvals/*/votes/**",
+        lambda d: d.approvals.get("p-bot").record_vote("ada", "approved", None, AT),
+        "approvals/p-bot/votes/ada",
+        role="operator",
+    ),
+    Lie(
+        "approvals/*/votes/**",
+        lambda d: d.approvals.shared.update({"p-new": Map({"votes": Map({"ada": {}})})}),
+        "approvals/p-new/votes/ada",
+        role="agent",
+    ),
+    Lie(
         "approvals/*/**",
         lambda d: d.approvals.shared["p-bot"].update({"question": "Tea?"}),
         "approvals/p-bot/question",
         "bot",
         "agent",
     ),
-    Lie("claims/**", lambda d: d.claims.grant("door", by="eve", epoch=2, at=AT), "claims/door"),
+    Lie("claims/**", lambda d: d.claims.grant("door", by="eve", client=2, epoch=2, at=AT), "claims/door"),
     Lie("requests/*", lambda d: d.requests.ask_vote("p-bot", "bob", "yes"), "requests/vote/p-bot/bob"),
     Lie("requests/*", lambda d: d.requests.remove("steer/r-bot/1/bob"), "requests/steer/r-bot/1/bob"),
     Lie("requests/*", lambda d: d.requests.ask_vote("p", "eve", "yes"), "requests/vote/p/eve", without="approve"),
+    Lie("requests/*", lambda d: d.requests.ask_adopt("r", 7, "eve"), "requests/adopt/r/7/eve"),
     Lie(
-        "requests/*", lambda d: d.requests.ask_steer("r", "1", "eve", "x"), "requests/steer/r/1/eve", without="steer"
+        "requests/*",
+        lambda d: d.requests.ask_answer("m", "c", 7, "eve", output=1),
+        "requests/answer/m/c/7/eve",
+        without="prompt",
+    ),
+    Lie("requests/*", lambda d: d.requests.ask_policy("eve", "steer"), "requests/policy/eve", without="queue"),
+    Lie("requests/*", lambda d: d.requests.ask_claim("x", 7, "eve"), "requests/claim/x/7/eve", without="claim"),
+    Lie(
+        "requests/*",
+        lambda d: d.requests.ask_steer("r", "1", "eve", "x"),
+        "requests/steer/r/1/eve",
+        role="viewer",
     ),
     Lie("requests/*", lambda d: d.requests.put("rule", "world", participant="eve"), "requests/rule/world/eve"),
     Lie("requests/*", lambda d: d.requests.shared.update({"vote/p/eve": Map({})}), "requests/vote/p/eve"),

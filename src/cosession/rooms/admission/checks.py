@@ -65,6 +65,10 @@ def _is_empty_list(writing: Writing) -> bool:
     return writing.value == [] if writing.made is None else writing.made.type == ARRAY
 
 
+def _is_empty_object(writing: Writing) -> bool:
+    return writing.value == {} if writing.made is None else writing.made.type == MAP
+
+
 def _is_self(writing: Writing) -> bool:
     return writing.value == writing.by
 
@@ -77,6 +81,11 @@ def _is_owner(writing: Writing) -> bool:
 def _is_own_run(writing: Writing) -> bool:
     run = writing.runs.get(writing.value) if isinstance(writing.value, str) else None
     return run is not None and run.owner == writing.by
+
+
+def _is_own_client(writing: Writing) -> bool:
+    struct = writing.touch.struct
+    return _is_number(writing) and struct is not None and writing.value == struct.client
 
 
 def _is_key(writing: Writing) -> bool:
@@ -124,9 +133,11 @@ CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
     "list": (_is_list, "an Array, or a list"),
     "record": (_is_record, "a Map, made whole"),
     "empty list": (_is_empty_list, "an empty Array"),
+    "empty object": (_is_empty_object, "an empty Map"),
     "self": (_is_self, "the writer's own participant id"),
     "owner": (_is_owner, "the id of whose message it is"),
     "own run": (_is_own_run, "the id of a run of the writer's"),
+    "own client": (_is_own_client, "the Yjs client that writes it"),
     "key": (_is_key, "the key that it is under"),
     "new id": (_is_new_id, "a string that no other record has"),
     "role": (_is_role, "`user` with `prompt`; `assistant` or `system` with `run`"),

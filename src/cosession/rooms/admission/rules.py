@@ -22,8 +22,8 @@ Whose: TypeAlias = Literal["record", "unowned", "first", "second", "last", "all"
 key, or nothing (`all`: it is everybody's)."""
 
 Check: TypeAlias = Literal[
-    "value", "text", "number", "object", "list", "empty list", "record", "self", "owner", "own run", "key", "new id",
-    "role", "part", "not lost", "old stamp",
+    "value", "text", "number", "object", "list", "empty list", "empty object", "record", "self", "owner", "own run",
+    "own client", "key", "new id", "role", "part", "not lost", "old stamp",
 ]  # fmt: skip
 """What must hold of what is written; `checks.py` has a function for each."""
 
@@ -76,6 +76,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("messages/*/metadata/run", _ONCE, _EDIT, check="own run"),
     Rule("messages/*/metadata/created_at", _ONCE, _EDIT, ("edit-any",)),
     Rule("messages/*/metadata/parent", _ONCE, _EDIT, ("edit-any",)),
+    Rule("messages/*/metadata/to", _ONCE, _EDIT, check="list", note="who is asked stays"),
     Rule("messages/*/metadata/**", _ALL, _EDIT, ("edit-any",), note="`status`, `edited_at`, `deleted`, …"),
     Rule("messages/*/parts", _WRITE, _EDIT, ("edit-any",), check="list"),
     Rule("messages/*/parts/*", ("create", "delete"), _EDIT, ("edit-any",)),
@@ -86,6 +87,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("runs/*/id", _ONCE, ("run",), check="key"),
     Rule("runs/*/agent", _ONCE, ("run",), check="self"),
     Rule("runs/*/status", _WRITE, ("run",), check="not lost"),
+    Rule("runs/*/client", _ONCE, ("run",), check="own client"),
+    Rule("runs/*/epoch", _ONCE, ("run",), check="number"),
+    Rule("runs/*/former", _ALL, note="decided by the server: who was fenced off"),
     Rule("runs/*/cancel", _ALL, note="decided by the server, on request"),
     Rule("runs/*/steers", _ONCE, ("run",), check="empty list"),
     Rule("runs/*/steers/**", _ALL, note="written by the server, on request"),
@@ -108,6 +112,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("approvals/*", _ONCE, ("run",), check="record", note="a question stays as it was asked"),
     Rule("approvals/*/run", _ONCE, ("run",), check="own run"),
     Rule("approvals/*/decision", _ALL, note="decided by the server, on votes"),
+    Rule("approvals/*/value", _ONCE, ("run",)),
+    Rule("approvals/*/value/**", _ALL, ("approve",), ("approve",), "all", note="people edit what they approve"),
+    Rule("approvals/*/votes", _ONCE, ("run",), check="empty object"),
+    Rule("approvals/*/votes/**", _ALL, note="written by the server, on request"),
     Rule("approvals/*/**", _ONCE, ("run",)),
     #
     Rule("claims/**", _ALL, note="granted by the server, on request"),
@@ -127,13 +135,16 @@ RULES: Final[tuple[Rule, ...]] = (
 
 REQUESTS: Final[dict[str, tuple[str, ...]]] = {
     "cancel": ("cancel-any", "cancel-own"),
-    "steer": ("steer",),
+    "steer": ("steer", "cancel-own"),
+    "adopt": ("run",),
     "vote": ("approve",),
-    "claim": ("claim",),
-    "release": ("claim",),
+    "answer": ("prompt",),
+    "policy": ("queue",),
+    "claim": ("claim", "run"),
+    "release": ("claim", "run"),
 }
-"""Per kind of request, the capabilities of which one allows it. `cancel-own` reaches the runs that answer oneself and
-one's own: the server looks at that when it decides, because the run may come after the request."""
+"""Per kind of request, the capabilities of which one allows it. `cancel-own` reaches the runs that answer oneself,
+and, to cancel them, one's own: the server looks at that when it decides, because the run may come later."""
 
 REQUIRED: Final[dict[str, frozenset[str]]] = {
     "messages/*": frozenset({"id", "role"}),
