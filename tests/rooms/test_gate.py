@@ -90,6 +90,17 @@ def test_who_may_write_everything_is_stamped_as_well(scene: Scene) -> None:
     assert message.stamp["by"] == "ada"
 
 
+def test_who_may_bring_back_what_others_wrote_is_the_writer_of_what_they_send(scene: Scene) -> None:
+    op = Writer(scene, 1, "op", "operator")
+    known = op.session.doc.get_state()
+    op.send(lambda: op.session.text("notes").append("Porto"))
+    op.session.text("notes").append(", Faro")
+    op.frame(SyncUpdate(op.session.doc.get_update(known)))
+    assert [row.client for row in scene.rows[-2:]] == [op.session.doc.client_id] * 2, (
+        "also where it was known in part"
+    )
+
+
 def test_a_message_in_anothers_name_is_refused_and_seen_by_nobody(scene: Scene) -> None:
     bo = Writer(scene, 2, "bo", "member")
     ada = Writer(scene, 1, "ada", "member")
@@ -158,6 +169,24 @@ def test_a_member_gives_back_nothing_that_others_wrote_and_starts_afresh_with_it
     first.session = ada.session
     first.offer()
     assert document.messages.get("m1") is not None
+
+
+@pytest.mark.parametrize("clients", [(5, 10), (10, 5)])
+def test_of_an_offer_all_parts_are_taken_that_stand_on_each_other(scene: Scene, clients: tuple[int, int]) -> None:
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    rows = len(scene.rows)
+    ada.say("m1", "Porto?")
+    bo.catch_up()
+    for client in clients:
+        state = bo.session.doc.get_update()
+        bo.session = SessionDocument(Doc(client_id=client))
+        bo.session.doc.apply_update(state)
+        bo.session.text("notes").append(f"{client} ")
+    after = reloaded(scene, rows)
+    again = Writer(after, 2, "bo", "member")
+    again.session = bo.session
+    assert isinstance(again.offer()[-1], Refuse)
+    assert str(after.room.document.text("notes")) == "{} {} ".format(*clients)
 
 
 def test_a_member_gives_back_no_words_of_who_is_present_under_their_client_id(scene: Scene) -> None:
@@ -250,6 +279,13 @@ def test_a_member_stops_the_runs_that_answer_them_and_no_others(scene: Scene) ->
         writer.catch_up()
         writer.send(lambda by=writer: by.session.requests.ask_cancel("r1", by.participant.id, "enough"))
     assert cancelled(scene, "r1")
+
+
+def test_what_the_server_writes_in_somebodys_name_is_no_clients_in_the_log(scene: Scene) -> None:
+    scene.do(
+        scene.room.edit(lambda document: document.state.set("place", value="Porto"), AT, Participant("ada", "Ada"))
+    )
+    assert (scene.rows[-1].participant, scene.rows[-1].client) == ("ada", None)
 
 
 def test_an_operator_stops_every_run(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from rooms.scene import AT, Scene
 
 from cosession.auth import ANONYMOUS, SERVER, Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, MalformedFrame, RoomBroken, TooFast, TooLarge
+from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, RoomBroken, TooFast, TooLarge
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
@@ -20,8 +20,10 @@ from cosession.protocol import (
     decode_state_vector,
     encode_awareness,
     encode_frame,
+    encode_state_vector,
     read_update_header,
 )
+from cosession.protocol.nesting import MAX_TYPES_DEEP
 from cosession.rooms.decisions import DECIDED_ON, decide
 from cosession.rooms.effects import Answer, Renew, Retitle
 from cosession.rooms.reply import Reply
@@ -102,6 +104,26 @@ def test_fences_are_bounded(scene: Scene) -> None:
         small.receive(1, Fence(b"one too many"))
 
 
+def test_fences_that_came_back_leave_room_for_others_also_after_a_gap() -> None:
+    small = Scene(Settings(max_fences=1))
+    small.join(1, extended=True)
+    writer = Writer()
+    for number in range(3):
+        small.receive(1, SyncUpdate(writer.write("a")))
+        small.receive(1, Fence(bytes([number])))
+        small.commit(number + 1)
+        assert small.taken(1) == [Fence(bytes([number]))]
+    writer.write("lost")
+    small.receive(1, SyncUpdate(writer.write("later")))
+    small.receive(1, Fence(b"held"))
+    [question] = small.taken(1)
+    assert isinstance(question, SyncStep1)
+    small.receive(1, SyncStep2(writer.doc.get_update(question.vector)))
+    small.commit(4)
+    assert small.taken(1) == [Fence(b"held")]
+    assert small.room.peers[1].fences == 0
+
+
 def test_a_fence_from_a_client_that_did_not_ask_for_them_is_malformed(scene: Scene) -> None:
     scene.join(1)
     with pytest.raises(MalformedFrame):
@@ -141,6 +163,27 @@ def test_a_fence_after_a_gap_waits_for_the_answer_that_fills_it(scene: Scene) ->
     assert text_of(scene) == "lost later"
 
 
+def test_what_nests_too_deep_for_other_libraries_is_refused_before_it_is_applied(scene: Scene) -> None:
+    scene.join(1)
+    doc: Doc = Doc()
+    inner = doc.get("state", type=Map)
+    with doc.transaction():
+        for _ in range(MAX_TYPES_DEEP + 2):
+            inner["in"] = Map()
+            inner = inner["in"]
+    with pytest.raises(CosessionError):
+        scene.receive(1, SyncUpdate(doc.get_update()))
+    assert scene.version == 0
+
+
+def test_a_question_that_names_more_clients_than_a_frame_may_hold_is_refused() -> None:
+    small = Scene(Settings(max_structs_per_frame=1024))
+    small.join(1)
+    vector = encode_state_vector(dict.fromkeys(range(1025), 1))
+    with pytest.raises(CosessionError):
+        small.receive(1, SyncStep1(vector))
+
+
 def test_a_replica_that_answers_with_holes_is_asked_again_and_then_refused(scene: Scene) -> None:
     scene.join(1)
     writer = Writer()
@@ -153,6 +196,18 @@ def test_a_replica_that_answers_with_holes_is_asked_again_and_then_refused(scene
     with pytest.raises(MalformedFrame):
         scene.receive(1, SyncStep2(holes))
     assert text_of(scene) == ""
+
+
+def test_an_answer_without_holes_makes_good_those_before_it(scene: Scene) -> None:
+    scene.join(1)
+    writer = Writer()
+    for _ in range(3):
+        writer.write("lost ")
+        holes = writer.write("later ")
+        for _ in range(3):
+            scene.receive(1, SyncStep2(holes))
+        scene.receive(1, SyncStep2(writer.doc.get_update()))
+    assert text_of(scene) == "lost later " * 3
 
 
 def test_a_client_id_belongs_to_who_is_present_under_it(scene: Scene) -> None:

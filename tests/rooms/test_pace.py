@@ -1,0 +1,94 @@
+"""How fast one connection may send, in virtual time."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from simulation.clock import VirtualLoop
+
+from cosession.errors import TooFast
+from cosession.rooms.pace import Pace
+
+Scene = Callable[[Callable[[Pace, VirtualLoop], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.fixture
+def play() -> Iterator[Scene]:
+    """Play a scene with the pace of a connection that may send 10 frames a second, and be too fast for 5 s."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualLoop)
+
+        def play(scene: Callable[[Pace, VirtualLoop], Coroutine[Any, Any, None]]) -> None:
+            async def with_pace() -> None:
+                await scene(Pace(rate=10, patience=5), loop)
+
+            runner.run(with_pace())
+
+        yield play
+
+
+def test_a_burst_costs_nothing_and_then_each_frame_waits_its_turn(play: Scene) -> None:
+    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+        for _ in range(19):
+            assert pace.take(0)
+        assert not pace.take(0)
+        began = loop.time()
+        for _ in range(30):
+            await pace.wait(0)
+        assert loop.time() - began == pytest.approx(3, abs=0.2)
+
+    play(scene)
+
+
+def test_who_was_silent_for_long_has_no_larger_burst(play: Scene) -> None:
+    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+        loop.work(3600)
+        assert sum(pace.take(0) for _ in range(100)) == 19
+
+    play(scene)
+
+
+def test_a_large_frame_costs_like_several(play: Scene) -> None:
+    async def scene(pace: Pace, _: VirtualLoop) -> None:
+        assert not pace.take(4096 * 19)
+
+    play(scene)
+
+
+def test_who_does_not_stop_is_refused(play: Scene) -> None:
+    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+        async def hammer() -> None:
+            for _ in range(1000):
+                await pace.wait(0)
+
+        with pytest.raises(TooFast):
+            await hammer()
+        assert 5 < loop.time() < 9, "the burst, then 5 s of patience"
+
+    play(scene)
+
+
+def test_who_stops_in_time_may_be_too_fast_again(play: Scene) -> None:
+    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+        for _ in range(4):
+            for _ in range(40):
+                await pace.wait(0)
+            loop.work(2)
+
+    play(scene)
+
+
+def test_a_frame_that_takes_long_is_paid_for_and_by_no_more_than_a_full_burst(play: Scene) -> None:
+    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+        with pace.timed():
+            loop.work(0.001)
+        assert sum(pace.take(0) for _ in range(100)) in (9, 10)
+        with pace.timed():
+            loop.work(60)
+        began = loop.time()
+        await pace.wait(0)
+        assert loop.time() - began < 3
+
+    play(scene)
