@@ -1,4 +1,4 @@
-"""The wire: bytes to frames, update headers, awareness states. No I/O.
+"""The wire: bytes to frames, updates, awareness states. No I/O. The README.md here says what is where.
 
 Knows nothing of documents, rooms or sockets; may be imported by everything above it. Anything malformed is
 one error, `MalformedFrame`.
