@@ -107,6 +107,7 @@ def _messages(before: Json, after: Json, who: str, role: str, offered: bool) -> 
 
 def _runs(before: Json, after: Json, who: str, role: str) -> list[str]:
     found = [f"runs/{id_} is gone" for id_ in before["runs"].keys() - after["runs"].keys()]
+    authors = {message["id"]: message["stamp"]["by"] for message in after["messages"]}
     for id_, now in after["runs"].items():
         if not {"id", "agent"} <= now.keys():
             return [f"runs/{id_} is no run"]
@@ -118,8 +119,10 @@ def _runs(before: Json, after: Json, who: str, role: str) -> list[str]:
             now.get("status") == "lost" and was.get("status") != "lost"
         ):
             found.append(f"what a run is, runs/{id_}")
-        if now.get("cancel") != was.get("cancel") and (now.get("cancel") or {}).get("by") != who:
-            found.append(f"runs/{id_}/cancel")
+        if now.get("cancel") != was.get("cancel"):
+            is_own = who in (now["agent"], authors.get(now.get("reply_to")))
+            if (now.get("cancel") or {}).get("by") != who or not (is_own or role == "operator"):
+                found.append(f"runs/{id_}/cancel")
         old, new = was.get("steers", []), now.get("steers", [])
         if new[: len(old)] != old or any(steer["by"] != who or role == "agent" for steer in new[len(old) :]):
             found.append(f"runs/{id_}/steers")

@@ -223,7 +223,7 @@ def undo(_: Society, member: Member, random: Random) -> bytes | None:
 
 
 def manage(society: Society, member: Member, random: Random) -> bytes | None:
-    """Do one of the things that the schema has a view for."""
+    """Do one of the things that the schema has a view for, perhaps to what is another's."""
     who = member.who
 
     def change(document: SessionDocument) -> None:
@@ -235,7 +235,7 @@ def manage(society: Society, member: Member, random: Random) -> bytes | None:
             case 2:
                 document.requests.ask_steer("r-bot", society.name("s"), who, "faster")
             case 3:
-                document.requests.ask_cancel("r-bot", who)
+                document.requests.ask_cancel(random.choice(sorted(document.runs.shared.keys())), who)
             case 4:
                 document.requests.ask_vote("p-bot", who, "approve")
             case 5:
@@ -243,7 +243,8 @@ def manage(society: Society, member: Member, random: Random) -> bytes | None:
             case 6:
                 document.queue.append("next", id=society.name("q"), author=who, created_at=AT)
             case _:
-                document.runs.start(society.name("r"), agent=who, started_at=AT)
+                asked = random.choice([*(message.id for message in document.messages), None])
+                document.runs.start(society.name("r"), agent=who, started_at=AT, reply_to=asked)
 
     return _sent(member, change)
 
