@@ -23,6 +23,13 @@ export const holder = typeof claims.sub === "string" ? { id: claims.sub, name: t
 /** The headers of a request. */
 export const credentials = token ? { authorization: `Bearer ${token}` } : {};
 
+/** What to do when the server doesn't know one, in words for people. */
+export function wayIn() {
+  return token
+    ? "Your link isn't good any more. Ask whoever gave it to you for a new one."
+    : "This chat is for people who were given a link of their own. Open yours, or ask somebody who is in it for one.";
+}
+
 /** Why one can't write here, in words for people; empty when one can. */
 export function restriction(session) {
   return session.may("prompt") ? "" : "You can read along here. To write, you need a link that lets you.";

@@ -1,12 +1,13 @@
 // The page: opens the session that the address names, and paints what changed once per frame.
 
 import { connect } from "/client/cosession.js";
-import { holder, restriction, token } from "./access.js";
+import { holder, restriction, token, wayIn } from "./access.js";
 import { Composer } from "./composer.js";
 import { closeDrawer } from "./drawer.js";
 import { attempt, h, keep, mark } from "./element.js";
+import { Here } from "./here.js";
 import { MessageList } from "./messages.js";
-import { avatar, person, present, rename, self } from "./people.js";
+import { avatar, person, rename, self } from "./people.js";
 import { showLoss } from "./refused.js";
 import { RunCards } from "./runs.js";
 import { SessionList, address, create, list, named } from "./sessions.js";
@@ -26,12 +27,11 @@ let atEnd = true;
 let announced = null; // ids of messages that were there or were read out; null until the session is here
 const drafts = new Map();
 
-const messages = new MessageList(find("messages"), {
-  onReuse: (text) => {
-    composer.text = text;
-    composer.focus();
-  },
-});
+const giveBack = (text) => {
+  composer.text = [composer.text, text].filter(Boolean).join("\n\n");
+  composer.focus();
+};
+const messages = new MessageList(find("messages"), { onReuse: giveBack });
 const composer = new Composer({
   onSend: (text) => {
     const id = session.send(text);
@@ -42,6 +42,7 @@ const composer = new Composer({
 });
 const work = new Work(schedule);
 const runs = new RunCards(find("runs"));
+const here = new Here(find("people"), find("typing"), find("agent-line"), schedule);
 const sessions = new SessionList(find("sessions"), find("sessions-hint"), { onOpen: (id) => go(id) });
 const share = shareDialog();
 
@@ -63,7 +64,7 @@ function open(id) {
   for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "title", "change"]) {
     opened.on(event, () => opened === session && schedule());
   }
-  opened.on("refused", (loss) => opened === session && showLoss(notice, loss));
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? giveBack : null));
   opened.whenSynced().then(() => {
     if (opened !== session) return;
     announced = new Set(session.messages.map((message) => message.id));
@@ -89,8 +90,9 @@ async function begin() {
     history.replaceState(null, "", address(id));
     open(id);
   } catch (error) {
-    refuse(`No session could be opened. ${error.message}`, "Try again", () => location.reload());
+    refuse(error.status === 401 ? wayIn() : `No session could be opened. ${error.message}`, "Try again", () => location.reload());
     markSaved("offline", "Offline");
+    find("share").disabled = true;
   }
 }
 
@@ -131,7 +133,7 @@ const VIEWS = [
   paintStatus, // first: whatever the rest does, it must be true
   paintTitle,
   () => work.look(session),
-  paintPeople,
+  () => here.paint(session, work),
   () => messages.paint(session, work),
   () => runs.paint(session, work),
   paintEmpty,
@@ -146,6 +148,12 @@ function paint() {
 
 function paintEmpty() {
   find("empty").hidden = !session.synced || session.messages.length > 0 || work.open.length > 0;
+  const barred = Boolean(restriction(session));
+  find("suggestions").hidden = barred;
+  keep(find("empty-heading"), "textContent", barred ? "Nothing was said here yet" : "Everyone here writes in one conversation");
+  keep(find("empty-text"), "textContent", barred
+    ? "As soon as somebody writes, you see it, and the answer while it grows."
+    : "What you send, and the answer while it grows, is seen by all who are let in: on this screen, on your phone, by others.");
 }
 
 const SAVED = {
@@ -167,14 +175,15 @@ function paintStatus() {
   mark(document.body, "status", status);
   const barred = restriction(session);
   composer.enabled = !refused && !barred;
-  composer.hint = barred;
+  composer.hint = refused ? "Nothing can be sent now. What stands in the box stays there." : barred;
   title.disabled = refused || !session.may("title");
-  find("suggestions").hidden = Boolean(barred);
   find("new-session").disabled = !session.may("create");
   find("new-session").title = session.may("create") ? "" : "Your access doesn't include making sessions.";
   mark(document.body, "edits", session.may("edit-own") ? null : "no");
   if (refused && notice.dataset.refused !== session.id && (notice.hidden || !notice.querySelector(".lost"))) {
-    refuse(`${refusal?.reason || "The server refused this session."}`, "Start a new session", startNew);
+    if (refusal?.error === "auth.required") refuse(wayIn(), "Try again", () => location.reload());
+    else if (refusal?.error === "auth.forbidden") refuse(refusal.reason, "Show my sessions", () => location.assign(location.pathname));
+    else refuse(refusal?.reason || "The server refused this session.", "Start a new session", startNew);
     notice.dataset.refused = session.id;
   } else if (!refused) delete notice.dataset.refused;
 }
@@ -188,38 +197,6 @@ function paintTitle() {
   if (document.activeElement !== title) keep(title, "value", session.title ?? "");
   document.title = `${session.title || "Untitled session"} · Shared chat`;
   sessions.show(session.id, session.title);
-}
-
-let peopleKey = "";
-
-function paintPeople() {
-  const here = present(session);
-  const key = JSON.stringify([here, session.me.id]);
-  if (key !== peopleKey) {
-    peopleKey = key;
-    find("people").replaceChildren(...here.map((each) => personItem(each)));
-    const writing = here.filter((each) => each.typing && each.id !== session.me.id).map((each) => each.name);
-    find("typing").textContent = sentence(writing);
-  }
-  const agent = here.find((each) => each.kind === "agent");
-  const agentHere = agent || work.open.some((run) => !work.isAbandoned(run));
-  const line = session.status === "online" && session.synced && !agentHere ? "No agent is here yet: it will answer when it joins" : "";
-  keep(find("agent-line"), "textContent", line);
-}
-
-function personItem({ id, name, color, kind, devices, typing, looking }) {
-  const own = id === session.me.id;
-  const said = [own ? `${name} (you)` : name, devices > 1 ? `on ${devices} devices` : "", typing ? "is typing" : "", looking ? "" : "is looking elsewhere"].filter(Boolean);
-  return h("li", { class: "person", "data-testid": "person", "data-person-id": id, "data-kind": kind, "data-typing": typing, "data-looking": looking ? "yes" : "no", title: said.join(", ") },
-    avatar({ name, color, kind }), h("span", { class: "person-name" }, own ? "You" : name),
-    h("span", { class: "hidden" }, own ? ` (${name})` : "", typing ? " is typing" : ""),
-    devices > 1 ? h("span", { class: "devices", "aria-hidden": "true" }, `×${devices}`) : null);
-}
-
-function sentence(names) {
-  if (!names.length) return "";
-  if (names.length > 2) return "Several people are typing…";
-  return `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} typing…`;
 }
 
 /** Says finished messages of others to a screen reader: whole, and not word by word while they grow. */
@@ -303,7 +280,7 @@ find("name-form").addEventListener("submit", (event) => {
   nameInput.blur();
 });
 find("new-session").addEventListener("click", startNew);
-find("share").addEventListener("click", () => session && share(session.id));
+find("share").addEventListener("click", () => session && share(session.id, session.may("invite")));
 
 addEventListener("popstate", () => named() && named() !== session?.id && open(named()));
 

@@ -42,9 +42,16 @@ export class Composer {
     this.#fit();
   }
 
+  get enabled() {
+    return !this.#input.readOnly && !this.#input.disabled;
+  }
+
+  /** Asked at each paint. What stands there can still be selected and copied: a disabled box would not let one. */
   set enabled(enabled) {
-    if (this.#input.disabled !== enabled) return; // asked at each paint
-    this.#input.disabled = !enabled;
+    const [disabled, readOnly] = [!enabled && !this.text, !enabled];
+    if (this.#input.disabled === disabled && this.#input.readOnly === readOnly) return;
+    this.#input.disabled = disabled;
+    this.#input.readOnly = readOnly;
     this.#fit();
   }
 
@@ -67,14 +74,14 @@ export class Composer {
 
   /** Sends a text as if it had been written here. */
   send(text) {
-    if (this.#input.disabled) return;
+    if (!this.enabled) return;
     this.#onSend(text);
     this.rest();
   }
 
   #submit() {
     const text = this.text.trim();
-    if (!text || this.#input.disabled) return;
+    if (!text || !this.enabled) return;
     this.send(text);
     this.text = "";
     this.focus();
@@ -82,7 +89,7 @@ export class Composer {
 
   #fit() {
     grow(this.#input);
-    this.#button.disabled = this.#input.disabled || !this.text.trim();
+    this.#button.disabled = !this.enabled || !this.text.trim();
   }
 
   #setTyping(typing) {

@@ -2,12 +2,28 @@
 
 import { copy, h } from "./element.js";
 
-/** Shows a refusal and what it cost in an element. */
-export function showLoss(element, { reason, lost }) {
-  const close = h("button", { type: "button", class: "button", onclick: () => (element.hidden = true) }, "Close");
+/** What one did, by the root of the document that it touched. */
+const DEEDS = {
+  messages: "write that message or change it",
+  requests: "stop or steer this answer",
+  meta: "change the title",
+  queue: "change what waits for its turn",
+  selections: "select that",
+  state: "change that",
+  surfaces: "change that",
+  counters: "count here",
+  runs: "work as an agent",
+  agents: "work as an agent",
+};
+
+/** Shows a refusal and what it cost in an element; `onReuse`, where one may write, takes the words back. */
+export function showLoss(element, { reason, touched = "", lost: all }, onReuse = null) {
+  const lost = withoutEchoes(all);
+  const deed = DEEDS[touched.split("/")[0]];
+  const hide = () => (element.hidden = true);
   const copying = h("button", {
     type: "button",
-    class: "button primary",
+    class: "button",
     "data-testid": "copy-lost",
     onclick: async () => {
       select(words);
@@ -15,14 +31,32 @@ export function showLoss(element, { reason, lost }) {
       copying.textContent = done ? "Copied" : "Press Ctrl+C";
     },
   }, "Copy the text");
+  const again = h("button", {
+    type: "button",
+    class: "button primary",
+    "data-testid": "reuse-lost",
+    onclick: () => {
+      onReuse(lost.join("\n\n"));
+      hide();
+    },
+  }, "Put it back in the box");
   const words = h("div", { class: "lost", "data-testid": "lost", tabindex: "0", role: "group", "aria-label": "What was not taken" },
     ...lost.map((text) => h("p", { dir: "auto" }, text)));
+  const what = lost.length ? "What you wrote was not taken." : "A change of yours was not taken.";
   element.replaceChildren(
     h("div", { class: "notice-text" },
-      h("p", {}, h("strong", {}, lost.length ? "What you wrote was not taken." : "A change of yours was not taken."), ` ${reason}`),
-      lost.length ? words : ""),
-    h("div", { class: "notice-actions" }, lost.length ? copying : "", close));
+      h("p", {}, h("strong", {}, what), deed ? ` Your access here doesn't let you ${deed}.` : ` ${reason}`),
+      deed && h("details", {}, h("summary", {}, "What the server said"), h("p", {}, reason)),
+      lost.length > 0 && words),
+    h("div", { class: "notice-actions" }, lost.length > 0 && copying, lost.length > 0 && onReuse && again,
+      h("button", { type: "button", class: "button", onclick: hide }, "Close")));
   element.hidden = false;
+}
+
+/** Without what only repeats how another text begins, as a title does that was made of the first message. */
+function withoutEchoes(texts) {
+  return texts.filter((text, index) => !texts.some((other, place) =>
+    place !== index && other.startsWith(text.replace(/…$/, "")) && (other.length > text.length || place < index)));
 }
 
 function select(element) {

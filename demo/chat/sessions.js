@@ -1,4 +1,4 @@
-// The list of sessions, over HTTP: which there are, making one. The open one is named in the address: ?session=ID.
+// Sessions over HTTP: which there are, making one, letting others in. The open one is named in the address: ?session=ID.
 
 import { credentials } from "./access.js";
 import { h, keep, mark } from "./element.js";
@@ -18,15 +18,30 @@ export function address(id) {
   return url;
 }
 
-async function ask(options) {
-  const response = await fetch("/sessions", { headers: { accept: "application/json", "content-type": "application/json", ...credentials }, ...options });
+/** What the server answered instead of what was asked for. */
+export class Problem extends Error {
+  constructor(status, said) {
+    super(said || `The server answered ${status}.`);
+    this.status = status;
+  }
+}
+
+async function ask(path, body) {
+  const headers = { accept: "application/json", "content-type": "application/json", ...credentials };
+  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail || answer.title || `The server answered ${response.status}.`);
+  if (!response.ok) throw new Problem(response.status, answer.detail || answer.title);
   return answer;
 }
 
-export const list = async () => (await ask()).sessions;
-export const create = () => ask({ method: "POST", body: "{}" });
+const invitations = (id) => `/sessions/${encodeURIComponent(id)}/invitations`;
+
+export const list = async () => (await ask("/sessions")).sessions;
+export const create = () => ask("/sessions", {});
+/** The roles for which one may let others into a session. */
+export const roles = async (id) => (await ask(invitations(id))).roles;
+/** Makes a token for somebody else: {token, expires_at}. */
+export const invite = (id, name, role) => ask(invitations(id), { name, role });
 
 export class SessionList {
   constructor(element, hint, { onOpen }) {

@@ -5,8 +5,8 @@ is nearly over could make itself a new one. Its holder gets an id that nobody ha
 name. The token is in the answer and nowhere else; the log has its id, by which it can be revoked.
 """
 
+import secrets
 import time
-from uuid import uuid4
 
 from pydantic import Field
 from starlette.requests import Request
@@ -36,11 +36,11 @@ class NewInvitation(Body):
 
 
 async def list_roles(request: Request) -> Response:
-    """GET /sessions/{session}/invitations: the roles that one may invite for, and until when at most."""
+    """GET /sessions/{session}/invitations: the roles that one may invite for."""
     by = await enter(request, "invite")
     _issuer(request)
     roles = [role for role in ROLES if by.capabilities.include(Capabilities.of(role))]
-    return JSONResponse({"roles": roles, "expires_at": _end(request, by, None, time.time())})
+    return JSONResponse({"roles": roles})
 
 
 async def invite(request: Request) -> Response:
@@ -57,18 +57,23 @@ async def invite(request: Request) -> Response:
         )
     issuer, now = _issuer(request), time.time()
     claims = {
-        "sub": f"guest-{uuid4().hex}",
+        "sub": f"guest-{_fresh_id()}",
         "name": body.name or None,
         "kind": _KINDS.get(body.role, "human"),
         "sessions": [session],
         "role": body.role,
-        "jti": uuid4().hex,
+        "jti": _fresh_id(),
     }
     expires_at = _end(request, by, body.seconds, now)
     token = issuer.issue(claims, now=now, expires_at=expires_at)
     made = {"id": claims["jti"], "participant": claims["sub"], "role": body.role, "expires_at": expires_at}
     log.info("session.invited", session=session, by=by.id, **made)
     return JSONResponse({"token": token, **made}, status_code=201, headers={"cache-control": "no-store"})
+
+
+def _fresh_id() -> str:
+    """An id that nobody can guess, and short: the token becomes part of a link that a camera reads."""
+    return secrets.token_urlsafe(12)
 
 
 def _end(request: Request, by: Participant, seconds: int | None, now: float) -> int:
