@@ -12,7 +12,7 @@ from processes import PATIENCE_SECONDS, Server
 
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
-from cosession.client import Refusal, connect
+from cosession.client import Refusal, Session, connect
 from cosession.errors import Disconnected
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +87,92 @@ async def test_a_viewer_who_writes_anyway_changes_nothing(server: Server):
         await ann.send("unmoved")
         await ann.wait_saved()
         assert [message.text for message in ann.messages] == ["unmoved"]
+
+
+async def test_a_member_may_take_part_in_everything_that_is_theirs(server: Server):
+    told: list[Refusal] = []
+    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append)
+    bot = connect(server.url, session="trip", participant="bot", token=token("bot", "agent", kind="agent"))
+    async with ann as ann, bot as bot, asyncio.timeout(PATIENCE_SECONDS):
+        question = await ann.send("Where to?")
+        ann.edit(question.id, "Where to go?")
+        prompt = await anext(bot.prompts())
+        async with bot.run(reply_to=prompt) as run:
+            run.text("To Lisbon, ")
+            bot.document.approvals.ask("a1", question="Book it?", run=run.id)
+            await until(lambda: ann.runs.get(run.id) and ann.document.approvals.get("a1"))
+            ann.steer(run.id, "by train")
+            ann.set_title("Lisbon")
+            ann.state.set("trip/city", "Lisbon")
+            ann.selections.set("ann", "hotel", "Ritz")
+            ann.count("likes")
+            ann.document.queue.append("And then?", id="q1", author="ann", created_at="2026-01-01T00:00:00Z")
+            ann.document.requests.ask_vote("a1", "ann", "yes")
+            ann.document.requests.ask_claim("the wheel", "ann")
+            ann.text("notes").insert(0, "sea 🌊")
+            await ann.wait_saved()
+            await until(lambda: [steer.text for steer in run.steers()] == ["by train"])
+            ann.cancel(run.id, "enough")
+            await until(lambda: (record := bot.runs.get(run.id)) and record.cancel)
+            run.text("never written")
+        assert told == []
+        await until(lambda: ann.messages.get(question.id) is not None and ann.saved)
+        assert (ann.title, ann.counters.value("likes"), str(bot.text("notes"))) == ("Lisbon", 1, "sea 🌊")
+        assert [message.text for message in ann.messages] == ["Where to go?", "To Lisbon, "]
+
+
+async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothing(server: Server):
+    told: list[Refusal] = []
+    vic = connect(server.url, session="trip", participant="vic", token=token("vic", "viewer"), on_refused=told.append)
+    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"))
+    async with ann as ann, asyncio.timeout(2 * PATIENCE_SECONDS):
+        await ann.send("Anna's own", id="m1")
+        ann.set_title("Trip")
+        await ann.wait_saved()
+        before = ann.document.to_json()
+        tries: list[tuple[Callable[[Session], object], str, tuple[str, ...]]] = [
+            (lambda vic: vic.edit("m1", "Anna's own, and mine 🐙"), "messages", (", and mine 🐙",)),
+            (lambda vic: vic.remove("m1"), "messages", ()),
+            (lambda vic: vic.set_title("Mine"), "meta", ("Mine",)),
+            (lambda vic: vic.state.set("trip", {"city": "Porto"}), "state", ("Porto",)),
+            (lambda vic: vic.steer("r1", "by train"), "requests", ("by train",)),
+            (lambda vic: vic.text("notes").insert(0, "scribbled"), "text:notes", ("scribbled",)),
+            (lambda vic: vic.document.requests.ask_vote("a1", "vic", "no", {"text": "dear"}), "requests", ("dear",)),
+            (lambda vic: vic.count("likes"), "counters", ()),
+        ]
+        async with vic as vic:
+            await until(lambda: vic.messages.get("m1") is not None)
+            for number, (attempt, root, lost) in enumerate(tries, 1):
+                attempt(vic)
+                await until(lambda number=number: len(told) == number)
+                assert (told[-1].touched.split("/")[0], told[-1].lost) == (root, lost), told[-1]
+                assert told[-1].code == 4403
+                assert vic.document.to_json()["messages"] == before["messages"]
+        after = ann.document.to_json()
+        assert {name: after[name] for name in after if name != "participants"} == {
+            name: before[name] for name in before if name != "participants"
+        }
+
+
+async def test_words_that_stand_in_the_queue_or_in_a_reason_are_given_back_too(server: Server):
+    told: list[Refusal] = []
+    async with (
+        connect(server.url, session="trip", participant="ann", token=token("ann", "member")),
+        connect(
+            server.url, session="trip", participant="vic", token=token("vic", "viewer"), on_refused=told.append
+        ) as vic,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        vic.document.queue.append("Next, Porto", id="q1", author="vic", created_at="2026-01-01T00:00:00Z")
+        await until(lambda: told)
+        vic.cancel("r1", "too dear")
+        await until(lambda: len(told) == 2)
+        assert [refusal.lost for refusal in told] == [("Next, Porto",), ("too dear",)]
+        with vic.document.transaction():
+            await vic.send("both of")
+            vic.set_title("these")
+        await until(lambda: len(told) == 3)
+        assert sorted(told[2].lost) == ["both of", "these"]
 
 
 async def test_a_token_is_renewed_on_the_open_socket_and_outlives_its_first_end(server: Server):

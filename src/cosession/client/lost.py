@@ -28,7 +28,8 @@ def lost_texts(update: bytes, document: SessionDocument) -> tuple[str, ...]:
         MalformedFrame: it is no update.
     """
     deletes = read_update_header(update).deletes
-    said = set(_strings(document.state.to_json()))
+    # What takes an older value's place doesn't name its key in the update: then the document tells what is said.
+    said = {*_strings(document.state.to_json()), *_words(document.to_json(), set())}
     texts: dict[Id, list[str]] = {}
     starts: list[int] = []
     places: list[Id] = []
