@@ -66,7 +66,9 @@ async def test_a_persons_steer_reaches_the_run(server: Server):
         planner.run() as run,
     ):
         await until(lambda: anna.runs.get(run.id))
-        anna.steer(run.id, "cheaper, please")
+        for _ in range(2):  # a double click, or a second tab
+            anna.steer(run.id, "cheaper, please", id="once")
+            await anna.wait_saved()
         mine = planner.runs.get(run.id)
         assert mine is not None
         await until(lambda: mine.steers)

@@ -450,15 +450,28 @@ async def test_an_observer_of_the_application_that_fails_does_not_break_the_sync
 async def test_cancel_and_steer_are_asked_for_under_a_key_of_ones_own(hub: Hub):
     async with connect(hub.url, session="trip", participant="anna/1") as session:
         session.cancel("r1", "changed my mind")
-        session.steer("r1", "cheaper, please")
+        steer = session.steer("r1", "cheaper, please")
         await session.wait_saved()
 
     asked = {request.kind: request for request in hub.document.requests.items()}
     assert asked["cancel"].participant == asked["steer"].participant == "anna/1"
     assert asked["cancel"].subject == ("r1",)
     assert asked["cancel"].value == {"reason": "changed my mind"}
-    assert asked["steer"].subject[0] == "r1"
+    assert asked["steer"].subject == ("r1", steer)
     assert asked["steer"].value == {"text": "cheaper, please"}
+
+
+async def test_what_all_devices_count_at_once_adds_up(hub: Hub):
+    async with (
+        connect(hub.url, session="trip", participant="anna/1") as phone,
+        connect(hub.url, session="trip", participant="anna/1") as laptop,
+    ):
+        for session in (phone, laptop, phone):
+            session.count("likes")
+        laptop.count("likes", -0.5)
+        await until(lambda: phone.counters.value("likes") == laptop.counters.value("likes") == 2.5)
+        with pytest.raises(BadDocument, match="numbers"):
+            phone.count("likes", "many")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [object(), "half \ud83d", float("nan"), {"deep": {1, 2}}], ids=repr)

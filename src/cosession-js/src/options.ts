@@ -39,6 +39,7 @@ export interface SessionEvents extends Record<string, unknown> {
   participants: Readonly<Record<string, Json>>;
   state: Readonly<Record<string, Json>>;
   selections: Readonly<Record<string, Json>>;
+  counters: Readonly<Record<string, number>>;
   presence: readonly Presence[];
   people: readonly Person[];
   /** Who this page is, and what it may do, as the server says. */

@@ -2,7 +2,7 @@
 
 import type * as Y from "yjs";
 import { isObject } from "./json.ts";
-import { listOf, number, object, oneOf, orNull, type Reader, string } from "./shapes.ts";
+import { listOf, number, object, onceEach, oneOf, orNull, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export interface Progress {
@@ -55,7 +55,9 @@ export const RUN: Reader = object({
   progress: PROGRESS,
   steps: listOf(object({ id: string, name: string, status: string }, "id")),
   cancel: orNull(object({ by: string, at: string, reason: string }, "by", "at", "reason")),
-  steers: listOf(object({ id: string, by: string, text: string, at: string }, "id", "by", "text", "at")),
+  steers: onceEach(
+    listOf(object({ id: string, by: string, text: string, at: string }, "id", "by", "text", "at")),
+  ),
   seen: listOf(string),
 });
 

@@ -9,6 +9,7 @@
 import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 import { announceChanges } from "./announcements.ts";
+import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
 import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
@@ -33,6 +34,7 @@ export class Session {
   readonly id: string;
   readonly state: State;
   readonly selections: Selections;
+  readonly counters: Counters;
   readonly presence: PresenceList;
 
   readonly #events = new Events<SessionEvents>();
@@ -56,6 +58,7 @@ export class Session {
     const on = this.on.bind(this);
     this.state = new State(this, this.#snapshots, (listener) => on("state", listener), checkOpen);
     this.selections = new Selections(this, this.#snapshots, checkOpen);
+    this.counters = new Counters(this, this.#snapshots, checkOpen);
     this.presence = new PresenceList(this, () => this.#tellPresence(), checkOpen);
     const parameters = {
       user: me.id,
@@ -191,10 +194,12 @@ export class Session {
     ask(this.doc.getMap("requests"), "cancel", [run], this.me.id, { reason });
   }
 
-  /** Tells a run something while it works, and returns the steer's id. The server then adds it to the run's `steers`. */
-  steer(run: string, text: string): string {
+  /**
+   * Tells a run something while it works, and returns the steer's id. The server then adds it to the run's `steers`, each
+   * id once: with an `id` of one's own the same can be said again without being said twice.
+   */
+  steer(run: string, text: string, { id = freshId("steer") }: { id?: string } = {}): string {
     this.#checkOpen();
-    const id = freshId("steer");
     ask(this.doc.getMap("requests"), "steer", [run, id], this.me.id, { text });
     return id;
   }
@@ -285,6 +290,7 @@ export class Session {
       },
       state: tell("state", () => this.state.toJSON()),
       selections: tell("selections", () => this.selections.toJSON()),
+      counters: tell("counters", () => this.counters.toJSON()),
       meta: tell("title", () => this.title),
       any: (transaction) => tell("change", () => transaction)(),
     });
@@ -306,6 +312,7 @@ export class Session {
     this.#events.emit("participants", this.participants);
     this.#events.emit("state", this.state.toJSON());
     this.#events.emit("selections", this.selections.toJSON());
+    this.#events.emit("counters", this.counters.toJSON());
     this.#events.emit("title", this.title);
   }
 

@@ -28,6 +28,15 @@ export function listOf(read: Reader): Reader {
   };
 }
 
+/** A list of objects in which each id comes once, the first time. */
+export function onceEach(read: Reader): Reader {
+  return (value) => {
+    const list = read(value) as readonly { readonly id: string }[] | undefined;
+    if (list === undefined || new Set(list.map(({ id }) => id)).size === list.length) return list;
+    return Object.freeze([...Map.groupBy(list, ({ id }) => id).values()].map(([first]) => first));
+  };
+}
+
 /** An object with these fields, and any others as they are; undefined when one of the `needed` is missing. */
 export function object(fields: Readonly<Record<string, Reader>>, ...needed: string[]): Reader {
   return (value) => {

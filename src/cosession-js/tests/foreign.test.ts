@@ -56,7 +56,12 @@ test("runs and agents are as their types say", () => {
     steps: {},
   };
   ana.doc.getMap("runs").set("odd", shared(odd));
-  ana.doc.getMap("runs").set("fine", shared({ agent: "guide", steers: [null, steer, { id: "half" }] }));
+  ana.doc
+    .getMap("runs")
+    .set(
+      "fine",
+      shared({ agent: "guide", steers: [null, steer, { id: "half" }, { ...steer, at: "again" }] }),
+    );
   ana.doc.getMap("runs").set("list", shared([1]));
   ana.doc.getMap("agents").set("guide", shared({ name: 5, task: null }));
 

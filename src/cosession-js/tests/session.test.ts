@@ -219,6 +219,30 @@ test("state that didn't change is the same object", () => {
   expect(ana.state.get("b")).not.toBe(b);
 });
 
+test("what many pages of one person count at once adds up, and a counter of another client's making counts too", () => {
+  const other = open("ana");
+  for (const page of [ana, other, ana]) page.counters.add("likes");
+  other.counters.add("likes", -0.5);
+  ana.doc.getMap("counters").set("likes/ben%2F2", 4);
+  ana.doc.getMap("counters").set("likes/eve", "a lot");
+  merge(ana.doc, other.doc);
+
+  expect(ana.counters.get("likes")).toBe(6.5);
+  expect(other.counters.toJSON()).toEqual({ likes: 6.5 });
+  expect(other.counters.toJSON()).toBe(other.counters.toJSON());
+  expect(ana.counters.get("toString")).toBe(0);
+  expect(() => ana.counters.add("likes", Number.NaN)).toThrow("numbers");
+});
+
+test("a steer has an id of its own, or the one that it is given", () => {
+  const requests = ana.doc.getMap("requests");
+  const first = ana.steer("r1", "by train");
+  ana.steer("r1", "by train", { id: "once" });
+  ana.steer("r1", "by train", { id: "once" });
+
+  expect([...requests.keys()].sort()).toEqual([`steer/r1/${first}/ana`, "steer/r1/once/ana"].sort());
+});
+
 test("selections belong to the participant who made them", () => {
   const ben = open("ben/2");
   ana.selections.set("hotel", { id: 7 });
@@ -251,15 +275,36 @@ test("shared texts are roots, the same for everybody", () => {
 
 test("events tell what changed, until they are turned off", () => {
   const told: string[] = [];
-  const names = ["messages", "runs", "agents", "state", "selections", "title", "change", "saved"] as const;
+  const names = [
+    "messages",
+    "runs",
+    "agents",
+    "state",
+    "selections",
+    "counters",
+    "title",
+    "change",
+    "saved",
+  ] as const;
   const offs = names.map((name) => ana.on(name, () => told.push(name)));
   ana.state.set("a", 1);
   ana.setTitle("Summer");
   ana.selections.set("hotel", 1);
+  ana.counters.add("likes");
   for (const off of offs) off();
   ana.state.set("a", 2);
 
-  expect(told).toEqual(["state", "change", "saved", "title", "change", "selections", "change"]);
+  expect(told).toEqual([
+    "state",
+    "change",
+    "saved",
+    "title",
+    "change",
+    "selections",
+    "change",
+    "counters",
+    "change",
+  ]);
 });
 
 test("who one is comes from the options, else from the token, else is made up", () => {

@@ -8,17 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cosession.document import (
-    Agents,
-    Message,
-    Messages,
-    Participants,
-    Runs,
-    Selections,
-    SessionDocument,
-    SharedText,
-    State,
-)
+from cosession.document import Message, SessionDocument
 from cosession.errors import BadDocument
 
 from .credential import Credential, Token
@@ -30,12 +20,13 @@ from .refusal import Refusal
 from .run import AgentRun
 from .stamps import fresh_id, now
 from .transport import Status, sync_url
+from .views import Views
 
 BATCH_SECONDS = 0.03
 """How long a token waits for others: below what a reader notices, and a fast model then makes few updates."""
 
 
-class Session:
+class Session(Views):
     """One participant's live session; made by `connect`.
 
     Attributes:
@@ -98,41 +89,6 @@ class Session:
         others = (person for person in self.people if person.id != self.participant)
         return any(person.looking and person.kind != "agent" for person in others)
 
-    @property
-    def messages(self) -> Messages:
-        """The messages, in order."""
-        return self.document.messages
-
-    @property
-    def state(self) -> State:
-        """The application's shared state."""
-        return self.document.state
-
-    @property
-    def agents(self) -> Agents:
-        """What each agent says of itself."""
-        return self.document.agents
-
-    @property
-    def runs(self) -> Runs:
-        """The agents' work."""
-        return self.document.runs
-
-    @property
-    def participants(self) -> Participants:
-        """Who belongs, as the server keeps it: also those who aren't connected now."""
-        return self.document.participants
-
-    @property
-    def selections(self) -> Selections:
-        """What each participant has selected."""
-        return self.document.selections
-
-    @property
-    def title(self) -> str:
-        """What people call the session."""
-        return self.document.meta.title
-
     def set_title(self, title: str) -> None:
         """Give the session another title.
 
@@ -141,10 +97,6 @@ class Session:
         """
         self._link.go_on()
         self.document.meta.set_title(title)
-
-    def text(self, name: str) -> SharedText:
-        """A text that is written together."""
-        return self.document.text(name)
 
     def who(self, participant: str | None) -> Who:
         """Return who a participant is, from all that the session says of them; never raises.
@@ -230,18 +182,35 @@ class Session:
         self._link.go_on()
         self.document.requests.ask_cancel(run_id, self.participant, reason)
 
-    def steer(self, run_id: str, text: str) -> None:
-        """Tell a run something while it works.
+    def steer(self, run_id: str, text: str, *, id: str | None = None) -> str:  # noqa: A002
+        """Tell a run something while it works; return the steer's id.
 
         Args:
             run_id: the run.
             text: what the agent should take into account.
+            id: the steer's id; the server records each once, so the same can be said again. None makes one.
 
         Raises:
             Disconnected: the session is over.
         """
         self._link.go_on()
-        self.document.requests.ask_steer(run_id, fresh_id(), self.participant, text)
+        steer = id or fresh_id()
+        self.document.requests.ask_steer(run_id, steer, self.participant, text)
+        return steer
+
+    def count(self, name: str, amount: float = 1) -> None:
+        """Add to a shared counter; the additions of all add up, whoever makes them at once.
+
+        Args:
+            name: the counter, as it is read in `counters`.
+            amount: how much; negative takes away.
+
+        Raises:
+            BadDocument: the amount is no number.
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        self.document.counters.add(name, self.participant, amount, device=str(self.document.doc.client_id))
 
     def prompts(self) -> Prompts:
         """Iterate over the messages that want an answer, those that wait already and those to come.

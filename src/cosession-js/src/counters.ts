@@ -1,0 +1,65 @@
+/**
+ * Counters: `n + 1` loses when two write it at once, so each writer has a key of its own, and the value is their sum.
+ *
+ * Keys are `NAME/PARTICIPANT/DEVICE`. The device is the Yjs client id: no two pages ever share one, also not two tabs.
+ */
+
+import type * as Y from "yjs";
+import { decodeSegment, joinKey } from "./requests.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+interface Of {
+  readonly doc: Y.Doc;
+  readonly me: { readonly id: string };
+}
+
+export class Counters {
+  readonly #of: Of;
+  readonly #snapshots: Snapshots;
+  readonly #checkOpen: () => void;
+  readonly #sums = new WeakMap<object, Readonly<Record<string, number>>>();
+
+  constructor(of: Of, snapshots: Snapshots, checkOpen: () => void) {
+    this.#of = of;
+    this.#snapshots = snapshots;
+    this.#checkOpen = checkOpen;
+  }
+
+  get root(): Y.Map<unknown> {
+    return this.#of.doc.getMap("counters");
+  }
+
+  /** Adds to a counter; a negative amount takes away. */
+  add(name: string, amount = 1): void {
+    this.#checkOpen();
+    if (!Number.isFinite(amount)) throw new Error(`A counter adds numbers, not ${amount}.`);
+    const { doc, me } = this.#of;
+    const key = joinKey(name, me.id, String(doc.clientID));
+    this.root.set(key, numberOf(this.root.get(key)) + amount);
+  }
+
+  /** What a counter stands at; 0 when nobody has added anything. */
+  get(name: string): number {
+    const sums = this.toJSON();
+    return Object.hasOwn(sums, name) ? (sums[name] as number) : 0;
+  }
+
+  /** The value of every counter, by name; the same object as before when nothing changed. */
+  toJSON(): Readonly<Record<string, number>> {
+    const json = this.#snapshots.of(this.root) as Readonly<Record<string, unknown>>;
+    const known = this.#sums.get(json);
+    if (known) return known;
+    const sums = new Map<string, number>();
+    for (const [key, value] of Object.entries(json)) {
+      const name = decodeSegment(key.split("/")[0] as string);
+      sums.set(name, (sums.get(name) ?? 0) + numberOf(value));
+    }
+    const read = Object.freeze(Object.fromEntries(sums));
+    this.#sums.set(json, read);
+    return read;
+  }
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
