@@ -1,7 +1,7 @@
 """The log's writer: groups, order, a storage that fails, a session that is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from cosession.errors import CosessionError, StorageError
 from cosession.rooms.log import Log
-from cosession.storage import LoggedUpdate, SqliteStorage
+from cosession.storage import NO_WORK, LoggedUpdate, SqliteStorage
 
 pytestmark = pytest.mark.anyio
 
@@ -39,14 +39,14 @@ class Faulty:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def append(self, rows: Sequence[LoggedUpdate]) -> None:
+    async def append(self, rows: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         await self.gate.wait()
         if self.full:
             raise StorageError("The disk is full.")
         if any(row.session == self.damaged for row in rows):
             raise StorageError("A page of this session is damaged.")
         self.groups.append(len(rows))
-        await self.storage.append(rows)
+        await self.storage.append(rows, work)
 
     async def set_titles(self, titles: Mapping[str, str]) -> None:
         if self.full:
@@ -194,3 +194,40 @@ async def test_an_old_title_that_failed_does_not_come_back_over_a_new_one(tmp_pa
         await log.flush("a", patient=True)
         await log.flush("b", patient=True)
         assert [info.title for info in await faulty.storage.sessions() if info.id == "a"] == ["New"]
+
+
+async def test_of_whom_something_is_unfinished_is_written_with_the_rows_of_that_moment(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, faulty, heard):
+        faulty.gate.clear()
+        log.append(row("a", 1))
+        log.note_work("a", frozenset({"planner"}))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert log._committing == {"a"}
+        log.append(row("a", 2))
+        log.note_work("a", frozenset({"flights"}))
+        assert await faulty.storage.work("planner") == ()
+        faulty.gate.set()
+        await log.flush("a")
+        assert await faulty.storage.work("flights") == ("a",)
+        assert await faulty.storage.work("planner") == ()
+        log.note_work("b", frozenset({"flights"}))
+        await log.flush("b")
+        assert await faulty.storage.work("flights") == ("a", "b")
+        assert [session for session, _ in heard.committed] == ["a", "a"]
+
+
+async def test_what_was_noted_while_the_storage_failed_is_written_when_it_works_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as (log, faulty, _):
+        faulty.damaged = "a"
+        for session in ("a", "b"):
+            log.append(row(session, 1))
+            log.note_work(session, frozenset({"planner"}))
+        with pytest.raises(StorageError):
+            await log.flush("a")
+        assert await faulty.storage.work("planner") == ("b",)
+        log.note_work("a", frozenset({"flights"}))
+        faulty.damaged = ""
+        await log.flush("a", patient=True)
+        assert await faulty.storage.work("planner") == ("b",)
+        assert await faulty.storage.work("flights") == ("a",)

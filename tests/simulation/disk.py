@@ -1,7 +1,7 @@
 """A disk that outlives the processes that write to it, is slow, and fails now and then."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from random import Random
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from storage.memory import MemoryStorage
 from cosession.document import SessionDocument
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError
 from cosession.protocol import decode_state_vector
-from cosession.storage import LoadedSession, LoggedUpdate, Thin
+from cosession.storage import NO_WORK, LoadedSession, LoggedUpdate, Thin
 
 APPLY = Doc.apply_update
 """How a replica takes an update in, also in a world in which the server's documents break."""
@@ -61,10 +61,10 @@ class Disk:
         """What has been written in a session, as the log gives it."""
         return words_of(self.replica(session))
 
-    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+    async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         """Keep rows."""
         versions = {row.session: await self.version(row.session) for row in updates}
-        await self.storage.append(updates)
+        await self.storage.append(updates, work)
         self.largest = max(self.largest, sum(len(row.update) for row in updates))
         for row in updates:
             assert LIE.encode() not in row.update, f"a lie of {row.participant} is in the log"
@@ -134,9 +134,9 @@ class Handle:
         self._turn = asyncio.Lock()
         self._seconds = random.choice((0.0, 0.002, 0.05, 0.5))
 
-    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+    async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         """Keep rows; a failure leaves it open whether they were kept."""
-        await self._write(lambda: self.disk.append(updates))
+        await self._write(lambda: self.disk.append(updates, work))
 
     async def compact(self, session: str, thin: Thin) -> None:
         """Thin a log."""

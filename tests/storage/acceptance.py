@@ -371,6 +371,37 @@ class StorageAcceptance:
         assert await storage.delete("trip", at=at(1)) is False
         assert await storage.create("trip", title="", at=at(1)) is True
 
+    async def test_of_whom_something_is_unfinished_is_noted_with_the_rows_and_listed_by_session(
+        self, storage: Storage
+    ):
+        for name in ("c", "a", "b"):
+            await storage.create(name, title="", at=at(1))
+        assert await storage.work("planner") == ()
+        await storage.append([update("a", 1), update("b", 1)], {"a": {"planner"}, "b": {"planner", "flights"}})
+        await storage.append([], {"c": {"planner"}})
+        assert await storage.work("planner") == ("a", "b", "c")
+        assert await storage.work("planner", limit=2) == ("a", "b")
+        assert await storage.work("planner", after="b", limit=2) == ("c",)
+        assert await storage.work("planner", limit=0) == ()
+        assert await storage.work("flights") == ("b",)
+        await storage.append([update("b", 2)])
+        await storage.append([update("a", 2)], {"a": set()})
+        await storage.append([update("a", 2)], {"a": set()})
+        assert await storage.work("planner") == ("b", "c")
+
+    async def test_what_is_noted_of_a_refused_append_or_a_session_that_is_not_there_is_nothing(
+        self, storage: Storage
+    ):
+        await storage.create("trip", title="", at=at(1))
+        with pytest.raises(VersionTaken):
+            await storage.append([update("trip", 5)], {"trip": {"planner"}})
+        await storage.append([update("trip", 1)], {"nowhere": {"planner"}})
+        assert await storage.work("planner") == ()
+        await storage.append([], {"trip": {"planner"}})
+        await storage.delete("trip", at=at(2))
+        await storage.append([], {"trip": {"planner"}})
+        assert await storage.work("planner") == ()
+
     async def test_writes_happen_in_the_order_of_the_calls(self, storage: Storage):
         await storage.create("trip", title="", at=at(1))
         await asyncio.gather(*(storage.append([update("trip", version)]) for version in range(1, 201)))

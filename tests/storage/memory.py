@@ -1,10 +1,10 @@
 """The storage interface in its plainest form: dictionaries. What SQLite does is compared with this."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
-from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from cosession.storage import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 from cosession.storage.records import check_sequence
 from cosession.storage.transactions import FEWEST_TO_THIN
 
@@ -22,6 +22,7 @@ class MemoryStorage:
         self._logs: dict[str, list[LoggedUpdate]] = {}
         self._snapshots: dict[str, Snapshot] = {}
         self._thinned: dict[str, int] = {}
+        self._work: dict[str, set[str]] = {}
 
     def _info(self, session: str) -> StoredSession:
         if session not in self._sessions:
@@ -49,7 +50,7 @@ class MemoryStorage:
         writers = {row.client: row.participant for row in reversed(self._logs[session]) if row.client is not None}
         return LoadedSession(info, snapshot, behind, self._thinned[session], writers)
 
-    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+    async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         logs: dict[str, list[LoggedUpdate]] = {}
         changed = set[str]()
         for row in updates:
@@ -65,6 +66,13 @@ class MemoryStorage:
             self._logs[session] = logs[session]
             newest = logs[session][-1]
             self._sessions[session] = replace(self._info(session), version=newest.version, updated_at=newest.at)
+        for session, agents in work.items():
+            if self._sessions.get(session):
+                self._work[session] = set(agents)
+
+    async def work(self, agent: str, *, after: str = "", limit: int = 100) -> tuple[str, ...]:
+        named = sorted(session for session, agents in self._work.items() if agent in agents and session > after)
+        return tuple(named[: max(limit, 0)])
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         if snapshot.version > self._info(snapshot.session).version:
@@ -110,6 +118,7 @@ class MemoryStorage:
         self._sessions[session] = None
         del self._logs[session]
         self._snapshots.pop(session, None)
+        self._work.pop(session, None)
         return True
 
     async def ping(self) -> None:

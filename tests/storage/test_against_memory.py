@@ -91,6 +91,14 @@ class Comparison(RuleBasedStateMachine):
     def set_title(self, name: str, title: str) -> None:
         self.same(lambda storage: storage.set_titles({name: title}))
 
+    @rule(work=st.dictionaries(NAMES, st.sets(st.sampled_from(["planner", "flights"]))))
+    def note_work(self, work: dict[str, set[str]]) -> None:
+        self.same(lambda storage: storage.append([], work))
+
+    @rule(after=NAMES, limit=st.integers(-1, 3))
+    def work(self, after: str, limit: int) -> None:
+        self.same(lambda storage: storage.work("planner", after=after, limit=limit))
+
     @rule(name=NAMES, after=st.integers(-1, 99), limit=st.integers(-1, 9))
     def history(self, name: str, after: int, limit: int) -> None:
         self.same(lambda storage: storage.history(name, after=after, limit=limit))

@@ -10,7 +10,7 @@ rows stay and are tried again; one session that is refused or fails does not hol
 """
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Protocol
 
 from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, StorageError, VersionTaken
@@ -55,6 +55,7 @@ class Log:
         self._max_bytes = max_uncommitted_bytes
         self._rows: dict[str, list[LoggedUpdate]] = {}
         self._titles: dict[str, str] = {}
+        self._unfinished: dict[str, frozenset[str]] = {}
         self._resting: dict[str, list[LoggedUpdate]] = {}
         self._resting_titles: dict[str, str] = {}
         self._committing: set[str] = set()
@@ -83,6 +84,13 @@ class Log:
         self._titles[session] = title
         self._resting_titles.pop(session, None)
         self._work.set()
+
+    def note_work(self, session: str, agents: frozenset[str]) -> None:
+        """Queue of whom something is unfinished in a session; it is written with the rows that are queued by now."""
+        self._unfinished[session] = agents
+        if session not in self._resting:
+            self._rows.setdefault(session, [])
+            self._work.set()
 
     def has_room(self, session: str) -> bool:
         """Whether less than the limit waits for the disk; what rests counts only for those who rest."""
@@ -149,46 +157,55 @@ class Log:
         """Commit what waits, and return how many rows that was; what fails rests until its next try."""
         rows, self._rows = self._rows, {}
         titles, self._titles = self._titles, {}
+        work = {session: self._unfinished.pop(session) for session in rows.keys() & self._unfinished.keys()}
         self._committing = rows.keys() | titles.keys()
-        await self._commit(rows)
+        await self._commit(rows, work)
         if titles:
             await self._commit_titles(titles)
         self._committing = set()
         return sum(len(group) for group in rows.values())
 
-    async def _commit(self, rows: dict[str, list[LoggedUpdate]]) -> None:
+    async def _commit(self, rows: dict[str, list[LoggedUpdate]], work: Mapping[str, frozenset[str]]) -> None:
         if not rows:
             return
         try:
-            await self._storage.append([row for group in rows.values() for row in group])
+            await self._storage.append([row for group in rows.values() for row in group], work)
         except CosessionError as error:
             if len(rows) > 1:
-                await self._commit_one_by_one(rows, error)
+                await self._commit_one_by_one(rows, work, error)
                 return
             [(session, group)] = rows.items()
-            self._failed(session, group, error)
+            self._failed(session, group, work, error)
             return
         for session, group in rows.items():
-            self._listener.on_committed(session, group[-1].version, self._forget(group))
+            if group:
+                self._listener.on_committed(session, group[-1].version, self._forget(group))
 
-    async def _commit_one_by_one(self, rows: dict[str, list[LoggedUpdate]], error: CosessionError) -> None:
+    async def _commit_one_by_one(
+        self, rows: dict[str, list[LoggedUpdate]], work: Mapping[str, frozenset[str]], error: CosessionError
+    ) -> None:
         """Find whose rows the storage does not take; when it takes none of the first few, it takes none now."""
         failed = 0
         for session, group in rows.items():
             if failed >= _TRIES_ONE_BY_ONE:
-                self._failed(session, group, error)
+                self._failed(session, group, work, error)
                 continue
-            await self._commit({session: group})
+            await self._commit({session: group}, {session: work[session]} if session in work else {})
             failed = failed + 1 if session in self._resting else -len(rows)
 
-    def _failed(self, session: str, group: list[LoggedUpdate], error: CosessionError) -> None:
+    def _failed(
+        self, session: str, group: list[LoggedUpdate], work: Mapping[str, frozenset[str]], error: CosessionError
+    ) -> None:
         if isinstance(error, NoSuchSession | SessionDeleted | VersionTaken):
             dropped = group + self._rows.pop(session, [])
+            self._unfinished.pop(session, None)
             self._forget(dropped)
             log.warning("log.refused", session=session, rows=len(dropped), error=str(error))
             self._listener.on_refused(session, error)
             return
         log.error("log.append_failed", session=session, rows=len(group), error=str(error))
+        if session in work:
+            self._unfinished.setdefault(session, work[session])
         self._resting[session] = group + self._rows.pop(session, [])
         self._resting_bytes += sum(len(row.update) for row in self._resting[session])
 

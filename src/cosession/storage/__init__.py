@@ -7,12 +7,13 @@ Rooms and the server import from here; this package imports `errors` only.
 
 from .backup import back_up
 from .inspection import Inspection, Remains, inspect
-from .interface import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession, Thin
+from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession, Thin
 from .revocations import Revocation, Revocations
 from .salvage import Mended, Repaired, repair
 from .sqlite import SqliteStorage
 
 __all__ = [
+    "NO_WORK",
     "Inspection",
     "LoadedSession",
     "LoggedUpdate",

@@ -23,6 +23,7 @@ _MOST_SPANS = 8
 _OTHERS = (
     "SELECT id, participant, token, session, reason, by, at FROM revocations",
     "SELECT session, client, participant FROM writers",
+    "SELECT session, agent FROM work",
 )
 """What a server reads besides its sessions."""
 

@@ -15,9 +15,10 @@ every implementation:
 Times are RFC 3339 strings in UTC, all of one precision: they are compared as text.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
 
 
 @dataclass(slots=True)  # not frozen: each token makes one
@@ -103,6 +104,10 @@ Thin: TypeAlias = Callable[[Sequence[LoggedUpdate], Sequence[LoggedUpdate]], Seq
 which replay to the same. Called on a thread of the storage's, and pure."""
 
 
+NO_WORK: Final[Mapping[str, Set[str]]] = MappingProxyType({})
+"""Nothing to note of anybody's work."""
+
+
 class Storage(Protocol):
     """Where sessions are kept. Every method raises `StorageError` when the engine fails."""
 
@@ -130,7 +135,7 @@ class Storage(Protocol):
         """
         ...
 
-    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+    async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         """Add rows to the logs of one or many sessions: one transaction, on the disk on return, all or nothing.
 
         Rows of one session come in order, and go on from its version. A row that is there with the same
@@ -139,7 +144,9 @@ class Storage(Protocol):
         SessionDeleted), append session by session to go on with the others.
 
         Args:
-            updates: the rows; none is nothing to do.
+            updates: the rows; without `work`, none is nothing to do.
+            work: the agents of whom something is unfinished after these rows, by session; it takes the place of
+                what was noted of that session. One that is not there (any more) is passed over.
 
         Raises:
             NoSuchSession: a session was never created.
@@ -184,6 +191,16 @@ class Storage(Protocol):
 
         Args:
             titles: by session; one that is not there (any more) is passed over.
+        """
+        ...
+
+    async def work(self, agent: str, *, after: str = "", limit: int = 100) -> tuple[str, ...]:
+        """List the sessions in which something of an agent is unfinished, by id.
+
+        Args:
+            agent: whose.
+            after: read from the id after this one; page on with the last one that came.
+            limit: how many at most.
         """
         ...
 

@@ -98,6 +98,16 @@ MIGRATIONS: tuple[Migration, ...] = (
              GROUP BY session, client)
         """,
     ),
+    (  # 5
+        """
+        CREATE TABLE work (
+            session TEXT NOT NULL,
+            agent TEXT NOT NULL,
+            PRIMARY KEY (session, agent)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX work_by_agent ON work (agent, session)",
+    ),
 )
 
 

@@ -144,9 +144,10 @@ def _thinned_rows(db: sqlite3.Connection, info: StoredSession, after: int, limit
         if found is None:
             break
         chapter = Chapter(*found)
+        unpacked = rows_of(chapter)  # what is not intact may be of any type
         if chapter.first > end + 1 or (rows and chapter.first != end + 1):
             raise damaged(info.id, f"update {end + 1} of its log is missing")
-        rows += [row for row in rows_of(chapter) if row.version > after]
+        rows += [row for row in unpacked if row.version > after]
         end = chapter.version
     if limit is None:
         return rows

@@ -95,6 +95,7 @@ def repair(path: Path, mend: Mend, at: str) -> Repaired | None:
                 _write(new, old, mend)
                 _keep_revocations(path, new)
                 _keep_writers(path, new)
+                _keep_work(path, new)
             _check(new)
             _put_in_place(new, path)
     except OSError as error:
@@ -159,6 +160,17 @@ def _keep_writers(path: Path, new: Path) -> None:
     ):
         rows = old.execute("SELECT session, client, participant FROM writers").fetchall()
         db.executemany("INSERT OR IGNORE INTO writers (session, client, participant) VALUES (?, ?, ?)", rows)
+
+
+def _keep_work(path: Path, new: Path) -> None:
+    # Where it can't be read, an agent hears of what waits for it when somebody opens the session.
+    with (
+        closing(sqlite3.connect(path)) as old,
+        closing(sqlite3.connect(new, isolation_level=None)) as db,
+        suppress(sqlite3.DatabaseError),
+    ):
+        rows = old.execute("SELECT session, agent FROM work").fetchall()
+        db.executemany("INSERT OR IGNORE INTO work (session, agent) VALUES (?, ?)", rows)
 
 
 def _check(new: Path) -> None:

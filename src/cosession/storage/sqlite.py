@@ -10,7 +10,7 @@ cancelled caller changes neither the order nor what happens.
 """
 
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TypeVar
 from . import transactions
 from .creations import Creations
 from .database import Connection, give_back_pages, open_reader, open_writer
-from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 from .revocations import Revocations
 
 T = TypeVar("T")
@@ -70,11 +70,12 @@ class SqliteStorage:
         """See `Storage.load`."""
         return await self._reader.run(lambda db: transactions.load(db, session))
 
-    async def append(self, updates: Sequence[LoggedUpdate]) -> None:
+    async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         """See `Storage.append`."""
-        rows = tuple(updates)  # the caller's list may change before the thread comes to it
-        if rows:
-            await self._write(lambda db: transactions.append(db, rows))
+        # The caller's may change before the thread comes to them.
+        rows, noted = tuple(updates), {session: frozenset(agents) for session, agents in work.items()}
+        if rows or noted:
+            await self._write(lambda db: transactions.append(db, rows, noted))
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
         """See `Storage.save_snapshot`."""
@@ -94,6 +95,10 @@ class SqliteStorage:
         """See `Storage.set_titles`."""
         given = dict(titles)
         await self._write(lambda db: transactions.set_titles(db, given))
+
+    async def work(self, agent: str, *, after: str = "", limit: int = 100) -> tuple[str, ...]:
+        """See `Storage.work`."""
+        return await self._reader.run(lambda db: transactions.work(db, agent, after, limit))
 
     async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
         """See `Storage.sessions`."""

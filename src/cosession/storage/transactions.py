@@ -5,14 +5,14 @@ read is checked by `records`: damage is raised, never passed on.
 """
 
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import contextmanager
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 
 from . import records
 from .chapters import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
-from .interface import LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 
 FEWEST_TO_THIN = 64
 """Fewer rows than this stay as they are: they load at once, and take a few pages at most."""
@@ -65,7 +65,7 @@ def load(db: sqlite3.Connection, session: str) -> LoadedSession | None:
     return LoadedSession(info, snapshot, updates, thinned, writers)
 
 
-def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
+def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
     """See `Storage.append`."""
     versions: dict[str, int] = {}
     newest: dict[str, LoggedUpdate] = {}
@@ -97,6 +97,11 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate]) -> None:
         db.executemany(
             "UPDATE sessions SET version = ?, updated_at = ? WHERE id = ?",
             [(row.version, row.at, row.session) for row in newest.values()],
+        )
+        db.executemany("DELETE FROM work WHERE session = ?", [(session,) for session in work])
+        db.executemany(
+            "INSERT INTO work (session, agent) SELECT id, ? FROM sessions WHERE id = ? AND deleted_at IS NULL",
+            [(agent, session) for session, agents in work.items() for agent in agents],
         )
 
 
@@ -200,6 +205,12 @@ def set_titles(db: sqlite3.Connection, titles: Mapping[str, str]) -> None:
         db.executemany("UPDATE sessions SET title = ? WHERE id = ? AND deleted_at IS NULL", rows)
 
 
+def work(db: sqlite3.Connection, agent: str, after: str, limit: int) -> tuple[str, ...]:
+    """See `Storage.work`."""
+    query = "SELECT session FROM work WHERE agent = ? AND session > ? ORDER BY session LIMIT ?"
+    return tuple(session for (session,) in db.execute(query, (agent, after, max(limit, 0))).fetchall())
+
+
 def sessions(db: sqlite3.Connection, limit: int) -> tuple[StoredSession, ...]:
     """See `Storage.sessions`."""
     rows = db.execute(
@@ -226,6 +237,7 @@ def delete(db: sqlite3.Connection, session: str, at: str) -> bool:
             db.execute("DELETE FROM updates WHERE session = ?", (session,))
             db.execute("DELETE FROM snapshots WHERE session = ?", (session,))
             db.execute("DELETE FROM writers WHERE session = ?", (session,))
+            db.execute("DELETE FROM work WHERE session = ?", (session,))
     return deleted
 
 
