@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,32 @@ async def test_a_compacted_snapshot_is_stored_compressed_and_a_living_one_is_not
     assert await storage._writer.run(stored) < 500
     await storage.save_snapshot(Snapshot("trip", 2, b"y" * 5000))
     assert await storage._writer.run(stored) == 5000
+
+
+async def test_a_compaction_that_another_one_overtook_changes_nothing(storage: SqliteStorage):
+    """What it thinned is in other chapters by now: its own beside them would be the same versions twice."""
+    await storage.create("trip", title="", at=at(1))
+    await storage.append(updates("trip", 1, 200))
+    await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+    late = await storage._packer.run(lambda db: transactions.pack_log(db, "trip", by_tens))
+    await storage.save_snapshot(Snapshot("trip", 200, b"y"))
+    await storage.compact("trip", by_tens)
+    log = await storage.history("trip")
+    for chapter in late:
+        with pytest.raises(StorageError, match="nothing was changed"):
+            await storage._writer.run(partial(transactions.keep_chapter, chapter=chapter))
+    assert await storage.history("trip") == log == tuple(by_tens([], updates("trip", 1, 200)))
+
+
+async def test_a_snapshot_that_was_replaced_while_it_was_packed_stays_the_new_one(storage: SqliteStorage):
+    await storage.create("trip", title="", at=at(1))
+    await storage.append(updates("trip", 1, 2))
+    await storage.save_snapshot(Snapshot("trip", 1, b"x" * 5000))
+    late = await storage._packer.run(lambda db: transactions.pack_snapshot(db, "trip"))
+    assert late is not None
+    newest = Snapshot("trip", 2, b"y" * 5000)
+    await storage.save_snapshot(newest)
+    await storage._writer.run(lambda db: transactions.keep_packed(db, late))
+    loaded = await storage.load("trip")
+    assert loaded is not None
+    assert loaded.snapshot == newest
