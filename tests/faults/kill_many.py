@@ -39,7 +39,8 @@ async def main() -> None:
             run.server.close()
     print(f"\r{given.kills} kills in {time.monotonic() - began:.0f} s, seed {given.seed}")
     print(
-        f"{run.figures.words} words written, all there once; {run.figures.fences} of them fenced before the last kill"
+        f"{run.figures.words} words are there once, {run.figures.fences} of them fenced before the last kill; "
+        f"{run.figures.lost} were told as lost in {run.figures.refusals} refusals, none of them fenced"
     )
     for point, count in run.figures.kills.most_common():
         print(f"{count:5}  {point}")

@@ -107,7 +107,7 @@ def _difference(one: JsonObject, other: JsonObject) -> str:
     """Where two documents part."""
     parts: list[str] = []
     for key in one:
-        mine, theirs = json.dumps(one[key]), json.dumps(other[key])
+        mine, theirs = (json.dumps(side[key], sort_keys=True) for side in (one, other))
         if mine != theirs:
             at = next((at for at, (a, b) in enumerate(zip(mine, theirs, strict=False)) if a != b), len(mine))
             parts.append(f"{key} from {at} on: …{mine[at : at + 60]} and …{theirs[at : at + 60]}")
