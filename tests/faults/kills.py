@@ -28,7 +28,7 @@ from wire import Wire
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.rooms.recovery import find_damage
-from cosession.storage import inspect, inspection
+from cosession.storage import inspect, read_only
 from cosession.storage.migrations import MIGRATIONS
 
 ROLES = ("admin", "member", "member", "agent", "member", "member")
@@ -206,7 +206,7 @@ class Run:
 
     def look(self, when: str) -> None:
         """Read the database of the dead server."""
-        inspection.MIGRATIONS = (*MIGRATIONS, *extra_migrations(self.schema()))
+        read_only.MIGRATIONS = (*MIGRATIONS, *extra_migrations(self.schema()))
         try:
             with inspect(self.server.data / "cosession.sqlite3") as found:
                 assert not found.failures, (when, found.failures)
@@ -219,7 +219,7 @@ class Run:
                         doc.apply_update(row.update)
                     kept[session] = Counter(str(doc.get("text:notes", type=Text)).split())
         finally:
-            inspection.MIGRATIONS = MIGRATIONS
+            read_only.MIGRATIONS = MIGRATIONS
         for writer in self.writers:
             words = kept.get(writer.session, Counter())
             for word in writer.fenced:

@@ -21,7 +21,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.lib0 import uint
 from cosession.protocol.update_format import GC
-from cosession.rooms.effects import Effect, Refuse
+from cosession.rooms.effects import Broadcast, Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
@@ -211,6 +211,27 @@ def test_nobody_takes_a_client_id_from_its_writer_by_being_present_under_it(scen
     eve.frame(Awareness(encode_awareness([AwarenessEntry(ada.session.doc.client_id, 1, "{}")])))
     ada.send(lambda: ada.session.text("notes").append(", Faro"))
     assert str(scene.room.document.text("notes")) == "Porto, Faro"
+
+
+def test_what_was_deleted_meanwhile_is_told_to_who_has_it_from_before_a_crash(scene: Scene) -> None:
+    """Whoever has the words already learns from the deletion alone that they are gone."""
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    rows = len(scene.rows)
+    ada.send(lambda: ada.session.text("notes").append("Porto"))
+    seen = SessionDocument(Doc())
+    seen.doc.apply_update(ada.session.doc.get_update())
+    bo.say("m1", "Faro?")
+    ada.catch_up()
+    ada.session.text("notes").delete(0, 5)
+    after = reloaded(scene, rows)
+    again = Writer(after, 1, "ada", "member")
+    again.session = ada.session
+    effects = again.offer()
+    assert isinstance(effects[-1], Refuse)
+    for effect in effects:
+        if isinstance(effect, Broadcast):
+            seen.doc.apply_update(effect.update.update)
+    assert str(seen.text("notes")) == str(after.room.document.text("notes")) == ""
 
 
 def test_a_fence_that_waits_for_an_answer_is_not_sent_back_when_the_answer_is_refused(scene: Scene) -> None:
