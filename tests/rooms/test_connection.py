@@ -9,6 +9,7 @@ from cosession.auth import ANONYMOUS
 from cosession.errors import ShuttingDown
 from cosession.rooms.connection import Connection
 from cosession.rooms.outbox import Outbox
+from cosession.rooms.pulse import Pulse
 from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +46,7 @@ class Still:
 
 
 async def test_news_for_a_connection_that_is_just_lost_does_no_harm() -> None:
-    connection = Connection(1, Broken(), ANONYMOUS, False, Settings())
+    connection = Connection(1, Broken(), ANONYMOUS, False, Settings(), Pulse(20.0))
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         serving = group.create_task(connection.serve(Still()))
         while not serving.done():
@@ -56,7 +57,7 @@ async def test_news_for_a_connection_that_is_just_lost_does_no_harm() -> None:
 
 async def test_a_connection_that_is_ended_when_it_is_just_lost_ends_without_an_error() -> None:
     for moment in range(8):
-        connection = Connection(1, Broken(), ANONYMOUS, False, Settings())
+        connection = Connection(1, Broken(), ANONYMOUS, False, Settings(), Pulse(20.0))
         async with asyncio.timeout(5), asyncio.TaskGroup() as group:
             serving = group.create_task(connection.serve(Still()))
             await asyncio.sleep(0)
