@@ -8,8 +8,9 @@ import type { Json, JsonObject } from "./json.ts";
 import type { Message, Role } from "./messages.ts";
 import type { Person } from "./people.ts";
 import type { Presence } from "./presence.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Agent, Run } from "./runs.ts";
-import type { Refusal, Status } from "./transport.ts";
+import type { Status } from "./transport.ts";
 
 export interface Options {
   /** Who this page speaks for; parts that are missing are filled in. */

@@ -13,10 +13,11 @@ import type { Message } from "./messages.ts";
 import type { Loss, Options, SessionEvents } from "./options.ts";
 import type { Person } from "./people.ts";
 import type { Presence } from "./presence.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Agent, Run } from "./runs.ts";
 import type { Session } from "./session.ts";
 import type { Path } from "./state.ts";
-import type { Refusal, Status } from "./transport.ts";
+import type { Status } from "./transport.ts";
 
 export type { Session };
 

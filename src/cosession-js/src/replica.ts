@@ -7,11 +7,13 @@
 
 import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
+import type { Address } from "./address.ts";
 import type { Credential } from "./credential.ts";
 import { Fences } from "./fences.ts";
 import type { Grant } from "./grants.ts";
 import { lostTexts } from "./lost.ts";
-import { type Address, type Refusal, Transport } from "./transport.ts";
+import type { Refusal } from "./refusal.ts";
+import { Transport } from "./transport.ts";
 import { Unsaved } from "./unsaved.ts";
 
 /** Refusals of what was written, to which a fresh copy is the answer: malformed, not allowed, client id taken, too large. */

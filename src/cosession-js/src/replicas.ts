@@ -9,11 +9,13 @@
  * nothing flickers, and a page that is closed meanwhile finds everything again. What is lost is never sent again.
  */
 
+import type { Address } from "./address.ts";
 import type { Credential } from "./credential.ts";
 import { isOfflineAvailable, OfflineCopy } from "./offline.ts";
 import type { Loss } from "./options.ts";
+import type { Refusal } from "./refusal.ts";
 import { type Heard, Replica } from "./replica.ts";
-import type { Address, Refusal, Status } from "./transport.ts";
+import type { Status } from "./transport.ts";
 
 /** More refusals in this time would be an application that writes the same again and again. */
 const MOST_REFUSALS = 8;

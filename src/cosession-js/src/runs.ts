@@ -45,7 +45,7 @@ export interface Agent {
 
 const PROGRESS = orNull(object({ label: string, done: orNull(number), total: orNull(number) }));
 
-export const RUN: Reader = object({
+const RUN: Reader = object({
   agent: string,
   status: oneOf("queued", "running", "suspended", "complete", "cancelled", "error", "lost"),
   reply_to: orNull(string),
@@ -70,10 +70,6 @@ export const AGENT: Reader = object({
 });
 
 const OVER: ReadonlySet<unknown> = new Set(["complete", "cancelled", "error", "lost"]);
-
-export function isActive(run: Run): boolean {
-  return !OVER.has(run.status);
-}
 
 /** The Maps of one root as a list; an unchanged entry, and an unchanged list, are the same objects as before. */
 export class Directory<Entry extends { readonly id: string }> {
@@ -118,8 +114,28 @@ export class Directory<Entry extends { readonly id: string }> {
   }
 }
 
+/** The runs, oldest first. */
+export class Runs extends Directory<Run> {
+  #of: readonly Run[] = [];
+  #active: readonly Run[] = Object.freeze([]);
+
+  constructor(root: () => Y.Map<unknown>, snapshots: Snapshots) {
+    super(root, snapshots, RUN, byStart);
+  }
+
+  /** Those that are not over; the same list as before when no run changed. */
+  active(): readonly Run[] {
+    const runs = this.list();
+    if (runs !== this.#of) {
+      this.#of = runs;
+      this.#active = Object.freeze(runs.filter(({ status }) => !OVER.has(status)));
+    }
+    return this.#active;
+  }
+}
+
 /** Oldest first. Times are RFC 3339 in UTC, so text order is time order; ids break ties for everybody alike. */
-export function byStart(first: Run, second: Run): number {
+function byStart(first: Run, second: Run): number {
   return compare(first.started_at ?? "", second.started_at ?? "") || compare(first.id, second.id);
 }
 

@@ -8,6 +8,7 @@
 
 import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
+import { syncUrl } from "./address.ts";
 import { announceChanges } from "./announcements.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
@@ -18,17 +19,20 @@ import { freshId } from "./ids.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { type Message, Messages, partsFrom } from "./messages.ts";
 import { copyName } from "./offline.ts";
-import { Closed, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
+import { Closed, type Options, type SendOptions, type SessionEvents } from "./options.ts";
 import { People, type Person } from "./people.ts";
 import { PresenceList } from "./presence.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
 import { ask } from "./requests.ts";
-import { AGENT, type Agent, byId, byStart, Directory, isActive, RUN, type Run } from "./runs.ts";
+import { AGENT, type Agent, byId, Directory, type Run, Runs } from "./runs.ts";
 import { Selections } from "./selections.ts";
+import { settled } from "./settled.ts";
 import { Snapshots } from "./snapshots.ts";
 import { State } from "./state.ts";
-import { type Refusal, type Status, syncUrl } from "./transport.ts";
+import type { Status } from "./transport.ts";
+import { VIEWS, type View } from "./views.ts";
 
 export class Session {
   readonly id: string;
@@ -40,14 +44,13 @@ export class Session {
   readonly #events = new Events<SessionEvents>();
   readonly #snapshots = new Snapshots();
   readonly #messages = new Messages(this, this.#snapshots);
-  readonly #runs = new Directory<Run>(() => this.doc.getMap("runs"), this.#snapshots, RUN, byStart);
+  readonly #runs = new Runs(() => this.doc.getMap("runs"), this.#snapshots);
   readonly #agents = new Directory<Agent>(() => this.doc.getMap("agents"), this.#snapshots, AGENT, byId);
   readonly #people = new People();
   readonly #replicas: Replicas;
   #me: Me;
   #closed = false;
   #told: { status: Status; saved: boolean; synced: boolean };
-  #active: { of: readonly Run[]; list: readonly Run[] } = { of: [], list: Object.freeze([]) };
 
   constructor(url: string, id: string, { user, token, offline = false }: Options = {}) {
     this.id = id;
@@ -138,9 +141,7 @@ export class Session {
 
   /** The runs that are not over. */
   get activeRuns(): readonly Run[] {
-    const runs = this.runs;
-    if (runs !== this.#active.of) this.#active = { of: runs, list: Object.freeze(runs.filter(isActive)) };
-    return this.#active.list;
+    return this.#runs.active();
   }
 
   get agents(): readonly Agent[] {
@@ -224,7 +225,7 @@ export class Session {
 
   /** Resolves when this page has all that the server has; fails with `Refused` or `Closed`. */
   whenSynced(): Promise<void> {
-    return this.#when("synced", () => this.synced);
+    return settled(this, "synced");
   }
 
   /**
@@ -232,7 +233,7 @@ export class Session {
    * the server refused one of them.
    */
   whenSaved(): Promise<void> {
-    return this.#when("saved", () => this.saved);
+    return settled(this, "saved");
   }
 
   /** Tries again at once, e.g. after a refusal with a new token. */
@@ -275,25 +276,21 @@ export class Session {
   #watch({ doc, awareness }: Replica, state: Readonly<Record<string, unknown>>): void {
     this.#snapshots.watch(doc);
     this.presence.begin(awareness, state);
-    const tell =
-      <Name extends keyof SessionEvents & string>(event: Name, value: () => SessionEvents[Name]) =>
-      (): void => {
-        if (doc === this.doc) this.#events.emit(event, value()); // a fresh one is told of when it is whole
+    const announcements = (Object.keys(VIEWS) as View[]).map((view) => {
+      const tell = (): void => {
+        if (doc === this.doc) this.#tell(view); // a fresh one is told of when it is whole
       };
-    announceChanges(doc, {
-      messages: tell("messages", () => this.messages),
-      runs: tell("runs", () => this.runs),
-      agents: tell("agents", () => this.agents),
-      participants: () => {
-        tell("participants", () => this.participants)();
-        tell("people", () => this.people)();
-      },
-      state: tell("state", () => this.state.toJSON()),
-      selections: tell("selections", () => this.selections.toJSON()),
-      counters: tell("counters", () => this.counters.toJSON()),
-      meta: tell("title", () => this.title),
-      any: (transaction) => tell("change", () => transaction)(),
+      return [VIEWS[view].root, tell] as const;
     });
+    announceChanges(doc, {
+      ...Object.fromEntries(announcements),
+      any: (transaction) => doc === this.doc && this.#events.emit("change", transaction),
+    });
+  }
+
+  #tell<Name extends View>(view: Name): void {
+    this.#events.emit(view, VIEWS[view].read(this));
+    if (view === "participants") this.#events.emit("people", this.people);
   }
 
   #tellPresence(): void {
@@ -306,14 +303,7 @@ export class Session {
     const { doc } = this;
     this.presence.refresh();
     this.#events.emit("doc", doc);
-    this.#events.emit("messages", this.messages);
-    this.#events.emit("runs", this.runs);
-    this.#events.emit("agents", this.agents);
-    this.#events.emit("participants", this.participants);
-    this.#events.emit("state", this.state.toJSON());
-    this.#events.emit("selections", this.selections.toJSON());
-    this.#events.emit("counters", this.counters.toJSON());
-    this.#events.emit("title", this.title);
+    for (const view of Object.keys(VIEWS) as View[]) this.#tell(view);
   }
 
   /** Tells what of the connection's facts has changed since it was told last. */
@@ -324,26 +314,6 @@ export class Session {
     if (status !== before.status) this.#events.emit("status", status);
     if (synced !== before.synced) this.#events.emit("synced", synced);
     if (saved !== before.saved) this.#events.emit("saved", saved);
-  }
-
-  #when(event: "saved" | "synced", isSo: () => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const offs: Off[] = [];
-      const end = (failure: Error | null): void => {
-        for (const off of offs) off();
-        if (failure === null) resolve();
-        else reject(failure);
-      };
-      const look = (): void => {
-        const { refusal } = this;
-        if (isSo()) end(null);
-        else if (refusal !== null) end(new Refused(refusal));
-        else if (this.#closed) end(new Closed());
-      };
-      offs.push(this.on(event, look), this.on("status", look));
-      if (event === "saved") offs.push(this.on("refused", (loss) => end(new Refused(loss))));
-      look();
-    });
   }
 }
 

@@ -6,42 +6,29 @@
  *   jitter, so that a restarted server doesn't meet all its clients at once; longer when the server says "too fast".
  * - The browser's `offline` event drops a socket that would look alive for minutes. It isn't believed more than that: the
  *   server may be on this very machine. `online` tries again at once.
- * - Frame 104 says what this page may do, and until when. With a function that gives tokens, a fresh one goes out before that,
- *   on the open socket; and each connection begins with a fresh one.
+ * - Frame 104 says what this page may do, and until when. With a function that gives tokens, each connection begins with a
+ *   fresh one, and `renewal` sends another in time.
  * - Tabs don't talk to each other (no BroadcastChannel). What a tab hears from another tab it wouldn't send on, and no fence
  *   would vouch for it; two tabs may belong to two participants; and an edit that the server refuses must not spread.
  * - Presence that came from the server isn't sent back to it, as the provider would.
  */
 
 import * as decoding from "lib0/decoding";
-import * as encoding from "lib0/encoding";
+import { length } from "lib0/encoding";
 import type { Awareness } from "y-protocols/awareness";
 import { messageYjsSyncStep1 } from "y-protocols/sync";
 import { messageSync, WebsocketProvider } from "y-websocket";
 import type * as Y from "yjs";
+import { type Address, syncUrl } from "./address.ts";
 import type { Credential } from "./credential.ts";
 import type { Fences } from "./fences.ts";
+import { FENCE, fenceFrame, GRANT, NOTICE, tokenFrame } from "./frames.ts";
 import { type Grant, grantFrom } from "./grants.ts";
+import { type Notice, noticeFrom, type Refusal } from "./refusal.ts";
+import { Renewal } from "./renewal.ts";
 import type { Unsaved } from "./unsaved.ts";
 
 export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
-
-export interface Refusal {
-  /** The WebSocket close code, 4400 to 4499. */
-  readonly code: number;
-  /** A sentence that says what to do. */
-  readonly reason: string;
-  /** The server's name of the error, e.g. `auth.forbidden`, when it sent one. */
-  readonly error?: string;
-  /** The place in the document that may not be touched, e.g. `messages/*\/stamp`, when the server said it. */
-  readonly touched?: string;
-}
-
-export interface Address {
-  readonly url: string;
-  readonly session: string;
-  readonly parameters: Record<string, string>;
-}
 
 /** What a connection carries, and whom it tells. */
 export interface Tie {
@@ -53,28 +40,11 @@ export interface Tie {
   readonly granted: (grant: Grant) => void;
 }
 
-interface Notice {
-  readonly code: string;
-  readonly reason: string;
-  readonly touched?: unknown;
-}
-
-export const FENCE = 102;
-export const NOTICE = 103;
-export const GRANT = 104;
-
 const FIRST_PAUSE_MS = 200;
 /** People watch the page come back: longer pauses cost them more than they save the server. */
 const LONGEST_PAUSE_MS = 10_000;
 const TOO_FAST = 4529;
 const NOT_AUTHENTICATED = 4401;
-/** When to renew: late enough to be rare, and early enough for several tries. */
-const RENEW_AT = 0.8;
-/** Between two renewals, and two tries: also where the clocks of server and browser differ. */
-const SHORTEST_RENEWAL_MS = 1_000;
-/** What a timer can wait. */
-const LONGEST_RENEWAL_MS = 2 ** 31 - 1;
-
 export class Transport {
   status: Status = "connecting";
   refusal: Refusal | null = null;
@@ -85,11 +55,14 @@ export class Transport {
   readonly #tie: Tie;
   readonly #fences: Fences;
   readonly #changed: () => void;
+  readonly #renewal: Renewal;
   readonly #browser = new AbortController();
   #notice: Notice | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #tries = 0;
+  /** Whether a token is asked for, or an attempt planned, by us and not by the provider. */
   #isWaiting = false;
+  /** Whether this connection was let in: then an expiry may be healed by a fresh token. */
   #isServed = false;
 
   constructor(address: Address, credential: Credential, tie: Tie) {
@@ -105,6 +78,10 @@ export class Transport {
       disableBc: true,
     });
     this.#provider = provider;
+    this.#renewal = new Renewal(credential, (token) => {
+      provider.params.token = token;
+      if (provider.ws !== null) this.#send(provider.ws, tokenFrame(token));
+    });
     this.#answerFrames();
     this.#keepPresenceOneWay();
     provider.on("status", ({ status }) => {
@@ -125,6 +102,7 @@ export class Transport {
     });
     provider.on("connection-close", (event) => {
       this.#fences.closed();
+      this.#renewal.stop();
       clearTimeout(this.#timer);
       const pause = this.#plan(event?.code);
       if (event !== null && !provider.shouldReconnect(event, provider)) return;
@@ -168,6 +146,7 @@ export class Transport {
     this.status = "closed";
     this.#tries += 1;
     clearTimeout(this.#timer);
+    this.#renewal.stop();
     this.#browser.abort();
     this.#provider.destroy();
     this.#changed();
@@ -180,17 +159,17 @@ export class Transport {
       this.#compare(decoder);
       answerSync(encoder, decoder, provider, emitSynced, kind);
       // The provider sends the answer, a sync step 2, right after this; then the server lacks nothing.
-      if (encoding.length(encoder) > 1) queueMicrotask(() => this.#openFences(provider.ws));
+      if (length(encoder) > 1) queueMicrotask(() => this.#openFences(provider.ws));
     };
     handlers[FENCE] = (_encoder, decoder) => this.#fences.received(decoding.readVarUint(decoder));
     handlers[NOTICE] = (_encoder, decoder) => {
-      this.#notice = JSON.parse(decoding.readVarString(decoder));
+      this.#notice = noticeFrom(decoding.readVarString(decoder));
     };
     handlers[GRANT] = (_encoder, decoder) => {
       const grant = grantFrom(decoding.readVarString(decoder));
       if (grant === undefined) return;
       this.#isServed = true;
-      this.#planRenewal(grant.expires_at);
+      this.#renewal.plan(grant.expires_at);
       this.#tie.granted(grant);
     };
   }
@@ -207,12 +186,11 @@ export class Transport {
     if (socket === null || socket !== this.#provider.ws) return;
     this.hasAnswered = true;
     this.#isServed = true;
-    this.#fences.opened((number) => {
-      const encoder = encoding.createEncoder();
-      encoding.writeVarUint(encoder, FENCE);
-      encoding.writeVarUint(encoder, number);
-      if (socket.readyState === socket.OPEN) socket.send(encoding.toUint8Array(encoder));
-    });
+    this.#fences.opened((number) => this.#send(socket, fenceFrame(number)));
+  }
+
+  #send(socket: WebSocket, frame: Uint8Array<ArrayBuffer>): void {
+    if (socket.readyState === socket.OPEN) socket.send(frame);
   }
 
   #keepPresenceOneWay(): void {
@@ -257,30 +235,6 @@ export class Transport {
     this.#timer = setTimeout(() => void this.#enter(), pause);
   }
 
-  #planRenewal(expiresAt: number | null): void {
-    clearTimeout(this.#timer);
-    if (expiresAt === null || !this.#credential.isRenewable) return;
-    const left = expiresAt * 1000 - Date.now();
-    const pause = Math.min(Math.max(left * RENEW_AT, SHORTEST_RENEWAL_MS), LONGEST_RENEWAL_MS);
-    this.#timer = setTimeout(() => void this.#renew(expiresAt), pause);
-  }
-
-  /** Sends a fresh token on the open socket; the server answers with a new grant. */
-  async #renew(expiresAt: number): Promise<void> {
-    const socket = this.#provider.ws;
-    const token = await this.#credential.fresh().catch(() => undefined);
-    if (socket === null || socket !== this.#provider.ws) return;
-    if (token === undefined) {
-      this.#planRenewal(expiresAt); // again, until the server says that it is over
-      return;
-    }
-    this.#provider.params.token = token;
-    const encoder = encoding.createEncoder();
-    encoding.writeVarUint(encoder, GRANT);
-    encoding.writeVarString(encoder, token);
-    if (socket.readyState === socket.OPEN) socket.send(encoding.toUint8Array(encoder));
-  }
-
   /** Sets the pause before the next attempt; the provider takes the shorter of its own (doubling) pause and ours. */
   #plan(code: number | undefined): number {
     const provider = this.#provider;
@@ -308,11 +262,11 @@ export class Transport {
       void this.#enter({ reason: said });
       return;
     }
+    const isFailure = code === NOT_AUTHENTICATED && failure !== null;
     this.refusal = Object.freeze({
+      ...notice,
       code,
-      reason: code === NOT_AUTHENTICATED && failure ? `${said} ${failure.message}` : said,
-      ...(notice ? { error: notice.code } : {}),
-      ...(typeof notice?.touched === "string" ? { touched: notice.touched } : {}),
+      reason: isFailure ? `${said} ${failure.message}` : said,
     });
     this.#become("refused");
   }
@@ -335,13 +289,4 @@ export class Transport {
     window.addEventListener("offline", again, { signal });
     window.addEventListener("online", () => this.status === "online" || again(), { signal });
   }
-}
-
-/** `https://host/base` → `wss://host/base/sync`. */
-export function syncUrl(url: string): string {
-  const sync = new URL(url);
-  sync.protocol = sync.protocol === "https:" || sync.protocol === "wss:" ? "wss:" : "ws:";
-  sync.search = "";
-  sync.hash = "";
-  return `${sync.href.replace(/\/+$/, "")}/sync`;
 }

@@ -1,0 +1,30 @@
+/** What is shown of each root of the document, and told by the event of that name when the root changes. */
+
+import type { SessionEvents } from "./options.ts";
+import type { Session } from "./session.ts";
+
+export type View =
+  | "messages"
+  | "runs"
+  | "agents"
+  | "participants"
+  | "state"
+  | "selections"
+  | "counters"
+  | "title";
+
+export const VIEWS: {
+  readonly [Name in View]: {
+    readonly root: string;
+    readonly read: (session: Session) => SessionEvents[Name];
+  };
+} = {
+  messages: { root: "messages", read: (session) => session.messages },
+  runs: { root: "runs", read: (session) => session.runs },
+  agents: { root: "agents", read: (session) => session.agents },
+  participants: { root: "participants", read: (session) => session.participants },
+  state: { root: "state", read: (session) => session.state.toJSON() },
+  selections: { root: "selections", read: (session) => session.selections.toJSON() },
+  counters: { root: "counters", read: (session) => session.counters.toJSON() },
+  title: { root: "meta", read: (session) => session.title },
+};
