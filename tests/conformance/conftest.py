@@ -1,4 +1,8 @@
-"""Which server is judged: ours by default, any by `--url`, or the y-websocket server by `--peer`."""
+"""Which server is judged: ours by default, any by `--url`, or the y-websocket server by `--peer`.
+
+Ours is started twice: once as in development, where participants name themselves, and once with a secret for tokens.
+A server elsewhere is one or the other: with `--secret` it is judged by the cases of tokens, without by all others.
+"""
 
 import os
 import socket
@@ -8,18 +12,23 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from conformance.peer import Endpoint
+from conformance.peer import Endpoint, Guarded
 from processes import PATIENCE_SECONDS, Server, node_program
 
 FOLDER = Path(__file__).resolve().parent
 PEER = FOLDER / "node_modules" / "@y" / "websocket-server" / "src" / "server.js"
 KINDS = ("stock", "extended")
+SERVERS = ("endpoint", "guarded")
+"""The fixtures of which each case takes one: the server that it judges."""
+
+SECRET = "a-secret-of-a-test-longer-than-any-guess"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of this folder."""
     group = parser.getgroup("conformance")
     group.addoption("--url", help="judge the server at this address, e.g. ws://127.0.0.1:8765/sync/{room}")
+    group.addoption("--secret", help="the judged server knows people by tokens, verified (HS256) with this secret")
     group.addoption("--peer", action="store_true", help="judge the y-websocket server, by the stock cases")
 
 
@@ -31,14 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """Check that every case says what it is, and judge the y-websocket server by the stock cases only."""
-    ours = [item for item in items if item.path.is_relative_to(FOLDER) and "endpoint" in item.fixturenames]
+    ours = [item for item in items if item.path.is_relative_to(FOLDER) and {*item.fixturenames} & {*SERVERS}]
     for item in ours:
         if sum(item.get_closest_marker(kind) is not None for kind in KINDS) != 1:
             raise pytest.UsageError(f"{item.nodeid} must be marked as one of {' and '.join(KINDS)}")
     if config.getoption("peer", False):
         left_out = [item for item in ours if item.get_closest_marker("extended")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    elif config.getoption("url", None):
+        judged = "guarded" if config.getoption("secret", None) else "endpoint"
+        left_out = [item for item in ours if judged not in item.fixturenames]
+    else:
+        return
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -60,14 +74,25 @@ def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         yield from _our_server(folder)
 
 
+@pytest.fixture(scope="session")
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """The server that is judged, which knows people by tokens."""
+    url = request.config.getoption("url", None)
+    if url:
+        yield Guarded(Endpoint(url), request.config.getoption("secret"))
+        return
+    for endpoint in _our_server(tmp_path_factory.mktemp("guarded"), auth_secret=SECRET, auth_leeway_seconds=0):
+        yield Guarded(endpoint, SECRET)
+
+
 @pytest.fixture
 def room() -> str:
     """The name of a room that nobody has been in."""
     return f"case-{uuid4().hex}"
 
 
-def _our_server(folder: Path) -> Iterator[Endpoint]:
-    server = Server(folder, keep_alive_seconds=2)
+def _our_server(folder: Path, **settings: object) -> Iterator[Endpoint]:
+    server = Server(folder, keep_alive_seconds=2, **settings)
     server.start()
     try:
         yield Endpoint(server.ws_url("{room}"))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -207,3 +208,21 @@ class Endpoint:
             finally:
                 await socket.close()
                 await peer._reader
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A server that is judged, and knows people by tokens.
+
+    Attributes:
+        endpoint: where its sockets are.
+        secret: what it verifies tokens with (HS256).
+    """
+
+    endpoint: Endpoint
+    secret: str
+
+    @property
+    def http(self) -> str:
+        """Where its HTTP interface is."""
+        return f"http{self.endpoint.template[2:].partition('/sync/')[0]}"

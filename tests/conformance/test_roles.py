@@ -1,0 +1,105 @@
+"""Roles: what somebody may not write is seen by nobody, and ends their connection with a word on what it was.
+
+Judged without tokens, where participants name themselves and may ask for less than everything.
+"""
+
+import pytest
+from conformance import codec
+from conformance.peer import NOTES, Endpoint, Peer, until
+from pycrdt import Doc, Map, Text
+
+pytestmark = [pytest.mark.anyio, pytest.mark.extended]
+
+
+async def made(endpoint: Endpoint, room: str) -> None:
+    """Make a room: not everybody may."""
+    async with endpoint.join(room, ext=1, user="ann") as ann:
+        await ann.write("open: ")
+        await ann.fence()
+
+
+def notices(peer: Peer) -> list[dict[str, object]]:
+    """The notices that a peer was sent."""
+    return [codec.read_json(body) for body in peer.bodies(codec.NOTICE)]
+
+
+async def test_who_may_only_read_is_refused_with_the_place_that_it_touched(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room) as ben, endpoint.join(room, ext=1, user="vi", role="viewer") as vi:
+        await vi.write("refused")
+        code, reason = await vi.until_closed()
+        assert (code, NOTES in reason) == (4403, True)
+        assert [(said["code"], said["touched"]) for said in notices(vi)] == [("auth.forbidden", NOTES)]
+        await ben.settle()
+        assert str(ben.notes) == "open: "
+
+
+async def test_who_did_not_ask_for_our_frames_is_told_the_place_by_the_close(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room, user="vi", role="viewer") as vi:
+        await vi.write("refused")
+        code, reason = await vi.until_closed()
+        assert (code, NOTES in reason) == (4403, True)
+        assert notices(vi) == []
+
+
+async def test_what_a_role_includes_is_taken(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room) as ben, endpoint.join(room, ext=1, user="eve", role="member") as eve:
+        await eve.write("taken")
+        await eve.fence()
+        await ben.until_reads("open: taken")
+
+
+async def test_what_only_the_server_writes_is_refused_from_a_member(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room, ext=1, user="eve", role="member") as eve:
+        await eve.edit(lambda doc: doc.get("claims", type=Map).update({"door": {"by": "eve"}}))
+        assert (await eve.until_closed())[0] == 4403
+        assert notices(eve)[0]["touched"] == "claims/door"
+
+
+async def test_what_came_before_a_refused_write_stays(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room) as ben, endpoint.join(room, user="eve", role="member") as eve:
+        await eve.write("mine")
+        await eve.edit(lambda doc: doc.get("meta", type=Map).update({"schema": 2}))
+        assert (await eve.until_closed())[0] == 4403
+        await ben.until_reads("open: mine")
+
+
+async def test_a_write_under_the_client_id_of_another_is_refused(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room, ext=1, user="ann", role="member") as ann:
+        await ann.write("mine")
+        await ann.fence()
+        async with endpoint.join(room, ext=1, user="eve", role="member") as eve:
+            forged: Doc = Doc(client_id=ann.client)
+            forged.apply_update(eve.doc.get_update())
+            before = forged.get_state()
+            notes = forged.get(NOTES, type=Text)
+            notes += " and hers"
+            await eve.send(codec.update(forged.get_update(before)))
+            assert (await eve.until_closed())[0] == 4409
+            assert notices(eve)[0]["code"] == "client.id_taken"
+        await ann.write(", all of it")
+        await ann.fence()
+        async with endpoint.join(room) as ben:
+            await ben.until_reads("open: mine, all of it")
+
+
+async def test_nobody_uses_up_the_clocks_of_another_by_an_answer(endpoint: Endpoint, room: str) -> None:
+    """What is written later under a clock that is known is passed over: it would be lost without a word."""
+    await made(endpoint, room)
+    async with endpoint.join(room, ext=1, user="ann", role="member") as ann:
+        await ann.write("mine")
+        await ann.fence()
+        async with endpoint.join(room, ext=1, answers=False, user="eve", role="member") as eve:
+            await until(lambda: eve.count(codec.STEP1), "a step 1")
+            gone = b"\x01\x01" + codec.number(ann.client) + codec.number(4) + b"\x00" + codec.number(100) + b"\x00"
+            await eve.send(codec.step2(gone))
+            assert (await eve.until_closed())[0] == 4403
+        await ann.write(", all of it")
+        await ann.fence()
+        async with endpoint.join(room) as ben:
+            await ben.until_reads("open: mine, all of it")
