@@ -1,13 +1,16 @@
 """What is over is freed at once, without the cycle collector, which looks at what is old seldom."""
 
+import asyncio
 import gc
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from rooms.channels import MemoryChannel, connected, open_hub, until
+from rooms.channels import MemoryChannel, Replica, connected, open_hub, until
 
+from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import NoSuchSession
 from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncUpdate, encode_awareness
@@ -67,6 +70,18 @@ async def test_a_connection_that_was_refused_is_gone_while_its_room_lives(
             ada.channel.say(SyncUpdate(b"garbage"))
             await ada.channel.closed
         await until(lambda: remaining().isdisjoint({"Connection", "Reader", "Writer", "Lease"}))
+
+
+async def test_a_connection_whose_token_expires_in_an_hour_is_gone_when_it_ends(
+    tmp_path: Path, settings: Settings, remaining: Remaining
+) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        async with asyncio.TaskGroup() as group:
+            channel = MemoryChannel("trip")
+            group.create_task(hub.serve(channel, Participant("ada", "Ada", expires_at=time.time() + 3600)))
+            await Replica(channel).sync()
+            channel.hang_up()
+        await until(lambda: not remaining())
 
 
 async def test_a_room_that_could_not_be_loaded_is_gone(tmp_path: Path, remaining: Remaining) -> None:

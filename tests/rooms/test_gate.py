@@ -21,7 +21,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.lib0 import uint
 from cosession.protocol.update_format import GC
-from cosession.rooms.effects import Broadcast, Effect, Refuse
+from cosession.rooms.effects import Append, Broadcast, Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
@@ -269,10 +269,21 @@ def test_an_operator_gives_back_what_others_wrote_under_their_names(scene: Scene
     after = reloaded(scene, rows)
     again = Writer(after, 2, "op", "admin")
     again.session = op.session
-    again.offer()
+    effects = again.offer()
     message = after.room.document.messages.get("m1")
     assert message is not None
     assert (message.stamp or {})["by"] == "ada"
+    row = next(effect for effect in effects if isinstance(effect, Append))
+    assert (row.participant, row.client) == ("op", None), (
+        "who brings it, and not under whose client id it was written"
+    )
+
+
+def test_who_may_edit_everything_is_not_believed_about_who_wrote_what_they_send(scene: Scene) -> None:
+    Writer(scene, 1, "op", "admin").say("m1", "I agree", author="ada")
+    message = scene.room.document.messages.get("m1")
+    assert message is not None
+    assert (message.stamp or {})["by"] == "op"
 
 
 def run_of(scene: Scene, agent: Writer, run: str, reply_to: str) -> None:
@@ -285,6 +296,19 @@ def cancelled(scene: Scene, run: str) -> bool:
     assert found is not None
     assert not list(scene.room.document.requests.items())
     return found.cancel is not None
+
+
+def test_a_stamp_that_comes_back_with_its_message_stays_as_it_was(scene: Scene) -> None:
+    ada, op = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "op", "admin")
+    rows = len(scene.rows)
+    for number in range(3):
+        ada.say(f"m{number}", "Porto?")
+    op.catch_up()
+    after = reloaded(scene, rows)
+    again = Writer(after, 2, "op", "admin")
+    again.session = op.session
+    again.offer()
+    assert after.room.document.messages.to_json() == scene.room.document.messages.to_json()
 
 
 def test_a_member_stops_the_runs_that_answer_them_and_no_others(scene: Scene) -> None:
