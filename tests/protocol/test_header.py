@@ -113,6 +113,28 @@ def test_a_deletion_of_the_unknown_does_not_fit():
     assert header.fits({7: 1})
 
 
+@pytest.mark.parametrize("where", ["left", "right", "parent", "deleted"])
+@pytest.mark.parametrize("clock", [0, 1, 200])
+def test_what_stands_on_the_first_unknown_clock_does_not_fit_and_on_the_last_known_one_does(where, clock):
+    at = lib0.uint(7) + lib0.uint(clock)
+    starts = {"left": b"\x84" + at, "right": b"\x44" + at, "parent": b"\x04\x00" + at}
+    deletes = b"\x01\x07\x01" + lib0.uint(clock) + b"\x01" if where == "deleted" else b"\x00"
+    update = b"\x01\x01\x09\x00" + starts.get(where, b"\x04\x01\x01t") + b"\x01x" + deletes
+    header = read_update_header(update)
+    assert not header.fits({})
+    assert not header.fits({7: clock})
+    assert header.fits({7: clock + 1})
+    assert header.fits({7: clock + 2, 9: 1})
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_what_begins_behind_the_first_unknown_clock_does_not_fit(length):
+    header = read_update_header(b"\x01\x01\x09\x05" + b"\x04\x01\x01t" + lib0.buffer(b"x" * length) + b"\x00")
+    assert [header.fits({9: known}) for known in (0, 4, 5, 6)] == [False, False, True, True]
+    assert [header.is_news({9: known}) for known in (4, 5, 6)] == [True, True, False]
+    assert [header.is_known({9: known}) for known in (5, 5 + length - 1, 5 + length)] == [False, False, True]
+
+
 def test_text_counts_utf16_units():
     doc = Doc(client_id=7)
     (update,) = history([("type", "a😀é", 0)], doc)

@@ -49,7 +49,9 @@ class StorageAcceptance:
     @pytest.mark.parametrize("at_version", range(9))
     async def test_who_wrote_first_is_known_wherever_a_snapshot_is(self, storage: Storage, at_version: int):
         await storage.create("trip", title="", at=at(1))
-        rows = [replace(row, client=row.version % 4, participant=f"by {row.version}") for row in updates("trip", 1, 8)]
+        rows = [
+            replace(row, client=row.version % 4, participant=f"by {row.version}") for row in updates("trip", 1, 8)
+        ]
         await storage.append(rows)
         await storage.save_snapshot(Snapshot("trip", at_version, b"x"))
         assert (await loaded(storage, "trip")).writers == {1: "by 1", 2: "by 2", 3: "by 3", 0: "by 4"}

@@ -11,6 +11,7 @@ from storage.test_folder import start_owner
 
 from cosession.errors import StorageError
 from cosession.storage import SqliteStorage, back_up, inspect
+from cosession.storage.backup import sync
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +82,31 @@ async def test_a_backup_says_what_is_damaged_in_it(tmp_path: Path):
     execute(path, "DELETE FROM updates WHERE session = 'trip' AND version = 15")
     assert back_up(path, target) == ("trip: update 15 of its log is missing",)
     assert list(damage(target)) == ["trip"]
+
+
+async def test_a_backup_says_what_is_lost_of_the_file_itself(tmp_path: Path):
+    path, target = tmp_path / "cosession.sqlite3", tmp_path / "backup.sqlite3"
+    await write(path)
+    execute(path, "DROP TABLE revocations")
+    assert any("revocations" in what for what in back_up(path, target))
+    assert target.exists()
+
+
+async def test_a_file_that_comes_while_the_backup_is_made_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path, target = tmp_path / "cosession.sqlite3", tmp_path / "backup.sqlite3"
+    await write(path)
+
+    def come_between(made: Path) -> None:
+        target.write_text("another backup")
+        sync(made)
+
+    monkeypatch.setattr("cosession.storage.backup.sync", come_between)
+    with pytest.raises(StorageError, match="never replaces a file"):
+        back_up(path, target)
+    assert target.read_text() == "another backup"
+    assert not target.with_name("backup.sqlite3.part").exists()
 
 
 async def test_a_backup_of_a_compacted_session_has_its_log_in_ranges(tmp_path: Path):

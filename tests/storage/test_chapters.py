@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.storage import LoggedUpdate, Thin
-from cosession.storage.chapters import LZMA, MOST_BYTES, MOST_ROWS, PLAIN, pack, split, unpack
+from cosession.storage.chapters import (
+    LZMA,
+    MOST_BYTES,
+    MOST_ROWS,
+    PLAIN,
+    UnknownCodec,
+    compress,
+    decompress,
+    pack,
+    split,
+    unpack,
+)
 
 ROWS = st.lists(
     st.tuples(
@@ -63,13 +74,23 @@ def test_whatever_of_a_chapter_is_changed_is_noticed(rows: list[LoggedUpdate]) -
             unpack(changed)
 
 
+def test_bytes_that_were_cut_off_or_go_on_are_not_decompressed() -> None:
+    codec, data = compress(b"words " * 100)
+    assert decompress(codec, data) == b"words " * 100
+    for damaged in (data[:-1], data + b"\0", data[:20], b""):
+        with pytest.raises(ValueError, match="can't be decompressed"):
+            decompress(codec, damaged)
+    with pytest.raises(UnknownCodec):
+        decompress(9, data)
+
+
 @pytest.mark.parametrize("thin", [by_tens, by_turns])
 def test_chapters_are_divided_between_ranges_and_go_on_from_the_last(thin: Thin) -> None:
-    rows = [replace(row, update=bytes(40_000)) for row in thin([], updates("trip", 1, 300))]
+    rows = [replace(row, update=bytes(50_000)) for row in thin([], updates("trip", 1, 300))]
     chapters = list(split(rows[4:], rows[:4]))
     assert [row for chapter in chapters for row in chapter] == rows
     assert all(chapter[0].versions for chapter in chapters), "none begins in the middle of a range"
-    assert all(sum(len(row.update) for row in chapter) <= MOST_BYTES + 40_000 for chapter in chapters)
+    assert all(sum(len(row.update) for row in chapter) <= MOST_BYTES + 50_000 for chapter in chapters)
     assert len(chapters) >= 5
 
 

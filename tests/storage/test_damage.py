@@ -93,6 +93,28 @@ async def test_damaged_chapters_are_not_shown_and_do_not_hold_up_a_snapshot(tmp_
             assert await storage.history("trip", after=100) == tuple(updates("trip", 101, 105))
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+async def test_a_log_of_several_chapters_is_not_shown_without_one_of_them(tmp_path: Path, lost: int):
+    path = tmp_path / "cosession.sqlite3"
+    rows = [update("trip", version, bytes(6000)) for version in range(1, 101)]
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(rows)
+        await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+        await storage.compact("trip", by_tens)
+        chapters = await storage._reader.run(lambda db: db.execute("SELECT first, version FROM chapters").fetchall())
+    assert len(chapters) == 3
+    first, last = chapters[lost]
+    execute(path, f"DELETE FROM chapters WHERE first = {first}", "DELETE FROM snapshots")
+    async with SqliteStorage.open(path) as storage:
+        with pytest.raises(StorageError):
+            await storage.load("trip")
+        with pytest.raises(StorageError):
+            await storage.history("trip", after=first - 1, limit=1)
+        after = await storage.history("trip", after=last)
+        assert after == tuple(by_tens([], rows))[len(by_tens([], rows[:last])) :]
+
+
 @pytest.mark.parametrize("table", ["chapters", "snapshots"])
 async def test_what_a_newer_version_compressed_is_said_and_not_guessed(tmp_path: Path, table: str):
     path = tmp_path / "cosession.sqlite3"

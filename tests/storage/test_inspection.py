@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
 from cosession.storage import Snapshot, SqliteStorage, Thin, inspect
+from cosession.storage.records import row_checksum
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +88,23 @@ async def test_damage_to_a_compacted_session_is_said(tmp_path: Path, statement: 
     execute(path, statement)
     found = damage(path)
     assert any(sentence in what for what in found["trip"]), found
+
+
+@pytest.mark.parametrize("version", [1, 55, 100])
+async def test_a_row_that_is_in_a_chapter_already_is_said_and_read_once(tmp_path: Path, version: int):
+    path = tmp_path / "cosession.sqlite3"
+    await write_compacted(path)
+    row = update("trip", version)
+    db = sqlite3.connect(path, isolation_level=None)
+    columns = ("trip", version, row.at, row.participant, row.client, row.update, row_checksum(row))
+    db.execute("INSERT INTO updates VALUES (?, ?, ?, ?, ?, ?, ?)", columns)
+    db.close()
+    assert damage(path)["trip"] == (f"update {version} of its log is there twice",)
+    with inspect(path) as inspection:
+        assert inspection.session("trip").updates == (
+            *by_tens([], updates("trip", 1, 100)),
+            *updates("trip", 101, 105),
+        )
 
 
 async def test_every_second_row_lost_is_still_one_short_sentence(tmp_path: Path):

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,32 @@ async def test_a_repair_keeps_ranges_as_they_are(tmp_path: Path, thin: Thin):
         assert log[:-5] == tuple(thin([], updates("trip", 1, 100)))
         assert [row.version for row in log[-5:]] == [101, 102, 103, 104, 105]
         await storage.append([update("trip", 106)])
+
+
+async def test_a_repair_forgets_nobody_whose_rows_were_thinned(tmp_path: Path):
+    """Else whoever writes first under their client id after it would be taken for its owner."""
+    path = tmp_path / "cosession.sqlite3"
+    rows = [
+        replace(row, client=row.version // 50, participant=f"p{row.version // 50}") for row in updates("t", 1, 110)
+    ]
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("t", title="", at=at(1))
+        await storage.append(rows)
+        await storage.save_snapshot(Snapshot("t", 100, b"x"))
+        await storage.compact("t", by_tens)
+        before = await storage.load("t")
+    assert before is not None
+    assert before.writers == {0: "p0", 1: "p1", 2: "p2"}
+    execute(path, "UPDATE sessions SET version = 120 WHERE id = 't'")
+
+    def keep_all(remains: Remains) -> Mended:
+        return Mended("", at(1), remains.updates, remains.snapshot, remains.damage)
+
+    assert repair(path, keep_all, AT) is not None
+    async with SqliteStorage.open(path) as storage:
+        after = await storage.load("t")
+    assert after is not None
+    assert after.writers == before.writers
 
 
 async def test_broken_pages_cost_only_what_is_on_them(tmp_path: Path):

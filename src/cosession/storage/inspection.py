@@ -139,13 +139,16 @@ class Inspection:
     def _updates(self, session: str, damage: list[str]) -> tuple[LoggedUpdate, ...]:
         """The whole log, as far as it can be read: its chapters, then what follows."""
         intact: list[LoggedUpdate] = []
+        single: list[LoggedUpdate] = []
         altered: set[int] = set()
         self._read_chapters(session, damage, intact, altered)
-        self._read_single_rows(session, damage, intact, altered)
+        self._read_single_rows(session, damage, single, altered)
+        covered = {version for row in intact for version in range(row.first, row.version + 1)}
+        twice = [row.version for row in single if row.version in covered]
+        intact += (row for row in single if row.version not in covered)
         if altered:
             damage.append(f"{_named(sorted(altered))} not what was saved")
         missing: list[int] = []
-        twice: list[int] = []
         kept: list[LoggedUpdate] = []
         end = 0
         for row in sorted(intact, key=lambda row: row.version):
@@ -157,7 +160,7 @@ class Inspection:
             end = row.version
         for versions, what in ((missing, "missing"), (twice, "there twice")):
             if versions:
-                damage.append(f"{_named(versions)} {what}")
+                damage.append(f"{_named(sorted(versions))} {what}")
         return tuple(kept)
 
     def _read_chapters(self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]) -> None:
