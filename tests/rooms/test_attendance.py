@@ -111,11 +111,12 @@ def test_many_who_leave_at_once_are_one_update(scene: Scene) -> None:
 
 
 def test_the_shell_is_reminded_until_nothing_waits(scene: Scene) -> None:
+    reminder = Remind("attendance", Settings().attendance_seconds)
     effects = scene.room.join(1, Peer(ADA), AT)
-    assert effects.count(Remind()) == 1
-    assert Remind() not in scene.room.join(2, Peer(ADA), AT), "it is reminded already"
-    assert Remind() in scene.room.attend(AT)
-    assert Remind() not in scene.room.attend(AT)
+    assert effects.count(reminder) == 1
+    assert reminder not in scene.room.join(2, Peer(ADA), AT), "it is reminded already"
+    assert reminder in scene.room.remind("attendance", AT)
+    assert reminder not in scene.room.remind("attendance", AT)
 
 
 def test_a_page_that_says_so_is_looked_at_or_not(scene: Scene) -> None:

@@ -4,7 +4,7 @@ import pytest
 from pycrdt import Doc, Map, Text, merge_updates
 from rooms.scene import AT, Scene
 
-from cosession.auth import ANONYMOUS, SERVER, Capabilities, Participant
+from cosession.auth import ANONYMOUS, Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, RoomBroken, TooFast, TooLarge
 from cosession.protocol import (
@@ -24,7 +24,6 @@ from cosession.protocol import (
     read_update_header,
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP
-from cosession.rooms.decisions import DECIDED_ON, decide
 from cosession.rooms.effects import Answer, Renew, Retitle
 from cosession.rooms.reply import Reply
 from cosession.rooms.room import Peer
@@ -558,14 +557,16 @@ def test_a_new_token_is_the_shells_to_verify_and_nobody_elses(scene: Scene) -> N
 
 
 def test_a_decision_that_finds_nothing_to_do_writes_nothing_so_that_deciding_ends(scene: Scene) -> None:
-    document = scene.room.document
-    document.runs.start("r1", agent="bot", started_at=AT)
-    document.requests.ask_cancel("r1", "ada")
-    document.requests.ask_cancel("none", "ada")
-    decide(document, DECIDED_ON, SERVER, AT)
+    scene.join(1)
+
+    def ask(document: SessionDocument) -> None:
+        document.runs.start("r1", agent="bot", started_at=AT)
+        document.requests.ask_cancel("r1", "ada")
+        document.requests.ask_cancel("none", "ada")
+
+    scene.do(scene.room.edit(ask, AT))
+    document, version = scene.room.document, scene.room.version
     assert len(document.requests) == 0
-    decided: list[bytes] = []
-    watch = document.doc.observe(lambda event: decided.append(event.update))
-    decide(document, DECIDED_ON, SERVER, AT)
-    document.doc.unobserve(watch)
-    assert decided == []
+    scene.do(scene.room.edit(lambda document: document.meta.set_title(""), AT))
+    assert scene.room.begin(AT) == []
+    assert scene.room.version == version + 1, "the title alone"

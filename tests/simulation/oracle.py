@@ -77,7 +77,9 @@ def _check_run(document: SessionDocument, authors: "list[Replica]") -> None:
     assert len(steers) == len(set(steers)), f"a steer is there twice: {steers}"
     asked = {steer for author in authors for steer in author.steers}
     certain = {steer for author in authors for steer in author.steers - author.doubtful}
-    assert certain <= set(steers) <= asked, f"asked for {sorted(asked)}, and there are {steers}"
+    assert set(steers) <= asked, f"asked for {sorted(asked)}, and there are {steers}"
+    if run.status == "running":  # nobody works on it, so it is lost some time, and takes none in then
+        assert certain <= set(steers), f"asked for {sorted(certain)}, and there are {steers}"
     by = {author.participant.id for author in authors if author.cancelled}
     if run.cancel is not None:
         assert run.cancel["by"] in by, f"{run.cancel} was asked by {by}"

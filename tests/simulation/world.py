@@ -80,6 +80,7 @@ class World:
             snapshot_after_bytes=choice((100, 4 * 2**20)),
             compact_after_seconds=choice((0.0, 1.0, 600.0)),
             history_grain_seconds=choice((0.0, 1.0, 3600.0)),
+            lease_grace_seconds=Random(f"grace {seed}").choice((0.0, 10.0)),
             shutdown_seconds=5.0,
         )
         self.early_fences = FENCES_WAIT_FOR_GAPS

@@ -10,16 +10,14 @@ room is broken: it must be thrown away and loaded again.
 Where a change leads to a decision of the server is `_decide`; what it decides is in `decisions`.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, cast
 
 from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
 
 from cosession.auth import SERVER, Participant
-from cosession.document import Change, Message, SessionDocument, Subscription
-from cosession.document.session import ROOTS
+from cosession.document import Message, SessionDocument
 from cosession.errors import MalformedFrame, RoomBroken
 from cosession.protocol import (
     EMPTY_UPDATE,
@@ -29,12 +27,17 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
+from cosession.settings import Settings
 
-from .decisions import DECIDED_ON, decide
+from .decisions import Case, Memory, arrived, decide
 from .effects import Append, Broadcast, Effect, Retitle, Update
 from .gate import Gate
 from .peer import Peer
 from .receipts import Receipts
+from .watch import Watch
+
+_MOST_PASSES = 8
+"""A decision may ask for another, and comes to an end: more in a row are a defect of one."""
 
 
 class Changes:
@@ -45,23 +48,33 @@ class Changes:
         version: of the last change that it holds.
         gate: hears of each change.
         receipts: what writers hear once their changes are committed.
+        memory: what the room knows of its session besides the document.
+        settings: the limits.
 
     Attributes:
         vector: the document's state vector.
         version: of the last change.
     """
 
-    __slots__ = ("_document", "_gate", "_receipts", "_touched", "_watch", "vector", "version")
+    __slots__ = ("_document", "_gate", "_memory", "_receipts", "_settings", "_watch", "vector", "version")
 
-    def __init__(self, document: SessionDocument, version: int, gate: Gate, receipts: Receipts) -> None:
+    def __init__(
+        self,
+        document: SessionDocument,
+        version: int,
+        gate: Gate,
+        receipts: Receipts,
+        memory: Memory,
+        settings: Settings,
+    ) -> None:
         self.vector = decode_state_vector(document.doc.get_state())
         self.version = version
         self._document = document
         self._gate = gate
         self._receipts = receipts
-        self._touched: set[str] = set()
-        watched = {name: document.doc.get(name, type=ROOTS[name]) for name in _WATCHED}
-        self._watch = Subscription(_noting_roots(self._touched), watched)
+        self._memory = memory
+        self._settings = settings
+        self._watch = Watch(document)
 
     def apply(
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, at: str, *, offered: bool
@@ -80,18 +93,23 @@ class Changes:
         if not header.types:  # a message is made of some
             effects = self._take(update, header, connection, peer, offered=offered)
         else:
-            with _arrivals(self._document) as arrived:
+            with _arrivals(self._document) as messages:
                 effects = self._take(update, header, connection, peer, offered=offered)
-            effects += self._stamp(arrived, by, at, offered=offered)
-        return effects + self._decide(by, at) if self._touched else effects
+                self._watch.notice(update.update)
+            effects += self._stamp(messages, by, at, offered=offered)
+        return effects + self._decide(by, at) if self._watch.touched else effects
 
     def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant) -> list[Effect]:
         """Change the document by the server's own hand; see `Room.edit`."""
         if by is SERVER:
             return self._write(change, by) + self._decide(by, at)
-        with _arrivals(self._document) as arrived:
+        with _arrivals(self._document) as messages:
             effects = self._write(change, by)
-        return effects + self._stamp(arrived, by, at) + self._decide(by, at)
+        return effects + self._stamp(messages, by, at) + self._decide(by, at)
+
+    def rule(self, decision: Callable[[Case], object], at: str) -> list[Effect]:
+        """Make a decision that no change asks for, and those that follow from it."""
+        return self._rule(decision, SERVER, at, {}) + self._decide(SERVER, at)
 
     def close(self) -> None:
         """Stop observing the document."""
@@ -135,6 +153,7 @@ class Changes:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
             self._gate.applied(data, header, SERVER)
+            self._watch.notice(data)
             effects += self._accept(update, None, by, _only_client(update) if by is SERVER else None)
         return effects
 
@@ -145,34 +164,43 @@ class Changes:
         self.version += 1
         return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
 
-    def _stamp(self, arrived: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
+    def _stamp(self, messages: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
         """Write on the messages that just came who wrote them, when they came and after which others.
 
         Who may edit everything may also bring back what others wrote, and is believed about who that was.
         """
-        if not arrived:
+        if not messages:
             return []
         brings_back = offered and by.capabilities.may("edit-any")
         seq = self.version
 
-        def stamp(_: SessionDocument) -> None:
-            for message in arrived:
+        def stamp(case: Case) -> None:
+            for message in messages:
                 if message.stamp is None:
                     message.set_stamp(by=(brings_back and message.author) or by.id, at=at, seq=seq)
+            arrived(case, messages)
 
-        return self._write(stamp, SERVER)
+        return self._rule(stamp, by, at, {})
 
     def _decide(self, by: Participant, at: str) -> list[Effect]:
         """Do what a change asks of the server, and what that asks of it in turn, until nothing more is asked."""
         effects: list[Effect] = []
-        while self._touched:
-            touched = frozenset(self._touched)
-            self._touched.clear()
+        for _ in range(_MOST_PASSES):
+            if not self._watch.touched:
+                return effects
+            touched = self._watch.take()
             if "meta" in touched:
                 effects.append(Retitle(self._document.meta.title))
-            if not touched.isdisjoint(DECIDED_ON):
-                effects += self._write(partial(decide, touched=touched, by=by, at=at), SERVER)
-        return effects
+            effects += self._rule(decide, by, at, touched)
+        raise RuntimeError(f"Decisions come to no end: they touch {sorted(self._watch.touched)} again and again.")
+
+    def _rule(
+        self, decision: Callable[[Case], object], by: Participant, at: str, touched: Mapping[str, set[str]]
+    ) -> list[Effect]:
+        """Make a decision in a transaction by the server's hand."""
+        case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [])
+        effects = self._write(lambda _: decision(case), SERVER)
+        return effects + case.effects
 
     def _apply(self, update: bytes) -> None:
         try:
@@ -183,15 +211,6 @@ class Changes:
             if type(error).__name__ == "PanicException":
                 raise RoomBroken("The session met an update that breaks it; connect again.") from error
             raise
-
-
-_WATCHED = DECIDED_ON | {"meta"}
-"""The roots in which a change asks something of the server: the session's title is also in the list of sessions."""
-
-
-def _noting_roots(touched: set[str]) -> Callable[[list[Change]], None]:
-    """Note which roots change; apart from `Changes`, which the document would keep alive."""
-    return lambda changes: touched.update(str(change.path[0]) for change in changes)
 
 
 def _only_client(update: Update) -> int | None:

@@ -118,9 +118,41 @@ class Renew:
 
 @dataclass(slots=True)
 class Remind:
-    """Have the room look again, a tick later, who is here."""
+    """Have the room look again at something after a while.
+
+    Attributes:
+        what: the name of the timer; another of the same name takes its place.
+        seconds: when it rings; None: not any more.
+    """
+
+    what: str
+    seconds: float | None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Say of which agents work is waiting.
+
+    Attributes:
+        unfinished: those of whom something isn't done.
+        takeable: those of whom something can be taken now.
+    """
+
+    unfinished: frozenset[str]
+    takeable: frozenset[str]
 
 
 Effect: TypeAlias = (
-    Send | Answer | Broadcast | Echo | SendPresence | BroadcastPresence | Append | Refuse | Retitle | Renew | Remind
+    Send
+    | Answer
+    | Broadcast
+    | Echo
+    | SendPresence
+    | BroadcastPresence
+    | Append
+    | Refuse
+    | Retitle
+    | Renew
+    | Remind
+    | Waiting
 )

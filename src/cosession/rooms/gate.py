@@ -12,7 +12,7 @@ from itertools import islice
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken
+from cosession.errors import ClientIdTaken, Superseded
 from cosession.protocol import UpdateHeader, read_update_header
 from cosession.protocol.sections import split_by_client
 from cosession.settings import Settings
@@ -32,18 +32,46 @@ class Gate:
         presence: who is here.
         settings: the limits.
         writers: whose each known Yjs client id is; the gate goes on with it.
+        fenced: whose each Yjs client is that has been taken over from: kept by who decides that.
     """
 
-    __slots__ = ("_admission", "_document", "_presence", "_settings", "writers")
+    __slots__ = ("_admission", "_document", "_fenced", "_presence", "_settings", "writers")
 
     def __init__(
-        self, document: SessionDocument, presence: Presence, settings: Settings, writers: dict[int, str]
+        self,
+        document: SessionDocument,
+        presence: Presence,
+        settings: Settings,
+        writers: dict[int, str],
+        fenced: Mapping[int, str],
     ) -> None:
         self._document = document
         self._presence = presence
         self._settings = settings
         self._admission: Admission | None = None
+        self._fenced = fenced
         self.writers = writers
+
+    def check_fence(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
+        """Refuse what is new from a client of which another process of its agent has taken over.
+
+        What others bring back of it was seen before, and is taken.
+
+        Args:
+            header: the update's header.
+            by: whose update it is.
+            known: the document's state vector.
+
+        Raises:
+            Superseded: one of its clients is fenced off.
+        """
+        if not self._fenced:
+            return
+        for span in header.brings:
+            if self._fenced.get(span.client) == by.id and span.end > known.get(span.client, 0):
+                raise Superseded(
+                    "Another process has taken over what this one did while it was away; start from a fresh document."
+                )
 
     def check_writers(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
         """Refuse an update under a client id that is somebody else's.

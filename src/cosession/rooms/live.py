@@ -4,9 +4,10 @@ Invariant: a room that failed in any way but a refusal is not used again. It end
 and the next one to ask for the session gets a room that is loaded from the log.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from cosession.auth import SERVER, Participant
@@ -17,18 +18,23 @@ from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
 
 from .connection import Connection
+from .decisions import Job
 from .delivery import Delivery
-from .effects import Append, Broadcast, BroadcastPresence, Effect, Refuse, Remind, Renew, Retitle
+from .effects import Append, Broadcast, BroadcastPresence, Effect, Refuse, Remind, Renew, Retitle, Waiting
 from .lease import Grants, Lease
 from .log import Log
 from .outbox import Outbox
 from .peer import Peer
 from .room import Room
+from .timers import Timers
 from .turns import Turns
 
 _BROKEN = "The server met an error and loads the session again; connect once more."
 
 log = get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+"""How long a timer waits for the storage, when that is behind."""
 
 _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
@@ -45,6 +51,7 @@ class LiveRoom:
         turns: when it may send out.
         clock: gives the time, RFC 3339.
         on_end: called once, when the room must go.
+        on_waiting: called whenever it changes of which agents work is waiting.
 
     Attributes:
         error: why the room must go; None while it lives.
@@ -52,13 +59,13 @@ class LiveRoom:
     """
 
     __slots__ = (
-        "_attendance_seconds",
         "_clock",
         "_connections",
         "_delivery",
         "_log",
         "_on_end",
-        "_reminder",
+        "_on_waiting",
+        "_timers",
         "_title",
         "_updated_at",
         "broken",
@@ -76,6 +83,7 @@ class LiveRoom:
         turns: Turns,
         clock: Callable[[], str],
         on_end: Callable[[], None],
+        on_waiting: Callable[[Waiting], None] = lambda _: None,
     ) -> None:
         self.session = stored.id
         self.room = room
@@ -88,13 +96,18 @@ class LiveRoom:
         self._title = stored.title
         self._connections: dict[int, Connection] = {}
         self._delivery = Delivery(settings, turns)
-        self._attendance_seconds = settings.attendance_seconds
-        self._reminder: asyncio.TimerHandle | None = None
+        self._on_waiting = on_waiting
+        self._timers = Timers()
 
     @property
     def connections(self) -> int:
         """How many are here."""
         return len(self._connections)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for somebody to come back who holds something here."""
+        return not self.broken and self.room.is_waiting
 
     def info(self) -> StoredSession:
         """The room's line in the list of sessions, as of now."""
@@ -211,11 +224,33 @@ class LiveRoom:
         """Make true what a crash left untrue in the document: who is here."""
         self._perform(lambda _: self.room.recover(self._updated_at))
 
+    def begin(self) -> None:
+        """Take up what was under way when the session was last loaded."""
+        self._perform(self.room.begin)
+
+    def reserve(self, agent: str, client: int) -> Job | None:
+        """Reserve the next thing that an agent is to do; nobody may hear of it before it is flushed."""
+        at = self._now()
+        job, effects = self._guard(self.room.reserve, agent, client, at)
+        self._carry_out(effects, at)
+        return job and replace(job, session=self.session)
+
+    def give_back(self, client: int) -> None:
+        """Let somebody else do at once what was reserved for a client that won't come."""
+        self._perform(lambda _: self.room.give_back(client))
+
+    def man(self, agent: Participant, workers: int) -> None:
+        """Note how many workers an agent has that would come."""
+        self._perform(lambda at: self.room.man(agent, workers, at))
+
     def settle(self) -> None:
         """Write what waits to be written, before the room goes."""
-        if self._reminder is not None:
-            self._reminder.cancel()
-        self._attend(at_once=True)
+        with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
+            self._perform(partial(self.room.attend, at_once=True))
+
+    def close(self) -> None:
+        """Let nothing happen by itself any more."""
+        self._timers.clear()
 
     def committed(self, version: int) -> None:
         """Hear that the log holds everything up to a version."""
@@ -287,8 +322,10 @@ class LiveRoom:
                 if title != self._title:
                     self._title = title
                     self._log.retitle(self.session, title)
-            case Remind():
-                self._remind()
+            case Remind(what, seconds):
+                self._timers.set(what, seconds, self._ring)
+            case Waiting():
+                self._on_waiting(effect)
             case Renew(number, token):
                 connection = self._connections.get(number)
                 if connection is not None and connection.lease is not None:
@@ -296,17 +333,13 @@ class LiveRoom:
             case _:
                 self._delivery.put(effect)
 
-    def _remind(self) -> None:
-        self._reminder = asyncio.get_running_loop().call_later(self._attendance_seconds, self._attend)
-
-    def _attend(self, *, at_once: bool = False) -> None:
-        """Write who is here; later, while the storage is behind."""
-        self._reminder = None  # it would hold the room for ever
-        if not self.has_room and not at_once:
-            self._remind()
+    def _ring(self, what: str) -> None:
+        """Have the room look at something again; later, while the storage is behind."""
+        if not self.has_room:
+            self._timers.set(what, _RETRY_SECONDS, self._ring)
             return
-        with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
-            self._perform(lambda at: self.room.attend(at, at_once=at_once))
+        with suppress(CosessionError):  # the guard has ended the room, and the next one looks at it all
+            self._perform(partial(self.room.remind, what))
 
     def _send_out(self) -> None:
         """Send out what came in since the last turn."""

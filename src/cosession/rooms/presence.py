@@ -94,6 +94,11 @@ class Presence:
         holder = self._here.get(self._own.get(connection, -1))
         return None if holder is None or holder.connection != connection else holder.visible
 
+    def is_here(self, client: int, participant: str) -> bool:
+        """Whether a Yjs client is present, as this participant."""
+        holder = self._here.get(client)
+        return holder is not None and holder.participant.id == participant
+
     def may_write(self, participant: Participant, client: int) -> bool:
         """Whether a participant may write under a Yjs client id: not while another is present under it."""
         holder = self._here.get(client)

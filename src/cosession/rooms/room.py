@@ -10,6 +10,7 @@ without a loop, a socket or a disk.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -38,6 +39,7 @@ from cosession.settings import Settings
 
 from .attendance import Attendance, assume_looking, attend, introduce
 from .changes import Changes
+from .decisions import Job, Memory, begin, remind, reserve
 from .effects import Answer, BroadcastPresence, Effect, Remind, Renew, Send, SendPresence
 from .gate import Gate
 from .intake import Intake
@@ -73,9 +75,11 @@ class Room:
         "_attendance",
         "_changes",
         "_intake",
+        "_memory",
         "_receipts",
         "_settings",
         "_shared",
+        "_workers",
         "document",
         "peers",
         "presence",
@@ -93,8 +97,10 @@ class Room:
         self._shared = _NOT_SHARED
         self._attendance = Attendance()
         self._receipts = Receipts(version, settings.max_fences)
-        gate = Gate(self.document, self.presence, settings, writers or {})
-        self._changes = Changes(self.document, version, gate, self._receipts)
+        self._workers: dict[str, int] = {}
+        self._memory = Memory(settings, partial(_is_here, self.presence, self.peers))
+        gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
+        self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
 
     @property
@@ -112,6 +118,11 @@ class Room:
         """The document's state vector."""
         return self._changes.vector
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for somebody to come back who holds something here."""
+        return self._memory.leases.are_waiting
+
     def create(self, title: str, at: str) -> list[Effect]:
         """Write the first facts of a new session; an existing one is left as it is."""
         if self.version:
@@ -127,6 +138,52 @@ class Room:
         gone = [id_ for id_, who in self.document.participants if who.online]
         return self.edit(lambda document: attend(document, dict.fromkeys(gone, ()), dict.fromkeys(gone, at)), at)
 
+    def begin(self, at: str) -> list[Effect]:
+        """Take up what was under way when the room was last loaded; once, before anybody joins."""
+        return self._changes.rule(begin, at)
+
+    def remind(self, what: str, at: str) -> list[Effect]:
+        """Look again at what a timer was for.
+
+        Args:
+            what: the timer's name.
+            at: the server's time, RFC 3339.
+        """
+        if what == _ATTENDANCE:
+            return self.attend(at)
+        return self._changes.rule(lambda case: remind(case, what), at)
+
+    def reserve(self, agent: str, client: int, at: str) -> tuple[Job | None, list[Effect]]:
+        """Reserve the next thing that an agent is to do; nobody may hear of it before it is committed.
+
+        Args:
+            agent: the agent.
+            client: the Yjs client that will do it; it has never written.
+            at: the server's time, RFC 3339.
+        """
+        jobs: list[Job | None] = []
+        effects = self._changes.rule(lambda case: jobs.append(reserve(case, agent, client)), at)
+        return jobs[0], effects
+
+    def give_back(self, client: int) -> list[Effect]:
+        """Let somebody else do at once what was reserved for a client that won't come."""
+        return self._memory.leases.left(client, goodbye=True)
+
+    def man(self, agent: Participant, workers: int, at: str) -> list[Effect]:
+        """Note how many workers an agent has that would come: who is there to be asked is online.
+
+        Args:
+            agent: the agent.
+            workers: how many; 0 when the last one is gone.
+            at: the server's time, RFC 3339.
+        """
+        if workers:
+            self._workers[agent.id] = workers
+        else:
+            self._workers.pop(agent.id, None)
+        effects = self.edit(lambda document: introduce(document, agent, at), at) if workers else []
+        return effects + self._changed(agent, at)
+
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
         """Let a connection in: it is asked for what it has, and told who is here."""
         self.peers[connection] = peer
@@ -134,7 +191,7 @@ class Room:
         everybody = self.presence.everybody()
         if everybody:
             effects.append(SendPresence(everybody, connection))
-        return effects + self._introduce(connection, peer, at)
+        return effects + self._memory.leases.came(0) + self._introduce(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Take a connection for another participant: the same one, by a new token.
@@ -144,13 +201,15 @@ class Room:
         peer = self.peers[connection]
         peer.participant = participant
         gone = () if participant.capabilities.may("presence") else self.presence.leave(connection)
-        return self._tell(gone, None) + self._introduce(connection, peer, at)
+        return self._tell(gone, None) + self._left(gone) + self._introduce(connection, peer, at)
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
         peer = self.peers.pop(connection)
         self.synced.discard(connection)
-        return self._tell(self.presence.leave(connection), None) + self._changed(peer, at)
+        gone = self.presence.leave(connection)
+        leases = self._left(gone) + self._memory.leases.left(0, goodbye=False)
+        return self._tell(gone, None) + leases + self._changed(peer.participant, at)
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
         """Write into the document who is here, where that has changed.
@@ -165,7 +224,9 @@ class Room:
             if peer.participant.id in here and peer.shows:
                 visible = self.presence.visible(connection)
                 here[peer.participant.id].append(assume_looking(peer.participant) if visible is None else visible)
-        effects: list[Effect] = [Remind()] if self._attendance else []
+        for id_ in here.keys() & self._workers.keys():
+            here[id_] += [False] * self._workers[id_]
+        effects: list[Effect] = [self._tick()] if self._attendance else []
         return effects + (self.edit(lambda document: attend(document, here, due), at) if due else [])
 
     def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
@@ -248,8 +309,11 @@ class Room:
         before = self.presence.visible(connection)
         heard = self.presence.receive(connection, peer.participant, entries)
         effects = self._tell(heard.others, connection)
+        for entry in heard.others:
+            leases = self._memory.leases
+            effects += leases.left(entry.client, goodbye=True) if entry.gone else leases.came(entry.client)
         if self.presence.visible(connection) is not before:
-            effects += self._changed(peer, at)
+            effects += self._changed(peer.participant, at)
         if heard.sender:
             effects.append(SendPresence(heard.sender, connection))
         return effects
@@ -262,18 +326,36 @@ class Room:
             granted = Granted(who.id, who.name, who.kind, who.capabilities.written(), who.expires_at)
             effects.append(Send(connection, encode_frame(granted)))
         effects += self.edit(lambda document: introduce(document, who, at), at)
-        return effects + self._changed(peer, at)
+        return effects + self._changed(who, at)
 
-    def _changed(self, peer: Peer, at: str) -> list[Effect]:
+    def _changed(self, who: Participant, at: str) -> list[Effect]:
         """Note that something has changed in who is here."""
-        if peer.participant.id == ANONYMOUS.id:
+        if who.id == ANONYMOUS.id:
             return []
         is_first = not self._attendance
-        self._attendance.note(peer.participant.id, at)
-        return [Remind()] if is_first else []
+        self._attendance.note(who.id, at)
+        return [self._tick()] if is_first else []
+
+    def _tick(self) -> Effect:
+        return Remind(_ATTENDANCE, self._settings.attendance_seconds)
+
+    def _left(self, gone: tuple[AwarenessEntry, ...]) -> list[Effect]:
+        """Let what departed clients hold wait for them."""
+        return [effect for entry in gone for effect in self._memory.leases.left(entry.client, goodbye=False)]
 
     def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:
         return [BroadcastPresence(news, origin)] if news else []
+
+
+_ATTENDANCE = "attendance"
+"""The timer after which the document says who is here."""
+
+
+def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
+    """Whether a client is present, or, where it isn't known which one, any connection of the participant is."""
+    if client:
+        return presence.is_here(client, participant)
+    return any(peer.participant.id == participant for peer in peers.values())
 
 
 def _replay(updates: Iterable[bytes]) -> Doc[Any]:

@@ -33,6 +33,9 @@ _LARGEST_TO_TAIL = 8
 """A snapshot is at most this many times what was written since the one before, so that keeping a large session
 safe writes no more than a small multiple of what its clients write."""
 
+_AFTER_GRACE_SECONDS = 1.0
+"""What is held is over when its timer has rung, which is a moment later."""
+
 log = get_logger(__name__)
 
 
@@ -159,6 +162,7 @@ class Slot:
         live = LiveRoom(stored.info, room, self._settings, self._log, self._turns, self._clock, self._changed.set)
         live.create(stored.info.title, stored.info.created_at)
         live.recover()
+        live.begin()
         self._loaded.set_result(live)
         if self._error is not None:
             live.end(self._error)
@@ -178,12 +182,17 @@ class Slot:
             if self._holders:
                 await self._changed.wait()
                 continue
+            stays = self._settings.unload_after_seconds
             try:
-                async with asyncio.timeout(self._settings.unload_after_seconds):
+                async with asyncio.timeout(max(stays, self._grace(live))):
                     await self._changed.wait()
             except TimeoutError:
-                if not self._holders:
+                if not self._holders and not live.is_waiting:
                     return
+
+    def _grace(self, live: LiveRoom) -> float:
+        """How long the room stays for those who hold something: it mustn't go to sleep as though they were at work."""
+        return self._settings.lease_grace_seconds + _AFTER_GRACE_SECONDS if live.is_waiting else 0.0
 
     def _is_snapshot_due(self, version: int) -> bool:
         limits, tail = self._settings, self._tail_bytes
@@ -223,6 +232,7 @@ class Slot:
             self._compactor.ask(self.session)
 
     async def _unload(self, live: LiveRoom) -> None:
+        live.close()
         foreign = isinstance(live.error, SessionDeleted | NoSuchSession | VersionTaken)
         if not foreign:
             live.settle()

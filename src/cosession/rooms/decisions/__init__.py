@@ -1,10 +1,23 @@
-"""Server decisions: what needs one winner, written by the server's hand where a change asks for it.
+"""Server decisions: what needs one winner, written by the server's hand where a change asks for it, or time.
 
-To add one: a module for what it is about (`runs`), and its line in the table of `decide` (a root is touched) or of
-`requests` (somebody asks). All of it is pure: no loop, no I/O, and the time comes in.
+To add one: a module for what it is about (`runs`), and its line in a table: of `decide` where a root is touched or a
+timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I/O, and the time comes in.
 """
 
-from .decide import DECIDED_ON, decide
+from .case import Case, Memory
+from .decide import DECIDED_ON, arrived, begin, decide, remind
+from .reserve import Job, reserve
 from .runs import is_own_run
 
-__all__ = ["DECIDED_ON", "decide", "is_own_run"]
+__all__ = [
+    "DECIDED_ON",
+    "Case",
+    "Job",
+    "Memory",
+    "arrived",
+    "begin",
+    "decide",
+    "is_own_run",
+    "remind",
+    "reserve",
+]

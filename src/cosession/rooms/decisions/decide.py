@@ -1,41 +1,72 @@
-"""What the server decides once a change has touched a root of the document: the table of it.
+"""What the server decides when a room is loaded, a change has touched a root, or a timer rings: the tables of it.
 
-A decision is a pure function of the document, of who changed it and when; it writes what it decides by the server's
-hand, in one transaction with the others. What it writes may touch a root that is decided on in turn, its own
-included; so a decision that finds nothing to do writes nothing, and all of it comes to an end.
-
-That somebody left is a change of `participants`, by the server's hand.
+A decision is a function of the case; it writes what it decides by the server's hand, in one transaction with the
+others. What it writes may touch a root that is decided on in turn, its own included; so a decision that finds nothing
+to do writes nothing, and all of it comes to an end.
 """
 
-from collections.abc import Callable, Mapping, Set
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence, Set
 
-from cosession.auth import Participant
-from cosession.document import SessionDocument
+from cosession.document import Message
 
-from . import requests
+from ..effects import Waiting
+from . import claims, queue, requests, runs
+from .case import Case
 
-Decision: TypeAlias = Callable[[SessionDocument, Participant, str], None]
-"""Gets the document, whose change it was, and the server's time, RFC 3339."""
-
-DECISIONS: Mapping[Decision, Set[str]] = {
+DECISIONS: Mapping[Callable[[Case], None], Set[str]] = {
+    runs.look: {"runs"},
+    claims.restore: {"claims"},
     requests.answer: {"requests"},
+    queue.promote: {"queue", "meta"},
 }
 """Each with the roots in which a change asks for it, in the order in which they are made."""
 
 DECIDED_ON = frozenset[str]().union(*DECISIONS.values())
 """The roots in which a change asks for any."""
 
+RINGS: dict[str, Callable[[Case, str], None]] = {
+    "lease/run": runs.lapse,
+    "lease/claim": claims.lapse,
+    "until": claims.expire,
+}
+"""By how the name of a timer begins, what its ring asks for; it gets the rest of the name."""
 
-def decide(document: SessionDocument, touched: Set[str], by: Participant, at: str) -> None:
-    """Decide what a change asks for.
 
-    Args:
-        document: the session.
-        touched: the roots in which something has changed.
-        by: whose change it was.
-        at: the server's time, RFC 3339.
-    """
+def begin(case: Case) -> None:
+    """Take up a session that was just loaded, and answer what nobody has answered."""
+    runs.begin(case)
+    claims.begin(case)
+    case.memory.prompts.begin(case)
+    requests.begin(case)
+    _tell(case)
+
+
+def decide(case: Case) -> None:
+    """Decide what a change asks for."""
     for decision, roots in DECISIONS.items():
-        if not roots.isdisjoint(touched):
-            decision(document, by, at)
+        if not roots.isdisjoint(case.changed):
+            decision(case)
+    _tell(case)
+
+
+def arrived(case: Case, messages: Sequence[Message]) -> None:
+    """Hear of messages that were just stamped."""
+    for message in messages:
+        case.memory.prompts.arrived(case, message)
+    _tell(case)
+
+
+def remind(case: Case, what: str) -> None:
+    """Look again at what a timer was for: that it rings is no more than a hint."""
+    for name, act in RINGS.items():
+        if what.startswith(f"{name}/"):
+            act(case, what.removeprefix(f"{name}/"))
+    _tell(case)
+
+
+def _tell(case: Case) -> None:
+    """Say of whom something is waiting, where that has changed."""
+    demand = case.memory.prompts.demand()
+    if demand != case.memory.told:
+        case.memory.told = demand
+        case.effects.append(Waiting(*demand))

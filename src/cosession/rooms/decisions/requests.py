@@ -6,32 +6,45 @@ can't be granted doesn't wait for ever.
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
-from cosession.auth import Participant
-from cosession.document import Request, SessionDocument
+from cosession.auth import Capabilities, Participant
+from cosession.document import Request
 from cosession.errors import BadDocument
 
-from . import runs
+from . import claims, runs
+from .case import Case
 
 
-def answer(document: SessionDocument, by: Participant, at: str) -> None:
+def begin(case: Case) -> None:
+    """Answer what waits in the document at load: nobody knows any more what who asked may do besides."""
+    for request in list(case.document.requests.items()):
+        nobody = Participant(request.participant, request.participant, capabilities=Capabilities.parse([]))
+        _answer(replace(case, by=nobody), request)
+
+
+def answer(case: Case) -> None:
     """Answer every request that waits in the document.
 
-    Args:
-        document: the session.
-        by: who just wrote there; admission saw that the requests are theirs, unless they may write everything.
-        at: the server's time, RFC 3339.
+    Admission saw that the requests are whose change it was, unless they may write everything.
     """
-    for request in list(document.requests.items()):
-        act = _ANSWERS.get(request.kind)
-        with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
-            if act is not None:
-                act(document, request, by, at)
-        document.requests.remove(request.key)
+    for request in list(case.document.requests.items()):
+        _answer(case, request)
 
 
-_ANSWERS: dict[str, Callable[[SessionDocument, Request, Participant, str], None]] = {
+def _answer(case: Case, request: Request) -> None:
+    act = ANSWERS.get(request.kind)
+    with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
+        if act is not None:
+            act(case, request)
+    case.document.requests.remove(request.key)
+
+
+ANSWERS: dict[str, Callable[[Case, Request], None]] = {
+    "adopt": runs.adopt,
     "cancel": runs.cancel,
+    "claim": claims.ask,
+    "release": claims.release,
     "steer": runs.steer,
 }
 """By the kind of the request."""

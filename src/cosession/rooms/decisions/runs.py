@@ -1,31 +1,244 @@
-"""What may be asked of a run: to cancel it, to steer it."""
+"""Runs: who works on one, what may become of it, and what may be asked of it: to cancel, to steer, to adopt it.
 
-from cosession.auth import Participant
-from cosession.document import Request, Run, SessionDocument
+Agents write their runs themselves; the server looks at each change, and writes back what only it may say. A run lives
+as long as the client that works on it is here, and a grace: then it is lost, until another process of its agent asks
+to go on. From the client that worked on it before nothing new is taken then, so a process that was frozen can't write
+into its successor's words.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cosession.document import Message, Request, Run, SessionDocument
+from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
+from cosession.document.values import keys_of
+
+from .case import Case, Seen
+
+
+def begin(case: Case) -> None:
+    """Take up the runs, at load: whoever works on one has a grace to be here again."""
+    for id_ in keys_of(case.document.runs.shared):
+        run = case.document.runs.get(id_)
+        if run is None:
+            continue
+        seen = case.memory.ledger[id_] = _see(run)
+        for client in seen.former:
+            fence(case, client, run.agent)
+        if seen.status not in ENDED:
+            case.effects += case.memory.leases.keep(f"run/{id_}", seen.client, run.agent)
+
+
+def look(case: Case) -> None:
+    """Look at the runs that were touched."""
+    for id_ in sorted(case.changed.get("runs", ())):
+        run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
+        if run is None:
+            _forget(case, id_)
+        elif id_ in case.memory.denied:
+            _take_back(case, id_, run)
+        elif seen is None:
+            _arrive(case, id_, run)
+        else:
+            _follow(case, id_, run, seen)
 
 
 def is_own_run(document: SessionDocument, run: Run, participant: str) -> bool:
     """Whether a run is a participant's to cancel: it does the work, or it answers what they wrote."""
-    return run.agent == participant or _answers(document, run, participant)
+    return run.agent == participant or answers(document, run, participant)
 
 
-def _answers(document: SessionDocument, run: Run, participant: str) -> bool:
+def answers(document: SessionDocument, run: Run, participant: str) -> bool:
+    """Whether a run answers what a participant wrote."""
     message = document.messages.get(run.reply_to) if run.reply_to is not None else None
-    return message is not None and (message.stamp or {"by": message.author}).get("by") == participant
+    return message is not None and _wrote(message, participant)
 
 
-def cancel(document: SessionDocument, request: Request, by: Participant, at: str) -> None:
-    run = document.runs.get(request.subject[0]) if request.subject else None
-    if run is None or not (by.capabilities.may("cancel-any") or is_own_run(document, run, request.participant)):
+def cancel(case: Case, request: Request) -> None:
+    """Cancel a run, with what it asked of other agents, or a prompt that nobody has begun to answer."""
+    if len(request.subject) != 1:
         return
-    if not run.ended and run.cancel is None:
-        run.record_cancel(by=request.participant, at=at, reason=str(request.value.get("reason") or ""))
+    run, reason = case.document.runs.get(request.subject[0]), str(request.value.get("reason") or "")
+    may_any = case.by.capabilities.may("cancel-any")
+    if run is not None:
+        if may_any or is_own_run(case.document, run, request.participant):
+            _cancel(case, request.subject[0], request.participant, reason)
+        return
+    message = case.document.messages.get(request.subject[0])
+    if message is not None and (may_any or _wrote(message, request.participant)):
+        _call_off(case, message, request.participant, reason)
 
 
-def steer(document: SessionDocument, request: Request, by: Participant, at: str) -> None:
-    run = document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
+def steer(case: Case, request: Request) -> None:
+    """Tell a run what somebody wants of it."""
+    run = case.document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
     text = str(request.value.get("text") or "")
-    if run is None or not (by.capabilities.may("steer") or _answers(document, run, request.participant)):
+    if run is None or run.ended or not text:
         return
-    if not run.ended and text:
-        run.record_steer(id=request.subject[1], by=request.participant, text=text, at=at)
+    if case.by.capabilities.may("steer") or answers(case.document, run, request.participant):
+        run.record_steer(id=request.subject[1], by=request.participant, text=text, at=case.at)
+
+
+def adopt(case: Case, request: Request) -> None:
+    """Let another process of its agent go on with a lost run."""
+    run = case.document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
+    if run is None or run.agent != request.participant or request.client is None:
+        return
+    hand_over(case, request.subject[0], run, request.client)
+
+
+def hand_over(case: Case, id_: str, run: Run, client: int) -> bool:
+    """Give a lost run to a client of its agent; False if it isn't lost, or was cancelled meanwhile."""
+    seen = case.memory.ledger.get(id_)
+    if seen is None or seen.status != "lost" or run.cancel is not None:
+        return False
+    former = seen.former
+    if seen.client not in (0, client) and seen.client not in former:
+        former = (*former, seen.client)
+        fence(case, seen.client, run.agent)
+    run.hand_over(client, former)
+    case.memory.ledger[id_] = _see(run)
+    case.effects += case.memory.leases.keep(f"run/{id_}", client, run.agent)
+    return True
+
+
+def fence(case: Case, old: int, agent: str) -> None:
+    """Take nothing new from a client any more: another goes on with what it did."""
+    case.memory.fenced[old] = agent
+
+
+def lapse(case: Case, id_: str) -> None:
+    """Write that a run is lost, of which the lease is over."""
+    run = case.document.runs.get(id_)
+    if run is None or not case.memory.leases.is_over(f"run/{id_}"):
+        return
+    if run.cancel is not None:
+        end(case, id_, run, "cancelled")
+    elif len(run.former) + 1 >= case.settings.max_attempts:
+        end(case, id_, run, "error", f"Each of the {case.settings.max_attempts} processes that worked on it died.")
+    else:
+        end(case, id_, run, "lost")
+
+
+def end(case: Case, id_: str, run: Run, status: str, error: str | None = None) -> None:
+    """End a run by the server's hand, and what hangs on it."""
+    run.end(status, at=case.at, error=error)
+    case.memory.ledger[id_] = _see(run)
+    _ended(case, id_, run)
+
+
+def _arrive(case: Case, id_: str, run: Run) -> None:
+    """Take note of a run that is new here: begun, done offline, or brought back after a crash."""
+    case.memory.ledger[id_] = _see(run)
+    for client in run.former:
+        fence(case, client, run.agent)
+    if not case.memory.prompts.begun(case, id_, run):
+        case.memory.denied.add(id_)
+        _take_back(case, id_, run)
+    elif run.status not in RUN_STATUSES:
+        end(case, id_, run, "error", f"A run has no status {run.status!r}.")
+    elif run.ended:
+        _ended(case, id_, run)
+    else:
+        case.effects += case.memory.leases.keep(f"run/{id_}", run.client, run.agent)
+        _stop_if_idle(case, id_, run)
+
+
+def _follow(case: Case, id_: str, run: Run, seen: Seen) -> None:
+    """Accept what the agent may say of its run, and write back what it may not."""
+    now = _see(run)
+    if (now.epoch, now.client, now.former) != (seen.epoch, seen.client, seen.former):
+        run.write({"epoch": seen.epoch, "client": seen.client, "former": list(seen.former)})
+    if now.status == seen.status:
+        _stop_if_idle(case, id_, run)
+    elif may_become(seen.status, now.status, by_server=False):
+        case.memory.ledger[id_] = replace(seen, status=now.status)
+        if now.status in FINAL:
+            _ended(case, id_, run)
+    else:
+        run.write_back(seen.status)
+
+
+def _forget(case: Case, id_: str) -> None:
+    """Forget a run that somebody took out of the document."""
+    case.memory.denied.discard(id_)
+    if case.memory.ledger.pop(id_, None) is not None:
+        case.effects += case.memory.leases.end(f"run/{id_}")
+        case.memory.prompts.begin(case)
+
+
+def _take_back(case: Case, id_: str, run: Run) -> None:
+    """Cancel a run that came too late, and take its words away: its prompt has another answer."""
+    for message in _messages(case, run):
+        if not message.deleted:
+            message.delete(at=case.at)
+        if message.status == "streaming":
+            message.set_status("cancelled")
+    if run.status != "cancelled":
+        run.end("cancelled", at=case.at)
+    case.memory.ledger[id_] = _see(run)
+    _settle(case, id_, run)
+
+
+def _ended(case: Case, id_: str, run: Run) -> None:
+    """Do what follows from the end of a run."""
+    for message in _messages(case, run):
+        if message.status == "streaming":
+            for part in message.parts:
+                if part.state == "streaming":
+                    part.finish()
+            message.set_status(run.status if run.status in FINAL else "error")
+    _settle(case, id_, run)
+    case.memory.prompts.ended(case, id_, run)
+
+
+def _settle(case: Case, id_: str, run: Run) -> None:
+    """Let nobody hold an ended run, and its agent rest."""
+    case.effects += case.memory.leases.end(f"run/{id_}")
+    agent = case.document.agents.get(run.agent)
+    if agent is not None and agent.run == id_:
+        agent.set(status="idle", run=None, task=None, progress=None)
+
+
+def _stop_if_idle(case: Case, id_: str, run: Run) -> None:
+    """End a cancelled run on which nobody works."""
+    if run.cancel is not None and run.status in ("queued", "lost"):
+        end(case, id_, run, "cancelled")
+
+
+def _cancel(case: Case, id_: str, by: str, reason: str) -> None:
+    """Cancel a run, and what it asked of others."""
+    run = case.document.runs.get(id_)
+    if run is None or run.status in FINAL or run.cancel is not None:
+        return
+    run.write({"cancel": {"by": by, "at": case.at, "reason": reason}})
+    for message in _messages(case, run):
+        if message.to:
+            _call_off(case, message, by, reason)
+    _stop_if_idle(case, id_, run)
+
+
+def _call_off(case: Case, message: Message, by: str, reason: str) -> None:
+    """Cancel the runs that answer a prompt; of one that nobody has begun to answer, write that nobody will."""
+    answering = [id_ for id_, seen in case.memory.ledger.items() if seen.reply_to == message.id]
+    for id_ in answering:
+        _cancel(case, id_, by, reason)
+    if not answering and message.refused is None and (message.to or message.role == "user"):
+        message.refuse("cancelled", by, case.at)
+        case.memory.prompts.refused(case, message)
+
+
+def _messages(case: Case, run: Run) -> Iterator[Message]:
+    """The messages that a run says are its, and that say so too."""
+    for id_ in run.messages:
+        message = case.document.messages.get(id_)
+        if message is not None and message.run == run.id:
+            yield message
+
+
+def _wrote(message: Message, participant: str) -> bool:
+    return (message.stamp or {"by": message.author}).get("by") == participant
+
+
+def _see(run: Run) -> Seen:
+    return Seen(run.status, run.epoch, run.client, tuple(run.former), run.reply_to)

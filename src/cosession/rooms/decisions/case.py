@@ -1,0 +1,88 @@
+"""What a decision is made of: what a room remembers of its session besides the document, and the case at hand.
+
+Nothing in a room's memory is durable: `begin` makes it of the document when the room is loaded.
+"""
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+
+from cosession.auth import Participant
+from cosession.document import JsonObject, SessionDocument
+from cosession.settings import Settings
+
+from ..effects import Effect
+from .leases import Leases
+from .prompts import Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run as the server last accepted it; what of it only the server may say is written back from here.
+
+    Attributes:
+        status: how far it is.
+        epoch: which attempt it is.
+        client: the Yjs client that works on it; 0 where the agent doesn't say.
+        former: the clients that worked on it before.
+        reply_to: the message that it answers.
+    """
+
+    status: str
+    epoch: int
+    client: int
+    former: tuple[int, ...]
+    reply_to: str | None
+
+
+class Memory:
+    """What a room knows of its session besides the document.
+
+    Args:
+        settings: the limits.
+        is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
+
+    Attributes:
+        ledger: the runs by id, as the server last accepted them.
+        denied: the runs that came too late: another process has their prompt.
+        granted: the claims by key, as the server last wrote them.
+        leases: what is held by somebody's being here.
+        prompts: who is to answer what.
+        fenced: whose each Yjs client was from which something passed to another; nothing new is taken from it.
+        told: what the last `Waiting` said.
+    """
+
+    __slots__ = ("denied", "fenced", "granted", "leases", "ledger", "prompts", "told")
+
+    def __init__(self, settings: Settings, is_here: Callable[[int, str], bool]) -> None:
+        self.ledger: dict[str, Seen] = {}
+        self.denied: set[str] = set()
+        self.granted: dict[str, JsonObject] = {}
+        self.leases = Leases(settings.lease_grace_seconds, is_here)
+        self.prompts = Prompts()
+        self.fenced: dict[int, str] = {}
+        self.told = (frozenset[str](), frozenset[str]())
+
+
+@dataclass(slots=True)
+class Case:
+    """Something that has happened, of which the server decides what follows.
+
+    Attributes:
+        document: the session, in a transaction by the server's hand.
+        memory: what the room knows besides.
+        settings: the limits.
+        by: whose change it was; the server's, where time did it.
+        at: the server's time, RFC 3339.
+        epoch: the version of what this decision writes: it only grows, so it is the fencing token of what is granted.
+        changed: what of which root was touched: the ids of records, the keys of a flat root, nothing of a list.
+        effects: what the decision wants done, besides what it writes.
+    """
+
+    document: SessionDocument
+    memory: Memory
+    settings: Settings
+    by: Participant
+    at: str
+    epoch: int
+    changed: Mapping[str, Set[str]]
+    effects: list[Effect]

@@ -1,0 +1,89 @@
+"""Leases: what somebody holds by being here. A Yjs client that is present holds it; when it goes, a grace runs.
+
+There is nothing to renew: presence says who is here, at once. A client that says goodbye leaves no grace. Pure: the
+shell rings when a grace is over, and whoever hears that looks again.
+"""
+
+from collections.abc import Callable
+
+from ..effects import Effect, Remind
+
+
+class Leases:
+    """The leases of one room.
+
+    Args:
+        grace_seconds: how long what is held waits for a client that is gone.
+        is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
+    """
+
+    __slots__ = ("_away", "_grace_seconds", "_held", "_is_here")
+
+    def __init__(self, grace_seconds: float, is_here: Callable[[int, str], bool]) -> None:
+        self._grace_seconds = grace_seconds
+        self._is_here = is_here
+        self._held: dict[str, tuple[int, str]] = {}
+        self._away: set[str] = set()
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether somebody's grace runs."""
+        return bool(self._away)
+
+    def keep(self, what: str, client: int, participant: str) -> list[Effect]:
+        """Let a client hold something; whoever held it doesn't any more.
+
+        Args:
+            what: `run/ID` or `claim/KEY`.
+            client: the Yjs client; 0 is any of the participant's connections.
+            participant: whose it is.
+        """
+        if self._held.get(what) == (client, participant):
+            return []
+        effects = self.end(what)
+        self._held[what] = (client, participant)
+        return effects if self._is_here(client, participant) else [*effects, self._wait(what, self._grace_seconds)]
+
+    def end(self, what: str) -> list[Effect]:
+        """Let nobody hold something any more."""
+        self._held.pop(what, None)
+        return self._stop_waiting(what)
+
+    def came(self, client: int) -> list[Effect]:
+        """Hear that a client is here; 0 is a connection."""
+        here = [what for what in self._away if self._held[what][0] == client and self._is_here(*self._held[what])]
+        return [effect for what in here for effect in self._stop_waiting(what)]
+
+    def left(self, client: int, *, goodbye: bool) -> list[Effect]:
+        """Hear that a client is gone; 0 is a connection.
+
+        Args:
+            client: the Yjs client.
+            goodbye: whether it said so itself; then what it held is free at once.
+        """
+        seconds = 0.0 if goodbye else self._grace_seconds
+        gone = [
+            what
+            for what, holder in self._held.items()
+            if holder[0] == client and not self._is_here(client, holder[1])
+        ]
+        return [self._wait(what, seconds) for what in gone if goodbye or what not in self._away]
+
+    def is_here(self, client: int, participant: str) -> bool:
+        """Whether a client is present, as this participant."""
+        return self._is_here(client, participant)
+
+    def is_over(self, what: str) -> bool:
+        """Whether nobody is here to hold something; asked when its grace is over."""
+        holder = self._held.get(what)
+        return holder is not None and not self._is_here(*holder)
+
+    def _wait(self, what: str, seconds: float) -> Effect:
+        self._away.add(what)
+        return Remind(f"lease/{what}", seconds)
+
+    def _stop_waiting(self, what: str) -> list[Effect]:
+        if what not in self._away:
+            return []
+        self._away.discard(what)
+        return [Remind(f"lease/{what}", None)]
