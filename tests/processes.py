@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -35,6 +35,15 @@ def node_program() -> str:
     found = str(from_npm[0]) if from_npm else shutil.which("node")
     assert found, "No Node found; run `python3 tests/run.py`, which gets one."
     return found
+
+
+def run_node(script: str, lines: Iterable[str]) -> list[Any]:
+    """Give a script of tests/node lines of JSON, and return the lines of JSON that it answers with."""
+    done = subprocess.run(
+        [node_program(), TESTS / "node" / script], input="\n".join(lines), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 async def eventually(

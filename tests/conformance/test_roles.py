@@ -23,6 +23,14 @@ def notices(peer: Peer) -> list[dict[str, object]]:
     return [codec.read_json(body) for body in peer.bodies(codec.NOTICE)]
 
 
+async def writes_on(ann: Peer, endpoint: Endpoint, room: str) -> None:
+    """Let her write behind her own words, and see that all of them are there."""
+    await ann.write(", all of it")
+    await ann.fence()
+    async with endpoint.join(room) as ben:
+        await ben.until_reads("open: mine, all of it")
+
+
 async def test_who_may_only_read_is_refused_with_the_place_that_it_touched(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room) as ben, endpoint.join(room, ext=1, user="vi", role="viewer") as vi:
@@ -82,10 +90,7 @@ async def test_a_write_under_the_client_id_of_another_is_refused(endpoint: Endpo
             await eve.send(codec.update(forged.get_update(before)))
             assert (await eve.until_closed())[0] == 4409
             assert notices(eve)[0]["code"] == "client.id_taken"
-        await ann.write(", all of it")
-        await ann.fence()
-        async with endpoint.join(room) as ben:
-            await ben.until_reads("open: mine, all of it")
+        await writes_on(ann, endpoint, room)
 
 
 async def test_nobody_uses_up_the_clocks_of_another_by_an_answer(endpoint: Endpoint, room: str) -> None:
@@ -99,7 +104,4 @@ async def test_nobody_uses_up_the_clocks_of_another_by_an_answer(endpoint: Endpo
             gone = b"\x01\x01" + codec.number(ann.client) + codec.number(4) + b"\x00" + codec.number(100) + b"\x00"
             await eve.send(codec.step2(gone))
             assert (await eve.until_closed())[0] == 4403
-        await ann.write(", all of it")
-        await ann.fence()
-        async with endpoint.join(room) as ben:
-            await ben.until_reads("open: mine, all of it")
+        await writes_on(ann, endpoint, room)

@@ -13,26 +13,23 @@ import asyncio
 import contextlib
 import random
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.serve_failing import POINTS, extra_migrations
+from people import SECRET, token
 from processes import PATIENCE_SECONDS, Server, eventually
 from pycrdt import Doc, Text
 from websockets.exceptions import WebSocketException
 from wire import Wire
 
-from cosession.auth.keys import secret_keys
-from cosession.auth.tokens import mint
 from cosession.rooms.recovery import find_damage
 from cosession.storage import inspect, read_only
 from cosession.storage.migrations import MIGRATIONS
 
 ROLES = ("admin", "member", "member", "agent", "member", "member")
-SECRET = "a-secret-of-a-test-longer-than-any-guess"
 SESSIONS = 2
 ANY_MOMENT = "any moment"
 LIFE = 25
@@ -54,12 +51,6 @@ class Writer:
     _parted: Doc | None = None
 
     @property
-    def token(self) -> str:
-        """What it shows at the door."""
-        claims = {"sub": self.name, "role": self.role, "sessions": ["*"], "exp": int(time.time()) + 3600}
-        return mint({**claims, "kind": "agent" if self.role == "agent" else "human"}, secret_keys(SECRET)[0])
-
-    @property
     def text(self) -> str:
         """What its replica has."""
         return str(self.doc.get("text:notes", type=Text))
@@ -68,7 +59,9 @@ class Writer:
     async def connected(self, server: Server) -> AsyncGenerator[Wire]:
         """Connect, and begin with a fresh document whenever the server refuses what this one has."""
         while True:
-            async with Wire.open(server, self.session, synced=False, doc=self.doc, ext=1, token=self.token) as wire:
+            async with Wire.open(
+                server, self.session, synced=False, doc=self.doc, ext=1, token=token(self.name, self.role)
+            ) as wire:
                 try:
                     await wire.sync()
                     await wire.fence()

@@ -1,26 +1,17 @@
 """What a crash took from the server, given back by replicas: by those who wrote it, and by nobody else."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
+from people import SECRET, token
 from processes import Server, eventually
 from pycrdt import Doc, Text
 from wire import Wire
 
-from cosession.auth.keys import secret_keys
-from cosession.auth.tokens import mint
 from cosession.client import connect
 
 pytestmark = pytest.mark.anyio
-
-SECRET = "a-secret-of-a-test-longer-than-any-guess"
-
-
-def token(who: str, role: str) -> str:
-    claims = {"sub": who, "role": role, "sessions": ["*"], "exp": int(time.time()) + 600, "kind": "human"}
-    return mint(claims, secret_keys(SECRET)[0])
 
 
 @pytest.mark.parametrize("role", ["viewer", "member"])

@@ -6,10 +6,9 @@ to a room for many steps, and Yjs reads the room's log.
 
 import base64
 import json
-import subprocess
 from typing import Any
 
-from processes import TESTS, node_program
+from processes import run_node
 from rooms.admission.oracle import everything
 from rooms.admission.society import LYING, TYPING, Society
 
@@ -32,14 +31,6 @@ def test_what_was_admitted_is_the_same_session_in_yjs() -> None:
         whole = everything(society.room.document)
         del whole["roots"]
         expected.append(whole)
-    done = subprocess.run(
-        [node_program(), TESTS / "node" / "replay.mjs"],
-        input="\n".join(lines),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    results = [json.loads(line) for line in done.stdout.splitlines()]
+    results = run_node("replay.mjs", lines)
     assert [result["json"] for result in results] == expected
     assert not any(result["pending"] for result in results)

@@ -4,14 +4,13 @@ import asyncio
 import base64
 import json
 import random
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from interop.test_stock_clients import SocketChannel
-from processes import TESTS, NodeClient, Server, eventually, node_program
+from processes import NodeClient, Server, eventually, run_node
 from pycrdt import Array, Doc, Map, Provider, Text, XmlElement, XmlFragment, XmlText
 from websockets.asyncio.client import connect
 from wire import Wire
@@ -61,15 +60,7 @@ def test_yjs_has_nothing_pending_after_any_piece_and_ends_with_the_same_document
         pieces = [piece for piece in split_update(whole, dice.choice([1, 10, 100, 1000])) if piece != EMPTY_UPDATE]
         encoded = [base64.b64encode(update).decode() for update in (whole, *pieces)]
         lines.append(json.dumps({"whole": encoded[0], "pieces": encoded[1:]}))
-    done = subprocess.run(
-        [node_program(), TESTS / "node" / "pieces.mjs"],
-        input="\n".join(lines),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    results = [json.loads(line) for line in done.stdout.splitlines()]
+    results = run_node("pieces.mjs", lines)
     assert len(results) == len(lines)
     for line, result in zip(lines, results, strict=True):
         assert (result["pieces"], result["merged"], result["pending"]) == (True, True, 0), line

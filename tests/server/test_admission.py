@@ -1,29 +1,22 @@
 """A shared session among participants who don't trust each other, over real sockets: who may what, and who lies."""
 
 import asyncio
-import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from people import SECRET, token
 from processes import Server, eventually
 from wire import Wire
 
-from cosession.auth.keys import secret_keys
-from cosession.auth.tokens import mint
-from cosession.client import connect
+from cosession.client import Session, connect
 from cosession.document import SessionDocument
 from cosession.protocol import Notice
 
 pytestmark = pytest.mark.anyio
 
-SECRET = "a-secret-of-a-test-longer-than-any-guess"
 AT = "2026-01-01T00:00:00.000Z"
-
-
-def token(who: str, role: str) -> str:
-    claims = {"sub": who, "role": role, "sessions": ["*"], "exp": int(time.time()) + 600}
-    return mint({**claims, "kind": "agent" if role == "agent" else "human"}, secret_keys(SECRET)[0])
 
 
 @pytest.fixture
@@ -62,8 +55,11 @@ async def test_who_lies_is_closed_with_the_reason_and_nobody_sees_it(server: Ser
             assert [(found.stamp or {}).get("by") for found in seen] == ["ada"]
 
 
-async def test_an_agent_answers_a_member_and_a_viewer_reads_along(server: Server) -> None:
-    words = [f"word{number} " for number in range(200)]
+@asynccontextmanager
+async def answered(
+    server: Server, words: list[str], after: Callable[[int], Awaitable[None]]
+) -> AsyncGenerator[tuple[Session, Session, Session]]:
+    """A member, an agent that has answered them in these words, all saved, and a viewer."""
     async with (
         connect(server.url, session="trip", participant="ada", token=token("ada", "member")) as ada,
         connect(server.url, session="trip", participant="bot", kind="agent", token=token("bot", "agent")) as bot,
@@ -72,11 +68,17 @@ async def test_an_agent_answers_a_member_and_a_viewer_reads_along(server: Server
         await ada.send("Tell me")
         async for prompt in bot.prompts():
             async with bot.run(reply_to=prompt) as run:
-                for word in words:
+                for number, word in enumerate(words):
                     run.text(word)
-                    await asyncio.sleep(0)
+                    await after(number)
             break
         await bot.wait_saved()
+        yield ada, bot, viewer
+
+
+async def test_an_agent_answers_a_member_and_a_viewer_reads_along(server: Server) -> None:
+    words = [f"word{number} " for number in range(200)]
+    async with answered(server, words, lambda _: asyncio.sleep(0)) as (_, _, viewer):
 
         def answer() -> Any:
             return next((found for found in viewer.messages if found.role == "assistant"), None)
@@ -88,27 +90,19 @@ async def test_an_agent_answers_a_member_and_a_viewer_reads_along(server: Server
 
 async def test_a_killed_server_loses_no_words_of_those_who_may_not_write_everything(server: Server) -> None:
     words = [f"word{number} " for number in range(300)]
-    async with (
-        connect(server.url, session="trip", participant="ada", token=token("ada", "member")) as ada,
-        connect(server.url, session="trip", participant="bot", kind="agent", token=token("bot", "agent")) as bot,
-        connect(server.url, session="trip", participant="vi", token=token("vi", "viewer")) as viewer,
-    ):
-        await ada.send("Tell me")
-        async for prompt in bot.prompts():
-            async with bot.run(reply_to=prompt) as run:
-                for number, word in enumerate(words):
-                    run.text(word)
-                    await asyncio.sleep(0.005)
-                    if number in (100, 200):
-                        server.kill()
-                        server.start()
-            break
-        await bot.wait_saved()
 
-        def whole(session: Any) -> bool:
+    async def kill_now_and_then(number: int) -> None:
+        await asyncio.sleep(0.005)
+        if number in (100, 200):
+            server.kill()
+            server.start()
+
+    async with answered(server, words, kill_now_and_then) as people:
+
+        def whole(session: Session) -> bool:
             answers = [found for found in session.messages if found.role == "assistant"]
             return [found.text for found in answers] == ["".join(words)] and answers[0].status == "complete"
 
-        for session in (bot, ada, viewer):
+        for session in people:
             await eventually(lambda session=session: whole(session), "the whole answer, once")
-            assert [found.id for found in session.messages if found.role == "user"] == [prompt.id]
+            assert [found.text for found in session.messages if found.role == "user"] == ["Tell me"]
