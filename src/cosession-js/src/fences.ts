@@ -19,6 +19,7 @@ export class Fences {
   #flying: { readonly number: number; readonly edits: number; readonly clock: number } | null = null;
   #send: ((number: number) => void) | null = null;
   #planned = false;
+  readonly #waiting: { readonly edits: number; readonly resolve: () => void }[] = [];
 
   constructor(changed: () => void, unsaved: Unsaved | null = null) {
     this.#changed = changed;
@@ -43,6 +44,14 @@ export class Fences {
     });
   }
 
+  /** Resolves when all that came from the server so far, and all edits made here, are in its storage. */
+  stored(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.edited();
+    this.#waiting.push({ edits: this.#edits, resolve });
+    return promise;
+  }
+
   /** The server has been sent all that it said it lacked; edits follow by themselves from here. */
   opened(send: (number: number) => void): void {
     this.#send = send;
@@ -65,6 +74,8 @@ export class Fences {
     this.#notifying(() => {
       this.#saved = flying.edits;
     });
+    while (this.#waiting[0] !== undefined && this.#waiting[0].edits <= flying.edits)
+      this.#waiting.shift()?.resolve();
     this.#advance();
   }
 

@@ -1,6 +1,8 @@
 /** The client of cosession: an AI session in a page. `Y` is the Yjs that sessions are made with: bind editors with it. */
 
 export * as Y from "yjs";
+export type { Approval, Vote } from "./approvals.ts";
+export type { Claim, ClaimOptions, Holding } from "./claims.ts";
 export { connect } from "./connect.ts";
 export type { Token } from "./credential.ts";
 export type { Me } from "./grants.ts";
@@ -9,10 +11,13 @@ export type { Json, JsonObject } from "./json.ts";
 export type { Message, Metadata, Part, Role } from "./messages.ts";
 export { Closed, type Loss, type Options, Refused, type SendOptions, type SessionEvents } from "./options.ts";
 export type { Person } from "./people.ts";
+export type { DoubleTexting, Policy } from "./policy.ts";
 export type { Presence } from "./presence.ts";
+export type { QueuedPrompt } from "./queue.ts";
 export type { Refusal } from "./refusal.ts";
 export { encodeSegment, requestKey } from "./requests.ts";
 export type { Agent, Progress, Run } from "./runs.ts";
 export type { Session } from "./session.ts";
-export type { Path } from "./state.ts";
+export type { Tool } from "./tools.ts";
 export type { Status } from "./transport.ts";
+export type { Path } from "./tree.ts";

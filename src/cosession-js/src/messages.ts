@@ -29,6 +29,10 @@ export interface Metadata {
   readonly run?: string;
   readonly parent?: string;
   readonly edited_at?: string;
+  /** Who says to have edited it last. */
+  readonly edited_by?: string;
+  /** The agents that are asked; for each of them it is a prompt. */
+  readonly to?: readonly string[];
   readonly deleted?: boolean;
   readonly [field: string]: unknown;
 }
@@ -45,7 +49,13 @@ export interface Message {
   /** Whether `author` is the server's word. */
   readonly verified: boolean;
   /** What the server vouches for, once it has seen the message. */
-  readonly stamp?: { readonly by?: string; readonly at?: string; readonly seq?: number };
+  readonly stamp?: {
+    readonly by?: string;
+    readonly at?: string;
+    readonly seq?: number;
+    /** It is never answered: the agent was busy, or it was cancelled. */
+    readonly refused?: { readonly code: "busy" | "cancelled"; readonly by?: string; readonly at?: string };
+  };
 }
 
 export interface NewMessage {
@@ -65,6 +75,8 @@ const METADATA = object({
   run: string,
   parent: string,
   edited_at: string,
+  edited_by: string,
+  to: listOf(string),
   deleted: Boolean, // whatever marks it, as `edit` sees it
 });
 
@@ -75,7 +87,12 @@ const MESSAGE: Reader = object(
     role: oneOf("user", "assistant", "system"),
     parts: listOf(object({ type: string, text: string, state: string }, "type")),
     metadata: METADATA,
-    stamp: object({ by: string, at: string, seq: number }),
+    stamp: object({
+      by: string,
+      at: string,
+      seq: number,
+      refused: object({ code: oneOf("busy", "cancelled"), by: string, at: string }, "code"),
+    }),
   },
   "id",
   "role",
@@ -116,7 +133,7 @@ export class Messages {
   }
 
   /** Makes the message's text parts, together, read `text`. */
-  edit(id: string, text: string, at: string): void {
+  edit(id: string, text: string, at: string, by: string): void {
     const message = this.#find(id);
     const metadata = metadataOf(message);
     if (metadata.get("deleted")) throw new Error(`The message ${id} is deleted, so it can't be edited.`);
@@ -129,6 +146,7 @@ export class Messages {
     if (texts.length > 0) rewrite(texts, text);
     else parts.push([sharedPart({ type: "text", text })]);
     metadata.set("edited_at", at);
+    metadata.set("edited_by", by);
   }
 
   /** Marks the message deleted and empties it; its place in the list stays. */

@@ -1,13 +1,17 @@
 /** What a session is given, what it tells, and how it fails: the types around `Session`. */
 
 import type * as Y from "yjs";
+import type { Approval } from "./approvals.ts";
+import type { Holding } from "./claims.ts";
 import type { Token } from "./credential.ts";
 import type { Me } from "./grants.ts";
 import type { User } from "./identity.ts";
 import type { Json, JsonObject } from "./json.ts";
 import type { Message, Role } from "./messages.ts";
 import type { Person } from "./people.ts";
+import type { Policy } from "./policy.ts";
 import type { Presence } from "./presence.ts";
+import type { QueuedPrompt } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Agent, Run } from "./runs.ts";
 import type { Status } from "./transport.ts";
@@ -29,6 +33,8 @@ export interface SendOptions {
   role?: Role;
   /** The message that this one answers or branches from. */
   parent?: string;
+  /** The agents that are asked; without any it is whoever answers here. */
+  to?: readonly string[];
   metadata?: JsonObject;
 }
 
@@ -41,6 +47,10 @@ export interface SessionEvents extends Record<string, unknown> {
   state: Readonly<Record<string, Json>>;
   selections: Readonly<Record<string, Json>>;
   counters: Readonly<Record<string, number>>;
+  approvals: readonly Approval[];
+  claims: Readonly<Record<string, Holding>>;
+  queue: readonly QueuedPrompt[];
+  policy: Policy;
   presence: readonly Presence[];
   people: readonly Person[];
   /** Who this page is, and what it may do, as the server says. */

@@ -6,18 +6,23 @@
  */
 
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import type { Approval } from "./approvals.ts";
+import type { Claim, ClaimOptions, Holding } from "./claims.ts";
 import { connect } from "./connect.ts";
 import type { Me } from "./grants.ts";
 import type { Json } from "./json.ts";
 import type { Message } from "./messages.ts";
 import type { Loss, Options, SessionEvents } from "./options.ts";
 import type { Person } from "./people.ts";
+import type { Policy } from "./policy.ts";
 import type { Presence } from "./presence.ts";
+import type { QueuedPrompt } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Agent, Run } from "./runs.ts";
 import type { Session } from "./session.ts";
-import type { Path } from "./state.ts";
+import type { Tool } from "./tools.ts";
 import type { Status } from "./transport.ts";
+import type { Path } from "./tree.ts";
 
 export type { Session };
 
@@ -65,6 +70,68 @@ export function useRuns(session: Session | null): readonly Run[] {
 
 export function useAgents(session: Session | null): readonly Agent[] {
   return useRead(session, "agents", (each) => each.agents, NOTHING);
+}
+
+/** What agents ask people, oldest first. */
+export function useApprovals(session: Session | null): readonly Approval[] {
+  return useRead(session, "approvals", (each) => each.approvals, NOTHING);
+}
+
+/** What waits for its turn, the next one first. */
+export function useQueue(session: Session | null): readonly QueuedPrompt[] {
+  return useRead(session, "queue", (each) => each.queue.list, NOTHING);
+}
+
+/** Which agents belong to the session, and what becomes of a prompt that comes while one works. */
+export function usePolicy(session: Session | null): Policy | null {
+  return useRead(session, "policy", (each) => each.policy, null);
+}
+
+/** What a counter stands at; add with `session.counters.add`. */
+export function useCounter(session: Session | null, name: string): number {
+  return useRead(session, "counters", (each) => each.counters.get(name), 0);
+}
+
+/** Who holds something, and how this page asks to; it lets go when the component goes. */
+export function useClaim(
+  session: Session | null,
+  key: string,
+): readonly [Holding | undefined, (options?: ClaimOptions) => Promise<Claim | null>] {
+  const holding = useRead(session, "claims", (each) => each.claims[key], undefined);
+  const here = useMemo(() => ({ session, key, claim: null as Claim | null, isGone: false }), [session, key]);
+  useEffect(() => {
+    here.isGone = false;
+    return () => {
+      here.isGone = true;
+      here.claim?.release();
+    };
+  }, [here]);
+  const ask = useCallback(
+    async (options: ClaimOptions = {}): Promise<Claim | null> => {
+      here.claim = (await here.session?.claim(here.key, options)) ?? null;
+      if (here.isGone) here.claim?.release();
+      return here.isGone ? null : here.claim;
+    },
+    [here],
+  );
+  return [holding, ask];
+}
+
+/** Offers agents a tool that runs in this page, while the component is there; `call` may be another one each time. */
+export function useTool(session: Session | null, name: string, tool: Tool): void {
+  const given = useRef(tool);
+  given.current = tool;
+  const description = tool.description ?? "";
+  const schema = JSON.stringify(tool.schema ?? null);
+  useEffect(
+    () =>
+      session?.offerTool(name, {
+        description,
+        schema: JSON.parse(schema) as Json,
+        call: (input) => given.current.call(input),
+      }),
+    [session, name, description, schema],
+  );
 }
 
 /** Every connection, oneself included. */

@@ -21,7 +21,17 @@ export interface Run {
   readonly ended_at?: string | null;
   readonly error?: unknown;
   readonly progress?: Progress | null;
-  readonly steps?: readonly { readonly id: string; readonly name?: string; readonly status?: string }[];
+  readonly steps?: readonly {
+    readonly id: string;
+    readonly name?: string;
+    readonly status?: string;
+    readonly attempt?: number;
+    readonly attempts?: number;
+  }[];
+  /** Which attempt this is, from 1: more when another process has taken it up again. */
+  readonly epoch?: number;
+  /** The Yjs client that works on it; see `session.isHeld`. */
+  readonly client?: number;
   readonly cancel?: { readonly by: string; readonly at: string; readonly reason: string } | null;
   readonly steers?: readonly {
     readonly id: string;
@@ -53,7 +63,11 @@ const RUN: Reader = object({
   started_at: string,
   ended_at: orNull(string),
   progress: PROGRESS,
-  steps: listOf(object({ id: string, name: string, status: string }, "id")),
+  steps: listOf(
+    object({ id: string, name: string, status: string, attempt: number, attempts: number }, "id"),
+  ),
+  epoch: number,
+  client: number,
   cancel: orNull(object({ by: string, at: string, reason: string }, "by", "at", "reason")),
   steers: onceEach(
     listOf(object({ id: string, by: string, text: string, at: string }, "id", "by", "text", "at")),

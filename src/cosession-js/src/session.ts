@@ -10,6 +10,8 @@ import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 import { syncUrl } from "./address.ts";
 import { announceChanges } from "./announcements.ts";
+import { editValue, type Vote } from "./approvals.ts";
+import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
 import { Events, type Off } from "./events.ts";
@@ -17,51 +19,53 @@ import { type Grant, includes, type Me } from "./grants.ts";
 import { identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import type { Json, JsonObject } from "./json.ts";
-import { type Message, Messages, partsFrom } from "./messages.ts";
+import { partsFrom } from "./messages.ts";
 import { copyName } from "./offline.ts";
 import { Closed, type Options, type SendOptions, type SessionEvents } from "./options.ts";
-import { People, type Person } from "./people.ts";
+import type { DoubleTexting } from "./policy.ts";
 import { PresenceList } from "./presence.ts";
+import { Queue } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
 import { ask } from "./requests.ts";
-import { AGENT, type Agent, byId, Directory, type Run, Runs } from "./runs.ts";
 import { Selections } from "./selections.ts";
-import { settled } from "./settled.ts";
-import { Snapshots } from "./snapshots.ts";
+import { Shown } from "./shown.ts";
 import { State } from "./state.ts";
+import { type Tool, Tools } from "./tools.ts";
 import type { Status } from "./transport.ts";
+import type { Path } from "./tree.ts";
 import { VIEWS, type View } from "./views.ts";
+import { waitFor } from "./waiting.ts";
 
-export class Session {
+export class Session extends Shown {
   readonly id: string;
   readonly state: State;
   readonly selections: Selections;
   readonly counters: Counters;
   readonly presence: PresenceList;
+  readonly queue: Queue;
 
   readonly #events = new Events<SessionEvents>();
-  readonly #snapshots = new Snapshots();
-  readonly #messages = new Messages(this, this.#snapshots);
-  readonly #runs = new Runs(() => this.doc.getMap("runs"), this.#snapshots);
-  readonly #agents = new Directory<Agent>(() => this.doc.getMap("agents"), this.#snapshots, AGENT, byId);
-  readonly #people = new People();
+  readonly #claims = new Claims(this, this.snapshots, () => this.#replicas.current.fences.stored());
+  readonly #tools = new Tools(this, this.#claims);
   readonly #replicas: Replicas;
   #me: Me;
   #closed = false;
   #told: { status: Status; saved: boolean; synced: boolean };
 
   constructor(url: string, id: string, { user, token, offline = false }: Options = {}) {
+    super();
     this.id = id;
     const credential = new Credential(token);
     const me = identify(user, credential.known);
     this.#me = Object.freeze({ ...me, capabilities: null, expires_at: null });
     const checkOpen = this.#checkOpen.bind(this);
     const on = this.on.bind(this);
-    this.state = new State(this, this.#snapshots, (listener) => on("state", listener), checkOpen);
-    this.selections = new Selections(this, this.#snapshots, checkOpen);
-    this.counters = new Counters(this, this.#snapshots, checkOpen);
+    this.state = new State(this, this.snapshots, (listener) => on("state", listener), checkOpen);
+    this.selections = new Selections(this, this.snapshots, checkOpen);
+    this.counters = new Counters(this, this.snapshots, checkOpen);
+    this.queue = new Queue(this, this.snapshots, checkOpen);
     this.presence = new PresenceList(this, () => this.#tellPresence(), checkOpen);
     const parameters = {
       user: me.id,
@@ -125,37 +129,9 @@ export class Session {
     return this.#replicas.saved;
   }
 
-  get title(): string {
-    const title = this.doc.getMap("meta").get("title");
-    return typeof title === "string" ? title : "";
-  }
-
-  get messages(): readonly Message[] {
-    return this.#messages.list();
-  }
-
-  /** Every run, oldest first. */
-  get runs(): readonly Run[] {
-    return this.#runs.list();
-  }
-
-  /** The runs that are not over. */
-  get activeRuns(): readonly Run[] {
-    return this.#runs.active();
-  }
-
-  get agents(): readonly Agent[] {
-    return this.#agents.list();
-  }
-
-  /** Who belongs to the session, by id, as the server keeps it: also those who aren't connected now. */
-  get participants(): Readonly<Record<string, Json>> {
-    return this.#snapshots.of(this.doc.getMap("participants")) as Readonly<Record<string, Json>>;
-  }
-
-  /** Everybody of the session: who is here, on how many devices, who is looking, and when the others were last seen. */
-  get people(): readonly Person[] {
-    return this.#people.list(this.participants, this.presence.all);
+  /** Who holds what, by key. */
+  get claims(): Readonly<Record<string, Holding>> {
+    return this.#claims.all;
   }
 
   setTitle(title: string): void {
@@ -169,24 +145,25 @@ export class Session {
     const metadata = {
       ...options.metadata,
       ...(options.parent === undefined ? {} : { parent: options.parent }),
+      ...(options.to === undefined || options.to.length === 0 ? {} : { to: options.to }),
       author: this.me.id,
       created_at: now(),
       status: "complete",
     };
     this.#edit(() =>
-      this.#messages.append({ id, role: options.role ?? "user", parts: partsFrom(content), metadata }),
+      this.written.append({ id, role: options.role ?? "user", parts: partsFrom(content), metadata }),
     );
     return id;
   }
 
   /** Changes a message's text, as little as possible, so that concurrent edits merge. */
   edit(message: string, text: string): void {
-    this.#edit(() => this.#messages.edit(message, text, now()));
+    this.#edit(() => this.written.edit(message, text, now(), this.me.id));
   }
 
   /** Deletes what a message says; an empty message marked `deleted` stays. */
   remove(message: string): void {
-    this.#edit(() => this.#messages.remove(message, now()));
+    this.#edit(() => this.written.remove(message, now()));
   }
 
   /** Asks for a run to stop. The server then writes the run's `cancel`. */
@@ -203,6 +180,40 @@ export class Session {
     this.#checkOpen();
     ask(this.doc.getMap("requests"), "steer", [run, id], this.me.id, { text });
     return id;
+  }
+
+  /** Changes what an agent asks to approve, while it is open. */
+  setValue(approval: string, path: Path, value: Json): void {
+    this.#checkOpen();
+    editValue(this.doc.getMap("approvals"), approval, path, value);
+  }
+
+  /** Votes on an approval: for the value that is shown there, or for another one. The last vote counts. */
+  vote(approval: string, decision: Vote["decision"], value?: Json): void {
+    this.#checkOpen();
+    const vote = value === undefined ? { decision } : { decision, value };
+    ask(this.doc.getMap("requests"), "vote", [approval], this.me.id, vote);
+  }
+
+  /**
+   * Asks to hold something that one page at a time holds, until this page goes; null when another has it. The same page
+   * may ask again, to hold it longer.
+   */
+  async claim(key: string, options: ClaimOptions = {}): Promise<Claim | null> {
+    this.#checkOpen();
+    return this.#claims.ask(key, options);
+  }
+
+  /** Offers agents a tool that runs in this page, until the returned function is called. */
+  offerTool(name: string, tool: Tool): Off {
+    this.#checkOpen();
+    return this.#tools.offer(name, tool);
+  }
+
+  /** Asks for another way with prompts that come while an agent works. */
+  setPolicy(doubleTexting: DoubleTexting): void {
+    this.#checkOpen();
+    ask(this.doc.getMap("requests"), "policy", [], this.me.id, { double_texting: doubleTexting });
   }
 
   /** A text that is written together. */
@@ -224,16 +235,16 @@ export class Session {
   }
 
   /** Resolves when this page has all that the server has; fails with `Refused` or `Closed`. */
-  whenSynced(): Promise<void> {
-    return settled(this, "synced");
+  async whenSynced(): Promise<void> {
+    await waitFor(this, ["synced"], () => this.synced || undefined);
   }
 
   /**
    * Resolves when every edit made here is committed to the server's storage; fails with `Closed`, or with `Refused` when
    * the server refused one of them.
    */
-  whenSaved(): Promise<void> {
-    return settled(this, "saved");
+  async whenSaved(): Promise<void> {
+    await waitFor(this, ["saved"], () => this.saved || undefined);
   }
 
   /** Tries again at once, e.g. after a refusal with a new token. */
@@ -246,6 +257,7 @@ export class Session {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#claims.end();
     this.#replicas.close();
     this.#events.clear();
   }
@@ -254,6 +266,7 @@ export class Session {
   async discard(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#claims.end();
     const discarded = this.#replicas.discard();
     this.#events.clear();
     await discarded;
@@ -274,7 +287,7 @@ export class Session {
   }
 
   #watch({ doc, awareness }: Replica, state: Readonly<Record<string, unknown>>): void {
-    this.#snapshots.watch(doc);
+    this.snapshots.watch(doc);
     this.presence.begin(awareness, state);
     const announcements = (Object.keys(VIEWS) as View[]).map((view) => {
       const tell = (): void => {
@@ -289,8 +302,11 @@ export class Session {
   }
 
   #tell<Name extends View>(view: Name): void {
+    if (view === "claims") this.#claims.look();
+    if (view === "claims" || view === "messages") this.#tools.look();
     this.#events.emit(view, VIEWS[view].read(this));
     if (view === "participants") this.#events.emit("people", this.people);
+    if (view === "title") this.#events.emit("policy", this.policy);
   }
 
   #tellPresence(): void {

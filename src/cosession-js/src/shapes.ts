@@ -51,3 +51,11 @@ export function object(fields: Readonly<Record<string, Reader>>, ...needed: stri
     return needed.every((key) => Object.hasOwn(result, key)) ? result : undefined;
   };
 }
+
+/** An object of any keys, of which each value is so. */
+export function mapOf(read: Reader): Reader {
+  return (value) => {
+    if (!isObject(value)) return undefined;
+    return object(Object.fromEntries(Object.keys(value).map((key) => [key, read])))(value);
+  };
+}

@@ -11,6 +11,9 @@ export type View =
   | "state"
   | "selections"
   | "counters"
+  | "approvals"
+  | "claims"
+  | "queue"
   | "title";
 
 export const VIEWS: {
@@ -26,5 +29,8 @@ export const VIEWS: {
   state: { root: "state", read: (session) => session.state.toJSON() },
   selections: { root: "selections", read: (session) => session.selections.toJSON() },
   counters: { root: "counters", read: (session) => session.counters.toJSON() },
+  approvals: { root: "approvals", read: (session) => session.approvals },
+  claims: { root: "claims", read: (session) => session.claims },
+  queue: { root: "queue", read: (session) => session.queue.list },
   title: { root: "meta", read: (session) => session.title },
 };

@@ -7,14 +7,20 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import type { Session } from "../src/index.ts";
 import {
+  useApprovals,
+  useClaim,
+  useCounter,
   useLoss,
   useMessages,
   usePeople,
+  usePolicy,
   usePresence,
+  useQueue,
   useRuns,
   useSession,
   useShared,
   useStatus,
+  useTool,
 } from "../src/react.ts";
 import { TestServer } from "./server.ts";
 import { open } from "./sessions.ts";
@@ -164,4 +170,53 @@ test("hooks go on after a refusal, and tell what is lost", async () => {
   await shows("one, lost: forbidden, 2");
   ben.send("two");
   await shows("one+two, lost: forbidden, 2");
+});
+
+function Desk({ session }: { session: Session }) {
+  const [holder, claim] = useClaim(session, "door");
+  useTool(session, "selected", { call: () => 3 });
+  const queue = useQueue(session).map(({ text }) => text);
+  const { double_texting } = usePolicy(session) ?? {};
+  const shown = [
+    holder?.by,
+    useApprovals(session).length,
+    queue,
+    useCounter(session, "likes"),
+    double_texting,
+  ];
+  return (
+    <button type="button" onClick={() => claim()}>
+      {shown.join()}
+    </button>
+  );
+}
+
+test("what agents and people share is shown, and let go when the page goes", async () => {
+  const session = open(server.url, "trip", { user: { id: "ana" } });
+  await session.whenSynced();
+  const requests = server.doc.getMap("requests");
+  const key = `door/${session.doc.clientID}/ana`;
+  root.render(
+    <StrictMode>
+      <Desk session={session} />
+    </StrictMode>,
+  );
+  await shows(",0,,0,queue");
+  session.queue.add("next");
+  session.counters.add("likes", 2);
+  server.doc.getMap("meta").set("policy", { agents: [], double_texting: "steer" });
+  await shows(",0,next,2,steer");
+
+  expect(session.presence.all[0]?.tools).toMatchObject([{ name: "selected" }]);
+  page.querySelector("button")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  await vi.waitFor(() => expect(requests.has(`claim/${key}`)).toBe(true));
+  server.doc.transact(() => {
+    server.doc.getMap("claims").set("door", { by: "ana", client: session.doc.clientID, epoch: 1 });
+    requests.delete(`claim/${key}`);
+  });
+  await shows("ana,0,next,2,steer");
+  await session.whenSaved();
+  root.render(null);
+  await vi.waitFor(() => expect(requests.has(`release/${key}`)).toBe(true));
+  expect(session.presence.all[0]?.tools).toBeUndefined();
 });

@@ -1,0 +1,76 @@
+/** Approvals: what agents ask people, their votes, and what the server decided. */
+
+import * as Y from "yjs";
+import type { Json } from "./json.ts";
+import { listOf, mapOf, number, object, oneOf, orNull, type Reader, string } from "./shapes.ts";
+import { type Path, writeAt } from "./tree.ts";
+
+export interface Vote {
+  readonly decision: "approved" | "rejected";
+  /** What it is for; another value is another vote. */
+  readonly value?: Json;
+  readonly at?: string;
+}
+
+export interface Approval {
+  readonly id: string;
+  readonly question?: string;
+  /** The JSON Schema of the value, for a form. */
+  readonly schema?: { readonly [keyword: string]: Json };
+  /** What is to be approved; people may edit an object while it is open. */
+  readonly value?: Json;
+  readonly run?: string;
+  /** Who may vote; empty or missing is everybody. */
+  readonly who?: readonly string[];
+  /** How many must agree. */
+  readonly quorum?: number;
+  readonly created_at?: string;
+  readonly expires_at?: string;
+  readonly votes?: Readonly<Record<string, Vote>>;
+  readonly decision?: {
+    readonly by?: readonly string[];
+    readonly decision: "approved" | "rejected" | "expired" | "withdrawn";
+    readonly value?: Json;
+    readonly at?: string;
+  } | null;
+  readonly [field: string]: unknown;
+}
+
+const VOTE = object({ decision: oneOf("approved", "rejected"), at: string }, "decision");
+
+export const APPROVAL: Reader = object({
+  question: string,
+  schema: object({}),
+  run: string,
+  who: listOf(string),
+  quorum: number,
+  created_at: string,
+  expires_at: string,
+  votes: mapOf(VOTE),
+  decision: orNull(
+    object(
+      { by: listOf(string), decision: oneOf("approved", "rejected", "expired", "withdrawn"), at: string },
+      "decision",
+    ),
+  ),
+});
+
+/** Oldest first. */
+export function byAsked(first: Approval, second: Approval): number {
+  const [before, after] = [first, second].map(({ created_at = "", id }) => `${created_at} ${id}`) as [
+    string,
+    string,
+  ];
+  return before < after ? -1 : before > after ? 1 : 0;
+}
+
+/** Changes what is to be approved. */
+export function editValue(approvals: Y.Map<unknown>, id: string, path: Path, value: Json): void {
+  const approval = approvals.get(id);
+  if (!(approval instanceof Y.Map)) throw new Error(`The session has no approval ${id}.`);
+  if (approval.get("decision")) throw new Error(`The approval ${id} is decided, so its value stays.`);
+  const root = approval.get("value");
+  if (!(root instanceof Y.Map))
+    throw new Error(`The approval ${id} has no value that can be edited; vote with one.`);
+  writeAt(root, path, value);
+}

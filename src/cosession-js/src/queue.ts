@@ -1,0 +1,131 @@
+/**
+ * The queue: prompts that wait for their turn, which everybody who may edits and reorders.
+ *
+ * An entry keeps its place in the list for ever; what orders the queue is its `place`, a number: two who move the same
+ * entry would double it otherwise.
+ */
+
+import * as Y from "yjs";
+import { freshId } from "./ids.ts";
+import { isObject } from "./json.ts";
+import { listOf, number, object, type Reader, string } from "./shapes.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+export interface QueuedPrompt {
+  readonly id: string;
+  readonly author?: string;
+  readonly created_at?: string;
+  readonly text: string;
+  readonly place: number;
+  /** The agents that are asked; empty or missing is whoever answers here. */
+  readonly to?: readonly string[];
+}
+
+interface Of {
+  readonly doc: Y.Doc;
+  readonly me: { readonly id: string };
+}
+
+const ENTRY: Reader = object(
+  { id: string, author: string, created_at: string, text: string, place: number, to: listOf(string) },
+  "id",
+);
+
+export class Queue {
+  readonly #of: Of;
+  readonly #snapshots: Snapshots;
+  readonly #checkOpen: () => void;
+  readonly #lists = new WeakMap<object, readonly QueuedPrompt[]>();
+
+  constructor(of: Of, snapshots: Snapshots, checkOpen: () => void) {
+    this.#of = of;
+    this.#snapshots = snapshots;
+    this.#checkOpen = checkOpen;
+  }
+
+  get root(): Y.Array<Y.Map<unknown>> {
+    return this.#of.doc.getArray("queue");
+  }
+
+  /** What waits, the next one first; the same list as before when nothing changed. */
+  get list(): readonly QueuedPrompt[] {
+    const json = this.#snapshots.of(this.root) as readonly unknown[];
+    const known = this.#lists.get(json);
+    if (known) return known;
+    const list = Object.freeze(json.flatMap((each) => read(each) ?? []).sort(byPlace));
+    this.#lists.set(json, list);
+    return list;
+  }
+
+  /** Adds a prompt at the end, and returns its id: that of the message that it becomes. */
+  add(text: string, { to = [] }: { to?: readonly string[] } = {}): string {
+    this.#checkOpen();
+    const id = freshId("msg");
+    const fields: Record<string, unknown> = {
+      id,
+      author: this.#of.me.id,
+      created_at: new Date().toISOString(),
+      text: new Y.Text(text.toWellFormed()),
+      place: (this.list.at(-1)?.place ?? 0) + 1,
+      ...(to.length > 0 ? { to: to.map((agent) => agent.toWellFormed()) } : {}),
+    };
+    this.root.push([new Y.Map(Object.entries(fields))]);
+    return id;
+  }
+
+  /** What a prompt says, to be edited by all. */
+  text(id: string): Y.Text {
+    const text = this.#find(id).get("text");
+    if (text instanceof Y.Text) return text;
+    throw new Error(`The prompt ${id} has no text: it wasn't written as a prompt.`);
+  }
+
+  /** Puts a prompt where it shall stand; 0 is next. */
+  move(id: string, index: number): void {
+    this.#checkOpen();
+    const entry = this.#find(id);
+    const others = this.list.filter((other) => other.id !== id);
+    const at = Math.max(0, Math.min(index, others.length));
+    const [last, next] = [others[at - 1], others[at]];
+    const before = last?.place ?? (next?.place ?? 2) - 2;
+    const after = next?.place ?? before + 2;
+    const place = (before + after) / 2;
+    this.#of.doc.transact(() => {
+      if (before < place && place < after) entry.set("place", place);
+      else this.#number([...others.slice(0, at).map(idOf), id, ...others.slice(at).map(idOf)]);
+    }, "cosession");
+  }
+
+  /** Takes a prompt out; nothing happens when it isn't there. */
+  remove(id: string): void {
+    this.#checkOpen();
+    const index = this.root.toArray().findIndex((entry) => entry instanceof Y.Map && entry.get("id") === id);
+    if (index >= 0) this.root.delete(index);
+  }
+
+  #number(ids: readonly string[]): void {
+    for (const [number, id] of ids.entries()) this.#find(id).set("place", number + 1);
+  }
+
+  #find(id: string): Y.Map<unknown> {
+    for (const entry of this.root) if (entry instanceof Y.Map && entry.get("id") === id) return entry;
+    throw new Error(`There is no prompt ${id} in the queue.`);
+  }
+}
+
+function read(json: unknown): QueuedPrompt | undefined {
+  const entry = isObject(json)
+    ? (ENTRY(json) as (Partial<QueuedPrompt> & { readonly id: string }) | undefined)
+    : undefined;
+  return entry === undefined
+    ? undefined
+    : Object.freeze({ ...entry, text: entry.text ?? "", place: entry.place ?? 0 });
+}
+
+function idOf({ id }: QueuedPrompt): string {
+  return id;
+}
+
+function byPlace(first: QueuedPrompt, second: QueuedPrompt): number {
+  return first.place - second.place || (first.id < second.id ? -1 : 1);
+}

@@ -1,0 +1,132 @@
+/**
+ * Tools that this page offers to agents: "which row is selected?", "scroll there".
+ *
+ * A call is a part of an agent's message. Of all pages that offer the tool one claims the call, does it, and asks the
+ * server to write its answer; the others wait in line, should that page go before it has answered.
+ */
+
+import type * as Y from "yjs";
+import type { Claims } from "./claims.ts";
+import type { Off } from "./events.ts";
+import { isObject, type Json, wellFormed } from "./json.ts";
+import type { Message, Part } from "./messages.ts";
+import { ask, joinKey } from "./requests.ts";
+
+export interface Tool {
+  /** What it does, for the model. */
+  description?: string;
+  /** The JSON Schema of its input. */
+  schema?: Json;
+  /** Does it; what it gives is the output, and what it throws is told as an error. */
+  call(input: Json): unknown;
+}
+
+interface Of {
+  readonly doc: Y.Doc;
+  readonly me: { readonly id: string };
+  readonly messages: readonly Message[];
+  readonly presence: { set(field: string, value: unknown): void };
+}
+
+interface Call {
+  readonly message: string;
+  readonly id: string;
+  readonly tool: string;
+  readonly input: Json;
+}
+
+export class Tools {
+  readonly #of: Of;
+  readonly #claims: Claims;
+  readonly #offered = new Map<string, Tool>();
+  readonly #taken = new Set<string>();
+  /** The messages in which nothing is to be done, until they change. */
+  #idle = new WeakSet<Message>();
+
+  constructor(of: Of, claims: Claims) {
+    this.#of = of;
+    this.#claims = claims;
+  }
+
+  /** Offers a tool until the returned function is called. */
+  offer(name: string, tool: Tool): Off {
+    if (this.#offered.has(name)) throw new Error(`This page offers the tool ${name} already.`);
+    this.#offered.set(name, tool);
+    this.#tell();
+    this.#idle = new WeakSet();
+    this.look();
+    return () => {
+      if (this.#offered.get(name) !== tool) return;
+      this.#offered.delete(name);
+      this.#tell();
+    };
+  }
+
+  /** Looks for calls that wait. */
+  look(): void {
+    if (this.#offered.size === 0) return;
+    for (const message of this.#of.messages) {
+      if (this.#idle.has(message)) continue;
+      const calls = this.#open(message);
+      if (calls.length === 0) this.#idle.add(message);
+      for (const call of calls) if (!this.#taken.has(call.id)) void this.#take(call);
+    }
+  }
+
+  #tell(): void {
+    const tools = [...this.#offered].map(([name, { description = "", schema = null }]) => ({
+      name,
+      description,
+      schema,
+    }));
+    this.#of.presence.set("tools", tools.length > 0 ? tools : null);
+  }
+
+  #open({ id: message, parts }: Message): Call[] {
+    return parts.flatMap((part) => {
+      const tool = part.type === "dynamic-tool" ? part.toolName : part.type.replace(/^tool-/, "");
+      const { toolCallId: id, input = null } = part;
+      const isOpen = part.state === "input-available" && this.#isAsked(part);
+      const isOurs = typeof tool === "string" && this.#offered.has(tool) && typeof id === "string";
+      return isOpen && isOurs ? [{ message, id, tool, input: input as Json }] : [];
+    });
+  }
+
+  #isAsked({ callProviderMetadata: provider }: Part): boolean {
+    const asked = isObject(provider) && isObject(provider.cosession) ? provider.cosession : {};
+    const who: readonly unknown[] = Array.isArray(asked.who) ? asked.who : [];
+    return asked.client === true && (who.length === 0 || who.includes(this.#of.me.id));
+  }
+
+  async #take(call: Call): Promise<void> {
+    this.#taken.add(call.id);
+    try {
+      const claim = await this.#claims.ask(joinKey("tool", call.id), { wait: true });
+      if (claim === null) return;
+      const tool = this.#offered.get(call.tool);
+      const message = this.#of.messages.find(({ id }) => id === call.message);
+      const isOpen = message !== undefined && this.#open(message).some(({ id }) => id === call.id);
+      const answer = tool !== undefined && isOpen ? await answered(tool, call.input) : null;
+      if (answer === null) claim.release();
+      else if (this.#claims.holds(claim)) this.#answer(call, answer);
+    } catch {
+      // The session is over: another page is next in line.
+    } finally {
+      this.#taken.delete(call.id);
+    }
+  }
+
+  #answer({ message, id }: Call, answer: Json): void {
+    const { doc, me } = this.#of;
+    ask(doc.getMap("requests"), "answer", [message, id, String(doc.clientID)], me.id, answer);
+  }
+}
+
+async function answered(tool: Tool, input: Json): Promise<Json> {
+  try {
+    const output: unknown = await tool.call(input);
+    return { output: wellFormed(JSON.parse(JSON.stringify(output ?? null))) };
+  } catch (error) {
+    return { error: wellFormed(error instanceof Error ? error.message : String(error)) };
+  }
+}

@@ -1,0 +1,44 @@
+/** Waiting for what a session will show, as long as it can. */
+
+import type { Off } from "./events.ts";
+import { Closed, Refused, type SessionEvents } from "./options.ts";
+import type { Refusal } from "./refusal.ts";
+import type { Status } from "./transport.ts";
+
+export interface Awaited {
+  readonly status: Status;
+  readonly refusal: Refusal | null;
+  on<Name extends keyof SessionEvents & string>(
+    event: Name,
+    listener: (value: SessionEvents[Name]) => void,
+  ): Off;
+}
+
+/**
+ * Resolves with what `look` gives as soon as that isn't undefined, looking at each of the events; fails with `Refused` or
+ * `Closed` when it can't come any more.
+ */
+export function waitFor<Value>(
+  session: Awaited,
+  events: readonly (keyof SessionEvents & string)[],
+  look: () => Value | undefined,
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const offs: Off[] = [];
+    const settle = (act: () => void): void => {
+      for (const off of offs) off();
+      act();
+    };
+    const again = (): void => {
+      const value = look();
+      const { refusal } = session;
+      if (value !== undefined) settle(() => resolve(value));
+      else if (refusal !== null) settle(() => reject(new Refused(refusal)));
+      else if (session.status === "closed") settle(() => reject(new Closed()));
+    };
+    offs.push(...[...events, "status" as const].map((event) => session.on(event, again)));
+    if (events.includes("saved"))
+      offs.push(session.on("refused", (loss) => settle(() => reject(new Refused(loss)))));
+    again();
+  });
+}
