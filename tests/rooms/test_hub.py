@@ -10,7 +10,7 @@ from rooms.channels import MemoryChannel, Replica, connected, open_hub, until
 
 from cosession.auth import Participant
 from cosession.errors import BadSessionId, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
-from cosession.protocol import Fence, Notice, SyncUpdate
+from cosession.protocol import Fence, Notice, SyncUpdate, decode_frame, encode_frame, read_update_header
 from cosession.rooms import Hub
 from cosession.settings import Settings
 from cosession.storage import Snapshot
@@ -257,3 +257,39 @@ async def test_what_comes_while_a_connection_is_being_cancelled_does_not_harm_it
         await asyncio.wait((serving,))
         assert live.connections == 1
         assert live.error is None
+
+
+async def test_who_is_behind_gets_no_diff_that_stands_on_what_is_yet_to_be_sent_out(tmp_path: Path) -> None:
+    settings = Settings(max_waiting_bytes=2048, slow_reader_seconds=60)
+    async with (
+        open_hub(tmp_path, settings) as hub,
+        connected(hub, "trip") as ada,
+        connected(hub, "trip", "bo") as bo,
+        connected(hub, "trip", "cy") as slow,
+        hub.room("trip") as live,
+    ):
+        number = {connection.participant.id: connection.number for connection in live._connections.values()}
+        outbox = live._connections[number["cy"]].writer.outbox
+        slow.channel.reading.clear()
+        while not outbox.is_behind:
+            ada.write("x" * 500)
+            await asyncio.sleep(0)
+        assert outbox._missed is not None
+        known = dict(live.room.vector) | outbox._missed
+        bo.doc.apply_update(ada.doc.get_update())
+        for writer in (bo, ada):  # in one iteration of the loop: nothing of it has been sent out
+            before = writer.doc.get_state()
+            notes = writer.doc.get("text:notes", type=Text)
+            notes += "after that"
+            update = writer.doc.get_update(before)
+            live.receive(number["bo" if writer is bo else "ada"], encode_frame(SyncUpdate(update)))
+            ada.doc.apply_update(update)
+        while outbox:
+            for frame in live.take(outbox):
+                update = decode_frame(frame)
+                if isinstance(update, SyncUpdate):
+                    header = read_update_header(update.update)
+                    assert header.fits(known)
+                    known |= {span.client: span.end for span in header.brings}
+        assert known == dict(live.room.vector)
+        slow.channel.reading.set()
