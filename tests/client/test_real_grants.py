@@ -99,7 +99,7 @@ async def test_a_member_may_take_part_in_everything_that_is_theirs(server: Serve
         prompt = await anext(bot.prompts())
         async with bot.run(reply_to=prompt) as run:
             run.text("To Lisbon, ")
-            bot.document.approvals.ask("a1", question="Book it?", run=run.id)
+            bot.document.approvals.ask("a1", question="Book it?", run=run.id, created_at="2026-01-01T00:00:00Z")
             await until(lambda: ann.runs.get(run.id) and ann.document.approvals.get("a1"))
             ann.steer(run.id, "by train")
             ann.set_title("Lisbon")
@@ -107,8 +107,8 @@ async def test_a_member_may_take_part_in_everything_that_is_theirs(server: Serve
             ann.selections.set("ann", "hotel", "Ritz")
             ann.count("likes")
             ann.document.queue.append("And then?", id="q1", author="ann", created_at="2026-01-01T00:00:00Z")
-            ann.document.requests.ask_vote("a1", "ann", "yes")
-            ann.document.requests.ask_claim("the wheel", "ann")
+            ann.document.requests.ask_vote("a1", "ann", "approved")
+            ann.document.requests.ask_claim("the wheel", ann.document.doc.client_id, "ann")
             ann.text("notes").insert(0, "sea 🌊")
             await ann.wait_saved()
             await until(lambda: [steer.text for steer in run.steers()] == ["by train"])
@@ -137,7 +137,11 @@ async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothin
             (lambda vic: vic.state.set("trip", {"city": "Porto"}), "state", ("Porto",)),
             (lambda vic: vic.steer("r1", "by train"), "requests", ("by train",)),
             (lambda vic: vic.text("notes").insert(0, "scribbled"), "text:notes", ("scribbled",)),
-            (lambda vic: vic.document.requests.ask_vote("a1", "vic", "no", {"text": "dear"}), "requests", ("dear",)),
+            (
+                lambda vic: vic.document.requests.ask_vote("a1", "vic", "rejected", {"text": "dear"}),
+                "requests",
+                ("dear",),
+            ),
             (lambda vic: vic.count("likes"), "counters", ()),
         ]
         async with vic as vic:
