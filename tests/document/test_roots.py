@@ -203,6 +203,13 @@ def test_selections_are_each_participants_own(session: SessionDocument) -> None:
     assert session.selections.to_json() == {"ada%2F1/day": 2, "bob/hotel": None}
 
 
+def test_a_selection_under_a_key_that_is_none_is_nobodys(session: SessionDocument) -> None:
+    session.selections.set("ada", "hotel", 7)
+    for key in ("ada", "ada/", "ada/hotel/more", "/hotel", ""):
+        session.selections.shared[key] = "foreign"
+    assert session.selections.of("ada") == {"hotel": 7, "": "foreign"}
+
+
 def test_nothing_that_is_added_to_a_counter_is_lost(session: SessionDocument) -> None:
     other = copy_of(session)
     for _ in range(3):

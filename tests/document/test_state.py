@@ -187,3 +187,21 @@ def test_a_surface_that_does_not_fit_is_refused(session: SessionDocument) -> Non
         with pytest.raises(BadDocument):
             change()
     assert sorted(session.surfaces.to_json()) == ["foreign", "s"]
+
+
+def test_a_list_has_no_place_before_its_first(session: SessionDocument) -> None:
+    session.state.set("list", ["a", "b"])
+    assert session.state.get(["list", -1]) is None
+    assert ["list", -1] not in session.state
+    assert not session.state.delete(["list", -1])
+    with pytest.raises(BadDocument):
+        session.state.set(["list", -1], "c")
+    assert session.state.to_json() == {"list": ["a", "b"]}
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_does_not_have_is_read_as_nothing(session: SessionDocument, number: float) -> None:
+    session.state.shared["n"] = number
+    session.state.shared["list"] = [number, 1.0]
+    assert session.state.get("n") is None
+    assert session.state.get("list") == [None, 1]

@@ -135,6 +135,13 @@ def test_what_begins_behind_the_first_unknown_clock_does_not_fit(length):
     assert [header.is_known({9: known}) for known in (5, 5 + length - 1, 5 + length)] == [False, False, True]
 
 
+@pytest.mark.parametrize("empty", [b"\x00\x00", b"\x04\x01\x01t\x00", b"\x08\x01\x01t\x00", b"\x01\x01\x01t\x00"])
+def test_a_struct_of_no_length_is_refused(empty):
+    for number, more in ((1, b""), (2, b"\x04\x01\x01t\x01x")):
+        with pytest.raises(MalformedFrame, match="empty struct"):
+            read_update_header(b"\x01" + lib0.uint(number) + b"\x09\x00" + empty + more + b"\x00")
+
+
 def test_text_counts_utf16_units():
     doc = Doc(client_id=7)
     (update,) = history([("type", "a😀é", 0)], doc)

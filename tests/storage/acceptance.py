@@ -56,6 +56,15 @@ class StorageAcceptance:
         await storage.save_snapshot(Snapshot("trip", at_version, b"x"))
         assert (await loaded(storage, "trip")).writers == {1: "by 1", 2: "by 2", 3: "by 3", 0: "by 4"}
 
+    async def test_who_comes_later_under_a_client_id_is_not_taken_for_its_first_writer(self, storage: Storage):
+        await storage.create("trip", title="", at=at(1))
+        await storage.append(updates("trip", 1, 100))
+        await storage.save_snapshot(Snapshot("trip", 100, b"x"))
+        await storage.compact("trip", by_tens)
+        await storage.append([replace(row, participant="eve") for row in updates("trip", 101, 110)])
+        await storage.save_snapshot(Snapshot("trip", 110, b"y"))
+        assert (await loaded(storage, "trip")).writers == {7: "ada"}
+
     async def test_creating_again_changes_nothing(self, storage: Storage):
         await storage.create("trip", title="To Oslo", at=at(1))
         await storage.append(updates("trip", 1, 2))
