@@ -2,6 +2,7 @@
 
 import pytest
 from pycrdt import Array, Doc, Map, XmlElement, XmlText
+from rooms.admission.forge import forge, string, value
 from rooms.admission.scene import AT, LIMITS, Client, Scene, participant, say, session, text_of, updates_of
 
 from cosession.auth import EVERYTHING, Participant
@@ -247,12 +248,18 @@ def test_a_caret_that_jumps_in_ones_text_is_tried_but_not_judged_again(
     bot = scene.client(participant("bot", role="agent"))
     bot.write(lambda d: text_of(d, "m-bot").insert(4, " one"))
     monkeypatch.setattr(scene.admission, "_looked", None)
+    tried: list[bytes] = []
+    try_out = scene.admission._shadow.try_out
+    monkeypatch.setattr(scene.admission._shadow, "try_out", lambda update: (tried.append(update), try_out(update)))
 
-    for place in (0, 3, 8, 2):
+    for place in (0, 5, 1, 9):
         bot.write(lambda d, place=place: text_of(d, "m-bot").insert(place, "so "))
 
     bot.sync()
     assert str(text_of(scene.document, "m-bot")) == str(text_of(bot.document, "m-bot"))
+    assert len(tried) == 4
+    bot.write(lambda d: text_of(d, "m-bot").insert(12, "on "))
+    assert len(tried) == 4, "behind the last one"
 
 
 def test_a_token_of_somebody_whose_rights_changed_is_judged_anew(scene: Scene) -> None:
@@ -322,11 +329,11 @@ def test_more_than_a_megabyte_of_unjudged_updates_is_let_go() -> None:
 
 
 def test_a_full_session_takes_no_more_but_lets_go() -> None:
-    scene = Scene(limits=Limits(max_document_bytes=20_000, max_depth=32))
+    scene = Scene(limits=Limits(max_document_bytes=40_000, max_depth=32))
     eve = scene.client(participant("eve", role="member"))
     eve.write(lambda d: d.text("notes").append("x" * 15_000))
 
-    with pytest.raises(TooLarge, match="20000 bytes"):
+    with pytest.raises(TooLarge, match="full"):
         eve.write(lambda d: d.text("plan").append("y" * 10_000))
     eve = scene.client(eve.who)
     eve.write(lambda d: d.text("notes").delete(0, 14_000))
@@ -334,7 +341,7 @@ def test_a_full_session_takes_no_more_but_lets_go() -> None:
 
 
 def test_a_full_session_does_not_grow_token_by_token() -> None:
-    scene = Scene(limits=Limits(max_document_bytes=20_000, max_depth=32))
+    scene = Scene(limits=Limits(max_document_bytes=40_000, max_depth=32))
     eve = scene.client(participant("eve", role="member"))
 
     def write_on() -> None:
@@ -344,7 +351,24 @@ def test_a_full_session_does_not_grow_token_by_token() -> None:
     with pytest.raises(TooLarge):
         write_on()
 
-    assert len(scene.document.doc.get_update()) < 20_000 * 66 // 64
+    assert len(scene.document.doc.get_update()) < 25_000
+
+
+@pytest.mark.parametrize("where", ["state", "text:"])
+def test_a_session_of_many_tiny_things_is_full_long_before_its_bytes(where: str) -> None:
+    scene = Scene(limits=Limits(max_document_bytes=200_000, max_depth=32))
+    eve, count = participant("eve", role="member"), 0
+
+    def write_on() -> None:
+        nonlocal count
+        for count in range(10_000):
+            key = {"parent": "state", "key": str(count)} if where == "state" else {"parent": f"text:{count}"}
+            scene.receive(forge(7, count, (value if where == "state" else string)("x", **key)), eve)
+
+    with pytest.raises(TooLarge, match="full"):
+        write_on()
+
+    assert 1_000 < count < 200_000 // 128
 
 
 def test_nesting_has_a_bottom(scene: Scene) -> None:

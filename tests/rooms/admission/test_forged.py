@@ -252,6 +252,44 @@ def test_a_token_that_lies_of_where_it_goes_on_is_judged(scene: Scene) -> None:
             scene.receive(forge(LIAR, 2, item), eve.who)
 
 
+def test_a_jump_in_ones_text_takes_no_formatting_along(scene: Scene) -> None:
+    send(scene, forge(LIAR, 0, string("a", left=letters_of(scene, "m-eve"))))
+
+    for item in (bold(left=(LIAR, 0)), embed(right=(LIAR, 0)), shared(1, left=(LIAR, 0))):
+        with pytest.raises(MalformedFrame, match="text is plain"):
+            send(scene, forge(LIAR, 1, item))
+
+
+def test_the_right_to_make_a_message_ends_with_the_update_that_made_it(scene: Scene) -> None:
+    """Also for what goes right on with the text that it ended in."""
+    whole = (
+        shared(1, parent="messages"),
+        value("m-new", parent=(LIAR, 0), key="id"),
+        value("user", parent=(LIAR, 0), key="role"),
+        shared(0, parent=(LIAR, 0), key="parts"),
+        shared(1, parent=(LIAR, 3)),
+        value("text", parent=(LIAR, 4), key="type"),
+        shared(2, parent=(LIAR, 4), key="text"),
+        string("hi", parent=(LIAR, 6)),
+    )
+    prompter = participant("eve", "prompt")
+    scene.receive(forge(LIAR, 0, *whole), prompter)
+
+    with pytest.raises(NotAllowed, match="edit-own"):
+        scene.receive(forge(LIAR, 9, string("!", left=(LIAR, 8))), prompter)
+
+
+def test_what_the_library_does_not_read_leaves_no_trace(scene: Scene) -> None:
+    send(scene, forge(LIAR, 0, string("a", parent="text:notes")))
+    known, wrong = scene.known(), Item(8, b"\x01\x77\x02\xff\xfe", parent="state", key="x")
+
+    with pytest.raises(MalformedFrame):
+        send(scene, forge(LIAR, 1, wrong))
+
+    assert scene.known() == known
+    send(scene, forge(LIAR, 1, value("fine", parent="state", key="x")))
+
+
 def test_an_update_that_breaks_the_library_costs_the_shadow_only(scene: Scene) -> None:
     """Found by mutation: yrs panics at it, once it holds content of that client."""
     scene.receive(forge(LIAR, 0, string("🦊🦊", parent="text:notes")), EVE)

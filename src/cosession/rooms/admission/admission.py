@@ -30,7 +30,7 @@ from .index import Index, Undo
 from .judge import Judge
 from .places import Container
 from .shadow import Shadow
-from .size import Size
+from .size import STRUCT_BYTES, Size
 from .touches import Touch, stage
 
 _WAITING: Final = 2**20
@@ -151,12 +151,13 @@ class Admission:
             return Admitted(update, header)
         if _repeats(index, header):
             update, header = self._news(update)
-        if header.brings:
-            self._size.check(len(update))
         undo: Undo = []
-        roots = len(index.roots)
+        roots, structs = len(index.roots), index.structs
         try:
             judge, last = self._looked(index, update, header, participant, is_own, undo)
+            grows = len(update) + (index.structs - structs) * STRUCT_BYTES
+            if header.brings:
+                self._size.check(grows)
             if header.brings or last is not None:
                 self._shadow.try_out(update)
         except BaseException:
@@ -165,7 +166,7 @@ class Admission:
                 index.roots.popitem()
             raise
         index.note_deleted(header.deletes)
-        self._size.changed(len(update), shrinks=bool(header.deletes))
+        self._size.changed(grows, shrinks=bool(header.deletes))
         if is_own is None:
             self._open_lane(index, header, participant, judge, last)
         return Admitted(update, header)
@@ -181,6 +182,7 @@ class Admission:
     ) -> tuple[Judge, Touch | None]:
         """Stage an update and judge all that it does; also returns the last thing that it does."""
         judge = Judge(index, participant, is_own)
+        judge.look_at_writers(header.brings)
         touch: Touch | None = None
         for touch in stage(index, update, header.deletes, undo, self._limits.max_depth):
             try:
@@ -190,7 +192,6 @@ class Admission:
                     raise
         if touch is None and header.brings:
             judge.look_at_nothing()
-        judge.look_at_writers(header.brings)
         judge.finish()
         return judge, touch
 
@@ -211,8 +212,10 @@ class Admission:
             index = self._index = Index(self._size.measure(), self._deleted())
         elif self._waiting:
             for update, deletes in self._waiting:
+                structs = index.structs
                 index.learn(update, deletes)
-                self._size.changed(len(update), shrinks=bool(deletes))
+                grows = len(update) + (index.structs - structs) * STRUCT_BYTES
+                self._size.changed(grows, shrinks=bool(deletes))
             self._waiting.clear()
             self._bytes = 0
         return index
@@ -228,8 +231,7 @@ class Admission:
         """Whether an update only goes on with the text that its client just wrote, and take it in if so.
 
         It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
-        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere in that text it is
-        tried.
+        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere it is tried.
         """
         if len(header.brings) != 1 or header.deletes or header.types or not update.startswith(b"\x01\x01"):
             return False
@@ -239,7 +241,8 @@ class Admission:
             return False
         if lane.participant is not participant or _owner(lane.text) != lane.owner:
             return False
-        if not self._size.surely_fits(len(update)):
+        grows = len(update) + STRUCT_BYTES
+        if not self._size.surely_fits(grows):
             return False
         if clocks.last is lane.text and header.needs.get(span.client) == span.clock and lane.leads_to(span, update):
             self._shadow.follow(update)
@@ -250,7 +253,7 @@ class Admission:
             self._shadow.try_out(update)
             self._lanes[span.client] = lane._replace(right=struct.right)
         clocks.append(span.length, lane.text)
-        self._size.changed(len(update))
+        self._size.changed(grows)
         return True
 
     def _open_lane(

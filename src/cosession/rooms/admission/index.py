@@ -41,6 +41,8 @@ class Index:
         self.containers: dict[Id, Container] = {}
         self.roots: dict[str, Container] = {}
         self.deleted = ClockSet()
+        self.structs = 0
+        """How many were added; never fewer, also when they are taken back or the library joins some."""
         self.learn(state, deletes)
 
     def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> None:
@@ -123,6 +125,7 @@ class Index:
         if known >= struct.length:
             return None
         clocks.append(struct.length - known, place)
+        self.structs += 1
         if struct.kind == TYPE:
             return self._add_container(struct, place, undo)
         if isinstance(place, Slot):

@@ -76,8 +76,8 @@ class Judge:
         struct = touch.struct
         foreign = struct is not None and self._is_own is not None and not self._is_own(struct.client)
         record = touch.record
-        if foreign or record not in self.made:
-            self._look_who(touch, record, rule, foreign)
+        if not foreign and record not in self.made:  # for what others wrote see `look_at_writers`
+            self._look_who(touch, record, rule)
         if touch.action == "create" and record is not None:
             if record is touch.made:
                 self.made[record] = set()
@@ -140,14 +140,8 @@ class Judge:
             if not all(message is not None and message.stamp == stamp for message in before):
                 raise self._refusal(touch, (), "only the server writes that")
 
-    def _look_who(self, touch: Touch, record: Container | None, rule: Rule, foreign: bool) -> None:
+    def _look_who(self, touch: Touch, record: Container | None, rule: Rule) -> None:
         makes = record is not None and record is touch.made and touch.action == "create"
-        if foreign:
-            if self._may("edit-any", touch):
-                return
-            raise self._refusal(touch, ("edit-any",), "another participant wrote it")
-        if record in self.made:
-            return
         own = makes or self._is_mine(touch, rule)
         needs = rule.own if own else rule.others
         if not needs:

@@ -1,12 +1,21 @@
-"""How large the document is: a bound that grows with every update, measured anew when it seems to be too much."""
+"""How large the document is: a bound that grows with every update, measured anew when it seems to be too much.
+
+Each struct counts for some bytes besides its own: a key of one letter is ten bytes on the wire and a kilobyte in
+memory.
+"""
 
 from collections.abc import Callable
+from typing import Final
 
 from cosession.errors import TooLarge
+from cosession.protocol.structs import read_structs
+
+STRUCT_BYTES: Final = 128
+"""What a struct counts for: with it, whatever a document holds takes some ten times its limit in memory at most."""
 
 
 class Size:
-    """The size of a document as an update, kept below a limit to a part in 64.
+    """The size of a document as an update, with what its structs count for, kept below a limit to a part in 64.
 
     Args:
         state: gives the document as an update; that takes time, so it isn't asked for at every update.
@@ -24,7 +33,8 @@ class Size:
     def measure(self) -> bytes:
         """Measure the document, and return it."""
         state = self._state()
-        self._measured, self._grown, self._shrunk = len(state), 0, False
+        structs = sum(1 for _ in read_structs(state))
+        self._measured, self._grown, self._shrunk = len(state) + structs * STRUCT_BYTES, 0, False
         return state
 
     def surely_fits(self, grows: int) -> bool:
@@ -47,4 +57,7 @@ class Size:
         if self._grown > self._limit // 64 or (self._shrunk and self._measured + grows > self._limit):
             self.measure()
         if self._measured + grows > self._limit:
-            raise TooLarge(f"The session has reached its {self._limit} bytes; delete something, or begin another.")
+            raise TooLarge(
+                f"The session is full: all that it holds may come to {self._limit} bytes, and each single thing "
+                f"counts for {STRUCT_BYTES}. Delete something, or begin another session."
+            )
