@@ -238,3 +238,22 @@ test("a page that is refused with nothing unsaved isn't told of a loss", async (
   await until(ana, () => ana.status === "refused");
   expect(told).toEqual([]);
 });
+
+test("what was typed by somebody who was shut out meanwhile is not lost: it goes out when they are let in again", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  server.refusal = { code: 4403, close: "You have been removed." };
+  server.drop();
+  await until(ana, () => ana.status === "offline");
+  const told = vi.fn();
+  ana.on("refused", told);
+  ana.send("typed meanwhile");
+  await until(ana, () => ana.status === "refused");
+  expect(texts(ana)).toEqual(["typed meanwhile"]);
+  await expect(ana.whenSaved()).rejects.toThrow("removed");
+
+  server.refusal = null;
+  ana.reconnect({ token: "a new one" });
+  await ana.whenSaved();
+  expect(told).not.toHaveBeenCalled();
+});
