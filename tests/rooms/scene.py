@@ -12,6 +12,9 @@ AT = "2026-01-01T00:00:00.000Z"
 class Scene:
     """A room whose effects are kept: what each connection was sent, and what was logged."""
 
+    at = AT
+    """The server's time."""
+
     def __init__(self, settings: Settings, updates: list[bytes] | None = None, version: int = 0) -> None:
         self.room = Room(settings, updates or [], version)
         self.sent: dict[int, list[Frame]] = {}
@@ -68,7 +71,7 @@ class Scene:
         self.do(self.room.committed(self.joined + updates))
 
     def receive(self, connection: int, frame: Frame) -> None:
-        self.do(self.room.receive(connection, encode_frame(frame), AT))
+        self.do(self.room.receive(connection, encode_frame(frame), self.at))
 
     def taken(self, connection: int) -> list[Frame]:
         """What a connection was sent since it was last asked."""

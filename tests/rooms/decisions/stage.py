@@ -37,10 +37,14 @@ class Stage(Scene):
     """
 
     def __init__(
-        self, settings: Settings | None = None, updates: list[bytes] | None = None, version: int = 0
+        self,
+        settings: Settings | None = None,
+        updates: list[bytes] | None = None,
+        version: int = 0,
+        at: str = AT,
     ) -> None:
         self.settings = settings or Settings(lease_grace_seconds=GRACE, max_attempts=3)
-        self.at = AT
+        self.at = at
         self.timers: dict[str, float] = {}
         self.told = Waiting(frozenset(), frozenset())
         self.actors: list[Actor] = []
@@ -72,10 +76,10 @@ class Stage(Scene):
         del self.timers[what]
         self.do(self.room.remind(what, self.at))
 
-    def restart(self, rows: int | None = None) -> "Stage":
+    def restart(self, rows: int | None = None, at: str = AT) -> "Stage":
         """The room that is loaded from the log, or from so many rows of it; nobody is there yet."""
         kept = self.rows[:rows]
-        again = Stage(self.settings, [row.update for row in kept], kept[-1].version if kept else 0)
+        again = Stage(self.settings, [row.update for row in kept], kept[-1].version if kept else 0, at)
         again.rows = list(kept)
         return again
 

@@ -43,6 +43,7 @@ class Memory:
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
+        decided: the decisions of the approvals by id, as the server made them.
         denied: the runs that came too late: another process has their prompt.
         granted: the claims by key, as the server last wrote them.
         leases: what is held by somebody's being here.
@@ -51,10 +52,11 @@ class Memory:
         told: what the last `Waiting` said.
     """
 
-    __slots__ = ("denied", "fenced", "granted", "leases", "ledger", "prompts", "told")
+    __slots__ = ("decided", "denied", "fenced", "granted", "leases", "ledger", "prompts", "told")
 
     def __init__(self, settings: Settings, is_here: Callable[[int, str], bool]) -> None:
         self.ledger: dict[str, Seen] = {}
+        self.decided: dict[str, JsonObject] = {}
         self.denied: set[str] = set()
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)

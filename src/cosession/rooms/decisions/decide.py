@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from cosession.document import Message
 
 from ..effects import Waiting
-from . import claims, queue, requests, runs
+from . import approvals, claims, queue, requests, runs
 from .case import Case
 
 DECISIONS: Mapping[Callable[[Case], None], Set[str]] = {
     runs.look: {"runs"},
     claims.restore: {"claims"},
+    approvals.look: {"approvals"},
     requests.answer: {"requests"},
     queue.promote: {"queue", "meta"},
 }
@@ -28,6 +29,7 @@ RINGS: dict[str, Callable[[Case, str], None]] = {
     "lease/run": runs.lapse,
     "lease/claim": claims.lapse,
     "until": claims.expire,
+    "approval": approvals.expire,
 }
 """By how the name of a timer begins, what its ring asks for; it gets the rest of the name."""
 
@@ -36,6 +38,7 @@ def begin(case: Case) -> None:
     """Take up a session that was just loaded, and answer what nobody has answered."""
     runs.begin(case)
     claims.begin(case)
+    approvals.begin(case)
     case.memory.prompts.begin(case)
     requests.begin(case)
     _tell(case)

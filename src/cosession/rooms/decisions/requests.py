@@ -12,7 +12,7 @@ from cosession.auth import Capabilities, Participant
 from cosession.document import Request
 from cosession.errors import BadDocument
 
-from . import claims, runs
+from . import approvals, claims, policy, runs, tools
 from .case import Case
 
 
@@ -42,9 +42,12 @@ def _answer(case: Case, request: Request) -> None:
 
 ANSWERS: dict[str, Callable[[Case, Request], None]] = {
     "adopt": runs.adopt,
+    "answer": tools.answer,
     "cancel": runs.cancel,
     "claim": claims.ask,
+    "policy": policy.change,
     "release": claims.release,
     "steer": runs.steer,
+    "vote": approvals.vote,
 }
 """By the kind of the request."""

@@ -13,6 +13,7 @@ from cosession.document import Message, Request, Run, SessionDocument
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
 from cosession.document.values import keys_of
 
+from . import approvals
 from .case import Case, Seen
 
 
@@ -193,8 +194,10 @@ def _ended(case: Case, id_: str, run: Run) -> None:
 
 
 def _settle(case: Case, id_: str, run: Run) -> None:
-    """Let nobody hold an ended run, and its agent rest."""
+    """Let nobody hold an ended run, nobody answer what it asks, and its agent rest."""
     case.effects += case.memory.leases.end(f"run/{id_}")
+    if run.status != "lost":
+        approvals.withdraw(case, id_)
     agent = case.document.agents.get(run.agent)
     if agent is not None and agent.run == id_:
         agent.set(status="idle", run=None, task=None, progress=None)

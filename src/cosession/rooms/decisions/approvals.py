@@ -1,0 +1,143 @@
+"""Approvals: people vote on what an agent asks, and the server decides, once.
+
+A vote is for a value: who has approved 200 has not approved 900, which another made of it meanwhile. The first
+decision and value that has the votes is what was decided. It stays: a replica that comes late with what a server said
+before it was killed, and never saved, doesn't change it.
+"""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from cosession.document import Approval, JsonObject, Request, SessionDocument, misfit, seconds_until
+from cosession.document.run_states import FINAL
+from cosession.document.values import is_same
+from cosession.errors import ApprovalClosed, BadRequest, CosessionError, NoSuchApproval, NotAllowed
+
+from ..effects import Remind
+from .case import Case
+
+
+def begin(case: Case) -> None:
+    """Take up what is asked, at load: what is too late by now is decided so."""
+    for id_, approval in case.document.approvals:
+        _watch(case, id_, approval)
+
+
+def look(case: Case) -> None:
+    """Look at the approvals that were touched."""
+    for id_ in sorted(case.changed.get("approvals", ())):
+        approval = case.document.approvals.get(id_)
+        if approval is not None:
+            _watch(case, id_, approval)
+        else:
+            case.memory.decided.pop(id_, None)
+            case.effects.append(Remind(f"approval/{id_}", None))
+
+
+def vote(case: Case, request: Request) -> None:
+    """Count a vote, if it is one; the last that somebody gives is theirs."""
+    if len(request.subject) != 1:
+        return
+    with suppress(CosessionError):
+        cast = checked_vote(case.document, request.subject[0], request.participant, request.value, case.at)
+        _count(case, request.subject[0], request.participant, **cast)
+
+
+def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[str, Any], at: str) -> JsonObject:
+    """Return a vote as it counts: {decision, value}.
+
+    Args:
+        document: the session.
+        id_: the approval.
+        voter: whose vote it is.
+        vote: {decision}, and {value} where it isn't for the one that is shown there.
+        at: the server's time, RFC 3339.
+
+    Raises:
+        NoSuchApproval: there is none of this id.
+        ApprovalClosed: it is decided, or its time is over.
+        NotAllowed: another is to answer.
+        BadRequest: the decision is none, or the value doesn't fit.
+    """
+    approval = document.approvals.get(id_)
+    if approval is None:
+        raise NoSuchApproval(f"The session has no approval {id_!r}.")
+    if approval.decision is not None:
+        raise ApprovalClosed(f"It is decided already: {approval.decision.get('decision')}.")
+    if approval.expires_at is not None and seconds_until(at, approval.expires_at) <= 0:
+        raise ApprovalClosed(f"It was open until {approval.expires_at}.")
+    run = None if approval.run is None else document.runs.get(approval.run)
+    if (approval.who and voter not in approval.who) or (run is not None and run.agent == voter):
+        raise NotAllowed(f"{', '.join(approval.who) or 'Others than the agent that asks'} may answer this.")
+    match vote.get("decision"):
+        case "approved":
+            value = approval.value if vote.get("value") is None else vote["value"]
+            wrong = None if approval.schema is None else misfit(value, approval.schema)
+            if wrong is not None:
+                raise BadRequest(f"The value doesn't fit what was asked for: {wrong}.")
+            return {"decision": "approved", "value": value}
+        case "rejected":
+            return {"decision": "rejected", "value": None}
+        case other:
+            raise BadRequest(f"A vote is 'approved' or 'rejected', not {other!r}.")
+
+
+def expire(case: Case, id_: str) -> None:
+    """Decide that nobody decided, when the time is over."""
+    approval = case.document.approvals.get(id_)
+    if approval is not None:
+        _watch(case, id_, approval)
+
+
+def withdraw(case: Case, run_id: str) -> None:
+    """Close what a run asks that is over: nobody waits for the answer any more."""
+    for id_, approval in case.document.approvals:
+        if approval.run == run_id and approval.decision is None:
+            _decide(case, id_, approval, "withdrawn")
+
+
+def _watch(case: Case, id_: str, approval: Approval) -> None:
+    decided, decision = case.memory.decided.get(id_), approval.decision
+    if decided is not None:
+        if not is_same(decision, decided):
+            approval.write({"decision": decided})
+    elif decision is not None:
+        case.memory.decided[id_] = decision
+        case.effects.append(Remind(f"approval/{id_}", None))
+    elif _is_forgotten(case, approval):
+        _decide(case, id_, approval, "withdrawn")
+    elif approval.expires_at is not None:
+        left = seconds_until(case.at, approval.expires_at)
+        if left <= 0:
+            _decide(case, id_, approval, "expired")
+        elif left < math.inf:
+            case.effects.append(Remind(f"approval/{id_}", left))
+
+
+def _is_forgotten(case: Case, approval: Approval) -> bool:
+    run = None if approval.run is None else case.document.runs.get(approval.run)
+    return run is not None and run.status in FINAL
+
+
+def _count(case: Case, id_: str, voter: str, decision: str, value: Any) -> None:
+    approval = case.document.approvals.get(id_)
+    assert approval is not None, "the vote was checked"
+    approval.record_vote(voter, decision, value, case.at)
+    votes = approval.votes
+    alike = [
+        who
+        for who, vote in sorted(votes.items())
+        if vote.get("decision") == decision and is_same(vote.get("value"), votes[voter].get("value"))
+    ]
+    if len(alike) >= approval.quorum:
+        _decide(case, id_, approval, decision, alike, votes[voter].get("value"))
+
+
+def _decide(
+    case: Case, id_: str, approval: Approval, decision: str, by: list[str] | None = None, value: Any = None
+) -> None:
+    if approval.decide(decision, by=by or [], at=case.at, value=value):
+        case.memory.decided[id_] = approval.decision or {}
+        case.effects.append(Remind(f"approval/{id_}", None))

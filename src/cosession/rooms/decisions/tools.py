@@ -1,0 +1,50 @@
+"""Tools that clients offer: the one client that holds a call answers it, once.
+
+A call is a part of the agent's message, marked `callProviderMetadata.cosession.client`. Whichever client claims it
+first does it; the server writes its answer into the part, which belongs to the agent.
+"""
+
+from cosession.document import JsonObject, Part, Request, SessionDocument, tool_key
+from cosession.document.values import plain_object
+
+from . import claims
+from .case import Case
+
+
+def answer(case: Case, request: Request) -> None:
+    """Write the answer of the client that holds a call, and let go of the call."""
+    if len(request.subject) != 3:
+        return
+    message, call, _ = request.subject
+    held = case.memory.granted.get(tool_key(call))
+    if held is None or (held["by"], held["client"]) != (request.participant, request.client):
+        return
+    claims.end(case, tool_key(call))
+    part = _open_call(case.document, message, call)
+    if part is None or not _may_answer(part, request.participant):
+        return
+    error = request.value.get("error")
+    if isinstance(error, str):
+        part.update(state="output-error", errorText=error)
+    else:
+        part.update(state="output-available", output=request.value.get("output"))
+
+
+def _open_call(document: SessionDocument, message_id: str, call: str) -> Part | None:
+    """The part of a call that a client shall answer and none has."""
+    message = document.messages.get(message_id)
+    for part in [] if message is None else message.parts:
+        if part.get("toolCallId") == call and part.state == "input-available" and _asks(part):
+            return part
+    return None
+
+
+def _may_answer(part: Part, participant: str) -> bool:
+    who = _asks(part).get("who")
+    return not who or (isinstance(who, list) and participant in who)
+
+
+def _asks(part: Part) -> JsonObject:
+    """What a call says of the clients that shall answer it; empty where it asks none."""
+    asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
+    return asked if asked.get("client") is True else {}
