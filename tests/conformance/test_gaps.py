@@ -101,6 +101,20 @@ async def test_a_document_with_a_hole_is_refused_for_good(endpoint: Endpoint, ro
         assert str(ben.notes) == ""
 
 
+async def test_a_fence_behind_a_gap_waits_for_what_fills_it(endpoint: Endpoint, room: str) -> None:
+    async with endpoint.join(room, ext=1, answers=False) as ann:
+        await handshaken(ann)
+        write_unsent(ann, "lost, ")
+        await ann.send(codec.update(write_unsent(ann, "sent")))
+        await ann.send(codec.fence(b"all of it"))
+        await ann.settle()
+        assert ann.bodies(codec.FENCE) == []
+        await ann.send(codec.step2(ann.doc.get_update(ann.bodies(codec.STEP1)[1])))
+        await until(lambda: ann.bodies(codec.FENCE) == [b"all of it"], "the fence")
+        async with endpoint.join(room) as ben:
+            await ben.until_reads("lost, sent")
+
+
 async def test_a_gap_of_one_does_not_hold_up_another(endpoint: Endpoint, room: str) -> None:
     async with (
         endpoint.join(room, answers=False) as ann,
