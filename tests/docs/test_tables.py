@@ -64,6 +64,21 @@ def test_every_promise_names_a_test_that_is_there() -> None:
         assert list(ROOT.glob(test.strip("`"))), promise
 
 
+def test_every_threat_names_a_test_that_is_there() -> None:
+    text = (ROOT / "src/cosession/auth/THREATS.md").read_text()
+    threats = [line.strip("|").split(" | ") for line in text.splitlines() if "::" in line]
+    assert len(threats) > 30
+    for threat, _, shown_by in threats:
+        path, _, test = shown_by.strip().strip("`").partition("::")
+        assert f"def {test}(" in (ROOT / "tests" / path).read_text(), threat
+
+
+def test_every_link_of_the_threats_is_there() -> None:
+    page = ROOT / "src/cosession/auth/THREATS.md"
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
 def test_every_link_and_picture_of_the_readme_is_there() -> None:
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
         assert (ROOT / target).exists(), target
