@@ -282,6 +282,20 @@ def test_a_fence_lost_with_its_connection_is_sent_again_on_the_next():
     assert replica.saved
 
 
+def test_no_fence_vouches_on_a_new_connection_before_the_server_has_said_what_it_lacks():
+    replica, server = make(), Doc[Any](client_id=2)
+    join(replica, server)
+    text(replica.doc).insert(0, "lost on the way")
+    assert Fence in [type(frame) for frame in taken(replica)]
+    replica.close()
+    replica.open()
+    text(replica.doc).insert(0, "and more, ")
+    assert [type(frame) for frame in taken(replica)] == [SyncStep1, Awareness]
+    replica.receive(encode_frame(SyncStep1(server.get_state())))
+    assert [type(frame) for frame in taken(replica)] == [SyncStep2, Fence]
+    assert not replica.saved
+
+
 def test_reading_the_document_is_no_edit():
     replica, server = make(), Doc[Any]()
     join(replica, server)

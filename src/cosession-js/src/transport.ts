@@ -257,8 +257,7 @@ export class Transport {
     const { failure, isRenewable } = this.#credential;
     const said = notice?.reason || reason || "The server refused the connection.";
     if (code === NOT_AUTHENTICATED && isRenewable && this.#isServed && failure === null) {
-      this.#isServed = false; // a fresh token may open the door again; when that one doesn't, it is over
-      this.#become("offline");
+      this.#become("offline"); // a fresh token may open the door again; when that one doesn't, it is over
       void this.#enter({ reason: said });
       return;
     }

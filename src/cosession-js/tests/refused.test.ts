@@ -229,6 +229,22 @@ test("who is shut out altogether after a refused edit is told what is lost", asy
   expect(ana.refusal).toMatchObject({ reason: "You have been removed." });
 });
 
+test("who is shut out altogether is told also what an earlier load of the page had left in this browser", async () => {
+  await server.stop();
+  const before = connect(server.url, "shut", { user: { id: "ana" }, offline: true });
+  before.send("forbidden, from the tunnel");
+  await until(before, () => before.status === "offline");
+  before.close();
+  server.forbidden = () => {
+    server.refusal = { code: 4403, close: "You have been removed." };
+    return true;
+  };
+  await server.restart();
+
+  const after = open(server.url, "shut", { user: { id: "ana" }, offline: true });
+  expect(await loss(after)).toMatchObject({ isFinal: true, lost: ["forbidden, from the tunnel"] });
+});
+
 test("a page that is refused with nothing unsaved isn't told of a loss", async () => {
   const ana = join("ana");
   await ana.whenSynced();
