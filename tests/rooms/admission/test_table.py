@@ -345,6 +345,41 @@ def test_what_the_table_does_not_allow_is_refused_and_leaves_no_trace(scene: Sce
     assert scene.document.messages.get("m-after").stamp["by"] == "ada"
 
 
+def test_a_refusal_is_read_by_somebody_who_knows_no_paths(scene: Scene) -> None:
+    eve = participant("eve", role="member")
+    told: dict[str, Callable[[SessionDocument], object]] = {
+        "You may not change a message, at messages/*/parts/*/text: it is bob's, and your access to this session "
+        "doesn't include that; ask whoever gave it to you for edit-any.": lambda d: text_of(d, "m-bob").insert(
+            0, "x"
+        ),
+        "You may not write into a message, at messages/*/metadata/author: author must be the id of whose message it "
+        'is (you are eve), not "bob".': lambda d: say(d, "m-new", "bob"),
+        "You may not change a run, at runs/r-bot/status: it is bot's.": lambda d: d.runs.get("r-bot").end(
+            "complete", at=AT
+        ),
+        "You may not change a place that no session has, at config/a: data of your own belongs in the "
+        "state.": lambda d: d.doc.get("config", type=Map).update({"a": Map({"b": 1})}),
+        "You may not remove a message, at messages/*: it is bob's, and your access to this session doesn't include "
+        "that; ask whoever gave it to you for edit-any.": lambda d: d.messages.shared.__delitem__(1),
+    }
+    told_others = {
+        "You may not change the shared state, at state/trip/hotel/name: your access to this session doesn't include "
+        "that; ask whoever gave it to you for state:trip/hotel/name.": lambda d: d.state.set("trip.hotel.name", "x"),
+        "You may not change a shared text, at text:notes: your access to this session doesn't include that; ask "
+        "whoever gave it to you for text:notes.": lambda d: d.text("notes").append("!"),
+        "You may not change a request, at requests/vote/p-bot/vi: your access to this session doesn't include that; "
+        "ask whoever gave it to you for approve.": lambda d: d.requests.ask_vote("p-bot", "vi", "yes"),
+    }
+    for sentence, act in told_others.items():
+        with pytest.raises(NotAllowed) as refusal:
+            scene.client(participant("vi", role="viewer")).write(act)
+        assert str(refusal.value) == sentence
+    for sentence, act in told.items():
+        with pytest.raises(NotAllowed) as refusal:
+            scene.client(eve).write(act)
+        assert str(refusal.value) == sentence
+
+
 def test_every_row_of_the_table_has_a_lie() -> None:
     assert {rule.where for rule in RULES} <= {lie.row for lie in LIES}
 

@@ -16,7 +16,7 @@ from cosession.protocol import ClockRange
 from .checks import CHECKS, Writing, inner_writings, shown
 from .index import Index
 from .places import Container
-from .rules import KIND, REQUESTS, REQUIRED, RULES, STATE, TEXT, Check, Node, Rule
+from .rules import KIND, REQUESTS, REQUIRED, RULES, STATE, TEXT, Action, Check, Node, Rule
 from .touches import Touch
 
 _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
@@ -33,6 +33,32 @@ _WRITING: Final = frozenset(
     for one in need.split("+")
 )
 """The capabilities that allow some writing."""
+
+_THINGS: Final = {
+    "meta": "what the session is",
+    "messages": "a message",
+    "runs": "a run",
+    "agents": "what an agent says of itself",
+    "participants": "who is here",
+    "selections": "a selection",
+    "state": "the shared state",
+    "counters": "a counter",
+    "surfaces": "a surface",
+    "approvals": "a request for approval",
+    "claims": "who holds what",
+    "requests": "a request",
+    "queue": "a waiting prompt",
+    "text": "a shared text",
+    "xml": "a shared text",
+}
+"""What is in each root, in words."""
+_VERBS: Final[dict[Action, str]] = {"create": "add", "change": "change", "delete": "remove"}
+_INNER_VERBS: Final[dict[Action, str]] = {
+    "create": "write into",
+    "change": "change",
+    "delete": "take something out of",
+}
+"""What is done to it, and to something in it."""
 
 _PART: Final = {"first": 0, "second": 1, "last": -1}
 
@@ -149,7 +175,8 @@ class Judge:
         for need in needs:
             if self._may(need, touch):
                 return
-        raise self._refusal(touch, needs, "your access to this session doesn't include that")
+        whose = "" if own or rule.whose == "all" else f"it is {_whose(touch)}, and "
+        raise self._refusal(touch, _named(needs, touch), f"{whose}your access to this session doesn't include that")
 
     def _is_mine(self, touch: Touch, rule: Rule) -> bool:
         match rule.whose:
@@ -185,7 +212,9 @@ class Judge:
             holds, wanted = CHECKS[rule.check]
             if not holds(writing):
                 was = "a shared type" if writing.made is not None else shown(writing.value)
-                raise self._refusal(touch, (), f"{node.name} must be {wanted}, not {was}")
+                if rule.check in ("self", "owner"):
+                    wanted += f" (you are {self._by})"
+                raise self._refusal(touch, (), f"{node.name.rpartition('/')[2]} must be {wanted}, not {was}")
         if rule.check == "old stamp":
             return  # compared as a whole
         if isinstance(writing.value, dict | list) and touch.container.root.key in _JSON_RECORDS:
@@ -198,17 +227,39 @@ class Judge:
     def _refusal(self, touch: Touch, needs: tuple[str, ...], why: str) -> NotAllowed:
         where = "/".join(touch.path)
         where = where if len(where) <= 200 else f"{where[:199]}…"
-        words = " or ".join(needs)
-        needed = f"; it needs {words}" if needs else ""
+        needed = f"; ask whoever gave it to you for {' or '.join(needs)}" if needs else ""
         return NotAllowed(
-            f"You may not {touch.action} {where}: {why}{needed}.", touched=where, action=touch.action, needs=needs
+            f"You may not {_done(touch)}, at {where}: {why}{needed}.", touched=where, action=touch.action, needs=needs
         )
 
 
+def _named(needs: tuple[str, ...], touch: Touch) -> tuple[str, ...]:
+    """The capabilities as tokens write them, where they depend on the place."""
+    kind, name = split_key(touch.key or "")[0], touch.path[0].partition(":")[2]
+    places = {
+        STATE: (f"state:{'/'.join(touch.path[1:]) or '*'}",),
+        TEXT: (f"text:{name}",),
+        KIND: REQUESTS.get(kind, ()),
+    }
+    return tuple(one for need in needs for one in places.get(need, (need,)))
+
+
+def _done(touch: Touch) -> str:
+    """What was done, for somebody who doesn't know paths."""
+    root, *below = touch.path
+    thing = _THINGS.get(root) or _THINGS.get(root.partition(":")[0], "a place that no session has")
+    verbs = _VERBS if len(below) == 1 else _INNER_VERBS
+    return f"{verbs[touch.action]} {thing}"
+
+
 def _no_row(touch: Touch) -> str:
-    if touch.node.rules:
-        return f"what is there can't be {touch.action}d that way" if touch.action != "delete" else "that stays"
-    return "the schema has no such place"
+    if not touch.node.rules:
+        return "data of your own belongs in the state"
+    return {
+        "create": "nothing can be added there",
+        "change": "it was written once, and stays",
+        "delete": "it stays as long as what it is in",
+    }[touch.action]
 
 
 def _whose(touch: Touch) -> str:
