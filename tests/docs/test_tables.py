@@ -56,7 +56,7 @@ def test_the_table_of_routes_has_every_route() -> None:
             path = re.sub(r"{(session|revocation)}", "{id}", route.path).replace(
                 "/sessions/{id}/runs/{run}/steer", "…/steer"
             )
-            assert path in table, route.path
+            assert path.replace(":path}", "}") in table, route.path
 
 
 def test_every_promise_names_a_test_that_is_there() -> None:

@@ -1,10 +1,20 @@
 """Live sessions: one pure `Room` each, and the asyncio shell around it. See README.md."""
 
 from .channel import Write, refuse
-from .decisions import is_own_run
+from .decisions import checked_vote, is_own_run
 from .hub import Hub, check_session_id
 from .lease import Grants
 from .live import LiveRoom
 from .pulse import Pulse
 
-__all__ = ["Grants", "Hub", "LiveRoom", "Pulse", "Write", "check_session_id", "is_own_run", "refuse"]
+__all__ = [
+    "Grants",
+    "Hub",
+    "LiveRoom",
+    "Pulse",
+    "Write",
+    "check_session_id",
+    "checked_vote",
+    "is_own_run",
+    "refuse",
+]

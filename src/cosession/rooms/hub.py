@@ -19,6 +19,7 @@ from itertools import count
 from pycrdt import Channel
 
 from cosession.auth import ANONYMOUS, Participant
+from cosession.document import Policy
 from cosession.errors import BadSessionId, CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
 from cosession.logs import get_logger
 from cosession.settings import Settings
@@ -177,8 +178,13 @@ class Hub:
         finally:
             slot.release()
 
-    async def create(self, session: str, title: str = "") -> bool:
+    async def create(self, session: str, title: str = "", policy: Policy | None = None) -> bool:
         """Make a session, durably; True if this call made it.
+
+        Args:
+            session: its id.
+            title: what people call it.
+            policy: its rules, where they aren't those of every new session.
 
         Raises:
             SessionDeleted: the id was used before.
@@ -186,6 +192,8 @@ class Hub:
         made = await self.storage.create(check_session_id(session), title=title, at=self._clock())
         if made:
             async with self.room(session) as live:
+                if policy is not None:
+                    live.edit(lambda document: document.meta.set_policy(policy))
                 await live.flush()
         return made
 

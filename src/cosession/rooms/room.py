@@ -17,7 +17,7 @@ from weakref import ref
 from pycrdt import Doc
 
 from cosession.auth import ANONYMOUS, SERVER, Participant
-from cosession.document import SessionDocument
+from cosession.document import Policy, SessionDocument
 from cosession.errors import MalformedFrame, StorageError, TooLarge
 from cosession.protocol import (
     EMPTY_VECTOR,
@@ -127,7 +127,13 @@ class Room:
         """Write the first facts of a new session; an existing one is left as it is."""
         if self.version:
             return []
-        return self.edit(lambda document: document.initialise(created_at=at, title=title), at)
+
+        def write(document: SessionDocument) -> None:
+            document.initialise(created_at=at, title=title)
+            if self._settings.agents:
+                document.meta.set_policy(Policy(self._settings.agents))
+
+        return self.edit(write, at)
 
     def recover(self, at: str) -> list[Effect]:
         """Write that nobody is here, after a crash that let nobody say so.

@@ -73,6 +73,7 @@ def create_app(
         Route(session + "/messages", http.append_message, methods=["POST"]),
         Route(session + "/runs/{run}/cancel", http.cancel_run, methods=["POST"]),
         Route(session + "/runs/{run}/steer", http.steer_run, methods=["POST"]),
+        Route(session + "/approvals/{approval:path}", http.vote, methods=["POST"]),
         Route(session + "/invitations", invitations.list_roles, methods=["GET"]),
         Route(session + "/invitations", invitations.invite, methods=["POST"]),
         Route("/revocations", revocations.list_revocations, methods=["GET"]),

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.document import Run, SessionDocument
+from cosession.document import Run, SessionDocument, checked_policy
 from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists
-from cosession.rooms import Hub, is_own_run
+from cosession.rooms import Hub, checked_vote, is_own_run
 from cosession.storage import StoredSession
 
 from .access import admit, enter, identify, may_read
@@ -30,6 +30,7 @@ class NewSession(Body):
 
     id: str | None = None
     title: str = Field("", max_length=1000)
+    policy: dict[str, Any] | None = None
 
 
 class NewMessage(Body):
@@ -56,6 +57,13 @@ class Cancel(Body):
     reason: str = ""
 
 
+class Vote(Body):
+    """The body of POST /sessions/{id}/approvals/{approval}; without a value it is for the one that is shown there."""
+
+    decision: Literal["approved", "rejected"]
+    value: Any = None
+
+
 class Steer(Body):
     """The body of POST /sessions/{id}/runs/{run}/steer."""
 
@@ -68,7 +76,8 @@ async def create_session(request: Request) -> Response:
     body = await read_body(request, NewSession)
     session = body.id if body.id is not None else uuid4().hex
     admit(request, await identify(request), session).capabilities.require("create")
-    if not await hub.create(session, body.title):
+    policy = None if body.policy is None else checked_policy({"agents": hub.settings.agents, **body.policy})
+    if not await hub.create(session, body.title, policy):
         raise SessionExists(f"The session {session!r} is there already.")
     return await _read(hub, session, status=201)
 
@@ -149,6 +158,20 @@ async def steer_run(request: Request) -> Response:
         live.edit(lambda document: document.requests.ask_steer(run.id, uuid4().hex, by.id, body.text), by)
         await live.flush()
     return Response(status_code=202)
+
+
+async def vote(request: Request) -> Response:
+    """POST /sessions/{session}/approvals/{approval}: answers the approval, decided or not."""
+    by = await enter(request, "approve")
+    body = await read_body(request, Vote)
+    id_ = request.path_params["approval"]
+    async with _hub(request).room(request.path_params["session"]) as live:
+        document = live.room.document
+        checked_vote(document, id_, by.id, body.model_dump(), live.now())
+        live.edit(lambda document: document.requests.ask_vote(id_, by.id, body.decision, body.value), by)
+        answer = document.approvals.to_json()[id_]
+        await live.flush()
+    return JSONResponse({"id": id_, **answer})
 
 
 def _running(document: SessionDocument, run_id: str) -> Run:

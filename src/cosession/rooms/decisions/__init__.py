@@ -4,6 +4,7 @@ To add one: a module for what it is about (`runs`), and its line in a table: of 
 timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I/O, and the time comes in.
 """
 
+from .approvals import checked_vote
 from .case import Case, Memory
 from .decide import DECIDED_ON, arrived, begin, decide, remind
 from .reserve import Job, reserve
@@ -16,6 +17,7 @@ __all__ = [
     "Memory",
     "arrived",
     "begin",
+    "checked_vote",
     "decide",
     "is_own_run",
     "remind",
