@@ -72,6 +72,71 @@ describe.skipIf(URL === "")("against the server", () => {
     await until(ana, () => ana.doc.getMap("requests").size === 0);
   });
 
+  test("of two pages one holds a claim, and the next in line has it when that page goes", async () => {
+    const id = fresh();
+    const [ana, ben] = [join(id, "ana"), join(id, "ben")];
+    await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+    const held = await ana.claim("door", { seconds: 600 });
+    expect(held).toMatchObject({ key: "door" });
+    expect(await ben.claim("door")).toBeNull();
+    const next = ben.claim("door", { wait: true });
+    await until(ana, () => ana.claims.door?.waiting?.length === 1);
+    ana.close();
+
+    expect((await next)?.epoch).toBeGreaterThan(held?.epoch ?? Infinity);
+    expect(ben.claims.door).toMatchObject({ by: "ben", client: ben.doc.clientID });
+  });
+
+  test("a tool that two tabs offer answers a call once", async () => {
+    const id = fresh();
+    const bot = join(id, "bot");
+    const tabs = [join(id, "ana"), join(id, "ana")];
+    await Promise.all([bot, ...tabs].map((each) => each.whenSynced()));
+    const calls: unknown[] = [];
+    for (const tab of tabs) {
+      tab.offerTool("selected", {
+        description: "Which row is selected?",
+        call: (input) => {
+          calls.push(input);
+          return { row: 3 };
+        },
+      });
+    }
+    await until(bot, () => bot.presence.all.filter(({ tools }) => tools !== undefined).length === 2);
+    const callProviderMetadata = { cosession: { client: true, who: [] } };
+    const part = {
+      type: "tool-selected",
+      toolCallId: "c1",
+      state: "input-available",
+      input: { list: "hotels" },
+    };
+    bot.send([{ ...part, callProviderMetadata }], { role: "assistant" });
+    await until(bot, () => bot.messages[0]?.parts[0]?.state === "output-available");
+
+    expect(bot.messages[0]?.parts[0]?.output).toEqual({ row: 3 });
+    await until(bot, () => bot.doc.getMap("requests").size === 0 && Object.keys(bot.claims).length === 0);
+    expect(calls).toEqual([{ list: "hotels" }]);
+  });
+
+  test("people edit what they approve, and the server counts", async () => {
+    const id = fresh();
+    const [ana, ben] = [join(id, "ana"), join(id, "ben")];
+    await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+    const fields = { question: "Book?", created_at: new Date().toISOString(), quorum: 2, votes: new Y.Map() };
+    const value = new Y.Map([["limit", 200]]);
+    ana.doc.getMap("approvals").set("a1", new Y.Map<unknown>(Object.entries({ ...fields, value })));
+    ana.setValue("a1", "limit", 150);
+    ana.vote("a1", "approved");
+    await until(ben, () => Object.keys(ben.approvals[0]?.votes ?? {}).length === 1);
+    ben.vote("a1", "approved");
+    await until(ana, () => Boolean(ana.approvals[0]?.decision));
+
+    const decision = { decision: "approved", by: ["ana", "ben"], value: { limit: 150 } };
+    expect(ana.approvals[0]?.decision).toMatchObject(decision);
+    ana.setPolicy("steer");
+    await until(ben, () => ben.policy.double_texting === "steer");
+  });
+
   test("a deleted session is a final refusal", async () => {
     const ana = join(fresh(), "ana");
     await ana.whenSynced();
