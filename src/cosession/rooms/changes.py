@@ -95,8 +95,8 @@ class Changes:
         else:
             with _arrivals(self._document) as messages:
                 effects = self._take(update, header, connection, peer, offered=offered)
-                self._watch.notice(update.update)
             effects += self._stamp(messages, by, at, offered=offered)
+        self._watch.notice(update.update)
         return effects + self._decide(by, at) if self._watch.touched else effects
 
     def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant) -> list[Effect]:

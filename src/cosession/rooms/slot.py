@@ -191,7 +191,7 @@ class Slot:
                     return
 
     def _grace(self, live: LiveRoom) -> float:
-        """How long the room stays for those who hold something: it mustn't go to sleep as though they were at work."""
+        """How long the room stays for who holds something: it mustn't go to sleep as though they were at work."""
         return self._settings.lease_grace_seconds + _AFTER_GRACE_SECONDS if live.is_waiting else 0.0
 
     def _is_snapshot_due(self, version: int) -> bool:

@@ -1,10 +1,12 @@
 """Watch: what of a document was touched since the last look, in the roots of which the server decides something.
 
-To watch a root costs two kilobytes, so one in which records are made is watched from when it is first written in.
-That shows in an update's bytes: what is the first of its kind in a root names it.
+To watch a root costs four kilobytes, and most sessions rest, so one is watched from when it is first written in. That
+shows in an update's bytes: what is the first of its kind in a root names it.
 """
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 from pycrdt import Map
@@ -14,10 +16,6 @@ from cosession.document.session import ROOTS
 from cosession.document.values import keys_of
 
 from .decisions import DECIDED_ON
-
-_FROM_THE_START = ("meta", "requests")
-_LATER = tuple((name, bytes((1, len(name))) + name.encode()) for name in sorted(DECIDED_ON - {*_FROM_THE_START}))
-"""The other roots, each with the bytes by which an update names it."""
 
 
 class Watch:
@@ -35,20 +33,18 @@ class Watch:
     def __init__(self, document: SessionDocument) -> None:
         self.touched: dict[str, set[str]] = {}
         self._document = document
-        there = frozenset(document.doc.keys())
-        self._later = tuple(one for one in _LATER if one[0] not in there)
-        late = {name for name, _ in self._later}
-        self._subscriptions = [self._watch(name) for name in sorted(DECIDED_ON - late)]
+        there = DECIDED_ON.intersection(document.doc.keys())
+        self._later = DECIDED_ON - there
+        self._subscriptions = [self._watch(name) for name in sorted(there)]
 
     def notice(self, update: bytes) -> None:
         """Watch the roots in which an applied update is the first to have made something."""
-        for name, mark in self._later:
-            if mark in update:
-                self._later = tuple(one for one in self._later if one[0] != name)
-                self._subscriptions.append(self._watch(name))
-                root = self._document.doc.get(name, type=ROOTS[name])
-                keys = keys_of(cast("Map[Any]", root)) if isinstance(root, Map) else ()
-                self.touched.setdefault(name, set()).update(keys)
+        for name in {found.decode() for found in _naming(self._later).findall(update)} if self._later else ():
+            self._later -= {name}
+            self._subscriptions.append(self._watch(name))
+            root = self._document.doc.get(name, type=ROOTS[name])
+            keys = keys_of(cast("Map[Any]", root)) if isinstance(root, Map) else ()
+            self.touched.setdefault(name, set()).update(keys)
 
     def take(self) -> dict[str, set[str]]:
         """Return what was touched, and forget it."""
@@ -63,6 +59,12 @@ class Watch:
 
     def _watch(self, name: str) -> Subscription:
         return Subscription(_noting(self.touched), {name: self._document.doc.get(name, type=ROOTS[name])})
+
+
+@lru_cache(maxsize=256)
+def _naming(names: frozenset[str]) -> re.Pattern[bytes]:
+    """What finds the roots that an update names as the place of something: a 1, the length of the name, the name."""
+    return re.compile(b"\\x01.(" + "|".join(sorted(names)).encode() + b")", re.DOTALL)
 
 
 def _noting(touched: dict[str, set[str]]) -> Callable[[list[Change]], None]:

@@ -25,6 +25,13 @@ DECISIONS: Mapping[Callable[[Case], None], Set[str]] = {
 DECIDED_ON = frozenset[str]().union(*DECISIONS.values())
 """The roots in which a change asks for any."""
 
+BEGINNINGS: Mapping[Callable[[Case], None], str] = {
+    runs.begin: "runs",
+    claims.begin: "claims",
+    approvals.begin: "approvals",
+}
+"""What a room takes up when it is loaded, each from its root, before it answers requests."""
+
 RINGS: dict[str, Callable[[Case, str], None]] = {
     "lease/run": runs.lapse,
     "lease/claim": claims.lapse,
@@ -36,11 +43,13 @@ RINGS: dict[str, Callable[[Case, str], None]] = {
 
 def begin(case: Case) -> None:
     """Take up a session that was just loaded, and answer what nobody has answered."""
-    runs.begin(case)
-    claims.begin(case)
-    approvals.begin(case)
+    there = frozenset(case.document.doc.keys())  # to ask for a root makes it, and it takes memory
+    for take_up, root in BEGINNINGS.items():
+        if root in there:
+            take_up(case)
     case.memory.prompts.begin(case)
-    requests.begin(case)
+    if "requests" in there:
+        requests.begin(case)
     _tell(case)
 
 
