@@ -321,6 +321,8 @@ def test_more_than_a_megabyte_of_unjudged_updates_is_let_go() -> None:
     eve.write(lambda d: d.text("notes").append("!"))
     for _ in range(3):
         scene.by_server(lambda d: d.text("big").append("x" * 500_000))
+    assert scene.admission._index is None
+    assert not scene.admission._waiting
 
     eve.sync()
     eve.write(lambda d: d.text("notes").append("?"))

@@ -279,6 +279,69 @@ def test_the_right_to_make_a_message_ends_with_the_update_that_made_it(scene: Sc
         scene.receive(forge(LIAR, 9, string("!", left=(LIAR, 8))), prompter)
 
 
+def test_nothing_rides_along_with_a_token(scene: Scene) -> None:
+    """Neither a deletion nor a second struct, whether the token goes on or jumps."""
+    mine, theirs = letters_of(scene, "m-eve"), letters_of(scene, "m-bob")
+    send(scene, forge(LIAR, 0, string("a", left=mine)))
+    send(scene, forge(LIAR, 1, string("b", left=(LIAR, 0))))
+
+    for left in ((LIAR, 1), mine):
+        for update in (
+            forge(LIAR, 2, string("c", left=left), deletes=((*theirs, 1),)),
+            forge(LIAR, 2, string("c", left=left), string("lie", left=theirs)),
+        ):
+            with pytest.raises(NotAllowed, match="bob's"):
+                send(scene, update)
+
+
+def test_what_was_staged_by_a_client_that_is_known_leaves_no_trace(scene: Scene) -> None:
+    send(scene, forge(LIAR, 0, string("a", parent="text:notes")))
+    known = scene.known()
+
+    with pytest.raises(NotAllowed):
+        send(
+            scene,
+            forge(
+                LIAR,
+                1,
+                shared(1, parent="state", key="x"),
+                value("y", parent=(LIAR, 1), key="z"),
+                value("x", parent="runs", key="x"),
+            ),
+        )
+
+    assert scene.known() == known
+
+
+def test_a_member_shows_no_agents_work_and_no_message_is_without_a_name(scene: Scene) -> None:
+    for type_ in ("tool-pay", "dynamic-tool", "reasoning", "step-start"):
+        with pytest.raises(NotAllowed, match="type"):
+            scene.client(EVE).write(
+                lambda d, type_=type_: d.messages.shared.append(
+                    Map({"id": "m-new", "role": "user", "parts": [{"type": type_}]})
+                )
+            )
+    for id_ in ("", "x" * 2000):
+        with pytest.raises(NotAllowed, match="id"):
+            scene.client(EVE).write(lambda d, id_=id_: d.messages.shared.append(Map({"id": id_, "role": "user"})))
+
+
+def test_only_rich_places_hold_rich_types(scene: Scene) -> None:
+    data = place_of(scene, "surfaces", "s-bot", "data")
+
+    for kind in (4, 6):
+        with pytest.raises(MalformedFrame):
+            send(scene, forge(LIAR, 0, shared(kind, parent=data, key="x")))
+
+
+def test_the_copy_on_which_updates_are_tried_has_all_that_the_session_has(scene: Scene) -> None:
+    mine = letters_of(scene, "m-eve")
+    for clock, left in enumerate((mine, (LIAR, 0), (LIAR, 1), mine)):
+        send(scene, forge(LIAR, clock, string("a", left=left)))
+
+    assert scene.admission._shadow._doc.get_state() == scene.document.doc.get_state()
+
+
 def test_what_the_library_does_not_read_leaves_no_trace(scene: Scene) -> None:
     send(scene, forge(LIAR, 0, string("a", parent="text:notes")))
     known, wrong = scene.known(), Item(8, b"\x01\x77\x02\xff\xfe", parent="state", key="x")
