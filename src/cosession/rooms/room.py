@@ -39,7 +39,7 @@ from cosession.settings import Settings
 
 from .attendance import Attendance, assume_looking, attend, introduce
 from .changes import Changes
-from .decisions import Job, Memory, begin, remind, reserve
+from .decisions import Job, Memory, Prompts, begin, remind, reserve
 from .effects import Answer, BroadcastPresence, Effect, Remind, Renew, Send, SendPresence
 from .gate import Gate
 from .intake import Intake
@@ -98,7 +98,7 @@ class Room:
         self._attendance = Attendance()
         self._receipts = Receipts(version, settings.max_fences)
         self._workers: dict[str, int] = {}
-        self._memory = Memory(settings, partial(_is_here, self.presence, self.peers))
+        self._memory = Memory(settings, partial(_is_here, self.presence, self.peers), Prompts())
         gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)

@@ -5,6 +5,7 @@ Nothing in a room's memory is durable: `begin` makes it of the document when the
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cosession.auth import Participant
 from cosession.document import JsonObject, SessionDocument
@@ -12,7 +13,9 @@ from cosession.settings import Settings
 
 from ..effects import Effect
 from .leases import Leases
-from .prompts import Prompts
+
+if TYPE_CHECKING:  # it is made of cases
+    from .prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Memory:
     Args:
         settings: the limits.
         is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
+        prompts: who is to answer what.
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
@@ -54,13 +58,13 @@ class Memory:
 
     __slots__ = ("decided", "denied", "fenced", "granted", "leases", "ledger", "prompts", "told")
 
-    def __init__(self, settings: Settings, is_here: Callable[[int, str], bool]) -> None:
+    def __init__(self, settings: Settings, is_here: Callable[[int, str], bool], prompts: "Prompts") -> None:
         self.ledger: dict[str, Seen] = {}
         self.decided: dict[str, JsonObject] = {}
         self.denied: set[str] = set()
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
-        self.prompts = Prompts()
+        self.prompts = prompts
         self.fenced: dict[int, str] = {}
         self.told = (frozenset[str](), frozenset[str]())
 

@@ -12,13 +12,14 @@ from cosession.document import Message
 from ..effects import Waiting
 from . import approvals, claims, queue, requests, runs
 from .case import Case
+from .reserve import demand
 
 DECISIONS: Mapping[Callable[[Case], None], Set[str]] = {
     runs.look: {"runs"},
     claims.restore: {"claims"},
     approvals.look: {"approvals"},
     requests.answer: {"requests"},
-    queue.promote: {"queue", "meta"},
+    queue.promote: {"queue", "meta", "runs", "claims"},
 }
 """Each with the roots in which a change asks for it, in the order in which they are made."""
 
@@ -50,6 +51,7 @@ def begin(case: Case) -> None:
     case.memory.prompts.begin(case)
     if "requests" in there:
         requests.begin(case)
+    queue.promote(case)
     _tell(case)
 
 
@@ -78,7 +80,7 @@ def remind(case: Case, what: str) -> None:
 
 def _tell(case: Case) -> None:
     """Say of whom something is waiting, where that has changed."""
-    demand = case.memory.prompts.demand()
-    if demand != case.memory.told:
-        case.memory.told = demand
-        case.effects.append(Waiting(*demand))
+    now = demand(case)
+    if now != case.memory.told:
+        case.memory.told = now
+        case.effects.append(Waiting(*now))

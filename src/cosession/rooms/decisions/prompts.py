@@ -1,39 +1,273 @@
-# ruff: noqa: ARG002 - what is decided here is still to come
-"""Prompts: who is to answer what, and when."""
+"""Prompts: who is to answer what, and when: an index of the open prompts and the unfinished runs, by lane.
 
-from typing import TYPE_CHECKING
+With what arrives while its lane is busy is done what the session's policy says: it waits (`queue`, `interrupt`, and
+all that agents want of each other), is told to the run that works (`steer`), is answered beside it (`parallel`), or
+is never answered (`reject`). A prompt has one answer in a lane; what another process says later is taken back.
 
-from cosession.document import Message, Run
+Runs are known from the load on. The messages are read when they are first needed, because that reads all of them:
+10 ms for 200.
+"""
 
-if TYPE_CHECKING:
-    from .case import Case
+from dataclasses import replace
+from typing import cast
+
+from cosession.auth import SERVER
+from cosession.document import JsonObject, Message, Run
+from cosession.document.run_states import ENDED, FINAL
+from cosession.document.times import seconds_until
+from cosession.document.values import plain_list, split_key
+
+from . import claims, runs
+from .case import Case
+from .lanes import ANYBODY, Lane, Open, claim_key, lane_of_run, lanes_of
+
+_FAILED = frozenset({"cancelled", "error"})
+"""The ends of a run after which another may answer its prompt once more, if it likes."""
 
 
 class Prompts:
-    """An index of the open prompts and the active runs of a session."""
+    """The prompts of one session.
 
-    __slots__ = ()
+    Attributes:
+        lanes: the lanes in which something is unfinished.
+        is_read: whether the messages have been read.
+        promoted: the messages that the queue became in the life of this room.
+    """
 
-    def begin(self, case: "Case") -> None:
-        """Look at all that is there; also when somebody took a run out of the document."""
+    __slots__ = ("_told", "is_read", "lanes", "promoted")
 
-    def arrived(self, case: "Case", message: Message) -> None:
-        """Hear of a message that was just stamped."""
+    def __init__(self) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self.is_read = False
+        self.promoted: set[str] = set()
+        self._told: dict[str, Open] = {}
 
-    def begun(self, case: "Case", id: str, run: Run) -> bool:  # noqa: A002 - the field's name
+    def begin(self, case: Case) -> None:
+        """Look at the runs that are there; also when somebody took one out of the document."""
+        self.lanes, self.is_read = {}, False
+        for id_, seen in case.memory.ledger.items():
+            run = case.document.runs.get(id_) if seen.status not in FINAL and id_ not in case.memory.denied else None
+            if run is not None and (answered := _answered(case, run)) is not None:
+                self.lane(answered[1]).runs[id_] = answered[0].id
+
+    def arrived(self, case: Case, message: Message) -> None:
+        """Hear of a message that was just stamped: do with it what the session's policy says."""
+        if message.id in self.promoted:
+            _remove_twins(case, message)
+            return
+        lanes = _lanes_of(case, message)
+        if not lanes:
+            return
+        is_persons = message.role == "user"
+        policy = case.document.meta.rules.double_texting if is_persons else "queue"
+        if lanes != (ANYBODY,) or policy != "queue":
+            self.read(case)
+        if policy == "reject" and any(self.is_busy(case, lane) for lane in lanes):
+            message.refuse("busy", SERVER.id, case.at)
+            self.refused(case, message)
+            return
+        for name in lanes:
+            lane = self.lane(name)
+            prompt = lane.open.setdefault(message.id, _open(case, message, name))
+            active = _active(case, lane)
+            if policy == "steer" and active:
+                self._tell(case, active[-1], prompt)
+            elif policy == "interrupt":
+                for id_ in active:
+                    runs.stop(case, id_, message.author or SERVER.id, "interrupted")
+
+    def begun(self, case: Case, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
         """Hear of a new run; False if another process has its prompt, or has answered it."""
+        answered = _answered(case, run)
+        if answered is None:
+            return True
+        message, name = answered
+        if _has_answer(case, message, name, besides=id):
+            return False
+        key = claim_key(message.id, name, message.to)
+        claim = case.memory.granted.get(key)
+        if claim is not None:
+            if claim["by"] != run.agent or run.client not in (0, claim["client"]):
+                return False
+            if former := claim.get("former"):
+                run.write({"former": former})
+                case.memory.ledger[id] = replace(case.memory.ledger[id], former=tuple(former))
+            claims.end(case, key)
+        if name != ANYBODY:
+            self.read(case)
+        lane = self.lane(name)
+        lane.open.pop(message.id, None)
+        if run.status not in FINAL:
+            lane.runs[id] = message.id
         return True
 
-    def ended(self, case: "Case", id: str, run: Run) -> None:  # noqa: A002 - the field's name
-        """Hear that a run has ended; the ledger says how."""
+    def ended(self, case: Case, id: str, run: Run) -> None:  # noqa: A002 - the field's name
+        """Hear that a run has ended; what it was told, and didn't take in, is a prompt again."""
+        if run.status not in FINAL:
+            return
+        seen = run.seen
+        missed = [str(steer["id"]) for steer in run.steers if steer["id"] not in seen]
+        name = next((name for name, lane in self.lanes.items() if lane.runs.pop(id, None) is not None), None)
+        if not self.is_read and (missed or name not in (None, ANYBODY)):
+            self.read(case)
+        for told in [self._told.pop(steer, None) for steer in missed]:
+            if told is not None:
+                self.lane(told.lane).open[told.id] = told
+        for taken_in in seen:
+            self._told.pop(taken_in, None)
 
-    def refused(self, case: "Case", message: Message) -> None:
+    def refused(self, _: Case, message: Message) -> None:
         """Hear that a prompt will not be answered."""
+        for lane in self.lanes.values():
+            lane.open.pop(message.id, None)
 
-    def may_claim(self, case: "Case", key: str, participant: str) -> bool:
+    def may_claim(self, case: Case, key: str, participant: str) -> bool:
         """Whether a participant may claim a prompt now."""
-        return True
+        segments = split_key(key)
+        if len(segments) < 2:
+            return False
+        self.read(case)
+        for name in (participant, ANYBODY):
+            prompt = self.lanes[name].open.get(segments[1]) if name in self.lanes else None
+            is_asked = prompt is not None and prompt.key == key and prompt.message.author != participant
+            if prompt is not None and is_asked and self.may_begin(case, prompt):
+                prompt.was_taken = True
+                return True
+        return False
 
-    def demand(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The agents of whom something isn't done, and those of whom something can be taken now."""
-        return frozenset(), frozenset()
+    def may_begin(self, case: Case, prompt: Open) -> bool:
+        """Whether a prompt's turn has come, and nobody has it."""
+        if prompt.key in case.memory.granted or not prompt.stands:
+            return False
+        return self.has_turn(case, prompt.lane, is_persons=prompt.is_persons)
+
+    def has_turn(self, case: Case, name: str, *, is_persons: bool) -> bool:
+        """Whether another piece of work may begin in a lane."""
+        if is_persons and case.document.meta.rules.double_texting == "parallel":
+            return True
+        return not self.is_busy(case, name)
+
+    def is_busy(self, case: Case, name: str) -> bool:
+        """Whether a run of a lane is under way, or a prompt of it is claimed."""
+        lane = self.lanes.get(name)
+        if lane is None:
+            return False
+        return bool(_active(case, lane)) or any(prompt.key in case.memory.granted for prompt in lane.open.values())
+
+    def lane(self, name: str) -> Lane:
+        """A lane, made where there is none yet."""
+        return self.lanes.setdefault(name, Lane())
+
+    def read(self, case: Case) -> None:
+        """Read the messages, if they haven't been read, for prompts that nobody has begun to answer."""
+        if self.is_read:
+            return
+        self.is_read = True
+        self._told = {}
+        answers = _answers(case)
+        steers: tuple[set[str], set[str]] | None = None
+        messages = case.document.messages.shared
+        for index, item in enumerate(plain_list(messages)):
+            id_, lanes = _read(case, item)
+            answered = {lane_of_run(agent, lanes) for agent in answers.get(id_, ())} if lanes else set[str | None]()
+            for name in set(lanes) - answered:
+                message = Message(messages[index])
+                if message.deleted or message.refused:
+                    break
+                steers = steers or _steers(case)
+                if id_ not in steers[0]:
+                    place = self._told if id_ in steers[1] else self.lane(name).open
+                    place[id_] = _open(case, message, name)
+
+    def _tell(self, case: Case, id_: str, prompt: Open) -> None:
+        """Tell a prompt to a run; it has no answer of its own, if the run takes it in."""
+        run, message = case.document.runs.get(id_), prompt.message
+        if run is not None:
+            run.record_steer(id=prompt.id, by=message.author or "", text=message.text, at=case.at)
+            self.lane(prompt.lane).open.pop(prompt.id, None)
+            self._told[prompt.id] = prompt
+
+
+def _lanes_of(case: Case, message: Message) -> tuple[str, ...]:
+    return lanes_of(case.document.meta.rules, author=message.author, role=message.role, to=message.to)
+
+
+def _has_answer(case: Case, message: Message, lane: str, *, besides: str) -> bool:
+    """Whether a run answers a prompt in a lane, or has answered it, other than by failing."""
+    for id_, seen in case.memory.ledger.items():
+        if seen.reply_to == message.id and seen.status not in _FAILED and id_ not in (besides, *case.memory.denied):
+            run = case.document.runs.get(id_)
+            if run is not None and lane_of_run(run.agent, _lanes_of(case, message)) == lane:
+                return True
+    return False
+
+
+def _answered(case: Case, run: Run) -> tuple[Message, str] | None:
+    """The prompt that a run answers, and in which lane; None if it answers none."""
+    message = case.document.messages.get(run.reply_to) if run.reply_to is not None else None
+    name = None if message is None else lane_of_run(run.agent, _lanes_of(case, message))
+    return None if message is None or name is None else (message, name)
+
+
+def _active(case: Case, lane: Lane) -> list[str]:
+    """The runs of a lane that are under way, in the order in which they began."""
+    ledger = case.memory.ledger
+    return [id_ for id_ in lane.runs if id_ in ledger and ledger[id_].status not in ENDED]
+
+
+def _open(case: Case, message: Message, lane: str) -> Open:
+    stamp = message.stamp or {}
+    is_old = seconds_until(str(stamp.get("at")), case.at) > case.settings.work_seconds
+    return Open(
+        message,
+        message.id,
+        lane,
+        claim_key(message.id, lane, message.to),
+        int(stamp.get("seq") or 0),
+        message.role == "user",
+        offers=0 if is_old else case.settings.max_attempts,
+    )
+
+
+def _read(case: Case, item: object) -> tuple[str, tuple[str, ...]]:
+    """The id of a message that was read as plain JSON, whatever it is, and the lanes in which it is a prompt."""
+    fields = cast(JsonObject, item) if isinstance(item, dict) else {}
+    about, stamp, id_ = (fields.get(key) for key in ("metadata", "stamp", "id"))
+    to = cast(JsonObject, about).get("to") if isinstance(about, dict) else None
+    by = cast(JsonObject, stamp).get("by") if isinstance(stamp, dict) else None
+    named = [agent for agent in cast("list[object]", to) if isinstance(agent, str)] if isinstance(to, list) else []
+    if not isinstance(id_, str) or not id_:
+        return "", ()
+    return id_, lanes_of(case.document.meta.rules, author=by, role=str(fields.get("role")), to=named)
+
+
+def _answers(case: Case) -> dict[str, list[str]]:
+    """The agents of the runs that answer each message."""
+    answers: dict[str, list[str]] = {}
+    for id_, seen in case.memory.ledger.items():
+        run = case.document.runs.get(id_) if seen.reply_to is not None and id_ not in case.memory.denied else None
+        if run is not None and seen.reply_to is not None:
+            answers.setdefault(seen.reply_to, []).append(run.agent)
+    return answers
+
+
+def _steers(case: Case) -> tuple[set[str], set[str]]:
+    """The steers that runs have taken in, and those that unfinished ones were told."""
+    taken_in, told = set[str](), set[str]()
+    for id_, seen in case.memory.ledger.items():
+        run = case.document.runs.get(id_)
+        if run is not None and seen.status in FINAL:
+            taken_in.update(run.seen)
+        elif run is not None:
+            told.update(str(steer["id"]) for steer in run.steers)
+    return taken_in, told
+
+
+def _remove_twins(case: Case, message: Message) -> None:
+    """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
+    messages, stamp = case.document.messages.shared, message.stamp
+    for index in range(len(messages) - 1, -1, -1):
+        item = Message(messages[index])
+        if item.id == message.id and item.stamp == stamp:
+            del messages[index]
+            return

@@ -1,7 +1,50 @@
 """The queue: what waits in it becomes a message when its turn has come."""
 
+from contextlib import suppress
+
+from cosession.auth import SERVER
+from cosession.document import QueuedPrompt
+from cosession.errors import BadDocument
+
 from .case import Case
+from .lanes import lanes_of
 
 
 def promote(case: Case) -> None:
-    """Make a message of the next entry whose turn has come."""
+    """Make messages of those entries whose turn has come: one for each lane that is idle, all where none waits."""
+    if "queue" not in case.document.doc.keys() or not len(case.document.queue.shared):  # asking for a root makes it
+        return
+    prompts, rules = case.memory.prompts, case.document.meta.rules
+    prompts.read(case)
+    taken = set[str]()
+    for entry in list(case.document.queue):
+        lanes = set(lanes_of(rules, author=entry.author, role="user", to=entry.to))
+        if taken.isdisjoint(lanes) and all(_has_turn(case, lane) for lane in lanes):
+            with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; people can remove it
+                _promote(case, entry)
+        if rules.double_texting != "parallel":
+            taken |= lanes
+
+
+def _has_turn(case: Case, name: str) -> bool:
+    """Whether nothing goes before what waits in the queue: what everybody passed over doesn't."""
+    prompts = case.memory.prompts
+    if not prompts.has_turn(case, name, is_persons=True):
+        return False
+    if case.document.meta.rules.double_texting == "parallel" or name not in prompts.lanes:
+        return True
+    return not any(one.stands and one.offers and not one.was_taken for one in prompts.lanes[name].open.values())
+
+
+def _promote(case: Case, entry: QueuedPrompt) -> None:
+    author = entry.author or SERVER.id
+    if case.document.messages.get(entry.id) is None:
+        text = {"type": "text", "text": str(entry.text or ""), "state": "done"}
+        created_at = str(entry.get("created_at") or case.at)
+        message = case.document.messages.append(
+            "user", [text], id=entry.id, author=author, created_at=created_at, to=entry.to
+        )
+        message.set_stamp(by=author, at=case.at, seq=case.epoch)
+        case.memory.prompts.arrived(case, message)
+        case.memory.prompts.promoted.add(entry.id)
+    case.document.queue.remove(entry.id)

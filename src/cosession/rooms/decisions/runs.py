@@ -63,7 +63,7 @@ def cancel(case: Case, request: Request) -> None:
     may_any = case.by.capabilities.may("cancel-any")
     if run is not None:
         if may_any or is_own_run(case.document, run, request.participant):
-            _cancel(case, request.subject[0], request.participant, reason)
+            stop(case, request.subject[0], request.participant, reason)
         return
     message = case.document.messages.get(request.subject[0])
     if message is not None and (may_any or _wrote(message, request.participant)):
@@ -126,6 +126,18 @@ def end(case: Case, id_: str, run: Run, status: str, error: str | None = None) -
     run.end(status, at=case.at, error=error)
     case.memory.ledger[id_] = _see(run)
     _ended(case, id_, run)
+
+
+def stop(case: Case, id_: str, by: str, reason: str) -> None:
+    """Cancel a run, and what it asked of others."""
+    run = case.document.runs.get(id_)
+    if run is None or run.status in FINAL or run.cancel is not None:
+        return
+    run.write({"cancel": {"by": by, "at": case.at, "reason": reason}})
+    for message in _messages(case, run):
+        if message.to:
+            _call_off(case, message, by, reason)
+    _stop_if_idle(case, id_, run)
 
 
 def _arrive(case: Case, id_: str, run: Run) -> None:
@@ -209,23 +221,11 @@ def _stop_if_idle(case: Case, id_: str, run: Run) -> None:
         end(case, id_, run, "cancelled")
 
 
-def _cancel(case: Case, id_: str, by: str, reason: str) -> None:
-    """Cancel a run, and what it asked of others."""
-    run = case.document.runs.get(id_)
-    if run is None or run.status in FINAL or run.cancel is not None:
-        return
-    run.write({"cancel": {"by": by, "at": case.at, "reason": reason}})
-    for message in _messages(case, run):
-        if message.to:
-            _call_off(case, message, by, reason)
-    _stop_if_idle(case, id_, run)
-
-
 def _call_off(case: Case, message: Message, by: str, reason: str) -> None:
     """Cancel the runs that answer a prompt; of one that nobody has begun to answer, write that nobody will."""
     answering = [id_ for id_, seen in case.memory.ledger.items() if seen.reply_to == message.id]
     for id_ in answering:
-        _cancel(case, id_, by, reason)
+        stop(case, id_, by, reason)
     if not answering and message.refused is None and (message.to or message.role == "user"):
         message.refuse("cancelled", by, case.at)
         case.memory.prompts.refused(case, message)

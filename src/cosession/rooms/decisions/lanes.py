@@ -1,0 +1,86 @@
+"""Lanes: whose turn it is. Each agent that a session names has one, and those that it doesn't name share one.
+
+A message is a prompt in the lane of each agent that it names. One that names nobody, if a person wrote it, is one for
+the first agent of the session's policy; without a policy, for whichever agent is here (`ANYBODY`). A lane is busy
+while a run of it is under way or a prompt of it is claimed. Pure memory; what it means is decided in `prompts`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cosession.document import Message, Policy, prompt_key
+
+ANYBODY: Final = ""
+"""The lane of whichever agent is here."""
+
+
+@dataclass(slots=True)
+class Open:
+    """A prompt that nobody has begun to answer.
+
+    Attributes:
+        message: the message; it may have been taken out of the document meanwhile.
+        id: its id.
+        lane: the lane in which it is one.
+        key: of the claim to answer it.
+        seq: its place in the order of arrival.
+        is_persons: whether a person wrote it, and not an agent that wants something of another.
+        offers: how often it may still be handed to a worker.
+        was_taken: whether somebody had it before, and nothing came of it.
+    """
+
+    message: Message
+    id: str
+    lane: str
+    key: str
+    seq: int
+    is_persons: bool
+    offers: int
+    was_taken: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether it can be answered now: whole, and neither taken back nor refused."""
+        message = self.message
+        return not (message.gone or message.deleted or message.refused) and message.status == "complete"
+
+
+@dataclass(slots=True)
+class Lane:
+    """A lane.
+
+    Attributes:
+        open: the prompts that nobody has begun to answer, by message.
+        runs: the runs that aren't over, also those that were lost: the message that each answers.
+    """
+
+    open: dict[str, Open] = field(default_factory=dict[str, Open])
+    runs: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def lanes_of(policy: Policy, *, author: str | None, role: str, to: Sequence[str]) -> tuple[str, ...]:
+    """The lanes in which a message is a prompt.
+
+    Args:
+        policy: the session's.
+        author: who wrote it; nobody prompts oneself.
+        role: the message's role.
+        to: the agents that it names.
+    """
+    if to:
+        return tuple(agent for agent in to if agent != author)
+    if role != "user":
+        return ()
+    first = policy.agents[0] if policy.agents else ANYBODY
+    return () if first == author else (first,)
+
+
+def lane_of_run(agent: str, lanes: Collection[str]) -> str | None:
+    """The lane in which an agent answers a message; None if it isn't asked."""
+    return agent if agent in lanes else ANYBODY if ANYBODY in lanes else None
+
+
+def claim_key(message: str, lane: str, to: Collection[str]) -> str:
+    """The key of the claim to answer a prompt in a lane."""
+    return prompt_key(message, lane if lane in to else "")

@@ -1,0 +1,138 @@
+"""The queue: what people let wait becomes a message when its turn has come, one at a time."""
+
+import pytest
+from rooms.decisions.stage import Actor, Stage
+from rooms.scene import AT
+
+from cosession.document import Policy
+
+
+@pytest.fixture
+def ada(stage: Stage) -> Actor:
+    return stage.actor("ada")
+
+
+@pytest.fixture
+def bot(stage: Stage) -> Actor:
+    return stage.actor("bot", "agent")
+
+
+def enqueue(actor: Actor, id_: str, text: str = "later", **more: object) -> None:
+    actor.write(
+        lambda document: document.queue.append(text, id=id_, author=actor.who.id, created_at=AT, **more)  # type: ignore[arg-type]
+    )
+
+
+def said(stage: Stage) -> list[str]:
+    return [message.id for message in stage.document.messages]
+
+
+def waiting(stage: Stage) -> list[str]:
+    return [entry.id for entry in stage.document.queue]
+
+
+def test_an_entry_becomes_a_message_of_its_author_at_once_where_nobody_works(stage: Stage, ada: Actor):
+    enqueue(ada, "q1", "to Oslo", to=["bot"])
+    assert waiting(stage) == []
+    [message] = stage.document.messages
+    assert (message.id, message.role, message.text, message.to) == ("q1", "user", "to Oslo", ("bot",))
+    assert message.stamp is not None
+    assert (message.stamp["by"], message.stamp["at"]) == ("ada", AT)
+    assert message.created_at == AT
+
+
+def test_entries_wait_for_the_end_of_the_run_and_come_one_at_a_time(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1")
+    enqueue(ada, "q2")
+    assert waiting(stage) == ["q1", "q2"]
+    bot.become("complete", "r1")
+    assert (said(stage), waiting(stage)) == (["m1", "q1"], ["q2"])
+    bot.claim("prompt/q1")
+    assert waiting(stage) == ["q2"]
+    bot.begin("r2", reply_to="q1")
+    assert waiting(stage) == ["q2"]
+    bot.become("error", "r2")
+    assert (said(stage), waiting(stage)) == (["m1", "q1", "q2"], [])
+
+
+def test_the_order_is_that_of_now_and_words_are_those_of_now(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    for id_ in ("q1", "q2", "q3"):
+        enqueue(ada, id_)
+    bob = stage.actor("bob")
+    bob.write(lambda document: document.queue.move("q3", 0))
+    bob.write(lambda document: document.queue.remove("q1"))
+    bob.write(lambda document: document.queue.get("q3").text.append(", or now"))
+    bot.become("complete", "r1")
+    assert waiting(stage) == ["q2"]
+    message = stage.document.messages.get("q3")
+    assert message is not None
+    assert (message.text, message.author) == ("later, or now", "ada")
+
+
+def test_the_queue_of_one_agent_does_not_wait_for_another(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1", to=["bot"])
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1", to=["bot"])
+    enqueue(ada, "q2", to=["planner"])
+    enqueue(ada, "q3", to=["bot", "third"])
+    enqueue(ada, "q4", to=["third"])
+    assert waiting(stage) == ["q1", "q3", "q4"]
+
+
+def test_nothing_waits_where_prompts_are_answered_in_parallel(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1")
+    enqueue(ada, "q2")
+    stage.do(stage.room.edit(lambda document: document.meta.set_policy(Policy((), "parallel")), AT))
+    assert waiting(stage) == []
+
+
+def test_what_everybody_passed_over_blocks_nobody(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    enqueue(ada, "q1")
+    assert waiting(stage) == ["q1"]
+    bot.claim("prompt/m1")
+    assert waiting(stage) == ["q1"]
+    bot.release("prompt/m1")
+    assert waiting(stage) == []
+
+
+def test_after_a_crash_an_entry_is_promoted_once(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1")
+    rows = len(stage.rows)
+    bot.become("complete", "r1")
+    assert said(stage) == ["m1", "q1"]
+    again = stage.restart(rows)
+    assert waiting(again) == ["q1"]
+    healer = again.actor("root", "operator")
+    healer.leave()
+    healer.document.doc.apply_update(ada.document.doc.get_update())
+    again.ring("lease/run/r1")
+    assert said(again) == ["m1", "q1"]
+    healer.come(again)
+    bot.come(again)
+    assert said(again) == ["m1", "q1"]
+    assert waiting(again) == []
+
+
+def test_what_waits_when_a_room_is_loaded_is_looked_at(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1")
+    bot.become("complete", "r1")
+    kept = next(number for number, row in enumerate(stage.rows, 1) if row.participant == "bot" and number > 4)
+    assert said(stage.restart(kept)) in (["m1"], ["m1", "q1"])
+    assert said(stage.restart(len(stage.rows) - 1)) == ["m1", "q1"]
+
+
+def test_an_entry_that_is_no_prompt_stays_for_people_to_remove(stage: Stage, ada: Actor):
+    ada.write(lambda document: document.queue.shared.append({"id": "x"}))
+    ada.write(lambda document: document.queue.append("fine", id="q1", author="ada", created_at=AT))
+    assert said(stage) == ["q1"]
