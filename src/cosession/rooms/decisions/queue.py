@@ -12,7 +12,8 @@ from .lanes import lanes_of
 
 def promote(case: Case) -> None:
     """Make messages of those entries whose turn has come: one for each lane that is idle, all where none waits."""
-    if "queue" not in case.document.doc.keys() or not len(case.document.queue.shared):  # asking for a root makes it
+    there = frozenset(case.document.doc.keys())  # to ask for a root makes it
+    if "queue" not in there or not len(case.document.queue.shared):
         return
     prompts, rules = case.memory.prompts, case.document.meta.rules
     prompts.read(case)
