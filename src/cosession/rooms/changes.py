@@ -92,7 +92,6 @@ class Changes:
         by = peer.participant
         if not header.types:  # a message is made of some
             effects = self._take(update, header, connection, peer, offered=offered)
-            self._watch.notice(update.update)
         else:
             with _arrivals(self._document) as messages:
                 effects = self._take(update, header, connection, peer, offered=offered)

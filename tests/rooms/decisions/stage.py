@@ -14,10 +14,12 @@ from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
     AwarenessEntry,
+    Frame,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
     encode_awareness,
+    encode_frame,
 )
 from cosession.protocol.awareness import GONE
 from cosession.rooms.effects import Effect, Remind, Waiting
@@ -70,6 +72,9 @@ class Stage(Scene):
                     pass
         for actor in self.actors:
             actor.hear()
+
+    def receive(self, connection: int, frame: Frame) -> None:
+        self.do(self.room.receive(connection, encode_frame(frame), self.at))
 
     def ring(self, what: str) -> None:
         """Let a timer ring."""
