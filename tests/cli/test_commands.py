@@ -1,5 +1,6 @@
 """The commands as a person types them: what they print, where, and with which exit code."""
 
+import asyncio
 import selectors
 import signal
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from processes import PATIENCE_SECONDS, Server
+from processes import PATIENCE_SECONDS, Server, eventually
 
 Cosession = Callable[..., "subprocess.Popen[str]"]
 """Starts the command; see conftest.py."""
@@ -113,6 +114,18 @@ def test_the_demo_serves_the_chat_and_answers_in_it(cosession: Cosession, tmp_pa
     assert ended(cosession("send", "trip", "Who are you?", "--url", url))[0] == 0
     tail = cosession("tail", "trip", "--url", url)
     read_until(tail, "scripted agent")
+    process.send_signal(signal.SIGINT)
+    code, _, errors = ended(process)
+
+    assert (code, "Traceback" in errors) == (0, False)
+
+
+def test_the_demo_serves_the_form_with_its_helper(cosession: Cosession, tmp_path: Path):
+    process = cosession("demo", "forms", "--port", "0", "--no-open", "--data", str(tmp_path / "data"))
+    url = read_until(process, "Ctrl-C").split(" at ")[1].split()[0]
+    assert "Visa application" in httpx.get(f"{url}/").text
+
+    asyncio.run(eventually(lambda: "helper" in httpx.get(f"{url}/sessions/visa").text, "the helper"))
     process.send_signal(signal.SIGINT)
     code, _, errors = ended(process)
 

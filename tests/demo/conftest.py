@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-from cosession.cli.demo import find_chat, load
+from cosession.cli.demo import find_demo, load
 
 
 @pytest.fixture
@@ -16,16 +16,16 @@ def anyio_backend() -> str:
 @pytest.fixture
 def models() -> ModuleType:
     """The demo's models."""
-    return load(find_chat(), "models")
+    return load(find_demo("chat"), "models")
 
 
 @pytest.fixture
 def memory() -> ModuleType:
     """What the demo's models are told."""
-    return load(find_chat(), "memory")
+    return load(find_demo("chat"), "memory")
 
 
 @pytest.fixture
 def agent() -> ModuleType:
     """The demo's agent."""
-    return load(find_chat(), "agent")
+    return load(find_demo("chat"), "agent")

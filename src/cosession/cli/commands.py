@@ -60,6 +60,13 @@ class KindName(StrEnum):
     operator = "operator"
 
 
+class DemoName(StrEnum):
+    """What is shown."""
+
+    chat = "chat"
+    forms = "forms"
+
+
 class ModelName(StrEnum):
     """What the demo's agent answers with."""
 
@@ -130,7 +137,10 @@ def serve(
 
 @app.command()
 def demo(
-    model: Annotated[ModelName, typer.Option(help="What the agent answers with.")] = ModelName.auto,
+    which: Annotated[DemoName, typer.Argument(help="A shared chat, or a form that is filled in together.")] = (
+        DemoName.chat
+    ),
+    model: Annotated[ModelName, typer.Option(help="What the chat's agent answers with.")] = ModelName.auto,
     host: Host = None,
     port: Port = None,
     data: Data = None,
@@ -141,12 +151,12 @@ def demo(
         float, typer.Option(min=0, help="Words per second of the scripted model; 0 is no pause.")
     ] = 30.0,
 ) -> None:
-    """Run the server with the shared chat and its agent."""
+    """Run the server with a demo's pages and its agent."""
     from .demo import run_demo
 
     # The demo's terminal is read by a person: what goes well is silent.
     settings = _settings(host=host, port=port, data=data, insecure=insecure, log_level=log_level or LogLevel.warning)
-    _run(run_demo(settings, model.value, speed=speed, open_browser=not no_open))
+    _run(run_demo(settings, which.value, model.value, speed=speed, open_browser=not no_open))
 
 
 @app.command()

@@ -1,0 +1,216 @@
+// A form that several people fill in together: each field live, and locked while somebody is in it.
+//
+// The page holds no copy of the form. A one-line field is a key of the session's state, a long one a text that is written
+// together; both are read at each paint. Every field has a key of its own, so that no two pages make the same container.
+
+import { colorOf, connect } from "/client/cosession.js";
+
+const HELD_SECONDS = 20; // so long a field stays somebody's who went for coffee in the middle of it
+const RENEWED_MS = 5000;
+
+const find = (id) => document.getElementById(id);
+const link = new URL(location.href);
+const token = new URLSearchParams(link.hash.slice(1)).get("token") ?? undefined;
+const name = remembered() || "Guest";
+
+const session = connect(location.origin, link.searchParams.get("session") ?? "visa", {
+  token,
+  ...(token ? {} : { user: { name } }),
+});
+
+class Field {
+  constructor(label) {
+    this.label = label;
+    this.control = label.querySelector("input, select, textarea");
+    this.name = this.control.name;
+    this.claim = null;
+    this.asking = false;
+    this.typed = false; // here, and not written yet
+    this.renewedAt = 0;
+    this.holder = label.insertBefore(element("span", "holder"), this.control);
+    this.offer = label.appendChild(element("p", "offer"));
+    this.holder.dataset.testid = `holder-${this.name}`;
+    this.offer.dataset.testid = `offer-${this.name}`;
+    this.control.addEventListener("focus", () => this.enter());
+    this.control.addEventListener("input", () => this.change());
+    this.control.addEventListener("blur", () => this.leave());
+  }
+
+  get isLong() {
+    return this.control.localName === "textarea";
+  }
+
+  get value() {
+    const value = this.isLong ? session.text(this.name).toString() : session.state.get([this.name]);
+    return typeof value === "string" ? value : "";
+  }
+
+  get isEntered() {
+    return document.activeElement === this.control;
+  }
+
+  enter() {
+    session.presence.set("at", { field: this.name, since: new Date().toISOString() });
+    this.hold();
+  }
+
+  change() {
+    this.typed = true;
+    if (this.claim) this.write();
+    if (!this.claim || performance.now() - this.renewedAt > RENEWED_MS) this.hold();
+  }
+
+  leave() {
+    session.presence.set("at", null);
+    this.letGo();
+    paint();
+  }
+
+  letGo() {
+    this.claim?.release();
+    this.claim = null;
+  }
+
+  /** Asks for the field, or for more time in it. What was typed meanwhile is written when it is granted. */
+  async hold() {
+    if (this.asking) return;
+    this.asking = true;
+    this.renewedAt = performance.now();
+    try {
+      const claim = await session.claim(`field/${this.name}`, { seconds: HELD_SECONDS });
+      if (!claim) this.giveWay();
+      else if (claim !== this.claim) this.begin(claim);
+      if (!this.isEntered) this.letGo(); // left meanwhile, or changed without being entered
+    } catch (error) {
+      tell(error.message); // the session is over
+    } finally {
+      this.asking = false;
+      paint();
+    }
+  }
+
+  begin(claim) {
+    this.claim = claim;
+    claim.lost.then(() => {
+      if (this.claim === claim) this.claim = null;
+      paint();
+    });
+    if (this.typed) this.write();
+  }
+
+  /** Somebody else was faster. */
+  giveWay() {
+    this.typed = false;
+    this.control.blur();
+  }
+
+  write() {
+    this.typed = false;
+    if (this.isLong) rewrite(session.text(this.name), this.control.value);
+    else session.state.set([this.name], this.control.value);
+  }
+
+  paint() {
+    const fact = session.claims[`field/${this.name}`];
+    const isOther = Boolean(fact) && fact.client !== session.doc.clientID;
+    this.label.dataset.holder = isOther ? "other" : fact ? "me" : "";
+    this.holder.hidden = !isOther;
+    if (isOther) {
+      this.holder.textContent = nameOf(fact.by);
+      this.label.style.setProperty("--person", colorOf(fact.by));
+    }
+    const lock = this.control.localName === "select" ? "disabled" : "readOnly";
+    if (this.control[lock] !== isOther) this.control[lock] = isOther;
+    if (!this.typed && this.control.value !== this.value) this.control.value = this.value;
+    this.paintOffer();
+  }
+
+  paintOffer() {
+    const message = session.messages.findLast(({ metadata }) => metadata.field === this.name);
+    const isShown = message !== undefined && !dismissed().includes(message.id);
+    this.offer.hidden = !isShown;
+    if (!isShown || this.offer.dataset.message === message.id) return;
+    this.offer.dataset.message = message.id;
+    const thanks = element("button", "");
+    thanks.type = "button";
+    thanks.textContent = "Thanks";
+    thanks.onclick = () => session.selections.set("dismissed", [...dismissed(), message.id]);
+    const from = document.createElement("b");
+    from.textContent = nameOf(message.author);
+    this.offer.replaceChildren(from, message.text, document.createElement("br"), thanks);
+  }
+}
+
+const fields = [...document.querySelectorAll(".field")].map((label) => new Field(label));
+
+function dismissed() {
+  const ids = session.selections.get(session.me.id, "dismissed");
+  return Array.isArray(ids) ? ids : [];
+}
+
+function nameOf(id) {
+  return session.people.find((person) => person.id === id)?.name ?? "Somebody";
+}
+
+/** Makes a text read as wanted, changing only what differs, so that what others do elsewhere in it stays. */
+function rewrite(text, wanted) {
+  const written = text.toString();
+  const shorter = Math.min(written.length, wanted.length);
+  let start = 0;
+  while (start < shorter && written[start] === wanted[start]) start += 1;
+  if (start > 0 && /[\uD800-\uDBFF]/.test(written[start - 1])) start -= 1; // both halves of a character, or none
+  let end = 0;
+  while (end < shorter - start && written.at(-1 - end) === wanted.at(-1 - end)) end += 1;
+  if (end > 0 && /[\uDC00-\uDFFF]/.test(written.at(-end))) end -= 1;
+  session.doc.transact(() => {
+    text.delete(start, written.length - start - end);
+    text.insert(start, wanted.slice(start, wanted.length - end));
+  });
+}
+
+function paint() {
+  for (const field of fields) field.paint();
+  const here = session.people.filter(({ online }) => online);
+  find("people").replaceChildren(...here.map(({ id, name }) => {
+    const item = element("li", "");
+    item.textContent = name;
+    item.style.setProperty("--person", colorOf(id));
+    return item;
+  }));
+  const state = session.status === "online" ? (session.saved ? "saved" : "saving") : session.status;
+  find("saved").dataset.state = state;
+  find("saved").textContent = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline" }[state] ?? "";
+  if (session.refusal) tell(session.refusal.reason);
+}
+
+function tell(words) {
+  find("notice").textContent = words;
+  find("notice").hidden = false;
+}
+
+function element(kind, className) {
+  return Object.assign(document.createElement(kind), { className });
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("forms.name");
+  } catch {
+    return null; // private mode
+  }
+}
+
+const mine = find("my-name");
+mine.value = name;
+mine.disabled = token !== undefined; // a token says who one is
+mine.addEventListener("change", () => {
+  try {
+    localStorage.setItem("forms.name", mine.value.trim());
+  } catch {
+    return;
+  }
+  location.reload();
+});
+for (const event of ["change", "presence", "people", "status", "saved"]) session.on(event, paint);
+session.on("refused", ({ reason }) => tell(reason));
+paint();
