@@ -96,7 +96,7 @@ class Changes:
             with _arrivals(self._document) as messages:
                 effects = self._take(update, header, connection, peer, offered=offered)
             effects += self._stamp(messages, by, at, offered=offered)
-        self._watch.notice(update.update)
+        self._watch.notice(update.update, header)
         return effects + self._decide(by, at) if self._watch.touched else effects
 
     def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant) -> list[Effect]:
@@ -153,7 +153,7 @@ class Changes:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
             self._gate.applied(data, header, SERVER)
-            self._watch.notice(data)
+            self._watch.notice(data, header)
             effects += self._accept(update, None, by, _only_client(update) if by is SERVER else None)
         return effects
 

@@ -35,7 +35,7 @@ class Gate:
         fenced: whose each Yjs client is that has been taken over from: kept by who decides that.
     """
 
-    __slots__ = ("_admission", "_document", "_fenced", "_presence", "_settings", "writers")
+    __slots__ = ("_admission", "_document", "_presence", "_settings", "fenced", "writers")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Gate:
         self._presence = presence
         self._settings = settings
         self._admission: Admission | None = None
-        self._fenced = fenced
+        self.fenced = fenced
         self.writers = writers
 
     def check_fence(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
@@ -65,10 +65,8 @@ class Gate:
         Raises:
             Superseded: one of its clients is fenced off.
         """
-        if not self._fenced:
-            return
         for span in header.brings:
-            if self._fenced.get(span.client) == by.id and span.end > known.get(span.client, 0):
+            if self.fenced.get(span.client) == by.id and span.end > known.get(span.client, 0):
                 raise Superseded(
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )

@@ -14,8 +14,13 @@ from pycrdt import Map
 from cosession.document import Change, SessionDocument, Subscription
 from cosession.document.session import ROOTS
 from cosession.document.values import keys_of
+from cosession.protocol import UpdateHeader
 
 from .decisions import DECIDED_ON
+
+
+_ONE_STRUCT = b"\x01\x01"
+"""How an update begins that brings one struct of one client."""
 
 
 class Watch:
@@ -37,8 +42,15 @@ class Watch:
         self._later = DECIDED_ON - there
         self._subscriptions = [self._watch(name) for name in sorted(there)]
 
-    def notice(self, update: bytes) -> None:
-        """Watch the roots in which an applied update is the first to have made something."""
+    def notice(self, update: bytes, header: UpdateHeader) -> None:
+        """Watch the roots in which an applied update is the first to have made something.
+
+        Args:
+            update: its bytes.
+            header: its header.
+        """
+        if header.needs and update.startswith(_ONE_STRUCT):
+            return  # a token: it stands on what is there
         for name in {found.decode() for found in _naming(self._later).findall(update)} if self._later else ():
             self._later -= {name}
             self._subscriptions.append(self._watch(name))
