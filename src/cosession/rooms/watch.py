@@ -18,7 +18,6 @@ from cosession.protocol import UpdateHeader
 
 from .decisions import DECIDED_ON
 
-
 _ONE_STRUCT = b"\x01\x01"
 """How an update begins that brings one struct of one client."""
 
