@@ -10,8 +10,14 @@ const RENEWED_MS = 5000;
 
 const find = (id) => document.getElementById(id);
 const link = new URL(location.href);
-const token = new URLSearchParams(link.hash.slice(1)).get("token") ?? undefined;
-const name = remembered() || "Guest";
+const given = new URLSearchParams(link.hash.slice(1)).get("token");
+if (given) {
+  kept(sessionStorage, "forms.token", given); // and out of the address: who copies that must not give away who they are
+  link.hash = "";
+  history.replaceState(null, "", link);
+}
+const token = given ?? kept(sessionStorage, "forms.token") ?? undefined;
+const name = kept(localStorage, "forms.name") || "Guest";
 
 const session = connect(location.origin, link.searchParams.get("session") ?? "visa", {
   token,
@@ -192,11 +198,13 @@ function element(kind, className) {
   return Object.assign(document.createElement(kind), { className });
 }
 
-function remembered() {
+/** What this browser keeps under a key, after writing it if there is something to write; null where it keeps nothing. */
+function kept(storage, key, value) {
   try {
-    return localStorage.getItem("forms.name");
+    if (value !== undefined) storage.setItem(key, value);
+    return storage.getItem(key);
   } catch {
-    return null; // private mode
+    return null;
   }
 }
 
@@ -204,12 +212,7 @@ const mine = find("my-name");
 mine.value = name;
 mine.disabled = token !== undefined; // a token says who one is
 mine.addEventListener("change", () => {
-  try {
-    localStorage.setItem("forms.name", mine.value.trim());
-  } catch {
-    return;
-  }
-  location.reload();
+  if (kept(localStorage, "forms.name", mine.value.trim()) !== null) location.reload();
 });
 for (const event of ["change", "presence", "people", "status", "saved"]) session.on(event, paint);
 session.on("refused", ({ reason }) => tell(reason));
