@@ -62,6 +62,7 @@ class Hub:
         self.grant: Granted | None = None
         self.port = 0
         self.said: dict[int, AwarenessEntry] = {}
+        self._grants = 0
         self._source: ServerConnection | None = None
         self._server: Server | None = None
         self._observed = self.doc.observe(self._on_update)
@@ -134,6 +135,30 @@ class Hub:
             gone = encode_awareness(AwarenessEntry(client, clock + 1, "null") for client, clock in spoken.items())
             broadcast(self.sockets, create_awareness_message(gone))
 
+    def _decide(self) -> None:
+        """Grant what is free and hand over what is lost, as the server does; all else that is asked for waits."""
+        document = self.document
+        for request in list(document.requests.items()):
+            about, client = request.subject[0] if request.subject else "", request.client or 0
+            held = document.claims.get(about)
+            match request.kind:
+                case "claim" if held is None:
+                    self._grants += 1
+                    document.claims.grant(
+                        about, by=request.participant, client=client, epoch=self._grants, at="2026-01-01T00:00:00Z"
+                    )
+                case "release" if held is not None and held["client"] == client:
+                    document.claims.release(about)
+                case "adopt":
+                    run = document.runs.get(about)
+                    if run is not None and run.status == "lost":
+                        run.hand_over(client, [run.client] if run.client != client else [])
+                case "claim" | "release":
+                    pass
+                case _:
+                    continue
+            document.requests.remove(request.key)
+
     def _is_forbidden(self, frame: Frame) -> bool:
         if self.forbidden is None or not isinstance(frame, SyncUpdate | SyncStep2):
             return False
@@ -154,6 +179,7 @@ class Hub:
                 self._source = socket
                 reply = handle_sync_message(data[1:], self.doc)
                 self._source = None
+                self._decide()
                 if reply is not None:
                     await socket.send(reply)
             case 1:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cosession.client.transport import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, retry_delay, sync_url
+from cosession.client.address import sync_url
+from cosession.client.transport import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, retry_delay
 
 
 def test_pauses_grow_to_a_cap_and_the_first_is_short():

@@ -109,9 +109,8 @@ async def _follow(session: Session, printer: "Printer") -> None:
 
 
 async def _until_over(session: Session) -> None:
-    """Wait for the error that ends the session; prompts are what a client can wait on for ever."""
-    async for _ in session.prompts():
-        pass
+    """Wait for the error that ends the session."""
+    raise await session.wait_closed()
 
 
 @dataclass(slots=True)

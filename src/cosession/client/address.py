@@ -1,6 +1,6 @@
-"""A server's address, taken apart: what a person typed, checked once for sockets and requests alike. No I/O."""
+"""A server's address, taken apart and extended: what a person typed, checked once for both. No I/O."""
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 _SCHEMES = ("http", "https", "ws", "wss")
 
@@ -19,3 +19,23 @@ def split_address(url: str) -> SplitResult:
     if parts is None or not valid:
         raise ValueError(f"{url!r} is not a server's address; give one like http://localhost:8765.")
     return parts
+
+
+def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) -> str:
+    """Return the WebSocket address of a session.
+
+    Args:
+        url: the server's address, `http(s)` or `ws(s)`.
+        session: the session's id.
+        participant: who connects.
+        name: what people see.
+        kind: `human`, `agent` or `operator`.
+
+    Raises:
+        ValueError: `url` is not such an address.
+    """
+    parts = split_address(url)
+    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
+    path = f"{parts.path.rstrip('/')}/sync/{quote(session, safe='')}"
+    query = urlencode({"ext": "1", "user": participant, "name": name, "kind": kind})
+    return urlunsplit((scheme, parts.netloc, path, query, ""))

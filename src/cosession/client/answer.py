@@ -4,20 +4,38 @@ Tokens wait in a buffer for at most `batch_seconds` and then grow the Text of th
 first one after a pause goes in at once. The message is made with its first content, whole. A part that is followed
 by another kind of part is done. Never waits: the timer is a callback of the loop, and `close` takes it down.
 
+What is to be written anew, by a step that is tried again or a process that goes on with another's run, stays until
+the first new word, and goes with it in one transaction.
+
 No token is lost in silence. Each is checked before it waits, an emoji that a model cut in two is put together again,
 and after a write that failed every further call raises what failed.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from cosession.document import Message, Part, Run, SessionDocument, checked_text
+from cosession.document import JsonObject, Message, Part, Run, SessionDocument, checked_text
 
 from .stamps import fresh_id, now
 
 Kind = Literal["text", "reasoning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in an answer.
+
+    Attributes:
+        parts: how many parts come before it.
+        said: the text before it.
+    """
+
+    parts: int = 0
+    said: str = ""
 
 
 class Answer:
@@ -26,9 +44,18 @@ class Answer:
     Attributes:
         message: the message, or None before its first content.
         failure: what a write failed with, or None.
+        said: the text that was written, in pieces, as far as is known to people's edits.
+        calls: the tool calls that another process had made in this answer, by their ids.
     """
 
-    def __init__(self, document: SessionDocument, record: Run, author: str, batch_seconds: float) -> None:
+    def __init__(
+        self,
+        document: SessionDocument,
+        record: Run,
+        author: str,
+        batch_seconds: float,
+        begun: Message | None = None,
+    ) -> None:
         """Prepare; nothing is written before there is content.
 
         Args:
@@ -36,9 +63,12 @@ class Answer:
             record: the run that writes it.
             author: the agent's participant id.
             batch_seconds: how long a token may wait for others; 0 writes each at once.
+            begun: the message, where another process began it; the first word takes the place of what it holds.
         """
-        self.message: Message | None = None
+        self.message = begun
         self.failure: Exception | None = None
+        self.said: list[str] = []
+        self.calls: dict[str, JsonObject] = {}
         self._document = document
         self._record = record
         self._author = author
@@ -49,6 +79,56 @@ class Answer:
         self._half = ""
         self._written_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
+        self._instead: tuple[Mark, Callable[[], None] | None] | None = None
+        if begun is not None:
+            parts = [part.to_json() for part in begun.parts]
+            self.calls = {part["toolCallId"]: part for part in parts if isinstance(part.get("toolCallId"), str)}
+            self._instead = Mark(), None
+
+    @property
+    def standing(self) -> list[Part]:
+        """The parts that stay as they are."""
+        parts = self.message.parts if self.message is not None else []
+        return parts if self._instead is None else parts[: self._instead[0].parts]
+
+    def resume(self) -> str:
+        """Go on behind what another process wrote, and return its text."""
+        self._instead = None
+        if self.message is None or self._gone():
+            return ""
+        self.message.set_status("streaming")
+        self.said = [self.message.text]
+        return self.said[0]
+
+    def mark(self) -> Mark:
+        """Return where the answer stands; what comes is a part of its own."""
+        with self._document.transaction():
+            self._finish_part()
+        return Mark(len(self.message.parts) if self.message is not None else 0, "".join(self.said))
+
+    def redo(self, mark: Mark, also: Callable[[], None]) -> None:
+        """Write anew what comes after a mark: it goes when there is something in its place.
+
+        Args:
+            mark: from where on.
+            also: done in the same transaction.
+        """
+        with self._document.transaction():
+            self._finish_part()
+        self._instead = mark, also
+
+    def settle(self) -> None:
+        """Take away what was to be written anew, and wasn't."""
+        if self._instead is None:
+            return
+        (mark, also), self._instead = self._instead, None
+        with self._document.transaction():
+            if self.message is not None and not self._gone():
+                self.message.truncate(mark.parts)
+                self.message.set_status("streaming")
+            self.said = [mark.said]
+            if also is not None:
+                also()
 
     def grow(self, kind: Kind, text: str) -> None:
         """Add text to the last part, or begin a part when that is of another kind.
@@ -103,9 +183,12 @@ class Answer:
             return
         try:
             if self._part is None:
-                self._part = self._append({"type": self._kind, "text": text, "state": "streaming"})
+                with self._document.transaction():
+                    self._part = self._append({"type": self._kind, "text": text, "state": "streaming"})
             else:
                 self._part.grow(text)
+            if self._kind == "text":
+                self.said.append(text)
         except Exception as error:
             self.failure = error  # what was written of it, nobody knows: to write it again could double it
             raise
@@ -117,6 +200,18 @@ class Answer:
                 self._finish_part()
             if self.message is not None and not self._gone():
                 self.message.set_status(status)
+
+    def reopen(self) -> None:
+        """Let people see that it goes on after all."""
+        if self.message is not None and not self._gone():
+            self.message.set_status("streaming")
+
+    def drop(self) -> None:
+        """Write nothing more, not even what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._buffer.clear()
 
     def _flush_later(self) -> None:
         with suppress(Exception):  # it is in `failure`: the run raises it at its next step
@@ -141,6 +236,7 @@ class Answer:
         self._part = self._kind = None
 
     def _append(self, part: dict[str, Any]) -> Part:
+        self.settle()
         if self.message is not None:
             return self.message.append_part(part)
         self.message = self._document.messages.append(

@@ -22,6 +22,7 @@ async def connect(
     token: Token | None = None,
     wait_seconds: float | None = SYNC_SECONDS,
     on_refused: Callable[[Refusal], None] | None = None,
+    client_id: int | None = None,
 ) -> AsyncGenerator[Session, None]:
     """Join a session and stay in it for the length of an `async with` block.
 
@@ -40,12 +41,22 @@ async def connect(
         wait_seconds: how long to wait for the document at first; None waits for ever.
         on_refused: called when the server refuses something that was written here, with what is lost, when its
             document is here anew; then the session goes on with that. None ends the session instead.
+        client_id: the Yjs client id to write under, where the server has drawn one for us; None draws a fresh one.
 
     Raises:
         Disconnected: the server refused for good, there was none in `wait_seconds`, or, when the block is left, what
             was written last isn't saved.
         ValueError: `url` isn't a server's address.
     """
-    joined = Session(session, participant, name or participant, kind, url=url, token=token, on_refused=on_refused)
+    joined = Session(
+        session,
+        participant,
+        name or participant,
+        kind,
+        url=url,
+        token=token,
+        on_refused=on_refused,
+        client_id=client_id,
+    )
     async with joined.live(url, wait_seconds):
         yield joined

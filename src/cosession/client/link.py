@@ -7,9 +7,9 @@ network is away is kept in the document and goes out when it is back.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from cosession.document import SessionDocument
 from cosession.errors import Disconnected, WriteRefused
@@ -27,6 +27,11 @@ from .stamps import fresh_client_id
 from .transport import Status, Transport
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
+
+GOODBYE_SECONDS = 1.0
+"""How long saying goodbye may take: on a line that takes nothing any more, what is held is free a grace later."""
 
 FLUSH_SECONDS = 5.0
 """How long leaving waits for what was written to be saved: a commit takes milliseconds, a stuck disk for ever."""
@@ -50,6 +55,7 @@ class Link:
         *,
         on_refused: Callable[[Refusal], None] | None,
         on_replaced: Callable[[], None],
+        client_id: int | None = None,
     ) -> None:
         """Prepare; `live` opens it.
 
@@ -60,6 +66,7 @@ class Link:
             credential: what is shown at the door.
             on_refused: told what a refusal of something written here cost; None ends the session instead.
             on_replaced: called when `document` has become another one.
+            client_id: the Yjs client id of the first document; None draws one.
         """
         self.bell = Bell()
         self._session = session
@@ -67,7 +74,7 @@ class Link:
         self._on_replaced = on_replaced
         self._me = Me(user["id"], user["name"], user["kind"])
         self._transport = Transport(url, carried=self, credential=credential, bell=self.bell)
-        self.document = SessionDocument(client_id=fresh_client_id())
+        self.document = SessionDocument(client_id=client_id or fresh_client_id())
         wake = self._transport.wake
         self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
@@ -81,6 +88,11 @@ class Link:
     def status(self) -> Status:
         """Where the connection stands."""
         return self._transport.status
+
+    @property
+    def away_seconds(self) -> float:
+        """For how long there has been no connection."""
+        return 0.0 if self.status == "online" else time.monotonic() - self._transport.offline_at
 
     @property
     def ended(self) -> Disconnected | None:
@@ -185,6 +197,35 @@ class Link:
                 raise why
             await self.bell.wait()
 
+    async def confirm(self) -> None:
+        """Wait until the server has committed all that it has written itself up to now.
+
+        Who was granted something acts only then: a server that is killed before that may grant it to another.
+        Raises as `wait_saved` does.
+        """
+        self._replica.confirm()
+        await self.wait_saved()
+
+    async def until(self, condition: Callable[[], T | None], document: SessionDocument, *roots: str) -> T:
+        """Wait until something holds in a document, and return what the condition gives then.
+
+        Args:
+            condition: asked at once, and whenever a root has changed; None or False is not yet.
+            document: the document that it is about.
+            roots: the roots that it reads.
+
+        Raises:
+            Disconnected: the session is over.
+            WriteRefused: another document took the place of this one.
+        """
+        with document.observe(lambda _: self.bell.ring(), *roots):
+            while not (found := condition()):
+                self.go_on()
+                if (why := self.lost(document)) is not None:
+                    raise why
+                await self.bell.wait()
+        return found
+
     @asynccontextmanager
     async def live(self, url: str, wait_seconds: float | None) -> AsyncGenerator[None, None]:
         """Be connected for the length of a block, once.
@@ -239,6 +280,10 @@ class Link:
             if not self.saved:
                 log.warning("client.unsaved", session=self._session, status=self.status)
             close = self.ended.close if self.ended else None
+            self.presence.leave()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await self._transport.flush()
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
         if self.saved:
             return None

@@ -41,6 +41,7 @@ class Presence:
         self._state: dict[str, Any] = {"user": user, "visible": True}
         self._clock = 0
         self._due = False
+        self._left = False
         self._others: dict[int, tuple[int, dict[str, Any] | None]] = {}
         self._wake = wake
         self._changed = changed
@@ -68,6 +69,11 @@ class Presence:
         """Go on under another Yjs client id: our document is a fresh one."""
         self.client = client
         self._clock = 0
+        self.renew()
+
+    def leave(self) -> None:
+        """Say goodbye: what this connection holds is free at once, and not after a grace."""
+        self._left = True
         self.renew()
 
     def others(self) -> dict[int, dict[str, Any]]:
@@ -99,7 +105,7 @@ class Presence:
         if not self._due:
             return None
         self._due = False
-        state = json.dumps(self._state, ensure_ascii=False, separators=(",", ":"))
+        state = _GONE if self._left else json.dumps(self._state, ensure_ascii=False, separators=(",", ":"))
         return encode_awareness([AwarenessEntry(self.client, self._clock, state)])
 
     def receive(self, payload: bytes) -> None:

@@ -1,82 +1,160 @@
-"""Prompts: the messages that want an answer, each given once in this process.
+"""Prompts: the messages that this agent shall answer, each given once in this process, and to one process at a time.
 
-A prompt is a message of the role `user` that is complete, not deleted, and that no run answers. Which of them
-wait is read from the document alone, so those that were written before the agent came are found like those that
-come later. Two agents of one session both see a prompt that neither has answered yet.
+A prompt names us (`to`), or nobody, if a person wrote it and the session's policy doesn't say that another agent
+answers those. It is complete, not deleted, not refused, and no run answers it. Before it is given it is claimed: of
+several processes one gets it. A run of ours that was lost gives its prompt again, to the process that adopts it.
 
-The whole list is read once; after that only what changes is looked at, because a place in a shared list costs the
-more the further in it is, and a session lasts.
+Which of them wait is read from the document alone, so those that were written before the agent came are found like
+those that come later. The whole list is read once; after that only what changes is looked at, because a place in a
+shared list costs the more the further in it is, and a session lasts.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, cast
 
-from cosession.document import Change, Message, SessionDocument
-from cosession.errors import Disconnected
+from cosession.document import Change, Message, Run, SessionDocument, prompt_key
+from cosession.errors import NotAllowed, WriteRefused
 
-from .bell import Bell
+from .adoption import Adoption
+from .claims import is_held, obtain
+from .link import Link
 
 _LATE = frozenset({"id", "role"})
 """Keys of a message that come with it; a foreign client that sets them later makes us read the list again."""
 
-_TELLING = frozenset({"status", "deleted", "metadata"})
+_TELLING = frozenset({"status", "deleted", "metadata", "stamp"})
 """Keys that can make a message a prompt; streamed text isn't among them."""
+
+_ROOTS = ("messages", "runs", "claims", "meta")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that may be ours to do.
+
+    Attributes:
+        message: the prompt.
+        key: of the claim to answer it.
+        run: the lost run that answers it; None where there is none.
+    """
+
+    message: Message
+    key: str
+    run: str | None = None
+
+    @property
+    def id(self) -> str:
+        """What it is known by while it is asked for."""
+        return self.run or self.message.id
 
 
 class Inbox:
     """Keeps the messages that are, or may become, prompts, in the order in which they came."""
 
-    def __init__(self, document: SessionDocument, bell: Bell) -> None:
-        """Watch a document.
+    def __init__(self, link: Link, adoption: Adoption) -> None:
+        """Watch a session.
 
         Args:
-            document: the session.
-            bell: rung when there may be a prompt.
+            link: its tie to the server.
+            adoption: the runs that this process has.
         """
-        self._bell = bell
+        self._link = link
+        self._adoption = adoption
+        self._me = link.me.id
         self._given: set[str] = set()
-        self._answered: set[str] = set()
+        self._answered: dict[str, set[str]] = {}
         self._open: dict[str, Message | None] = {}
+        self._lost: dict[str, str] = {}
+        self._asking: set[str] = set()
+        self._passed: set[str] = set()
         self._stale = True
-        self._document = document
-        self._watch = document.observe(self._on_change, "messages", "runs")
+        self._document = link.document
+        self._watch = self._document.observe(self._on_change, *_ROOTS)
 
     def move(self, document: SessionDocument) -> None:
         """Go on with another document of the same session; what was given isn't given again."""
         self._watch.close()
         self._document = document
-        self._watch = document.observe(self._on_change, "messages", "runs")
+        self._watch = document.observe(self._on_change, *_ROOTS)
         self._stale = True
-        self._bell.ring()
+        self._link.bell.ring()
 
     def close(self) -> None:
         """Stop watching."""
         self._watch.close()
 
-    def take(self) -> Message | None:
-        """Return the first prompt that waits, or None; it is not given again."""
+    async def take(self) -> Message | None:
+        """Return the first prompt that waits and that the server lets us have, or None; it is not given again.
+
+        Raises:
+            Disconnected: the session is over.
+            NotAllowed: we may not work here.
+        """
+        while (candidate := self._next()) is not None:
+            if not self._link.me.may("run"):
+                raise NotAllowed("To answer prompts takes the capability `run`; ask for a token of an agent.")
+            self._asking.add(candidate.id)
+            self._passed.add(candidate.id)
+            try:
+                if await self._is_ours(candidate):
+                    self._given.add(candidate.message.id)
+                    self._open.pop(candidate.message.id, None)
+                    return candidate.message
+            except WriteRefused:
+                self._passed.discard(candidate.id)  # a refusal took the wish along; it is asked for anew
+            finally:
+                self._asking.discard(candidate.id)
+        return None
+
+    async def _is_ours(self, candidate: Candidate) -> bool:
+        if candidate.run is not None:
+            return await self._adoption.adopt(self._document, candidate.run, candidate.message.id)
+        return await obtain(self._link, self._document, candidate.key) is not None
+
+    def _next(self) -> Candidate | None:
         with self._document.transaction():  # one for all that is read; without it each field would open its own
             if self._stale:
                 self._read_all()
+            for run, id_ in self._lost.items():
+                message = self._document.messages.get(id_)
+                if message is not None and not message.deleted and self._may_ask(run):
+                    return Candidate(message, "", run)
+            policy = self._document.meta.rules.agents
             for id_, known in list(self._open.items()):
                 message = known or self._document.messages.get(id_)
-                if message is None or id_ in self._answered or message.role != "user":
+                if message is None or not message.id or message.refused or self._is_answered(id_, message):
                     del self._open[id_]
-                elif message.status == "complete" and not message.deleted and message.id:
-                    del self._open[id_]
-                    self._given.add(id_)
-                    return message
-                else:
-                    self._open[id_] = message
+                    continue
+                self._open[id_] = message
+                asks_us = self._me in message.to if message.to else self._me in (policy or (self._me,))[:1]
+                if not asks_us or not self._may_ask(id_) or message.status != "complete" or message.deleted:
+                    continue
+                key = prompt_key(id_, self._me if message.to else "")
+                if message.author != self._me and self._is_free(key):
+                    return Candidate(message, key)
         return None
+
+    def _is_answered(self, id_: str, message: Message) -> bool:
+        agents = self._answered.get(id_, set())
+        return self._me in agents if message.to else bool(agents)
+
+    def _may_ask(self, id_: str) -> bool:
+        return id_ not in self._asking and id_ not in self._passed
+
+    def _is_free(self, key: str) -> bool:
+        fact = self._document.claims.get(key)
+        return fact is None or is_held(fact, self._me, self._document.doc.client_id)
 
     def _read_all(self) -> None:
         self._stale = False
-        self._answered.update(run.reply_to for run in self._document.runs if run.reply_to)
+        self._lost.clear()
+        for run in self._document.runs:
+            self._note_run(run)
         self._open = {
             message.id: message
             for message in self._document.messages
-            if message.role == "user" and message.id not in self._answered and message.id not in self._given
+            if message.id not in self._given and (message.role == "user" or self._me in message.to)
         }
 
     def _on_change(self, changes: list[Change]) -> None:
@@ -84,57 +162,75 @@ class Inbox:
             match change.path:
                 case ("runs",):
                     self._note_runs(change.keys)
-                case ("runs", str(run)) if "reply_to" in change.keys:
+                case ("runs", str(run)) if not {"reply_to", "status", "client"}.isdisjoint(change.keys):
+                    self._note_runs((run,))
+                case ("runs", str(run), "seen"):
                     self._note_runs((run,))
                 case ("messages",):
                     self._note_messages(change.inserted)
                 case ("messages", _) if not _LATE.isdisjoint(change.keys):
                     self._stale = True
-                    self._bell.ring()
+                    self._link.bell.ring()
                 case ("messages", *_) if not _TELLING.isdisjoint(change.keys):
-                    self._bell.ring()
+                    self._link.bell.ring()
+                case ("claims" | "meta", *_):
+                    self._ask_again()
                 case _:
                     pass
 
     def _note_runs(self, ids: tuple[str, ...]) -> None:
-        for run_id in ids:
-            run = self._document.runs.get(run_id)
-            if run is not None and run.reply_to:
-                self._answered.add(run.reply_to)
+        for id_ in ids:
+            run = self._document.runs.get(id_)
+            if run is not None:
+                self._note_run(run)
+        self._ask_again()
+
+    def _note_run(self, run: Run) -> None:
+        for answered in (*run.seen, *filter(None, [run.reply_to])):  # a steer's id may be a prompt's: then it is told
+            self._answered.setdefault(answered, set()).add(run.agent)
+        is_lost = run.status == "lost" and run.agent == self._me and run.cancel is None
+        if is_lost and run.reply_to and run.id not in self._adoption.at_work:
+            self._lost[run.id] = run.reply_to
+        else:
+            self._lost.pop(run.id, None)
 
     def _note_messages(self, inserted: str | list[Any] | None) -> None:
         for item in inserted or ():
             fields = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
-            id_ = fields.get("id")
-            if fields.get("role") == "user" and isinstance(id_, str) and id_ not in self._given:
+            id_, about = fields.get("id"), fields.get("metadata")
+            asked = cast("dict[str, Any]", about).get("to") if isinstance(about, dict) else None
+            if isinstance(id_, str) and id_ not in self._given and (fields.get("role") == "user" or asked):
                 self._open.setdefault(id_, None)
-        self._bell.ring()
+        self._link.bell.ring()
+
+    def _ask_again(self) -> None:
+        """Ask once more for what the server didn't let us have: something has changed."""
+        self._passed.clear()
+        self._link.bell.ring()
 
 
 class Prompts(AsyncIterator[Message]):
     """Iterates over the prompts of an inbox and waits for more. Leaving the loop leaves nothing behind."""
 
-    def __init__(self, inbox: Inbox, *, bell: Bell, ended: Callable[[], Disconnected | None]) -> None:
+    def __init__(self, inbox: Inbox, link: Link) -> None:
         """Prepare to iterate.
 
         Args:
             inbox: where prompts come in; shared by all iterators of a session.
-            bell: rung when there may be one, or the session ends.
-            ended: returns why the session is over, or None.
+            link: the tie to the server; its bell rings when there may be one, or the session ends.
         """
         self._inbox = inbox
-        self._bell = bell
-        self._ended = ended
+        self._link = link
 
     async def __anext__(self) -> Message:
         """Return the next prompt; wait until there is one.
 
         Raises:
             Disconnected: the session is over.
+            NotAllowed: we may not work here.
         """
         while True:
-            if (why := self._ended()) is not None:
-                raise why
-            if (prompt := self._inbox.take()) is not None:
+            self._link.go_on()
+            if (prompt := await self._inbox.take()) is not None:
                 return prompt
-            await self._bell.wait()
+            await self._link.bell.wait()

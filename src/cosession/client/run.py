@@ -1,28 +1,24 @@
-"""A run: one piece of agent work, from its start to its end, as an async context manager.
+"""A run: one piece of agent work, and what an agent does in it. Its life is in `life`.
 
-    enter ─→ running ─┬─ the body ends ──────────────────────→ complete
-                      ├─ a cancel is recorded ───────────────→ cancelled, and the body's exception ends here
-                      ├─ the task is cancelled from outside ─→ cancelled, and goes on as a cancellation
-                      └─ the body raises ────────────────────→ error, and goes on
-
-A cancel reaches the body in two ways: the next step (`text`, `check`, …) raises RunCancelled, and a body that
-waits for something else is interrupted, by cancelling its task as `asyncio.timeout` does. The interruption is
-counted back (`uncancel`) at the border, so a cancellation from outside stays one even when both come at once.
-Entering and leaving never wait.
+Every step may raise: RunCancelled when somebody cancelled the run, RunLost when another process has it.
 """
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, TypeVar
 
-from cosession.document import Change, Message, SessionDocument
-from cosession.errors import CosessionError, RunCancelled
+from cosession.document import Message
 
-from .answer import Answer
-from .stamps import fresh_id, now
+from . import asking, delegation
+from .asking import Decision
+from .delegation import Delegation
+from .edits import Edit, edits_of
+from .life import Life
+from .stamps import fresh_id
+from .steps import Step, run_step
 from .tool import ToolCall
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,60 +38,21 @@ class Steer:
     at: str
 
 
-class AgentRun:
-    """One run of this agent; made by `Session.run`, used as `async with`.
-
-    Attributes:
-        id: the run's id.
-        agent: the agent's participant id.
-        reply_to: id of the message it answers, if any.
-    """
-
-    def __init__(
-        self,
-        document: SessionDocument,
-        agent: str,
-        *,
-        name: str,
-        reply_to: str | None,
-        task: str,
-        batch_seconds: float,
-        ended: Callable[[], CosessionError | None],
-        current: Callable[[], SessionDocument] | None = None,
-    ) -> None:
-        """Prepare; the run begins when it is entered.
-
-        Args:
-            document: where it writes.
-            agent: the agent's participant id.
-            name: the agent's name, in case the document doesn't have it yet.
-            reply_to: id of the message it answers.
-            task: one line on what it does, for people.
-            batch_seconds: how long a token may wait for others.
-            ended: returns why it can't go on, or None.
-            current: returns the session's document, another one after a refusal; None where there is but one.
-        """
-        self.id = fresh_id()
-        self.agent = agent
-        self.reply_to = reply_to
-        self._document = document
-        self._name = name
-        self._task_line = task
-        self._batch_seconds = batch_seconds
-        self._ended = ended
-        self._current = current or (lambda: document)
-        self._open = False
-        self._looked = True
-        self._steered = False
-        self._told = False
-        self._interrupted = False
-        self._worked = False
-        self._cancel: RunCancelled | None = None
+class AgentRun(Life):
+    """One run of this agent; made by `Session.run`, used as `async with`. Its attributes are those of `Life`."""
 
     @property
     def message(self) -> Message | None:
         """The message that it streams, or None before its first content."""
         return self._answer.message
+
+    def resume(self) -> str:
+        """Go on in what the process before this one wrote, and return its text; empty where there is none.
+
+        Without it, the first new word takes the place of all that. Raises as `text` does.
+        """
+        self._step()
+        return self._answer.resume() if self.adopted else ""
 
     def text(self, token: str) -> None:
         """Grow the answer's text. Half a character at the end waits for the token that brings the other half.
@@ -103,11 +60,23 @@ class AgentRun:
         Raises:
             BadDocument: the token isn't text.
             RunCancelled: somebody cancelled the run.
+            RunLost: another process of the agent goes on with it.
             Disconnected: the session is over.
             WriteRefused: the server refused something that was written here, and this run is lost with it.
         """
         self._step()
         self._answer.grow("text", token)
+
+    def last_words(self, text: str) -> None:
+        """Write to people although the run was cancelled, e.g. in `except RunCancelled`; it ends so all the same.
+
+        Args:
+            text: what is added to the answer.
+        """
+        if not self._open or self._cancel is None:
+            raise RuntimeError("Last words are for a cancelled run, inside its `async with` block; use text().")
+        self._answer.grow("text", text)
+        self._answer.flush()
 
     def reasoning(self, text: str) -> None:
         """Grow the answer's reasoning. Raises as `text` does."""
@@ -149,141 +118,116 @@ class AgentRun:
 
         Cheap enough to be called at every token: the document is read only after somebody changed the run.
         """
-        self._step()
-        if not self._steered:
+        if not self.has_steers():
             return []
         self._steered = False
         with self._document.transaction():
-            seen = set(self._record.seen)
-            new = [steer for steer in self._record.steers if steer["id"] not in seen]
+            new = self._new_steers()
             for steer in new:
-                self._record.mark_seen(steer["id"])
-        return [Steer(steer["id"], steer["by"], steer["text"], steer["at"]) for steer in new]
+                self._record.mark_seen(steer.id)
+        return new
 
-    def check(self) -> None:
-        """Go on only if the run may.
+    def has_steers(self) -> bool:
+        """Whether people have added something since `steers` was called last. Raises as `text` does."""
+        self._step()
+        self._steered = self._steered and bool(self._new_steers())
+        return self._steered
+
+    async def step(
+        self, name: str, work: Callable[[Step], Awaitable[T]], *, attempts: int = 1, pause_seconds: float = 1.0
+    ) -> T:
+        """Do a part of the work that people see as a step, again when it fails, and return what it returns.
+
+        What a failed attempt wrote stays until the next one writes, and goes with that in one transaction.
+        Raises as `text` does, and what the last attempt raises.
+
+        Args:
+            name: what the step does, in words that people understand.
+            work: does it; called once for each attempt.
+            attempts: how many there may be.
+            pause_seconds: how long to wait before the second one; twice as long before each further one.
+        """
+        return await run_step(self._work, name, work, attempts=attempts, pause_seconds=pause_seconds)
+
+    async def ask(
+        self,
+        question: str,
+        *,
+        schema: dict[str, Any] | None = None,
+        value: Any = None,
+        who: Sequence[str] = (),
+        quorum: int = 1,
+        seconds: float | None = None,
+        key: str | None = None,
+    ) -> Decision:
+        """Ask people to approve something, and wait for their decision, which is never an error.
+
+        Meanwhile the run is `suspended`. A process that takes the run up and asks again gets the same decision: the
+        n-th question of a run is the same question, or the one of the same key. Raises as `text` does.
+
+        Args:
+            question: what is asked, in words that people understand.
+            schema: the JSON Schema of the value that is approved.
+            value: what is to be approved, e.g. the arguments of a tool; people may edit an object before they vote.
+            who: the participants who may answer; none means everybody who may approve.
+            quorum: how many must agree.
+            seconds: for how long they may answer; None is for ever.
+            key: a name of the question, unique in the run, where their order may differ the next time.
 
         Raises:
-            RunCancelled: somebody cancelled the run.
-            Disconnected: the session is over.
-            WriteRefused: the server refused something that was written here, and this run is lost with it.
+            BadDocument: something of the question doesn't fit.
         """
-        if not self._open:
-            raise RuntimeError("The run isn't open: use it inside its `async with` block.")
-        self._look()
-        if self._cancel is not None:
-            self._told = True
-            raise self._cancel
-        if self._answer.failure is not None:
-            raise self._answer.failure
-        if (why := self._ended()) is not None:
-            raise why
+        return await asking.ask(
+            self._work, question, schema=schema, value=value, who=who, quorum=quorum, seconds=seconds, key=key
+        )
 
-    async def __aenter__(self) -> Self:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._cancelling = task, task.cancelling()
-        self._loop = asyncio.get_running_loop()
-        with self._document.transaction():
-            self._record = self._document.runs.start(
-                self.id, agent=self.agent, started_at=now(), reply_to=self.reply_to
-            )
-            if self._document.agents.get(self.agent) is None:
-                self._document.agents.declare(self.agent, name=self._name)
-            self._say(status="thinking", run=self.id, task=self._task_line or None)
-        self._answer = Answer(self._document, self._record, self.agent, self._batch_seconds)
-        self._watch = self._document.observe(self._on_change, "runs")
-        self._open = True
-        return self
+    async def call(
+        self,
+        tool: str,
+        input: dict[str, Any] | None = None,  # noqa: A002
+        *,
+        who: Sequence[str] = (),
+        seconds: float = 20.0,
+        key: str | None = None,
+    ) -> Any:
+        """Call a tool that a client offers, e.g. a browser; return what the one client that answers gives.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> bool:
-        self._look()
-        self._open = False
-        self._watch.close()
-        unwritten = self._write_rest()
-        only_ours = False
-        if self._interrupted:
-            counted_back = self._task.uncancel() <= self._cancelling
-            only_ours = counted_back and isinstance(error, asyncio.CancelledError)
-        stopped = only_ours or _is_run_cancelled(error)
-        if stopped or isinstance(error, asyncio.CancelledError):
-            self._end("cancelled")
-        elif (failure := error or unwritten) is not None:
-            self._end("error", str(failure) or type(failure).__name__)
-            if error is None:
-                raise failure
-        else:
-            self._end("complete" if self._cancel is None else "cancelled")
-        return stopped and self._cancel is not None
+        Raises as `text` does.
 
-    def _write_rest(self) -> Exception | None:
-        """Write what waits; return what that, or an earlier write, failed with."""
-        try:
-            self._answer.flush()
-        except Exception as failure:  # whatever it is, the run must end with it
-            return failure
-        return None
+        Args:
+            tool: the tool's name.
+            input: what it is called with.
+            who: the participants whose clients may answer; none means everybody's.
+            seconds: how long to wait.
+            key: a name of the call, unique in the run; see `ask`.
 
-    def _step(self) -> None:
-        self.check()
-        if not self._worked:
-            self._worked = True
-            self._say(status="working")
+        Raises:
+            ToolFailed: the tool gave an error, or no client answered in time.
+        """
+        return await asking.call(self._work, tool, input, who=who, seconds=seconds, key=key)
 
-    def _end(self, status: str, error: str | None = None) -> None:
-        with self._document.transaction():
-            self._record.end(status, at=now(), error=error)
-            self._say(status="idle", run=None, task=None, progress=None)
-            self._answer.close(status)
-        if (document := self._current()) is not self._document:
-            self._end_elsewhere(document, status, error)
+    def delegate(
+        self, agent: str, text: str, *, data: Mapping[str, Any] | None = None, key: str | None = None
+    ) -> Delegation:
+        """Ask another agent for something, by a message that names it; `await delegation.done()` waits for its end.
 
-    def _end_elsewhere(self, document: SessionDocument, status: str, error: str | None) -> None:
-        """End what the server has of this run: the document that it wrote in was given up."""
-        record, agent = document.runs.get(self.id), document.agents.get(self.agent)
-        with document.transaction():
-            if record is not None and not record.ended:
-                record.end(status, at=now(), error=error)
-            if agent is not None and agent.run == self.id:
-                agent.set(status="idle", run=None, task=None, progress=None)
-            for written in record.messages if record is not None else ():
-                if (message := document.messages.get(written)) is not None and message.status == "streaming":
-                    message.set_status(status)
+        It writes its own answer and progress into the session. To cancel this run cancels what it asked for.
+        Raises as `text` does.
 
-    def _say(self, **fields: Any) -> None:
-        agent = self._document.agents.get(self.agent)
-        if agent is not None:
-            agent.set(**fields)
+        Args:
+            agent: the agent's participant id.
+            text: what is asked.
+            data: more of it, as JSON.
+            key: a name of the delegation, unique in the run; see `ask`.
+        """
+        return delegation.delegate(self._work, agent, text, data=data, key=key)
 
-    def _on_change(self, changes: list[Change]) -> None:
-        if any(self.id in change.path or self.id in change.keys for change in changes):
-            self._looked = False
-            self._steered = True
-            self._loop.call_soon(self._interrupt)
+    def edits(self) -> list[Edit]:
+        """Return what others have changed in the words of this run since the last call. Raises as `text` does."""
+        self._step()
+        return edits_of(self._answer)
 
-    def _look(self) -> None:
-        """Read whether a cancel is recorded, if the run changed since the last look."""
-        if self._looked:
-            return
-        self._looked = True
-        recorded = self._record.cancel
-        if recorded is not None and self._cancel is None:
-            self._cancel = RunCancelled(recorded.get("by"), str(recorded.get("reason") or ""))
-
-    def _interrupt(self) -> None:
-        """Cancel what the body waits for, once. A callback of the loop: no task runs, so the body does wait."""
-        if not self._open:
-            return
-        self._look()
-        if self._cancel is not None and not self._told:
-            self._told = self._interrupted = True
-            self._task.cancel()
-
-
-def _is_run_cancelled(error: BaseException | None) -> bool:
-    """Whether this is a cancelled run, or a task group's report of nothing else."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_run_cancelled(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions)
-    return isinstance(error, RunCancelled)
+    def _new_steers(self) -> list[Steer]:
+        seen = set(self._record.seen)
+        new = [steer for steer in self._record.steers if steer["id"] not in seen]
+        return [Steer(steer["id"], steer["by"], steer["text"], steer["at"]) for steer in new]

@@ -8,10 +8,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cosession.document import Message, SessionDocument
-from cosession.errors import BadDocument
+from cosession.document import Message, QueuedPrompt, SessionDocument, prompt_key
+from cosession.errors import BadDocument, Disconnected
 
+from .address import sync_url
+from .adoption import Adoption
+from .claims import is_held
 from .credential import Credential, Token
+from .errand import Errand
 from .grant import Me
 from .link import Link
 from .people import Person, Who, find_participant, people
@@ -19,14 +23,15 @@ from .prompts import Inbox, Prompts
 from .refusal import Refusal
 from .run import AgentRun
 from .stamps import fresh_id, now
-from .transport import Status, sync_url
-from .views import Views
+from .state import SharedState
+from .transport import Status
+from .wishes import Wishes
 
 BATCH_SECONDS = 0.03
 """How long a token waits for others: below what a reader notices, and a fast model then makes few updates."""
 
 
-class Session(Views):
+class Session(Wishes):
     """One participant's live session; made by `connect`.
 
     Attributes:
@@ -35,6 +40,7 @@ class Session(Views):
         name: what people see.
         kind: `agent`, `human` or `operator`.
         presence: what this connection says of itself, and what the others say.
+        on_suspended: told when a run begins to wait for people, and when it goes on.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Session(Views):
         url: str,
         token: Token | None,
         on_refused: Callable[[Refusal], None] | None = None,
+        client_id: int | None = None,
     ) -> None:
         """Prepare; `connect` opens it."""
         self.id = id
@@ -60,7 +67,11 @@ class Session(Views):
             Credential(token, participant),
             on_refused=on_refused,
             on_replaced=self._on_replaced,
+            client_id=client_id,
         )
+        self.on_suspended: Callable[[bool], None] | None = None
+        self._adoption = Adoption(self._link)
+        self._held = set()
         self.presence = self._link.presence
         self._inbox: Inbox | None = None
 
@@ -77,6 +88,11 @@ class Session(Views):
     def may(self, capability: str) -> bool:
         """Whether we may do something, e.g. `prompt` or `state:trip/hotel`; see `Me.may`."""
         return self._link.me.may(capability)
+
+    @property
+    def state(self) -> SharedState:
+        """The application's shared state."""
+        return SharedState(self._link)
 
     @property
     def people(self) -> list[Person]:
@@ -125,6 +141,12 @@ class Session(Views):
         """
         await self._link.wait_saved()
 
+    async def wait_closed(self) -> Disconnected:
+        """Wait until the session is over, and return why."""
+        while self._link.ended is None:
+            await self._link.bell.wait()
+        return self._link.ended
+
     async def send(
         self,
         text: str,
@@ -133,6 +155,7 @@ class Session(Views):
         role: str = "user",
         parts: Sequence[dict[str, Any]] = (),
         parent: str | None = None,
+        to: Sequence[str] = (),
     ) -> Message:
         """Append a whole message.
 
@@ -142,6 +165,7 @@ class Session(Views):
             role: `user`, `assistant` or `system`.
             parts: more parts, after the text.
             parent: id of the message it follows, where a session branches.
+            to: the agents that are asked; none is whoever answers here.
 
         Raises:
             Disconnected: the session is over.
@@ -154,7 +178,21 @@ class Session(Views):
             author=self.participant,
             created_at=now(),
             parent=parent,
+            to=to,
         )
+
+    def enqueue(self, text: str, *, to: Sequence[str] = ()) -> QueuedPrompt:
+        """Add a prompt to the shared queue: people edit and reorder it there, and it is asked when its turn comes.
+
+        Args:
+            text: what it says.
+            to: the agents that are asked; none is whoever answers here.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
 
     def edit(self, message_id: str, text: str) -> None:
         """Change a message's text, as little as possible, so that concurrent edits merge.
@@ -168,35 +206,6 @@ class Session(Views):
     def remove(self, message_id: str) -> None:
         """Delete what a message says; an empty message marked as deleted stays. Raises as `edit` does."""
         self._find(message_id).delete(at=now())
-
-    def cancel(self, run_id: str, reason: str = "") -> None:
-        """Ask that a run be cancelled; the server decides and records it.
-
-        Args:
-            run_id: the run.
-            reason: a word to the agent and the others.
-
-        Raises:
-            Disconnected: the session is over.
-        """
-        self._link.go_on()
-        self.document.requests.ask_cancel(run_id, self.participant, reason)
-
-    def steer(self, run_id: str, text: str, *, id: str | None = None) -> str:  # noqa: A002
-        """Tell a run something while it works; return the steer's id.
-
-        Args:
-            run_id: the run.
-            text: what the agent should take into account.
-            id: the steer's id; the server records each once, so the same can be said again. None makes one.
-
-        Raises:
-            Disconnected: the session is over.
-        """
-        self._link.go_on()
-        steer = id or fresh_id()
-        self.document.requests.ask_steer(run_id, steer, self.participant, text)
-        return steer
 
     def count(self, name: str, amount: float = 1) -> None:
         """Add to a shared counter; the additions of all add up, whoever makes them at once.
@@ -213,15 +222,37 @@ class Session(Views):
         self.document.counters.add(name, self.participant, amount, device=str(self.document.doc.client_id))
 
     def prompts(self) -> Prompts:
-        """Iterate over the messages that want an answer, those that wait already and those to come.
+        """Iterate over the messages that this agent shall answer, those that wait already and those to come.
+
+        Each was claimed for this process; of several processes of an agent, one gets it. A prompt whose run was lost
+        comes again, to one process: its `run` goes on with that.
 
         Raises:
             Disconnected: the session is over; also raised from the iteration.
         """
         self._link.go_on()
         if self._inbox is None:
-            self._inbox = Inbox(self.document, self._link.bell)
-        return Prompts(self._inbox, bell=self._link.bell, ended=lambda: self._link.ended)
+            self._inbox = Inbox(self._link, self._adoption)
+        return Prompts(self._inbox, self._link)
+
+    def take(self, errand: Errand) -> Message | None:
+        """Return the prompt that a worker was handed, if it is still this process's to answer.
+
+        Args:
+            errand: what it was handed.
+        """
+        message, client = self.document.messages.get(errand.message), self.document.doc.client_id
+        if message is None or errand.client != client:
+            return None
+        if errand.run is not None:
+            run = self.document.runs.get(errand.run)
+            if run is None or run.ended or run.client != client:
+                return None
+            self._adoption.keep(message.id, errand.run)
+            return message
+        keys = (prompt_key(message.id, self.participant), prompt_key(message.id))
+        held = any(is_held(self.document.claims.get(key), self.participant, client) for key in keys)
+        return message if held else None
 
     def run(
         self, *, reply_to: Message | str | None = None, task: str = "", batch_seconds: float = BATCH_SECONDS
@@ -233,16 +264,15 @@ class Session(Views):
             task: one line on what it does, for people.
             batch_seconds: how long a token may wait for others; 0 writes each at once.
         """
-        document = self.document
         return AgentRun(
-            document,
+            self._link,
             self.participant,
             name=self.name,
             reply_to=reply_to.id if isinstance(reply_to, Message) else reply_to,
             task=task,
             batch_seconds=batch_seconds,
-            ended=lambda: self._link.ended or self._link.lost(document),
-            current=lambda: self.document,
+            runs=self._adoption,
+            on_suspended=self.on_suspended,
         )
 
     @asynccontextmanager
@@ -254,8 +284,10 @@ class Session(Views):
         finally:
             if self._inbox is not None:
                 self._inbox.close()
+            self._adoption.close()
 
     def _on_replaced(self) -> None:
+        self._adoption.close()
         if self._inbox is not None:
             self._inbox.move(self.document)
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, Protocol
-from urllib.parse import quote, urlencode, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -23,7 +22,6 @@ from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, Too
 from cosession.logs import get_logger
 from cosession.protocol import Renewal, encode_frame
 
-from .address import split_address
 from .bell import Bell
 from .credential import Credential, TokenFailed
 from .replica import Replica
@@ -68,26 +66,6 @@ def retry_delay(attempt: int, chance: Callable[[], float] = random.random) -> fl
     return min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(attempt, 30)) * chance()
 
 
-def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) -> str:
-    """Return the WebSocket address of a session.
-
-    Args:
-        url: the server's address, `http(s)` or `ws(s)`.
-        session: the session's id.
-        participant: who connects.
-        name: what people see.
-        kind: `human`, `agent` or `operator`.
-
-    Raises:
-        ValueError: `url` is not such an address.
-    """
-    parts = split_address(url)
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = f"{parts.path.rstrip('/')}/sync/{quote(session, safe='')}"
-    query = urlencode({"ext": "1", "user": participant, "name": name, "kind": kind})
-    return urlunsplit((scheme, parts.netloc, path, query, ""))
-
-
 class Carried(Protocol):
     """What a transport connects."""
 
@@ -111,6 +89,7 @@ class Transport:
         status: where it stands.
         ended: why it is over, or None while it isn't.
         breaks: how many connections have ended.
+        offline_at: when the last connection broke, on the monotonic clock.
     """
 
     def __init__(self, url: str, *, carried: "Carried", credential: Credential, bell: Bell) -> None:
@@ -125,6 +104,7 @@ class Transport:
         self.status: Status = "connecting"
         self.ended: Disconnected | None = None
         self.breaks = 0
+        self.offline_at = 0.0
         self._carried = carried
         self._url = url
         self._credential = credential
@@ -133,6 +113,7 @@ class Transport:
         self._hurry = asyncio.Event()
         self._granted = asyncio.Event()
         self._attempt = 0
+        self._socket: ClientConnection | None = None
 
     def wake(self) -> None:
         """Have the writer look at the replica."""
@@ -142,6 +123,13 @@ class Transport:
         """Try again at once, and begin anew with short pauses: there is little time left."""
         self._attempt = 0
         self._hurry.set()
+
+    async def flush(self) -> None:
+        """Send what waits, now; without a connection nothing is sent."""
+        with suppress(ConnectionClosed):
+            if (socket := self._socket) is not None:
+                for frame in self._carried.replica().take():
+                    await socket.send(frame)
 
     async def run(self) -> None:
         """Keep what is carried connected until the server refuses for good, or the task is cancelled."""
@@ -205,7 +193,7 @@ class Transport:
 
     async def _pause(self, code: int | None, reason: str) -> None:
         if self.status == "online":
-            self.status = "offline"
+            self.status, self.offline_at = "offline", time.monotonic()
             self._bell.ring()
         delay = retry_delay(self._attempt)
         self._attempt += 1
@@ -220,6 +208,7 @@ class Transport:
     async def _attend(self, socket: ClientConnection, replica: Replica) -> bool:
         """Serve one connection to its end; return whether it was ever synced."""
         replica.open()
+        self._socket = socket
         async with asyncio.TaskGroup() as tasks:
             duties = [
                 tasks.create_task(self._write(socket, replica)),
@@ -229,6 +218,7 @@ class Transport:
             try:
                 return await self._read(socket, replica)
             finally:
+                self._socket = None
                 for duty in duties:
                     duty.cancel()
 

@@ -4,14 +4,17 @@ from abc import ABC, abstractmethod
 
 from cosession.document import (
     Agents,
+    Approvals,
+    Claims,
     Counters,
     Messages,
     Participants,
+    Policy,
+    Queue,
     Runs,
     Selections,
     SessionDocument,
     SharedText,
-    State,
 )
 
 
@@ -27,11 +30,6 @@ class Views(ABC):
     def messages(self) -> Messages:
         """The messages, in order."""
         return self.document.messages
-
-    @property
-    def state(self) -> State:
-        """The application's shared state."""
-        return self.document.state
 
     @property
     def agents(self) -> Agents:
@@ -57,6 +55,26 @@ class Views(ABC):
     def title(self) -> str:
         """What people call the session."""
         return self.document.meta.title
+
+    @property
+    def approvals(self) -> Approvals:
+        """What agents ask people, their votes, and what came of it; `vote` is how one takes part."""
+        return self.document.approvals
+
+    @property
+    def claims(self) -> Claims:
+        """Who holds what; `claim` is how one does."""
+        return self.document.claims
+
+    @property
+    def queue(self) -> Queue:
+        """The prompts that wait for their turn: to be read, edited, moved and removed; `enqueue` adds one."""
+        return self.document.queue
+
+    @property
+    def policy(self) -> Policy:
+        """Which agents belong here, and what becomes of a prompt that comes while one works."""
+        return self.document.meta.rules
 
     @property
     def counters(self) -> Counters:

@@ -144,6 +144,16 @@ class Message(Record):
             self._own_parts().append(prepared)
         return Part(prepared)
 
+    def truncate(self, parts: int) -> None:
+        """Take away all parts but the first ones.
+
+        Args:
+            parts: how many stay.
+        """
+        array = self._array("parts")
+        if not self.gone and array is not None and len(array) > parts:
+            del array[parts:]
+
     def edit(self, text: str, *, at: str, by: str) -> None:
         """Change the message's text, touching only what differs, so that concurrent edits merge.
 

@@ -1,0 +1,89 @@
+"""Delegation: work that a run asks of another agent, as a message that names it. The other answers it by a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cosession.document import Message, Run
+from cosession.document.run_states import FINAL
+
+from .stamps import fresh_id, now
+from .work import Work
+
+
+class Delegation:
+    """Something that was asked of another agent; made by `AgentRun.delegate`.
+
+    Attributes:
+        agent: the agent that is asked.
+        message: what it is asked; people see it.
+    """
+
+    def __init__(self, work: Work, agent: str, message: Message) -> None:
+        """Prepare; `delegate` makes them."""
+        self.agent = agent
+        self.message = message
+        self._work = work
+
+    @property
+    def run(self) -> Run | None:
+        """The run that answers, or None before it has begun."""
+        runs = self._work.document.runs
+        found = [run for run in runs if run.reply_to == self.message.id and run.agent == self.agent]
+        return found[-1] if found else None
+
+    async def done(self) -> Run | None:
+        """Wait for the end of the other agent's run, and return it; None when somebody called the work off before.
+
+        A run that is lost isn't at its end: another process may go on with it. Raises as `AgentRun.text` does.
+        """
+
+        def end() -> tuple[Run | None] | None:
+            run = self.run
+            if run is None:
+                return (None,) if self.message.refused or self.message.deleted else None
+            return (run,) if run.status in FINAL else None
+
+        (run,) = await self._work.until(end, "runs", "messages")
+        return run
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask that the work be cancelled, whether it has begun or not. Raises as `AgentRun.text` does."""
+        self._work.step()
+        run = self.run
+        about = run.id if run is not None else self.message.id
+        self._work.document.requests.ask_cancel(about, self._work.record.agent, reason)
+
+    def steer(self, text: str) -> None:
+        """Add to what is asked: told to the run, or, before it has begun, in the message itself.
+
+        Raises as `AgentRun.text` does.
+        """
+        self._work.step()
+        run, me = self.run, self._work.record.agent
+        if run is None:
+            self.message.edit(f"{self.message.text}\n\n{text}", at=now(), by=me)
+        else:
+            self._work.document.requests.ask_steer(run.id, fresh_id(), me, text)
+
+
+def delegate(work: Work, agent: str, text: str, *, data: Mapping[str, Any] | None, key: str | None) -> Delegation:
+    """Ask another agent for something; see `AgentRun.delegate`."""
+    work.step()
+    id_, document = work.name("delegation", key), work.document
+    message = document.messages.get(id_)
+    if message is None:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": text, "state": "done"}]
+        if data is not None:
+            parts.append({"type": "data-delegation", "data": dict(data)})
+        with document.transaction():
+            message = document.messages.append(
+                "assistant",
+                parts,
+                id=id_,
+                author=work.record.agent,
+                created_at=now(),
+                run=work.record.id,
+                to=(agent,),
+            )
+            work.record.add_message(id_)
+    return Delegation(work, agent, message)

@@ -1,0 +1,93 @@
+"""What one asks the server to decide: that a run be cancelled or told something, votes, the policy, claims."""
+
+from typing import Any
+
+from cosession.document import checked_policy
+
+from .claims import Claim
+from .link import Link
+from .stamps import fresh_id
+from .views import Views
+
+
+class Wishes(Views):
+    """Whoever is in a session.
+
+    Attributes:
+        participant: our participant id.
+    """
+
+    participant: str
+    _link: Link
+    _held: set[str]
+
+    def cancel(self, about: str, reason: str = "") -> None:
+        """Ask that a run be cancelled, or a prompt that nobody answers yet; the server decides and records it.
+
+        Args:
+            about: the run, or the prompt's message.
+            reason: a word to the agent and the others.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        self.document.requests.ask_cancel(about, self.participant, reason)
+
+    def steer(self, run_id: str, text: str, *, id: str | None = None) -> str:  # noqa: A002
+        """Tell a run something while it works; return the steer's id.
+
+        Args:
+            run_id: the run.
+            text: what the agent should take into account.
+            id: the steer's id; the server records each once, so the same can be said again. None makes one.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        steer = id or fresh_id()
+        self.document.requests.ask_steer(run_id, steer, self.participant, text)
+        return steer
+
+    def vote(self, approval: str, decision: str, value: Any = None) -> None:
+        """Vote on something that an agent asks; the server decides when enough agree.
+
+        Args:
+            approval: its id, as in `approvals`.
+            decision: `approved` or `rejected`.
+            value: what is approved; None is what stands there now.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        self.document.requests.ask_vote(approval, self.participant, decision, value)
+
+    def set_policy(self, double_texting: str) -> None:
+        """Ask for another way with prompts that arrive while an agent works.
+
+        Args:
+            double_texting: `queue`, `steer`, `interrupt`, `parallel` or `reject`.
+
+        Raises:
+            BadDocument: there is no such way.
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        self.document.requests.ask_policy(
+            self.participant, checked_policy({"double_texting": double_texting}).double_texting
+        )
+
+    def claim(self, key: str, *, seconds: float | None = None, wait: bool = False) -> Claim:
+        """Hold something that one process at a time holds: `async with session.claim("inbox") as claim:`.
+
+        It is let go when the block ends, this process goes, or its time is over. Entering raises ClaimHeld when
+        another holds it, and Disconnected.
+
+        Args:
+            key: what it is.
+            seconds: for how long at most.
+            wait: whether to wait while another holds it.
+        """
+        return Claim(self._link, self._held, key, seconds=seconds, wait=wait)
