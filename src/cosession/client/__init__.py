@@ -9,8 +9,12 @@
 Stands on `document` and `protocol`; never imports the server, its rooms or its storage.
 """
 
+from .asking import Decision
+from .claims import Claim
 from .connect import connect
 from .credential import Token
+from .delegation import Delegation
+from .edits import Edit
 from .grant import Me
 from .http import SessionInfo, create_session, find_session, list_sessions
 from .people import Person, Who
@@ -19,11 +23,17 @@ from .prompts import Prompts
 from .refusal import Refusal
 from .run import AgentRun, Steer
 from .session import Session
+from .state import SharedState, StateChange
+from .steps import Step
 from .tool import ToolCall
 from .transport import Status
 
 __all__ = [
     "AgentRun",
+    "Claim",
+    "Decision",
+    "Delegation",
+    "Edit",
     "Me",
     "Person",
     "Presence",
@@ -31,8 +41,11 @@ __all__ = [
     "Refusal",
     "Session",
     "SessionInfo",
+    "SharedState",
+    "StateChange",
     "Status",
     "Steer",
+    "Step",
     "Token",
     "ToolCall",
     "Who",

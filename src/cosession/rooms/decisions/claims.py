@@ -167,7 +167,7 @@ def _pass_on(case: Case, key: str, fact: JsonObject, former: list[int] | None = 
 
 
 def _write(case: Case, key: str, fact: JsonObject, *, renewed: float | None = None) -> None:
-    case.document.claims.grant(key, **fact)
+    fact = case.document.claims.grant(key, **fact)  # as it stands there: without what is empty
     _remember(case, key, fact)
     if renewed is not None:
         case.effects.append(Remind(f"until/{key}", renewed))
