@@ -98,7 +98,8 @@ def _panel(lines: Mapping[str, Points]) -> list[str]:
         x, y = place(0, most_y * share).split(",")
         parts.append(f'<text x="{float(x) - 4}" y="{float(y) + 4}" text-anchor="end">{most_y * share:.0f}</text>')
         x, y = place(most_x * share, 0).split(",")
-        parts.append(f'<text x="{x}" y="{float(y) + 14}" text-anchor="middle">{most_x * share:,.0f}</text>')
+        anchor = "end" if share == 1.0 else "middle"
+        parts.append(f'<text x="{x}" y="{float(y) + 14}" text-anchor="{anchor}">{most_x * share:,.0f}</text>')
     for number, line in enumerate(lines.values()):
         drawn = " ".join(place(x, y) for x, y in line)
         colour = _COLOURS[number % len(_COLOURS)]

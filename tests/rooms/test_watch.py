@@ -4,6 +4,7 @@ import pytest
 from pycrdt import Doc, Map
 
 from cosession.document import SessionDocument
+from cosession.protocol import read_update_header
 from cosession.rooms.decisions import DECIDED_ON
 from cosession.rooms.watch import Watch
 
@@ -28,7 +29,7 @@ def test_a_root_is_watched_from_its_first_key_on(document: SessionDocument, root
         shared[key] = {"plain": number}
         update = writer.get_update(before)
         document.doc.apply_update(update)
-        watch.notice(update)
+        watch.notice(update, read_update_header(update))
         assert watch.take() == {root: {key}}
     assert len(watch._subscriptions) == 1
 
@@ -44,6 +45,7 @@ def test_a_word_in_a_text_is_no_root(document: SessionDocument) -> None:
     watch, writer = Watch(document), Doc()
     shared = writer.get("state", type=Map)
     shared["requests"] = "claims, runs and meta"
-    document.doc.apply_update(writer.get_update())
-    watch.notice(writer.get_update())
+    update = writer.get_update()
+    document.doc.apply_update(update)
+    watch.notice(update, read_update_header(update))
     assert not watch.take()

@@ -10,7 +10,6 @@ protocol answers that with a newer clock.
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +58,7 @@ class Presence:
         self._max_bytes = max_bytes
         self._here: dict[int, _Holder] = {}
         self._own: dict[int, int] = {}
-        self._departed: OrderedDict[int, int] = OrderedDict()
+        self._departed: dict[int, int] = {}
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
         """Every state, as a late joiner is told."""
@@ -145,7 +144,7 @@ class Presence:
         del self._here[client]
         self._departed[client] = clock
         if len(self._departed) > _DEPARTED:
-            self._departed.popitem(last=False)
+            del self._departed[next(iter(self._departed))]
         return AwarenessEntry(client, clock, GONE)
 
 

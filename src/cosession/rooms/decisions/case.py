@@ -12,7 +12,7 @@ from cosession.document import JsonObject, SessionDocument
 from cosession.settings import Settings
 
 from ..effects import Effect
-from .leases import Leases
+from .leases import NOTHING, Leases
 
 if TYPE_CHECKING:  # it is made of cases
     from .prompts import Prompts
@@ -35,6 +35,9 @@ class Seen:
     client: int
     former: tuple[int, ...]
     reply_to: str | None
+
+
+_TOLD_NOTHING = (NOTHING, NOTHING)
 
 
 class Memory:
@@ -61,12 +64,12 @@ class Memory:
     def __init__(self, settings: Settings, is_here: Callable[[int, str], bool], prompts: "Prompts") -> None:
         self.ledger: dict[str, Seen] = {}
         self.decided: dict[str, JsonObject] = {}
-        self.denied: set[str] = set()
+        self.denied = NOTHING
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts
         self.fenced: dict[int, str] = {}
-        self.told = (frozenset[str](), frozenset[str]())
+        self.told = _TOLD_NOTHING
 
 
 @dataclass(slots=True)

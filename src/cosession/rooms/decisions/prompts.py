@@ -20,6 +20,7 @@ from cosession.document.values import plain_list, split_key
 from . import claims, runs
 from .case import Case
 from .lanes import ANYBODY, Lane, Open, claim_key, lane_of_run, lanes_of
+from .leases import NOTHING
 
 _FAILED = frozenset({"cancelled", "error"})
 """The ends of a run after which another may answer its prompt once more, if it likes."""
@@ -39,7 +40,7 @@ class Prompts:
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.is_read = False
-        self.promoted: set[str] = set()
+        self.promoted = NOTHING
         self._told: dict[str, Open] = {}
 
     def begin(self, case: Case) -> None:

@@ -47,5 +47,5 @@ def _promote(case: Case, entry: QueuedPrompt) -> None:
         )
         message.set_stamp(by=author, at=case.at, seq=case.epoch)
         case.memory.prompts.arrived(case, message)
-        case.memory.prompts.promoted.add(entry.id)
+        case.memory.prompts.promoted |= {entry.id}
     case.document.queue.remove(entry.id)

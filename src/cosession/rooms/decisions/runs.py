@@ -146,7 +146,7 @@ def _arrive(case: Case, id_: str, run: Run) -> None:
     for client in run.former:
         fence(case, client, run.agent)
     if not case.memory.prompts.begun(case, id_, run):
-        case.memory.denied.add(id_)
+        case.memory.denied |= {id_}
         _take_back(case, id_, run)
     elif run.status not in RUN_STATUSES:
         end(case, id_, run, "error", f"A run has no status {run.status!r}.")
@@ -174,7 +174,7 @@ def _follow(case: Case, id_: str, run: Run, seen: Seen) -> None:
 
 def _forget(case: Case, id_: str) -> None:
     """Forget a run that somebody took out of the document."""
-    case.memory.denied.discard(id_)
+    case.memory.denied -= {id_}
     if case.memory.ledger.pop(id_, None) is not None:
         case.effects += case.memory.leases.end(f"run/{id_}")
         case.memory.prompts.begin(case)
