@@ -18,25 +18,22 @@ type Shared = Y.AbstractType<any>;
 const WORDS: ReadonlySet<unknown> = new Set(["text", "title", "reason"]);
 
 /**
- * The texts that only this document has, one for each place, in the order in which they were begun.
+ * The texts of some writers that only this document has, one for each place, in the order in which they were begun.
  *
  * @param known - what the server has
- * @param writers - whose texts; all by default
+ * @param writers - whose texts
  */
-export function lostTexts(
-  doc: Y.Doc,
-  known: Clocks,
-  writers: Iterable<number> = doc.store.clients.keys(),
-): string[] {
+export function lostTexts(doc: Y.Doc, known: Clocks, writers: Iterable<number>): string[] {
   const found: string[] = [];
   const read = new Set<Shared>();
-  for (const client of writers) {
+  const theirs = new Set(writers);
+  for (const client of theirs) {
     const from = known.get(client) ?? 0;
     for (const item of doc.store.clients.get(client) ?? []) {
       if (!(item instanceof Y.Item) || item.deleted || item.id.clock + item.length <= from) continue;
       const parent = item.parent as Shared;
       if (item.content instanceof Y.ContentString) {
-        if (!read.has(parent)) found.push(textOf(parent, known));
+        if (!read.has(parent)) found.push(textOf(parent, known, theirs));
         read.add(parent);
       } else if (item.content instanceof Y.ContentAny) {
         const key = item.parentSub;
@@ -49,11 +46,11 @@ export function lostTexts(
   return found.filter((text) => text.trim() !== "");
 }
 
-/** What of a shared text the server lacks, in its order. */
-function textOf(parent: Shared, known: Clocks): string {
+/** What some have written of a shared text that the server lacks, in its order. */
+function textOf(parent: Shared, known: Clocks, writers: ReadonlySet<number>): string {
   let text = "";
   for (let item = parent._start; item !== null; item = item.right) {
-    if (item.deleted || !(item.content instanceof Y.ContentString)) continue;
+    if (item.deleted || !(item.content instanceof Y.ContentString) || !writers.has(item.id.client)) continue;
     const from = (known.get(item.id.client) ?? 0) - item.id.clock;
     text += item.content.str.slice(Math.max(from, 0));
   }

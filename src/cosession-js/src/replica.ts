@@ -29,9 +29,11 @@ export class Replica {
   readonly awareness = new Awareness(this.doc);
   readonly fences: Fences;
   readonly transport: Transport;
-  readonly #unsaved = new Unsaved(this.doc);
+  readonly #unsaved: Unsaved;
 
-  constructor(address: Address, credential: Credential, { changed, granted }: Heard) {
+  /** `before` is the copy whose place this one is to take. */
+  constructor(address: Address, credential: Credential, { changed, granted }: Heard, before?: Replica) {
+    this.#unsaved = new Unsaved(this.doc, before?.writers);
     this.fences = new Fences(changed, this.#unsaved);
     this.transport = new Transport(address, credential, {
       doc: this.doc,
@@ -41,29 +43,33 @@ export class Replica {
       changed,
       granted,
     });
-    this.doc.on("update", (_update: Uint8Array, origin: unknown) => {
+    this.doc.on("update", (_update: Uint8Array, origin: unknown, _doc: Y.Doc, transaction: Y.Transaction) => {
       // Also what is read from this browser's copy: it may never have been sent, so it is as unsaved as a fresh edit.
-      if (!this.transport.isOrigin(origin)) this.fences.edited();
+      if (this.transport.isOrigin(origin)) return;
+      this.#unsaved.brought(transaction);
+      this.fences.edited();
     });
   }
 
-  /** The refusal of something that was written here, when there was one. */
-  get refusedWriting(): Refusal | null {
-    const { refusal, hasAnswered } = this.transport;
-    return refusal !== null && hasAnswered && !this.fences.saved && OF_WRITING.has(refusal.code)
-      ? refusal
-      : null;
+  /** The clients whose writing here the server may not have. */
+  get writers(): Iterable<number> {
+    return this.#unsaved.writers;
   }
 
-  /** The texts that this copy has and the server has not, as far as `fresh`, the server's document, tells. */
+  /** The refusal of something that this copy has, when there was one: of what was written here, or seen here only. */
+  get refusedWriting(): Refusal | null {
+    const { refusal, hasAnswered } = this.transport;
+    return refusal !== null && hasAnswered && OF_WRITING.has(refusal.code) ? refusal : null;
+  }
+
+  /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */
   lost(fresh: Y.Doc): string[] {
-    return lostTexts(this.doc, Y.decodeStateVector(Y.encodeStateVector(fresh)));
+    return lostTexts(this.doc, Y.decodeStateVector(Y.encodeStateVector(fresh)), this.writers);
   }
 
   /** The texts that were written here, and that no fence has vouched for. */
   unsaved(): string[] {
-    const { clocks } = this.#unsaved;
-    return lostTexts(this.doc, clocks, clocks.keys());
+    return lostTexts(this.doc, this.#unsaved.clocks, this.writers);
   }
 
   close(): void {

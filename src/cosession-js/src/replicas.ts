@@ -1,9 +1,12 @@
 /**
  * The session's copy of the document, through refusals.
  *
- *     current refused for what was written ─→ a fresh one connects, beside it
- *       fresh synced ─→ it takes the place of the current one; what only that one had is told as lost
- *       fresh refused as well ─→ it is over: what no fence had vouched for is told as lost
+ *     current refused for what it has ─→ a fresh one connects, beside it
+ *       fresh synced ─→ it takes the place of the current one; what was written here and only that one had is told as lost
+ *       fresh refused as well ─→ it is over: what was written here, and no fence had vouched for, is told as lost
+ *
+ * Also who wrote nothing may be refused: a page that has seen what a crash took from the server offers it, and only who
+ * wrote it may bring it back. It loses nothing, so nothing is told.
  *
  * Until the fresh one is here, the current one is read and written as before, and this browser's copy of it stays: so
  * nothing flickers, and a page that is closed meanwhile finds everything again. What is lost is never sent again.
@@ -32,7 +35,7 @@ export interface Changes extends Heard {
 export class Replicas {
   current: Replica;
   readonly #changes: Changes;
-  readonly #make: () => Replica;
+  readonly #make: (before?: Replica) => Replica;
   readonly #copyName: string | null;
   #copy: OfflineCopy | null = null;
   #fresh: Replica | null = null;
@@ -43,7 +46,7 @@ export class Replicas {
   constructor(address: Address, credential: Credential, copyName: string | null, changes: Changes) {
     this.#changes = changes;
     const heard = { changed: () => this.#look(), granted: changes.granted };
-    this.#make = () => new Replica(address, credential, heard);
+    this.#make = (before) => new Replica(address, credential, heard, before);
     this.#copyName = copyName !== null && isOfflineAvailable() ? copyName : null;
     this.current = this.#make();
     this.#keepCopy();
@@ -108,13 +111,17 @@ export class Replicas {
     const fresh = this.#fresh;
     if (fresh?.transport.synced) this.#replace(fresh, refusal);
     else if (fresh === null && this.#refusesSeldom()) {
-      this.#fresh = this.#make();
+      this.#fresh = this.#make(this.current);
       this.#changes.made(this.#fresh, this.current);
       this.#fresh.transport.connect();
     } else if (this.status === "refused") {
       this.#isOver = true;
-      this.#changes.refused({ ...refusal, lost: this.current.unsaved(), isFinal: true });
+      this.#tell({ ...refusal, lost: this.current.unsaved(), isFinal: true }, this.current);
     }
+  }
+
+  #tell(loss: Loss, { fences }: Replica): void {
+    if (!fences.saved || loss.lost.length > 0) this.#changes.refused(loss);
   }
 
   #refusesSeldom(): boolean {
@@ -131,7 +138,7 @@ export class Replicas {
     this.#fresh = null;
     void this.#renewCopy();
     this.#changes.replaced();
-    this.#changes.refused({ ...refusal, lost, isFinal: false });
+    this.#tell({ ...refusal, lost, isFinal: false }, before);
     before.close();
   }
 

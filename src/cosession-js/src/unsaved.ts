@@ -1,31 +1,45 @@
 /**
- * Who wrote here what the server may not have: client id → the clock up to which it has that client.
+ * What was written here that the server may not have: the clients that wrote it, each with the clock up to which the
+ * server has it.
  *
- * The server's sync step 1 tells it first; after that, every fence that came back.
+ * The server's sync step 1 tells that first; after that, every fence that came back. What came from the server isn't
+ * here, also where a crash made the server lose it: whoever wrote it brings it back.
  */
 
 import * as Y from "yjs";
 
 export class Unsaved {
   readonly #doc: Y.Doc;
-  #clocks = new Map<number, number>();
+  #writers: Set<number>;
+  #clocks: ReadonlyMap<number, number> = new Map();
 
-  constructor(doc: Y.Doc) {
+  /** `earlier` are the clients that wrote in the documents before this one. */
+  constructor(doc: Y.Doc, earlier: Iterable<number> = []) {
     this.#doc = doc;
+    this.#writers = new Set([...earlier, doc.clientID]);
+  }
+
+  get writers(): Iterable<number> {
+    return this.#writers;
   }
 
   get clocks(): ReadonlyMap<number, number> {
     return this.#clocks;
   }
 
+  /**
+   * A change came that isn't the server's. What is read from this browser's copy counts whoever wrote it: the copy
+   * doesn't tell what an earlier load of the page had written from what that had seen.
+   */
+  brought({ beforeState, afterState }: Y.Transaction): void {
+    for (const [client, clock] of afterState)
+      if (clock !== (beforeState.get(client) ?? 0)) this.#writers.add(client);
+  }
+
   /** The server has told its state vector, at the beginning of a connection. */
   compared(vector: Uint8Array): void {
     const theirs = Y.decodeStateVector(vector);
-    this.#clocks = new Map([[this.#doc.clientID, theirs.get(this.#doc.clientID) ?? 0]]);
-    for (const client of this.#doc.store.clients.keys()) {
-      const has = theirs.get(client) ?? 0;
-      if (has < Y.getState(this.#doc.store, client)) this.#clocks.set(client, has);
-    }
+    this.#clocks = new Map([...this.#writers].map((client) => [client, theirs.get(client) ?? 0]));
   }
 
   /** The clock that a fence sent now will vouch for. */
@@ -33,8 +47,9 @@ export class Unsaved {
     return Y.getState(this.#doc.store, this.#doc.clientID);
   }
 
-  /** A fence came back: what others wrote and this page brought went before it. */
+  /** A fence came back: all that this page brought went before it. */
   saved(ownClock: number): void {
+    this.#writers = new Set([this.#doc.clientID]);
     this.#clocks = new Map([[this.#doc.clientID, ownClock]]);
   }
 }

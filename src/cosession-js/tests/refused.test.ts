@@ -2,7 +2,7 @@
 
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type * as Y from "yjs";
+import * as Y from "yjs";
 import { connect, type Loss, Refused, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
@@ -245,11 +245,53 @@ test("who is shut out altogether is told also what an earlier load of the page h
   expect(await loss(after)).toMatchObject({ isFinal: true, lost: ["forbidden, from the tunnel"] });
 });
 
-test("a page that is refused with nothing unsaved isn't told of a loss", async () => {
+test("who only saw what a crash took from the server goes on with the server's document, and has lost nothing", async () => {
+  const [ana, ben] = [join("ana"), join("ben")];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  ben.text("notes").insert(0, "kept, ");
+  await ben.whenSaved();
+  const kept = Y.encodeStateAsUpdate(server.doc);
+  ben.text("notes").insert(6, "forbidden");
+  await until(ana, () => String(ana.text("notes")) === "kept, forbidden");
+  ben.close();
+  const told = vi.fn();
+  ana.on("refused", told);
+  server.forbidden = (doc) => String(doc.getText("text:notes")).includes("forbidden");
+  await server.crash(kept);
+
+  await until(ana, () => ana.status === "refused" || String(ana.text("notes")) === "kept, ");
+  expect(ana.status).toBe("online");
+  expect(told).not.toHaveBeenCalled();
+  ana.text("notes").insert(6, "and on");
+  await ana.whenSaved();
+  expect(String(server.doc.getText("text:notes"))).toBe("kept, and on");
+});
+
+test("of what a crash took from the server, a page is told only what was written in it as lost", async () => {
+  const [ana, ben] = [join("ana"), join("ben")];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  ben.text("notes").insert(0, "kept, ");
+  await ben.whenSaved();
+  const kept = Y.encodeStateAsUpdate(server.doc);
+  ben.text("notes").insert(6, "forbidden");
+  await until(ana, () => String(ana.text("notes")) === "kept, forbidden");
+  ben.close();
+  server.holding = true;
+  ana.text("notes").insert(0, "own, ");
+  const told = loss(ana);
+  server.forbidden = (doc) => String(doc.getText("text:notes")).includes("forbidden");
+  await server.crash(kept);
+
+  expect(await told).toMatchObject({ lost: ["own, "], isFinal: false });
+  expect(String(ana.text("notes"))).toBe("kept, ");
+});
+
+test("a page that is shut out with nothing unsaved isn't told of a loss", async () => {
   const ana = join("ana");
   await ana.whenSynced();
   const told: Loss[] = [];
   ana.on("refused", (each) => told.push(each));
+  server.refusal = { code: 4403, close: "You have been removed." };
   server.drop(4403, "You have been removed.");
   await until(ana, () => ana.status === "refused");
   expect(told).toEqual([]);

@@ -15,7 +15,7 @@ const NOTICE = 103;
 const GRANT = 104;
 
 export class TestServer {
-  readonly doc = new Y.Doc();
+  doc = new Y.Doc();
   readonly awareness = new awarenessProtocol.Awareness(this.doc);
   /** The query of each connection, in order. */
   readonly queries: URLSearchParams[] = [];
@@ -78,6 +78,15 @@ export class TestServer {
   async restart(): Promise<void> {
     this.#server = await listen(this.#port);
     this.#adopt(this.#server);
+  }
+
+  /** Ends as a crash does that takes what came after a state, and listens again with the document of then. */
+  async crash(kept: Uint8Array): Promise<void> {
+    await this.stop();
+    this.doc.destroy();
+    this.doc = new Y.Doc();
+    Y.applyUpdate(this.doc, kept);
+    await this.restart();
   }
 
   async end(): Promise<void> {
