@@ -58,10 +58,13 @@ async def test_a_lost_run_gives_its_prompt_again_and_its_words_are_replaced_in_o
 
 async def test_an_adopted_run_may_go_on_in_the_words_that_are_there(hub: Hub):
     begun(hub)
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
-        async with session.run(reply_to=await anext(session.prompts())) as run:
-            assert run.resume() == "To Lis"
-            run.text("bon.")
+    async with (
+        connect(hub.url, session="trip", participant="planner") as session,
+        asyncio.timeout(10),
+        session.run(reply_to=await anext(session.prompts())) as run,
+    ):
+        assert run.resume() == "To Lis"
+        run.text("bon.")
     assert [m.text for m in hub.document.messages] == ["Where to?", "To Lisbon."]
 
 
@@ -161,16 +164,18 @@ async def test_a_process_that_was_away_too_long_is_followed_by_the_next_and_may_
         url, transport._url = transport._url, "ws://127.0.0.1:9"  # pyright: ignore[reportPrivateUsage]
         assert transport._socket is not None  # pyright: ignore[reportPrivateUsage]
         transport._socket.transport.abort()  # pyright: ignore[reportPrivateUsage]
-        async with connect(server.url, **planner) as new:
-            async with new.run(reply_to=await anext(new.prompts())) as second:
-                second.text("To Porto.")
-                old.state.set("note", "STALE")
-                transport._url = url  # pyright: ignore[reportPrivateUsage]
-                transport.hurry()
-                await until(lambda: told, 15)
-                assert told[0].error == "run.superseded"
-                is_back.set()
-                assert await working == second.id
+        async with (
+            connect(server.url, **planner) as new,
+            new.run(reply_to=await anext(new.prompts())) as second,
+        ):
+            second.text("To Porto.")
+            old.state.set("note", "STALE")
+            transport._url = url  # pyright: ignore[reportPrivateUsage]
+            transport.hurry()
+            await until(lambda: told, 15)
+            assert told[0].error == "run.superseded"
+            is_back.set()
+            assert await working == second.id
         await until(lambda: answers(anna)[-1].status == "complete")
         assert [message.text for message in answers(anna)] == ["To Porto."]
         assert "note" not in anna.state
@@ -196,14 +201,17 @@ async def test_last_words_are_written_although_the_run_is_cancelled(hub: Hub):
 
 
 async def test_steers_can_be_looked_for_without_taking_them_in(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
-        async with session.run() as run:
-            assert not run.has_steers()
-            await session.wait_saved()
-            record = hub.document.runs.get(run.id)
-            assert record is not None
-            record.record_steer("s1", by="anna", text="by train", at=AT)
-            await until(run.has_steers)
-            assert record.seen == []
-            assert [steer.text for steer in run.steers()] == ["by train"]
-            assert not run.has_steers()
+    async with (
+        connect(hub.url, session="trip", participant="planner") as session,
+        asyncio.timeout(10),
+        session.run() as run,
+    ):
+        assert not run.has_steers()
+        await session.wait_saved()
+        record = hub.document.runs.get(run.id)
+        assert record is not None
+        record.record_steer("s1", by="anna", text="by train", at=AT)
+        await until(run.has_steers)
+        assert record.seen == []
+        assert [steer.text for steer in run.steers()] == ["by train"]
+        assert not run.has_steers()

@@ -52,11 +52,14 @@ async def test_who_waits_gets_it_when_the_holder_leaves(server: Server):
 
 
 async def test_a_claim_ends_with_its_time(server: Server):
-    async with connect(server.url, session="trip", participant="planner") as one, asyncio.timeout(PATIENCE_SECONDS):
-        async with one.claim("inbox", seconds=0.2) as claim:
-            await until(lambda: one.claims.get("inbox") is None)
-            with pytest.raises(ClaimLost):
-                claim.check()
+    async with (
+        connect(server.url, session="trip", participant="planner") as one,
+        asyncio.timeout(PATIENCE_SECONDS),
+        one.claim("inbox", seconds=0.2) as claim,
+    ):
+        await until(lambda: one.claims.get("inbox") is None)
+        with pytest.raises(ClaimLost):
+            claim.check()
 
 
 async def test_a_cancelled_wait_leaves_the_line(server: Server):
@@ -75,13 +78,16 @@ async def test_a_cancelled_wait_leaves_the_line(server: Server):
 
 async def test_a_holder_without_a_connection_stops_in_time(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("cosession.client.claims.AWAY_SECONDS", 0.0)
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
-        async with session.claim("inbox") as claim:
+    async with (
+        connect(hub.url, session="trip", participant="planner") as session,
+        asyncio.timeout(10),
+        session.claim("inbox") as claim,
+    ):
+        claim.check()
+        await hub.stop()
+        hub.cut()
+        await until(lambda: session.status == "offline")
+        with pytest.raises(ClaimLost, match="without a connection"):
             claim.check()
-            await hub.stop()
-            hub.cut()
-            await until(lambda: session.status == "offline")
-            with pytest.raises(ClaimLost, match="without a connection"):
-                claim.check()
-            await hub.start()
-            await until(lambda: session.status == "online")
+        await hub.start()
+        await until(lambda: session.status == "online")

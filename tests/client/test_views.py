@@ -1,0 +1,124 @@
+"""What a session shows and lets one ask for: the state as it changes, the queue, the policy, addressed prompts."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from client.hub import Hub, until
+from processes import PATIENCE_SECONDS, Server
+
+from cosession.client import StateChange, connect
+from cosession.client.errand import Errand
+from cosession.errors import BadDocument, Disconnected
+
+pytestmark = pytest.mark.anyio
+
+AT = "2026-01-01T00:00:00Z"
+
+
+async def test_a_path_of_the_state_is_watched_and_equal_json_is_not_told(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+        session.state.set("trip.flight", {"price": 1})
+        async with aclosing(session.state.watch("trip.flight")) as changes:
+            coming = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            session.state.set("trip.hotel", "Ritz")
+            session.state.set("trip.flight", {"price": 1})
+            await session.wait_saved()
+            assert not coming.done()
+            hub.document.state.set("trip.flight.price", 2)
+            assert await coming == StateChange("trip.flight", {"price": 1}, {"price": 2})
+            hub.document.state.delete("trip.flight")
+            assert await anext(changes) == StateChange("trip.flight", {"price": 2}, None)
+
+
+async def test_a_watch_goes_on_over_a_refusal_and_ends_with_the_session(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner", on_refused=lambda _: None) as session:
+        state = session.state
+        async with asyncio.timeout(10), aclosing(state.watch("a")) as changes:
+            coming = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            old = session.document
+            hub.forbidden = lambda document: "bad" in document.state
+            state.set("bad", 1)
+            await until(lambda: session.document is not old)
+            hub.document.state.set("a", 1)
+            assert await coming == StateChange("a", None, 1)
+            assert state.get("a") == 1
+            coming = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            hub.refusal = (4410, "It is deleted.")
+            hub.cut()
+            with pytest.raises(Disconnected):
+                await coming
+        assert (await session.wait_closed()).close == 4410
+
+
+async def test_the_queue_and_the_policy_are_shared(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        with pytest.raises(BadDocument, match="double_texting"):
+            anna.set_policy("shout")
+        anna.set_policy("reject")
+        await until(lambda: planner.policy.double_texting == "reject")
+        question = await anna.send("Where to?")
+        async with planner.run(reply_to=await anext(planner.prompts())):
+            first, second = anna.enqueue("And then?"), anna.enqueue("And home?")
+            anna.queue.move(second.id, 0)
+            await until(lambda: [str(entry.text) for entry in planner.queue] == ["And home?", "And then?"])
+            planner.queue.remove(first.id)
+            late = await anna.send("Now!")
+            await until(lambda: late.refused)
+            assert (late.refused or {})["code"] == "busy"
+        assert (await anext(planner.prompts())).text == "And home?"
+        assert [message.text for message in anna.messages] == ["Where to?", "Now!", "And home?"]
+        assert question.refused is None
+
+
+async def test_a_prompt_goes_to_the_agents_that_it_names(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner") as planner,
+        connect(server.url, session="trip", participant="flights") as flights,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        asked = await anna.send("To both", to=["planner", "flights"])
+        only = await anna.send("To one", to=["flights"])
+        assert (await anext(planner.prompts())).id == asked.id
+        async with flights.run(reply_to=await anext(flights.prompts())) as run:
+            assert run.reply_to == asked.id
+        assert (await anext(flights.prompts())).id == only.id
+
+
+async def test_a_prompt_that_is_cancelled_before_anybody_has_it_is_not_given(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        first, second = await anna.send("One"), await anna.send("Two")
+        anna.cancel(first.id, "never mind")
+        await until(lambda: first.refused)
+        async with connect(server.url, session="trip", participant="planner") as planner:
+            assert (await anext(planner.prompts())).id == second.id
+
+
+async def test_what_a_worker_was_handed_is_taken_if_it_is_still_its_own(hub: Hub):
+    parts = [{"type": "text", "text": "Where to?"}]
+    for name in ("m1", "m2", "m3"):
+        hub.document.messages.append("user", parts, id=name, author="anna", created_at=AT)
+    hub.document.claims.grant("prompt/m1", by="planner", client=77, epoch=1, at=AT)
+    hub.document.claims.grant("prompt/m3", by="planner", client=78, epoch=1, at=AT)
+    hub.document.runs.start("r2", agent="planner", started_at=AT, reply_to="m2", client=77, epoch=2)
+    async with connect(hub.url, session="trip", participant="planner", client_id=77) as session:
+        assert session.document.doc.client_id == 77
+        claimed = session.take(Errand("trip", "m1", None, 77, 1))
+        assert claimed is not None
+        adopted = session.take(Errand("trip", "m2", "r2", 77, 2))
+        assert adopted is not None
+        async with session.run(reply_to=adopted) as run:
+            assert (run.id, run.adopted) == ("r2", True)
+        assert session.take(Errand("trip", "m3", None, 77, 1)) is None
+        assert session.take(Errand("trip", "m2", "r2", 77, 2)) is None
