@@ -10,7 +10,6 @@ import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 import { syncUrl } from "./address.ts";
 import { announceChanges } from "./announcements.ts";
-import { editValue, type Vote } from "./approvals.ts";
 import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
@@ -18,27 +17,24 @@ import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
 import { identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
-import type { Json, JsonObject } from "./json.ts";
+import type { JsonObject } from "./json.ts";
 import { partsFrom } from "./messages.ts";
 import { copyName } from "./offline.ts";
 import { Closed, type Options, type SendOptions, type SessionEvents } from "./options.ts";
-import type { DoubleTexting } from "./policy.ts";
 import { PresenceList } from "./presence.ts";
 import { Queue } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
-import { ask } from "./requests.ts";
 import { Selections } from "./selections.ts";
-import { Shown } from "./shown.ts";
 import { State } from "./state.ts";
 import { type Tool, Tools } from "./tools.ts";
 import type { Status } from "./transport.ts";
-import type { Path } from "./tree.ts";
 import { VIEWS, type View } from "./views.ts";
 import { waitFor } from "./waiting.ts";
+import { Wishes } from "./wishes.ts";
 
-export class Session extends Shown {
+export class Session extends Wishes {
   readonly id: string;
   readonly state: State;
   readonly selections: Selections;
@@ -60,7 +56,7 @@ export class Session extends Shown {
     const credential = new Credential(token);
     const me = identify(user, credential.known);
     this.#me = Object.freeze({ ...me, capabilities: null, expires_at: null });
-    const checkOpen = this.#checkOpen.bind(this);
+    const checkOpen = this.checkOpen.bind(this);
     const on = this.on.bind(this);
     this.state = new State(this, this.snapshots, (listener) => on("state", listener), checkOpen);
     this.selections = new Selections(this, this.snapshots, checkOpen);
@@ -135,7 +131,7 @@ export class Session extends Shown {
   }
 
   setTitle(title: string): void {
-    this.#checkOpen();
+    this.checkOpen();
     if (title !== this.title) this.doc.getMap("meta").set("title", title.toWellFormed());
   }
 
@@ -166,54 +162,19 @@ export class Session extends Shown {
     this.#edit(() => this.written.remove(message, now()));
   }
 
-  /** Asks for a run to stop. The server then writes the run's `cancel`. */
-  cancel(run: string, reason = ""): void {
-    this.#checkOpen();
-    ask(this.doc.getMap("requests"), "cancel", [run], this.me.id, { reason });
-  }
-
-  /**
-   * Tells a run something while it works, and returns the steer's id. The server then adds it to the run's `steers`, each
-   * id once: with an `id` of one's own the same can be said again without being said twice.
-   */
-  steer(run: string, text: string, { id = freshId("steer") }: { id?: string } = {}): string {
-    this.#checkOpen();
-    ask(this.doc.getMap("requests"), "steer", [run, id], this.me.id, { text });
-    return id;
-  }
-
-  /** Changes what an agent asks to approve, while it is open. */
-  setValue(approval: string, path: Path, value: Json): void {
-    this.#checkOpen();
-    editValue(this.doc.getMap("approvals"), approval, path, value);
-  }
-
-  /** Votes on an approval: for the value that is shown there, or for another one. The last vote counts. */
-  vote(approval: string, decision: Vote["decision"], value?: Json): void {
-    this.#checkOpen();
-    const vote = value === undefined ? { decision } : { decision, value };
-    ask(this.doc.getMap("requests"), "vote", [approval], this.me.id, vote);
-  }
-
   /**
    * Asks to hold something that one page at a time holds, until this page goes; null when another has it. The same page
    * may ask again, to hold it longer.
    */
   async claim(key: string, options: ClaimOptions = {}): Promise<Claim | null> {
-    this.#checkOpen();
+    this.checkOpen();
     return this.#claims.ask(key, options);
   }
 
   /** Offers agents a tool that runs in this page, until the returned function is called. */
   offerTool(name: string, tool: Tool): Off {
-    this.#checkOpen();
+    this.checkOpen();
     return this.#tools.offer(name, tool);
-  }
-
-  /** Asks for another way with prompts that come while an agent works. */
-  setPolicy(doubleTexting: DoubleTexting): void {
-    this.#checkOpen();
-    ask(this.doc.getMap("requests"), "policy", [], this.me.id, { double_texting: doubleTexting });
   }
 
   /** A text that is written together. */
@@ -249,7 +210,7 @@ export class Session extends Shown {
 
   /** Tries again at once, e.g. after a refusal with a new token. */
   reconnect({ token }: { token?: string } = {}): void {
-    this.#checkOpen();
+    this.checkOpen();
     this.#replicas.reconnect(token);
   }
 
@@ -273,11 +234,11 @@ export class Session extends Shown {
   }
 
   #edit(change: () => void): void {
-    this.#checkOpen();
+    this.checkOpen();
     this.doc.transact(change, "cosession");
   }
 
-  #checkOpen(): void {
+  protected override checkOpen(): void {
     if (this.#closed) throw new Closed();
   }
 

@@ -137,6 +137,37 @@ describe.skipIf(URL === "")("against the server", () => {
     await until(ben, () => ben.policy.double_texting === "steer");
   });
 
+  test("while an agent works, a prompt is refused by policy, and what is queued waits for the end", async () => {
+    const id = fresh();
+    const [ana, bot] = [join(id, "ana"), open(URL, id, { user: { id: "bot", name: "Bot", kind: "agent" } })];
+    await Promise.all([ana.whenSynced(), bot.whenSynced()]);
+    ana.setPolicy("reject");
+    const asked = ana.send("Where to?");
+    await until(bot, () => bot.messages.length === 1);
+    const fields = {
+      id: "r1",
+      agent: "bot",
+      status: "running",
+      reply_to: asked,
+      started_at: new Date().toISOString(),
+    };
+    const run = new Y.Map<unknown>(Object.entries({ ...fields, epoch: 1, client: bot.doc.clientID }));
+    bot.doc.getMap("runs").set("r1", run);
+    await until(ana, () => ana.runs.length === 1);
+    const late = ana.send("And when?");
+    const queued = ana.queue.add("Book it");
+    await until(ana, () => ana.messages[1]?.stamp?.refused !== undefined);
+    ana.queue.text(queued).insert(7, ", please");
+    await ana.whenSaved();
+
+    expect(ana.messages[1]).toMatchObject({ id: late, stamp: { refused: { code: "busy" } } });
+    expect(ana.queue.list).toMatchObject([{ id: queued, text: "Book it, please" }]);
+    expect(ana.isHeld(ana.runs[0] ?? { id: "" })).toBe(true);
+    run.set("status", "complete");
+    await until(ana, () => ana.queue.list.length === 0);
+    expect(ana.messages[2]).toMatchObject({ id: queued, text: "Book it, please", author: "ana" });
+  });
+
   test("a deleted session is a final refusal", async () => {
     const ana = join(fresh(), "ana");
     await ana.whenSynced();
