@@ -138,6 +138,68 @@ def reloaded(scene: Scene, rows: int) -> Scene:
     return after
 
 
+def wrote_offline(ada: Writer, clients: tuple[int, ...], rounds: int = 1) -> None:
+    """Write under several Yjs client ids in turn, as pages that were reloaded or tabs side by side do."""
+    for client in clients * rounds:
+        state = ada.session.doc.get_update()
+        ada.session = SessionDocument(Doc(client_id=client))
+        ada.session.doc.apply_update(state)
+        ada.session.text("notes").append(f"{client} ")
+
+
+@pytest.mark.parametrize("rounds", [1, 3], ids=["one after the other", "in turn"])
+def test_each_client_id_of_an_offer_stays_its_writers_when_the_room_is_loaded_again(
+    scene: Scene, rounds: int
+) -> None:
+    ada = Writer(scene, 1, "ada", "member")
+    wrote_offline(ada, (5, 10, 7), rounds)
+    ada.offer()
+    assert [row.version for row in scene.rows] == list(range(1, scene.room.version + 1))
+    after = reloaded(scene, len(scene.rows))
+    assert str(after.room.document.text("notes")) == "5 10 7 " * rounds
+    eve = Writer(after, 2, "eve", "member")
+    for client in (5, 10, 7):
+        eve.session = SessionDocument(Doc(client_id=client))
+        eve.catch_up()
+        with pytest.raises(ClientIdTaken):
+            eve.send(lambda: eve.session.text("notes").append("eve's"))
+
+
+def test_a_client_id_is_said_to_be_somebodys_once(scene: Scene) -> None:
+    ada = Writer(scene, 1, "ada", "member")
+    wrote_offline(ada, (5, 10))
+    ada.offer()
+    before = len(scene.rows)
+    wrote_offline(ada, (10, 5, 7))
+    ada.offer()
+    assert [row.client for row in scene.rows[before:]] == [7, None]
+
+
+def test_a_fence_behind_an_offer_of_several_client_ids_stands_for_all_of_it(scene: Scene) -> None:
+    ada = Writer(scene, 1, "ada", "member")
+    wrote_offline(ada, (5, 10))
+    ada.offer()
+    ada.frame(Fence(b"saved?"))
+    scene.do(scene.room.committed(scene.room.version - 1))
+    assert Fence(b"saved?") not in scene.taken(1)
+    scene.do(scene.room.committed(scene.room.version))
+    assert Fence(b"saved?") in scene.taken(1)
+
+
+def test_the_client_id_of_a_server_that_only_wrote_in_somebodys_name_stays_a_servers(scene: Scene) -> None:
+    after = reloaded(scene, len(scene.rows))
+    former = after.room.document.doc.client_id
+    after.do(
+        after.room.edit(lambda document: document.state.set("place", value="Porto"), AT, Participant("ada", "Ada"))
+    )
+    after.rows[:0] = scene.rows
+    eve = Writer(reloaded(after, len(after.rows)), 2, "eve", "member")
+    eve.session = SessionDocument(Doc(client_id=former))
+    eve.catch_up()
+    with pytest.raises(ClientIdTaken):
+        eve.send(lambda: eve.session.text("notes").append("eve's"))
+
+
 def test_who_comes_back_after_a_crash_gives_back_what_is_their_own(scene: Scene) -> None:
     ada = Writer(scene, 1, "ada", "member")
     rows = len(scene.rows)

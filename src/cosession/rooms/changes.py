@@ -4,8 +4,9 @@
     the server's hand ───────────→ edit ──┴→ accept: version, row, broadcast → stamp → decide (by the server's hand)
 
 Invariants: versions are contiguous, and an update has one exactly when it changed the document. The bytes that came
-in are the bytes that are logged and sent; of what is known in part, the news. After a panic of the CRDT library the
-room is broken: it must be thrown away and loaded again.
+in are the bytes that are logged and sent; of what is known in part, the news. Whose each Yjs client id is can be read
+from the log; a row that names no client, or another writer, comes after rows that bring nothing and say it. After a
+panic of the CRDT library the room is broken: it must be thrown away and loaded again.
 
 Where a change leads to a decision of the server is `_decide`; what it decides is in `decisions`.
 """
@@ -134,9 +135,10 @@ class Changes:
             if not only_deletes:  # else something may go with that of which its sender has not heard yet
                 receipt = update
         by = peer.participant
-        self._gate.applied(update.update, header, by, offered=offered)
+        new = self._gate.applied(update.update, header, by, offered=offered)
         is_own = not (offered and by.capabilities.may("edit-any"))
-        effects = self._accept(update, connection, by, _only_client(update) if is_own else None)
+        client = _only_client(update) if is_own else None
+        effects = self._bind(new, by, client) + self._accept(update, connection, by, client)
         if not peer.extended:
             self._receipts.owe_echo(self.version, connection, receipt)
         return effects
@@ -152,9 +154,19 @@ class Changes:
         for data in _captured(self._document.doc, act):
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
-            self._gate.applied(data, header, SERVER)
+            new = self._gate.applied(data, header, SERVER)
             self._watch.notice(data, header)
-            effects += self._accept(update, None, by, _only_client(update) if by is SERVER else None)
+            client = _only_client(update) if by is SERVER else None
+            effects += self._bind(new, SERVER, client) + self._accept(update, None, by, client)
+        return effects
+
+    def _bind(self, new: Sequence[int], by: Participant, named: int | None) -> list[Effect]:
+        """Log whose Yjs client ids are that are new, besides the one that the row of what was written names."""
+        effects: list[Effect] = []
+        for client in new:
+            if client != named:
+                self.version += 1
+                effects.append(Append(self.version, by.id, client, EMPTY_UPDATE))
         return effects
 
     def _accept(self, update: Update, connection: int | None, by: Participant, client: int | None) -> list[Effect]:

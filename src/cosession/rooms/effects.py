@@ -83,7 +83,8 @@ class Append:
     Attributes:
         version: its place in the session's log.
         participant: who made it.
-        client: the Yjs client whose structs it brings; None when it only deletes.
+        client: the Yjs client whose structs it brings; if it brings nothing, the one that is its participant's from
+            now on; None when it only deletes, or brings those of several.
         update: its bytes.
     """
 

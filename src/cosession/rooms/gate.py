@@ -121,7 +121,7 @@ class Gate:
             if all(self._is_own(by, span.client) for span in header.brings):
                 yield part, header
 
-    def applied(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool = False) -> None:
+    def applied(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool = False) -> list[int]:
         """Hear of an update that was applied.
 
         Args:
@@ -130,12 +130,18 @@ class Gate:
             by: who wrote it, the server where it did so in somebody's name; who may write everything isn't judged, so
                 admission hears of it here.
             offered: whether it may hold what others wrote.
+
+        Returns:
+            The Yjs client ids that are its writer's from now on.
         """
         if self._admission is not None and by.capabilities.writes_everything:
             self._admission.applied(update, header)
-        if not (offered and by.capabilities.may("edit-any")):
-            for span in header.brings:
-                self.writers.setdefault(span.client, by.id)
+        if offered and by.capabilities.may("edit-any"):
+            return []
+        new = [span.client for span in header.brings if span.client not in self.writers]
+        for client in new:
+            self.writers[client] = by.id
+        return new
 
     def _may_write(self, by: Participant, client: int) -> bool:
         if by.capabilities.writes_everything:

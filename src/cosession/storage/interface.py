@@ -30,7 +30,7 @@ class LoggedUpdate:
         version: its position in the session's log, from 1; of a range, the last.
         at: when the server took it in; of a range, its last version.
         participant: the verified id of who sent it.
-        client: the Yjs client id that wrote it, where it was one.
+        client: the Yjs client id that wrote it, where it was one; an empty update only says whose that id is.
         update: the bytes as they came in; of a range, what they come to.
         versions: how many versions it stands for; 0 if the row before it stands for them too: it is the rest of what
             happened in that range, by another hand.
