@@ -153,3 +153,6 @@ def test_a_pattern_takes_linear_time() -> None:
 
 def test_a_value_that_is_too_large_fits_nothing() -> None:
     assert "larger" in (misfit("x" * 20_000, {}) or "")
+    every = {"items": {"not": {"anyOf": [{"const": number} for number in range(900)]}}}
+    assert misfit([-1] * 100, every) is None
+    assert "smaller" in (misfit([-1] * 5000, every) or "")

@@ -1,8 +1,8 @@
 """JSON Schema (draft 2020-12): whether a value is what somebody asked for.
 
-Schemas and values come from participants, and are looked at on the server's loop: so both are bounded in size,
-patterns are matched in linear time, nothing is fetched, and references stay inside the schema, go in no circle, and
-may not multiply it without end.
+Schemas and values come from participants, and are looked at on the server's loop: so both are bounded in size, and
+together; patterns are matched in linear time; nothing is fetched; and references stay inside the schema, go in no
+circle, and may not multiply it without end.
 """
 
 import json
@@ -24,6 +24,8 @@ MAX_VALUE_BYTES: Final = 16 * 2**10
 _MAX_PARTS: Final = 2000
 """Objects and lists in a schema, those that are referred to counted each time: 18 definitions that refer twice to the
 next are 262,144."""
+_MAX_STEPS: Final = 300_000
+"""Parts of a schema times parts of a value: comparing one with the other takes up to a microsecond."""
 _MAX_PATTERN_BYTES: Final = 2**18
 """What a compiled pattern may take; it compiles in some milliseconds."""
 _REFUSED: Final = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef")
@@ -50,8 +52,10 @@ def misfit(value: Any, schema: JsonObject) -> str | None:
         schema: the JSON Schema; nothing fits one that can't be used.
     """
     try:
-        validator = _validator(_written(schema, MAX_SCHEMA_BYTES, "The schema"))
+        validator, weight = _validator(_written(schema, MAX_SCHEMA_BYTES, "The schema"))
         _written(value, MAX_VALUE_BYTES, "The value")
+        if weight * _count(value) > _MAX_STEPS:
+            return "The value is too large to be compared with such a schema; make one of them smaller."
         validator.validate(value)
     except BadDocument as error:
         return str(error)
@@ -61,11 +65,12 @@ def misfit(value: Any, schema: JsonObject) -> str | None:
 
 
 @lru_cache(maxsize=32)  # each vote on an approval asks for the same one
-def _validator(written: str) -> jsonschema_rs.Draft202012Validator:
+def _validator(written: str) -> tuple[jsonschema_rs.Draft202012Validator, int]:
+    """Return what checks values, and how many parts the schema has."""
     schema = json.loads(written)
-    _weigh(schema, schema, {})
+    weight = _weigh(schema, schema, {})
     limits = jsonschema_rs.RegexOptions(size_limit=_MAX_PATTERN_BYTES, dfa_size_limit=_MAX_PATTERN_BYTES)
-    return jsonschema_rs.Draft202012Validator(schema, retriever=_fetch_nothing, pattern_options=limits)
+    return jsonschema_rs.Draft202012Validator(schema, retriever=_fetch_nothing, pattern_options=limits), weight
 
 
 def _written(value: Any, limit: int, what: str) -> str:
@@ -114,6 +119,10 @@ def _weigh_definition(schema: JsonObject, reference: Any, known: dict[str, int |
     if weight is None:
         raise BadDocument(f"The schema's definition {reference!r} refers to itself; write out how deep it goes.")
     return weight
+
+
+def _count(value: Any) -> int:
+    return 1 + sum(map(_count, _inner(value)))
 
 
 def _inner(part: Any) -> Iterator[Any]:
