@@ -1,7 +1,7 @@
 """Live sessions: one pure `Room` each, and the asyncio shell around it. See README.md."""
 
 from .channel import Write, refuse
-from .decisions import checked_vote, is_own_run
+from .decisions import Job, checked_vote, is_own_run
 from .hub import Hub, check_session_id
 from .lease import Grants
 from .live import LiveRoom
@@ -10,6 +10,7 @@ from .pulse import Pulse
 __all__ = [
     "Grants",
     "Hub",
+    "Job",
     "LiveRoom",
     "Pulse",
     "Write",

@@ -9,11 +9,8 @@ Any pycrdt `Channel` can be served: `Hub.serve(channel)`; its `path` names the s
 
 import asyncio
 import re
-import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import count
 
 from pycrdt import Channel
@@ -25,8 +22,10 @@ from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import Storage, StoredSession
 
+from .clock import utc_now
 from .compactor import Compactor
 from .connection import Connection
+from .dispatch import Dispatch
 from .lease import Grants
 from .live import LiveRoom
 from .log import Log
@@ -37,18 +36,6 @@ from .turns import Turns
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
 
 log = get_logger(__name__)
-
-
-def utc_now() -> str:
-    """The time, RFC 3339 in UTC, to the millisecond."""
-    return _written(time.time_ns() // 1_000_000)
-
-
-@lru_cache(maxsize=1)
-def _written(milliseconds: int) -> str:
-    """A time since 1970, written out once for all that comes in the same millisecond."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def check_session_id(session: str) -> str:
@@ -70,6 +57,7 @@ class Hub:
     Attributes:
         storage: where sessions are kept.
         settings: the limits.
+        dispatch: hands what waits for agents to their workers.
     """
 
     def __init__(
@@ -83,6 +71,7 @@ class Hub:
         self._compactor = Compactor(storage, settings.history_grain_seconds)
         self._turns = Turns()
         self._pulse = Pulse(settings.keep_alive_seconds)
+        self.dispatch = Dispatch(self, storage, self._log, tasks)
         self._slots: dict[str, Slot] = {}
         self._lives: dict[Slot, asyncio.Task[None]] = {}
         self._numbers = count(1)
@@ -251,6 +240,7 @@ class Hub:
         taken is given up: nobody was told that it was saved, and the clients still hold it.
         """
         self._closing = True
+        self.dispatch.close(_shutting_down())
         for slot in self._slots.values():
             slot.end(_shutting_down())
         while self._lives:
@@ -259,6 +249,10 @@ class Hub:
                 log.error("hub.gave_up", rooms=len(unfinished), reason="the storage fails")
                 for life in unfinished:
                     life.cancel()
+
+    def rooms(self) -> Iterator[LiveRoom]:
+        """The rooms that are loaded."""
+        return (slot.live for slot in self._slots.values() if slot.live is not None)
 
     def on_committed(self, session: str, version: int, size: int) -> None:
         """The log holds everything up to this version."""
@@ -278,7 +272,14 @@ class Hub:
         slot = self._slots.get(session)
         if slot is None:
             slot = self._slots[session] = Slot(
-                session, self.storage, self._log, self._compactor, self._turns, self.settings, self._clock
+                session,
+                self.storage,
+                self._log,
+                self._compactor,
+                self._turns,
+                self.settings,
+                self._clock,
+                self.dispatch,
             )
             self._lives[slot] = self._tasks.create_task(self._live(slot))
         return slot

@@ -10,6 +10,8 @@ has made history is then compacted, beside all this.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
 from cosession.errors import (
     CosessionError,
@@ -24,6 +26,7 @@ from cosession.settings import Settings
 from cosession.storage import LoadedSession, Snapshot, Storage
 
 from .compactor import Compactor
+from .effects import Waiting
 from .live import LiveRoom
 from .log import Log
 from .room import Room
@@ -39,6 +42,18 @@ _AFTER_GRACE_SECONDS = 1.0
 log = get_logger(__name__)
 
 
+class Listener(Protocol):
+    """Who hears of rooms."""
+
+    def on_loaded(self, live: LiveRoom) -> None:
+        """A room was loaded."""
+        ...
+
+    def on_waiting(self, session: str, waiting: Waiting) -> None:
+        """In a room it has changed of which agents work is waiting."""
+        ...
+
+
 class Slot:
     """Where one session's room is, or is about to be.
 
@@ -50,6 +65,7 @@ class Slot:
         turns: when it may send out.
         settings: the limits.
         clock: gives the time, RFC 3339.
+        listener: hears of its room.
 
     Attributes:
         leaving: once true, nobody new gets this room.
@@ -64,6 +80,7 @@ class Slot:
         turns: Turns,
         settings: Settings,
         clock: Callable[[], str],
+        listener: Listener,
     ) -> None:
         self.session = session
         self.leaving = False
@@ -74,6 +91,7 @@ class Slot:
         self._turns = turns
         self._settings = settings
         self._clock = clock
+        self._listener = listener
         self._loaded: asyncio.Future[LiveRoom] = asyncio.get_running_loop().create_future()
         self._holders = 0
         self._changed = asyncio.Event()
@@ -159,11 +177,21 @@ class Slot:
             self._tail_from, self._snapshot_bytes = stored.snapshot.version, len(stored.snapshot.update)
         self._tail_bytes = sum(len(row.update) for row in stored.updates)
         self._snapshot = stored.snapshot.version if stored.snapshot else 0
-        live = LiveRoom(stored.info, room, self._settings, self._log, self._turns, self._clock, self._changed.set)
+        live = LiveRoom(
+            stored.info,
+            room,
+            self._settings,
+            self._log,
+            self._turns,
+            self._clock,
+            self._changed.set,
+            partial(self._listener.on_waiting, self.session),
+        )
         live.create(stored.info.title, stored.info.created_at)
         live.recover()
         live.begin()
         self._loaded.set_result(live)
+        self._listener.on_loaded(live)
         if self._error is not None:
             live.end(self._error)
         log.info("room.loaded", session=self.session, version=room.version, updates=len(stored.updates))

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
 from cosession.rooms import Hub, Write, refuse
 
+from . import work
 from .access import enter
 from .renewal import Renewals
 from .socket import EXTENSION, SyncProtocol, pack
@@ -80,12 +81,14 @@ class WebSocketChannel(Channel):
 
 
 async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve `/sync/{session}`; a socket that asks for anything else is told where sessions are."""
+    """Serve `/sync/{session}` and `/work/{agent}`; a socket that asks for anything else is told so."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    scope["path_params"] = {"session": path.removeprefix(PATH)}
+    scope["path_params"] = {"session": path.removeprefix(PATH), "agent": path.removeprefix(work.PATH)}
     websocket = WebSocket(scope, receive, send)
     if path.startswith(PATH):
         await _sync(websocket)
+    elif path.startswith(work.PATH):
+        await work.serve_work(websocket)
     else:
         await turn_away(websocket, NoSuchSession("Nothing is served here; a session is at /sync/SESSION."))
 

@@ -37,9 +37,6 @@ class Seen:
     reply_to: str | None
 
 
-_TOLD_NOTHING = (NOTHING, NOTHING)
-
-
 class Memory:
     """What a room knows of its session besides the document.
 
@@ -56,7 +53,7 @@ class Memory:
         leases: what is held by somebody's being here.
         prompts: who is to answer what.
         fenced: whose each Yjs client was from which something passed to another; nothing new is taken from it.
-        told: what the last `Waiting` said.
+        told: what the last `Waiting` said; None if it was never known.
     """
 
     __slots__ = ("decided", "denied", "fenced", "granted", "leases", "ledger", "prompts", "told")
@@ -69,7 +66,7 @@ class Memory:
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts
         self.fenced: dict[int, str] = {}
-        self.told = _TOLD_NOTHING
+        self.told: tuple[frozenset[str], frozenset[str]] | None = None
 
 
 @dataclass(slots=True)

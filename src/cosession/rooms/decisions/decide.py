@@ -81,6 +81,6 @@ def remind(case: Case, what: str) -> None:
 def _tell(case: Case) -> None:
     """Say of whom something is waiting, where that has changed."""
     now = demand(case)
-    if now != case.memory.told:
+    if now is not None and now != case.memory.told:
         case.memory.told = now
         case.effects.append(Waiting(*now))

@@ -52,10 +52,10 @@ def reserve(case: Case, agent: str, client: int) -> Job | None:
     return None
 
 
-def demand(case: Case) -> tuple[frozenset[str], frozenset[str]]:
+def demand(case: Case) -> tuple[frozenset[str], frozenset[str]] | None:
     """The agents of whom something isn't done, and those of whom something can be taken now.
 
-    Until the messages were read it is what was said before: nothing, which no storage is told.
+    Until the messages were read it is not known, and nothing is said.
     """
     prompts = case.memory.prompts
     if not prompts.is_read:
