@@ -44,6 +44,8 @@ TOOL_PARTS: list[dict[str, Any]] = [
     for kind in ("tool-hotel", "dynamic-tool")
     for state, fields in TOOL_FIELDS.items()
 ]
+CLIENT_CALL = {"callProviderMetadata": {"cosession": {"client": True, "who": ["ada"]}}}
+TOOL_PARTS.append({"type": "tool-selected", **CALL, "state": "input-available", "input": INPUT, **CLIENT_CALL})
 EVERY_PART = PLAIN_PARTS + TOOL_PARTS
 
 texts = st.text(
