@@ -69,7 +69,11 @@ class Disk:
         for row in updates:
             assert LIE.encode() not in row.update, f"a lie of {row.participant} is in the log"
             if row.version > versions[row.session]:
-                APPLY(self.replica(row.session).doc, row.update)
+                self.keep(row)
+
+    def keep(self, row: LoggedUpdate) -> None:
+        """Replay a row that has become durable."""
+        APPLY(self.replica(row.session).doc, row.update)
 
     async def compact(self, session: str, thin: Thin) -> None:
         """Thin a log, and check that it is still the log."""

@@ -11,9 +11,14 @@ from collections.abc import Sequence
 
 import pytest
 from simulation.restricted import RestrictedWorld
+from simulation.teamwork import AgentWorld
 from simulation.world import World
 
-KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {World: (1198, 95, 2237), RestrictedWorld: (335, 437, 2235, 130)}
+KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
+    World: (1198, 95, 2237),
+    RestrictedWorld: (335, 437, 2235, 130),
+    AgentWorld: (),
+}
 """Seeds that once found a mistake of the server's; they come first."""
 
 SEEDS = 2000

@@ -286,3 +286,13 @@ def test_the_policy_is_changed_by_request_and_the_agents_stay(stage: Stage, ada:
     ask(agents=["eve"])
     assert stage.document.meta.rules == Policy(("planner",), "steer")
     assert len(stage.document.requests) == 0
+
+
+def test_a_run_that_begins_when_its_prompt_was_called_off_is_taken_back(stage: Stage) -> None:
+    ada, bot = stage.actor("ada"), stage.actor("bot", "agent")
+    ada.prompt("m1")
+    bot.claim("prompt/m1")
+    ada.cancel("m1")
+    bot.begin(reply_to="m1", words="so")
+    assert stage.run().status == "cancelled"
+    assert [message.id for message in stage.document.messages if not message.deleted] == ["m1"]

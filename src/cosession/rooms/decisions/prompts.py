@@ -78,12 +78,12 @@ class Prompts:
                     runs.stop(case, id_, message.author or SERVER.id, "interrupted")
 
     def begun(self, case: Case, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
-        """Hear of a new run; False if another process has its prompt, or has answered it."""
+        """Hear of a new run; False if another process has its prompt, or has answered it, or nobody shall."""
         answered = _answered(case, run)
         if answered is None:
             return True
         message, name = answered
-        if _has_answer(case, message, name, besides=id):
+        if message.refused or _has_answer(case, message, name, besides=id):
             return False
         key = claim_key(message.id, name, message.to)
         claim = case.memory.granted.get(key)
