@@ -64,7 +64,7 @@ class Person(Replica):
 
     def call_off(self) -> None:
         """Cancel a run, or a prompt."""
-        subjects = [run.id for run in self.document.runs if run.id != "run"]
+        subjects = [run.id for run in self.document.runs if run.id not in ("", "run")]
         subjects += [message.id for message in self.document.messages if message.role == "user" and message.id]
         if subjects:
             subject = self.random.choice(sorted(subjects))
@@ -134,7 +134,7 @@ class Agent(Replica):
         """Ask for a lost run, or a prompt; let go of what one finds in one's name and knows nothing of."""
         if not self.answered:
             return None
-        lost = sorted(run.id for run in self.document.runs if run.status == "lost" and run.cancel is None)
+        lost = sorted(run.id for run in self.document.runs if run.id and run.status == "lost" and run.cancel is None)
         if lost:
             subject = self.random.choice(lost)
             self.document.requests.ask_adopt(subject, self.client, self.participant.id)
