@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -92,16 +91,13 @@ async def _attend(url: str, session_id: str, model: Model, give: Callable[[], st
             ),
         ) as session:
             log.info("agent.joined", session=session_id)
-            found = [run.id for run in session.runs.active() if run.agent == PARTICIPANT]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None) as stay:
                     leaving = asyncio.create_task(_leave_when_alone(session, stay))
-                    ending = asyncio.create_task(_end_abandoned(session, found))
                     try:
                         await _answer_all(session, model)
                     finally:
                         leaving.cancel()
-                        ending.cancel()
     except Disconnected as error:
         log.warning("agent.refused", session=session_id, error=str(error))
         if error.close is not None:
@@ -127,30 +123,6 @@ def _is_agent(state: dict[str, Any]) -> bool:
     """Whether a connection is an agent's; what it says of itself may be anything."""
     user = state.get("user")
     return isinstance(user, dict) and user.get("kind") == "agent"
-
-
-async def _end_abandoned(session: Session, runs: list[str]) -> None:
-    """Close the runs that another process of this agent left open, when it isn't here: nobody else would.
-
-    Args:
-        session: the session.
-        runs: what was open when we came.
-    """
-    looks = 0
-    while runs and looks < 2:  # twice: after a break, presence comes a moment later than the document
-        await asyncio.sleep(LOOK_SECONDS)
-        another = any(who.id == PARTICIPANT for who in session.presence.people())
-        looks = 0 if another or session.status != "online" else looks + 1
-    at = datetime.now(UTC).isoformat()
-    with session.document.transaction():
-        for run in filter(None, map(session.runs.get, runs)):
-            if run.ended:
-                continue
-            status = "cancelled" if run.cancel else "error"
-            run.end(status, at=at, error="The agent was started anew before it was done.")
-            for written in run.messages:
-                if (message := session.messages.get(written)) and message.status == "streaming":
-                    message.set_status(status)
 
 
 async def _answer_all(session: Session, model: Model) -> None:

@@ -204,18 +204,7 @@ async def test_what_strange_clients_say_of_themselves_neither_stops_nor_keeps_th
         await eventually(left, "the agent to leave")
 
 
-class Slow:
-    """A model that takes its time."""
-
-    name = "slow"
-
-    async def stream(self, messages):
-        for number in range(10):
-            await asyncio.sleep(0.05)
-            yield f"{number} "
-
-
-async def test_a_second_agent_leaves_the_work_of_the_first_alone(
+async def test_a_second_process_of_the_agent_waits_for_its_turn_and_leaves_the_work_of_the_first_alone(
     agent: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(agent, "LOOK_SECONDS", 0.05)
@@ -224,23 +213,27 @@ async def test_a_second_agent_leaves_the_work_of_the_first_alone(
     async with person(server, "both") as session, attending(agent, server, model):
         await session.send("one")
         await answer_of(session, "streaming", "Once ")
-        async with attending(agent, server, Slow()):
+        async with attending(agent, server, model):
             await session.send("two")
-            await answer_of(session, "complete", "0 1 2 3 4 5 6 7 8 9 ")
-            assert [run.status for run in session.runs] == ["running", "complete"]
-        model.say("upon a time.", None)
-        await answer_of(session, "complete", "Once upon a time.")
+            model.say("upon a time.", None, "The end.", None)
+            await answer_of(session, "complete", "Once upon a time.")
+            await answer_of(session, "complete", "The end.")
+            assert [run.status for run in session.runs] == ["complete", "complete"]
 
 
-async def test_a_run_that_an_earlier_agent_left_open_is_closed(agent: ModuleType, server: Server):
+async def test_a_run_that_an_earlier_process_left_open_is_taken_up_by_the_next(agent: ModuleType, server: Server):
     async with person(server, "left") as session:
+        question = await session.send("Is anybody there?")
         async with connect(server.url, session="left", participant=agent.PARTICIPANT, kind="agent") as earlier:
-            run = earlier.run(reply_to="gone")
+            run = earlier.run(reply_to=await anext(earlier.prompts()))
             await run.__aenter__()  # and never left, as by a process that died
             run.text("Half an ans")
             await earlier.wait_saved()
-        await answer_of(session, "streaming")
+        await answer_of(session, "error", "Half an ans")
+        assert [run.status for run in session.runs] == ["lost"]
 
         async with attending(agent, server, Echo()):
-            await answer_of(session, "error", "Half an ans")
-            assert not session.runs.active()
+            await answer_of(session, "complete", "Is anybody there?")
+        [adopted] = session.runs
+        assert (adopted.id, adopted.epoch, adopted.reply_to) == (run.id, 2, question.id)
+        assert [message.text for message in session.messages] == ["Is anybody there?"] * 2
