@@ -129,6 +129,40 @@ def test_a_client_id_stays_its_first_writers_when_they_have_left(scene: Scene) -
         bo.say("m2", "Lisbon")
 
 
+@pytest.mark.parametrize("role", ["member", "admin"])
+def test_nobody_writes_under_the_client_id_of_the_server_before_it_does(scene: Scene, role: str) -> None:
+    Writer(scene, 1, "ada", role)  # has been here, so that the server has nothing to say of them
+    after = reloaded(scene, len(scene.rows))
+    ada = Writer(after, 1, "ada", role)
+    server = after.room.document.doc.client_id
+    assert server not in after.room.vector
+    ada.session = SessionDocument(Doc(client_id=server))
+    ada.catch_up()
+    with pytest.raises(ClientIdTaken):
+        ada.send(lambda: ada.session.text("notes").append("Porto"))
+    assert server not in after.room.vector
+
+
+def test_among_those_who_may_write_everything_only_presence_counts(scene: Scene) -> None:
+    ada, bo = Writer(scene, 1, "ada", "admin"), Writer(scene, 2, "bo", "admin")
+    ada.send(lambda: ada.session.text("notes").append("Porto"))
+    bo.session = ada.session
+    bo.send(lambda: bo.session.text("notes").append(", Faro"))
+    ada.frame(Awareness(encode_awareness([AwarenessEntry(ada.session.doc.client_id, 1, "{}")])))
+    with pytest.raises(ClientIdTaken):
+        bo.send(lambda: bo.session.text("notes").append(", Lisbon"))
+    assert str(scene.room.document.text("notes")) == "Porto, Faro"
+
+
+def test_what_somebody_sends_again_that_another_wrote_is_known_and_refused_to_nobody(scene: Scene) -> None:
+    ada, bo = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "bo", "member")
+    ada.send(lambda: ada.session.text("notes").append("Porto"))
+    bo.catch_up()
+    bo.session.text("notes").append(", Faro")
+    bo.frame(SyncUpdate(bo.session.doc.get_update()))
+    assert str(scene.room.document.text("notes")) == "Porto, Faro"
+
+
 def reloaded(scene: Scene, rows: int) -> Scene:
     """The room after a crash that lost all but the first rows."""
     kept = scene.rows[:rows]
@@ -192,6 +226,7 @@ def test_the_client_id_of_a_server_that_only_wrote_in_somebodys_name_stays_a_ser
     after.do(
         after.room.edit(lambda document: document.state.set("place", value="Porto"), AT, Participant("ada", "Ada"))
     )
+    assert [(row.participant, row.client) for row in after.rows] == [("server", former), ("ada", None)]
     after.rows[:0] = scene.rows
     eve = Writer(reloaded(after, len(after.rows)), 2, "eve", "member")
     eve.session = SessionDocument(Doc(client_id=former))
