@@ -6,7 +6,7 @@ network is away is kept in the document and goes out when it is back.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 from cosession.document import SessionDocument
 from cosession.errors import Disconnected, WriteRefused
 from cosession.logs import get_logger
-from cosession.protocol import Notice, decode_state_vector, encode_state_vector
+from cosession.protocol import Notice, decode_state_vector
 
+from .asked import Asked
 from .bell import Bell
 from .credential import Credential
 from .grant import Me
-from .lost import lost_texts
+from .lost import unsaved
 from .presence import Presence
 from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS, Refusal
 from .replica import Replica
@@ -78,6 +79,7 @@ class Link:
         wake = self._transport.wake
         self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
+        self._asked = Asked(self.document, self._replica)
         self._clients = [self.document.doc.client_id]
         """The ids under which was written here; what a refused document had may be in the next one, unsaved."""
         self._fresh: tuple[SessionDocument, Replica, Refusal] | None = None
@@ -151,28 +153,22 @@ class Link:
         """Put the fresh document in the place of the old one, and tell what only that one has."""
         self._fresh = None
         self._replica.release()
+        self._asked.close()
+        again = self._asked.taken(document)
         was_saved = self._replica.saved
-        update, texts = self._unsaved(decode_state_vector(document.doc.get_state()))
+        update, texts = unsaved(self.document, self._clients, decode_state_vector(document.doc.get_state()))
         self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
         self._clients.append(document.doc.client_id)
+        self._asked = Asked(document, replica)
+        for wish in again:
+            document.requests.put(wish.kind, *wish.subject, participant=wish.participant, value=wish.value)
         self._on_replaced()
         if self._on_refused is not None and not (was_saved and not texts):
             try:
                 self._on_refused(self._last)
             except Exception:
                 log.exception("client.refusal_unheard", session=self._session)
-
-    def _unsaved(self, has: Mapping[int, int]) -> tuple[bytes, tuple[str, ...]]:
-        """What was written here and isn't in a state vector: as an update, and its texts."""
-        doc = self.document.doc
-        whole = decode_state_vector(doc.get_state())
-        texts: list[str] = []
-        for client in self._clients:  # one by one: texts are told apart by the order of one client's structs
-            alone = doc.get_update(encode_state_vector(whole | {client: has.get(client, 0)}))
-            texts += lost_texts(alone, self.document)
-        vector = whole | {client: has.get(client, 0) for client in self._clients}
-        return doc.get_update(encode_state_vector(vector)), tuple(texts)
 
     def go_on(self) -> None:
         """Go on only if it isn't over.
@@ -288,7 +284,11 @@ class Link:
         if self.saved:
             return None
         doc = self.document.doc
-        _, texts = self._unsaved(decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock})
+        _, texts = unsaved(
+            self.document,
+            self._clients,
+            decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock},
+        )
         return Disconnected(f"What was written last may not be saved: {why}", close, texts)
 
     async def _keep(self) -> None:
@@ -296,3 +296,4 @@ class Link:
             await self._transport.run()
         finally:
             self._replica.release()
+            self._asked.close()

@@ -6,15 +6,35 @@ reasons. Ids, times and statuses would tell nobody anything.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from cosession.document import SessionDocument
-from cosession.protocol import ClockRange, read_update_header
+from cosession.protocol import ClockRange, decode_state_vector, encode_state_vector, read_update_header
 from cosession.protocol.structs import Id, Struct, read_structs, read_values
 from cosession.protocol.update_format import STRING
 
 _WORDS = frozenset({"text", "title", "reason"})
+
+
+def unsaved(
+    document: SessionDocument, clients: Iterable[int], has: Mapping[int, int]
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return what some clients wrote and a state vector hasn't: as an update, and its texts.
+
+    Args:
+        document: where they wrote.
+        clients: their Yjs client ids.
+        has: the state vector.
+    """
+    doc = document.doc
+    whole = decode_state_vector(doc.get_state())
+    texts: list[str] = []
+    for client in clients:  # one by one: texts are told apart by the order of one client's structs
+        alone = doc.get_update(encode_state_vector(whole | {client: has.get(client, 0)}))
+        texts += lost_texts(alone, document)
+    vector = whole | {client: has.get(client, 0) for client in clients}
+    return doc.get_update(encode_state_vector(vector)), tuple(texts)
 
 
 def lost_texts(update: bytes, document: SessionDocument) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ class Replica:
         grant: who we are on this connection, and what we may do, as the server says; None while it hasn't.
         answered: whether on the last connection the server was sent what it lacked.
         saved_clock: up to which clock of ours the server has committed what was written here.
+        applying: whether what changes right now came from the server.
     """
 
     def __init__(self, doc: "Doc[Any]", presence: Presence, *, wake: Callable[[], None]) -> None:
@@ -88,7 +89,7 @@ class Replica:
         self._sent_edits = 0
         self._fence_clock = 0
         self._pieces: list[bytes] = []
-        self._applying = False
+        self.applying = False
         self._vector: dict[int, int] | None = None
         self._out: list[Frame] = []
         self._updates: list[bytes] = []
@@ -216,7 +217,7 @@ class Replica:
         pieces, self._pieces = self._pieces, []
         if not pieces:
             return self._integrate(update)
-        self._applying = True
+        self.applying = True
         try:
             with self.doc.transaction():
                 late = [piece for piece in pieces if not self._fits(piece) or not self._integrate(piece)]
@@ -226,7 +227,7 @@ class Replica:
             log.exception("client.observer_failed")
             return True
         finally:
-            self._applying = False
+            self.applying = False
 
     def _fits(self, update: bytes) -> bool:
         if self._vector is None:
@@ -251,7 +252,7 @@ class Replica:
         return True
 
     def _apply(self, update: bytes) -> None:
-        before, self._applying = self._applying, True
+        before, self.applying = self.applying, True
         try:
             self.doc.apply_update(update)
         except ExceptionGroup:
@@ -264,10 +265,10 @@ class Replica:
                 raise
             raise Disconnected("An update broke the local document; connect again with a new session.") from error
         finally:
-            self._applying = before
+            self.applying = before
 
     def _on_update(self, event: TransactionEvent) -> None:
-        if self._applying:
+        if self.applying:
             return
         self._vector = None
         update = event.update
