@@ -27,6 +27,7 @@ from .state import SharedState, StateChange
 from .steps import Step
 from .tool import ToolCall
 from .transport import Status
+from .worker import Handler, Worker
 
 __all__ = [
     "AgentRun",
@@ -34,6 +35,7 @@ __all__ = [
     "Decision",
     "Delegation",
     "Edit",
+    "Handler",
     "Me",
     "Person",
     "Presence",
@@ -49,6 +51,7 @@ __all__ = [
     "Token",
     "ToolCall",
     "Who",
+    "Worker",
     "connect",
     "create_session",
     "find_session",
