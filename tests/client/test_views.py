@@ -7,7 +7,7 @@ import pytest
 from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
-from cosession.client import StateChange, connect
+from cosession.client import OfferedTool, StateChange, connect, create_session
 from cosession.client.errand import Errand
 from cosession.errors import BadDocument, Disconnected
 
@@ -122,3 +122,38 @@ async def test_what_a_worker_was_handed_is_taken_if_it_is_still_its_own(hub: Hub
             assert (run.id, run.adopted) == ("r2", True)
         assert session.take(Errand("trip", "m3", None, 77, 1)) is None
         assert session.take(Errand("trip", "m2", "r2", 77, 2)) is None
+
+
+async def test_the_tools_that_others_offer_are_seen_and_nonsense_is_passed_over(hub: Hub):
+    async with (
+        connect(hub.url, session="trip", participant="anna", kind="human") as anna,
+        connect(hub.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(10),
+    ):
+        schema = {"type": "object"}
+        anna.presence.set("tools", [{"name": "row", "description": "Which?", "schema": schema}, 5, {"name": 1}])
+        await until(lambda: planner.tools)
+        assert planner.tools == [OfferedTool("row", "Which?", schema, "anna")]
+        assert anna.tools == []
+
+
+async def test_a_session_is_created_with_a_policy(server: Server):
+    await create_session(server.url, "trip", policy={"agents": ["flights"], "double_texting": "steer"})
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner") as planner,
+        connect(server.url, session="trip", participant="flights") as flights,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        assert (anna.policy.agents, anna.policy.double_texting) == (("flights",), "steer")
+        question = await anna.send("Where to?")
+        passed_over = asyncio.ensure_future(anext(planner.prompts()))
+        async with flights.run(reply_to=await anext(flights.prompts())) as run:
+            assert run.reply_to == question.id
+            await until(lambda: anna.runs.get(run.id))
+            more = await anna.send("By train!")
+            await until(run.has_steers)
+            assert [(steer.id, steer.text) for steer in run.steers()] == [(more.id, "By train!")]
+        await flights.wait_saved()
+        assert not passed_over.done()
+        passed_over.cancel()

@@ -17,6 +17,7 @@ from .delegation import Delegation
 from .edits import Edit
 from .grant import Me
 from .http import SessionInfo, create_session, find_session, list_sessions
+from .offers import OfferedTool
 from .people import Person, Who
 from .presence import Presence
 from .prompts import Prompts
@@ -37,6 +38,7 @@ __all__ = [
     "Edit",
     "Handler",
     "Me",
+    "OfferedTool",
     "Person",
     "Presence",
     "Prompts",

@@ -4,6 +4,7 @@ Never opens a WebSocket. Errors come as problem documents and are raised as the 
 code they carry.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlunsplit
@@ -85,6 +86,7 @@ async def create_session(
     title: str = "",
     *,
     token: str | None = None,
+    policy: Mapping[str, Any] | None = None,
 ) -> SessionInfo:
     """Create a session.
 
@@ -93,6 +95,7 @@ async def create_session(
         id: its name; None lets the server choose one.
         title: what people see.
         token: the credential, if the server wants one.
+        policy: `agents`, the ids of those that belong there, and `double_texting`; None is the server's own.
 
     Raises:
         SessionExists: there is one of this name already.
@@ -100,7 +103,8 @@ async def create_session(
         ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
-    body = {"title": title} if id is None else {"id": id, "title": title}
+    given = {"id": id, "title": title, "policy": None if policy is None else dict(policy)}
+    body = {key: value for key, value in given.items() if value is not None}
     return _info(url, await _call("POST", url, token, body=body))
 
 
@@ -111,7 +115,7 @@ async def _call(
     *,
     path: str = "",
     query: dict[str, str] | None = None,
-    body: dict[str, str] | None = None,
+    body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     parts = split_address(url)
     scheme = "https" if parts.scheme in ("https", "wss") else "http"

@@ -18,6 +18,7 @@ from .credential import Credential, Token
 from .errand import Errand
 from .grant import Me
 from .link import Link
+from .offers import OfferedTool, offered
 from .people import Person, Who, find_participant, people
 from .prompts import Inbox, Prompts
 from .refusal import Refusal
@@ -95,6 +96,11 @@ class Session(Wishes):
         return SharedState(self._link)
 
     @property
+    def tools(self) -> list[OfferedTool]:
+        """The tools that clients offer now, e.g. browsers; `AgentRun.call` calls one."""
+        return offered(self.presence.others().values())
+
+    @property
     def people(self) -> list[Person]:
         """Everybody of the session: who is here, on how many devices, who is looking; we are among them."""
         return people(self.document, self.presence.everybody())
@@ -104,15 +110,6 @@ class Session(Wishes):
         """Whether a person, and not only agents, has the session in front of them now."""
         others = (person for person in self.people if person.id != self.participant)
         return any(person.looking and person.kind != "agent" for person in others)
-
-    def set_title(self, title: str) -> None:
-        """Give the session another title.
-
-        Raises:
-            Disconnected: the session is over.
-        """
-        self._link.go_on()
-        self.document.meta.set_title(title)
 
     def who(self, participant: str | None) -> Who:
         """Return who a participant is, from all that the session says of them; never raises.

@@ -1,4 +1,4 @@
-"""What one asks the server to decide: that a run be cancelled or told something, votes, the policy, claims."""
+"""What one wants for all: the title, what the server decides, and what one process at a time holds."""
 
 from typing import Any
 
@@ -20,6 +20,15 @@ class Wishes(Views):
     participant: str
     _link: Link
     _held: set[str]
+
+    def set_title(self, title: str) -> None:
+        """Give the session another title.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        self.document.meta.set_title(title)
 
     def cancel(self, about: str, reason: str = "") -> None:
         """Ask that a run be cancelled, or a prompt that nobody answers yet; the server decides and records it.
