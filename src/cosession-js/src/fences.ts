@@ -31,6 +31,16 @@ export class Fences {
     return this.#saved === this.#edits;
   }
 
+  /** How many edits there have been. */
+  get edits(): number {
+    return this.#edits;
+  }
+
+  /** Whether an edit, by its number from 1, is known to be in the server's storage. */
+  hasSaved(edit: number): boolean {
+    return edit <= this.#saved;
+  }
+
   /** A local edit was made. Its fence is sent after the current task's edits. */
   edited(): void {
     this.#notifying(() => {

@@ -8,9 +8,11 @@
 import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import type { Address } from "./address.ts";
+import { Asked } from "./asked.ts";
 import type { Credential } from "./credential.ts";
 import { Fences } from "./fences.ts";
 import type { Grant } from "./grants.ts";
+import type { Json } from "./json.ts";
 import { lostTexts } from "./lost.ts";
 import type { Refusal } from "./refusal.ts";
 import { Transport } from "./transport.ts";
@@ -28,6 +30,7 @@ export class Replica {
   readonly doc = new Y.Doc();
   readonly awareness = new Awareness(this.doc);
   readonly fences: Fences;
+  readonly #asked: Asked;
   readonly transport: Transport;
   readonly #unsaved: Unsaved;
 
@@ -35,6 +38,7 @@ export class Replica {
   constructor(address: Address, credential: Credential, { changed, granted }: Heard, before?: Replica) {
     this.#unsaved = new Unsaved(this.doc, before?.writers);
     this.fences = new Fences(changed, this.#unsaved);
+    this.#asked = new Asked(this.doc, this.fences);
     this.transport = new Transport(address, credential, {
       doc: this.doc,
       awareness: this.awareness,
@@ -65,6 +69,14 @@ export class Replica {
   /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */
   lost(fresh: Y.Doc): string[] {
     return lostTexts(this.doc, Y.decodeStateVector(Y.encodeStateVector(fresh)), this.writers);
+  }
+
+  /** Asks `fresh`, which takes the place of this copy, for what the server had answered here and has forgotten. */
+  askAgain(fresh: Replica): void {
+    const again = this.#asked.taken(fresh.doc);
+    fresh.doc.transact(() => {
+      for (const [key, value] of again) fresh.doc.getMap<Json>("requests").set(key, value);
+    }, "cosession");
   }
 
   /** The texts that were written here, and that no fence has vouched for. */

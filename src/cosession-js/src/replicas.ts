@@ -138,6 +138,7 @@ export class Replicas {
     this.#fresh = null;
     void this.#renewCopy();
     this.#changes.replaced();
+    before.askAgain(fresh);
     this.#tell({ ...refusal, lost, isFinal: false }, before);
     before.close();
   }

@@ -286,6 +286,53 @@ test("of what a crash took from the server, a page is told only what was written
   expect(String(ana.text("notes"))).toBe("kept, ");
 });
 
+test("what the server had answered when a crash took the answer is asked again, and what was stored isn't", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  const { runs, approvals, requests } = roots(server.doc);
+  const steers = new Y.Array<unknown>();
+  runs.set("r1", new Y.Map<unknown>([["steers", steers]]));
+  const votes = new Y.Map<unknown>();
+  approvals.set("a1", new Y.Map<unknown>([["votes", votes]]));
+  approvals.set("a2", new Y.Map<unknown>([["votes", new Y.Map()]]));
+  ana.steer("r1", "stored", { id: "s1" });
+  await ana.whenSaved();
+  requests.clear();
+  const kept = Y.encodeStateAsUpdate(server.doc);
+  server.holding = true;
+  ana.steer("r1", "by train", { id: "s2" });
+  ana.cancel("r2", "too dear");
+  ana.vote("a1", "approved");
+  ana.vote("a2", "approved");
+  await vi.waitFor(() => expect(requests.size).toBe(4));
+  server.doc.transact(() => {
+    requests.clear();
+    steers.push([{ id: "s2", by: "ana", text: "by train", at: "t" }]);
+    votes.set("ana", { decision: "approved", value: "Faro" });
+  });
+  await until(ana, () => roots(ana.doc).requests.size === 0);
+  server.holding = false;
+  server.forbidden = (doc) => JSON.stringify(doc.getMap("runs").toJSON()).includes("by train");
+  const told = loss(ana);
+  await server.crash(kept);
+
+  expect((await told).lost).toEqual([]);
+  await ana.whenSaved();
+  expect(roots(server.doc).requests.toJSON()).toEqual({
+    "steer/r1/s2/ana": { text: "by train" },
+    "cancel/r2/ana": { reason: "too dear" },
+    "vote/a1/ana": { decision: "approved", value: "Faro" },
+  });
+});
+
+function roots(doc: Y.Doc) {
+  return {
+    runs: doc.getMap<Y.Map<unknown>>("runs"),
+    approvals: doc.getMap<Y.Map<unknown>>("approvals"),
+    requests: doc.getMap("requests"),
+  };
+}
+
 test("a page that is shut out with nothing unsaved isn't told of a loss", async () => {
   const ana = join("ana");
   await ana.whenSynced();
