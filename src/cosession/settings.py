@@ -90,7 +90,9 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(
         64 * 2**20,
         ge=1024,
-        description="how large the document of a session may grow by the hands of those whose writes are judged",
+        description="how large the document of a session may grow by the hands of those whose writes are judged; "
+        "each thing in it (a stretch of text, a value, a shared type) counts for 128 bytes more, for small ones take "
+        "most memory",
     )
     max_depth: int = Field(64, ge=8, le=100, description="how deep shared types may be in each other; judged like it")
     max_waiting_bytes: int = Field(

@@ -16,6 +16,7 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
+from cosession.protocol.awareness import GONE
 from cosession.rooms.effects import Update
 from cosession.rooms.outbox import Outbox
 from cosession.rooms.reply import Reply
@@ -93,6 +94,32 @@ def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
     message = decode_frame(frame)
     assert isinstance(message, Awareness)
     assert sorted((e.client, e.clock) for e in decode_awareness(message.payload)) == [(1, 49), (2, 49)]
+
+
+def test_a_state_that_was_taken_back_while_it_waited_is_told_as_gone() -> None:
+    outbox = Outbox(1000, 256, 100_000)
+    outbox.put_presence([AwarenessEntry(1, 1, "{}"), AwarenessEntry(2, 1, "{}")])
+    outbox.put_presence([AwarenessEntry(1, 1, GONE)])
+    [frame] = outbox.take(never, {})
+    message = decode_frame(frame)
+    assert isinstance(message, Awareness)
+    assert {(e.client, e.clock, e.gone) for e in decode_awareness(message.payload)} == {(1, 1, True), (2, 1, False)}
+    assert not outbox
+
+
+def test_no_more_updates_than_the_limit_become_one_frame() -> None:
+    writer, outbox = Writer(), Outbox(100_000, 3, 100_000)
+    for letter in "letters":
+        outbox.put_updates([writer.write(letter)])
+    for letter in "mine":
+        outbox.put_echo(writer.write(letter))
+    frames = [decode_frame(frame) for frame in outbox.take(never, {})]
+    lengths = [
+        sum(span.length for span in read_update_header(frame.update).brings)
+        for frame in frames
+        if isinstance(frame, SyncUpdate)
+    ]
+    assert lengths == [3, 3, 1, 3, 1]
 
 
 def test_what_comes_while_a_reader_is_behind_is_not_lost_either() -> None:
