@@ -12,6 +12,7 @@ from processes import ROOT
 
 OUR_NAME = "cosession"
 FOLDER = ROOT / "test-results" / "benchmarks"
+RESULTS = "results.json"
 USAGE = ("server_cpu", "load_cpu", "others_on_server_core", "others_on_load_core", "load_average")
 
 Row = Mapping[str, Any]
@@ -47,17 +48,28 @@ class Book:
         return "\n".join(lines) + "\n"
 
     def save(self, tables: Sequence[str]) -> Path:
-        """Write results.json and results.md; returns the folder."""
+        """Write results.json and results.md; returns the folder. What was not measured now stays as it was."""
         FOLDER.mkdir(parents=True, exist_ok=True)
-        body = {
+        about = {
             "began": self._began,
             "source": _source(),
             "machine": platform.platform(),
             "python": platform.python_version(),
         }
-        (FOLDER / "results.json").write_text(json.dumps(body | {"results": self._rows}, indent=1))
+        now = {_key(row): about | row for row in self._rows}
+        (FOLDER / RESULTS).write_text(json.dumps([*({_key(row): row for row in kept()} | now).values()], indent=1))
         (FOLDER / "results.md").write_text("\n".join(tables))
         return FOLDER
+
+
+def kept() -> list[dict[str, Any]]:
+    """The results of all runs, the last of each case and server."""
+    path = FOLDER / RESULTS
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return row["scenario"], row["case"], row["peer"]
 
 
 def _source() -> str:

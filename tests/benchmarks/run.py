@@ -3,6 +3,7 @@
     python tests/benchmarks/run.py                       everything
     python tests/benchmarks/run.py fan-out durable       some scenarios
     python tests/benchmarks/run.py fan-out --peers cosession hocuspocus --seconds 10
+    python tests/benchmarks/run.py --readme              everything, and into the project's README
 
 The peers are installed on first use. Results go to test-results/benchmarks/. See README.md for how to read them.
 """
@@ -20,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import growth, live, opening, stored
+from benchmarks import growth, live, opening, readme, stored
 from benchmarks.live import Result
 from benchmarks.peers import LOAD_CORE, PEERS, Peer
-from benchmarks.report import OUR_NAME, Book
+from benchmarks.report import OUR_NAME, Book, kept
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measurement takes")
     parser.add_argument("--repeat", type=int, default=1, help="measure so often, in turns, and keep the median")
     parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument("--readme", action="store_true", help="write the last results of all into the README")
     parser.add_argument("--nice", type=int, default=0, help="the priority of servers and load, e.g. -10")
     options = parser.parse_args()
     unknown = set(options.scenarios) - SCENARIOS.keys()
@@ -186,11 +188,9 @@ def main() -> int:
                 book.add(scenario, case.name, name, _median([results[name] for results in rounds], case.ratio))
             tables.append(book.table(scenario, case.name, case.columns, case.ratio))
             print(tables[-1], flush=True)
-    curves = {row["peer"]: row for row in book.rows("growth", "watchers, sessions, length")}
-    folder = book.save(tables)
-    if curves:
-        (folder / "growth.svg").write_text(growth.plot(curves))
-    print(f"Written to {folder}")
+    print(f"Written to {book.save(tables)}")
+    if options.readme:
+        readme.write(kept())
     return 0
 
 

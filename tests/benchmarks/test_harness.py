@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks import live, opening, stored
+from benchmarks import live, opening, readme, stored
 from benchmarks.peers import Peer
 from processes import Server
 
@@ -50,3 +50,36 @@ def test_every_fence_is_answered_and_every_update_survives(peer: Peer) -> None:
 def test_a_chat_is_written_token_by_token(peer: Peer) -> None:
     author, size = opening.write_chat(peer, "chat", messages=2, tokens=40)
     assert author.clock == size > 40 * 5
+
+
+def test_results_go_into_the_readme_in_the_place_of_the_last_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, plot = tmp_path / "README.md", tmp_path / "growth.svg"
+    monkeypatch.setattr(readme, "README", page)
+    monkeypatch.setattr(readme, "PLOT", plot)
+    page.write_text(f"before\n{readme.BEGIN}old\n{readme.END}after\n")
+    delay = {
+        "scenario": "fan-out",
+        "case": "1 × 10 × 50",
+        "tokens": 10,
+        "delivered": 10,
+        "p50_ms": 0.61,
+        "p99_ms": 12.3,
+    }
+    lines = {"watchers": [[1, 2.0], [2, 3.0]], "sessions": [[1, 2.0]], "length": [[1000, 40.0]]}
+    rows = [
+        delay | {"peer": "cosession"},
+        delay | {"peer": "y-websocket", "delivered": 5},
+        {"scenario": "growth", "case": "watchers, sessions, length", "peer": "cosession", **lines},
+    ]
+    for _ in range(2):
+        readme.write(rows)
+    assert "| 1 × 10 × 50 | 0.6 / 12 | only 50 % arrived |" in page.read_text()
+    assert page.read_text().startswith("before\n")
+    assert page.read_text().endswith("after\n")
+    assert "old" not in page.read_text()
+    assert plot.read_text().startswith("<svg")
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="no place"):
+        readme.write(rows)
