@@ -132,6 +132,7 @@ function schedule() {
 const VIEWS = [
   paintStatus, // first: whatever the rest does, it must be true
   paintTitle,
+  paintMyFace,
   () => work.look(session),
   () => here.paint(session, work),
   () => messages.paint(session, work),
@@ -261,7 +262,17 @@ function paintMe() {
   keep(nameInput, "value", self().name);
   nameInput.disabled = holder !== null; // the token says it
   nameInput.title = holder ? "Your name comes with your link." : "";
-  find("my-avatar").replaceChildren(avatar(self()));
+  paintMyFace();
+}
+
+let myFace = "";
+
+function paintMyFace() {
+  const who = session ? person(self().id, session) : self();
+  const key = JSON.stringify(who);
+  if (key === myFace) return;
+  myFace = key;
+  find("my-avatar").replaceChildren(avatar(who));
 }
 
 function saveName() {

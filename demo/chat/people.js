@@ -53,16 +53,39 @@ export function rename(name) {
   if (!holder) write(ME, me);
 }
 
+let shades = { presence: null, participants: null, of: new Map() };
+
+/**
+ * The colours of those who are here, by id: each another one, as long as there are colours. Who came first chooses first,
+ * so every page chooses alike, and nobody's colour changes because another one comes.
+ */
+function colorsHere({ presence: { all }, participants }) {
+  if (shades.presence === all && shades.participants === participants) return shades.of;
+  const wanted = new Map([[me.id, ""], ...all.map(({ user }) => [idOf(user.id), text(user.color)])]);
+  wanted.delete("");
+  const turn = (id) => `${text(object(participants[id]).since) || "~"} ${id}`; // ~ is after all times
+  const inTurn = [...wanted].sort(([a], [b]) => (turn(a) < turn(b) ? -1 : 1));
+  const taken = new Set();
+  const of = new Map();
+  for (const [id, color] of inTurn) {
+    of.set(id, /^#[0-9a-f]{6}$/i.test(color) && !taken.has(color) ? color : colorOf(id, taken));
+    taken.add(of.get(id));
+  }
+  shades = { presence: all, participants, of };
+  return of;
+}
+
 /** {id, name, color, kind} of an author: as presence says now, or as the server keeps it of those who left. */
 export function person(author, session) {
   const id = idOf(author);
-  if (id === me.id) return self();
+  const color = colorsHere(session).get(id) ?? colorOf(id);
+  if (id === me.id) return { ...self(), color };
   const agent = session.agents.find((each) => each.id === id);
   const known = object(session.presence.all.find(({ user }) => idOf(user.id) === id)?.user ?? session.participants[id]);
   return {
     id,
     name: text(known.name) || text(agent?.name) || "Someone",
-    color: /^#[0-9a-f]{6}$/i.test(text(known.color)) ? known.color : colorOf(id),
+    color,
     kind: agent ? "agent" : text(known.kind) || "human",
   };
 }

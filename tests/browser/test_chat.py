@@ -178,6 +178,27 @@ def test_people_come_and_go(chat: Server, agent: "Agent", join: "Join") -> None:
     expect(ann.testid("person")).to_have_count(1)
 
 
+def test_those_who_are_here_have_different_colours_and_keep_them_when_others_come(chat: Server, join: "Join") -> None:
+    people = [join(chat.url, "trip", name) for name in ("Ann", "Ben", "Cleo")]
+    before = None
+    for name in ("Dan", "Eve"):
+        people.append(join(chat.url, "trip", name))
+        seen = []
+        for person in people:
+            expect(person.testid("person")).to_have_count(len(people))
+            seen.append(
+                person.page.eval_on_selector_all(
+                    "[data-testid=person]",
+                    "all => Object.fromEntries(all.map((each) =>"
+                    " [each.dataset.personId, each.querySelector('.avatar').style.getPropertyValue('--person')]))",
+                )
+            )
+        assert all(colours == seen[0] for colours in seen)
+        assert len(set(seen[0].values())) == len(people)
+        assert before is None or before.items() <= seen[0].items()
+        before = seen[0]
+
+
 def test_edits_deletions_and_titles_are_seen_by_all(chat: Server, join: "Join") -> None:
     ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
     ann.sends("Fist")

@@ -37,11 +37,13 @@ export function identify(user: User = {}, token?: string): Participant {
   });
 }
 
-/** The same colour for one id on every device. */
-export function colorOf(id: string): string {
+/** The same colour for one id on every device; none of those that are taken, as long as there are others. */
+export function colorOf(id: string, taken: ReadonlySet<string> = new Set()): string {
   let hash = 7;
   for (const character of id) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
-  return COLORS[hash % COLORS.length] as string;
+  const first = hash % COLORS.length;
+  const inTurn = [...COLORS.slice(first), ...COLORS.slice(0, first)];
+  return inTurn.find((color) => !taken.has(color)) ?? (COLORS[first] as string);
 }
 
 /** `sub`, `name` and `kind` of a JSON Web Token, to know oneself; whether it is genuine is for the server to say. */
