@@ -4,6 +4,9 @@ import pytest
 from pycrdt import TransactionEvent
 from rooms.admission.scene import AT, Client, Scene, participant
 
+from cosession.client.adoption import Adoption
+from cosession.client.credential import Credential
+from cosession.client.link import Link
 from cosession.client.run import AgentRun
 from cosession.protocol import EMPTY_UPDATE
 
@@ -34,9 +37,10 @@ class Wire:
 
 
 def agent_run(client: Client) -> AgentRun:
-    return AgentRun(
-        client.document, "bot", name="Bot", reply_to="m-ada", task="plan", batch_seconds=0, ended=lambda: None
-    )
+    user = {"id": "bot", "name": "Bot", "kind": "agent"}
+    link = Link("s", user, "ws://nowhere", Credential(None, "bot"), on_refused=None, on_replaced=lambda: None)
+    link.document = client.document
+    return AgentRun(link, "bot", name="Bot", reply_to="m-ada", task="plan", batch_seconds=0, runs=Adoption(link))
 
 
 async def test_a_run_with_reasoning_tokens_tools_steps_and_steers_is_admitted(scene: Scene) -> None:
