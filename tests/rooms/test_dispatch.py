@@ -216,8 +216,13 @@ async def test_a_room_that_is_loaded_knows_of_the_workers_that_were_there_before
 async def test_a_server_that_stops_sends_its_workers_away(tmp_path: Path, settings: Settings):
     async with open_hub(tmp_path, settings) as hub:
         worker = Worker(credits=1)
-        opened = hub.dispatch.open(worker)
-        opened.__enter__()
+
+        async def work() -> None:
+            with hub.dispatch.open(worker):
+                await until(lambda: worker.error is not None)
+
+        working = asyncio.create_task(work())
+        await asyncio.sleep(0)
     assert worker.error is not None
     assert worker.error.code == "server.shutting_down"
-    opened.__exit__(None, None, None)
+    await working

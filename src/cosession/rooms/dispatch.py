@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from cosession.errors import CosessionError
 from cosession.logs import get_logger
@@ -33,6 +33,7 @@ class Dispatch:
         self._tasks = tasks
         self._desks: dict[str, Desk] = {}
         self._is_closed = False
+        self._gone = asyncio.Event()
         self._work: dict[Desk, asyncio.Task[None]] = {}
 
     @contextmanager
@@ -50,6 +51,7 @@ class Dispatch:
             given = desk.remove(post)
             if not desk.posts:
                 del self._desks[id_]
+                self._gone.set()
                 self._work.pop(desk).cancel()
             if not self._is_closed:
                 self._tasks.create_task(self._close(desk, given))
@@ -66,14 +68,24 @@ class Dispatch:
             if (desk := self._desks.get(agent)) is not None:
                 live.man(desk.agent, len(desk.posts))
 
-    def close(self, error: CosessionError) -> None:
-        """Send all workers away, and hand out nothing more."""
+    async def close(self, error: CosessionError, seconds: float) -> None:
+        """Send all workers away, and hand out nothing more.
+
+        Args:
+            error: why.
+            seconds: how long to wait until they have been told.
+        """
         self._is_closed = True
         for work in self._work.values():
             work.cancel()
         for desk in self._desks.values():
             for post in desk.posts:
                 post.end(error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._desks:
+                    self._gone.clear()
+                    await self._gone.wait()
 
     async def _run(self, desk: Desk) -> None:
         try:

@@ -204,7 +204,7 @@ class Hub:
         """
         if not occupied:
             return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
-        here = [slot.live.info() for slot in self._slots.values() if slot.live and slot.live.connections]
+        here = [live.info() for live in self.rooms() if live.connections]
         here.sort(key=lambda info: info.updated_at, reverse=True)
         return [(info, self.connections(info.id)) for info in here[:limit]]
 
@@ -219,9 +219,8 @@ class Hub:
         Args:
             judge: asked about every connection's participant and session; returns why it must end, or None.
         """
-        for slot in self._slots.values():
-            if slot.live:
-                slot.live.dismiss(judge)
+        for live in self.rooms():
+            live.dismiss(judge)
 
     async def check_ready(self) -> None:
         """Prove that what comes in can be saved now.
@@ -240,7 +239,7 @@ class Hub:
         taken is given up: nobody was told that it was saved, and the clients still hold it.
         """
         self._closing = True
-        self.dispatch.close(_shutting_down())
+        await self.dispatch.close(_shutting_down(), self.settings.shutdown_seconds)
         for slot in self._slots.values():
             slot.end(_shutting_down())
         while self._lives:
