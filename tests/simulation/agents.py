@@ -5,6 +5,7 @@ was granted is on the disk, writes, ends, and begins anew with a fresh document 
 careless as the worst process: while it is away it writes on, for as long as it likes, and brings it all back.
 """
 
+import asyncio
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -82,6 +83,7 @@ class Agent(Replica):
         self.team = world
         self.fenced_off = 0
         self._begun = 0
+        self._asleep_until = 0.0
         super().__init__(world, name, session, who, extended=True, random=random)
 
     def start_afresh(self) -> None:
@@ -91,7 +93,7 @@ class Agent(Replica):
 
     def acts(self) -> dict[Act, float]:
         """What it does, and how often."""
-        return {self.work: 12, self.fence: 1, self.feel: 1, self.repeat: 0.2, self.go: 0.3}
+        return {self.work: 12, self.fence: 1, self.feel: 1, self.repeat: 0.2, self.go: 0.3, self.freeze: 0.4}
 
     def go(self) -> None:
         """Say goodbye, and be gone."""
@@ -99,6 +101,17 @@ class Agent(Replica):
             self._tell(self.awareness.feel(None))
             self.cut()
             self.awareness.mood = '{"mood": 1}'
+
+    def freeze(self) -> None:
+        """Be away for about a grace, and write on, as a machine does that has lost its network."""
+        self.cut()
+        away = self.team.settings.lease_grace_seconds * self.random.uniform(0.5, 4.0)
+        self._asleep_until = asyncio.get_running_loop().time() + away
+
+    def connect(self) -> None:
+        """Ask for a line, when it is time."""
+        if asyncio.get_running_loop().time() >= self._asleep_until:
+            super().connect()
 
     def work(self) -> None:
         """Do the next thing, whatever it is."""

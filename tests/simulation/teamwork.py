@@ -51,8 +51,13 @@ class AgentWorld(World):
         super().__init__(seed)
         dice = Random(f"agents {seed}")
         self.disk = _FencedDisk()
-        graces = {"lease_grace_seconds": dice.choice((1.0, 5.0)), "begin_seconds": dice.choice((2.0, 20.0))}
-        self.settings = self.settings.model_copy(update=graces)
+        more = {
+            "lease_grace_seconds": dice.choice((0.5, 1.0, 5.0)),
+            "begin_seconds": dice.choice((2.0, 20.0)),
+            # A prompt that a witness brings back in halves after a crash is known as one only when it is loaded again.
+            "max_piece_bytes": 2**18,
+        }
+        self.settings = self.settings.model_copy(update=more)
         self.agents: list[Agent] = []
         self.acted: dict[tuple[str, str, int], int] = {}
 
@@ -132,8 +137,10 @@ class AgentWorld(World):
 
 
 def formers(document: SessionDocument) -> set[int]:
-    """The clients from which a run has passed to another."""
-    return {client for run in document.runs for client in run.former}
+    """The clients from which a run, or a prompt, has passed to another."""
+    claims = document.claims.to_json().values()
+    passed = [*(run.former for run in document.runs), *(claim.get("former", []) for claim in claims)]
+    return {client for former in passed for client in former}
 
 
 def unfinished(document: SessionDocument) -> str:
