@@ -54,7 +54,7 @@ class AgentWorld(World):
         more = {
             "lease_grace_seconds": dice.choice((0.5, 1.0, 5.0)),
             "begin_seconds": dice.choice((2.0, 20.0)),
-            # A prompt that a witness brings back in halves after a crash is known as one only when it is loaded again.
+            # What a witness brings back in halves after a crash is known as a prompt from the next load on.
             "max_piece_bytes": 2**18,
         }
         self.settings = self.settings.model_copy(update=more)

@@ -1,4 +1,5 @@
-"""The whole service in virtual time, from thousands of seeds; what happens and what must hold: `world`, `restricted`.
+"""The whole service in virtual time, from thousands of seeds; what happens and what must hold: `world`, `restricted`,
+`teamwork`.
 
 python -m pytest tests/simulation --seed 17       one seed again
 python -m pytest tests/simulation --seeds 50000   many more than usual
@@ -21,6 +22,9 @@ KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
 }
 """Seeds that once found a mistake of the server's; they come first."""
 
+SHARES: dict[type[World], int] = {World: 2, RestrictedWorld: 2, AgentWorld: 8}
+"""Which part of the seeds each kind of world takes: in one with agents much more happens."""
+
 SEEDS = 2000
 """How many seeds a run takes when it isn't told."""
 
@@ -29,11 +33,11 @@ PARTS = 10
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Spread the seeds over the parts, half of them over worlds in which everybody may do everything."""
+    """Spread the seeds of each kind of world over the parts."""
     one, many = (metafunc.config.getoption(name, None) for name in ("seed", "seeds"))
     parts: list[tuple[type[World], Sequence[int]]] = []
     for world, known in KNOWN_SEEDS.items():
-        everything = (*known, *range((SEEDS if many is None else many) // 2)) if one is None else (one,)
+        everything = (*known, *range((SEEDS if many is None else many) // SHARES[world])) if one is None else (one,)
         parts += [(world, everything[part::PARTS]) for part in range(min(PARTS, len(everything)))]
     ids = [f"{len(seeds)} of {world.__name__} from {seeds[0]}" for world, seeds in parts]
     metafunc.parametrize(("world", "seeds"), parts, ids=ids)
