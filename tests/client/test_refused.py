@@ -72,6 +72,22 @@ async def test_everything_unsaved_is_lost_with_it_and_nothing_that_was_saved_or_
         assert texts(session) == ["kept"]
 
 
+async def test_a_value_that_its_writer_set_back_is_not_lost(strict: Hub):
+    told: list[Refusal] = []
+    async with connect(strict.url, session="trip", participant="ann", on_refused=told.append) as session:
+        session.state.set("trip", {"city": "Faro", "day": "Monday"})
+        session.set_title("A trip")
+        await session.wait_saved()
+        with session.document.transaction():
+            await session.send("forbidden")
+            for city, day, title in [("Lisbon", "Friday", "Another"), ("Faro", "Sunday", "A trip")]:
+                session.state.set(("trip", "city"), city)
+                session.state.set(("trip", "day"), day)
+                session.set_title(title)
+        await until(lambda: told)
+        assert sorted(told[0].lost) == ["Sunday", "forbidden"]
+
+
 async def test_who_waits_for_the_refused_edit_to_be_saved_is_told(strict: Hub):
     async with connect(strict.url, session="trip", participant="ann", on_refused=lambda _: None) as session:
         await session.send("forbidden")

@@ -156,7 +156,8 @@ class Link:
         self._asked.close()
         again = self._asked.taken(document)
         was_saved = self._replica.saved
-        update, texts = unsaved(self.document, self._clients, decode_state_vector(document.doc.get_state()))
+        has = decode_state_vector(document.doc.get_state())
+        update, texts = unsaved(self.document, self._clients, has, document)
         self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
         self._clients.append(document.doc.client_id)
@@ -284,11 +285,8 @@ class Link:
         if self.saved:
             return None
         doc = self.document.doc
-        _, texts = unsaved(
-            self.document,
-            self._clients,
-            decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock},
-        )
+        has = decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock}
+        _, texts = unsaved(self.document, self._clients, has)
         return Disconnected(f"What was written last may not be saved: {why}", close, texts)
 
     async def _keep(self) -> None:

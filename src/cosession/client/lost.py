@@ -14,11 +14,13 @@ from cosession.protocol import ClockRange, decode_state_vector, encode_state_vec
 from cosession.protocol.structs import Id, Struct, read_structs, read_values
 from cosession.protocol.update_format import STRING
 
+Path = tuple[str | int, ...]
+
 _WORDS = frozenset({"text", "title", "reason"})
 
 
 def unsaved(
-    document: SessionDocument, clients: Iterable[int], has: Mapping[int, int]
+    document: SessionDocument, clients: Iterable[int], has: Mapping[int, int], fresh: SessionDocument | None = None
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return what some clients wrote and a state vector hasn't: as an update, and its texts.
 
@@ -26,30 +28,32 @@ def unsaved(
         document: where they wrote.
         clients: their Yjs client ids.
         has: the state vector.
+        fresh: the server's document, where it is known.
     """
     doc = document.doc
     whole = decode_state_vector(doc.get_state())
     texts: list[str] = []
     for client in clients:  # one by one: texts are told apart by the order of one client's structs
         alone = doc.get_update(encode_state_vector(whole | {client: has.get(client, 0)}))
-        texts += lost_texts(alone, document)
+        texts += lost_texts(alone, document, fresh)
     vector = whole | {client: has.get(client, 0) for client in clients}
     return doc.get_update(encode_state_vector(vector)), tuple(texts)
 
 
-def lost_texts(update: bytes, document: SessionDocument) -> tuple[str, ...]:
+def lost_texts(update: bytes, document: SessionDocument, fresh: SessionDocument | None = None) -> tuple[str, ...]:
     """Return the texts that an update brings, one for each place, in the order in which they were begun.
 
     Args:
         update: what one client wrote, and the server has not.
         document: the document that it is from.
+        fresh: the server's document; a value that was set back to what stands in it isn't lost.
 
     Raises:
         MalformedFrame: it is no update.
     """
     deletes = read_update_header(update).deletes
     # What takes an older value's place doesn't name its key in the update: then the document tells what is said.
-    said = {*_strings(document.state.to_json()), *_words(document.to_json(), set())}
+    said = {text for _, text in _said(document) - (_said(fresh) if fresh is not None else set())}
     texts: dict[Id, list[str]] = {}
     starts: list[int] = []
     places: list[Id] = []
@@ -62,7 +66,8 @@ def lost_texts(update: bytes, document: SessionDocument) -> tuple[str, ...]:
         elif not _is_deleted(struct.clock, struct.client, deletes):
             for value in read_values(update, struct):
                 found = texts.setdefault((struct.client, struct.clock), [])
-                found += _words({struct.key: value} if struct.key else value, said)
+                keyed = {struct.key: value} if struct.key else value
+                found += [text for _, text, counts in _strings(keyed) if counts or text in said]
     return tuple(text for pieces in texts.values() if (text := "".join(pieces)).strip())
 
 
@@ -99,21 +104,22 @@ def _is_deleted(clock: int, client: int, deletes: Iterable[ClockRange]) -> bool:
     return any(gone.client == client and gone.clock <= clock < gone.end for gone in deletes)
 
 
-def _words(value: Any, said: set[str], *, counts: bool = False) -> Iterator[str]:
-    """The strings in a value that somebody wrote as words."""
+def _said(document: SessionDocument) -> set[tuple[Path, str]]:
+    """What somebody wrote as words in a document's plain values, each with its place."""
+    state = _strings(document.state.to_json(), ("state",), counts=True)
+    return {(path, text) for path, text, counts in (*state, *_strings(document.to_json())) if counts}
+
+
+def _strings(value: Any, path: Path = (), *, counts: bool = False) -> Iterator[tuple[Path, str, bool]]:
+    """The strings in a value: the place of each, and whether somebody wrote it as words."""
     match value:
         case str():
-            if counts or value in said:
-                yield value
+            yield path, value, counts
         case dict():
             for key, inner in cast("dict[str, Any]", value).items():
-                yield from _words(inner, said, counts=counts or key in _WORDS)
+                yield from _strings(inner, (*path, key), counts=counts or key in _WORDS)
         case list():
-            for inner in cast("list[Any]", value):
-                yield from _words(inner, said, counts=counts)
+            for index, inner in enumerate(cast("list[Any]", value)):
+                yield from _strings(inner, (*path, index), counts=counts)
         case _:
             pass
-
-
-def _strings(value: Any) -> Iterator[str]:
-    return _words(value, set(), counts=True)
