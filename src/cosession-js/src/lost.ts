@@ -22,8 +22,9 @@ const WORDS: ReadonlySet<unknown> = new Set(["text", "title", "reason"]);
  *
  * @param known - what the server has
  * @param writers - whose texts
+ * @param fresh - the server's document, where it is known: a value that was set back to what stands there isn't lost
  */
-export function lostTexts(doc: Y.Doc, known: Clocks, writers: Iterable<number>): string[] {
+export function lostTexts(doc: Y.Doc, known: Clocks, writers: Iterable<number>, fresh?: Y.Doc): string[] {
   const found: string[] = [];
   const read = new Set<Shared>();
   const theirs = new Set(writers);
@@ -38,7 +39,8 @@ export function lostTexts(doc: Y.Doc, known: Clocks, writers: Iterable<number>):
       } else if (item.content instanceof Y.ContentAny) {
         const key = item.parentSub;
         const isSaid = rootOf(parent) === doc.share.get("state");
-        for (const value of item.content.arr)
+        if (key !== null && fresh && stands(fresh, parent, key, item.content.arr.at(-1))) continue;
+        for (const value of item.content.arr.slice(Math.max(from - item.id.clock, 0)))
           found.push(...words(key === null ? value : { [key]: value }, isSaid));
       }
     }
@@ -55,6 +57,22 @@ function textOf(parent: Shared, known: Clocks, writers: ReadonlySet<number>): st
     text += item.content.str.slice(Math.max(from, 0));
   }
   return text;
+}
+
+/** Whether a document has a value at the key where another document has it in `parent`. */
+function stands(fresh: Y.Doc, parent: Shared, key: string, value: unknown): boolean {
+  const item = sameIn(fresh, parent)?._map.get(key);
+  if (item === undefined || item.deleted) return false;
+  return JSON.stringify(item.content.getContent().at(-1)) === JSON.stringify(value);
+}
+
+/** What a shared type of another document is in this one. */
+function sameIn(fresh: Y.Doc, type: Shared): Shared | undefined {
+  if (type._item === null) return fresh.share.get(Y.findRootTypeKey(type));
+  const { id } = type._item;
+  if (Y.getState(fresh.store, id.client) <= id.clock) return undefined;
+  const item: unknown = Y.getItem(fresh.store, id);
+  return item instanceof Y.Item && item.content instanceof Y.ContentType ? item.content.type : undefined;
 }
 
 function words(value: unknown, isSaid: boolean): string[] {

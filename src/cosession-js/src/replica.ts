@@ -68,7 +68,7 @@ export class Replica {
 
   /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */
   lost(fresh: Y.Doc): string[] {
-    return lostTexts(this.doc, Y.decodeStateVector(Y.encodeStateVector(fresh)), this.writers);
+    return lostTexts(this.doc, Y.decodeStateVector(Y.encodeStateVector(fresh)), this.writers, fresh);
   }
 
   /** Asks `fresh`, which takes the place of this copy, for what the server had answered here and has forgotten. */

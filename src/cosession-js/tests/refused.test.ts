@@ -83,6 +83,30 @@ test("what was written before and after the refused edit, and was saved by none,
   expect(ana.state.get("trip.city")).toBeUndefined();
 });
 
+test("neither a value that its writer had set back is lost, nor an entry of a list that was saved", async () => {
+  const ana = join("ana");
+  await ana.whenSynced();
+  ana.state.set("trip", { city: "Faro", day: "Monday" });
+  ana.setTitle("A trip");
+  const stops = new Y.Array<string>();
+  ana.doc.getMap("state").set("stops", stops);
+  stops.push(["Porto"]);
+  await ana.whenSaved();
+  const told = loss(ana);
+  ana.send("forbidden");
+  stops.push(["Braga"]);
+  for (const [city, day, title] of [
+    ["Lisbon", "Friday", "Another"],
+    ["Faro", "Sunday", "A trip"],
+  ] as const) {
+    ana.state.set("trip.city", city);
+    ana.state.set("trip.day", day);
+    ana.setTitle(title);
+  }
+
+  expect([...(await told).lost].sort()).toEqual(["Braga", "Sunday", "forbidden"]);
+});
+
 test("who waits for the refused edit to be saved is told that it won't be", async () => {
   const ana = join("ana");
   await ana.whenSynced();
