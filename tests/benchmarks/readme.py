@@ -75,8 +75,8 @@ def _row(rows: Rows, scenario: str, case: str, peer: str) -> Mapping[str, Any]:
 
 def _delay(row: Mapping[str, Any]) -> str:
     """p50 / p99, in milliseconds, and what did not arrive."""
+    if row.get("tokens") and row["delivered"] < row["tokens"]:
+        return f"only {100 * row['delivered'] / row['tokens']:.0f} % arrived"
     if row.get("p99_ms") is None:
         return "–"
-    if row["delivered"] < row["tokens"]:
-        return f"only {100 * row['delivered'] / row['tokens']:.0f} % arrived"
     return " / ".join(f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (row["p50_ms"], row["p99_ms"]))
