@@ -138,7 +138,8 @@ class Changes:
         new = self._gate.applied(update.update, header, by, offered=offered)
         is_own = not (offered and by.capabilities.may("edit-any"))
         client = _only_client(update) if is_own else None
-        effects = self._bind(new, by, client) + self._accept(update, connection, by, client)
+        effects = self._bind(new, by, client) if new else []
+        effects += self._accept(update, connection, by, client)
         if not peer.extended:
             self._receipts.owe_echo(self.version, connection, receipt)
         return effects
