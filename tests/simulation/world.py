@@ -335,7 +335,7 @@ class World:
             await self._come_late(session)
         for replica in self.replicas:
             replica.cut()
-        await self._pass(35.0)
+        await self._pass(60.0)  # what somebody held when they left is over first, and then the room rests
         assert self.process.rooms() == [], "a room without connections is still loaded"
         for session in self.disk.replicas:
             stored = await self.disk.load(session)
