@@ -11,10 +11,11 @@ import importlib.util
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from cosession.errors import CosessionError
 
@@ -29,6 +30,42 @@ NAMES = ("auto", "openai", "local", "scripted")
 
 STEERED = "Go on from where you stopped, repeat nothing, and take in what people have added meanwhile:"
 """How a message to the model begins that carries steers, so that the script can tell it from a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool that a model calls.
+
+    Attributes:
+        id: the model's id of the call.
+        name: the tool's name.
+        arguments: what it is called with, as the model's JSON; it may be none.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ToolModel(Protocol):
+    """A model that may call tools.
+
+    Attributes:
+        name: what people may call it.
+    """
+
+    name: str
+
+    def act(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> AsyncGenerator[str | Call, None]:
+        """Give the answer piece by piece, then the calls; closing the generator stops the work.
+
+        Args:
+            messages: the conversation, as chat models take it, with the calls made and what came of them.
+            tools: the tools that it may call, as chat models take them.
+        """
+        ...
 
 
 class Model(Protocol):
@@ -116,6 +153,31 @@ class OpenAIModel:
             async for chunk in answer:
                 if chunk.choices and (text := chunk.choices[0].delta.content):
                     yield text
+
+    async def act(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+    ) -> AsyncGenerator[str | Call, None]:
+        """Give the endpoint's answer piece by piece, then the calls that it wants; closing ends the request."""
+        conversation, offered = cast(Any, list(messages)), cast(Any, list(tools))
+        answer = await self._client.chat.completions.create(
+            model=self.name, messages=conversation, tools=offered, stream=True
+        )
+        calls: dict[int, list[str]] = {}
+        async with answer:
+            async for chunk in answer:
+                if not chunk.choices:
+                    continue
+                delta = chunk.choices[0].delta
+                if delta.content:
+                    yield delta.content
+                for piece in delta.tool_calls or ():
+                    call = calls.setdefault(piece.index, ["", "", ""])
+                    call[0] = piece.id or call[0]
+                    if piece.function is not None:
+                        call[1] += piece.function.name or ""
+                        call[2] += piece.function.arguments or ""
+        for id_, name, arguments in calls.values():
+            yield Call(id_, name, arguments)
 
 
 # -- a small model on this machine

@@ -65,6 +65,7 @@ class DemoName(StrEnum):
 
     chat = "chat"
     forms = "forms"
+    travel = "travel"
 
 
 class ModelName(StrEnum):
@@ -137,10 +138,12 @@ def serve(
 
 @app.command()
 def demo(
-    which: Annotated[DemoName, typer.Argument(help="A shared chat, or a form that is filled in together.")] = (
-        DemoName.chat
-    ),
-    model: Annotated[ModelName, typer.Option(help="What the chat's agent answers with.")] = ModelName.auto,
+    which: Annotated[
+        DemoName, typer.Argument(help="A shared chat, a form that is filled in together, a trip with a team.")
+    ] = (DemoName.chat),
+    model: Annotated[
+        ModelName, typer.Option(help="What the agents of chat and travel answer with.")
+    ] = ModelName.auto,
     host: Host = None,
     port: Port = None,
     data: Data = None,
@@ -151,7 +154,7 @@ def demo(
         float, typer.Option(min=0, help="Words per second of the scripted model; 0 is no pause.")
     ] = 30.0,
 ) -> None:
-    """Run the server with a demo's pages and its agent."""
+    """Run the server with a demo's pages and its agents."""
     from .demo import run_demo
 
     # The demo's terminal is read by a person: what goes well is silent.

@@ -1,4 +1,4 @@
-"""`cosession demo`: the server, a demo's pages and its agent in one process.
+"""`cosession demo`: the server, a demo's pages and its agent in one process; the travel team's agents have their own.
 
 A demo is an application, not a part of the library: it lives in a folder of its own, which users copy. A wheel
 carries it as `cosession/_demo/NAME`; in a checkout it is `demo/NAME`. It is loaded from there as the package
@@ -8,10 +8,13 @@ carries it as `cosession/_demo/NAME`; in a checkout it is `demo/NAME`. It is loa
 import asyncio
 import importlib
 import os
+import shlex
 import sys
 import time
 import webbrowser
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -26,24 +29,45 @@ from cosession.settings import Settings
 _TOKEN_SECONDS = 12 * 3600
 """How long the link of who started the demo is good: a day's work."""
 
-
 FORM_SESSION = "visa"
 """The session of the form: everybody fills in the same one."""
 
-Token: TypeAlias = Callable[[], str] | None
-"""Gives the agent's token, where the server wants one."""
+TRAVEL_TEAM = ("planner", "flights", "hotels", "activities")
+"""The agents of the travel planner; the first answers what is said to nobody."""
 
-Attend: TypeAlias = Callable[[str, Token], Coroutine[Any, Any, None]]
-"""Does the agent's part at a server's address, until cancelled."""
+TRAVEL_GRACE_SECONDS = 5.0
+"""How long a dead agent's work is left alone there: who kills one wants to see it taken up again."""
+
+Token: TypeAlias = Callable[[], str] | None
+"""Gives an agent's token, where the server wants one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What a demo consists of, besides the server.
+
+    Attributes:
+        static: the folder that the server serves.
+        path: of the page in it.
+        attend: does the agents' part at a server's address, until cancelled; asks for each agent's token by its id.
+        words: what to tell whoever started it; `{url}` is the page's address.
+        settings: the server's.
+    """
+
+    static: Path
+    path: str
+    attend: Callable[[str, Callable[[str], Token]], Coroutine[Any, Any, None]]
+    words: str
+    settings: Settings
 
 
 async def run_demo(settings: Settings, which: str, model: str, *, speed: float, open_browser: bool) -> None:
-    """Serve a demo and its agent until interrupted.
+    """Serve a demo and its agents until interrupted.
 
     Args:
         settings: the server's.
-        which: `chat` or `forms`.
-        model: what the chat's agent answers with: `auto`, `openai`, `local` or `scripted`.
+        which: `chat`, `forms` or `travel`.
+        model: what the agents answer with: `auto`, `openai`, `local` or `scripted`.
         speed: words per second of the scripted model.
         open_browser: whether to show the page, where there is a screen.
 
@@ -51,22 +75,29 @@ async def run_demo(settings: Settings, which: str, model: str, *, speed: float, 
         CosessionError: the demo isn't installed, the model can't be used, or the server can't start.
     """
     folder = find_demo(which)
-    who, attend, words = _forms(folder) if which == "forms" else _chat(folder, model, speed)
+    if which == "travel":
+        show = _travel(folder, model, speed, settings)
+    else:
+        show = _forms(folder, settings) if which == "forms" else _chat(folder, model, speed, settings)
     async with asyncio.TaskGroup() as tasks:
         answering: list[asyncio.Task[None]] = []
 
         def ready(url: str) -> None:
             issuer = Issuer.of(settings)
-            token = issuer and (lambda: _token(issuer, who, "agent"))
-            answering.append(tasks.create_task(attend(url, token), name="the demo's agent"))
+
+            def token_of(agent: str) -> Token:
+                return issuer and (lambda: _token(issuer, agent, "agent"))
+
+            answering.append(tasks.create_task(show.attend(url, token_of), name="the demo's agents"))
+            page = url + show.path
             if issuer:
-                url = f"{url}/#token={_token(issuer, 'operator', 'operator')}"
-            typer.echo(f"{words.format(url=url)}; Ctrl-C ends it)")
+                page = f"{url}{show.path or '/'}#token={_token(issuer, 'operator', 'operator')}"
+            typer.echo(f"{show.words.format(url=page)}; Ctrl-C ends it)")
             if open_browser and _has_screen():
-                webbrowser.open(url)
+                webbrowser.open(page)
 
         try:
-            await serve(settings, static=folder, ready=ready)
+            await serve(show.settings, static=show.static, ready=ready)
         except CosessionError as error:
             failure = error
         else:
@@ -77,19 +108,59 @@ async def run_demo(settings: Settings, which: str, model: str, *, speed: float, 
         raise failure  # here, because a task group would wrap it
 
 
-def _chat(folder: Path, model: str, speed: float) -> tuple[str, Attend, str]:
-    """Return who the chat's agent is, what it does, and what to tell whoever started it."""
+def _chat(folder: Path, model: str, speed: float, settings: Settings) -> Show:
+    """The chat, with its agent."""
     chosen: Any = load(folder, "models").choose(model, tokens_per_second=speed)
     agent = load(folder, "agent")
     words = f"The shared chat is at {{url}}  (the agent answers by the model {chosen.name!r}"
-    return agent.PARTICIPANT, lambda url, token: agent.attend_all(url, chosen, token), words
+
+    def attend(url: str, token_of: Callable[[str], Token]) -> Coroutine[Any, Any, None]:
+        return agent.attend_all(url, chosen, token_of(agent.PARTICIPANT))
+
+    return Show(folder, "", attend, words, settings)
 
 
-def _forms(folder: Path) -> tuple[str, Attend, str]:
-    """The same of the form's helper."""
+def _forms(folder: Path, settings: Settings) -> Show:
+    """The form, with its helper."""
     helper = load(folder, "helper")
     words = "The shared form is at {url}  (open it twice; a helper sees who hesitates"
-    return helper.PARTICIPANT, lambda url, token: helper.help_out(url, FORM_SESSION, token), words
+
+    def attend(url: str, token_of: Callable[[str], Token]) -> Coroutine[Any, Any, None]:
+        return helper.help_out(url, FORM_SESSION, token_of(helper.PARTICIPANT))
+
+    return Show(folder, "", attend, words, settings)
+
+
+def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
+    """The travel planner, whose agents are processes of their own, so that one can be killed and started again."""
+    usual = {"agents": TRAVEL_TEAM, "lease_grace_seconds": TRAVEL_GRACE_SECONDS}
+    kept = {name: value for name, value in usual.items() if name not in settings.model_fields_set}
+    own = settings.model_copy(update=kept)
+    rest = ["--store", str(settings.data.absolute() / "travel.sqlite3"), "--model", model, "--speed", f"{speed:g}"]
+
+    async def attend(url: str, token_of: Callable[[str], Token]) -> None:
+        async with AsyncExitStack() as team:
+            for agent in TRAVEL_TEAM:
+                command = [sys.executable, "-m", "travel.agent", agent, "--url", url, *rest]
+                environment = {**os.environ}
+                if (token := token_of(agent)) is not None:
+                    environment["COSESSION_TOKEN"] = token()
+                process = await asyncio.create_subprocess_exec(*command, cwd=folder.parent, env=environment)
+                team.push_async_callback(_end, process)
+                typer.echo(
+                    f"  {agent:10} is process {process.pid}; again: cd {folder.parent} && {shlex.join(command)}"
+                )
+            await asyncio.Event().wait()
+
+    words = "The travel planner is at {url}  (four agents, a process each; kill one, and start it again"
+    return Show(folder.parent, "/travel/", attend, words, own)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End an agent's process, which somebody may have killed."""
+    if process.returncode is None:
+        process.terminate()
+        await process.wait()
 
 
 def _token(issuer: Issuer, subject: str, role: str) -> str:

@@ -1,0 +1,87 @@
+"""One agent of the team as a process of its own: `python -m travel.agent flights --url …` in the folder above.
+
+Kill it, and its card on the page goes red; start it again, and it goes on with the work that it left.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from chat.models import NAMES, ToolModel, choose
+
+from cosession.client import Session
+from cosession.document import Message
+from cosession.errors import CosessionError
+
+from .attend import attend_all
+from .planner import Planner
+from .script import ScriptedToolModel
+from .specialists import SPECIALTIES, look_up
+from .store import Store
+
+PLANNER = "planner"
+
+TEAM = (PLANNER, *SPECIALTIES)
+"""The agents; the first answers what is said to nobody."""
+
+
+def choose_model(name: str, words_per_second: float) -> ToolModel:
+    """Return a model that calls tools.
+
+    Args:
+        name: `openai`, `scripted`, or `auto`: an endpoint where one is configured.
+        words_per_second: how fast the script writes.
+
+    Raises:
+        CosessionError: the model can't be used.
+    """
+    chosen = choose(name)
+    if hasattr(chosen, "act"):
+        return chosen
+    if name in ("auto", "scripted"):
+        return ScriptedToolModel(words_per_second)
+    raise CosessionError(
+        f"The model {name!r} calls no tools, which agents of this demo do; choose openai or scripted."
+    )
+
+
+def handler(agent: str, store: Store, model: ToolModel) -> Callable[[Session, Message], Awaitable[None]]:
+    """Return what an agent does with a prompt."""
+
+    async def plan(session: Session, prompt: Message) -> None:
+        async with session.run(reply_to=prompt, task="Planning with you") as run:
+            await Planner(session, prompt, run, store).answer(model)
+
+    async def search(session: Session, prompt: Message) -> None:
+        async with session.run(reply_to=prompt, task=f"Looking for {agent}") as run:
+            await look_up(SPECIALTIES[agent], session, prompt, run, store, model)
+
+    return plan if agent == PLANNER else search
+
+
+def main() -> None:
+    """Run one agent against a server."""
+    parser = argparse.ArgumentParser(description="Work as one agent of the travel team.")
+    parser.add_argument("agent", choices=TEAM)
+    parser.add_argument("--url", default="http://127.0.0.1:8765", help="the server's address")
+    parser.add_argument("--store", type=Path, default=Path("travel.sqlite3"), help="the database; made when missing")
+    parser.add_argument("--model", default="auto", choices=NAMES)
+    parser.add_argument("--speed", type=float, default=30.0, help="words per second of the scripted model")
+    options = parser.parse_args()
+    try:
+        model = choose_model(options.model, options.speed)
+    except CosessionError as error:
+        parser.error(str(error))
+    known = os.environ.get("COSESSION_TOKEN")
+    name = SPECIALTIES[options.agent].name if options.agent in SPECIALTIES else "Planner"
+    work = handler(options.agent, Store(options.store), model)
+    token = None if known is None else lambda: known
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(attend_all(options.url, options.agent, name, token, work))
+
+
+if __name__ == "__main__":
+    main()

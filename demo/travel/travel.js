@@ -1,0 +1,214 @@
+// The page: opens the trip that the address names, and paints what changed once per frame. It holds no copy of anything.
+
+import { connect } from "/client/cosession.js";
+import { credentials, holder, restriction, token, wayIn } from "../chat/access.js";
+import { Composer } from "../chat/composer.js";
+import { attempt, h, keep, mark } from "../chat/element.js";
+import { Here } from "../chat/here.js";
+import { list as listOf } from "../chat/given.js";
+import { MessageList } from "../chat/messages.js";
+import { avatar, rename, self } from "../chat/people.js";
+import { showLoss } from "../chat/refused.js";
+import { address, list, named } from "../chat/sessions.js";
+import { shareDialog } from "../chat/share.js";
+import { Work } from "../chat/work.js";
+import { Approvals } from "./approval.js";
+import { Cursors } from "./cursors.js";
+import { Plan } from "./plan.js";
+import { Queue } from "./queue.js";
+import { threaded } from "./talk.js";
+import { Team } from "./team.js";
+
+const NEAR_PX = 64; // so close to the end counts as reading along
+
+const find = (id) => document.getElementById(id);
+const [scroller, title, notice, policy] = ["scroller", "title", "notice", "policy"].map(find);
+
+let session = null;
+let atEnd = true;
+
+const giveBack = (text) => {
+  composer.text = [composer.text, text].filter(Boolean).join("\n\n");
+  composer.focus();
+};
+const messages = new MessageList(find("messages"), { onReuse: giveBack });
+const composer = new Composer({
+  onSend: (text) => {
+    session.send(text);
+    atEnd = true;
+  },
+  onTyping: (typing) => session.presence.set("typing", typing),
+});
+const work = new Work(schedule);
+const here = new Here(find("people"), find("typing"), h("span", {}), schedule);
+const share = shareDialog();
+const team = new Team(find("agents"));
+const plan = new Plan(find);
+const approvals = new Approvals(find("approvals"));
+const queue = new Queue(find("queue"));
+const cursors = new Cursors(find("cursors"));
+
+// -- opening a trip
+
+function open(id) {
+  if (session) {
+    composer.rest();
+    session.close();
+  }
+  for (const view of [messages, team, plan, approvals, queue]) view.clear();
+  notice.hidden = true;
+  session = connect(location.origin, id, { user: self(), token, offline: true });
+  const opened = session;
+  for (const event of ["change", "presence", "people", "me", "status", "saved", "title"]) {
+    opened.on(event, () => opened === session && schedule());
+  }
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? giveBack : null));
+  schedule();
+}
+
+async function make() {
+  const headers = { "content-type": "application/json", ...credentials };
+  const body = JSON.stringify({ title: "A trip together", policy: { double_texting: "steer" } });
+  const answer = await fetch("/sessions", { method: "POST", headers, body });
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+  return (await answer.json()).id;
+}
+
+async function begin() {
+  paintMe();
+  try {
+    const id = named() ?? (await list())[0]?.id ?? (await make());
+    history.replaceState(null, "", address(id));
+    open(id);
+  } catch (error) {
+    refuse(error.status === 401 ? wayIn() : `No trip could be opened. ${error.message}`);
+  }
+}
+
+async function startNew() {
+  try {
+    const id = await make();
+    history.pushState(null, "", address(id));
+    open(id);
+  } catch (error) {
+    refuse(`A new trip could not be made. ${error.message}`);
+  }
+}
+
+function refuse(text) {
+  notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: () => location.reload() }, "Try again"));
+  notice.hidden = false;
+}
+
+// -- painting
+
+let scheduled = false;
+
+function schedule() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    if (session) paint();
+  });
+}
+
+function paint() {
+  const shown = threaded(session);
+  const views = [
+    paintStatus,
+    () => work.look(session),
+    () => here.paint(session, work),
+    () => messages.paint(shown, work),
+    paintTold,
+    () => team.paint(session),
+    () => plan.paint(session),
+    () => queue.paint(session),
+    () => mark(document.body, "asked", approvals.paint(session) ? "" : null),
+    () => (find("empty").hidden = !session.synced || session.messages.length > 0),
+  ];
+  for (const view of views) attempt(view);
+  if (atEnd) scroller.scrollTop = scroller.scrollHeight;
+  attempt(() => cursors.paint(session));
+}
+
+const SAVED = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", refused: "Not connected" };
+
+function paintStatus() {
+  const { status, saved, refusal } = session;
+  const state = status === "online" ? (saved ? "saved" : "saving") : status;
+  mark(find("saved"), "state", state);
+  keep(find("saved"), "textContent", SAVED[state] ?? "");
+  mark(document.body, "status", status);
+  const barred = restriction(session);
+  composer.enabled = status !== "refused" && !barred;
+  composer.hint = barred;
+  if (document.activeElement !== title) keep(title, "value", session.title);
+  title.disabled = status === "refused" || !session.may("title");
+  keep(policy, "value", session.policy.double_texting);
+  policy.disabled = !session.may("queue");
+  find("new-session").disabled = !session.may("create");
+  if (status === "refused" && notice.hidden) refuse(refusal?.error === "auth.required" ? wayIn() : refusal?.reason || "The server refused this trip.");
+}
+
+/** Marks what was told to an agent while it worked, and whether the agent has taken it in. */
+function paintTold() {
+  const told = new Map(session.runs.flatMap((run) => listOf(run.steers).map(({ id }) => [id, listOf(run.seen).includes(id)])));
+  for (const id of told.keys()) {
+    const element = find("messages").querySelector(`[data-message-id="${CSS.escape(id)}"]`);
+    if (element) mark(element, "told", told.get(id) ? "seen" : "sent");
+  }
+}
+
+scroller.addEventListener("scroll", () => {
+  atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
+  cursors.paint(session);
+}, { passive: true });
+find("plan").addEventListener("scroll", () => cursors.paint(session), { passive: true });
+new ResizeObserver(schedule).observe(scroller);
+
+// -- what one does
+
+find("enqueue").addEventListener("click", () => {
+  if (!composer.text.trim() || !composer.enabled) return;
+  session.queue.add(composer.text.trim());
+  composer.text = "";
+});
+policy.addEventListener("change", () => session.setPolicy(policy.value));
+title.addEventListener("change", () => session.setTitle(title.value.trim()));
+title.addEventListener("keydown", (event) => event.key === "Enter" && title.blur());
+find("new-session").addEventListener("click", startNew);
+find("share").addEventListener("click", () => session && share(session.id, session.may("invite")));
+for (const tab of document.querySelectorAll("[data-shows]")) {
+  tab.addEventListener("click", () => {
+    mark(document.body, "tab", tab.dataset.shows);
+    schedule();
+  });
+}
+
+const SUGGESTIONS = ["4 nights in Lisbon from Berlin for 2 people, under 1200 €", "Rome for three of us, 3 nights, with museums", "A weekend in Vienna from Paris"];
+find("suggestions").append(...SUGGESTIONS.map((text) => h("button", { type: "button", class: "button", onclick: () => composer.send(text) }, text)));
+
+const nameInput = find("name-input");
+
+function paintMe() {
+  keep(nameInput, "value", self().name);
+  nameInput.disabled = holder !== null; // the token says it
+  find("my-avatar").replaceChildren(avatar(self()));
+}
+
+nameInput.addEventListener("change", () => {
+  const name = nameInput.value.trim();
+  if (name && name !== self().name) {
+    rename(name);
+    if (session) open(session.id); // a name is part of who one is to the server
+  }
+  paintMe();
+});
+find("name-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  nameInput.blur();
+});
+addEventListener("popstate", () => named() && named() !== session?.id && open(named()));
+
+begin();
