@@ -13,7 +13,6 @@ import re
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -21,6 +20,7 @@ from cosession.errors import CosessionError
 
 from .memory import ChatMessage, recent
 from .script import SCRIPT, STEERED_SCRIPT
+from .tool_model import Call
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -30,42 +30,6 @@ NAMES = ("auto", "openai", "local", "scripted")
 
 STEERED = "Go on from where you stopped, repeat nothing, and take in what people have added meanwhile:"
 """How a message to the model begins that carries steers, so that the script can tell it from a question."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool that a model calls.
-
-    Attributes:
-        id: the model's id of the call.
-        name: the tool's name.
-        arguments: what it is called with, as the model's JSON; it may be none.
-    """
-
-    id: str
-    name: str
-    arguments: str
-
-
-class ToolModel(Protocol):
-    """A model that may call tools.
-
-    Attributes:
-        name: what people may call it.
-    """
-
-    name: str
-
-    def act(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-    ) -> AsyncGenerator[str | Call, None]:
-        """Give the answer piece by piece, then the calls; closing the generator stops the work.
-
-        Args:
-            messages: the conversation, as chat models take it, with the calls made and what came of them.
-            tools: the tools that it may call, as chat models take them.
-        """
-        ...
 
 
 class Model(Protocol):

@@ -4,19 +4,17 @@ Kill it, and its card on the page goes red; start it again, and it goes on with 
 """
 
 import argparse
-import asyncio
-import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from chat.models import NAMES, ToolModel, choose
+from chat.models import NAMES, choose
+from chat.tool_model import ToolModel
 
-from cosession.client import Session
+from cosession.client import Session, Worker
 from cosession.document import Message
 from cosession.errors import CosessionError
 
-from .attend import attend_all
 from .planner import Planner
 from .script import ScriptedToolModel
 from .specialists import SPECIALTIES, look_up
@@ -79,8 +77,7 @@ def main() -> None:
     name = SPECIALTIES[options.agent].name if options.agent in SPECIALTIES else "Planner"
     work = handler(options.agent, Store(options.store), model)
     token = None if known is None else lambda: known
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(attend_all(options.url, options.agent, name, token, work))
+    Worker(options.agent, work, url=options.url, token=token, name=name).main()
 
 
 if __name__ == "__main__":

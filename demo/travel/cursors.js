@@ -51,11 +51,14 @@ export class Cursors {
       const element = selector && [...document.querySelectorAll(selector)].find((each) => each.dataset[name] === text(id));
       const box = element?.getBoundingClientRect();
       if (!box?.width || !Number.isFinite(x) || !Number.isFinite(y)) continue;
+      const around = element.closest(".scroller, .pane").getBoundingClientRect();
+      const pointed = box.top + y * box.height;
+      if (pointed < around.top || pointed > around.bottom) continue; // scrolled away here
       here.add(client);
       if (!this.#shown.has(client)) this.#shown.set(client, this.#make(person(user.id, session)));
       const { style } = this.#shown.get(client);
       style.setProperty("--x", `${box.left + x * box.width}px`);
-      style.setProperty("--y", `${box.top + y * box.height}px`);
+      style.setProperty("--y", `${pointed}px`);
     }
     for (const [client, element] of this.#shown) {
       if (here.has(client)) continue;

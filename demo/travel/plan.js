@@ -146,8 +146,12 @@ class Row {
   constructor(plan, id) {
     this.plan = plan;
     this.id = id;
-    this.time = h("input", { type: "time", class: "time", "aria-label": "Time", "data-testid": "item-time" });
-    this.time.addEventListener("change", () => this.set("time", this.time.value));
+    this.time = h("input", { class: "time", inputmode: "numeric", maxlength: "5", "aria-label": "Time", autocomplete: "off", "data-testid": "item-time" });
+    this.time.addEventListener("change", () => {
+      const [, hour, minute] = /^(\d?\d)\D?(\d\d)?$/.exec(this.time.value.trim()) ?? [];
+      if (hour < 24 && !(minute > 59)) this.set("time", `${hour.padStart(2, "0")}:${minute ?? "00"}`);
+      this.time.blur();
+    });
     this.name = h("b", {});
     this.detail = h("small", {});
     this.cost = h("span", { class: "cost" });

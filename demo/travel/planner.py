@@ -1,7 +1,7 @@
-"""The planner: finds out what people want, asks the specialists, keeps the itinerary, and books when people approve.
+"""The planner: finds out what people want, asks the specialists, keeps the itinerary, books when people approve.
 
-What it is told of the trip is the document of this moment: what people changed in the itinerary by hand is in it, though
-nobody said a word about it.
+What it is told of the trip is the document of this moment: what people changed in the itinerary by hand is in it,
+though nobody said a word about it.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 from functools import partial
 from typing import Any
 
-from chat.models import ToolModel
+from chat.tool_model import ToolModel
 
 from cosession.client import AgentRun, Delegation, Session, Step
 from cosession.document import Message
@@ -25,12 +25,13 @@ HEED_SECONDS = 0.1
 """How often it looks whether people have added something, while others work for it."""
 
 INSTRUCTIONS = """\
-You plan trips with several people at once, in Markdown, briefly. Find out where they start, where they go, for how many
-nights, how many they are and what they want to spend; `set_trip` keeps that. Then ask the specialists by
-`ask_specialists`, all that are needed in one call; they show their offers to people themselves, so don't repeat them.
-Put one flight each way, one hotel and two or three activities into the itinerary, say in a few sentences why, and leave
-the choice to people. They change the itinerary by hand: the one below is how it is now, whatever was said before. Book
-only when they want it; `book` asks them for approval. Nothing but what the tools say is known of prices and times.
+You plan trips with several people at once, in Markdown, briefly. Find out where they start, where they go, for
+how many nights, how many they are and what they want to spend; `set_trip` keeps that. Then ask the specialists
+by `ask_specialists`, all that are needed in one call; they show their offers to people themselves, so don't
+repeat them. Put one flight each way, one hotel and two or three activities into the itinerary, say in a few
+sentences why, and leave the choice to people. They change the itinerary by hand: the one below is how it is
+now, whatever was said before. Book only when they want it; `book` asks them for approval. Nothing but what the
+tools say is known of prices and times.
 """
 
 PLAN = "THE PLAN NOW:\n"

@@ -1,6 +1,6 @@
 """The model that is used when none is configured: a script, which calls the same tools and says what it is.
 
-It reads cities, numbers and dates out of what people say. Which part it plays it sees from the tools that it is given.
+It reads cities, numbers and dates out of what people say. Which part it plays it sees from the tools it is given.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from chat.models import STEERED, Call
+from chat.models import STEERED
+from chat.tool_model import Call
 
 from .planner import PLAN
 from .specialists import BRIEF
@@ -62,6 +63,7 @@ class ScriptedToolModel:
 
 def _planner(messages: Messages) -> list[Line]:
     plan = _given(messages, PLAN)
+    messages = _since_late_steer(messages)
     words = [str(message["content"]) for message in messages if message["role"] == "user"]
     said = next((each.partition(": ")[2] for each in reversed(words) if not each.startswith(STEERED)), "")
     added = [line for each in words if each.startswith(STEERED) for line in each.splitlines()[1:]]
@@ -73,7 +75,7 @@ def _planner(messages: Messages) -> list[Line]:
     if "ask_specialists" in results:
         return [("put_in_itinerary", {"ids": _picks(results["ask_specialists"].get("offers", {}), plan["trip"])})]
     if "set_trip" in results:
-        return _ask_around(" ".join([said, *added]), results["set_trip"])
+        return _ask_around(" ".join([said, *added]), results["set_trip"], plan)
     greeting = _noticed(plan["by_hand"])
     if re.search(r"\bbook\b|\breserve\b", said, re.IGNORECASE):
         return [f"{greeting}I ask for your approval first.", ("book", {})]
@@ -86,10 +88,21 @@ def _planner(messages: Messages) -> list[Line]:
     return [greeting, ("set_trip", facts)] if greeting else [("set_trip", facts)]
 
 
-def _ask_around(said: str, trip: dict[str, Any]) -> list[Line]:
+def _since_late_steer(messages: Messages) -> Messages:
+    """What is to be answered: a steer that comes after the specialists have looked is a request of its own."""
+    last = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
+    if str(messages[last]["content"]).startswith(STEERED) and "put_in_itinerary" in _results(messages[:last]):
+        steer = str(messages[last]["content"]).splitlines()[-1]
+        return [*messages[:2], {"role": "user", "content": steer}, *messages[last + 1 :]]
+    return messages
+
+
+def _ask_around(said: str, trip: dict[str, Any], plan: dict[str, Any]) -> list[Line]:
     if "from" not in trip or "to" not in trip:
         return [f"From where do you start, and where do you go?\n\n{_SCRIPT}"]
-    kinds = [kind for kind, words in _ABOUT.items() if re.search(words, said, re.IGNORECASE)] or list(KINDS)
+    is_elsewhere = any(trip.get(name) != plan["trip"].get(name) for name in ("from", "to"))
+    named = [kind for kind, words in _ABOUT.items() if re.search(words, said, re.IGNORECASE)]
+    kinds = list(KINDS) if is_elsewhere or not named else named
     wish = (
         f"For {trip['people']} people, {trip['nights']} nights in {trip['to']} from {trip['from']}. They said: {said}"
     )
@@ -150,7 +163,8 @@ def _proposal(results: dict[str, Any], added: list[str]) -> str:
         for item in sorted(result["itinerary"].values(), key=_by_day)
     )
     return (
-        f"{heard}Here is a first plan, at **{result['total']:g} €** for everybody:\n\n| | |\n|---|---:|\n{lines}\n\n"
+        f"{heard}Here is a first plan, at **{result['total']:g} €** for everybody:\n\n"
+        f"| What | For everybody |\n|---|---:|\n{lines}\n\n"
         "Choose others from the cards, change times, or delete what you don't like: I see the plan as it stands. "
         f"Say *book* when you are happy.\n\n{_SCRIPT}"
     )
@@ -159,7 +173,7 @@ def _proposal(results: dict[str, Any], added: list[str]) -> str:
 def _standing(plan: dict[str, Any]) -> str:
     items = sorted(plan["itinerary"].values(), key=_by_day)
     if not items:
-        return f"The plan is empty. Say where you want to go, e.g. *3 nights in Lisbon from Berlin for 2 people*.\n\n{_SCRIPT}"
+        return f"The plan is empty. Where do you go? E.g. *3 nights in Lisbon from Berlin for 2*.\n\n{_SCRIPT}"
     titles = "; ".join(f"day {item.get('day')}: {item.get('title')}" for item in items)
     kinds = {item.get("kind") for item in items}
     missing = [kind for kind in KINDS if kind not in kinds]
@@ -184,7 +198,8 @@ def _booked(result: dict[str, Any]) -> str:
         return f"Nothing was booked: {why}.\n\n{_SCRIPT}"
     lines = "\n".join(f"| {title} | `{reference}` |" for title, reference in result["booked"].items())
     by = ", ".join(result["approved_by"])
-    return f"Booked, up to {result['limit']:g} € as {by} approved:\n\n| | |\n|---|---|\n{lines}\n\n{_SCRIPT}"
+    said = f"Booked, up to {result['limit']:g} € as {by} approved:"
+    return f"{said}\n\n| What | Reference |\n|---|---|\n{lines}\n\n{_SCRIPT}"
 
 
 def _by_day(item: dict[str, Any]) -> tuple[str, str]:
@@ -200,7 +215,7 @@ def _specialist(messages: Messages) -> list[Line]:
     since = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
     said = str(messages[since]["content"])
     results = [json.loads(str(m["content"])) for m in messages[since:] if m["role"] == "tool"]
-    rows = [row for result in results if isinstance(result, list) for row in result]
+    rows = list({row["id"]: row for result in results if isinstance(result, list) for row in result}.values())
     if any(isinstance(result, str) for result in results):
         return [_advice(kind, trip, _chosen(kind, rows, trip))]
     if results:
@@ -223,7 +238,7 @@ def _specialist(messages: Messages) -> list[Line]:
         ways = [(trip.get("from"), trip.get("to")), (trip.get("to"), trip.get("from"))]
         calls: list[Line] = [("search", {"origin": a, "destination": b, **given, **direct}) for a, b in ways]
         return [
-            f"{heard}I look for flights from {trip.get('from')} to {trip.get('to')} and back, every airline, all day.",
+            f"{heard}I look for flights from {trip.get('from')} to {trip.get('to')} and back, every airline.",
             *calls,
         ]
     if kind == "hotels":
@@ -233,10 +248,12 @@ def _specialist(messages: Messages) -> list[Line]:
             f"{heard}I look for rooms in {trip.get('to')}: quiet, well rated, near the sights.",
             ("search", {"city": trip.get("to"), **given}),
         ]
-    about = next((word for word in ("museum", "food", "day trip", "bicycle", "walk") if word in said.lower()), "")
+    about = next((word for word in ("museum", "food", "day trip", "bicycle", "walk") if word in said.lower()), None)
+    place = {"city": trip.get("to"), **given}
     return [
         f"{heard}I look what one can do in {trip.get('to')}, by day and in the evening.",
-        ("search", {"city": trip.get("to"), "about": about, **given}),
+        *([("search", {**place, "about": about})] if about else []),
+        ("search", place),
     ]
 
 

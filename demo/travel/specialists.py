@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chat.models import ToolModel
+from chat.tool_model import ToolModel
 
 from cosession.client import AgentRun, Session
 from cosession.document import Message
@@ -18,9 +18,9 @@ from .store import Row, Store
 from .talk import Tool, ToolRefused, think
 
 INSTRUCTIONS = """\
-You are the specialist for {kind} in a team that plans a trip. Look up with the tools what fits, then offer two to four
-of what you found with `offer`, each with a few words on what speaks for it. End with one or two sentences to people on
-what you looked for and what you would take. Nothing but what the tools say is known.
+You are the specialist for {kind} in a team that plans a trip. Look up with the tools what fits, then offer two
+to four of what you found with `offer`, each with a few words on what speaks for it. End with one or two
+sentences to people on what you looked for and what you would take. Nothing but what the tools say is known.
 """
 
 BRIEF = "THE TRIP:\n"
@@ -98,7 +98,6 @@ async def look_up(
     """Answer one prompt of the planner, or of a person who names the specialist. Raises as `AgentRun.text` does."""
     known = trip.facts(session)
     done = 0
-    offered: dict[str, Any] = {}
 
     def went_on(label: str) -> None:
         nonlocal done
@@ -112,6 +111,7 @@ async def look_up(
 
     async def offer(choices: list[Any]) -> str:
         went_on("Laying out the offers")
+        offered: dict[str, Any] = {}
         for choice in choices[:6]:
             given = choice if isinstance(choice, dict) else {"id": choice}
             row = await store.find(str(given.get("id")))

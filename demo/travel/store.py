@@ -1,7 +1,7 @@
 """What the agents look things up in, and book with: flights, hotels and activities of eight cities, in SQLite.
 
-Built from `data/travel.sql` where it is missing. Each agent's process opens it for itself; queries run in a thread. To
-book the same thing for the same run twice books it once, so that a step may be tried again.
+Built from `data/travel.sql` where it is missing. Each agent's process opens it for itself; queries run in a thread.
+To book the same thing for the same run twice books it once, so that a step may be tried again.
 """
 
 import asyncio

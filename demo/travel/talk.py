@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chat.models import STEERED, Call, ToolModel
+from chat.models import STEERED
+from chat.tool_model import Call, ToolModel
 
 from cosession.client import AgentRun, Session
 
@@ -73,8 +74,7 @@ async def think(
                 if run.has_steers():
                     break
         messages.append({"role": "assistant", "content": said, **({"tool_calls": _told(calls)} if calls else {})})
-        for call in calls:
-            messages.append(await _carry_out(run, by_name.get(call.name), call))
+        messages += [await _carry_out(run, by_name.get(call.name), call) for call in calls]
         steers = [f"{session.who(steer.by).name}: {steer.text}" for steer in run.steers()]
         if steers:
             messages.append({"role": "user", "content": "\n".join([STEERED, *steers])})
@@ -86,21 +86,26 @@ async def think(
 
 async def _carry_out(run: AgentRun, tool: Tool | None, call: Call) -> dict[str, Any]:
     """Do what the model calls for; what fails is told to the model and shown to people."""
-    result: Any
     given = _arguments(call)
-    shown = run.tool(call.name, given if isinstance(given, dict) else {})
+    shown = run.tool(call.name, given or {})
     try:
-        if tool is None:
-            raise ToolRefused(f"There is no tool {call.name!r}.")
-        if given is None or (missing := [name for name in tool.required if name not in given]):
-            raise ToolRefused("The arguments aren't a JSON object." if given is None else f"Missing: {missing}.")
-        result = await tool.call(**{name: value for name, value in given.items() if name in tool.fields})
+        result = await _call(tool, given)
     except ToolRefused as error:
         shown.error(str(error))
         result = {"error": str(error)}
     else:
         shown.output(result)
     return {"role": "tool", "tool_call_id": call.id, "content": json.dumps(result, ensure_ascii=False)}
+
+
+async def _call(tool: Tool | None, given: dict[str, Any] | None) -> Any:
+    if tool is None:
+        raise ToolRefused("There is no such tool.")
+    if given is None:
+        raise ToolRefused("The arguments aren't a JSON object.")
+    if missing := [name for name in tool.required if name not in given]:
+        raise ToolRefused(f"These arguments are missing: {', '.join(missing)}.")
+    return await tool.call(**{name: value for name, value in given.items() if name in tool.fields})
 
 
 def _arguments(call: Call) -> dict[str, Any] | None:

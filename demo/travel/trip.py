@@ -77,8 +77,8 @@ def card(row: Row, trip: dict[str, Any], why: str = "") -> dict[str, Any]:
         return {
             "id": row["id"],
             "kind": "flights",
-            "title": f"{row['origin']} → {row['destination']}",
-            "detail": f"{row['airline']} {row['number']}, {row['departs']}-{row['arrives']}, {stops}",
+            "title": f"{row['origin']} → {row['destination']} at {row['departs']}",
+            "detail": f"{row['airline']} {row['number']}, lands {row['arrives']}, {stops}",
             "price": row["price"] * people,
             "leg": "back" if is_back else "out",
             "day": nights + 1 if is_back else 1,

@@ -6,6 +6,7 @@ carries it as `cosession/_demo/NAME`; in a checkout it is `demo/NAME`. It is loa
 """
 
 import asyncio
+import contextlib
 import importlib
 import os
 import shlex
@@ -15,6 +16,7 @@ import webbrowser
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -34,6 +36,9 @@ FORM_SESSION = "visa"
 
 TRAVEL_TEAM = ("planner", "flights", "hotels", "activities")
 """The agents of the travel planner; the first answers what is said to nobody."""
+
+END_SECONDS = 2.0
+"""How long an agent may take to finish what it does."""
 
 TRAVEL_GRACE_SECONDS = 5.0
 """How long a dead agent's work is left alone there: who kills one wants to see it taken up again."""
@@ -86,7 +91,7 @@ async def run_demo(settings: Settings, which: str, model: str, *, speed: float, 
             issuer = Issuer.of(settings)
 
             def token_of(agent: str) -> Token:
-                return issuer and (lambda: _token(issuer, agent, "agent"))
+                return None if issuer is None else partial(_token, issuer, agent, "agent")
 
             answering.append(tasks.create_task(show.attend(url, token_of), name="the demo's agents"))
             page = url + show.path
@@ -157,10 +162,15 @@ def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End an agent's process, which somebody may have killed."""
-    if process.returncode is None:
+    """End an agent's process, which somebody may have killed; one that waits for people doesn't end by itself."""
+    with contextlib.suppress(ProcessLookupError):
         process.terminate()
-        await process.wait()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
 
 def _token(issuer: Issuer, subject: str, role: str) -> str:

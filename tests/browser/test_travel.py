@@ -1,0 +1,163 @@
+"""The travel planner as one starts it: people, a phone, four agents in processes of their own, one of them killed."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser.conftest import RESULTS, Person
+from playwright.sync_api import Browser, expect
+
+AGENTS = ("planner", "flights", "hotels", "activities")
+
+
+@dataclass
+class Demo:
+    """A running demo.
+
+    Attributes:
+        url: the page's address.
+        processes: an agent's process and the command that starts it again.
+    """
+
+    url: str
+    processes: dict[str, tuple[int, str]]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """The demo, started by its command."""
+    flags = ["--port", "0", "--no-open", "--speed", "40", "--data", str(tmp_path), "--model", "scripted"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COSESSION_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "cosession.cli", "demo", "travel", *flags],
+        env=environment | {"COSESSION_LEASE_GRACE_SECONDS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        url = re.search(r"http://\S+", process.stdout.readline())
+        assert url is not None
+        demo = Demo(url[0], {})
+        for _ in AGENTS:
+            agent, pid, again = re.findall(r"(\w+) +is process (\d+); again: (.*)", process.stdout.readline())[0]
+            demo.processes[agent] = int(pid), again
+        yield demo
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.fixture
+def come(browser: Browser, demo: Demo, request: pytest.FixtureRequest) -> Iterator[Callable[..., Person]]:
+    """Let people come to the trip; at the end each page is kept as a picture."""
+    people: dict[str, Person] = {}
+
+    def come(name: str, **options: Any) -> Person:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context.add_init_script(f"localStorage.setItem('chat.me', JSON.stringify({{id: '{name}', name: '{name}'}}))")
+        person = people[name] = Person(context.new_page(), demo.url)
+        person.page.goto(demo.url)
+        person.is_("saved")
+        return person
+
+    yield come
+    RESULTS.mkdir(exist_ok=True)
+    for name, person in people.items():
+        person.page.screenshot(path=RESULTS / f"{request.node.name}-{name}.png")
+        person.page.context.close()
+        assert not person.errors, f"{name}'s page had errors: {person.errors}"
+
+
+def say(person: Person, text: str) -> None:
+    box = person.page.get_by_test_id("composer")
+    box.fill(text)
+    box.press("Enter")
+
+
+def agent(person: Person, name: str) -> Any:
+    return person.page.get_by_test_id(f"agent-{name}")
+
+
+def is_in(person: Person, name: str, state: str) -> None:
+    expect(agent(person, name)).to_have_attribute("data-state", state)
+
+
+def test_a_team_plans_what_people_edit_by_hand_and_books_what_they_approve(come: Callable[..., Person]) -> None:
+    ada = come("Ada")
+    for name in AGENTS:
+        is_in(ada, name, "ready")
+    bob = come("Bob", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    items, told = ada.page.get_by_test_id("item"), ada.page.locator("[data-told=seen]")
+
+    say(ada, "4 nights in Lisbon from Berlin for 2 people")
+    for name in AGENTS:
+        is_in(ada, name, "working")
+    say(bob, "Only direct flights, please")
+    expect(told).to_have_count(1)
+    is_in(ada, "planner", "ready")
+    expect(items).to_have_count(5)
+    flights = items.filter(has_text="Berlin → Lisbon")
+    expect(flights).to_contain_text("direct")
+
+    flights.get_by_test_id("item-delete").click()
+    bob.page.get_by_test_id("tab-plan").click()
+    expect(bob.page.get_by_test_id("item")).to_have_count(4)
+    room = bob.page.get_by_test_id("option").filter(has_text="cheapest that is good")
+    room.get_by_test_id("choose").click()
+    expect(items.filter(has_text="· Bob")).to_have_count(1)
+    bob.page.get_by_test_id("item-time").nth(1).fill("21:30")
+    bob.page.get_by_test_id("item-time").nth(1).press("Enter")
+    expect(ada.page.locator("[data-testid=item-time]").nth(1)).to_have_value("21:30")
+    say(ada, "How does it look?")
+    answer = ada.page.get_by_test_id("message").last
+    expect(answer).to_contain_text(re.compile("you took out .*Berlin → Lisbon.* by hand"))
+
+    is_in(ada, "planner", "ready")
+    say(ada, "Book it")
+    is_in(ada, "planner", "waiting")
+    limit = bob.page.get_by_test_id("approval-limit")
+    limit.fill("5000")
+    expect(ada.page.get_by_test_id("approval-limit")).to_have_value("5000")
+    ada.page.get_by_test_id("composer").fill("How does it look now?")
+    ada.page.get_by_test_id("enqueue").click()
+    ada.page.get_by_test_id("composer").fill("And what does it cost?")
+    ada.page.get_by_test_id("enqueue").click()
+    bob.page.get_by_test_id("tab-talk").click()
+    bob.page.get_by_test_id("queued-up").nth(1).click()
+    expect(ada.page.get_by_test_id("queued-text").first).to_have_value("And what does it cost?")
+    ada.page.get_by_test_id("approve").click()
+    expect(items.filter(has_text="Booked")).to_have_count(4)
+    expect(ada.page.get_by_text("Booked, up to 5000 € as Ada approved")).to_be_visible()
+    expect(ada.page.get_by_test_id("queued")).to_have_count(0)
+
+
+def test_an_agent_that_is_killed_goes_red_and_its_work_is_taken_up_again(
+    demo: Demo, come: Callable[..., Person]
+) -> None:
+    ada = come("Ada")
+    is_in(ada, "flights", "ready")
+    say(ada, "3 nights in Rome from Paris for 3 people")
+    is_in(ada, "flights", "working")
+    pid, again = demo.processes["flights"]
+
+    os.kill(pid, signal.SIGKILL)
+    expect(agent(ada, "flights")).to_have_attribute("data-state", "gone", timeout=1000)
+    RESULTS.mkdir(exist_ok=True)
+    ada.page.screenshot(path=RESULTS / "travel-killed.png")
+
+    folder, command = again.removeprefix("cd ").split(" && ")
+    with subprocess.Popen(shlex.split(command), cwd=folder) as process:
+        expect(agent(ada, "flights")).to_contain_text("attempt 2")
+        is_in(ada, "planner", "ready")
+        is_in(ada, "flights", "ready")
+        answers = ada.page.get_by_test_id("message").filter(has_text="I look for flights")
+        expect(answers).to_have_count(1)
+        expect(ada.page.get_by_test_id("item").filter(has_text="Paris → Rome")).to_have_count(1)
+        process.terminate()
