@@ -55,8 +55,9 @@ export class Cursors {
       const pointed = box.top + y * box.height;
       if (pointed < around.top || pointed > around.bottom) continue; // scrolled away here
       here.add(client);
-      if (!this.#shown.has(client)) this.#shown.set(client, this.#make(person(user.id, session)));
+      if (!this.#shown.has(client)) this.#shown.set(client, this.#make(user.name));
       const { style } = this.#shown.get(client);
+      style.setProperty("--person", person(user.id, session).color);
       style.setProperty("--x", `${box.left + x * box.width}px`);
       style.setProperty("--y", `${pointed}px`);
     }
@@ -67,8 +68,8 @@ export class Cursors {
     }
   }
 
-  #make({ name, color }) {
-    const element = h("div", { class: "cursor", "data-testid": "cursor", "--person": color }, icon("pointer"), h("span", {}, name));
+  #make(name) {
+    const element = h("div", { class: "cursor", "data-testid": "cursor" }, icon("pointer"), h("span", {}, name));
     this.#layer.append(element);
     return element;
   }

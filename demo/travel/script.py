@@ -73,7 +73,16 @@ def _planner(messages: Messages) -> list[Line]:
     if "put_in_itinerary" in results:
         return [_proposal(results, added)]
     if "ask_specialists" in results:
-        return [("put_in_itinerary", {"ids": _picks(results["ask_specialists"].get("offers", {}), plan["trip"])})]
+        return [
+            (
+                "put_in_itinerary",
+                {
+                    "ids": _picks(
+                        results["ask_specialists"].get("offers", {}), {**plan["trip"], **results.get("set_trip", {})}
+                    )
+                },
+            )
+        ]
     if "set_trip" in results:
         return _ask_around(" ".join([said, *added]), results["set_trip"], plan)
     greeting = _noticed(plan["by_hand"])
@@ -142,14 +151,15 @@ def _read(said: str, cities: list[str], known: dict[str, Any]) -> dict[str, Any]
     return facts
 
 
-def _picks(offers: dict[str, list[dict[str, Any]]], _trip: dict[str, Any]) -> list[str]:
-    """The first of each, and the first two things to do."""
+def _picks(offers: dict[str, list[dict[str, Any]]], trip: dict[str, Any]) -> list[str]:
+    """The first of each that leaves half of the budget for the rest, and the first two things to do."""
     picked: list[str] = []
     for leg in ("out", "back"):
         picked += [option["id"] for option in offers.get("flights", []) if option.get("leg") == leg][:1]
-    return (
-        picked + [o["id"] for o in offers.get("hotels", [])][:1] + [o["id"] for o in offers.get("activities", [])][:2]
-    )
+    rooms = offers.get("hotels", [])
+    fit = [option for option in rooms if option["price"] <= trip.get("budget", 1500) / 2]
+    picked += [option["id"] for option in fit or sorted(rooms, key=lambda option: option["price"])][:1]
+    return picked + [option["id"] for option in offers.get("activities", [])][:2]
 
 
 def _proposal(results: dict[str, Any], added: list[str]) -> str:

@@ -48,7 +48,7 @@ class Store:
         return await self._ask(
             "SELECT * FROM flights WHERE origin = ? COLLATE NOCASE AND destination = ? COLLATE NOCASE"
             " AND price <= ? AND stops <= ? ORDER BY price LIMIT ?",
-            (origin, destination, max_price or 1e9, 0 if direct else 9, MOST_ROWS),
+            (origin, destination, _limit(max_price), 0 if direct else 9, MOST_ROWS),
         )
 
     async def hotels(self, city: str, *, max_price: float | None, min_stars: int) -> list[Row]:
@@ -56,7 +56,7 @@ class Store:
         return await self._ask(
             "SELECT * FROM hotels WHERE city = ? COLLATE NOCASE AND price <= ? AND stars >= ?"
             " ORDER BY rating DESC LIMIT ?",
-            (city, max_price or 1e9, min_stars, MOST_ROWS),
+            (city, _limit(max_price), min_stars, MOST_ROWS),
         )
 
     async def activities(self, city: str, *, max_price: float | None, about: str) -> list[Row]:
@@ -64,7 +64,7 @@ class Store:
         return await self._ask(
             "SELECT * FROM activities WHERE city = ? COLLATE NOCASE AND price <= ? AND title LIKE ?"
             " ORDER BY rating DESC LIMIT ?",
-            (city, 1e9 if max_price is None else max_price, f"%{about}%", MOST_ROWS),
+            (city, _limit(max_price), f"%{about}%", MOST_ROWS),
         )
 
     async def find(self, id: str) -> Row | None:  # noqa: A002 - the column's name
@@ -99,3 +99,7 @@ class Store:
                 return [dict(row) for row in database.execute(query, values)]
 
         return await asyncio.to_thread(work)
+
+
+def _limit(price: float | None) -> float:
+    return 1e9 if price is None else price

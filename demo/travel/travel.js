@@ -172,6 +172,7 @@ new ResizeObserver(schedule).observe(scroller);
 find("enqueue").addEventListener("click", () => {
   if (!composer.text.trim() || !composer.enabled) return;
   session.queue.add(composer.text.trim());
+  composer.rest();
   composer.text = "";
 });
 policy.addEventListener("change", () => session.setPolicy(policy.value));

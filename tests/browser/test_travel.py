@@ -34,7 +34,7 @@ class Demo:
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
     """The demo, started by its command."""
-    flags = ["--port", "0", "--no-open", "--speed", "40", "--data", str(tmp_path), "--model", "scripted"]
+    flags = ["--port", "0", "--no-open", "--speed", "60", "--data", str(tmp_path), "--model", "scripted"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COSESSION_")}
     with subprocess.Popen(
         [sys.executable, "-m", "cosession.cli", "demo", "travel", *flags],

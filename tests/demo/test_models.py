@@ -102,12 +102,14 @@ class Endpoint:
         asked: the bodies of the requests.
         hung_up: set when a client goes before the answer is whole.
         held: whether the last word is held back.
+        calls: deltas that come after the words.
     """
 
     def __init__(self) -> None:
         self.asked: list[dict] = []
         self.hung_up = asyncio.Event()
         self.held = False
+        self.calls: list[dict] = []
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -127,6 +129,8 @@ class Endpoint:
                 break
             await self._event(writer, {"content": word})
         else:
+            for delta in self.calls:
+                await self._event(writer, delta)
             await self._event(writer, {})
             writer.write(b"data: [DONE]\n\n")
         writer.close()
@@ -170,3 +174,19 @@ async def test_closing_the_stream_ends_the_request(models: ModuleType, endpoint:
 
     async with asyncio.timeout(10):
         await endpoint.hung_up.wait()
+
+
+async def test_calls_of_tools_come_after_the_words_and_whole(models: ModuleType, endpoint: Endpoint):
+    endpoint.calls = [
+        {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "search", "arguments": '{"city": '}}]},
+        {"tool_calls": [{"index": 1, "id": "c2", "function": {"name": "offer", "arguments": ""}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"Rome"}'}}]},
+    ]
+    tools = [{"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}]
+
+    async with contextlib.aclosing(models.choose("auto").act(QUESTION, tools)) as pieces:
+        heard = [piece async for piece in pieces]
+
+    assert heard[:3] == ["One ", "two ", "three"]
+    assert heard[3:] == [models.Call("c1", "search", '{"city": "Rome"}'), models.Call("c2", "offer", "")]
+    assert endpoint.asked[0]["tools"] == tools
