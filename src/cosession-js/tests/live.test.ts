@@ -162,7 +162,7 @@ describe.skipIf(URL === "")("against the server", () => {
 
     expect(ana.messages[1]).toMatchObject({ id: late, stamp: { refused: { code: "busy" } } });
     expect(ana.queue.list).toMatchObject([{ id: queued, text: "Book it, please" }]);
-    expect(ana.isHeld(ana.runs[0] ?? { id: "" })).toBe(true);
+    await until(ana, () => ana.isHeld(ana.runs[0] ?? { id: "" })); // presence comes in bulletins, beside the document
     run.set("status", "complete");
     await until(ana, () => ana.queue.list.length === 0);
     expect(ana.messages[2]).toMatchObject({ id: queued, text: "Book it, please", author: "ana" });
