@@ -241,6 +241,12 @@ def _specialist(messages: Messages) -> list[Line]:
         if said.startswith(STEERED)
         else ""
     )
+    if (
+        heard
+        and _is_for_others(kind, said)
+        and any(m["role"] == "tool" and str(m["content"])[0] == '"' for m in messages)
+    ):
+        return [f"{heard}That is for the others; my offers stay."]
     limit = re.search(r"(?:under|below|at most) (\d+)", said, re.IGNORECASE) if heard else None
     given = {"max_price": int(limit[1])} if limit else {}
     if kind == "flights":
@@ -265,6 +271,11 @@ def _specialist(messages: Messages) -> list[Line]:
         *([("search", {**place, "about": about})] if about else []),
         ("search", place),
     ]
+
+
+def _is_for_others(kind: str, said: str) -> bool:
+    meant = [each for each, words in _ABOUT.items() if re.search(words, said, re.IGNORECASE)]
+    return bool(meant) and kind not in meant
 
 
 def _chosen(kind: str, rows: list[dict[str, Any]], trip: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:

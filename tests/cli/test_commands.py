@@ -64,6 +64,7 @@ def test_an_unknown_flag_is_refused_as_wrong_usage(cosession: Cosession):
             {"OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""},
             "Set OPENAI_API_KEY",
         ),
+        (["demo", "travel", "--model", "local", "--no-open"], {}, "choose openai or scripted"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -138,6 +138,9 @@ def _forms(folder: Path, settings: Settings) -> Show:
 
 def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
     """The travel planner, whose agents are processes of their own, so that one can be killed and started again."""
+    if model == "local":
+        raise CosessionError("The model 'local' calls no tools, as this team does; choose openai or scripted.")
+    load(find_demo("chat"), "models").choose(model)  # what is missing for it is said here, once
     usual = {"agents": TRAVEL_TEAM, "lease_grace_seconds": TRAVEL_GRACE_SECONDS}
     kept = {name: value for name, value in usual.items() if name not in settings.model_fields_set}
     own = settings.model_copy(update=kept)
