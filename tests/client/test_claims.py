@@ -1,12 +1,13 @@
 """Claims: one process at a time, against the real server."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
-from cosession.client import connect
+from cosession.client import connect, find_session
 from cosession.errors import ClaimHeld, ClaimLost
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +75,32 @@ async def test_a_cancelled_wait_leaves_the_line(server: Server):
         await until(lambda: (one.claims.get("inbox") or {}).get("waiting"))
         waiting.cancel()
         await until(lambda: not (one.claims.get("inbox") or {}).get("waiting"))
+
+
+async def test_who_waits_asks_again_when_nobody_of_the_line_was_there_in_time(start_server: Callable[..., Server]):
+    server = start_server(lease_grace_seconds=0.05)
+    planner = {"session": "trip", "participant": "planner"}
+    async with (
+        connect(server.url, **planner) as one,
+        connect(server.url, **planner) as two,
+        asyncio.timeout(2 * PATIENCE_SECONDS),
+    ):
+        holding = one.claim("inbox")
+        await holding.__aenter__()
+
+        async def wait() -> int:
+            async with two.claim("inbox", wait=True) as claim:
+                return claim.epoch
+
+        waiting = asyncio.ensure_future(wait())
+        await until(lambda: (two.claims.get("inbox") or {}).get("waiting"))
+        await asyncio.gather(one.wait_saved(), two.wait_saved())
+        server.kill()
+        await asyncio.to_thread(server.start)
+        await find_session(server.url, "trip")  # loads it, and mostly they are back too late
+        await asyncio.gather(one.wait_saved(), two.wait_saved())
+        await holding.__aexit__(None, None, None)
+        assert await waiting > holding.epoch
 
 
 async def test_a_holder_without_a_connection_stops_in_time(hub: Hub, monkeypatch: pytest.MonkeyPatch):

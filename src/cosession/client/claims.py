@@ -42,16 +42,15 @@ async def obtain(
     try:
         while True:
             asked = document.requests.ask_claim(key, client, who, seconds=seconds, wait=wait).key
-
-            def is_answered(asked: str = asked) -> bool:
-                fact = document.claims.get(key) or {}
-                return asked not in wishes and {"by": who, "client": client} not in fact.get("waiting", [])
-
-            await link.until(is_answered, document, "claims", "requests")
+            await link.until(lambda asked=asked: asked not in wishes, document, "requests")
+            stands_in_line = _is_waiting(document, key, who, client)
+            await link.until(lambda: not _is_waiting(document, key, who, client), document, "claims")
             fact = document.claims.get(key)
             if is_held(fact, who, client):
                 await (link.confirm() if wait else link.wait_saved())
                 return fact
+            if fact is None and stands_in_line:
+                continue  # nobody of the line was there for longer than the grace, we neither
             if not wait or fact is None:
                 return None
             await link.until(lambda fact=fact: document.claims.get(key) != fact, document, "claims")
@@ -63,6 +62,10 @@ async def obtain(
 def is_held(fact: JsonObject | None, who: str, client: int) -> bool:
     """Whether a claim names a Yjs client of a participant as its holder."""
     return fact is not None and (fact.get("by"), fact.get("client")) == (who, client)
+
+
+def _is_waiting(document: SessionDocument, key: str, who: str, client: int) -> bool:
+    return {"by": who, "client": client} in (document.claims.get(key) or {}).get("waiting", [])
 
 
 class Claim:
