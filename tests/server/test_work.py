@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from auth.conftest import SECRET, good
 from processes import PATIENCE_SECONDS, Server
@@ -121,6 +122,18 @@ async def test_the_socket_ends_with_the_token(start_server: StartServer):
         code, reason = await closed(worker)
         assert code == 4401
         assert "fresh" in reason
+
+
+async def test_the_socket_ends_when_the_access_is_taken_away(start_server: StartServer):
+    server = start_server(auth_secret=SECRET)
+    admin = {"authorization": f"Bearer {token(sub='root', kind='human', role='admin', sessions=['*'])}"}
+    async with socket(server, token=token()) as worker, socket(server, "hotels", token=token(sub="hotels")) as other:
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(f"{server.url}/revocations", headers=admin, json={"participant": "flights"})
+            assert answer.status_code == 201, answer.text
+        assert (await closed(worker))[0] == 4401
+        await other.send('{"more": 1}')
+        assert await asyncio.wait_for(await other.ping(), PATIENCE_SECONDS) is not None
 
 
 async def test_nothing_is_handed_out_of_sessions_that_the_token_does_not_name(start_server: StartServer):

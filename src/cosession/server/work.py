@@ -7,7 +7,8 @@
 | `{"drain": true}`: it takes no more | |
 
 A job is written into its session, in the name of a Yjs client id; the worker joins the session with that id and finds
-it there. The socket ends with the grant, and a worker comes back to another one with a fresh token.
+it there. The socket ends with the grant, or when that is taken away; a worker comes back to another one with a fresh
+token.
 """
 
 import asyncio
@@ -21,9 +22,9 @@ from cosession.auth import Grant, Participant
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NotAllowed, NotAuthenticated
 from cosession.logs import get_logger
 from cosession.rooms import Hub, Job
-from cosession.storage import Revocations
+from cosession.storage import Revocation, Revocations
 
-from .access import check_revoked, identify
+from .access import check_revoked, identify, taken_away
 
 PATH = "/work/"
 """Under it are the agents."""
@@ -108,9 +109,15 @@ class _Gone(Exception):
 
 async def _serve(websocket: WebSocket, grant: Grant) -> None:
     hub: Hub = websocket.app.state.hub
-    post = WorkPost(grant, websocket.app.state.revocations)
+    revocations: Revocations = websocket.app.state.revocations
+    post = WorkPost(grant, revocations)
+
+    def hear(_: Revocation) -> None:
+        if revocations.is_revoked(grant):
+            post.end(NotAuthenticated(str(taken_away())))
+
     websocket.scope["headers"] = ()
-    with hub.dispatch.open(post) as desk:
+    with hub.dispatch.open(post) as desk, revocations.observe(hear):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_send(websocket, post))
             if grant.expires_at is not None:
