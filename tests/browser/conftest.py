@@ -240,6 +240,36 @@ class Person:
         expect(self.testid("saved-state")).to_have_attribute("data-state", state)
 
 
+@contextlib.contextmanager
+def visitors(browser: Browser, url: str, name: str, script: str, **usual: Any) -> Iterator[Callable[..., Person]]:
+    """Let people come to a page under their names; at the end each page is kept as a picture.
+
+    Args:
+        browser: the browser.
+        url: the page's address.
+        name: what the pictures are called.
+        script: tells the page who somebody is; `{}` is the name, as JavaScript.
+        usual: the options of a browser's context, unless somebody comes with others.
+    """
+    people: dict[str, Person] = {}
+
+    def come(who: str, **options: Any) -> Person:
+        context = browser.new_context(**{**usual, **options})
+        context.add_init_script(script.format(json.dumps(who)))
+        person = people[who] = Person(context.new_page(), url)
+        person.page.goto(url)
+        person.is_("saved")
+        return person
+
+    yield come
+    RESULTS.mkdir(exist_ok=True)
+    for who, person in people.items():
+        if not person.page.is_closed():
+            person.page.screenshot(path=RESULTS / f"{name}-{who}.png", full_page=True)
+            person.page.context.close()
+        assert not person.errors, f"{who}'s page had errors: {person.errors}"
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for the tests of a file; each person has a profile of their own in it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser.conftest import RESULTS, Person
+from browser.conftest import Person, visitors
 from playwright.sync_api import Browser, expect
 from processes import ROOT, Server
 
@@ -22,24 +22,10 @@ def server(start_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def come(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Callable[..., Person]]:
-    """Let people come to the form; at the end each page is kept as a picture."""
-    people: dict[str, Person] = {}
-
-    def come(name: str, **options: Any) -> Person:
-        context = browser.new_context(**{"viewport": {"width": 900, "height": 860}, **options})
-        context.add_init_script(f"localStorage.setItem('forms.name', {name!r})")
-        person = people[name] = Person(context.new_page(), server.url)
-        person.page.goto(server.url)
-        person.is_("saved")
-        return person
-
-    yield come
-    RESULTS.mkdir(exist_ok=True)
-    for name, person in people.items():
-        if not person.page.is_closed():
-            person.page.screenshot(path=RESULTS / f"{request.node.name}-{name}.png", full_page=True)
-            person.page.context.close()
-        assert not person.errors, f"{name}'s page had errors: {person.errors}"
+    """Let people come to the form."""
+    script = "localStorage.setItem('forms.name', {})"
+    with visitors(browser, server.url, request.node.name, script, viewport={"width": 900, "height": 860}) as come:
+        yield come
 
 
 def field(person: Person, name: str) -> Any:

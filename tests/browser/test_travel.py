@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.conftest import RESULTS, Person
+from browser.conftest import RESULTS, Person, visitors
 from playwright.sync_api import Browser, expect
 
 AGENTS = ("planner", "flights", "hotels", "activities")
@@ -56,23 +56,10 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 @pytest.fixture
 def come(browser: Browser, demo: Demo, request: pytest.FixtureRequest) -> Iterator[Callable[..., Person]]:
-    """Let people come to the trip; at the end each page is kept as a picture."""
-    people: dict[str, Person] = {}
-
-    def come(name: str, **options: Any) -> Person:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.add_init_script(f"localStorage.setItem('chat.me', JSON.stringify({{id: '{name}', name: '{name}'}}))")
-        person = people[name] = Person(context.new_page(), demo.url)
-        person.page.goto(demo.url)
-        person.is_("saved")
-        return person
-
-    yield come
-    RESULTS.mkdir(exist_ok=True)
-    for name, person in people.items():
-        person.page.screenshot(path=RESULTS / f"{request.node.name}-{name}.png")
-        person.page.context.close()
-        assert not person.errors, f"{name}'s page had errors: {person.errors}"
+    """Let people come to the trip."""
+    script = "((name) => localStorage.setItem('chat.me', JSON.stringify({{id: name, name}})))({})"
+    with visitors(browser, demo.url, request.node.name, script, viewport={"width": 1280, "height": 800}) as come:
+        yield come
 
 
 def say(person: Person, text: str) -> None:
