@@ -64,7 +64,7 @@ class Client:
         """Drop what was received, up to the last whole frame."""
         stream = b"".join(self.chunks)
         end = 0
-        for _, start, size in _frames(stream):
+        for _, start, size in frames_of(stream):
             end = start + size
         self.chunks = [stream[end:]] if end < len(stream) else []
         self.times = self.times[-1:] if self.chunks else []
@@ -73,7 +73,7 @@ class Client:
         """Every whole data frame: when its last byte came, and its payload."""
         stream = b"".join(self.chunks)
         index, reached = -1, 0
-        for opcode, start, size in _frames(stream):
+        for opcode, start, size in frames_of(stream):
             while reached < start + size:
                 index += 1
                 reached += len(self.chunks[index])
@@ -81,9 +81,9 @@ class Client:
                 yield self.times[index], stream[start : start + size]
 
 
-def _frames(stream: bytes) -> Iterator[tuple[int, int, int]]:
-    """The whole frames of a server's byte stream: opcode, start and size of the payload."""
-    at, length = 0, len(stream)
+def frames_of(stream: bytes | bytearray, at: int = 0) -> Iterator[tuple[int, int, int]]:
+    """The whole frames of a server's byte stream, from a place on: opcode, start and size of the payload."""
+    length = len(stream)
     while at + 2 <= length:
         size, start = stream[at + 1], at + 2
         if size > 125:
@@ -125,9 +125,9 @@ class Load:
         """
         made: list[Client] = []
         for first in range(0, len(urls), at_once):
-            batch = [self._open(url) for url in urls[first : first + at_once]]
+            batch = [Client(url, open_socket(url)) for url in urls[first : first + at_once]]
             for client in batch:
-                client.sock.sendall(_handshake(client.url))
+                client.sock.sendall(handshake(client.url))
             for client in batch:
                 _read_handshake(client)
                 client.sock.sendall(greet(client.url))
@@ -213,12 +213,6 @@ class Load:
         for client in self.clients:
             client.forget()
 
-    def _open(self, url: str) -> Client:
-        parts = urlsplit(url)
-        sock = socket.create_connection((parts.hostname, parts.port), timeout=_HANDSHAKE_SECONDS)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Client(url, sock)
-
 
 class quiet_memory:  # noqa: N801 - a context manager that reads as a statement
     """Keep the garbage collector out of a measurement."""
@@ -238,7 +232,16 @@ def alive(clients: Iterable[Client]) -> int:
     return sum(not client.closed for client in clients)
 
 
-def _handshake(url: str) -> bytes:
+def open_socket(url: str) -> socket.socket:
+    """A connection to the server of a URL, nothing sent yet."""
+    parts = urlsplit(url)
+    sock = socket.create_connection((parts.hostname, parts.port), timeout=_HANDSHAKE_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def handshake(url: str) -> bytes:
+    """The request that makes a connection a WebSocket."""
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return (

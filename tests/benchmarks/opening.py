@@ -1,9 +1,9 @@
 """What a session costs to open, to join, to keep open, and to store."""
 
 import time
-from collections import Counter
 from pathlib import Path
 
+from benchmarks.joining import join_and_leave
 from benchmarks.live import SECOND, Result, Usage, gather, percentiles
 from benchmarks.load import Client, Load, alive, quiet_memory
 from benchmarks.peers import Peer
@@ -126,27 +126,15 @@ def open_chat(peer: Peer, messages: int = 200, tokens: int = 100_000, seconds: f
     current = b"\x01" + b"\x4d" + uint(author.clock)
     for name, vector, share in (("new", b"\x00", 0.5), ("returning", current, 1.0)):
         usage = Usage(peer)
-        rate, times = _joins(peer, vector, seconds * share)
+        url = peer.url("chat")
+        rate, taken = join_and_leave(url, Greeting(peer, vector)(url), peer.is_reply, seconds * share)
         cpu = usage.report()
-        result |= {f"joins_{name}_per_second": rate, f"joins_{name}_p99_ms": times["p99_ms"]}
+        result |= {
+            f"joins_{name}_per_second": round(rate),
+            f"joins_{name}_p99_ms": percentiles(taken, 0.01)["p99_ms"],
+        }
     anchor.close()
     return result | cpu
-
-
-def _joins(peer: Peer, vector: bytes, seconds: float, at_once: int = 8) -> tuple[int, Result]:
-    """Join and leave for some seconds; joins a second, and the time that each took."""
-    end = time.monotonic() + seconds
-    began = time.monotonic()
-    joined = 0
-    taken: Counter[int] = Counter()
-    while time.monotonic() < end:
-        load = Load()
-        start = time.monotonic_ns()
-        for client in load.connect([peer.url("chat")] * at_once, Greeting(peer, vector), peer.is_reply, at_once):
-            taken[(client.times[-1] - start) // 10_000] += 1
-        joined += at_once
-        load.close()
-    return round(joined / (time.monotonic() - began)), percentiles(taken, 0.01)
 
 
 def many_sessions(peer: Peer, sessions: int = 5_000, seconds: float = 4.0) -> Result:

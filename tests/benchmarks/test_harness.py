@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import live, opening, readme, stored
+from benchmarks.joining import join_and_leave
 from benchmarks.peers import Peer
 from processes import Server
 
@@ -50,6 +51,14 @@ def test_every_fence_is_answered_and_every_update_survives(peer: Peer) -> None:
 def test_a_chat_is_written_token_by_token(peer: Peer) -> None:
     author, size = opening.write_chat(peer, "chat", messages=2, tokens=40)
     assert author.clock == size > 40 * 5
+
+
+def test_joins_are_counted_when_the_whole_reply_is_there(peer: Peer) -> None:
+    opening.write_chat(peer, "chat", messages=2, tokens=40)
+    url = peer.url("chat")
+    rate, taken = join_and_leave(url, opening.Greeting(peer)(url), peer.is_reply, seconds=0.3, at_once=3)
+    assert sum(taken.values()) >= 3
+    assert rate > 0
 
 
 def test_results_go_into_the_readme_in_the_place_of_the_last_ones(
