@@ -133,6 +133,20 @@ def test_the_demo_serves_the_form_with_its_helper(cosession: Cosession, tmp_path
     assert (code, "Traceback" in errors) == (0, False)
 
 
+def test_the_address_of_the_travel_demo_leads_to_its_page(cosession: Cosession, tmp_path: Path):
+    arguments = ("--model", "scripted", "--port", "0", "--no-open", "--data", str(tmp_path / "data"))
+    process = cosession("demo", "travel", *arguments)
+    page = read_until(process, "Ctrl-C").split(" at ")[1].split()[0]
+    answer = httpx.get(f"{page.removesuffix('/travel/')}/?session=lisbon", follow_redirects=True)
+
+    assert "Trip together" in answer.text
+    assert str(answer.url) == f"{page}?session=lisbon"
+    process.send_signal(signal.SIGINT)
+    code, _, errors = ended(process)
+
+    assert (code, "Traceback" in errors) == (0, False)
+
+
 def test_what_is_sent_is_saved_and_seen_by_who_follows(cosession: Cosession, server: Server):
     assert ended(cosession("send", "trip", "Hello", "--url", server.url, "--name", "Ada"))[0] == 0
     tail = cosession("tail", "trip", "--url", server.url)

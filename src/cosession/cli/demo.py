@@ -53,7 +53,7 @@ class Show:
 
     Attributes:
         static: the folder that the server serves.
-        path: of the page in it.
+        path: of the page in it, to which `/` leads; empty where the page is at `/`.
         attend: does the agents' part at a server's address, until cancelled; asks for each agent's token by its id.
         words: what to tell whoever started it; `{url}` is the page's address.
         settings: the server's.
@@ -102,7 +102,7 @@ async def run_demo(settings: Settings, which: str, model: str, *, speed: float, 
                 webbrowser.open(page)
 
         try:
-            await serve(show.settings, static=show.static, ready=ready)
+            await serve(show.settings, static=show.static, page=show.path, ready=ready)
         except CosessionError as error:
             failure = error
         else:

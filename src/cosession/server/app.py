@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -52,7 +52,13 @@ class Application(Starlette):
 
 
 def create_app(
-    hub: Hub, identities: Identities, revoked: Revocations, settings: Settings, *, static: Path | None = None
+    hub: Hub,
+    identities: Identities,
+    revoked: Revocations,
+    settings: Settings,
+    *,
+    static: Path | None = None,
+    page: str = "",
 ) -> Application:
     """Make the application.
 
@@ -62,6 +68,7 @@ def create_app(
         revoked: whose access was taken away.
         settings: whose pages may use it.
         static: a folder of pages to serve at `/`, or None for none.
+        page: the path in it to which `/` leads; empty where the folder itself has a page.
     """
     mimetypes.init()  # reads files, which must not happen at the first request, on the loop
     session = "/sessions/{session}"
@@ -83,6 +90,8 @@ def create_app(
         Route("/readyz", _readyz),
         Mount("/client", Pages(directory=_CLIENT, check_dir=False)),
     ]
+    if page:
+        routes.append(Route("/", partial(_lead, page)))
     if static is not None:
         routes.append(Mount("/", Pages(directory=static, html=True)))
     door = partial(
@@ -112,6 +121,11 @@ def create_app(
     app.state.revocations = revoked
     app.state.renewals = Renewals(identities, revoked)
     return app
+
+
+async def _lead(page: str, request: Request) -> Response:
+    """Show the way to the page; what the address says of the session goes along."""
+    return RedirectResponse(f"{page}?{request.url.query}" if request.url.query else page)
 
 
 async def _no_route(scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -41,13 +41,18 @@ log = get_logger(__name__)
 
 
 async def serve(
-    settings: Settings, *, static: Path | None = None, ready: Callable[[str], None] | None = None
+    settings: Settings,
+    *,
+    static: Path | None = None,
+    page: str = "",
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Run the server until SIGINT or SIGTERM, or until cancelled; on return everything is on the disk.
 
     Args:
         settings: where to listen, where the data is, the limits.
         static: a folder of pages to serve at `/`.
+        page: the path in it to which `/` leads; empty where the folder itself has a page.
         ready: called with the server's URL once it listens.
 
     Raises:
@@ -67,11 +72,12 @@ async def serve(
             SqliteStorage.open(settings.database) as storage,
             Hub.open(storage, settings) as hub,
         ):
-            config = _config(create_app(hub, identities, storage.revocations, settings, static=static), settings)
+            revoked = storage.revocations
+            app = create_app(hub, identities, revoked, settings, static=static, page=page)
+            config = _config(app, settings)
             server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")
-            revoked = storage.revocations
             with _stopped_by_signals(server), revoked.observe(partial(close_revoked, hub, revoked)):
                 await server.serve(sockets=[listener])
 
