@@ -100,7 +100,7 @@ class Changes:
         self._watch.notice(update.update, header)
         return effects + self._decide(by, at) if self._watch.touched else effects
 
-    def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant) -> list[Effect]:
+    def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER) -> list[Effect]:
         """Change the document by the server's own hand; see `Room.edit`."""
         if by is SERVER:
             return self._write(change, by) + self._decide(by, at)

@@ -6,7 +6,7 @@ without a loop, a socket or a disk.
 
     update ──────→ intake: may it be applied? → changes: version, stamp, decide → effects
     fence ───────→ receipts ←─────────────────── committed (by the log)
-    awareness ───→ presence → attendance: who is here, by the document
+    awareness ───→ roster: presence → attendance: who is here, by the document
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,37 +16,34 @@ from weakref import ref
 
 from pycrdt import Doc
 
-from cosession.auth import ANONYMOUS, SERVER, Participant
+from cosession.auth import SERVER, Participant
 from cosession.document import Policy, SessionDocument
 from cosession.errors import MalformedFrame, StorageError, TooLarge
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
-    AwarenessEntry,
     Fence,
-    Granted,
     QueryAwareness,
     Renewal,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
-    decode_awareness,
     decode_frame,
     decode_state_vector,
-    encode_frame,
 )
 from cosession.settings import Settings
 
-from .attendance import Attendance, assume_looking, attend, introduce
+from .attendance import attend
 from .changes import Changes
 from .decisions import Job, Memory, Prompts, begin, remind, reserve
-from .effects import Answer, BroadcastPresence, Effect, Remind, Renew, Send, SendPresence
+from .effects import Answer, Effect, Renew, SendPresence
 from .gate import Gate
 from .intake import Intake
 from .peer import Peer
 from .presence import Presence
 from .receipts import Receipts
 from .reply import Reply
+from .roster import ATTENDANCE, Roster
 
 _NOT_SHARED: tuple[int, Callable[[], Reply | None]] = (-1, lambda: None)
 """The version of the whole document that is being sent, and the reply with it, if it still is."""
@@ -72,14 +69,13 @@ class Room:
     """
 
     __slots__ = (
-        "_attendance",
         "_changes",
         "_intake",
         "_memory",
         "_receipts",
+        "_roster",
         "_settings",
         "_shared",
-        "_workers",
         "document",
         "peers",
         "presence",
@@ -95,13 +91,14 @@ class Room:
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
         self._shared = _NOT_SHARED
-        self._attendance = Attendance()
         self._receipts = Receipts(version, settings.max_fences)
-        self._workers: dict[str, int] = {}
         self._memory = Memory(settings, partial(_is_here, self.presence, self.peers), Prompts())
         gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
+        self._roster = Roster(
+            self.peers, self.presence, self._memory.leases, self._changes.edit, settings.attendance_seconds
+        )
 
     @property
     def version(self) -> int:
@@ -155,7 +152,7 @@ class Room:
             what: the timer's name.
             at: the server's time, RFC 3339.
         """
-        if what == _ATTENDANCE:
+        if what == ATTENDANCE:
             return self.attend(at)
         return self._changes.rule(lambda case: remind(case, what), at)
 
@@ -176,64 +173,25 @@ class Room:
         return self._memory.leases.left(client, goodbye=True)
 
     def man(self, agent: Participant, workers: int, at: str) -> list[Effect]:
-        """Note how many workers an agent has that would come: who is there to be asked is online.
-
-        Args:
-            agent: the agent.
-            workers: how many; 0 when the last one is gone.
-            at: the server's time, RFC 3339.
-        """
-        if workers:
-            self._workers[agent.id] = workers
-        else:
-            self._workers.pop(agent.id, None)
-        effects = self.edit(lambda document: introduce(document, agent, at), at) if workers else []
-        return effects + self._changed(agent, at)
+        """Note how many workers an agent has that would come; 0 when the last one is gone."""
+        return self._roster.man(agent, workers, at)
 
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
         """Let a connection in: it is asked for what it has, and told who is here."""
-        self.peers[connection] = peer
-        effects = self._intake.ask(connection, peer)
-        everybody = self.presence.everybody()
-        if everybody:
-            effects.append(SendPresence(everybody, connection))
-        return effects + self._memory.leases.came(0) + self._introduce(connection, peer, at)
+        return self._intake.ask(connection, peer) + self._roster.join(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
-        """Take a connection for another participant: the same one, by a new token.
-
-        A new name is told of by its next presence, for only its client can give that a newer clock.
-        """
-        peer = self.peers[connection]
-        peer.participant = participant
-        gone = () if participant.capabilities.may("presence") else self.presence.leave(connection)
-        return self._tell(gone, None) + self._left(gone) + self._introduce(connection, peer, at)
+        """Take a connection for another participant: the same one, by a new token."""
+        return self._roster.regrant(connection, participant, at)
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
-        peer = self.peers.pop(connection)
         self.synced.discard(connection)
-        gone = self.presence.leave(connection)
-        leases = self._left(gone) + self._memory.leases.left(0, goodbye=False)
-        return self._tell(gone, None) + leases + self._changed(peer.participant, at)
+        return self._roster.leave(connection, at)
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
-        """Write into the document who is here, where that has changed.
-
-        Args:
-            at: the server's time, RFC 3339.
-            at_once: whether also what changed since the last tick, and may soon change back.
-        """
-        due = self._attendance.take(at_once=at_once)
-        here: dict[str, list[bool]] = {id_: [] for id_ in due}
-        for connection, peer in self.peers.items() if due else ():
-            if peer.participant.id in here and peer.shows:
-                visible = self.presence.visible(connection)
-                here[peer.participant.id].append(assume_looking(peer.participant) if visible is None else visible)
-        for id_ in here.keys() & self._workers.keys():
-            here[id_] += [False] * self._workers[id_]
-        effects: list[Effect] = [self._tick()] if self._attendance else []
-        return effects + (self.edit(lambda document: attend(document, here, due), at) if due else [])
+        """Write into the document who is here, where that has changed; at once, or when it has lasted."""
+        return self._roster.attend(at, at_once=at_once)
 
     def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
         """Take in one frame.
@@ -259,7 +217,7 @@ class Room:
             case SyncStep2(update):
                 return self._intake.answer(connection, peer, update, at)
             case Awareness(payload):
-                return self._awareness(connection, peer, payload, at)
+                return self._roster.hear(connection, payload, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
             case Renewal(token) if peer.extended:
@@ -307,54 +265,6 @@ class Room:
             if whole.is_large:
                 self._shared = self.version, ref(whole)
         return whole
-
-    def _awareness(self, connection: int, peer: Peer, payload: bytes, at: str) -> list[Effect]:
-        entries = decode_awareness(payload)
-        if not peer.participant.capabilities.may("presence"):
-            return []
-        before = self.presence.visible(connection)
-        heard = self.presence.receive(connection, peer.participant, entries)
-        effects = self._tell(heard.others, connection)
-        for entry in heard.others:
-            leases = self._memory.leases
-            effects += leases.left(entry.client, goodbye=True) if entry.gone else leases.came(entry.client)
-        if self.presence.visible(connection) is not before:
-            effects += self._changed(peer.participant, at)
-        if heard.sender:
-            effects.append(SendPresence(heard.sender, connection))
-        return effects
-
-    def _introduce(self, connection: int, peer: Peer, at: str) -> list[Effect]:
-        """Tell a connection who it is taken for, if it understands that, and the others by the document."""
-        who = peer.participant
-        effects: list[Effect] = []
-        if peer.extended:
-            granted = Granted(who.id, who.name, who.kind, who.capabilities.written(), who.expires_at)
-            effects.append(Send(connection, encode_frame(granted)))
-        effects += self.edit(lambda document: introduce(document, who, at), at)
-        return effects + self._changed(who, at)
-
-    def _changed(self, who: Participant, at: str) -> list[Effect]:
-        """Note that something has changed in who is here."""
-        if who.id == ANONYMOUS.id:
-            return []
-        is_first = not self._attendance
-        self._attendance.note(who.id, at)
-        return [self._tick()] if is_first else []
-
-    def _tick(self) -> Effect:
-        return Remind(_ATTENDANCE, self._settings.attendance_seconds)
-
-    def _left(self, gone: tuple[AwarenessEntry, ...]) -> list[Effect]:
-        """Let what departed clients hold wait for them."""
-        return [effect for entry in gone for effect in self._memory.leases.left(entry.client, goodbye=False)]
-
-    def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:
-        return [BroadcastPresence(news, origin)] if news else []
-
-
-_ATTENDANCE = "attendance"
-"""The timer after which the document says who is here."""
 
 
 def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:

@@ -7,6 +7,7 @@ timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I
 from .approvals import checked_vote
 from .case import Case, Memory
 from .decide import DECIDED_ON, arrived, begin, decide, remind
+from .leases import Leases
 from .prompts import Prompts
 from .reserve import Job, reserve
 from .runs import is_own_run
@@ -15,6 +16,7 @@ __all__ = [
     "DECIDED_ON",
     "Case",
     "Job",
+    "Leases",
     "Memory",
     "Prompts",
     "arrived",
