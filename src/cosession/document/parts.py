@@ -56,6 +56,11 @@ class Part(Record):
         value = self.shared.get("rawInput" if is_tool(self.type) else "text")
         return SharedText(value) if isinstance(value, Text) else None
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it is a text that still grows."""
+        return self.state == "streaming" and is_growing_text(self.type)
+
     def grow(self, text: str) -> None:
         """Add to the end of the text.
 

@@ -238,6 +238,11 @@ class Actor:
             self._unsent.append(event.update)
 
 
+class Absent(AssertionError):
+    """What somebody wants to write on isn't there."""
+
+
 def _there(record: Any) -> Any:
-    assert record is not None
+    if record is None:
+        raise Absent
     return record

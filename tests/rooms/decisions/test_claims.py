@@ -261,3 +261,15 @@ def test_what_a_worker_was_to_do_and_gives_back_is_free_at_once(stage: Stage) ->
     assert stage.timers[LEASE] == 0.0
     stage.ring(LEASE)
     assert stage.claim("k") is None
+
+
+@pytest.mark.parametrize(
+    "nonsense", [5, "x", {"waiting": 5}, {"waiting": [5]}, {"former": 5}, {"until": 5}, {"client": "7"}]
+)
+def test_a_claim_that_somebody_made_up_and_that_is_none_is_taken_away(stage: Stage, nonsense: object) -> None:
+    fact = {"by": "ada", "client": 7, "epoch": 1, "at": stage.at}
+    made_up = fact | nonsense if isinstance(nonsense, dict) else nonsense
+    ada = stage.actor("ada")
+    ada.write(lambda document: document.claims.shared.update({"k": made_up}))
+    assert stage.claim("k") is None
+    assert not stage.restart().document.claims.to_json()

@@ -183,3 +183,15 @@ def test_a_delegation_is_handed_to_the_agent_that_it_names(stage: Stage):
     job = reserve(stage)
     assert job is not None
     assert job.message == "d1"
+
+
+def test_a_prompt_that_was_taken_out_of_the_document_is_forgotten_and_nothing_of_it_is_touched(
+    stage: Stage, ada: Actor
+):
+    """Its Map is freed memory by then: to look at it ended the process."""
+    ask(ada, *(f"m{number}" for number in range(50)))
+    ada.write(lambda document: document.messages.shared.clear())
+    for number in range(50):
+        ada.prompt(f"n{number}", "x" * 200)  # something else is there now
+    assert reserve(stage) is None
+    assert stage.told == Waiting(NOBODY, NOBODY)

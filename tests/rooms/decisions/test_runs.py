@@ -242,3 +242,17 @@ def test_a_run_that_somebody_takes_out_of_the_document_is_forgotten(stage: Stage
     stage.actor("root").write(remove)
     assert LEASE not in stage.timers
     assert not stage.room.is_waiting
+
+
+def test_a_run_ends_whatever_stands_in_its_message(stage: Stage) -> None:
+    bot = stage.actor("bot", "agent")
+    bot.begin(words="half")
+
+    def write(document: SessionDocument) -> None:
+        message = document.messages.get("r1.m")
+        assert message is not None
+        message.parts[0].shared["type"] = "nonsense"
+
+    bot.write(write)
+    bot.become("complete")
+    assert (stage.run().status, stage.document.messages[0].status) == ("complete", "complete")

@@ -206,13 +206,15 @@ def _is_claim(fact: object) -> TypeGuard[JsonObject]:
     if not isinstance(fact, dict):
         return False
     fields = cast(JsonObject, fact)
+    waiting = fields.get("waiting", [])
     return (
         isinstance(fields.get("by"), str)
         and isinstance(fields.get("at"), str)
         and isinstance(fields.get("until", ""), str)
         and all(type(fields.get(key)) is int for key in ("client", "epoch"))
         and _clients(fields.get("former", [])) == fields.get("former", [])
-        and all(_is_waiter(one) for one in cast("list[Any]", fields.get("waiting", [])))
+        and isinstance(waiting, list)
+        and all(_is_waiter(one) for one in cast("list[Any]", waiting))
     )
 
 

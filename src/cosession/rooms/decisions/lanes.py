@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cosession.document import Message, Policy, prompt_key
+from cosession.document import Policy, prompt_key
 
 ANYBODY: Final = ""
 """The lane of whichever agent is here."""
@@ -17,11 +17,11 @@ ANYBODY: Final = ""
 
 @dataclass(slots=True)
 class Open:
-    """A prompt that nobody has begun to answer.
+    """A prompt that nobody has begun to answer. It names its message, which somebody may take out of the document.
 
     Attributes:
-        message: the message; it may have been taken out of the document meanwhile.
-        id: its id.
+        id: of the message.
+        author: who wrote it.
         lane: the lane in which it is one.
         key: of the claim to answer it.
         seq: its place in the order of arrival.
@@ -30,20 +30,14 @@ class Open:
         was_taken: whether somebody had it before, and nothing came of it.
     """
 
-    message: Message
     id: str
+    author: str | None
     lane: str
     key: str
     seq: int
     is_persons: bool
     offers: int
     was_taken: bool = False
-
-    @property
-    def stands(self) -> bool:
-        """Whether it can be answered now: whole, and neither taken back nor refused."""
-        message = self.message
-        return not (message.gone or message.deleted or message.refused) and message.status == "complete"
 
 
 @dataclass(slots=True)

@@ -72,7 +72,7 @@ class Prompts:
             prompt = lane.open.setdefault(message.id, _open(case, message, name))
             active = _active(case, lane)
             if policy == "steer" and active:
-                self._tell(case, active[-1], prompt)
+                self._tell(case, active[-1], prompt, message)
             elif policy == "interrupt":
                 for id_ in active:
                     runs.stop(case, id_, message.author or SERVER.id, "interrupted")
@@ -130,7 +130,7 @@ class Prompts:
         self.read(case)
         for name in (participant, ANYBODY):
             prompt = self.lanes[name].open.get(segments[1]) if name in self.lanes else None
-            is_asked = prompt is not None and prompt.key == key and prompt.message.author != participant
+            is_asked = prompt is not None and prompt.key == key and prompt.author != participant
             if prompt is not None and is_asked and self.may_begin(case, prompt):
                 prompt.was_taken = True
                 return True
@@ -138,9 +138,20 @@ class Prompts:
 
     def may_begin(self, case: Case, prompt: Open) -> bool:
         """Whether a prompt's turn has come, and nobody has it."""
-        if prompt.key in case.memory.granted or not prompt.stands:
+        if prompt.key in case.memory.granted or not self.stands(case, prompt):
             return False
         return self.has_turn(case, prompt.lane, is_persons=prompt.is_persons)
+
+    def stands(self, case: Case, prompt: Open) -> bool:
+        """Whether a prompt can be answered now: whole, and neither taken back nor refused.
+
+        The message is looked up each time: of what was taken out of the document nothing may be kept.
+        """
+        message = case.document.messages.get(prompt.id)
+        if message is None:
+            self.lane(prompt.lane).open.pop(prompt.id, None)
+            return False
+        return message.status == "complete" and not (message.deleted or message.refused)
 
     def has_turn(self, case: Case, name: str, *, is_persons: bool) -> bool:
         """Whether another piece of work may begin in a lane."""
@@ -180,9 +191,9 @@ class Prompts:
                     place = self._told if id_ in steers[1] else self.lane(name).open
                     place[id_] = _open(case, message, name)
 
-    def _tell(self, case: Case, id_: str, prompt: Open) -> None:
+    def _tell(self, case: Case, id_: str, prompt: Open, message: Message) -> None:
         """Tell a prompt to a run; it has no answer of its own, if the run takes it in."""
-        run, message = case.document.runs.get(id_), prompt.message
+        run = case.document.runs.get(id_)
         if run is not None:
             run.record_steer(id=prompt.id, by=message.author or "", text=message.text, at=case.at)
             self.lane(prompt.lane).open.pop(prompt.id, None)
@@ -220,8 +231,8 @@ def _open(case: Case, message: Message, lane: str) -> Open:
     stamp = message.stamp or {}
     is_old = seconds_until(str(stamp.get("at")), case.at) > case.settings.work_seconds
     return Open(
-        message,
         message.id,
+        message.author,
         lane,
         claim_key(message.id, lane, message.to),
         int(stamp.get("seq") or 0),

@@ -34,7 +34,8 @@ def _has_turn(case: Case, name: str) -> bool:
         return False
     if case.document.meta.rules.double_texting == "parallel" or name not in prompts.lanes:
         return True
-    return not any(one.stands and one.offers and not one.was_taken for one in prompts.lanes[name].open.values())
+    unheard = [one for one in prompts.lanes[name].open.values() if one.offers and not one.was_taken]
+    return not any(prompts.stands(case, one) for one in reversed(unheard))
 
 
 def _promote(case: Case, entry: QueuedPrompt) -> None:

@@ -198,7 +198,7 @@ def _ended(case: Case, id_: str, run: Run) -> None:
     for message in _messages(case, run):
         if message.status == "streaming":
             for part in message.parts:
-                if part.state == "streaming":
+                if part.is_unfinished:
                     part.finish()
             message.set_status(run.status if run.status in FINAL else "error")
     _settle(case, id_, run)
