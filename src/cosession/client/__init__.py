@@ -14,7 +14,7 @@ from .claims import Claim
 from .connect import connect
 from .credential import Token
 from .delegation import Delegation
-from .edits import Edit
+from .edits import Edit, Edits
 from .grant import Me
 from .http import SessionInfo, create_session, find_session, list_sessions
 from .offers import OfferedTool
@@ -36,6 +36,7 @@ __all__ = [
     "Decision",
     "Delegation",
     "Edit",
+    "Edits",
     "Handler",
     "Me",
     "OfferedTool",

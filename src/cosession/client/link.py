@@ -6,7 +6,7 @@ network is away is kept in the document and goes out when it is back.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -107,15 +107,19 @@ class Link:
         return self._replica.saved
 
     @property
+    def writers(self) -> Collection[int] | None:
+        """The Yjs clients that wrote what changes right now; None where it was written here."""
+        return self._replica.writers if self._replica.applying else None
+
+    @property
     def me(self) -> Me:
         """Who we are, as the server verified, or, until it says so, as was asked for."""
         return self._me
 
     def lost(self, document: SessionDocument) -> WriteRefused | None:
         """Return why what is written into a document of this session gets nowhere, or None when it doesn't."""
-        if document is self.document or self._last is None:
-            return None
-        return WriteRefused(self._last.reason, self._last.code, self._last.lost)
+        last = None if document is self.document else self._last
+        return None if last is None else WriteRefused(last.reason, last.code, last.lost)
 
     def replica(self) -> Replica:
         """What the next connection is for."""
@@ -123,10 +127,9 @@ class Link:
 
     def heard(self) -> None:
         """Take over what the server says of us, and its document when that has come anew."""
-        replica = self.replica()
-        if replica.grant is not None:
-            self._me = Me.granted(replica.grant)
-        if self._fresh is not None and replica.synced:
+        if (grant := self.replica().grant) is not None:
+            self._me = Me.granted(grant)
+        if self._fresh is not None and self._fresh[1].synced:
             self._replace(*self._fresh)
 
     def refused(self, code: int, reason: str) -> bool:
@@ -156,8 +159,7 @@ class Link:
         self._asked.close()
         again = self._asked.taken(document)
         was_saved = self._replica.saved
-        has = decode_state_vector(document.doc.get_state())
-        update, texts = unsaved(self.document, self._clients, has, document)
+        update, texts = unsaved(self.document, self._clients, decode_state_vector(document.doc.get_state()), document)
         self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
         self._clients.append(document.doc.client_id)
@@ -236,7 +238,6 @@ class Link:
                 when the block ended normally.
         """
         failure: Exception | None = None
-        unsaved: Disconnected | None = None
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(self._keep(), name=f"cosession {self._session}")
             try:
@@ -246,11 +247,12 @@ class Link:
                 failure = error
             finally:
                 try:
-                    unsaved = await self._close()
+                    not_saved = await self._close()
+                    failure = failure or not_saved
                 finally:
                     keeping.cancel()
-        if (why := failure or unsaved) is not None:
-            raise why
+        if failure is not None:
+            raise failure
 
     async def _open(self, url: str, seconds: float | None) -> None:
         """Wait for the document."""

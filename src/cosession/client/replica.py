@@ -62,6 +62,7 @@ class Replica:
         answered: whether on the last connection the server was sent what it lacked.
         saved_clock: up to which clock of ours the server has committed what was written here.
         applying: whether what changes right now came from the server.
+        writers: the Yjs clients that wrote what changes right now, if it came from the server; deletions name nobody.
     """
 
     def __init__(self, doc: "Doc[Any]", presence: Presence, *, wake: Callable[[], None]) -> None:
@@ -90,6 +91,7 @@ class Replica:
         self._fence_clock = 0
         self._pieces: list[bytes] = []
         self.applying = False
+        self.writers: set[int] = set()
         self._vector: dict[int, int] | None = None
         self._out: list[Frame] = []
         self._updates: list[bytes] = []
@@ -228,6 +230,7 @@ class Replica:
             return True
         finally:
             self.applying = False
+            self.writers.clear()
 
     def _fits(self, update: bytes) -> bool:
         if self._vector is None:
@@ -245,6 +248,7 @@ class Replica:
             return False
         if header.is_known(vector) and not header.deletes:
             return True
+        self.writers.update(span.client for span in header.brings if span.end > vector.get(span.client, 0))
         self._apply(update)
         if self._vector is vector:
             for span in header.brings:
@@ -266,6 +270,8 @@ class Replica:
             raise Disconnected("An update broke the local document; connect again with a new session.") from error
         finally:
             self.applying = before
+            if not before:
+                self.writers.clear()
 
     def _on_update(self, event: TransactionEvent) -> None:
         if self.applying:

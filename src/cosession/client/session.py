@@ -4,17 +4,17 @@
 after it. What is written while the network is away goes out when it is back. Never imports the server.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-from cosession.document import Message, QueuedPrompt, SessionDocument, prompt_key
-from cosession.errors import BadDocument, Disconnected
+from cosession.document import Message, SessionDocument, prompt_key
+from cosession.errors import Disconnected
 
 from .address import sync_url
 from .adoption import Adoption
 from .claims import is_held
 from .credential import Credential, Token
+from .edits import Edits
 from .errand import Errand
 from .grant import Me
 from .link import Link
@@ -23,16 +23,16 @@ from .people import Person, Who, find_participant, people
 from .prompts import Inbox, Prompts
 from .refusal import Refusal
 from .run import AgentRun
-from .stamps import fresh_id, now
 from .state import SharedState
 from .transport import Status
-from .wishes import Wishes
+from .words import Words
+from .writing import Writing
 
 BATCH_SECONDS = 0.03
 """How long a token waits for others: below what a reader notices, and a fast model then makes few updates."""
 
 
-class Session(Wishes):
+class Session(Writing):
     """One participant's live session; made by `connect`.
 
     Attributes:
@@ -75,6 +75,7 @@ class Session(Wishes):
         self._held = set()
         self.presence = self._link.presence
         self._inbox: Inbox | None = None
+        self._words: Words | None = None
 
     @property
     def document(self) -> SessionDocument:
@@ -144,79 +145,20 @@ class Session(Wishes):
             await self._link.bell.wait()
         return self._link.ended
 
-    async def send(
-        self,
-        text: str,
-        *,
-        id: str | None = None,  # noqa: A002
-        role: str = "user",
-        parts: Sequence[dict[str, Any]] = (),
-        parent: str | None = None,
-        to: Sequence[str] = (),
-    ) -> Message:
-        """Append a whole message.
+    def edits(self) -> Edits:
+        """Iterate over what others change in our words: `async for edit in session.edits():`.
 
-        Args:
-            text: what it says.
-            id: the message's id; None makes one.
-            role: `user`, `assistant` or `system`.
-            parts: more parts, after the text.
-            parent: id of the message it follows, where a session branches.
-            to: the agents that are asked; none is whoever answers here.
+        It begins with this call; what is changed in a message until the edit is fetched is told as one edit.
 
         Raises:
-            Disconnected: the session is over.
+            Disconnected: the session is over; also raised from the iteration.
         """
         self._link.go_on()
-        return self.document.messages.append(
-            role,
-            [{"type": "text", "text": text, "state": "done"}, *parts],
-            id=id or fresh_id(),
-            author=self.participant,
-            created_at=now(),
-            parent=parent,
-            to=to,
-        )
-
-    def enqueue(self, text: str, *, to: Sequence[str] = ()) -> QueuedPrompt:
-        """Add a prompt to the shared queue: people edit and reorder it there, and it is asked when its turn comes.
-
-        Args:
-            text: what it says.
-            to: the agents that are asked; none is whoever answers here.
-
-        Raises:
-            Disconnected: the session is over.
-        """
-        self._link.go_on()
-        return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
-
-    def edit(self, message_id: str, text: str) -> None:
-        """Change a message's text, as little as possible, so that concurrent edits merge.
-
-        Raises:
-            BadDocument: there is no such message, or it is deleted.
-            Disconnected: the session is over.
-        """
-        self._find(message_id).edit(text, at=now(), by=self.participant)
-
-    def remove(self, message_id: str) -> None:
-        """Delete what a message says; an empty message marked as deleted stays. Raises as `edit` does."""
-        self._find(message_id).delete(at=now())
-
-    def count(self, name: str, amount: float = 1) -> None:
-        """Add to a shared counter; the additions of all add up, whoever makes them at once.
-
-        Args:
-            name: the counter, as it is read in `counters`.
-            amount: how much; negative takes away.
-
-        Raises:
-            BadDocument: the amount is no number.
-            Disconnected: the session is over.
-        """
-        self._link.go_on()
-        self.document.counters.add(name, self.participant, amount, device=str(self.document.doc.client_id))
+        if self._words is None:
+            self._words = Words(self._link)
+        edits = Edits(self._link)
+        self._words.tell(edits)
+        return edits
 
     def prompts(self) -> Prompts:
         """Iterate over the messages that this agent shall answer, those that wait already and those to come.
@@ -281,15 +223,13 @@ class Session(Wishes):
         finally:
             if self._inbox is not None:
                 self._inbox.close()
+            if self._words is not None:
+                self._words.close()
             self._adoption.close()
 
     def _on_replaced(self) -> None:
         self._adoption.close()
         if self._inbox is not None:
             self._inbox.move(self.document)
-
-    def _find(self, message_id: str) -> Message:
-        self._link.go_on()
-        if (message := self.document.messages.get(message_id)) is None:
-            raise BadDocument(f"The session has no message {message_id!r}.")
-        return message
+        if self._words is not None:
+            self._words.move(self.document)
