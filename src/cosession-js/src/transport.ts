@@ -4,6 +4,7 @@
  * - Frames 102 (fence), 103 (notice) and 104 (grant), asked for with `ext=1`.
  * - Close codes 4400 to 4499 are final: the status becomes `refused`. Everything else is tried again, after a pause with
  *   jitter, so that a restarted server doesn't meet all its clients at once; longer when the server says "too fast".
+ * - A handshake that isn't answered is given up in time.
  * - The browser's `offline` event drops a socket that would look alive for minutes. It isn't believed more than that: the
  *   server may be on this very machine. `online` tries again at once.
  * - Frame 104 says what this page may do, and until when. With a function that gives tokens, each connection begins with a
@@ -40,6 +41,8 @@ export interface Tie {
   readonly granted: (grant: Grant) => void;
 }
 
+/** Longer than on a bad line. A browser waits minutes, and meanwhile opens no other socket to that server, from any tab. */
+const HANDSHAKE_MS = 10_000;
 const FIRST_PAUSE_MS = 200;
 /** People watch the page come back: longer pauses cost them more than they save the server. */
 const LONGEST_PAUSE_MS = 10_000;
@@ -85,8 +88,11 @@ export class Transport {
     this.#answerFrames();
     this.#keepPresenceOneWay();
     provider.on("status", ({ status }) => {
-      // A fresh clock, or servers that still know the state of the last connection would ignore this one.
+      if (status !== "disconnected") clearTimeout(this.#timer);
       if (status === "connecting") {
+        const { ws } = provider;
+        this.#timer = setTimeout(() => this.#giveUp(ws), HANDSHAKE_MS);
+        // A fresh clock, or servers that still know the state of the last connection would ignore this one.
         awareness.setLocalState(awareness.getLocalState());
         this.#notice = null;
         this.hasAnswered = false;
@@ -244,12 +250,13 @@ export class Transport {
     return provider.maxBackoffTime;
   }
 
-  /** Node's WebSocket (up to 22 at least) doesn't close after an error, and the provider would wait for that for ever. */
+  /** Drops a socket that won't open: the provider would wait for ever, as it does where an error is the end (Node 22). */
   #giveUp(failed: WebSocket | null): void {
     const provider = this.#provider;
     if (failed === null || provider.ws !== failed || !provider.shouldConnect) return;
     provider.disconnect();
-    provider.shouldConnect = true; // the next attempt is planned already
+    if (this.#credential.isRenewable) this.#comeBack(provider.maxBackoffTime);
+    else provider.shouldConnect = true; // the next attempt is planned already
   }
 
   #refuse(code: number, reason: string): void {

@@ -1,9 +1,10 @@
 /** A WebSocket server for the tests: y-websocket's protocol and frames 102 to 104, in memory, with faults on request. */
 
-import type { AddressInfo } from "node:net";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import * as decoding from "lib0/decoding";
 import * as encoding from "lib0/encoding";
-import { type WebSocket, WebSocketServer } from "ws";
+import { type VerifyClientCallbackAsync, type WebSocket, WebSocketServer } from "ws";
 import * as awarenessProtocol from "y-protocols/awareness";
 import * as sync from "y-protocols/sync";
 import * as Y from "yjs";
@@ -25,6 +26,10 @@ export class TestServer {
   readonly steps: number[] = [];
   /** Fences are kept back while this is true; `release` answers them. */
   holding = false;
+  /** Takes connections, and answers none of their handshakes: a server that hangs, or a path that swallows packets. */
+  mute = false;
+  /** The connections whose handshake isn't answered. */
+  readonly unanswered: Socket[] = [];
   refusal: { code: number; close: string; notice?: { code: string; reason: string } } | null = null;
   /** Refuses an update after which this holds of the document, as admission does. */
   forbidden: ((doc: Y.Doc) => boolean) | null = null;
@@ -34,17 +39,17 @@ export class TestServer {
   /** The tokens that came on open sockets; one that is `bad` closes with 4401. */
   readonly renewals: string[] = [];
   readonly #held: (() => void)[] = [];
-  #server: WebSocketServer;
+  #listener!: Server;
+  #server!: WebSocketServer;
   #port = 0;
 
-  private constructor(server: WebSocketServer) {
-    this.#server = server;
+  private constructor() {
     this.awareness.setLocalState(null);
   }
 
   static async start(): Promise<TestServer> {
-    const made = new TestServer(await listen(0));
-    made.#adopt(made.#server);
+    const made = new TestServer();
+    await made.restart();
     return made;
   }
 
@@ -71,12 +76,23 @@ export class TestServer {
 
   async stop(): Promise<void> {
     this.drop();
-    await new Promise((resolve) => this.#server.close(resolve));
+    this.#server.close();
+    for (const socket of this.unanswered) socket.destroy();
+    await new Promise((resolve) => {
+      this.#listener.close(resolve);
+      this.#listener.closeAllConnections();
+    });
   }
 
   /** Listens again on the same port, with the same document. */
   async restart(): Promise<void> {
-    this.#server = await listen(this.#port);
+    this.#listener = await listen(this.#port);
+    this.#port = (this.#listener.address() as AddressInfo).port;
+    const verifyClient: VerifyClientCallbackAsync = ({ req }, answer) => {
+      if (this.mute) this.unanswered.push(req.socket);
+      else answer(true);
+    };
+    this.#server = new WebSocketServer({ server: this.#listener, verifyClient });
     this.#adopt(this.#server);
   }
 
@@ -96,7 +112,6 @@ export class TestServer {
   }
 
   #adopt(server: WebSocketServer): void {
-    this.#port = (server.address() as AddressInfo).port;
     server.on("connection", (socket, request) => {
       const url = new URL(request.url ?? "/", this.url);
       this.queries.push(url.searchParams);
@@ -194,10 +209,11 @@ function frame(kind: number, write: (encoder: encoding.Encoder) => void): Uint8A
   return encoding.toUint8Array(encoder);
 }
 
-function listen(port: number): Promise<WebSocketServer> {
+function listen(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = new WebSocketServer({ host: "127.0.0.1", port });
+    const server = createServer();
     server.once("listening", () => resolve(server));
     server.once("error", reject);
+    server.listen(port, "127.0.0.1");
   });
 }

@@ -141,6 +141,29 @@ test.each([
   }
 });
 
+test.each(["a token", "a function that gives tokens"])(
+  "a handshake that nobody answers is given up, and tried again with %s",
+  async (credential) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    let given = 0;
+    const token = credential === "a token" ? "t0" : () => `t${given++}`;
+    server.mute = true;
+    const session = open(server.url, "trip", { token });
+    await vi.waitFor(() => expect(server.unanswered.length).toBe(1));
+    expect(session.status).toBe("connecting");
+
+    server.mute = false;
+    vi.advanceTimersByTime(10_000);
+    expect(session.status).toBe("offline");
+    vi.advanceTimersByTime(200);
+    await session.whenSynced();
+    expect(session.status).toBe("online");
+    expect(server.queries[0]?.get("token")).toBe(credential === "a token" ? "t0" : "t1");
+    vi.useRealTimers();
+  },
+);
+
 test("a final close code ends the attempts, with the notice's reason", async () => {
   const reason = "Only members of this session may write to it; ask its owner to add you.";
   server.refusal = { code: 4403, close: "not allowed", notice: { code: "auth.forbidden", reason } };
