@@ -1,4 +1,4 @@
-"""Simulated agents, and people who want something of them.
+"""Simulated agents.
 
 An agent does as the client libraries do: it asks for a prompt, or for a lost run, acts when it is told that what it
 was granted is on the disk, writes, ends, and begins anew with a fresh document when it was fenced off. It is as
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from simulation.lies import AT
 from simulation.line import Line
+from simulation.questions import Question, vote
 from simulation.replica import Act, Replica
 
 from cosession.auth import Participant
-from cosession.document import Message, Run, prompt_key
+from cosession.document import JsonObject, Message, Run, later, prompt_key
 from cosession.document.run_states import ENDED
+from cosession.document.values import is_same
 
 if TYPE_CHECKING:
     from simulation.teamwork import AgentWorld
@@ -34,6 +36,9 @@ class _Job:
         epoch: of the claim, or of the run; 0 while it is only asked for.
         fence: the fence that says that the grant is on the disk; None before it is sent.
         may_act: whether that came back.
+        run: the run that it is.
+        heard: the decision of the run's question, as it was when the fence was sent.
+        answered: whether the run has asked and acted on the answer.
     """
 
     subject: str
@@ -42,34 +47,8 @@ class _Job:
     fence: bytes | None = None
     may_act: bool = False
     run: str = ""
-
-
-class Person(Replica):
-    """One client of a person who prompts agents, and changes their mind."""
-
-    def __init__(self, world: "AgentWorld", name: str, session: str, who: Participant, random: Random) -> None:
-        self.prompts = 0
-        self.team = world
-        super().__init__(world, name, session, who, extended=random.random() < 0.5, random=random)
-
-    def acts(self) -> dict[Act, float]:
-        """What it does, and how often."""
-        return {**super().acts(), self.prompt: 1.5, self.call_off: 0.5}
-
-    def prompt(self) -> None:
-        """Ask for something."""
-        self.prompts += 1
-        part = {"type": "text", "text": self.new_word()}
-        name = f"{self.name}.p{self.prompts}.{self.client}"
-        self.document.messages.append("user", [part], id=name, author=self.participant.id, created_at=AT)
-
-    def call_off(self) -> None:
-        """Cancel a run, or a prompt."""
-        subjects = [run.id for run in self.document.runs if run.id not in ("", "run")]
-        subjects += [message.id for message in self.document.messages if message.role == "user" and message.id]
-        if subjects:
-            subject = self.random.choice(sorted(subjects))
-            self.document.requests.ask_cancel(subject, self.participant.id)
+    heard: JsonObject | None = None
+    answered: bool = False
 
 
 class Agent(Replica):
@@ -93,7 +72,13 @@ class Agent(Replica):
 
     def acts(self) -> dict[Act, float]:
         """What it does, and how often."""
-        return {self.work: 12, self.fence: 1, self.feel: 1, self.repeat: 0.2, self.go: 0.3, self.freeze: 0.4}
+        acts = {self.work: 12, self.fence: 1, self.feel: 1, self.repeat: 0.2, self.go: 0.3, self.freeze: 0.4}
+        return {**acts, self.vote: 0.2}
+
+    def vote(self) -> None:
+        """Answer its own question, which it may not."""
+        if (cast := vote(self.document, self.participant.id, self.random)) is not None:
+            self.team.ballots.note(self.session, self.participant.id, *cast)
 
     def go(self) -> None:
         """Say goodbye, and be gone."""
@@ -182,7 +167,7 @@ class Agent(Replica):
             job.epoch, job.may_act, job.fence = epoch, False, self._ask_whether_saved()
         elif job.may_act:
             self.team.act(self, job.subject, epoch)
-            job.run = self._begin(job.message) if job.message else job.subject
+            job.run, job.fence = self._begin(job.message) if job.message else job.subject, None
 
     def _granted(self, job: _Job) -> int | None:
         if job.message:
@@ -246,8 +231,29 @@ class Agent(Replica):
             self._job = _Job(name)
         elif run.cancel is not None:
             self._end(run, "cancelled")
+        elif (question := None if job.answered else Question.of(name)) is not None:
+            self._ask(run, job, question)
         else:
             self.random.choice((self._write_on, self._write_on, self._take_in, self._pause, self._finish))(run)
+
+    def _ask(self, run: Run, job: _Job, question: Question) -> None:
+        """Ask after some words, unless it was asked; act on the answer when that is on the disk."""
+        approval = self.document.approvals.get(question.id)
+        if approval is None and self.random.random() < 0.5:
+            self.random.choice((self._write_on, self._take_in))(run)
+        elif approval is None:
+            now = later(AT, asyncio.get_running_loop().time())
+            with self.doc.transaction():
+                question.ask(self.document, run.id, now)
+                run.set_status("suspended")
+        elif approval.decision is None:
+            run.set_status("suspended")
+        elif job.fence is None or not is_same(approval.decision, job.heard):
+            job.heard, job.may_act, job.fence = approval.decision, False, self._ask_whether_saved()
+        elif job.may_act:
+            self.team.ballots.act(self.session, question.id, run.epoch, self.client, approval.decision)
+            job.answered = True
+            run.set_status("running")
 
     def _write_on(self, run: Run) -> None:
         for name in run.messages:

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 from pycrdt import Doc
 from simulation.lies import LIE
+from simulation.questions import decisions
 from storage.memory import MemoryStorage
 
-from cosession.document import SessionDocument
+from cosession.document import JsonObject, SessionDocument
+from cosession.document.values import is_same
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError
 from cosession.protocol import decode_state_vector
 from cosession.storage import NO_WORK, LoadedSession, LoggedUpdate, Thin
@@ -46,6 +48,7 @@ class Disk:
         self.largest = 0
         self.thinned = 0
         self.full = False
+        self._decided: dict[tuple[str, str], JsonObject] = {}
 
     def replica(self, session: str) -> SessionDocument:
         """A session's document as the log gives it."""
@@ -70,10 +73,18 @@ class Disk:
             assert LIE.encode() not in row.update, f"a lie of {row.participant} is in the log"
             if row.version > versions[row.session]:
                 self.keep(row)
+        for session in versions:
+            self._check_decisions(session)
 
     def keep(self, row: LoggedUpdate) -> None:
         """Replay a row that has become durable."""
         APPLY(self.replica(row.session).doc, row.update)
+
+    def _check_decisions(self, session: str) -> None:
+        """Check that what was decided, and is durable, stays."""
+        for id_, decision in decisions(self.replica(session)).items():
+            first = self._decided.setdefault((session, id_), decision)
+            assert is_same(first, decision), f"the log decides {id_} as {first}, and then as {decision}"
 
     async def compact(self, session: str, thin: Thin) -> None:
         """Thin a log, and check that it is still the log."""

@@ -1,7 +1,7 @@
 """A simulated server process: the real hub with all that is in it, on a disk that fails, until it is killed."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from random import Random
@@ -48,14 +48,18 @@ class Process:
         settings: the limits.
         random: decides what the disk and the clock do.
         failures: how often the disk fails.
+        leaps: by how many seconds the clock is wrong, one of them whenever it is asked.
 
     Attributes:
         hub: what it serves with, from `start` on.
         handle: its use of the disk.
     """
 
-    def __init__(self, disk: Disk, settings: Settings, random: Random, failures: float) -> None:
+    def __init__(
+        self, disk: Disk, settings: Settings, random: Random, failures: float, leaps: Sequence[int] = (0, 0, -3600)
+    ) -> None:
         self.handle = Handle(disk, random, failures)
+        self._leaps = leaps
         self._settings = settings
         self._random = random
         self._lines: set[Line] = set()
@@ -147,7 +151,7 @@ class Process:
 
     def clock(self) -> str:
         """The time as the machine believes it is: it may go back."""
-        now = asyncio.get_running_loop().time() + self._random.choice((0, 0, -3600))
+        now = asyncio.get_running_loop().time() + self._random.choice(self._leaps)
         return f"2026-01-01T{int(now // 3600) % 24:02}:{int(now // 60) % 60:02}:{now % 60:06.3f}Z"
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

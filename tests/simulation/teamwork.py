@@ -1,17 +1,21 @@
-"""A world in which people prompt an agent of several processes: they die, freeze, wake, take over from each other.
+"""A world in which people prompt an agent of several processes: they die, freeze, wake, take over from each other,
+and ask people, who vote.
 
 Oracle, besides what must hold in every world: in the end every prompt is answered once, or was refused, or taken in
 by a run; every run is over, or held by somebody who is here, and over once everybody has left; no message streams
 without a run; what two processes acted on was never granted under one epoch; after a process was fenced off no log
-takes anything new from it; what a room remembers is what its document says; and nothing that was asked waits.
+takes anything new from it; what a room remembers is what its document says; and nothing that was asked waits. Of the
+decisions: see `questions`.
 """
 
 import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from simulation.agents import Agent, Person
+from simulation.agents import Agent
 from simulation.disk import Disk
+from simulation.person import Person
+from simulation.questions import Ballots, decisions
 from simulation.world import World
 
 from cosession.auth import Participant
@@ -45,6 +49,7 @@ class AgentWorld(World):
 
     Attributes:
         acted: who acted on what was granted, by session, what it was, and its epoch.
+        ballots: who voted, and which decisions were acted on.
     """
 
     def __init__(self, seed: int) -> None:
@@ -58,8 +63,11 @@ class AgentWorld(World):
             "max_piece_bytes": 2**18,
         }
         self.settings = self.settings.model_copy(update=more)
+        self.leaps = dice.choice((self.leaps, (0,)))  # where time leaps, most questions expire
+        self.people: list[Person] = []
         self.agents: list[Agent] = []
         self.acted: dict[tuple[str, str, int], int] = {}
+        self.ballots = Ballots()
 
     def act(self, agent: Agent, subject: str, epoch: int) -> None:
         """Hear that somebody acts on what was granted."""
@@ -85,14 +93,14 @@ class AgentWorld(World):
 
     def _let_in(self, sessions: Sequence[str]) -> None:
         """People, and processes of the agent in each session."""
-        for number in range(self.random.randint(1, 3)):
+        for number in range(self.random.randint(1, 5)):
             who = Participant(f"p{number // 2}", f"P{number // 2}")
             dice = Random(f"person {self.seed} {number}")
-            self.replicas.append(Person(self, f"r{number}", self.random.choice(sessions), who, dice))
+            self.people.append(Person(self, f"r{number}", self.random.choice(sessions), who, dice))
         for number in range(len(sessions) * self.random.choice((1, 2, 2, 3))):
             dice = Random(f"agent {self.seed} {number}")
             self.agents.append(Agent(self, f"bot{number}", sessions[number % len(sessions)], BOT, dice))
-        self.replicas += self.agents
+        self.replicas += [*self.people, *self.agents]
 
     async def _calm_down(self, lives: list[asyncio.Task[None]]) -> None:
         """Nobody asks for more; everybody is told of all there is, and the agents do it."""
@@ -104,6 +112,8 @@ class AgentWorld(World):
                 replica.connect()
             for agent in self.agents:
                 agent.work()
+            for person in self.people:
+                person.agree()
             await self._pass(0.25)
         await super()._calm_down([])
 
@@ -124,6 +134,7 @@ class AgentWorld(World):
         for live in self.process.rooms():
             assert not (trouble := unfinished(live.room.document)), f"{live.session}: {trouble}"
             check_answers(live.room.document)
+            self.ballots.check(live.session, live.room.document)
             check_memory(live.room)
         for agent in self.agents:
             agent.begin_something()
@@ -175,3 +186,4 @@ def check_memory(room: object) -> None:
     runs = {run.id: (run.status, run.epoch, run.client) for run in document.runs}
     assert {id_: (seen.status, seen.epoch, seen.client) for id_, seen in memory.ledger.items()} == runs
     assert memory.granted == document.claims.to_json()
+    assert memory.decided == decisions(document)

@@ -85,6 +85,7 @@ class World:
         )
         self.early_fences = FENCES_WAIT_FOR_GAPS
         self.strict_echo = ECHOES_WHEN_BEHIND or self.settings.max_waiting_bytes > 300
+        self.leaps: tuple[int, ...] = (0, 0, -3600)
         self.process: Process | None = None
         self.replicas: list[Replica] = []
         self.posted: set[str] = set()
@@ -164,7 +165,7 @@ class World:
 
     async def _boot(self) -> None:
         random = Random(f"process {self.seed} {self.kills}")
-        self.process = Process(self.disk, self.settings, random, self.failures)
+        self.process = Process(self.disk, self.settings, random, self.failures, self.leaps)
         await self.process.start()
 
     async def _begin(self, session: str) -> None:
@@ -358,4 +359,5 @@ class World:
         trouble = presence([late], of=here)
         assert not trouble or self.half_open, trouble
         assert str(late.notes) == str(here[0].notes)
+        assert late.document.approvals.to_json() == here[0].document.approvals.to_json()
         late.cut()
