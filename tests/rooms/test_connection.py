@@ -1,12 +1,13 @@
-"""A connection of which both ends let go at about the same time."""
+"""A connection: both its ends let go at about the same time, or the other one asks for much."""
 
 import asyncio
 
 import pytest
 from pycrdt import Channel
+from simulation.clock import VirtualLoop
 
 from cosession.auth import ANONYMOUS
-from cosession.errors import ShuttingDown
+from cosession.errors import CosessionError, ShuttingDown, TooFast
 from cosession.rooms.connection import Connection
 from cosession.rooms.outbox import Outbox
 from cosession.rooms.pulse import Pulse
@@ -67,3 +68,54 @@ async def test_a_connection_that_is_ended_when_it_is_just_lost_ends_without_an_e
                 await asyncio.sleep(0)
             connection.end(ShuttingDown("Later."))
             await serving
+
+
+class Greedy(Broken):
+    """A channel over which the same few bytes come, again and again, but not for ever."""
+
+    left = 10_000
+
+    async def __anext__(self) -> bytes:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        return b"\x00\x00\x01\x00"
+
+
+class Toiling(Still):
+    """A room in which an answer takes a hundredth of a second, however short the question."""
+
+    answered = 0
+
+    def receive(self, connection: int, data: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.work(0.01)
+        self.answered += 1
+
+
+def test_who_asks_for_much_with_few_bytes_is_slowed_and_then_refused_while_others_have_their_turn() -> None:
+    async def scene() -> None:
+        settings, room = Settings(flood_seconds=5), Toiling()
+        ends: list[CosessionError] = []
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0.001)
+
+        connection = Connection(1, Greedy(), ANONYMOUS, False, settings, Pulse(20.0))
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(others())
+            await connection._reader.run(room, ends.append)
+            serving.cancel()
+        assert [type(error) for error in ends] == [TooFast]
+        seconds = asyncio.get_running_loop().time()
+        assert seconds < 20
+        assert room.answered * 0.01 < seconds / 2, "others have more of the loop's time"
+        assert turns >= room.answered
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(scene())

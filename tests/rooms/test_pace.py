@@ -82,13 +82,27 @@ def test_who_stops_in_time_may_be_too_fast_again(play: Scene) -> None:
 
 def test_a_frame_that_takes_long_is_paid_for_and_by_no_more_than_a_full_burst(play: Scene) -> None:
     async def scene(pace: Pace, loop: VirtualLoop) -> None:
-        with pace.timed():
-            loop.work(0.001)
-        assert sum(pace.take(0) for _ in range(100)) in (9, 10)
-        with pace.timed():
-            loop.work(60)
+        worked(pace, loop, 0.001)
+        assert sum(pace.take(0) for _ in range(100)) in (10, 11)
+        worked(pace, loop, 60)
         began = loop.time()
         await pace.wait(0)
         assert loop.time() - began < 3
 
     play(scene)
+
+
+def test_work_that_a_frame_pays_for_costs_no_more_and_long_work_lets_others_go_first(play: Scene) -> None:
+    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+        assert all(worked(pace, loop, 0.0001) for _ in range(1000))
+        assert sum(pace.take(0) for _ in range(100)) == 19
+        assert not worked(pace, loop, 0.002)
+
+    play(scene)
+
+
+def worked(pace: Pace, loop: VirtualLoop, seconds: float) -> bool:
+    """Whether so much work lets the next frame come at once."""
+    began = pace.now()
+    loop.work(seconds)
+    return pace.worked(began)

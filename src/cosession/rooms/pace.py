@@ -7,8 +7,6 @@ for `patience` seconds on end is a flood.
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from cosession.errors import TooFast
 
@@ -18,6 +16,9 @@ _FRAME_BYTES = 4096
 
 _WORK_SECONDS = 0.0001
 """What one allowance pays for: at 2,000 a second, one connection can't take more than a fifth of the loop."""
+
+_LONG = 10.0
+"""As many allowances of work hold the others for a millisecond."""
 
 
 class Pace:
@@ -50,22 +51,29 @@ class Pace:
             self._slowed_at = None
         return self._allowance > 0
 
-    @contextmanager
-    def timed(self) -> Generator[None]:
-        """Count the time that the block takes; at most what a full bucket pays for."""
-        began = self._clock()
-        try:
-            yield
-        finally:
-            self._allowance -= min(self._full, (self._clock() - began) / _WORK_SECONDS)
+    def now(self) -> float:
+        """The time, for `worked`."""
+        return self._clock()
+
+    def worked(self, began: float) -> bool:
+        """Count what taking in a frame took beyond what its allowance pays for; at most a full bucket.
+
+        Returns:
+            False when it took so long that others must have their turn before the next one.
+        """
+        allowances = (self._clock() - began) / _WORK_SECONDS
+        if allowances > 1:
+            self._allowance -= min(self._full, allowances - 1)
+        return allowances < _LONG
 
     async def wait(self, size: int) -> None:
-        """Count a frame of so many bytes, and wait until it may be taken in.
+        """Count a frame of so many bytes, and wait until it may be taken in; others have their turn at least.
 
         Raises:
             TooFast: it has been slowed for too long.
         """
         if self.take(size):
+            await asyncio.sleep(0)
             return
         if self._slowed_at is None:
             self._slowed_at = self._counted_at

@@ -1,8 +1,8 @@
 """The reading half of a connection: frames in, as fast as the connection may send and the room can take them.
 
-Where the channel can, frames come straight from the socket's callback. When the connection is too fast, hasn't read
-what it asked for, or the disk is behind, they are kept and taken one by one, with a wait before each: TCP holds the
-other side back meanwhile.
+Where the channel can, frames come straight from the socket's callback. When the connection is too fast, takes long to
+serve, hasn't read what it asked for, or the disk is behind, they are kept and taken one by one, with a wait before
+each: TCP holds the other side back meanwhile.
 """
 
 import asyncio
@@ -18,9 +18,6 @@ from cosession.settings import Settings
 from .channel import direct
 from .pace import Pace
 from .writer import Writer
-
-_SHORT_BYTES = 1024
-"""What is in a shorter frame can't take long: nobody looks at the clock for it."""
 
 log = get_logger(__name__)
 
@@ -129,17 +126,20 @@ class Reader:
         if receiver is None or end is None:
             return
         try:
-            self._hand_in(receiver, data)
+            was_short = self._hand_in(receiver, data)
         except CosessionError as error:
             end(error)
-        else:
-            if not self._pace.take(len(data)) or self._writer.outbox.is_full or not receiver.has_room:
-                self._keep()
-
-    def _hand_in(self, receiver: Receiver, data: bytes) -> None:
-        """Give a frame to the room; one that may take long is on account."""
-        if len(data) <= _SHORT_BYTES:
-            receiver.receive(self._number, data)
             return
-        with self._pace.timed():
-            receiver.receive(self._number, data)
+        in_time = self._pace.take(len(data))
+        if not (was_short and in_time) or self._writer.outbox.is_full or not receiver.has_room:
+            self._keep()
+
+    def _hand_in(self, receiver: Receiver, data: bytes) -> bool:
+        """Give a frame to the room; one that takes long is on account, however short: a few bytes may ask for much.
+
+        Returns:
+            Whether others can wait for the next one as well.
+        """
+        began = self._pace.now()
+        receiver.receive(self._number, data)
+        return self._pace.worked(began)
