@@ -6,6 +6,7 @@ after it. What is written while the network is away goes out when it is back. Ne
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from cosession.document import Message, SessionDocument, prompt_key
 from cosession.errors import Disconnected
@@ -18,6 +19,7 @@ from .edits import Edits
 from .errand import Errand
 from .grant import Me
 from .link import Link
+from .offering import Offering
 from .offers import OfferedTool, offered
 from .people import Person, Who, find_participant, people
 from .prompts import Inbox, Prompts
@@ -76,6 +78,7 @@ class Session(Writing):
         self.presence = self._link.presence
         self._inbox: Inbox | None = None
         self._words: Words | None = None
+        self._offering: Offering | None = None
 
     @property
     def document(self) -> SessionDocument:
@@ -100,6 +103,28 @@ class Session(Writing):
     def tools(self) -> list[OfferedTool]:
         """The tools that clients offer now, e.g. browsers; `AgentRun.call` calls one."""
         return offered(self.presence.others().values())
+
+    def offer_tool(
+        self, name: str, call: Callable[[Any], Any], *, description: str = "", schema: dict[str, Any] | None = None
+    ) -> Callable[[], None]:
+        """Offer a tool that agents call; return what takes the offer back. Of several clients one answers a call.
+
+        Args:
+            name: what agents call.
+            call: does it, given the input, and returns the output, JSON-like; plain or async. What it raises is
+                told to the agent as an error. When the session ends it is cancelled.
+            description: what it does, for a model.
+            schema: the JSON Schema of its input.
+
+        Raises:
+            BadDocument: this session offers the tool already, or the schema isn't JSON.
+            NotAllowed: we may not answer calls.
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        if self._offering is None:
+            self._offering = Offering(self._link)
+        return self._offering.offer(name, call, description, schema)
 
     @property
     def people(self) -> list[Person]:
@@ -219,7 +244,11 @@ class Session(Writing):
         """Be connected for the length of a block; `connect` calls this, once."""
         try:
             async with self._link.live(url, wait_seconds):
-                yield
+                try:
+                    yield
+                finally:
+                    if self._offering is not None:
+                        await self._offering.close()
         finally:
             if self._inbox is not None:
                 self._inbox.close()
@@ -233,3 +262,5 @@ class Session(Writing):
             self._inbox.move(self.document)
         if self._words is not None:
             self._words.move(self.document)
+        if self._offering is not None:
+            self._offering.move(self.document)

@@ -1,0 +1,213 @@
+"""Offering: the tools that this process has for agents to call, e.g. of the machine on which it runs.
+
+A call is a part of an agent's message. Of all clients that offer the tool, in whatever language, one claims the call,
+does it, and asks the server to write its answer; the others wait in line, should that one go before it has answered.
+This process calls a tool once, also when its answer has to be given again because another document took the place of
+the one in which it stood.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from cosession.document import Change, Message, SessionDocument, tool_key
+from cosession.document.message import as_ui_message
+from cosession.document.values import JsonObject, checked, checked_object, plain_list, plain_object
+from cosession.errors import BadDocument, Disconnected, NotAllowed, WriteRefused
+from cosession.logs import get_logger
+
+from .claims import is_held, obtain
+from .link import Link
+
+log = get_logger(__name__)
+
+MOST_CALLS = 16
+"""How many calls are attended to at a time: agents may make any number, and each is a task here."""
+
+_TELLING = frozenset({"state", "callProviderMetadata"})
+"""Keys of a part that can make it a call that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    call: Callable[[Any], Any]
+    said: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    id: str
+    message: str
+    tool: str
+    input: Any
+
+
+class Offering:
+    """The tools that one process offers in one session."""
+
+    def __init__(self, link: Link) -> None:
+        """Prepare.
+
+        Args:
+            link: the tie to the server.
+        """
+        self._link = link
+        self._tools: dict[str, _Tool] = {}
+        self._doing: dict[str, asyncio.Task[None]] = {}
+        self._unread: set[str] = set()
+        """The messages in which calls may wait."""
+        self._document = link.document
+        self._watch = self._document.observe(self._on_change, "messages")
+
+    def offer(self, name: str, call: Callable[[Any], Any], description: str, schema: Any) -> Callable[[], None]:
+        """Offer a tool; see `Session.offer_tool`."""
+        if not (self._link.me.may("prompt") and (self._link.me.may("claim") or self._link.me.may("run"))):
+            raise NotAllowed("To answer calls takes the capabilities `prompt` and `claim`; ask for a token of both.")
+        if name in self._tools:
+            raise BadDocument(f"The tool {name!r} is offered here already; take the first offer back.")
+        said = checked_object({"name": name, "description": description, "schema": schema}, "A tool")
+        tool = self._tools[name] = _Tool(call, said)
+        self._tell()
+        self._look_at_all()
+
+        def take_back() -> None:
+            if self._tools.get(name) is tool:
+                del self._tools[name]
+                self._tell()
+
+        return take_back
+
+    def move(self, document: SessionDocument) -> None:
+        """Go on with another document of the same session.
+
+        Args:
+            document: the document.
+        """
+        self._watch.close()
+        self._document = document
+        self._watch = document.observe(self._on_change, "messages")
+        self._look_at_all()
+
+    async def close(self) -> None:
+        """Give up what is being done, and wait for the end of that."""
+        self._watch.close()
+        self._tools.clear()
+        tasks = list(self._doing.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _tell(self) -> None:
+        self._link.presence.set("tools", [tool.said for tool in self._tools.values()] or None)
+
+    def _on_change(self, changes: list[Change]) -> None:
+        found: set[str] = set()
+        for change in changes:
+            match change.path:
+                case ("messages",):
+                    items = cast("list[Any]", change.inserted or [])
+                    messages = [as_ui_message(cast(JsonObject, item)) for item in items if isinstance(item, dict)]
+                    found.update(message["id"] for message in messages if any(map(_waits, message["parts"])))
+                case ("messages", int(place), "parts") if any(map(_waits, change.inserted or ())):
+                    found.add(Message(self._document.messages.shared[place]).id)
+                case ("messages", int(place), "parts", int()) if not _TELLING.isdisjoint(change.keys):
+                    found.add(Message(self._document.messages.shared[place]).id)
+                case _:
+                    pass
+        if found and self._tools:
+            self._unread |= found
+            self._look()
+
+    def _look_at_all(self) -> None:
+        messages = self._document.messages.to_json() if self._tools else ()
+        self._unread = {message["id"] for message in messages if any(map(_waits, message["parts"]))}
+        self._look()
+
+    def _look(self) -> None:
+        """Begin to do what waits, as far as there is room."""
+        for id_ in list(self._unread):
+            message = self._document.messages.get(id_)
+            for call in [] if message is None else self._waiting_in(message):
+                if len(self._doing) >= MOST_CALLS:
+                    return
+                if call.id not in self._doing:
+                    task = asyncio.create_task(self._do(call), name=f"cosession tool {call.tool}")
+                    self._doing[call.id] = task
+                    task.add_done_callback(lambda _, id_=call.id: self._done(id_))
+            self._unread.discard(id_)
+
+    def _done(self, call: str) -> None:
+        del self._doing[call]
+        if self._tools:
+            self._look()
+
+    def _waiting_in(self, message: Message) -> list[_Call]:
+        """The calls in a message that a client shall answer, that are for us, and that nobody has answered."""
+        calls: list[_Call] = []
+        me = self._link.me.id
+        for part in (part.to_json() for part in message.parts):
+            id_, kind = part.get("toolCallId"), str(part.get("type"))
+            tool = part.get("toolName") if kind == "dynamic-tool" else kind.removeprefix("tool-")
+            is_ours = me in (plain_list(_asked(part).get("who")) or [me])
+            if _waits(part) and is_ours and isinstance(id_, str) and isinstance(tool, str) and tool in self._tools:
+                calls.append(_Call(id_, message.id, tool, part.get("input")))
+        return calls
+
+    async def _do(self, call: _Call) -> None:
+        answer: JsonObject | None = None
+        with suppress(Disconnected):  # another client is next in line
+            while True:
+                document = self._document
+                try:
+                    if await obtain(self._link, document, tool_key(call.id), wait=True) is None:
+                        return
+                    answer = answer or await self._answer(call)
+                    await self._give(document, call, answer)
+                except WriteRefused:
+                    continue  # another document took the place of this one; it is claimed anew there
+                return
+
+    async def _give(self, document: SessionDocument, call: _Call, answer: JsonObject | None) -> None:
+        """Let the server write an answer, and stay until that is stored; without one, let go of the call."""
+        key, who, client = tool_key(call.id), self._link.me.id, document.doc.client_id
+        if answer is None:
+            document.requests.ask_release(key, client, who)
+        elif is_held(document.claims.get(key), who, client):
+            asked = document.requests.ask_answer(call.message, call.id, client, who, **answer)
+            await self._link.until(lambda: asked.key not in document.requests.shared, document, "requests")
+            await self._link.confirm()
+
+    async def _answer(self, call: _Call) -> JsonObject | None:
+        """Call the tool, and return what is to be said; None where nobody waits for it any more."""
+        message, tool = self._document.messages.get(call.message), self._tools.get(call.tool)
+        if tool is None or message is None or all(one.id != call.id for one in self._waiting_in(message)):
+            return None
+        try:
+            output = tool.call(call.input)
+            return {"output": checked(await output if inspect.isawaitable(output) else output, "What the tool gave")}
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            return {"error": "The tool was cancelled."}
+        except Exception as error:
+            log.exception("client.tool_failed", tool=call.tool, call=call.id)
+            said = str(error) or type(error).__name__
+            return {"error": said.encode("utf-8", "replace").decode()}
+
+
+def _asked(part: JsonObject) -> JsonObject:
+    """What a call says of the clients that shall answer it; empty where it asks none."""
+    asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
+    return asked if asked.get("client") is True else {}
+
+
+def _waits(part: object) -> bool:
+    """Whether a part is a call that a client shall answer, and that has no answer."""
+    if not isinstance(part, dict):
+        return False
+    fields = cast(JsonObject, part)
+    return fields.get("state") == "input-available" and bool(_asked(fields))
