@@ -1,8 +1,8 @@
 """An agent as a process of its own, which tests kill and freeze: it answers prompts, or holds a claim.
 
-    python tests/faults/agent.py URL run|ask|call|claim
+    python tests/faults/agent.py URL run|ask|agree|call|claim
 
-Writes a line to standard output at what the tests wait for.
+Writes a line to standard output at what the tests wait for: what it does, and what its replica sees.
 """
 
 import asyncio
@@ -16,6 +16,16 @@ WORD_SECONDS = 0.01
 
 def say(*words: object) -> None:
     print(*words, flush=True)
+
+
+def look(session: Session) -> None:
+    """Say which decisions and whose claim the replica shows."""
+    for approval in session.approvals.to_json().values():
+        if "decision" in approval:
+            say("sees", approval["decision"]["decision"])
+    holder = session.claims.get("inbox") or {}
+    if holder.get("client") == session.document.doc.client_id:
+        say("sees its claim")
 
 
 async def hold(session: Session) -> None:
@@ -43,8 +53,13 @@ async def work(session: Session, run: AgentRun, what: str) -> None:
         case "ask":
             decision = await run.ask("Book it?", value={"limit": 200})
             run.text(f" {decision.decision} {decision.value}")
+        case "agree":
+            decision = await run.ask("Book it?", quorum=2)
+            run.text(f" {decision.decision} by {' and '.join(decision.by)}")
         case _:
-            run.text(f" {await run.call('selected_row', seconds=60)}")
+            row = await run.call("selected_row", seconds=60)
+            say("uses", row)
+            run.text(f" {row}")
 
 
 async def main(url: str, what: str) -> None:
@@ -52,12 +67,14 @@ async def main(url: str, what: str) -> None:
     async with connect(
         url, session="trip", participant="planner", on_refused=lambda refusal: say("refused", refusal.error)
     ) as session:
-        if what == "claim":
-            await hold(session)
-        async for prompt in session.prompts():
-            async with session.run(reply_to=prompt) as run:
-                say("begun", run.epoch)
-                await work(session, run, what)
+        with session.document.observe(lambda _: look(session), "approvals", "claims"):
+            if what == "claim":
+                await hold(session)
+            async for prompt in session.prompts():
+                async with session.run(reply_to=prompt) as run:
+                    say("begun", run.epoch)
+                    await work(session, run, what)
+                say("over")
 
 
 if __name__ == "__main__":

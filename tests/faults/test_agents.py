@@ -3,40 +3,32 @@
 import asyncio
 import contextlib
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from faults.agents import Agent
 from processes import PATIENCE_SECONDS, Server, eventually
 
 from cosession.client import Session, connect
 from cosession.document import Message, Run, tool_key
+from cosession.errors import ClaimHeld
 
 pytestmark = pytest.mark.anyio
 
-AGENT = Path(__file__).with_name("agent.py")
 
-
-class Agent:
-    """A process of the agent, and what it says."""
-
-    def __init__(self, server: Server, what: str, log: Path) -> None:
-        self.log = log
-        with log.open("wb") as out:
-            self.process = subprocess.Popen([sys.executable, str(AGENT), server.url, what], stdout=out)
-
-    def send(self, how: signal.Signals) -> None:
-        self.process.send_signal(how)
-
-    def said(self, line: str) -> bool:
-        return line in self.log.read_text()
+PATIENT = pytest.mark.parametrize("grace_seconds", [60.0])
+"""For what is not about the grace: a busy machine must not use it up."""
 
 
 @pytest.fixture
-def server(start_server: Callable[..., Server]) -> Server:
-    return start_server(lease_grace_seconds=0.5, keep_alive_seconds=0.5)
+def grace_seconds() -> float:
+    return 0.5
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server], grace_seconds: float) -> Server:
+    return start_server(lease_grace_seconds=grace_seconds, keep_alive_seconds=0.5)
 
 
 @pytest.fixture
@@ -49,17 +41,24 @@ def start(server: Server, tmp_path: Path) -> Iterator[Callable[[str], Agent]]:
 
     yield start
     for agent in agents:
-        agent.process.kill()
-        agent.process.wait()
+        agent.end()
 
 
 @contextlib.asynccontextmanager
-async def joined(server: Server) -> AsyncGenerator[Session, None]:
+async def joined(server: Server, name: str = "anna") -> AsyncGenerator[Session, None]:
     async with (
         asyncio.timeout(3 * PATIENCE_SECONDS),
-        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant=name, kind="human") as person,
     ):
-        yield anna
+        yield person
+
+
+async def restarted(server: Server, session: Session) -> None:
+    """Kill the server when all that it has told is stored, and start it again."""
+    session.state.set("saved", session.state.get("saved", 0) + 1)
+    await session.wait_saved()
+    server.kill()
+    await asyncio.to_thread(server.start)
 
 
 def answers(session: Session) -> list[Message]:
@@ -69,6 +68,23 @@ def answers(session: Session) -> list[Message]:
 def only_run(session: Session) -> Run:
     [run] = session.runs
     return run
+
+
+def open_call(session: Session) -> str | None:
+    """The tool call that nobody has answered."""
+    parts = [part for answer in answers(session) for part in answer.parts if part.state == "input-available"]
+    return parts[0].get("toolCallId") if parts else None
+
+
+async def answer_call(session: Session) -> None:
+    """Answer the open call, as the one device that holds it."""
+    call, me = open_call(session), session.participant
+    assert call is not None
+    async with session.claim(tool_key(call)):
+        wish = session.document.requests.ask_answer(
+            answers(session)[0].id, call, session.document.doc.client_id, me, output=3
+        )
+        await eventually(lambda: wish.key not in session.document.requests.shared, "the server's answer")
 
 
 async def is_under_way(anna: Session) -> None:
@@ -137,23 +153,46 @@ async def test_a_call_is_answered_for_the_agent_that_comes_after_the_one_that_ca
     server: Server, start: Callable[[str], Agent]
 ):
     async with joined(server) as anna:
-
-        def call() -> str | None:
-            parts = [part for answer in answers(anna) for part in answer.parts if part.state == "input-available"]
-            return parts[0].get("toolCallId") if parts else None
-
         await anna.send("Which row?")
         first = start("call")
-        await eventually(call, "the call")
+        await eventually(lambda: open_call(anna), "the call")
         first.send(signal.SIGKILL)
         await eventually(lambda: only_run(anna).status == "lost", "the lost run")
         start("call")
-        await eventually(lambda: only_run(anna).epoch == 2 and call(), "the second call")
-        id_, client = call() or "", anna.document.doc.client_id
-        async with anna.claim(tool_key(id_)):
-            anna.document.requests.ask_answer(answers(anna)[0].id, id_, client, "anna", output=3)
-            await eventually(lambda: only_run(anna).status == "complete", "the end")
+        await eventually(lambda: only_run(anna).epoch == 2 and open_call(anna), "the second call")
+        await answer_call(anna)
+        await eventually(lambda: only_run(anna).status == "complete", "the end")
         assert [answer.text for answer in answers(anna)] == ["[2] 3"]
+
+
+@pytest.mark.parametrize("woken", ["before", "after"])
+async def test_an_agent_that_was_frozen_in_a_call_leaves_the_answer_to_its_successor(
+    server: Server, start: Callable[[str], Agent], woken: str
+):
+    async with joined(server) as anna:
+        await anna.send("Which row?")
+        first = start("call")
+        await eventually(lambda: open_call(anna), "the call")
+        called = open_call(anna)
+        first.send(signal.SIGSTOP)
+        await eventually(lambda: only_run(anna).status == "lost", "the lost run")
+        second = start("call")
+        await eventually(lambda: only_run(anna).epoch == 2 and open_call(anna), "the second call")
+        assert open_call(anna) == called
+        if woken == "before":
+            first.send(signal.SIGCONT)
+            await eventually(lambda: first.said("over"), "that the first one stops")
+            assert open_call(anna) == called
+        await answer_call(anna)
+        await eventually(lambda: only_run(anna).status == "complete", "the end")
+        if woken == "after":
+            first.send(signal.SIGCONT)
+            await eventually(lambda: first.said("over"), "that the first one stops")
+            await eventually(lambda: len(anna.presence.others()) == 2, "that it is here again")
+        assert (first.said("uses"), second.said("uses 3"), only_run(anna).epoch) == (False, True, 2)
+        [answer] = answers(anna)
+        assert (answer.status, answer.text) == ("complete", "[2] 3")
+        assert [part.get("output") for part in answer.parts if part.get("toolCallId") == called] == [3]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -191,6 +230,57 @@ async def test_a_server_that_is_killed_costs_a_run_nothing(server: Server, start
         assert words == (
             "approved {'limit': 200}" if what == "ask" else " ".join(map(str, range(words.count(" ") + 1)))
         )
+
+
+@PATIENT
+async def test_a_server_that_is_killed_leaves_a_call_to_be_answered_once(
+    server: Server, start: Callable[[str], Agent]
+):
+    async with joined(server) as anna:
+        await anna.send("Which row?")
+        agent = start("call")
+        await eventually(lambda: open_call(anna), "the call")
+        called = open_call(anna)
+        await restarted(server, anna)
+        assert open_call(anna) == called
+        await answer_call(anna)
+        await eventually(lambda: only_run(anna).status == "complete", "the end")
+        [answer] = answers(anna)
+        assert (only_run(anna).epoch, answer.text, agent.log.read_text().count("uses")) == (1, "[1] 3", 1)
+
+
+@PATIENT
+async def test_a_server_that_is_killed_keeps_the_votes_that_it_took(server: Server, start: Callable[[str], Agent]):
+    async with joined(server) as anna:
+        await anna.send("Book it")
+        start("agree")
+        await eventually(lambda: anna.approvals.to_json(), "the question")
+        [question] = anna.approvals.to_json()
+        anna.vote(question, "approved")
+        await eventually(lambda: "anna" in anna.approvals.to_json()[question]["votes"], "the first vote")
+        await restarted(server, anna)
+        anna.vote(question, "approved")
+        await anna.wait_saved()
+        assert anna.approvals.to_json()[question].keys().isdisjoint({"decision"})
+        async with joined(server, "bob") as bob:
+            bob.vote(question, "approved")
+            await eventually(lambda: only_run(anna).status == "complete", "the end")
+            assert [answer.text for answer in answers(anna)] == ["[1] approved by anna and bob"]
+            await eventually(lambda: anna.approvals.to_json() == bob.approvals.to_json(), "the same in both replicas")
+
+
+@PATIENT
+async def test_a_server_that_is_killed_leaves_a_claim_to_its_holder(server: Server, start: Callable[[str], Agent]):
+    async with joined(server) as anna:
+        agent = start("claim")
+        await eventually(lambda: agent.said("holds"), "the claim")
+        held = anna.claims.get("inbox")
+        await restarted(server, anna)
+        await eventually(lambda: anna.presence.others(), "the agent")
+        with pytest.raises(ClaimHeld):
+            async with anna.claim("inbox"):
+                pass
+        assert (anna.claims.get("inbox"), agent.said("lost")) == (held, False)
 
 
 async def test_a_server_that_is_killed_leaves_one_holder_of_a_claim(server: Server, start: Callable[[str], Agent]):

@@ -102,6 +102,12 @@ class AgentWorld(World):
             self.agents.append(Agent(self, f"bot{number}", sessions[number % len(sessions)], BOT, dice))
         self.replicas += [*self.people, *self.agents]
 
+    async def _kill(self) -> None:
+        """Crash. It may undo that a run was lost; what was asked of it meanwhile came to nothing all the same."""
+        await super()._kill()
+        for person in self.people:
+            person.doubtful |= person.steers
+
     async def _calm_down(self, lives: list[asyncio.Task[None]]) -> None:
         """Nobody asks for more; everybody is told of all there is, and the agents do it."""
         await super()._calm_down(lives)

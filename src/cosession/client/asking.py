@@ -64,8 +64,7 @@ async def ask(
         value=value,
     )
     with work.suspended():
-        found = await work.until(lambda: approval.decision, "approvals")
-        await work.link.confirm()
+        found = await work.until_settled(lambda: approval.decision, "approvals")
     work.step()
     by = tuple(str(one) for one in found.get("by") or ())
     return Decision(str(found.get("decision")), found.get("value"), by, str(found.get("at")))

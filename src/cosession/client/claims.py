@@ -48,7 +48,9 @@ async def obtain(
             fact = document.claims.get(key)
             if is_held(fact, who, client):
                 await (link.confirm() if wait else link.wait_saved())
-                return fact
+                if _is_grant(document.claims.get(key), fact):
+                    return fact
+                continue  # a crash took the grant back before it was saved
             if fact is None and stands_in_line:
                 continue  # nobody of the line was there for longer than the grace, we neither
             if not wait or fact is None:
@@ -62,6 +64,12 @@ async def obtain(
 def is_held(fact: JsonObject | None, who: str, client: int) -> bool:
     """Whether a claim names a Yjs client of a participant as its holder."""
     return fact is not None and (fact.get("by"), fact.get("client")) == (who, client)
+
+
+def _is_grant(fact: JsonObject | None, granted: JsonObject | None) -> bool:
+    """Whether a claim is what was granted, whoever has begun to wait for it since."""
+    named = ("by", "client", "epoch")
+    return [(fact or {}).get(name) for name in named] == [(granted or {}).get(name) for name in named]
 
 
 def _is_waiting(document: SessionDocument, key: str, who: str, client: int) -> bool:

@@ -67,6 +67,17 @@ class Work:
         self.step()
         return found
 
+    async def until_settled(self, condition: Callable[[], T | None], *roots: str) -> T:
+        """Wait until the server has said and saved something; what it hadn't saved when it was killed is nothing.
+
+        Raises as `step` does.
+        """
+        while True:
+            found = await self.until(condition, *roots)
+            await self.link.confirm()
+            if condition() == found:
+                return found
+
     @contextmanager
     def suspended(self) -> Generator[None, None, None]:
         """Let people see that the run waits for them."""
