@@ -1,5 +1,6 @@
 """Live sessions: one pure `Room` each, and the asyncio shell around it. See README.md."""
 
+from .admission import STRUCT_BYTES, check_message
 from .channel import Write, refuse
 from .decisions import Job, checked_vote, is_own_run
 from .hub import Hub, check_session_id
@@ -8,12 +9,14 @@ from .live import LiveRoom
 from .pulse import Pulse
 
 __all__ = [
+    "STRUCT_BYTES",
     "Grants",
     "Hub",
     "Job",
     "LiveRoom",
     "Pulse",
     "Write",
+    "check_message",
     "check_session_id",
     "checked_vote",
     "is_own_run",

@@ -100,10 +100,13 @@ class Changes:
         self._watch.notice(update.update, header)
         return effects + self._decide(by, at) if self._watch.touched else effects
 
-    def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER) -> list[Effect]:
+    def edit(
+        self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
+    ) -> list[Effect]:
         """Change the document by the server's own hand; see `Room.edit`."""
         if by is SERVER:
             return self._write(change, by) + self._decide(by, at)
+        self._gate.check_size(by, grows)
         with _arrivals(self._document) as messages:
             effects = self._write(change, by)
         return effects + self._stamp(messages, by, at) + self._decide(by, at)

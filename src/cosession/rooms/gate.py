@@ -105,10 +105,16 @@ class Gate:
         Raises:
             CosessionError: see `Admission.judge`.
         """
-        if self._admission is None:
-            limits = Limits(self._settings.max_document_bytes, self._settings.max_depth)
-            self._admission = Admission(self._document, limits)
-        return self._admission.judge(update, header, by, partial(self._is_own, by) if offered else None)
+        return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None)
+
+    def check_size(self, by: Participant, grows: int) -> None:
+        """Refuse what the server is to write for a participant, where the document has no place for so many bytes.
+
+        Raises:
+            TooLarge: it is full.
+        """
+        if not by.capabilities.writes_everything:
+            self._judge().check_size(grows)
 
     def parts_of_offer(self, update: bytes, by: Participant) -> Iterator[tuple[bytes, UpdateHeader]]:
         """The parts of an offer of which each may be admitted where the whole was not, with their headers.
@@ -142,6 +148,13 @@ class Gate:
         for client in new:
             self.writers[client] = by.id
         return new
+
+    def _judge(self) -> Admission:
+        """What judges; made when the first one comes who may not write everything."""
+        if self._admission is None:
+            limits = Limits(self._settings.max_document_bytes, self._settings.max_depth)
+            self._admission = Admission(self._document, limits)
+        return self._admission
 
     def _may_write(self, by: Participant, client: int) -> bool:
         if by.capabilities.writes_everything:

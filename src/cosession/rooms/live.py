@@ -206,15 +206,16 @@ class LiveRoom:
         """The whole document, as one update."""
         return self._guard(self.room.document.doc.get_update)
 
-    def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER) -> None:
+    def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
         """Change the document by the server's hand; see `Room.edit`.
 
         Raises:
             StorageError: the storage is so far behind that no more is taken; nothing has changed.
+            TooLarge: the document is full; nothing has changed.
         """
         if not self.has_room:
             raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
-        self._perform(lambda at: self.room.edit(change, at, by))
+        self._perform(lambda at: self.room.edit(change, at, by, grows))
 
     def create(self, title: str, created_at: str) -> None:
         """Write the first facts of a new session."""

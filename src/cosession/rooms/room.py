@@ -227,7 +227,9 @@ class Room:
             case _:
                 raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")
 
-    def edit(self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER) -> list[Effect]:
+    def edit(
+        self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
+    ) -> list[Effect]:
         """Change the document by the server's own hand.
 
         Args:
@@ -235,8 +237,12 @@ class Room:
                 raises before it writes.
             at: the server's time, RFC 3339.
             by: in whose name.
+            grows: the bytes that the document grows by, `STRUCT_BYTES` for each thing included.
+
+        Raises:
+            TooLarge: it is full, to who may not write everything; nothing has changed.
         """
-        return self._changes.edit(change, at, by)
+        return self._changes.edit(change, at, by, grows)
 
     def committed(self, version: int) -> list[Effect]:
         """Hear that the log holds everything up to a version; the receipts for it may leave."""

@@ -1,12 +1,12 @@
 """Bodies of requests: JSON that is read with a limit, checked, and refused with a sentence that says where."""
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
 from cosession.errors import BadRequest, TooLarge
-from cosession.rooms import Hub
+from cosession.rooms import STRUCT_BYTES, Hub
 
 
 class Body(BaseModel):
@@ -42,3 +42,31 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
             f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()
         )
         raise BadRequest(f"The body can't be used: {problems}.") from error
+
+
+def size_of(value: Any, most: int | None = None) -> int:
+    """Return how many bytes the document grows by with a JSON value, about, and with each thing in it.
+
+    Args:
+        value: the value.
+        most: how many things it may hold; None is as many as there are.
+
+    Raises:
+        TooLarge: it holds more.
+    """
+    things, size = 0, 0
+    waiting: list[Any] = [value]
+    while waiting:
+        one = waiting.pop()
+        things += 1
+        if isinstance(one, dict):
+            fields = cast("dict[str, Any]", one)
+            waiting += fields.values()
+            size += sum(map(len, fields))
+        elif isinstance(one, list):
+            waiting += one
+        else:
+            size += len(str(one).encode())
+    if most is not None and things > most:
+        raise TooLarge(f"A message may hold {most} things, and this one holds {things}; send it in several.")
+    return size + things * STRUCT_BYTES

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, Response
 
 from cosession.document import Run, SessionDocument, checked_policy
 from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists
-from cosession.rooms import Hub, checked_vote, is_own_run
+from cosession.rooms import Hub, check_message, checked_vote, is_own_run
 from cosession.storage import StoredSession
 
 from .access import admit, enter, identify, may_read
-from .body import Body, read_body
+from .body import Body, read_body, size_of
 
 _UPDATE = "application/octet-stream"
 
@@ -36,11 +36,13 @@ class NewSession(Body):
 class NewMessage(Body):
     """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage.
 
-    With an `id` the request can be made again: a message that is there is answered, not doubled.
+    With an `id` the request can be made again: a message that is there is answered, not doubled. `to` names the
+    agents that are asked; none is whoever answers in the session.
     """
 
     id: str | None = Field(None, min_length=1, max_length=128)
     role: Literal["user", "assistant", "system"] = "user"
+    to: list[str] = Field([], max_length=32)
     text: str | None = None
     parts: list[dict[str, Any]] | None = None
 
@@ -116,19 +118,23 @@ async def delete_session(request: Request) -> Response:
 
 async def append_message(request: Request) -> Response:
     """POST /sessions/{session}/messages."""
-    author = await enter(request, "prompt")
+    author = await enter(request, "prompt", "run")
     body = await read_body(request, NewMessage)
     parts = body.parts if body.parts is not None else [{"type": "text", "text": body.text, "state": "done"}]
+    check_message(body.role, (str(part.get("type")) for part in parts), author.capabilities)
+    grows = size_of(parts, _hub(request).settings.max_structs_per_frame)
     message_id = body.id or uuid4().hex
     async with _hub(request).room(request.path_params["session"]) as live:
         created_at = live.now()
 
         def append(document: SessionDocument) -> None:
-            document.messages.append(body.role, parts, id=message_id, author=author.id, created_at=created_at)
+            document.messages.append(
+                body.role, parts, id=message_id, author=author.id, created_at=created_at, to=body.to
+            )
 
         known = body.id is not None and live.room.document.messages.get(body.id) is not None
         if not known:
-            live.edit(append, author)
+            live.edit(append, author, grows)
         message = live.room.document.messages.get(message_id)
         assert message is not None, "it was appended a line ago"
         answer = message.to_json()
@@ -155,7 +161,10 @@ async def steer_run(request: Request) -> Response:
     body = await read_body(request, Steer)
     async with _hub(request).room(request.path_params["session"]) as live:
         run = _running(live.room.document, request.path_params["run"])
-        live.edit(lambda document: document.requests.ask_steer(run.id, uuid4().hex, by.id, body.text), by)
+        steer_id = uuid4().hex
+        live.edit(
+            lambda document: document.requests.ask_steer(run.id, steer_id, by.id, body.text), by, size_of(body.text)
+        )
         await live.flush()
     return Response(status_code=202)
 
@@ -168,7 +177,8 @@ async def vote(request: Request) -> Response:
     async with _hub(request).room(request.path_params["session"]) as live:
         document = live.room.document
         checked_vote(document, id_, by.id, body.model_dump(), live.now())
-        live.edit(lambda document: document.requests.ask_vote(id_, by.id, body.decision, body.value), by)
+        grows = size_of(body.value)
+        live.edit(lambda document: document.requests.ask_vote(id_, by.id, body.decision, body.value), by, grows)
         answer = document.approvals.to_json()[id_]
         await live.flush()
     return JSONResponse({"id": id_, **answer})

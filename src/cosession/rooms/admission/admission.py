@@ -122,6 +122,15 @@ class Admission:
         if self._bytes > _WAITING:
             self._forget()
 
+    def check_size(self, grows: int) -> None:
+        """Go on only if the document may grow by so many bytes, `STRUCT_BYTES` for each struct included.
+
+        Raises:
+            TooLarge: it is full.
+        """
+        self._caught_up()
+        self._size.check(grows)
+
     def judge(
         self,
         update: bytes,

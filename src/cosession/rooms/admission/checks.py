@@ -104,6 +104,22 @@ def _is_new_id(writing: Writing) -> bool:
     return holder.owner == writing.by and writing.is_dead(holder)
 
 
+def check_message(role: str, parts: Iterable[str], capabilities: Capabilities) -> None:
+    """Refuse a message that its author may not write; its author is who writes it.
+
+    Args:
+        role: of the message.
+        parts: the types of its parts.
+        capabilities: of who writes it.
+
+    Raises:
+        NotAllowed: it takes a capability that is not among them.
+    """
+    capabilities.require("prompt" if role == "user" else "run")
+    if any(part.startswith(_RUN_PARTS) for part in parts):
+        capabilities.require("run")
+
+
 def _is_role(writing: Writing) -> bool:
     if writing.value not in ("user", "assistant", "system"):
         return False
