@@ -68,6 +68,7 @@ class AgentWorld(World):
         self.agents: list[Agent] = []
         self.acted: dict[tuple[str, str, int], int] = {}
         self.ballots = Ballots()
+        self._fenced: dict[str, set[int]] = {}
 
     def act(self, agent: Agent, subject: str, epoch: int) -> None:
         """Hear that somebody acts on what was granted."""
@@ -76,9 +77,18 @@ class AgentWorld(World):
 
     def fenced(self, session: str) -> set[int]:
         """The clients of a session from which others have taken over, as far as anybody may know."""
+        self._note_fenced()
+        return self._fenced.get(session, set()) | formers(self.disk.replica(session))
+
+    def _note_fenced(self) -> None:
+        """Remember whom rooms fence off: when it is unloaded, one forgets whose claim lapsed to nobody."""
         assert self.process is not None
-        live = [live.room._memory.fenced for live in self.process.rooms() if live.session == session]
-        return {client for fenced in live for client in fenced} | formers(self.disk.replica(session))
+        for live in self.process.rooms():
+            self._fenced.setdefault(live.session, set()).update(live.room._memory.fenced)
+
+    def _check(self) -> None:
+        super()._check()
+        self._note_fenced()
 
     async def _begin(self, session: str) -> None:
         await super()._begin(session)
