@@ -203,3 +203,4 @@ def check_memory(room: object) -> None:
     assert {id_: (seen.status, seen.epoch, seen.client) for id_, seen in memory.ledger.items()} == runs
     assert memory.granted == document.claims.to_json()
     assert memory.decided == decisions(document)
+    assert memory.votes == {id_: approval.votes for id_, approval in document.approvals if approval.votes}

@@ -81,7 +81,10 @@ class Approval(Record):
             at: the time, RFC 3339.
         """
         vote = checked({"decision": decision, "value": value, "at": at}, "The vote")
-        key = checked_id(participant, "A participant's id")
+        self.write_back_vote(checked_id(participant, "A participant's id"), vote)
+
+    def write_back_vote(self, participant: str, vote: JsonObject) -> None:
+        """Write a vote as it was; only the server does, where another stands in its place."""
         if self.gone:
             return
         with transaction(self.shared):
@@ -89,7 +92,7 @@ class Approval(Record):
             if votes is None:
                 votes = Map[Any](self.votes)
                 self.shared["votes"] = votes
-            votes[key] = vote
+            votes[participant] = vote
 
     def decide(self, decision: str, *, by: Sequence[str], at: str, value: Any = None) -> bool:
         """Write the decision; only the server does, and only once.

@@ -237,6 +237,52 @@ def test_a_decision_that_a_crash_undid_comes_back_where_nobody_decided_since(sta
     assert decided(again) == "approved"
 
 
+def heal(stage: Stage, heard: bytes) -> None:
+    """Let a witness bring back what a server said before it was killed."""
+    stage.do(stage.room.edit(lambda document: document.doc.apply_update(heard), AT))
+
+
+def test_a_vote_that_a_crash_undid_does_not_come_back_over_a_later_one(stage: Stage, bot: Actor) -> None:
+    """Whichever of the two the document's order prefers: the server's client ids decide that, so try several."""
+    ask(bot, quorum=2)
+    rows = len(stage.rows)
+    ada = stage.actor("ada")
+    vote(ada)
+    heard = ada.document.doc.get_update()
+    for _ in range(8):
+        again = stage.restart(rows)
+        vote(again.actor("ada"), "rejected")
+        heal(again, heard)
+        assert asked(again).votes["ada"]["decision"] == "rejected"
+        vote(again.actor("bob"))
+        assert decided(again) is None
+
+
+def test_a_vote_that_a_crash_undid_comes_back_and_counts(stage: Stage, bot: Actor) -> None:
+    ask(bot, quorum=2)
+    rows = len(stage.rows)
+    ada = stage.actor("ada")
+    vote(ada)
+    again = stage.restart(rows)
+    vote(again.actor("bob"))
+    assert decided(again) is None
+
+    heal(again, ada.document.doc.get_update())
+
+    assert (asked(again).decision or {})["by"] == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("votes", [{"ada": {"decision": "perhaps"}}, {"ada": "approved"}, {"ada": {}}, "approved"])
+def test_nothing_is_decided_by_votes_that_are_none(stage: Stage, bot: Actor, votes: Any) -> None:
+    ask(bot)
+
+    stage.actor("eve").write(lambda d: d.approvals.shared["a1"].update({"votes": votes}))
+    assert decided(stage) is None
+    vote(stage.actor("bob"))
+
+    assert (asked(stage).decision or {})["by"] == ["bob"]
+
+
 def test_who_may_write_everything_does_not_rewrite_a_decision(stage: Stage, bot: Actor) -> None:
     ask(bot)
     ada = stage.actor("ada")

@@ -1,8 +1,8 @@
 """Approvals: people vote on what an agent asks, and the server decides, once.
 
 A vote is for a value: who has approved 200 has not approved 900, which another made of it meanwhile. The first
-decision and value that has the votes is what was decided. It stays: a replica that comes late with what a server said
-before it was killed, and never saved, doesn't change it.
+decision and value that has the votes is what was decided. It stays, and so does the last vote of each: a replica that
+comes late with what a server said before it was killed, and never saved, doesn't change them.
 """
 
 import math
@@ -33,6 +33,7 @@ def look(case: Case) -> None:
             _watch(case, id_, approval)
         else:
             case.memory.decided.pop(id_, None)
+            case.memory.votes.pop(id_, None)
             case.effects.append(Remind(f"approval/{id_}", None))
 
 
@@ -99,6 +100,7 @@ def withdraw(case: Case, run_id: str) -> None:
 
 
 def _watch(case: Case, id_: str, approval: Approval) -> None:
+    _keep_votes(case, id_, approval)
     decided, decision = case.memory.decided.get(id_), approval.decision
     if decided is not None:
         if not is_same(decision, decided):
@@ -108,12 +110,24 @@ def _watch(case: Case, id_: str, approval: Approval) -> None:
         case.effects.append(Remind(f"approval/{id_}", None))
     elif _is_forgotten(case, approval):
         _decide(case, id_, approval, "withdrawn")
-    elif approval.expires_at is not None:
-        left = seconds_until(case.at, approval.expires_at)
-        if left <= 0:
-            _decide(case, id_, approval, "expired")
-        elif left < math.inf:
-            case.effects.append(Remind(f"approval/{id_}", left))
+    elif (left := _seconds_left(case, approval)) <= 0:
+        _decide(case, id_, approval, "expired")
+    elif not _decide_if_agreed(case, id_, approval) and left < math.inf:
+        case.effects.append(Remind(f"approval/{id_}", left))
+
+
+def _keep_votes(case: Case, id_: str, approval: Approval) -> None:
+    """Write back the votes that the server took, and take those that it had taken before a crash."""
+    there, taken = approval.votes, case.memory.votes.get(id_, {})
+    for voter, vote in taken.items():
+        if not is_same(there.get(voter), vote):
+            approval.write_back_vote(voter, vote)
+    if there:
+        case.memory.votes[id_] = there | taken
+
+
+def _seconds_left(case: Case, approval: Approval) -> float:
+    return math.inf if approval.expires_at is None else seconds_until(case.at, approval.expires_at)
 
 
 def _is_forgotten(case: Case, approval: Approval) -> bool:
@@ -125,14 +139,26 @@ def _count(case: Case, id_: str, voter: str, decision: str, value: Any) -> None:
     approval = case.document.approvals.get(id_)
     assert approval is not None, "the vote was checked"
     approval.record_vote(voter, decision, value, case.at)
+    case.memory.votes[id_] = approval.votes
+    _decide_if_agreed(case, id_, approval)
+
+
+def _decide_if_agreed(case: Case, id_: str, approval: Approval) -> bool:
+    """Decide what enough agree on; False where they don't."""
     votes = approval.votes
-    alike = [
-        who
-        for who, vote in sorted(votes.items())
-        if vote.get("decision") == decision and is_same(vote.get("value"), votes[voter].get("value"))
-    ]
-    if len(alike) >= approval.quorum:
-        _decide(case, id_, approval, decision, alike, votes[voter].get("value"))
+    for voter in sorted(votes):
+        decision, value = votes[voter].get("decision"), votes[voter].get("value")
+        if decision not in ("approved", "rejected"):
+            continue
+        alike = [
+            who
+            for who, vote in sorted(votes.items())
+            if vote.get("decision") == decision and is_same(vote.get("value"), value)
+        ]
+        if len(alike) >= approval.quorum:
+            _decide(case, id_, approval, decision, alike, value)
+            return True
+    return False
 
 
 def _decide(

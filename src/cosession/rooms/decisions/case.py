@@ -48,6 +48,7 @@ class Memory:
     Attributes:
         ledger: the runs by id, as the server last accepted them.
         decided: the decisions of the approvals by id, as the server made them.
+        votes: the votes on the approvals by id, as the server last took them.
         denied: the runs that came too late: another process has their prompt.
         granted: the claims by key, as the server last wrote them.
         leases: what is held by somebody's being here.
@@ -56,11 +57,12 @@ class Memory:
         told: what the last `Waiting` said; None if it was never known.
     """
 
-    __slots__ = ("decided", "denied", "fenced", "granted", "leases", "ledger", "prompts", "told")
+    __slots__ = ("decided", "denied", "fenced", "granted", "leases", "ledger", "prompts", "told", "votes")
 
     def __init__(self, settings: Settings, is_here: Callable[[int, str], bool], prompts: "Prompts") -> None:
         self.ledger: dict[str, Seen] = {}
         self.decided: dict[str, JsonObject] = {}
+        self.votes: dict[str, dict[str, JsonObject]] = {}
         self.denied = NOTHING
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
