@@ -59,8 +59,6 @@ class AgentWorld(World):
         more = {
             "lease_grace_seconds": dice.choice((0.5, 1.0, 5.0)),
             "begin_seconds": dice.choice((2.0, 20.0)),
-            # What a witness brings back in halves after a crash is known as a prompt from the next load on.
-            "max_piece_bytes": 2**18,
         }
         self.settings = self.settings.model_copy(update=more)
         self.leaps = dice.choice((self.leaps, (0,)))  # where time leaps, most questions expire

@@ -349,15 +349,18 @@ class World:
 
     async def _come_late(self, session: str) -> None:
         """Somebody who comes now is told of everybody, and has everything."""
+
+        def told(replica: Replica) -> tuple[str, object]:
+            return str(replica.notes), replica.document.approvals.to_json()
+
         late = Replica(self, "late", session, Participant("late", "Late"), extended=True, random=self.random)
         here = [replica for replica in self.replicas if replica.session == session]
         late.connect()
         for _ in range(20):  # a long text comes in many pieces
             await self._pass(2.0)
-            if str(late.notes) == str(here[0].notes):
+            if told(late) == told(here[0]):
                 break
         trouble = presence([late], of=here)
         assert not trouble or self.half_open, trouble
-        assert str(late.notes) == str(here[0].notes)
-        assert late.document.approvals.to_json() == here[0].document.approvals.to_json()
+        assert told(late) == told(here[0])
         late.cut()

@@ -12,13 +12,14 @@ Where a change leads to a decision of the server is `_decide`; what it decides i
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
 
 from cosession.auth import SERVER, Participant
 from cosession.document import Message, SessionDocument
+from cosession.document.values import plain_object
 from cosession.errors import MalformedFrame, RoomBroken
 from cosession.protocol import (
     EMPTY_UPDATE,
@@ -30,7 +31,7 @@ from cosession.protocol import (
 )
 from cosession.settings import Settings
 
-from .decisions import Case, Memory, arrived, decide
+from .decisions import Case, Memory, arrived, completed, decide, is_half
 from .effects import Append, Broadcast, Effect, Retitle, Update
 from .gate import Gate
 from .peer import Peer
@@ -91,12 +92,11 @@ class Changes:
             offered: whether it is (of) the answer to a sync step 1, which may hold what others wrote.
         """
         by = peer.participant
-        if not header.types:  # a message is made of some
+        self._watch.late.clear()
+        with _arrivals(self._document) if header.types else nullcontext(()) as messages:  # a message is made of some
             effects = self._take(update, header, connection, peer, offered=offered)
-        else:
-            with _arrivals(self._document) as messages:
-                effects = self._take(update, header, connection, peer, offered=offered)
-            effects += self._stamp(messages, by, at, offered=offered)
+        effects += self._complete(by, at, offered=offered)
+        effects += self._stamp(messages, by, at, offered=offered)
         self._watch.notice(update.update, header)
         return effects + self._decide(by, at) if self._watch.touched else effects
 
@@ -181,22 +181,30 @@ class Changes:
         return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
 
     def _stamp(self, messages: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
-        """Write on the messages that just came who wrote them, when they came and after which others.
-
-        Who may edit everything may also bring back what others wrote, and is believed about who that was.
-        """
+        """Write on the messages that just came who wrote them, when they came and after which others."""
         if not messages:
             return []
-        brings_back = offered and by.capabilities.may("edit-any")
         seq = self.version
 
         def stamp(case: Case) -> None:
-            for message in messages:
-                if message.stamp is None:
-                    message.set_stamp(by=(brings_back and message.author) or by.id, at=at, seq=seq)
+            _sign(messages, by, at, seq, offered=offered)
             arrived(case, messages)
 
         return self._rule(stamp, by, at, {})
+
+    def _complete(self, by: Participant, at: str, *, offered: bool) -> list[Effect]:
+        """Do the same with the messages of which something came just now, where that makes them whole."""
+        if not self._watch.late:
+            return []
+        places, seq = sorted(self._watch.late), self.version
+
+        def complete(case: Case) -> None:
+            items = [self._document.messages.shared[place] for place in places]
+            messages = [Message(cast("Map[Any]", item)) for item in items if isinstance(item, Map)]
+            _sign(messages, by, at, seq, offered=offered)
+            completed(case, messages)
+
+        return self._rule(complete, by, at, {})
 
     def _decide(self, by: Participant, at: str) -> list[Effect]:
         """Do what a change asks of the server, and what that asks of it in turn, until nothing more is asked."""
@@ -216,6 +224,8 @@ class Changes:
         """Make a decision in a transaction by the server's hand."""
         case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [])
         effects = self._write(lambda _: decision(case), SERVER)
+        if self._memory.prompts.has_halves:
+            self._watch.await_rest()
         return effects + case.effects
 
     def _apply(self, update: bytes) -> None:
@@ -227,6 +237,19 @@ class Changes:
             if type(error).__name__ == "PanicException":
                 raise RoomBroken("The session met an update that breaks it; connect again.") from error
             raise
+
+
+def _sign(messages: Sequence[Message], by: Participant, at: str, seq: int, *, offered: bool) -> None:
+    """Stamp messages that have no stamp.
+
+    Who may edit everything may also bring back what others wrote, and is believed about who that was: of a half that
+    doesn't say it, nothing is said before it does.
+    """
+    brings_back = offered and by.capabilities.may("edit-any")
+    for message in messages:
+        author = message.author if brings_back else by.id
+        if message.stamp is None and (author or not is_half(plain_object(message.shared))):
+            message.set_stamp(by=author or by.id, at=at, seq=seq)
 
 
 def _only_client(update: Update) -> int | None:

@@ -30,12 +30,16 @@ class Watch:
 
     Attributes:
         touched: per root the keys in which something has changed; none of a list. Whoever looks empties it.
+        late: where in the list the messages are of which something came later than they; as `touched`, and noted
+            only from `await_rest` on.
     """
 
-    __slots__ = ("_document", "_later", "_subscriptions", "touched")
+    __slots__ = ("_awaits_rest", "_document", "_later", "_subscriptions", "late", "touched")
 
     def __init__(self, document: SessionDocument) -> None:
         self.touched: dict[str, set[str]] = {}
+        self.late: set[int] = set()
+        self._awaits_rest = False
         self._document = document
         there = DECIDED_ON.intersection(document.doc.keys())
         self._later = _without(DECIDED_ON, there)
@@ -62,6 +66,13 @@ class Watch:
         touched = dict(self.touched)
         self.touched.clear()
         return touched
+
+    def await_rest(self) -> None:
+        """Note what comes of messages later than they: after a crash their halves may be brought back apart."""
+        if not self._awaits_rest:
+            self._awaits_rest = True
+            messages = self._document.doc.get("messages", type=ROOTS["messages"])
+            self._subscriptions.append(Subscription(_noting_late(self.late), {"messages": messages}))
 
     def close(self) -> None:
         """Stop watching."""
@@ -92,5 +103,19 @@ def _noting(touched: dict[str, set[str]]) -> Callable[[list[Change]], None]:
             root, *below = change.path
             keys = touched.setdefault(str(root), set())
             keys.update((str(below[0]),) if below and isinstance(below[0], str) else () if below else change.keys)
+
+    return note
+
+
+def _noting_late(late: set[int]) -> Callable[[list[Change]], None]:
+    """Note in which messages something changes that isn't text."""
+
+    def note(changes: list[Change]) -> None:
+        for change in changes:
+            match change.path:
+                case (_, int(place), *_) if change.kind != "text":
+                    late.add(place)
+                case _:
+                    pass
 
     return note

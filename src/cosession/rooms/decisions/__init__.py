@@ -6,7 +6,8 @@ timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I
 
 from .approvals import checked_vote
 from .case import Case, Memory
-from .decide import DECIDED_ON, arrived, begin, decide, remind
+from .decide import DECIDED_ON, arrived, begin, completed, decide, remind
+from .lanes import is_half
 from .leases import Leases
 from .prompts import Prompts
 from .reserve import Job, reserve
@@ -22,7 +23,9 @@ __all__ = [
     "arrived",
     "begin",
     "checked_vote",
+    "completed",
     "decide",
+    "is_half",
     "is_own_run",
     "remind",
     "reserve",

@@ -70,6 +70,13 @@ def arrived(case: Case, messages: Sequence[Message]) -> None:
     _tell(case)
 
 
+def completed(case: Case, messages: Sequence[Message]) -> None:
+    """Hear of messages of which something came later than they."""
+    for message in messages:
+        case.memory.prompts.completed(case, message)
+    _tell(case)
+
+
 def remind(case: Case, what: str) -> None:
     """Look again at what a timer was for: that it rings is no more than a hint."""
     for name, act in RINGS.items():

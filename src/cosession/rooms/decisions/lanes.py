@@ -3,13 +3,17 @@
 A message is a prompt in the lane of each agent that it names. One that names nobody, if a person wrote it, is one for
 the first agent of the session's policy; without a policy, for whichever agent is here (`ANYBODY`). A lane is busy
 while a run of it is under way or a prompt of it is claimed. Pure memory; what it means is decided in `prompts`.
+
+After a crash the halves of a message may be brought back apart, the first one by who had no more of it. It is a
+prompt when it is whole.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
-from cosession.document import Policy, prompt_key
+from cosession.document import JsonObject, Policy, prompt_key
+from cosession.document.part_schema import is_growing_text
 
 ANYBODY: Final = ""
 """The lane of whichever agent is here."""
@@ -51,6 +55,22 @@ class Lane:
 
     open: dict[str, Open] = field(default_factory=dict[str, Open])
     runs: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def is_half(message: JsonObject) -> bool:
+    """Whether something is missing of a message that may still come: its parts come last, and of a text its state.
+
+    Args:
+        message: as plain JSON, whatever it is.
+    """
+    about = message.get("metadata")
+    if isinstance(about, dict) and cast(JsonObject, about).get("deleted"):
+        return False
+    parts = message.get("parts")
+    ends_in: object = cast("list[object]", parts)[-1] if isinstance(parts, list) and parts else None
+    last = cast(JsonObject, ends_in) if isinstance(ends_in, dict) else {}
+    has_words = bool(last.get("state") or last.get("text")) or not is_growing_text(str(last.get("type")))
+    return not (message.get("id") and message.get("role") and last.get("type") and has_words)
 
 
 def lanes_of(policy: Policy, *, author: str | None, role: str, to: Sequence[str]) -> tuple[str, ...]:

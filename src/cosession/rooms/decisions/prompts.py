@@ -15,11 +15,11 @@ from cosession.auth import SERVER
 from cosession.document import JsonObject, Message, Run
 from cosession.document.run_states import ENDED, FINAL
 from cosession.document.times import seconds_until
-from cosession.document.values import plain_list, split_key
+from cosession.document.values import plain_list, plain_object, split_key
 
-from . import claims, runs
+from . import claims, queue, runs
 from .case import Case
-from .lanes import ANYBODY, Lane, Open, claim_key, lane_of_run, lanes_of
+from .lanes import ANYBODY, Lane, Open, claim_key, is_half, lane_of_run, lanes_of
 from .leases import NOTHING
 
 _FAILED = frozenset({"cancelled", "error"})
@@ -33,14 +33,16 @@ class Prompts:
         lanes: the lanes in which something is unfinished.
         is_read: whether the messages have been read.
         promoted: the messages that the queue became in the life of this room.
+        has_halves: whether there was a message that isn't whole, of which the rest may still come.
     """
 
-    __slots__ = ("_told", "is_read", "lanes", "promoted")
+    __slots__ = ("_told", "has_halves", "is_read", "lanes", "promoted")
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.is_read = False
         self.promoted = NOTHING
+        self.has_halves = False
         self._told: dict[str, Open] = {}
 
     def begin(self, case: Case) -> None:
@@ -54,7 +56,9 @@ class Prompts:
     def arrived(self, case: Case, message: Message) -> None:
         """Hear of a message that was just stamped: do with it what the session's policy says."""
         if message.id in self.promoted:
-            _remove_twins(case, message)
+            queue.remove_twin(case, message)
+            return
+        if self._is_half(plain_object(message.shared)):
             return
         lanes = _lanes_of(case, message)
         if not lanes:
@@ -76,6 +80,17 @@ class Prompts:
             elif policy == "interrupt":
                 for id_ in active:
                     runs.stop(case, id_, message.author or SERVER.id, "interrupted")
+
+    def completed(self, case: Case, message: Message) -> None:
+        """Hear that something of a message came later than the message; if it is whole now, it has arrived."""
+        lanes = _lanes_of(case, message)
+        known = {name for name, lane in self.lanes.items() if message.id in lane.open}
+        for name in known.difference(lanes):
+            del self.lanes[name].open[message.id]
+        answered = {lane_of_run(agent, lanes) for agent in _answers(case).get(message.id, ())}
+        is_steer = any(message.id in steers for steers in _steers(case))
+        if not (is_steer or known.union(answered).intersection(lanes) or message.id in self.promoted):
+            self.arrived(case, message)
 
     def begun(self, case: Case, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
         """Hear of a new run; False if another process has its prompt, or has answered it, or nobody shall."""
@@ -180,7 +195,8 @@ class Prompts:
         steers: tuple[set[str], set[str]] | None = None
         messages = case.document.messages.shared
         for index, item in enumerate(plain_list(messages)):
-            id_, lanes = _read(case, item)
+            fields = cast(JsonObject, item) if isinstance(item, dict) else {}
+            id_, lanes = ("", ()) if self._is_half(fields) else _read(case, fields)
             answered = {lane_of_run(agent, lanes) for agent in answers.get(id_, ())} if lanes else set[str | None]()
             for name in set(lanes) - answered:
                 message = Message(messages[index])
@@ -190,6 +206,12 @@ class Prompts:
                 if id_ not in steers[0]:
                     place = self._told if id_ in steers[1] else self.lane(name).open
                     place[id_] = _open(case, message, name)
+
+    def _is_half(self, message: JsonObject) -> bool:
+        """Whether something is missing of a message that may still come; if so, it is waited for."""
+        found = is_half(message)
+        self.has_halves = self.has_halves or found
+        return found
 
     def _tell(self, case: Case, id_: str, prompt: Open, message: Message) -> None:
         """Tell a prompt to a run; it has no answer of its own, if the run takes it in."""
@@ -241,9 +263,8 @@ def _open(case: Case, message: Message, lane: str) -> Open:
     )
 
 
-def _read(case: Case, item: object) -> tuple[str, tuple[str, ...]]:
+def _read(case: Case, fields: JsonObject) -> tuple[str, tuple[str, ...]]:
     """The id of a message that was read as plain JSON, whatever it is, and the lanes in which it is a prompt."""
-    fields = cast(JsonObject, item) if isinstance(item, dict) else {}
     about, stamp, id_ = (fields.get(key) for key in ("metadata", "stamp", "id"))
     to = cast(JsonObject, about).get("to") if isinstance(about, dict) else None
     by = cast(JsonObject, stamp).get("by") if isinstance(stamp, dict) else None
@@ -273,13 +294,3 @@ def _steers(case: Case) -> tuple[set[str], set[str]]:
         elif run is not None:
             told.update(str(steer["id"]) for steer in run.steers)
     return taken_in, told
-
-
-def _remove_twins(case: Case, message: Message) -> None:
-    """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
-    messages, stamp = case.document.messages.shared, message.stamp
-    for index in range(len(messages) - 1, -1, -1):
-        item = Message(messages[index])
-        if item.id == message.id and item.stamp == stamp:
-            del messages[index]
-            return

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from cosession.auth import SERVER
-from cosession.document import QueuedPrompt
+from cosession.document import Message, QueuedPrompt
 from cosession.errors import BadDocument
 
 from .case import Case
@@ -50,3 +50,13 @@ def _promote(case: Case, entry: QueuedPrompt) -> None:
         case.memory.prompts.arrived(case, message)
         case.memory.prompts.promoted |= {entry.id}
     case.document.queue.remove(entry.id)
+
+
+def remove_twin(case: Case, message: Message) -> None:
+    """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
+    messages, stamp = case.document.messages.shared, message.stamp
+    for index in range(len(messages) - 1, -1, -1):
+        item = Message(messages[index])
+        if item.id == message.id and item.stamp == stamp:
+            del messages[index]
+            return
