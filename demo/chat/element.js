@@ -1,5 +1,7 @@
 // Making DOM elements: h("p", {class: "hint"}, "text", child). No HTML strings, so nothing to escape.
 
+import "./icons.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 export function h(tag, properties = {}, ...children) {
@@ -19,7 +21,7 @@ export function some(children) {
   return children.filter((child) => child !== undefined && child !== null && child !== false);
 }
 
-/** An icon of the sprite in index.html. */
+/** An icon of icons.js. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("aria-hidden", "true");

@@ -20,8 +20,7 @@ export class Here {
     NARROW.addEventListener("change", changed);
   }
 
-  paint(session, work) {
-    const people = present(session);
+  paint(session, work, people = present(session)) {
     const room = NARROW.matches ? FACES_NARROW : FACES;
     const key = JSON.stringify([people, session.me.id, room]);
     if (key !== this.#key) {

@@ -136,7 +136,7 @@ class MessageView {
         else this.body.append(view.element);
         this.parts[index] = view;
       }
-      const key = text(part.text) || JSON.stringify(part);
+      const key = text(part.text) || `${JSON.stringify(part)} ${run?.status}`;
       if (view.shown === key) return;
       view.shown = key;
       paintPart(view.element, part, run, session);

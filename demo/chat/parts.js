@@ -19,7 +19,8 @@ export function paintPart(element, part, run, session) {
   }
   if (part.type === "dynamic-tool" || part.type.startsWith("tool-")) {
     const name = text(part.toolName) || part.type.slice("tool-".length);
-    const said = text(part.errorText) || text(TOOL_STATES[part.state]);
+    const isAsking = run?.status === "suspended" && part.state === "input-available";
+    const said = text(part.errorText) || (isAsking ? "waits for an answer" : text(TOOL_STATES[part.state]));
     return element.replaceChildren(h("p", { class: "tool" }, h("code", {}, name), ` ${said}`));
   }
   if (/^https?:/i.test(text(part.url))) {

@@ -4,6 +4,7 @@ import { credentials } from "./access.js";
 import { h, keep, mark } from "./element.js";
 
 const REFRESH_MS = 5000;
+const PATIENCE_MS = 10_000; // a server that hangs would be waited for for ever
 
 /** The session that the address names, or null. */
 export function named() {
@@ -28,7 +29,10 @@ export class Problem extends Error {
 
 async function ask(path, body) {
   const headers = { accept: "application/json", "content-type": "application/json", ...credentials };
-  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  const request = { headers, signal: AbortSignal.timeout(PATIENCE_MS), ...(body && { method: "POST", body: JSON.stringify(body) }) };
+  const response = await fetch(path, request).catch(() => {
+    throw new Problem(0, "The server can't be reached.");
+  });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Problem(response.status, answer.detail || answer.title);
   return answer;
@@ -37,7 +41,8 @@ async function ask(path, body) {
 const invitations = (id) => `/sessions/${encodeURIComponent(id)}/invitations`;
 
 export const list = async () => (await ask("/sessions")).sessions;
-export const create = () => ask("/sessions", {});
+/** Makes a session, with a title and a policy if one likes. */
+export const create = (given = {}) => ask("/sessions", given);
 /** The roles for which one may let others into a session. */
 export const roles = async (id) => (await ask(invitations(id))).roles;
 /** Makes a token for somebody else: {token, expires_at}. */

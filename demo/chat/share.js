@@ -20,17 +20,30 @@ const MAY = {
 const OPEN = "Whoever opens the link joins in: another person, or you on another device.";
 const OWN = "Others see this session by a link of their own, which says who they are and what they may do.";
 
-/** Wires the share dialog; returns the function that opens it for a session. */
+/** Makes the share dialog; returns the function that opens it for a session. */
 export function shareDialog() {
-  const find = (id) => document.getElementById(id);
-  const [dialog, lead, form, name, role] = ["share-dialog", "share-lead", "invite", "invite-name", "invite-role"].map(find);
-  const [shown, link, button, hint, another] = ["share-shown", "share-link", "share-copy", "share-hint", "share-another"].map(find);
+  const lead = h("p", {});
+  const name = h("input", { "data-testid": "invite-name", required: true, maxlength: "40", autocomplete: "off", spellcheck: "false", placeholder: "Their name" });
+  const role = h("select", { "data-testid": "invite-role" });
+  const form = h("form", { class: "invite", hidden: true },
+    h("label", {}, "For whom ", name), h("label", {}, "They can ", role),
+    h("button", { class: "button primary", "data-testid": "invite-make" }, "Make a link"));
+  const picture = h("div", { class: "share-code" });
+  const link = h("input", { "data-testid": "share-link", readonly: true, "aria-label": "Link to this session" });
+  const button = h("button", { class: "button primary", type: "button" }, "Copy link");
+  const shown = h("div", {}, picture, h("div", { class: "share-row" }, link, button));
+  const hint = h("p", { class: "hint", role: "status", "data-testid": "share-hint", hidden: true });
+  const another = h("button", { class: "button", type: "button", "data-testid": "share-another", hidden: true }, "Make another");
+  const done = h("button", { id: "share-close", class: "button", type: "button" }, "Done");
+  const dialog = h("dialog", { class: "dialog", "aria-labelledby": "share-heading", "data-testid": "share-dialog" },
+    h("h2", { id: "share-heading" }, "Share this session"), lead, form, shown, hint, h("div", { class: "dialog-actions" }, another, done));
+  document.body.append(dialog);
   let session = "";
 
   const show = (url, ...said) => {
     link.value = url;
     button.textContent = "Copy link";
-    find("share-code").replaceChildren(code(url));
+    picture.replaceChildren(code(url));
     shown.hidden = false;
     say(...said);
   };
@@ -46,12 +59,12 @@ export function shareDialog() {
     name.focus();
   };
 
-  find("share-close").addEventListener("click", () => dialog.close());
+  done.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   button.addEventListener("click", async () => {
     link.select();
-    const done = (await copy(link.value)) || document.execCommand("copy"); // plain http has only the old way
-    button.textContent = done ? "Copied" : "Press Ctrl+C";
+    const isCopied = (await copy(link.value)) || document.execCommand("copy"); // plain http has only the old way
+    button.textContent = isCopied ? "Copied" : "Press Ctrl+C";
   });
   another.addEventListener("click", askForWhom);
   form.addEventListener("submit", async (event) => {

@@ -3,37 +3,25 @@
 import { h, keep } from "../chat/element.js";
 import { object, text } from "../chat/given.js";
 import { avatar, person } from "../chat/people.js";
+import { Keyed } from "./keyed.js";
 
 export class Approvals {
-  #list;
-  #cards = new Map();
+  #cards;
 
   constructor(list) {
-    this.#list = list;
+    this.#cards = new Keyed(list, (approval) => new Card(this.session, approval));
   }
 
   clear() {
     this.#cards.clear();
-    this.#list.replaceChildren();
   }
 
-  /** Returns how many are open. */
+  /** Returns those that are open. */
   paint(session) {
+    this.session = session;
     const open = session.approvals.filter(({ decision }) => !decision);
-    for (const approval of open) {
-      if (!this.#cards.has(approval.id)) {
-        const card = new Card(session, approval);
-        this.#cards.set(approval.id, card);
-        this.#list.append(card.element);
-      }
-      this.#cards.get(approval.id).paint(approval);
-    }
-    for (const [id, card] of this.#cards) {
-      if (open.some((approval) => approval.id === id)) continue;
-      card.element.remove();
-      this.#cards.delete(id);
-    }
-    return open.length;
+    this.#cards.paint(open);
+    return open;
   }
 }
 

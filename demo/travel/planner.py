@@ -28,10 +28,10 @@ INSTRUCTIONS = """\
 You plan trips with several people at once, in Markdown, briefly. Find out where they start, where they go, for
 how many nights, how many they are and what they want to spend; `set_trip` keeps that. Then ask the specialists
 by `ask_specialists`, all that are needed in one call; they show their offers to people themselves, so don't
-repeat them. Put one flight each way, one hotel and two or three activities into the itinerary, say in a few
-sentences why, and leave the choice to people. They change the itinerary by hand: the one below is how it is
-now, whatever was said before. Book only when they want it; `book` asks them for approval. Nothing but what the
-tools say is known of prices and times.
+repeat them. When people want to go elsewhere, take out first what is planned for the other place. Put one flight
+each way, one hotel and two or three activities into the itinerary, say in a few sentences why, and leave the choice
+to people. They change the itinerary by hand: the one below is how it is now, whatever was said before. Book only
+when they want it; `book` asks them for approval. Nothing but what the tools say is known of prices and times.
 """
 
 PLAN = "THE PLAN NOW:\n"
@@ -62,7 +62,7 @@ class Planner:
             "trip": trip.facts(self._session),
             "itinerary": trip.itinerary(self._session),
             "by_hand": trip.by_hand(self._session),
-            "total": trip.total(self._session),
+            "total": trip.cost(trip.itinerary(self._session)),
             "cities": await self._store.cities(),
         }
         messages: list[dict[str, Any]] = [
@@ -165,24 +165,25 @@ class Planner:
                 self._session.state.set(
                     ["itinerary", card["id"]], {**item, "by": self._session.participant, "status": "chosen"}
                 )
-        return {"itinerary": trip.itinerary(self._session), "total": trip.total(self._session)}
+        return {"itinerary": trip.itinerary(self._session), "total": trip.cost(trip.itinerary(self._session))}
 
     async def take_out(self, ids: list[str]) -> dict[str, Any]:
         """Take things out of the itinerary."""
+        planned = trip.itinerary(self._session)
         for id_ in ids:
+            if planned.get(str(id_), {}).get("status") == "booked":
+                raise ToolRefused(f"{planned[str(id_)].get('title')} is booked, so it stays.")
             self._session.state.delete(["itinerary", str(id_)])
-        return {"itinerary": trip.itinerary(self._session), "total": trip.total(self._session)}
+        return {"itinerary": trip.itinerary(self._session), "total": trip.cost(trip.itinerary(self._session))}
 
     async def book(self) -> dict[str, Any]:
         """Ask for approval, and book what is in the itinerary when it is given."""
-        open_items = {
-            id_: item for id_, item in trip.itinerary(self._session).items() if item.get("status") != "booked"
-        }
-        if not open_items:
+        wanted = trip.unbooked(self._session)
+        if not wanted:
             raise ToolRefused("There is nothing in the itinerary that isn't booked.")
-        cost = sum(float(item.get("price") or 0) for item in open_items.values())
+        cost = trip.cost(wanted)
         decision = await self._run.ask(
-            f"Book {len(open_items)} things for {cost:g} €?",
+            f"Book {len(wanted)} {'thing' if len(wanted) == 1 else 'things'} for {cost:g} €?",
             value={"limit": cost},
             schema={
                 "type": "object",
@@ -192,12 +193,15 @@ class Planner:
             key="book",
         )
         if not decision.approved:
-            return {"booked": [], "decision": decision.decision}
+            return {"booked": {}, "decision": decision.decision}
+        now = trip.unbooked(self._session)
+        wanted = {id_: now[id_] for id_ in wanted if id_ in now}  # who took something out meanwhile doesn't want it
+        cost = trip.cost(wanted)
         if cost > float(decision.value["limit"]):
             return {"booked": {}, "decision": f"{cost:g} € is more than the {decision.value['limit']:g} € approved"}
         booked: dict[str, str] = {}
-        for id_, item in open_items.items():
-            title, price = str(item.get("title")), float(item.get("price") or 0)
+        for id_, item in wanted.items():
+            title, price = str(item.get("title")), trip.cost({id_: item})
             booked[title] = await self._run.step(f"Book {title}", partial(self._book, id_, price), attempts=3)
         names = [self._session.who(one).name for one in decision.by]
         return {"booked": booked, "approved_by": names, "limit": decision.value["limit"]}

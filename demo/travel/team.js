@@ -1,35 +1,28 @@
 // The team: a card for each agent that belongs to the session. Whether one is here says presence, not the agent itself.
 
 import { mayStop } from "../chat/access.js";
-import { attempt, h, icon, keep, mark } from "../chat/element.js";
+import { h, icon, keep, mark } from "../chat/element.js";
 import { object, text } from "../chat/given.js";
 import { avatar, person } from "../chat/people.js";
+import { Keyed } from "./keyed.js";
 
 const ENDED = ["complete", "cancelled", "error"];
 
 export class Team {
-  #list;
-  #cards = new Map();
+  #cards;
 
   constructor(list) {
-    this.#list = list;
+    this.#cards = new Keyed(list, ({ id }) => new Card(this.session, id));
   }
 
   clear() {
     this.#cards.clear();
-    this.#list.replaceChildren();
   }
 
   paint(session) {
-    const ids = [...new Set([...session.policy.agents, ...session.agents.map(({ id }) => id)])];
-    for (const id of ids) {
-      if (!this.#cards.has(id)) {
-        const card = new Card(session, id);
-        this.#cards.set(id, card);
-        this.#list.append(card.element);
-      }
-      attempt(() => this.#cards.get(id).paint());
-    }
+    this.session = session;
+    const ids = new Set([...session.policy.agents, ...session.agents.map(({ id }) => id)]);
+    this.#cards.paint([...ids].map((id) => ({ id })));
   }
 }
 

@@ -1,15 +1,15 @@
 // The page: opens the trip that the address names, and paints what changed once per frame. It holds no copy of anything.
 
 import { connect } from "/client/cosession.js";
-import { credentials, holder, restriction, token, wayIn } from "../chat/access.js";
+import { holder, restriction, token, wayIn } from "../chat/access.js";
 import { Composer } from "../chat/composer.js";
 import { attempt, h, keep, mark } from "../chat/element.js";
 import { Here } from "../chat/here.js";
 import { list as listOf } from "../chat/given.js";
 import { MessageList } from "../chat/messages.js";
-import { avatar, rename, self } from "../chat/people.js";
+import { avatar, present, rename, self } from "../chat/people.js";
 import { showLoss } from "../chat/refused.js";
-import { address, list, named } from "../chat/sessions.js";
+import { address, create, list, named } from "../chat/sessions.js";
 import { shareDialog } from "../chat/share.js";
 import { Work } from "../chat/work.js";
 import { Approvals } from "./approval.js";
@@ -22,7 +22,7 @@ import { Team } from "./team.js";
 const NEAR_PX = 64; // so close to the end counts as reading along
 
 const find = (id) => document.getElementById(id);
-const [scroller, title, notice, policy] = ["scroller", "title", "notice", "policy"].map(find);
+const [scroller, title, notice, policy, asked] = ["scroller", "title", "notice", "policy", "asked"].map(find);
 
 let session = null;
 let atEnd = true;
@@ -67,11 +67,7 @@ function open(id) {
 }
 
 async function make() {
-  const headers = { "content-type": "application/json", ...credentials };
-  const body = JSON.stringify({ title: "A trip together", policy: { double_texting: "steer" } });
-  const answer = await fetch("/sessions", { method: "POST", headers, body });
-  if (!answer.ok) throw new Error((await answer.json()).detail);
-  return (await answer.json()).id;
+  return (await create({ title: "A trip together", policy: { double_texting: "steer" } })).id;
 }
 
 async function begin() {
@@ -82,6 +78,7 @@ async function begin() {
     open(id);
   } catch (error) {
     refuse(error.status === 401 ? wayIn() : `No trip could be opened. ${error.message}`);
+    paintSaved("offline");
   }
 }
 
@@ -118,13 +115,13 @@ function paint() {
   const views = [
     paintStatus,
     () => work.look(session),
-    () => here.paint(session, work),
+    () => here.paint(session, work, present(session).filter(({ kind }) => kind !== "agent")), // they have their cards
     () => messages.paint(shown, work),
     paintTold,
     () => team.paint(session),
     () => plan.paint(session),
     () => queue.paint(session),
-    () => mark(document.body, "asked", approvals.paint(session) ? "" : null),
+    () => paintAsked(approvals.paint(session)),
     () => (find("empty").hidden = !session.synced || session.messages.length > 0),
   ];
   for (const view of views) attempt(view);
@@ -134,11 +131,14 @@ function paint() {
 
 const SAVED = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", refused: "Not connected" };
 
-function paintStatus() {
-  const { status, saved, refusal } = session;
-  const state = status === "online" ? (saved ? "saved" : "saving") : status;
+function paintSaved(state) {
   mark(find("saved"), "state", state);
   keep(find("saved"), "textContent", SAVED[state] ?? "");
+}
+
+function paintStatus() {
+  const { status, saved, refusal } = session;
+  paintSaved(status === "online" ? (saved ? "saved" : "saving") : status);
   mark(document.body, "status", status);
   const barred = restriction(session);
   composer.enabled = status !== "refused" && !barred;
@@ -149,6 +149,13 @@ function paintStatus() {
   policy.disabled = !session.may("queue");
   find("new-session").disabled = !session.may("create");
   if (status === "refused" && notice.hidden) refuse(refusal?.error === "auth.required" ? wayIn() : refusal?.reason || "The server refused this trip.");
+}
+
+/** Leads to the plan on a phone, where an approval would be out of sight. */
+function paintAsked([first]) {
+  mark(document.body, "asked", first ? "" : null);
+  asked.hidden = !first;
+  if (first) keep(asked, "textContent", `${first.question} · Decide`);
 }
 
 /** Marks what was told to an agent while it worked, and whether the agent has taken it in. */
@@ -180,12 +187,12 @@ title.addEventListener("change", () => session.setTitle(title.value.trim()));
 title.addEventListener("keydown", (event) => event.key === "Enter" && title.blur());
 find("new-session").addEventListener("click", startNew);
 find("share").addEventListener("click", () => session && share(session.id, session.may("invite")));
-for (const tab of document.querySelectorAll("[data-shows]")) {
-  tab.addEventListener("click", () => {
-    mark(document.body, "tab", tab.dataset.shows);
-    schedule();
-  });
+function turnTo(tab) {
+  mark(document.body, "tab", tab);
+  schedule();
 }
+for (const tab of document.querySelectorAll("[data-shows]")) tab.addEventListener("click", () => turnTo(tab.dataset.shows));
+asked.addEventListener("click", () => turnTo("plan"));
 
 const SUGGESTIONS = ["4 nights in Lisbon from Berlin for 2 people, under 1200 €", "Rome for three of us, 3 nights, with museums", "A weekend in Vienna from Paris"];
 find("suggestions").append(...SUGGESTIONS.map((text) => h("button", { type: "button", class: "button", onclick: () => composer.send(text) }, text)));

@@ -3,7 +3,7 @@
     trip       {from, to, start, nights, people, budget}
     options    {flights | hotels | activities: {ID: {rank, title, detail, price, why, …}}}, each by its agent
     itinerary  {ID: {kind, title, day, time, price, by, status: "chosen" | "booked", reference?}}
-    seen       {ID: title}: the itinerary as the planner saw it last, to tell what people did by hand since then
+    seen       {ID: {title, day, time}}: as the planner saw the itinerary last, to tell what people did since
 
 The planner makes the Maps, before anybody else needs them: two who make the same one at once would lose one's part.
 """
@@ -43,22 +43,30 @@ def options(session: Session, kind: str) -> list[dict[str, Any]]:
 
 
 def by_hand(session: Session) -> dict[str, list[str]]:
-    """What people took out of the itinerary and put into it since the planner saw it last."""
-    before, now = _object(session, "seen"), itinerary(session)
+    """What people took out of the itinerary, put into it and moved in it since the planner saw it last."""
+    seen, now = _object(session, "seen"), _brief(itinerary(session))
+    before = {id_: item for id_, item in seen.items() if isinstance(item, dict)}
+    both = [(before[id_], item) for id_, item in now.items() if id_ in before]
     return {
-        "removed": [str(title) for id_, title in before.items() if id_ not in now],
-        "added": [str(item.get("title")) for id_, item in now.items() if id_ not in before],
+        "removed": [str(item.get("title")) for id_, item in before.items() if id_ not in now],
+        "added": [str(item["title"]) for id_, item in now.items() if id_ not in before],
+        "moved": [f"{item['title']} to day {item['day']}, {item['time']}" for was, item in both if was != item],
     }
 
 
 def remember(session: Session) -> None:
     """Note the itinerary as the planner knows it now."""
-    session.state.set("seen", {id_: str(item.get("title")) for id_, item in itinerary(session).items()})
+    session.state.set("seen", _brief(itinerary(session)))
 
 
-def total(session: Session) -> float:
-    """What the itinerary costs."""
-    prices = [item.get("price") for item in itinerary(session).values()]
+def unbooked(session: Session) -> dict[str, Any]:
+    """What is planned and not booked yet, by id."""
+    return {id_: item for id_, item in itinerary(session).items() if item.get("status") != "booked"}
+
+
+def cost(items: dict[str, Any]) -> float:
+    """What things of the itinerary cost."""
+    prices = [item.get("price") for item in items.values()]
     return sum(price for price in prices if isinstance(price, int | float))
 
 
@@ -77,7 +85,7 @@ def card(row: Row, trip: dict[str, Any], why: str = "") -> dict[str, Any]:
         return {
             "id": row["id"],
             "kind": "flights",
-            "title": f"{row['origin']} → {row['destination']} at {row['departs']}",
+            "title": f"{row['origin']} → {row['destination']}",
             "detail": f"{row['airline']} {row['number']}, lands {row['arrives']}, {stops}",
             "price": row["price"] * people,
             "leg": "back" if is_back else "out",
@@ -101,12 +109,16 @@ def card(row: Row, trip: dict[str, Any], why: str = "") -> dict[str, Any]:
         "id": row["id"],
         "kind": "activities",
         "title": row["title"],
-        "detail": f"{row['hours']} hours from {row['starts']}, rated {row['rating']}",
+        "detail": f"{row['hours']} hours, rated {row['rating']}",
         "price": row["price"] * people,
         "day": 2,
         "time": row["starts"],
         "why": why,
     }
+
+
+def _brief(items: dict[str, Any]) -> dict[str, Any]:
+    return {id_: {name: item.get(name) for name in ("title", "day", "time")} for id_, item in items.items()}
 
 
 def _object(session: Session, path: str) -> dict[str, Any]:

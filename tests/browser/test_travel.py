@@ -125,6 +125,57 @@ def test_a_team_plans_what_people_edit_by_hand_and_books_what_they_approve(come:
     expect(ada.page.get_by_test_id("queued")).to_have_count(0)
 
 
+def middle(place: Any) -> tuple[float, float]:
+    """Where the middle of an element is on the screen."""
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_what_is_planned_is_moved_by_mouse_by_finger_and_by_keys_and_the_planner_knows(
+    come: Callable[..., Person],
+) -> None:
+    ada = come("Ada")
+    is_in(ada, "planner", "ready")
+    bob = come("Bob", viewport={"width": 390, "height": 1200}, is_mobile=True, has_touch=True)
+    bob.testid("tab-plan").click()
+    say(ada, "4 nights in Lisbon from Berlin for 2 people")
+    expect(ada.testid("item")).to_have_count(5)
+    is_in(ada, "planner", "ready")
+    plan = ada.testid("itinerary").locator("> *")
+    first, second = (ada.testid("item").nth(index).locator("b").inner_text() for index in (2, 3))
+    expect(plan).to_contain_text(["Day 2", first, "Day 3", second, "Day 4", "Day 5"])
+
+    grip = ada.testid("item").filter(has_text=first).get_by_test_id("item-grip")
+    ada.page.mouse.move(*middle(grip))
+    ada.page.mouse.down()
+    ada.page.mouse.move(*middle(ada.page.locator("[data-day='4']")), steps=5)
+    expect(ada.page.locator("[data-day='4']")).to_have_attribute("data-target", "")
+    ada.page.mouse.up()
+    expect(bob.testid("itinerary").locator("> *")).to_contain_text(
+        ["Day 2", "Day 3", second, "Day 4", first, "Day 5"]
+    )
+
+    touch = bob.page.context.new_cdp_session(bob.page)
+    x, y = middle(bob.testid("item").filter(has_text=second).get_by_test_id("item-grip"))
+    _, goal = middle(bob.page.locator("[data-day='2']"))
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x, "y": goal + 4}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(plan).to_contain_text(["Day 2", second, "Day 3", "Day 4", first, "Day 5"])
+
+    grip.focus()
+    grip.press("ArrowUp")
+    expect(plan).to_contain_text(["Day 2", second, "Day 3", first, "Day 4", "Day 5"])
+    expect(grip).to_be_focused()
+    expect(bob.testid("item").filter(has_text=first)).to_have_attribute("data-selected-by", "Ada")
+    grip.press("ArrowUp")
+    expect(ada.page.get_by_text(f"{first} is on day 2 now.")).to_be_attached()
+
+    say(ada, "How does it look?")
+    expect(ada.testid("message").last).to_contain_text(re.compile(f"you moved .*{second} to day 2.* by hand"))
+
+
 def test_an_agent_that_is_killed_goes_red_and_its_work_is_taken_up_again(
     demo: Demo, come: Callable[..., Person]
 ) -> None:

@@ -1,0 +1,42 @@
+// Elements that stand for things by their ids: each is made once, painted again at each paint, and stays where it is as
+// long as its thing does. What has the focus keeps it.
+
+import { attempt } from "../chat/element.js";
+
+export class Keyed {
+  #parent;
+  #make;
+  #views = new Map();
+
+  /** `make(thing)` gives what stands for a thing: its `element`, and `paint(thing, index)`. */
+  constructor(parent, make) {
+    this.#parent = parent;
+    this.#make = make;
+  }
+
+  clear() {
+    this.#views.clear();
+    this.#parent.replaceChildren();
+  }
+
+  /** Shows these things, in this order. */
+  paint(things) {
+    const wanted = new Map(things.map((thing) => [thing.id, thing]));
+    for (const [id, { element }] of this.#views) {
+      if (wanted.has(id)) continue;
+      element.remove();
+      this.#views.delete(id);
+    }
+    const focused = document.activeElement;
+    [...wanted.values()].forEach((thing, index) => attempt(() => this.#show(thing, index)));
+    if (focused !== document.activeElement && this.#parent.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  #show(thing, index) {
+    if (!this.#views.has(thing.id)) this.#views.set(thing.id, this.#make(thing));
+    const view = this.#views.get(thing.id);
+    const there = this.#parent.children[index] ?? null;
+    if (there !== view.element) this.#parent.insertBefore(view.element, there);
+    view.paint(thing, index);
+  }
+}

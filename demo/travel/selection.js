@@ -1,0 +1,25 @@
+// What people have selected: a row or a card, in the colour of whoever has it.
+
+import { mark } from "../chat/element.js";
+import { text } from "../chat/given.js";
+import { person } from "../chat/people.js";
+
+/** Makes whatever has the focus in an element what one has selected. */
+export function selects(element, session, id) {
+  element.addEventListener("focusin", () => session.selections.set("item", id));
+  element.addEventListener("focusout", () => session.selections.set("item", null));
+}
+
+/** Shows what others have selected. */
+export function paintSelections(session) {
+  const selected = new Map();
+  for (const { id, online } of session.people) {
+    const item = text(session.selections.get(id, "item"));
+    if (id !== session.me.id && online && item) selected.set(item, person(id, session));
+  }
+  for (const element of document.querySelectorAll("[data-item]")) {
+    const who = selected.get(element.dataset.item);
+    mark(element, "selectedBy", who?.name ?? null);
+    if (who) element.style.setProperty("--person", who.color);
+  }
+}
