@@ -99,7 +99,10 @@ export function peopleKey(session) {
   return JSON.stringify([me, session.presence.all.map(({ user }) => user), agents, session.participants]);
 }
 
-/** Those who are connected, one entry per participant: {id, name, color, kind, devices, typing, looking}; agents last. */
+/**
+ * Those who are connected, one entry per participant: {id, name, color, kind, devices, typing, looking}; oneself first,
+ * agents last.
+ */
 export function present(session) {
   const people = new Map();
   for (const { user, typing, visible } of session.presence.all) {
@@ -111,7 +114,8 @@ export function present(session) {
     entry.looking ||= visible !== false; // other clients don't say
     people.set(id, entry);
   }
-  return [...people.values()].sort((a, b) => (a.kind === "agent") - (b.kind === "agent"));
+  const rank = ({ id, kind }) => (kind === "agent" ? 2 : id === me.id ? 0 : 1);
+  return [...people.values()].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
 }
 
 /** The round sign of a person or an agent; decoration, the name stands beside it. */

@@ -75,8 +75,14 @@ def _chosen(kind: str, rows: list[dict[str, Any]], trip: dict[str, Any]) -> list
         best, cheap = rows[:2], sorted(rows[2:], key=lambda row: row["price"])[:1]
         whys = ["the best rated", "well rated", "the cheapest that is good"]
         return list(zip([*best, *cheap], whys, strict=False))
-    whys = ["the best rated"] + ["costs nothing" if not row["price"] else "well rated" for row in rows[1:4]]
-    return list(zip(rows, whys, strict=False))
+    best = max((row["rating"] for row in rows), default=0)
+    return [(row, _praise(row, best)) for row in rows[:4]]
+
+
+def _praise(row: dict[str, Any], best: float) -> str:
+    if row["rating"] == best:
+        return "the best rated"
+    return "well rated" if row["price"] else "costs nothing"
 
 
 def _cheapest_and_another(way: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:

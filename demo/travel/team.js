@@ -9,9 +9,11 @@ import { Keyed } from "./keyed.js";
 const ENDED = ["complete", "cancelled", "error"];
 
 export class Team {
+  #list;
   #cards;
 
   constructor(list) {
+    this.#list = list;
     this.#cards = new Keyed(list, ({ id }) => new Card(this.session, id));
   }
 
@@ -19,10 +21,12 @@ export class Team {
     this.#cards.clear();
   }
 
+  /** Returns how each is: `ready`, `working`, `waiting` or `gone`. */
   paint(session) {
     this.session = session;
     const ids = new Set([...session.policy.agents, ...session.agents.map(({ id }) => id)]);
     this.#cards.paint([...ids].map((id) => ({ id })));
+    return [...this.#list.children].map(({ dataset }) => dataset.state);
   }
 }
 

@@ -118,7 +118,7 @@ function paint() {
     () => here.paint(session, work, present(session).filter(({ kind }) => kind !== "agent")), // they have their cards
     () => messages.paint(shown, work),
     paintTold,
-    () => team.paint(session),
+    () => paintTeam(team.paint(session)),
     () => plan.paint(session),
     () => queue.paint(session),
     () => paintAsked(approvals.paint(session)),
@@ -149,6 +149,13 @@ function paintStatus() {
   policy.disabled = !session.may("queue");
   find("new-session").disabled = !session.may("create");
   if (status === "refused" && notice.hidden) refuse(refusal?.error === "auth.required" ? wayIn() : refusal?.reason || "The server refused this trip.");
+}
+
+/** Says on a phone, where the team is out of sight, how many are here, and whether one has gone. */
+function paintTeam(states) {
+  const here = states.filter((state) => state !== "gone").length;
+  mark(document.body, "gone", here < states.length ? "" : null);
+  keep(find("tab-team"), "textContent", states.length ? `Team (${here})` : "Team");
 }
 
 /** Leads to the plan on a phone, where an approval would be out of sight. */
