@@ -122,7 +122,7 @@ def _proposal(done: dict[str, Any], added: list[str]) -> str:
     return (
         f"{heard}Here is a first plan, at **{result['total']:g} €** for everybody:\n\n"
         f"| What | For everybody |\n|---|---:|\n{lines}\n\n"
-        "Choose others from the cards, change times, move or delete what you don't like: I see the plan as it stands. "
+        "Choose others from the cards, change times, move or delete what you don't like: I see the plan as it is. "
         f"Say *book* when you are happy.\n\n{SIGNATURE}"
     )
 
