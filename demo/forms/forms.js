@@ -179,13 +179,13 @@ function paint() {
   const here = session.people.filter(({ online }) => online);
   find("people").replaceChildren(...here.map(({ id, name }) => {
     const item = element("li", "");
-    item.textContent = name;
+    item.textContent = id === session.me.id ? `${name} (you)` : name;
     item.style.setProperty("--person", colorOf(id));
     return item;
   }));
   const state = session.status === "online" ? (session.saved ? "saved" : "saving") : session.status;
   find("saved").dataset.state = state;
-  find("saved").textContent = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline" }[state] ?? "";
+  find("saved").textContent = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", refused: "Not connected" }[state] ?? "";
   if (session.refusal) tell(session.refusal.reason);
 }
 
