@@ -10,7 +10,7 @@ from random import Random
 from pycrdt import Map, TransactionEvent
 
 from cosession.auth import Participant
-from cosession.document import Message, SessionDocument
+from cosession.document import Approval, Message, SessionDocument
 from cosession.protocol import EMPTY_UPDATE
 
 LIE = "LIE"
@@ -41,10 +41,17 @@ class Liar:
         theirs = [one for one in everybodys if one.author != self.who.id and not one.id.startswith(LIE)]
         return self.random.choice(theirs) if theirs else None
 
+    def approval(self) -> Approval | None:
+        """Some question."""
+        ids = list(self.document.approvals.to_json())
+        return self.document.approvals.get(self.random.choice(sorted(ids))) if ids else None
+
 
 def tell_some_lie(liar: Liar) -> bool:
     """Tell a lie, if there is one that can be told; return whether it was."""
     lies = [_SCRIBBLE] if not liar.who.capabilities.may_text("notes") and liar.random.random() < 0.5 else _LIES
+    if liar.approval() is not None and liar.random.random() < 0.3:
+        lies = _LIES_ABOUT_VOTES
     told: list[TransactionEvent] = []
     watch = liar.document.doc.observe(told.append)
     with liar.document.transaction():
@@ -122,6 +129,27 @@ def _select_for_somebody_else(liar: Liar) -> None:
     liar.document.selections.set(liar.other, LIE, True)
 
 
+def _vote_without_a_say(liar: Liar) -> None:
+    if not liar.who.capabilities.may("approve"):
+        liar.document.requests.ask_vote(LIE, liar.who.id, "approved")
+
+
+def _vote_for_somebody_else(liar: Liar) -> None:
+    liar.document.requests.ask_vote(LIE, liar.other, "approved")
+
+
+def _stuff_the_ballot(liar: Liar) -> None:
+    approval = liar.approval()
+    if approval is not None:
+        approval.record_vote(liar.random.choice((liar.who.id, liar.other)), "approved", LIE, AT)
+
+
+def _decide_alone(liar: Liar) -> None:
+    approval = liar.approval()
+    if approval is not None:
+        approval.write({"decision": {"by": [liar.who.id], "decision": "approved", "value": LIE, "at": AT}})
+
+
 def _make_a_root(liar: Liar) -> None:
     liar.document.doc.get(LIE, type=Map)[LIE] = LIE
 
@@ -142,4 +170,11 @@ _LIES: list[Callable[[Liar], None]] = [
     _work_as_somebody_else,
     _select_for_somebody_else,
     _make_a_root,
+]
+
+_LIES_ABOUT_VOTES: list[Callable[[Liar], None]] = [
+    _vote_without_a_say,
+    _vote_for_somebody_else,
+    _stuff_the_ballot,
+    _decide_alone,
 ]

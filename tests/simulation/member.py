@@ -4,8 +4,9 @@ It does as the client libraries do: after a refusal it begins with a fresh docum
 what only the old one has. So every word is in the session, or its writer was told that it is lost.
 """
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from pycrdt import Doc
 from simulation.disk import words_of
 from simulation.lies import AT, Liar, tell_some_lie
 from simulation.line import Line
+from simulation.questions import Question, agree, edit_value, vote
 from simulation.replica import Act, Replica
 
 from cosession.auth import Participant
 from cosession.client.lost import lost_texts
-from cosession.document import SessionDocument
+from cosession.document import SessionDocument, later
 from cosession.protocol import SyncStep2, decode_frame, decode_state_vector, encode_state_vector
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 ROLES = ("member", "member", "member", "agent", "agent", "viewer", "operator", "admin")
 """The roles of those who meet in a world, each as often as it is here."""
+
+VOTERS = ("member", "member", "agent", "agent", "viewer")
+"""The roles of those who meet to vote."""
 
 _AFTER_A_LOSS = (4403, 4409)
 """How a server refuses who brings it what it lost: others' words, or words under a client id that others brought."""
@@ -72,7 +77,9 @@ class Member(Replica):
         self.refusals = 0
         self.told: set[str] = set()
         self._words: set[str] = set()
+        self._asked = 0
         self._clients: list[int] = []
+        self.society = world
         super().__init__(world, name, session, participant, extended, random)
 
     @property
@@ -106,6 +113,10 @@ class Member(Replica):
             acts[self.steer] = 0.3
         if may.may("run"):
             acts[self.work] = 0.5
+        if self.world.odds["vote"] and may.may("run"):
+            acts[self.ask] = 4
+        if self.world.odds["vote"] and may.may("approve"):
+            acts |= {self.vote: 10, self.edit_value: 0.5}
         if not may.writes_everything:
             acts[self.lie] = self.world.odds["lie"]
         return acts
@@ -161,6 +172,32 @@ class Member(Replica):
             self.document.runs.start(name, agent=self.participant.id, started_at=AT)
         else:
             run.set_progress("on the way", self.random.randrange(9))
+
+    def ask(self) -> None:
+        """Ask people something, in a run of its own."""
+        self._asked += 1
+        name = f"{self.name}.run.{self.client}.{self._asked}"
+        if (question := Question.of(name)) is not None:
+            if self.random.random() < 0.6:
+                question = replace(question, seconds=None)  # nobody waits for the answer
+            self.document.runs.start(name, agent=self.participant.id, started_at=AT)
+            question.ask(self.document, name, later(AT, asyncio.get_running_loop().time()))
+
+    def vote(self) -> None:
+        """Answer a question, or try to."""
+        if (cast := vote(self.document, self.participant.id, self.random)) is not None:
+            self.society.ballots.note(self.session, self.participant.id, *cast)
+
+    def say_last_words(self) -> None:
+        """Write once more, and answer all that is asked."""
+        super().say_last_words()
+        if self.world.odds["vote"] and self.participant.capabilities.may("approve"):
+            for cast in agree(self.document, self.participant.id):
+                self.society.ballots.note(self.session, self.participant.id, *cast)
+
+    def edit_value(self) -> None:
+        """Change what is to be approved."""
+        edit_value(self.document, self.random)
 
     def cancel(self) -> None:
         """Ask that the run be cancelled, which is not one's own."""

@@ -3,14 +3,15 @@
 Oracle, besides what must hold in every world: nothing of a lie is ever in a log; who may only read wrote nothing;
 every message says by its stamp who really wrote it, and holds that one's words only, in their order; whoever is
 refused is told each word that the session has not, and only those; nobody is refused who neither lied nor had what
-a crash took from the server.
+a crash took from the server. Of the decisions: see `questions`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from simulation.disk import Disk
-from simulation.member import ROLES, Member
+from simulation.member import ROLES, VOTERS, Member
+from simulation.questions import Ballots
 from simulation.world import World
 
 from cosession.auth import Capabilities, Participant
@@ -27,12 +28,16 @@ class RestrictedWorld(World):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.odds["lie"] = Random(f"lies {seed}").choice((0.0, 0.1, 0.5))
+        self.odds["vote"] = Random(f"ballots {seed}").choice((0.0, 1.0, 0.0))
+        self.leaps = (0,) if self.odds["vote"] else self.leaps  # else most questions expire at once
+        self.ballots = Ballots()
         self.members: list[Member] = []
 
     def _let_in(self, sessions: Sequence[str]) -> None:
         """People and agents with roles, some of whom have several devices."""
         random = Random(f"people {self.seed}")
-        people = [self._person(f"p{number}", random.choice(ROLES)) for number in range(random.randint(2, 4))]
+        roles = VOTERS if self.odds["vote"] else ROLES
+        people = [self._person(f"p{number}", random.choice(roles)) for number in range(random.randint(2, 4))]
         for number in range(random.randint(2, 6)):
             who, extended = random.choice(people), random.random() < 0.5
             dice = Random(f"replica {self.seed} {number}")
@@ -57,6 +62,7 @@ class RestrictedWorld(World):
         assert not any(member.lies for member in self.members), "somebody still has a lie in its document"
         for session in self.disk.replicas:
             await check_law(self.disk, session, [one for one in self.members if one.session == session])
+            self.ballots.check(session, self.disk.replica(session))
         await super()._end()
 
     def _person(self, name: str, role: str) -> Participant:

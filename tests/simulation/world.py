@@ -307,7 +307,7 @@ class World:
         self.playing = False
         await asyncio.gather(*lives)
         self.process.handle.failures = 0.0
-        self.odds = {"eager": 0.0, "lose": 0.0, "late": 0.0, "shy": 0.0}
+        self.odds |= {"eager": 0.0, "lose": 0.0, "late": 0.0, "shy": 0.0}
         for replica in self.replicas:
             if replica.line is not None:
                 replica.line.pause(False)
