@@ -7,7 +7,7 @@ import pytest
 from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
-from cosession.client import Refusal, Session, connect
+from cosession.client import Refusal, Session, adoption, connect
 from cosession.document import Message, Run
 from cosession.errors import RunCancelled
 
@@ -54,6 +54,37 @@ async def test_a_lost_run_gives_its_prompt_again_and_its_words_are_replaced_in_o
             assert set(seen) == {"To Porto."}
     assert (record.status, record.epoch, record.former) == ("complete", 2, [7])
     assert [(m.text, m.status) for m in hub.document.messages][1:] == [("To Porto.", "complete")]
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_who_stops_waiting_for_a_lost_run_in_the_middle_gets_it_when_waiting_again(hub: Hub, granted: bool):
+    record = begun(hub)
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+        prompts = session.prompts()
+        hub.holding = True
+        waiting = asyncio.ensure_future(anext(prompts))
+        await until(lambda: record.epoch == 2 if granted else len(session.document.requests))
+        if granted:
+            await until(lambda: [run.epoch for run in session.runs] == [2])
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await hub.release()
+        async with session.run(reply_to=await anext(prompts)) as run:
+            assert (run.id, run.epoch) == ("r1", 2)
+            run.text("To Porto.")
+    assert record.status == "complete"
+
+
+async def test_a_lost_run_that_was_asked_for_and_is_wanted_by_nobody_is_ended_in_time(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(adoption, "BEGIN_SECONDS", 0.3)
+    record = begun(hub)
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+        waiting = asyncio.ensure_future(anext(session.prompts()))
+        await until(lambda: len(session.document.requests))
+        waiting.cancel()
+        await until(lambda: (record.status, record.epoch) == ("error", 2))
 
 
 async def test_an_adopted_run_may_go_on_in_the_words_that_are_there(hub: Hub):

@@ -31,6 +31,7 @@ class Adoption:
 
     Attributes:
         at_work: the runs whose block is entered.
+        asked: the lost runs that were asked for and not given to anybody here, because who waited was cancelled.
     """
 
     def __init__(self, link: Link) -> None:
@@ -40,6 +41,7 @@ class Adoption:
             link: the tie to the server.
         """
         self.at_work: set[str] = set()
+        self.asked: set[str] = set()
         self._link = link
         self._adopted: dict[str, tuple[str, asyncio.TimerHandle]] = {}
         self._last_words: dict[str, _LastWord] = {}
@@ -52,17 +54,25 @@ class Adoption:
             Disconnected: the session is over.
             WriteRefused: another document took the place of this one.
         """
+        self.asked.add(run_id)
         request = document.requests.ask_adopt(run_id, document.doc.client_id, self._link.me.id)
-        await self._link.until(lambda: request.key not in document.requests.shared, document, "requests")
-        run = document.runs.get(run_id)
-        if run is None or run.ended or run.client != document.doc.client_id:
-            return False
-        await self._link.wait_saved()
+        try:
+            await self._link.until(lambda: request.key not in document.requests.shared, document, "requests")
+            run = document.runs.get(run_id)
+            if run is None or run.ended or run.client != document.doc.client_id:
+                self.asked.discard(run_id)
+                return False
+            await self._link.wait_saved()
+        except asyncio.CancelledError:
+            self.keep(message_id, run_id)  # it may be granted all the same, to nobody
+            raise
+        self.asked.discard(run_id)
         self.keep(message_id, run_id)
         return True
 
     def keep(self, message_id: str, run_id: str) -> None:
         """Keep an adopted run for whoever answers its prompt."""
+        self.take(message_id)
         timer = asyncio.get_running_loop().call_later(BEGIN_SECONDS, self._give_up, message_id)
         self._adopted[message_id] = run_id, timer
 
@@ -84,6 +94,7 @@ class Adoption:
 
     def close(self) -> None:
         """Forget all."""
+        self.asked.clear()
         self._last_words.clear()
         for _, timer in self._adopted.values():
             timer.cancel()

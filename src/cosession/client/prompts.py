@@ -9,6 +9,7 @@ those that come later. The whole list is read once; after that only what changes
 shared list costs the more the further in it is, and a session lasts.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -100,9 +101,13 @@ class Inbox:
                 if await self._is_ours(candidate):
                     self._given.add(candidate.message.id)
                     self._open.pop(candidate.message.id, None)
+                    self._lost.pop(candidate.id, None)
                     return candidate.message
             except WriteRefused:
                 self._passed.discard(candidate.id)  # a refusal took the wish along; it is asked for anew
+            except asyncio.CancelledError:
+                self._passed.discard(candidate.id)  # who waits again asks for it again
+                raise
             finally:
                 self._asking.discard(candidate.id)
         return None
@@ -188,8 +193,9 @@ class Inbox:
     def _note_run(self, run: Run) -> None:
         for answered in (*run.seen, *filter(None, [run.reply_to])):  # a steer's id may be a prompt's: then it is told
             self._answered.setdefault(answered, set()).add(run.agent)
-        is_lost = run.status == "lost" and run.agent == self._me and run.cancel is None
-        if is_lost and run.reply_to and run.id not in self._adoption.at_work:
+        is_asked = run.id in self._adoption.asked and run.client == self._document.doc.client_id and not run.ended
+        is_free = (run.status == "lost" or is_asked) and run.agent == self._me and run.cancel is None
+        if is_free and run.reply_to and run.id not in self._adoption.at_work:
             self._lost[run.id] = run.reply_to
         else:
             self._lost.pop(run.id, None)
