@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from client.hub import until
+from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import Session, connect
@@ -153,6 +153,30 @@ async def test_a_call_that_no_client_answers_fails_and_is_closed(server: Server)
             await run.call("selected_row", seconds=0.2)
         [part] = calls(planner, run.id)
         assert (part.state, part.get("errorText")) == ("output-error", "No client answered.")
+
+
+async def test_an_answer_that_a_crash_of_the_server_took_back_is_none(hub: Hub):
+    def answer(**fields: Any) -> None:
+        hub.document.messages[0].parts[0].update(**fields)
+
+    async with (
+        connect(hub.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS),
+        planner.run() as run,
+    ):
+        calling = asyncio.ensure_future(run.call("selected_row"))
+        await until(lambda: len(hub.document.messages))
+        await planner.wait_saved()
+        hub.holding = True
+        answer(state="output-available", output="forgotten")
+        await until(lambda: hub.held)
+        answer(state="input-available")
+        [part] = calls(planner, run.id)
+        await until(lambda: part.state == "input-available")
+        await hub.release()
+        await planner.wait_saved()
+        answer(state="output-available", output="saved")
+        assert await calling == "saved"
 
 
 async def test_a_call_that_is_cancelled_is_closed_as_well(server: Server):

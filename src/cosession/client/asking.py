@@ -79,19 +79,22 @@ async def call(
     part = _find(work, id_) or work.answer.add(work.answer.calls.get(id_) or _new_call(id_, tool, given, who))
     if part is None:
         raise ToolFailed(f"Nobody can answer {tool!r}: the message that it is called in was deleted.")
-    open_states = ("input-available", None)
+
+    def answer() -> tuple[str, Any, Any] | None:
+        state = part.state
+        return None if state in ("input-available", None) else (state, part.get("output"), part.get("errorText"))
+
     try:
         async with asyncio.timeout(seconds):
-            await work.until(lambda: part.state not in open_states, "messages")
-        await work.link.confirm()
+            state, output, error = await work.until_settled(answer, "messages")
     except TimeoutError:
         raise ToolFailed(f"No client answered {tool!r} in {seconds:g} s; is a page that offers it open?") from None
     finally:
         if part.state == "input-available" and work.is_ours:  # a call without an end would spoil the conversation
             work.answer.update(part, state="output-error", errorText="No client answered.")
-    if part.state == "output-error":
-        raise ToolFailed(f"{tool!r} failed: {part.get('errorText')}")
-    return part.get("output")
+    if state == "output-error":
+        raise ToolFailed(f"{tool!r} failed: {error}")
+    return output
 
 
 def _find(work: Work, id_: str) -> Part | None:
