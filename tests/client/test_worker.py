@@ -101,6 +101,35 @@ async def test_a_handler_that_fails_has_failed_once_and_the_next_prompt_is_answe
         await until(lambda: sorted(run.status for run in ada.runs) == ["complete", "error"])
 
 
+async def test_a_handler_that_fails_before_it_has_begun_a_run_has_failed_once_as_well(server: Server):
+    calls: list[str] = []
+
+    async def fail(session: Session, prompt: Message) -> None:
+        calls.append(prompt.text)
+        if prompt.text == "bad":
+            raise RuntimeError("no such flight")
+        await echo(session, prompt)
+
+    async with working(server, fail), connect(server.url, session="trip", participant="ada", kind="human") as ada:
+        bad = await ada.send("bad")
+        await until(lambda: [run.status for run in ada.runs] == ["error"])
+        [run] = ada.runs
+        assert (run.reply_to, run.error) == (bad.id, "no such flight")
+        await ada.send("good")
+        await until(lambda: answers(ada) == ["good!"])
+    assert calls == ["bad", "good"]
+
+
+def test_a_program_that_the_server_refuses_says_why(tmp_path: Path):
+    server = Server(tmp_path, auth_secret="s" * 32)
+    server.start()
+    try:
+        with pytest.raises(Disconnected, match="token"):
+            Worker("flights", echo, url=server.url).main()
+    finally:
+        server.close()
+
+
 async def test_who_drains_finishes_what_it_has_and_leaves_the_rest_to_others(server: Server):
     began, gate = asyncio.Event(), asyncio.Event()
 

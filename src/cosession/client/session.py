@@ -5,7 +5,7 @@ after it. What is written while the network is away goes out when it is back. Ne
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from cosession.document import Message, SessionDocument, prompt_key
@@ -217,6 +217,20 @@ class Session(Writing):
         keys = (prompt_key(message.id, self.participant), prompt_key(message.id))
         held = any(is_held(self.document.claims.get(key), self.participant, client) for key in keys)
         return message if held else None
+
+    async def fail(self, errand: Errand, error: Exception) -> None:
+        """Let people see that a prompt that a worker was handed got no answer, where no run of it says so.
+
+        Args:
+            errand: what it was handed.
+            error: what went wrong.
+        """
+        client = self.document.doc.client_id
+        runs = [run for run in self.runs if run.reply_to == errand.message and run.agent == self.participant]
+        if self._link.ended is None and not any(run.ended or run.client != client for run in runs):
+            with suppress(Exception):  # it is the error
+                async with self.run(reply_to=errand.message):
+                    raise error
 
     def run(
         self, *, reply_to: Message | str | None = None, task: str = "", batch_seconds: float = BATCH_SECONDS

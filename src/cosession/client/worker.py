@@ -123,14 +123,24 @@ class Worker:
         self._over.set()
 
     def main(self) -> None:
-        """Work in a loop of its own until SIGTERM or SIGINT, then drain; for a program that does nothing else."""
+        """Work in a loop of its own until SIGTERM or SIGINT, then drain; for a program that does nothing else.
+
+        Raises:
+            Disconnected: the server refused for good.
+        """
 
         async def work() -> None:
             loop = asyncio.get_running_loop()
+            failure: Disconnected | None = None
             async with asyncio.TaskGroup() as tasks:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, lambda: tasks.create_task(self.drain()))
-                await self.run()
+                try:
+                    await self.run()
+                except Disconnected as error:  # the group would wrap it
+                    failure = error
+            if failure is not None:
+                raise failure
 
         asyncio.run(work())
 
@@ -235,7 +245,11 @@ class Worker:
                 if message is None:
                     log.info("worker.late", agent=self.agent, session=errand.session, message=errand.message)
                     return
-                await self._handler(session, message)
+                try:
+                    await self._handler(session, message)
+                except Exception as error:
+                    await session.fail(errand, error)
+                    raise
             self._failures = 0
         except Exception as error:
             if not has_joined:
