@@ -120,6 +120,21 @@ async def specialist(session: Session) -> None:
                 await asyncio.Event().wait()
 
 
+async def test_of_several_runs_that_answer_a_delegation_the_one_that_counts_is_taken(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as planner, planner.run() as run:
+        job = run.delegate("flights", "flights to Lisbon")
+        runs = planner.document.runs
+        for number in range(6):  # they came too late, and the server took them back
+            late = runs.start(f"late{number}", agent="flights", started_at=AT, reply_to=job.message.id)
+            late.end("cancelled", at=AT)
+            assert (await job.done() or late).status == "cancelled"
+        again = runs.start("again", agent="flights", started_at=AT, reply_to=job.message.id)
+        for status in ("running", "suspended", "lost", "complete"):
+            again.set_status(status)
+            assert job.run == again
+        assert await job.done() == again
+
+
 async def test_an_orchestrator_delegates_and_waits_for_the_end(server: Server):
     async with (
         connect(server.url, session="trip", participant="anna", kind="human") as anna,

@@ -26,10 +26,13 @@ class Delegation:
 
     @property
     def run(self) -> Run | None:
-        """The run that answers, or None before it has begun."""
+        """The run that answers, or None before it has begun.
+
+        Of several it is the one that is complete, else one at work, else the last: others failed, or came too late.
+        """
         runs = self._work.document.runs
         found = [run for run in runs if run.reply_to == self.message.id and run.agent == self.agent]
-        return found[-1] if found else None
+        return max(found, key=_counts, default=None)
 
     async def done(self) -> Run | None:
         """Wait for the end of the other agent's run, and return it; None when somebody called the work off before.
@@ -87,3 +90,7 @@ def delegate(work: Work, agent: str, text: str, *, data: Mapping[str, Any] | Non
             )
             work.record.add_message(id_)
     return Delegation(work, agent, message)
+
+
+def _counts(run: Run) -> tuple[bool, bool, str]:
+    return run.status == "complete", run.status not in FINAL, run.started_at or ""
