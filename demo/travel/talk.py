@@ -14,6 +14,9 @@ from chat.tool_model import Call, ToolModel
 
 from cosession.client import AgentRun, Session
 
+SILENCE = "*The model gave no answer. Ask again in other words, or start the team with another model.*"
+"""What people read instead of nothing."""
+
 MOST_TURNS = 12
 """How often a model may call tools for one prompt: one that goes round in circles ends."""
 
@@ -79,6 +82,8 @@ async def think(
         if steers:
             messages.append({"role": "user", "content": "\n".join([STEERED, *steers])})
         if not calls and not steers:
+            if not said.strip():
+                run.text(SILENCE)
             return
         if said and not said.endswith("\n"):
             run.text("\n\n")
