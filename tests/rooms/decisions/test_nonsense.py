@@ -67,8 +67,65 @@ def a_value(luck: random.Random, depth: int = 0) -> Any:
             return luck.choice(VALUES)
 
 
+# fmt: off
+RECORDS: dict[str, dict[str, Any]] = {
+    "messages": {
+        "id": "m9", "role": "user", "metadata": {"author": "ada", "status": "complete", "to": ["bot"], "run": "r1"},
+        "parts": [{"type": "text", "text": "hi", "state": "done"}], "stamp": {"by": "ada", "at": NOW, "seq": 3},
+    },
+    "runs": {
+        "id": "r9", "agent": "bot", "status": "running", "epoch": 1, "client": 5, "former": [7], "reply_to": "m1",
+        "messages": ["r1.m"], "steers": [{"id": "m1", "by": "ada", "text": "go"}], "seen": ["s1"], "started_at": NOW,
+        "ended_at": NOW, "cancel": {"by": "ada", "at": NOW, "reason": ""}, "steps": [],
+    },
+    "approvals": {
+        "question": "Shall I?", "schema": {"type": "number"}, "run": "r1", "who": ["ada"], "quorum": 1, "value": 3,
+        "expires_at": NOW, "votes": {"ada": {"decision": "approved", "value": 3, "at": NOW}},
+    },
+    "claims": {**CLAIM, "waiting": [{"by": "ada", "client": 7}], "former": [9], "until": NOW},
+    "queue": {"id": "q1", "author": "ada", "text": "later", "created_at": NOW, "to": ["bot"]},
+    "agents": {"name": "Bot", "status": "working", "run": "r1", "task": "it", "progress": 0.5},
+    "participants": {"name": "Ada", "kind": "human", "online": True, "devices": 1, "looking": True, "since": NOW},
+}
+# fmt: on
+
+
+def spoilt(luck: random.Random, value: Any) -> Any:
+    """Something as it should be, but for a few places."""
+    if luck.random() < 0.08:
+        return luck.choice(VALUES)
+    if isinstance(value, dict):
+        return {key: spoilt(luck, one) for key, one in value.items() if luck.random() > 0.05}
+    return [spoilt(luck, one) for one in value] if isinstance(value, list) else value
+
+
+def shared(luck: random.Random, value: Any) -> Any:
+    """The same, some of it as shared types."""
+    if luck.random() < 0.2:
+        return value
+    if isinstance(value, dict):
+        return Map({key: shared(luck, one) for key, one in value.items()})
+    if isinstance(value, list):
+        return Array([shared(luck, one) for one in value])
+    return Text(value) if isinstance(value, str) and luck.random() < 0.2 else value
+
+
+def write_record(document: SessionDocument, luck: random.Random) -> None:
+    """Write a record that is wrong in a few places."""
+    name = luck.choice(list(RECORDS))
+    record = shared(luck, spoilt(luck, RECORDS[name]))
+    root: Any = document.doc.get(name, type=ROOTS[name])
+    if isinstance(root, Map):
+        root[luck.choice(KEYS)] = record
+    else:
+        root.insert(luck.randint(0, len(root)), record)
+
+
 def write_nonsense(document: SessionDocument, luck: random.Random) -> None:
     """Put something anywhere."""
+    if luck.random() < 0.5:
+        write_record(document, luck)
+        return
     name = luck.choice(list(ROOTS))
     here: Any = document.doc.get(name, type=ROOTS[name])
     for _ in range(luck.randrange(4)):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pycrdt import Array, Map, Text
 from rooms.decisions.stage import Actor, Stage
 from rooms.scene import AT
 
@@ -296,3 +297,20 @@ def test_a_run_that_begins_when_its_prompt_was_called_off_is_taken_back(stage: S
     bot.begin(reply_to="m1", words="so")
     assert stage.run().status == "cancelled"
     assert [message.id for message in stage.document.messages if not message.deleted] == ["m1"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stamp": {"by": "ada", "seq": "third"}}, {"stamp": {"seq": {}}}, {"id": Text("m1")}, {"stamp": 5}]
+)
+def test_what_only_looks_like_a_prompt_ends_nothing_and_the_session_can_be_loaded(
+    stage: Stage, ada: Actor, wrong: dict[str, Any]
+) -> None:
+    message = {
+        "id": "m1",
+        "role": "user",
+        "metadata": Map({"to": ["bot"]}),
+        "parts": Array([Map({"type": "data-x"})]),
+    }
+    ada.write(lambda document: document.messages.shared.append(Map({**message, **wrong})))
+    ada.write(lambda document: document.queue.append("hi", id="q1", author="ada", created_at=AT))
+    assert len(stage.restart().document.messages.shared) == 2

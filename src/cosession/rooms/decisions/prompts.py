@@ -200,7 +200,7 @@ class Prompts:
             answered = {lane_of_run(agent, lanes) for agent in answers.get(id_, ())} if lanes else set[str | None]()
             for name in set(lanes) - answered:
                 message = Message(messages[index])
-                if message.deleted or message.refused:
+                if message.deleted or message.refused or message.id != id_:
                     break
                 steers = steers or _steers(case)
                 if id_ not in steers[0]:
@@ -223,6 +223,9 @@ class Prompts:
 
 
 def _lanes_of(case: Case, message: Message) -> tuple[str, ...]:
+    """The lanes in which a message is a prompt; what has no id is none."""
+    if not message.id:
+        return ()
     return lanes_of(case.document.meta.rules, author=message.author, role=message.role, to=message.to)
 
 
@@ -251,13 +254,14 @@ def _active(case: Case, lane: Lane) -> list[str]:
 
 def _open(case: Case, message: Message, lane: str) -> Open:
     stamp = message.stamp or {}
+    seq = stamp.get("seq")
     is_old = seconds_until(str(stamp.get("at")), case.at) > case.settings.work_seconds
     return Open(
         message.id,
         message.author,
         lane,
         claim_key(message.id, lane, message.to),
-        int(stamp.get("seq") or 0),
+        seq if isinstance(seq, int) else 0,
         message.role == "user",
         offers=0 if is_old else case.settings.max_attempts,
     )
