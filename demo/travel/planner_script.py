@@ -16,7 +16,8 @@ _NUMBER = r"(\d+|one|two|three|four|five|six|seven)"
 def plan_trip(messages: Messages) -> list[Line]:
     """What the planner says and does next."""
     plan = given(messages, PLAN)
-    messages = _since_late_steer(messages)
+    if (later := _since_late_steer(messages)) is not None:
+        plan, messages = _as_it_became(plan, results(messages)), later
     words = [str(message["content"]) for message in messages if message["role"] == "user"]
     said = next((each.partition(": ")[2] for each in reversed(words) if not each.startswith(STEERED)), "")
     added = [line for each in words if each.startswith(STEERED) for line in each.splitlines()[1:]]
@@ -43,13 +44,19 @@ def plan_trip(messages: Messages) -> list[Line]:
     return [greeting, ("set_trip", facts)] if greeting else [("set_trip", facts)]
 
 
-def _since_late_steer(messages: Messages) -> Messages:
-    """What is to be answered: a steer that comes after the specialists have looked is a request of its own."""
+def _since_late_steer(messages: Messages) -> Messages | None:
+    """What is to be answered, when it is a steer that came after the specialists had looked: a request of its own."""
     last = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
     if str(messages[last]["content"]).startswith(STEERED) and "put_in_itinerary" in results(messages[:last]):
         steer = str(messages[last]["content"]).splitlines()[-1]
         return [*messages[:2], {"role": "user", "content": steer}, *messages[last + 1 :]]
-    return messages
+    return None
+
+
+def _as_it_became(plan: dict[str, Any], done: dict[str, Any]) -> dict[str, Any]:
+    """The plan, which was told at the beginning, after what the planner has done with it."""
+    put = {name: value for name, value in done["put_in_itinerary"].items() if name in ("itinerary", "total")}
+    return {**plan, **put, "trip": {**plan["trip"], **done.get("set_trip", {})}, "by_hand": {}}
 
 
 def _ask_around(said: str, trip: dict[str, Any], plan: dict[str, Any]) -> list[Line]:

@@ -71,6 +71,27 @@ def test_what_is_said_while_the_planner_answers_is_done_as_well(part: Any) -> No
     assert lines[-1] == ("book", {})
 
 
+def test_what_is_said_after_the_specialists_have_looked_is_asked_of_those_whom_it_is_for(part: Any) -> None:
+    planner, script = part("planner"), part("planner_script")
+    steer = says(f"{importlib.import_module('chat.models').STEERED}\nBob: Only direct flights")
+    put = called("put_in_itinerary", {"itinerary": {"activity-1": WORKSHOP}, "total": 60})
+    before = [
+        says("Ada: Lisbon"),
+        *called("set_trip", LISBON),
+        *called("ask_specialists", {"offers": {}}),
+        *put,
+        steer,
+    ]
+    told = conversation(planner, *before, trip={}, itinerary={})
+
+    first = script.plan_trip(told)
+    then = script.plan_trip([*told, *called("set_trip", LISBON)])
+
+    assert first == [("set_trip", {})]
+    assert list(then[-1][1]) == ["flights"]
+    assert "Only direct flights" in then[-1][1]["flights"]
+
+
 def test_who_goes_elsewhere_keeps_only_what_is_booked(part: Any) -> None:
     planner, script = part("planner"), part("planner_script")
     asked = [says("Ada: Rome, please"), *called("set_trip", {**LISBON, "to": "Rome"})]
