@@ -1,7 +1,6 @@
 """What a session shows and lets one ask for: the state as it changes, the queue, the policy, addressed prompts."""
 
 import asyncio
-from contextlib import aclosing
 
 import pytest
 from client.hub import Hub, until
@@ -19,23 +18,39 @@ AT = "2026-01-01T00:00:00Z"
 async def test_a_path_of_the_state_is_watched_and_equal_json_is_not_told(hub: Hub):
     async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
         session.state.set("trip.flight", {"price": 1})
-        async with aclosing(session.state.watch("trip.flight")) as changes:
-            coming = asyncio.ensure_future(anext(changes))
+        changes = session.state.watch("trip.flight")
+        coming = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        session.state.set("trip.hotel", "Ritz")
+        session.state.set("trip.flight", {"price": 1})
+        await session.wait_saved()
+        assert not coming.done()
+        hub.document.state.set("trip.flight.price", 2)
+        assert await coming == StateChange("trip.flight", {"price": 1}, {"price": 2})
+        hub.document.state.delete("trip.flight")
+        assert await anext(changes) == StateChange("trip.flight", {"price": 2}, None)
+
+
+async def test_a_cancelled_wait_for_a_change_loses_none(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+        changes = session.state.watch("a")
+        session.state.set("a", 1)
+        for before, after in ((None, 1), (1, 2)):
+            session.state.set("a", after)
+            assert await anext(changes) == StateChange("a", before, after)
+            waiting = asyncio.ensure_future(anext(changes))
             await asyncio.sleep(0)
-            session.state.set("trip.hotel", "Ritz")
-            session.state.set("trip.flight", {"price": 1})
-            await session.wait_saved()
-            assert not coming.done()
-            hub.document.state.set("trip.flight.price", 2)
-            assert await coming == StateChange("trip.flight", {"price": 1}, {"price": 2})
-            hub.document.state.delete("trip.flight")
-            assert await anext(changes) == StateChange("trip.flight", {"price": 2}, None)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+    with pytest.raises(BadDocument):
+        session.state.watch("a..b")
 
 
 async def test_a_watch_goes_on_over_a_refusal_and_ends_with_the_session(hub: Hub):
     async with connect(hub.url, session="trip", participant="planner", on_refused=lambda _: None) as session:
         state = session.state
-        async with asyncio.timeout(10), aclosing(state.watch("a")) as changes:
+        changes = state.watch("a")
+        async with asyncio.timeout(10):
             coming = asyncio.ensure_future(anext(changes))
             await asyncio.sleep(0)
             old = session.document

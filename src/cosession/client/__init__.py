@@ -24,7 +24,7 @@ from .prompts import Prompts
 from .refusal import Refusal
 from .run import AgentRun, Steer
 from .session import Session
-from .state import SharedState, StateChange
+from .state import SharedState, StateChange, StateChanges
 from .steps import Step
 from .tool import ToolCall
 from .transport import Status
@@ -48,6 +48,7 @@ __all__ = [
     "SessionInfo",
     "SharedState",
     "StateChange",
+    "StateChanges",
     "Status",
     "Steer",
     "Step",

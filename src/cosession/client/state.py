@@ -1,6 +1,6 @@
 """The shared state, as a session shows it: the same over a refusal, and watched where one likes."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,24 +45,47 @@ class SharedState(State):
         """The pycrdt Map behind it now: after a refusal it is another one."""
         return self._link.document.state.shared
 
-    async def watch(self, path: Path) -> AsyncGenerator[StateChange, None]:
+    def watch(self, path: Path) -> "StateChanges":
         """Iterate over what becomes of a path: `async for change in session.state.watch("trip.flight"):`.
 
-        What changes while the loop's body works is told as one change; equal JSON isn't told.
+        It begins with this call. What changes while the loop's body works is one change; equal JSON is none.
 
         Raises:
             BadDocument: the path isn't one.
+            Disconnected: the session is over; raised from the iteration.
+        """
+        return StateChanges(self, self._link, path)
+
+
+class StateChanges(AsyncIterator[StateChange]):
+    """Iterates over what becomes of a path, and waits for more. Leaving the loop leaves nothing behind."""
+
+    def __init__(self, state: SharedState, link: Link, path: Path) -> None:
+        """Begin with what is there; raises as `SharedState.watch` does.
+
+        Args:
+            state: the shared state.
+            link: the tie to the server.
+            path: the path.
+        """
+        self._state = state
+        self._link = link
+        self._path = path
+        self._before = state.get(path)
+
+    async def __anext__(self) -> StateChange:
+        """Return the next change; wait until there is one. A cancelled wait loses none.
+
+        Raises:
             Disconnected: the session is over.
         """
-        before = self.get(path)
         while True:
             document = self._link.document
             with document.observe(lambda _: self._link.bell.ring(), "state"):
                 while document is self._link.document:
                     self._link.go_on()
-                    after = self.get(path)
-                    if after == before and type(after) is type(before):
-                        await self._link.bell.wait()
-                    else:
-                        yield StateChange(path, before, after)
-                        before = after
+                    before, after = self._before, self._state.get(self._path)
+                    if after != before or type(after) is not type(before):
+                        self._before = after
+                        return StateChange(self._path, before, after)
+                    await self._link.bell.wait()
