@@ -310,7 +310,7 @@ class RunCancelled(CosessionError):
 
 
 class RunLost(CosessionError):
-    """Another process of the agent goes on with the run; raised inside it at its next step."""
+    """Another process of the agent goes on with the run, or the server has ended it; raised at its next step."""
 
     code = "run.lost"
 

@@ -116,6 +116,49 @@ async def test_a_run_that_another_process_took_over_ends_its_block_and_writes_no
         assert (record.status, record.client) == ("running", 99)
 
 
+async def test_a_run_that_begins_when_its_prompt_was_called_off_is_cancelled(server: Server):
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="planner") as planner,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        await anna.send("Where to?")
+        prompt = await anext(planner.prompts())
+        anna.cancel(prompt.id)
+        await until(lambda: prompt.refused)
+        why: RunCancelled | None = None
+        async with planner.run(reply_to=prompt) as run:
+            run.text("To ")
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                with pytest.raises(RunCancelled) as told:
+                    run.check()
+                why = told.value
+                raise
+        assert why is not None
+        assert why.by == "anna"
+        await planner.wait_saved()
+        assert [(run.status, anna.messages[-1].text) for run in anna.runs] == [("cancelled", "")]
+        assert (planner.agents.get("planner") or run).to_json()["status"] == "idle"
+
+
+async def test_a_run_that_the_server_ended_ends_its_block(hub: Hub):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+        went_on = False
+        async with session.run() as run:
+            run.text("To ")
+            await session.wait_saved()
+            record = hub.document.runs.get(run.id)
+            assert record is not None
+            record.end("error", at=AT, error="It was lost too often.")
+            await asyncio.Event().wait()
+            went_on = True
+        assert not went_on
+        await session.wait_saved()
+    assert (record.status, record.error) == ("error", "It was lost too often.")
+
+
 async def test_a_run_that_was_taken_for_lost_is_adopted_by_the_process_that_has_it(hub: Hub):
     async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
         async with session.run() as run:

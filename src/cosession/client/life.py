@@ -4,6 +4,7 @@
                       ├─ a cancel is recorded ───────────────→ cancelled, and the body's exception ends here
                       ├─ the task is cancelled from outside ─→ cancelled, and goes on as a cancellation
                       ├─ another process has taken over ─────→ nothing more is written, and the block ends here
+                      ├─ the server has ended it ────────────→ the same; as a cancel, if its prompt was called off
                       └─ the body raises ────────────────────→ error, and goes on
 
 A cancel reaches the body in two ways: the next step (`text`, `check`, …) raises RunCancelled, and a body that
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from cosession.document import Change, Message, Run
+from cosession.document.run_states import FINAL
 from cosession.errors import RunCancelled, RunLost, WriteRefused
 
 from . import adoption
@@ -30,6 +32,8 @@ from .stamps import fresh_id, now
 from .work import Work
 
 _TAKEN_OVER = "Another process goes on with this run; what is written here gets nowhere."
+
+_ENDED = "The server ended this run, as its prompt has another answer, or it was lost too often; it isn't written on."
 
 
 class Life:
@@ -220,6 +224,13 @@ class Life:
             self._cancel = RunCancelled(recorded.get("by"), str(recorded.get("reason") or ""))
         if self._is_taken_over(self._record):
             self._lost = RunLost(_TAKEN_OVER)
+        elif self._cancel is None and self._record.status in FINAL:
+            prompt = self._document.messages.get(self.reply_to) if self.reply_to else None
+            refused = prompt.refused if prompt is not None else None
+            if refused is not None:
+                self._cancel = RunCancelled(refused.get("by"))
+            else:
+                self._lost = RunLost(_ENDED)
 
     def _is_taken_over(self, record: Run | None) -> bool:
         return record is not None and not record.gone and record.client != self._client
