@@ -12,7 +12,7 @@ Where a change leads to a decision of the server is `_decide`; what it decides i
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, cast
 
 from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
@@ -92,11 +92,18 @@ class Changes:
             offered: whether it is (of) the answer to a sync step 1, which may hold what others wrote.
         """
         by = peer.participant
-        self._watch.late.clear()
-        with _arrivals(self._document) if header.types else nullcontext(()) as messages:  # a message is made of some
+        messages: list[Message] = []
+        if self._watch.late:
+            self._watch.late.clear()
+        if not header.types:  # a message is made of some
             effects = self._take(update, header, connection, peer, offered=offered)
-        effects += self._complete(by, at, offered=offered)
-        effects += self._stamp(messages, by, at, offered=offered)
+        else:
+            with _arrivals(self._document) as messages:
+                effects = self._take(update, header, connection, peer, offered=offered)
+        if self._watch.late:
+            effects += self._complete(by, at, offered=offered)
+        if messages:
+            effects += self._stamp(messages, by, at, offered=offered)
         self._watch.notice(update.update, header)
         return effects + self._decide(by, at) if self._watch.touched else effects
 
@@ -109,7 +116,8 @@ class Changes:
         self._gate.check_size(by, grows)
         with _arrivals(self._document) as messages:
             effects = self._write(change, by)
-        return effects + self._stamp(messages, by, at) + self._decide(by, at)
+        stamps = self._stamp(messages, by, at) if messages else []
+        return effects + stamps + self._decide(by, at)
 
     def rule(self, decision: Callable[[Case], object], at: str) -> list[Effect]:
         """Make a decision that no change asks for, and those that follow from it."""
@@ -182,8 +190,6 @@ class Changes:
 
     def _stamp(self, messages: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
         """Write on the messages that just came who wrote them, when they came and after which others."""
-        if not messages:
-            return []
         seq = self.version
 
         def stamp(case: Case) -> None:
@@ -194,8 +200,6 @@ class Changes:
 
     def _complete(self, by: Participant, at: str, *, offered: bool) -> list[Effect]:
         """Do the same with the messages of which something came just now, where that makes them whole."""
-        if not self._watch.late:
-            return []
         places, seq = sorted(self._watch.late), self.version
 
         def complete(case: Case) -> None:
