@@ -120,6 +120,24 @@ async def test_a_handler_that_fails_before_it_has_begun_a_run_has_failed_once_as
     assert calls == ["bad", "good"]
 
 
+async def test_a_prompt_that_a_handler_passes_over_is_offered_again(server: Server):
+    passed: list[str] = []
+
+    async def pass_twice(session: Session, prompt: Message) -> None:
+        if len(passed) < 2:
+            passed.append(prompt.text)
+        else:
+            await echo(session, prompt)
+
+    async with (
+        working(server, pass_twice),
+        connect(server.url, session="trip", participant="ada", kind="human") as ada,
+    ):
+        await ada.send("to Oslo")
+        await until(lambda: answers(ada) == ["to Oslo!"])
+    assert passed == ["to Oslo", "to Oslo"]
+
+
 def test_a_program_that_the_server_refuses_says_why(tmp_path: Path):
     server = Server(tmp_path, auth_secret="s" * 32)
     server.start()

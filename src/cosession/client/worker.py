@@ -61,7 +61,8 @@ class Worker:
 
         Args:
             agent: whose work it does: the token's `sub`, where there is one.
-            handler: answers one prompt. One that raises has failed, visibly, and isn't tried again.
+            handler: answers one prompt. One that raises has failed, visibly, and isn't tried again; one that returns
+                and has begun no run has passed the prompt over: it is offered again, a few times.
             url: the server's address, e.g. `http://localhost:8765`.
             token: the credential, or a function, plain or async, that gives a fresh one; None on a development
                 server.
