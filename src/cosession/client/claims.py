@@ -7,6 +7,7 @@ Who was granted something acts on it only when a fence has come back: then the g
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +21,13 @@ AWAY_SECONDS = 7.5
 
 
 async def obtain(
-    link: Link, document: SessionDocument, key: str, *, seconds: float | None = None, wait: bool = False
+    link: Link,
+    document: SessionDocument,
+    key: str,
+    *,
+    seconds: float | None = None,
+    wait: bool = False,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> JsonObject | None:
     """Ask to hold something, and return the server's word on it; None when another holds it.
 
@@ -30,6 +37,7 @@ async def obtain(
         key: what it is.
         seconds: for how long at most.
         wait: whether to wait while another holds it.
+        wanted: whether it is still, when the line that one stood in is gone.
 
     Raises:
         Disconnected: the session is over.
@@ -51,7 +59,7 @@ async def obtain(
                 if _is_grant(document.claims.get(key), fact):
                     return fact
                 continue  # a crash took the grant back before it was saved
-            if fact is None and stands_in_line:
+            if fact is None and stands_in_line and wanted():
                 continue  # nobody of the line was there for longer than the grace, we neither
             if not wait or fact is None:
                 return None

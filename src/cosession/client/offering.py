@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from cosession.document import Change, Message, SessionDocument, tool_key
@@ -157,13 +158,19 @@ class Offering:
                 calls.append(_Call(id_, message.id, tool, part.get("input")))
         return calls
 
+    def _waits(self, call: _Call) -> bool:
+        """Whether a call has no answer yet, and is still for us."""
+        message = self._document.messages.get(call.message)
+        return message is not None and any(one.id == call.id for one in self._waiting_in(message))
+
     async def _do(self, call: _Call) -> None:
         answer: JsonObject | None = None
         with suppress(Disconnected):  # another client is next in line
             while True:
                 document = self._document
                 try:
-                    if await obtain(self._link, document, tool_key(call.id), wait=True) is None:
+                    waits = partial(self._waits, call)
+                    if await obtain(self._link, document, tool_key(call.id), wait=True, wanted=waits) is None:
                         return
                     answer = answer or await self._answer(call)
                     await self._give(document, call, answer)
@@ -183,8 +190,8 @@ class Offering:
 
     async def _answer(self, call: _Call) -> JsonObject | None:
         """Call the tool, and return what is to be said; None where nobody waits for it any more."""
-        message, tool = self._document.messages.get(call.message), self._tools.get(call.tool)
-        if tool is None or message is None or all(one.id != call.id for one in self._waiting_in(message)):
+        tool = self._tools.get(call.tool)
+        if tool is None or not self._waits(call):
             return None
         try:
             output = tool.call(call.input)
