@@ -41,6 +41,8 @@ from .watch import Watch
 _MOST_PASSES = 8
 """A decision may ask for another, and comes to an end: more in a row are a defect of one."""
 
+_HALF_DONE = "The server met an error in the middle of a change; connect once more."
+
 
 class Changes:
     """The changes of one room's document.
@@ -225,9 +227,16 @@ class Changes:
     def _rule(
         self, decision: Callable[[Case], object], by: Participant, at: str, touched: Mapping[str, set[str]]
     ) -> list[Effect]:
-        """Make a decision in a transaction by the server's hand."""
+        """Make a decision in a transaction by the server's hand.
+
+        Raises:
+            RoomBroken: it failed; what it follows from is applied by now, and can't be refused any more.
+        """
         case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [])
-        effects = self._write(lambda _: decision(case), SERVER)
+        try:
+            effects = self._write(lambda _: decision(case), SERVER)
+        except Exception as error:
+            raise RoomBroken(_HALF_DONE) from error
         if self._memory.prompts.has_halves:
             self._watch.await_rest()
         return effects + case.effects
@@ -297,7 +306,7 @@ def _captured(doc: Doc[Any], act: Callable[[], None]) -> list[bytes]:
         act()
     except Exception as error:
         if updates:
-            raise RoomBroken("The server met an error in the middle of a change; connect once more.") from error
+            raise RoomBroken(_HALF_DONE) from error
         raise
     finally:
         doc.unobserve(subscription)

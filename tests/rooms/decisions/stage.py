@@ -85,7 +85,7 @@ class Stage(Scene):
         """The room that is loaded from the log, or from so many rows of it; nobody is there yet."""
         kept = self.rows[:rows]
         again = Stage(self.settings, [row.update for row in kept], kept[-1].version if kept else 0, at)
-        again.rows = list(kept)
+        again.rows = [*kept, *again.rows]
         return again
 
     def actor(self, who: str = "ada", kind: str = "human", *, client: int | None = None) -> "Actor":

@@ -273,3 +273,10 @@ def test_a_claim_that_somebody_made_up_and_that_is_none_is_taken_away(stage: Sta
     ada.write(lambda document: document.claims.shared.update({"k": made_up}))
     assert stage.claim("k") is None
     assert not stage.restart().document.claims.to_json()
+
+
+def test_what_is_claimed_has_a_name(stage: Stage) -> None:
+    ada = stage.actor("ada")
+    fact = {"by": "ada", "client": 7, "epoch": 1, "at": stage.at}
+    ada.write(lambda document: document.claims.shared.update({"": fact}))
+    assert not stage.document.claims.to_json()

@@ -1,4 +1,4 @@
-"""Whatever somebody who may write everything puts into the document: the room lives, and can be loaded again.
+"""Whatever somebody who may write everything puts into the document: the room lives, and can be loaded as it is.
 
 COSESSION_NONSENSE=20000 python -m pytest tests/rooms/decisions/test_nonsense.py     many more than usual
 """
@@ -9,12 +9,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pycrdt import Array, Map, Text
+from pycrdt import Array, Doc, Map, Text
 from rooms.decisions.stage import Absent, Actor, Stage
 
 from cosession.document import SessionDocument
 from cosession.document.session import ROOTS
 from cosession.errors import CosessionError, RoomBroken
+from cosession.protocol import decode_state_vector
 
 EXAMPLES = int(os.environ.get("COSESSION_NONSENSE", "60"))
 
@@ -184,6 +185,14 @@ def act(stage: Stage, luck: random.Random, ada: Actor, bot: Actor) -> None:
             ada.write(lambda document: write_nonsense(document, luck))
 
 
+def logged(stage: Stage) -> Doc[Any]:
+    """The document that the log holds."""
+    doc: Doc[Any] = Doc()
+    for row in stage.rows:
+        doc.apply_update(row.update)
+    return doc
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**48))
 def test_the_room_lives_and_can_be_loaded(seed: int) -> None:
@@ -199,5 +208,7 @@ def test_the_room_lives_and_can_be_loaded(seed: int) -> None:
             except (CosessionError, Absent):
                 pass  # refused, as it should be, or there is nothing to act on
         stage.do(stage.room.attend(stage.at, at_once=True))
+        assert decode_state_vector(stage.document.doc.get_state()) == decode_state_vector(logged(stage).get_state())
+        assert stage.document.to_json() == SessionDocument(logged(stage)).to_json()
         stage.room.document.to_json()
         stage = stage.restart()

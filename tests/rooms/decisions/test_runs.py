@@ -5,6 +5,7 @@ from rooms.decisions.stage import Stage
 
 from cosession.document import SessionDocument
 from cosession.document.run_states import RUN_STATUSES, may_become
+from cosession.errors import BadDocument, RoomBroken
 
 LEASE = "lease/run/r1"
 
@@ -256,3 +257,17 @@ def test_a_run_ends_whatever_stands_in_its_message(stage: Stage) -> None:
     bot.write(write)
     bot.become("complete")
     assert (stage.run().status, stage.document.messages[0].status) == ("complete", "complete")
+
+
+def test_a_decision_that_fails_refuses_nobody_but_ends_the_room(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it follows from is applied: a refusal would leave it in the document and out of the log."""
+
+    def fail(_: object) -> None:
+        raise BadDocument("It doesn't fit.")
+
+    bot = stage.actor("bot", "agent")
+    monkeypatch.setattr("cosession.rooms.changes.decide", fail)
+    with pytest.raises(RoomBroken):
+        bot.begin()

@@ -27,7 +27,7 @@ _TRUSTED_SECONDS = 3600.0
 def begin(case: Case) -> None:
     """Take up what is held, at load: whoever holds it has a grace to be here again."""
     for key, fact in case.document.claims.to_json().items():
-        if _is_claim(fact):
+        if key and _is_claim(fact):
             _remember(case, key, fact, at_load=True)
             for client in _clients(fact.get("former")):
                 case.memory.fenced.setdefault(client, fact["by"])
@@ -143,7 +143,7 @@ def restore(case: Case) -> None:
             continue
         if known is not None:
             _write(case, key, known)
-        elif _is_claim(fact):
+        elif key and _is_claim(fact):
             left = seconds_until(case.at, fact["until"]) if "until" in fact else None
             if left is None or left > 0:
                 grant(case, key, by=fact["by"], client=fact["client"], seconds=left)
