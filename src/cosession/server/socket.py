@@ -3,6 +3,9 @@
 ASGI moves one message of one socket by one awaited call: a task switch, a state machine and an encoding for each.
 Here a room takes a frame in as it comes, and writes the same bytes to hundreds of sockets at once: a server's frames
 aren't masked, so they are packed once, and written to every transport that is not full.
+
+What comes is parsed a little at a time, and no further than somebody takes it. Pings, their answers and slivers of
+messages reach nobody who could slow them down: of these a socket has so many, then it is closed and heard no more.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ from websockets.exceptions import PayloadTooBig
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 
-from cosession.errors import TooLarge
+from cosession.errors import CosessionError, TooFast, TooLarge
 from cosession.logs import get_logger
 from cosession.rooms import Pulse
 
@@ -23,6 +26,18 @@ from .heartbeat import Heartbeat, can_look, look
 EXTENSION = "cosession.socket"
 """Under this key of the ASGI scope's extensions an endpoint finds the `SyncProtocol` of its socket."""
 
+_AT_ONCE = 2048
+"""Bytes that are parsed at once: three hundred empty frames, which take a few milliseconds."""
+
+_SLIVER = 1024
+"""A part of a message that is shorter is no help to who sends it: whole messages are as small."""
+
+_MOST_IDLE = 1024
+_IDLE_SECONDS = 10.0
+"""How many frames may come in so many seconds that bring no message; a client sends a handful."""
+
+_GOODBYE_SECONDS = 2.0
+"""How long who isn't heard any more has to read why."""
 
 log = get_logger(__name__)
 
@@ -69,6 +84,11 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     _heartbeat: Heartbeat | None = None
     _receiver: Callable[[bytes], None] | None = None
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
+    _rest = b""
+    """What came and isn't parsed yet, because nobody takes what it says."""
+    _idle = 0
+    _idle_since = 0.0
+    _is_deaf = False
 
     def __init__(self, *arguments: Any, pulse: Pulse, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -79,6 +99,32 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         """Begin."""
         self.queue = Inbox()  # type: ignore[assignment]
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what comes, as far as somebody takes it from here."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        for start in range(0, len(data), _AT_ONCE):
+            if self._is_deaf or self.transport.is_closing():
+                return
+            if self.read_paused:
+                self._rest = data[start:]
+                return
+            if self.close_sent:
+                self._count()
+            super().data_received(data[start : start + _AT_ONCE])
+
+    async def receive(self) -> Any:
+        """Give the application the next message; until it asks for the second one, who it is isn't known."""
+        if self.read_paused and self.queue.empty():
+            self._read_on()
+        message = await super().receive()
+        if message["type"] == "websocket.connect":
+            self.read_paused = True
+            self.transport.pause_reading()
+        elif self._rest and not self.read_paused:
+            self.loop.call_soon(self._go_on)  # not before the application has this message
+        return message
 
     def start_keepalive(self) -> None:
         """Begin to look whether the other end lives: the handshake is over, and what it was made of can go."""
@@ -113,8 +159,23 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self.conn.send_ping(b"")
             transport.write(b"".join(self.conn.data_to_send()))
 
+    def handle_ping(self) -> None:
+        """Answer, unless the answers before aren't read."""
+        self._count()
+        if self.writable.is_set() and not self._is_deaf:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take in a part of a message."""
+        if not event.fin and len(event.data) < _SLIVER:
+            self._count()
+        super().handle_cont(event)
+
     def handle_pong(self, event: Frame) -> None:
         """Hear a sign of life."""
+        self._count()
         super().handle_pong(event)
         if self._heartbeat is not None:
             self._heartbeat.answered()
@@ -128,6 +189,8 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand a message that is whole to the receiver; to the queue, if there is none or others wait there."""
+        if self.close_sent:
+            self._count()  # it is passed over
         if self._receiver is None or self.curr_msg_data_type == "text" or not self.queue.empty() or self.close_sent:
             super().send_receive_event_to_app()
             return
@@ -142,13 +205,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     def handle_parser_exception(self) -> None:
         """Close on bytes that are no WebSocket; a message beyond all limits gets our final code."""
         if isinstance(self.conn.parser_exc, PayloadTooBig) and not self.close_sent:
-            self.conn.data_to_send()  # drops the library's own close, with 1009, which clients try again for ever
-            reason = "The frame is far larger than the server takes; send less at once."
-            self.transport.write(
-                Frame(Opcode.CLOSE, Close(TooLarge.close_code, reason).serialize()).serialize(mask=False)
-            )
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": TooLarge.close_code, "reason": reason})
-            self.close_sent = True
+            self._say(TooLarge("The frame is far larger than the server takes; send less at once."))
             self.transport.close()
         else:
             super().handle_parser_exception()
@@ -176,6 +233,41 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     def handle_close(self, event: Frame) -> None:
         """Answer the other side's close; nothing may follow it."""
         super().handle_close(event)
+        self._tell()
+
+    def _read_on(self) -> None:
+        self.read_paused = False
+        self.transport.resume_reading()
+        self.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Parse what waits, unless the application is behind again."""
+        if not self.read_paused:
+            self.data_received(b"")
+
+    def _count(self) -> None:
+        """Count something that came and is no message; too many in a short time are the last."""
+        now = self.loop.time()
+        if now - self._idle_since > _IDLE_SECONDS:
+            self._idle, self._idle_since = 0, now
+        self._idle += 1
+        if self._idle > _MOST_IDLE and not self._is_deaf:
+            self._is_deaf, self.read_paused = True, False
+            self.transport.pause_reading()
+            if not self.close_sent:
+                self._say(TooFast(f"More than {_MOST_IDLE} frames in {_IDLE_SECONDS:g} s that bring no message."))
+            if self.close_timer is not None:
+                self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
+
+    def _say(self, error: CosessionError) -> None:
+        """Close the socket with an error; nothing may follow it."""
+        self.conn.data_to_send()  # drops the library's own close: its codes are ones that clients try again for ever
+        self.transport.write(
+            Frame(Opcode.CLOSE, Close(error.close_code, str(error)).serialize()).serialize(mask=False)
+        )
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": error.close_code, "reason": str(error)})
+        self.close_sent = True
         self._tell()
 
     def _tell(self) -> None:
