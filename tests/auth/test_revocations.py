@@ -147,3 +147,30 @@ async def test_nobody_else_revokes_and_nobody_lifts_their_own(start_server: Call
         assert await revoke(bearer(sub="boss", role="admin"), participant="op") == 201
         assert await revoke(local, participant="boss", session="trip") == 403
         assert (await http.get("/revocations", headers=local)).status_code == 403
+
+
+async def test_who_lost_a_session_neither_gets_it_back_nor_takes_it_from_others(start_server: Callable[..., Server]):
+    server = start_server(auth_secret=SECRET)
+    chief, deputy = bearer(sub="chief", role="operator"), bearer(sub="deputy", role="operator")
+    local = bearer(sub="op", sessions=["trip"], role="operator", jti="t-1")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+
+        async def revoke(headers: dict[str, str], **names: Any) -> str:
+            answer = await http.post("/revocations", json={**names, "session": "trip"}, headers=headers)
+            return answer.json()["id"] if answer.status_code == 201 else str(answer.status_code)
+
+        async def lift(headers: dict[str, str], revocation: str) -> int:
+            return (await http.delete(f"/revocations/{revocation}", headers=headers)).status_code
+
+        for names in ({"participant": "op"}, {"token": "t-1"}, {"participant": "op", "token": "t-1"}, {}):
+            taken = await revoke(chief, **names)
+            assert await lift(local, taken) == 404
+            assert (await http.get("/revocations", headers=local)).json() == {"revocations": []}
+            assert await revoke(local, participant="chief") == "403"
+            assert await lift(chief, taken) == 204
+            assert await lift(local, await revoke(local, participant="bo")) == 204
+
+        own = await revoke(deputy, participant="chief")
+        assert await lift(chief, own) == 404
+        assert await lift(chief, await revoke(chief)) == 204, "a session is closed and opened again"
+        assert await lift(deputy, own) == 204

@@ -35,7 +35,7 @@ async def revoke(request: Request) -> Response:
     """POST /revocations."""
     grant = await _operator(request)
     body = await read_body(request, NewRevocation)
-    if not _may(grant, body.session):
+    if not _may(request, grant, body.session):
         raise NotAllowed(
             "Taking access away needs the capability 'revoke', in the session that the body names or, where it names "
             "none, in all (`*`)."
@@ -48,7 +48,9 @@ async def revoke(request: Request) -> Response:
 async def list_revocations(request: Request) -> Response:
     """GET /revocations: those that one may lift."""
     grant = await _operator(request)
-    return JSONResponse({"revocations": [_json(one) for one in _revocations(request) if _may(grant, one.session)]})
+    return JSONResponse(
+        {"revocations": [_json(one) for one in _revocations(request) if _may_lift(request, grant, one)]}
+    )
 
 
 async def lift(request: Request) -> Response:
@@ -56,7 +58,7 @@ async def lift(request: Request) -> Response:
     grant = await _operator(request)
     revocations, name = _revocations(request), request.path_params["revocation"]
     known = revocations.get(name)
-    if known is None or not _may(grant, known.session) or not await revocations.lift(name):
+    if known is None or not _may_lift(request, grant, known) or not await revocations.lift(name):
         raise NoSuchRevocation(f"There is no revocation {name!r} that you may lift.")
     return Response(status_code=204)
 
@@ -67,8 +69,19 @@ async def _operator(request: Request) -> Grant:
     return grant
 
 
-def _may(grant: Grant, session: str | None) -> bool:
-    return grant.everywhere().may("revoke") if session is None else grant.may("revoke", session)
+def _may(request: Request, grant: Grant, session: str | None) -> bool:
+    """Whether one may take access to a session away; where one's own was taken, only with a right to all."""
+    everywhere = grant.everywhere().may("revoke")
+    if session is None:
+        return everywhere
+    return grant.may("revoke", session) and (everywhere or not _revocations(request).is_revoked(grant, session))
+
+
+def _may_lift(request: Request, grant: Grant, revocation: Revocation) -> bool:
+    """Whether one may give back what was taken: nobody gives it back to themselves."""
+    fits = revocation.participant in (None, grant.id) and revocation.token in (None, grant.token_id)
+    is_own = fits and not (revocation.participant is None and revocation.token is None)
+    return not is_own and _may(request, grant, revocation.session)
 
 
 def _revocations(request: Request) -> Revocations:
