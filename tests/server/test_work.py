@@ -89,6 +89,20 @@ async def test_what_no_worker_says_ends_the_socket_with_a_reason(start_server: S
             assert "worker" in reason
 
 
+async def test_a_worker_that_talks_without_pause_is_slowed_and_then_refused(start_server: StartServer):
+    server = start_server(max_frames_per_second=50, flood_seconds=1)
+    async with socket(server) as worker:
+
+        async def talk() -> None:
+            with suppress(ConnectionClosed):
+                for _ in range(2000):
+                    await worker.send('{"drain": true}')
+
+        talking = asyncio.create_task(talk())
+        assert (await closed(worker))[0] == 4529
+        await talking
+
+
 async def test_what_was_never_handed_out_cannot_be_given_back(start_server: StartServer):
     server = start_server(agents='["flights"]')
     async with connect(server.url, session="trip", participant="ada", kind="human") as ada:

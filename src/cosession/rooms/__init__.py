@@ -6,6 +6,7 @@ from .decisions import Job, checked_vote, is_own_run
 from .hub import Hub, check_session_id
 from .lease import Grants
 from .live import LiveRoom
+from .pace import Pace
 from .pulse import Pulse
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Hub",
     "Job",
     "LiveRoom",
+    "Pace",
     "Pulse",
     "Write",
     "check_message",

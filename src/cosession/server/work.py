@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 from cosession.auth import Grant, Participant
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NotAllowed, NotAuthenticated
 from cosession.logs import get_logger
-from cosession.rooms import Hub, Job
+from cosession.rooms import Hub, Job, Pace
 from cosession.storage import Revocation, Revocations
 
 from .access import check_revoked, identify, taken_away
@@ -117,13 +117,14 @@ async def _serve(websocket: WebSocket, grant: Grant) -> None:
             post.end(NotAuthenticated(str(taken_away())))
 
     websocket.scope["headers"] = ()
+    pace = Pace(hub.settings.max_frames_per_second, hub.settings.flood_seconds)
     with hub.dispatch.open(post) as desk, revocations.observe(hear):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_send(websocket, post))
             if grant.expires_at is not None:
                 tasks.create_task(_expire(grant.expires_at))
             while True:
-                said = await _receive(websocket)
+                said = await _receive(websocket, pace)
                 match said:
                     case {"more": int(more)} if 0 < more <= _MOST_CREDITS - post.credits:
                         post.credits += more
@@ -158,11 +159,12 @@ async def _expire(at: float) -> None:
     raise NotAuthenticated("Your token has expired; connect again with a fresh one.")
 
 
-async def _receive(websocket: WebSocket) -> dict[str, Any]:
+async def _receive(websocket: WebSocket, pace: Pace) -> dict[str, Any]:
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         raise _Gone
     text = message.get("text")
+    await pace.wait(len(text or ""))
     if not isinstance(text, str) or len(text) > _MOST_BYTES:
         raise MalformedFrame("A worker sends short text frames with a JSON object each.")
     try:
