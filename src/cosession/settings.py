@@ -126,7 +126,9 @@ class Settings(BaseSettings):
         description="how long who is online must stay so before the document says it; a reload writes nothing",
     )
     agents: tuple[str, ...] = Field(
-        (), description="agents that belong to every new session; the first answers prompts that name nobody"
+        (),
+        max_length=32,
+        description="agents that belong to every new session; the first answers prompts that name nobody",
     )
     lease_grace_seconds: float = Field(
         15.0,

@@ -26,6 +26,21 @@ def test_a_message_reads_as_it_was_written(session: SessionDocument) -> None:
     assert message.to_json()["parts"] == [{"type": "text", "text": "Hallo 😀", "state": "done"}]
 
 
+def test_a_message_asks_a_few_agents_and_never_thousands(session: SessionDocument) -> None:
+    many = [f"agent-{number}" for number in range(1000)]
+    words = [{"type": "text", "text": "all of you"}]
+    with pytest.raises(BadDocument, match="32"):
+        session.messages.append("user", words, id="m1", author="ada", created_at=AT, to=many)
+    with pytest.raises(BadDocument, match="32"):
+        session.queue.append("all of you", id="q1", author="ada", created_at=AT, to=many)
+    for metadata in ({"to": many}, Map({"to": many}), Map({"to": Array(many)})):
+        fields = {"id": "m1", "role": "user", "metadata": metadata, "parts": Array([])}
+        session.messages.shared.append(Map(fields))
+        assert session.messages[-1].to == tuple(many[:32])
+    session.queue.append("x", id="q2", author="ada", created_at=AT).shared["to"] = many
+    assert session.queue.get("q2").to == tuple(many[:32])
+
+
 def test_a_message_arrives_whole(session: SessionDocument) -> None:
     seen: list[int] = []
     session.doc.observe(lambda event: seen.append(len(event.update)))

@@ -104,6 +104,12 @@ def test_a_body_that_does_not_fit_is_a_problem_that_says_where(http: httpx.Clien
     assert http.get("/sessions/trip").json()["document"]["messages"] == []
 
 
+def test_a_policy_of_thousands_of_agents_is_refused(http: httpx.Client) -> None:
+    agents = [f"agent-{number}" for number in range(1000)]
+    assert problem(http.post("/sessions", json={"id": "trip", "policy": {"agents": agents}}))[0] == 422
+    assert problem(http.get("/sessions/trip")) == (404, "session.unknown")
+
+
 def test_parts_that_the_schema_does_not_have_are_refused_and_nothing_is_written(http: httpx.Client) -> None:
     http.post("/sessions", json={"id": "trip"})
     answer = http.post("/sessions/trip/messages", json={"parts": [{"text": "of no type"}]})

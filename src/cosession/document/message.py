@@ -8,9 +8,10 @@ from pycrdt import Array, Map, Text
 from cosession.errors import BadDocument
 
 from .parts import Part, new_part
+from .policy import agents_of
 from .record import Record, maps_in
 from .text import SharedText, difference
-from .values import JsonObject, checked, checked_object, checked_text, plain_object, to_shared, transaction
+from .values import JsonObject, checked, checked_object, checked_text, plain, plain_object, to_shared, transaction
 
 MESSAGE_STATUSES = ("streaming", "complete", "cancelled", "error")
 
@@ -92,9 +93,8 @@ class Message(Record):
     @property
     def to(self) -> tuple[str, ...]:
         """The agents that are asked: for each of them the message is a prompt, whatever its role."""
-        named: Any = self.metadata.get("to")
-        listed = cast("list[object]", named) if isinstance(named, list) else []
-        return tuple(dict.fromkeys(agent for agent in listed if isinstance(agent, str) and agent))
+        metadata = self._map("metadata")
+        return agents_of(self.metadata.get("to") if metadata is None else plain(metadata.get("to")))
 
     @property
     def refused(self) -> JsonObject | None:

@@ -12,6 +12,7 @@ from cosession.errors import BadDocument
 
 from .message import MESSAGE_STATUSES, Message, as_ui_message
 from .parts import new_part
+from .policy import checked_agents
 from .record import maps_in
 from .values import JsonObject, checked_id, checked_object, plain_list
 
@@ -86,7 +87,7 @@ class Messages:
             "status": status,
             "run": run,
             "parent": parent,
-            "to": [checked_id(agent, "An agent's id") for agent in to] or None,
+            "to": checked_agents(to) or None,
         }
         metadata = {key: value for key, value in about.items() if value is not None}
         return self.append_json({"id": id, "role": role, "metadata": metadata, "parts": list(parts)})

@@ -1,6 +1,6 @@
 """A session's policy: which agents belong to it, and what becomes of a prompt that arrives while one works."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,27 @@ from .values import JsonObject, checked_id
 DOUBLE_TEXTING = ("queue", "steer", "interrupt", "parallel", "reject")
 """What may become of a prompt for an agent that works: it waits, is told to the running run, ends that run, is
 answered beside it, or is never answered."""
+
+
+MOST_AGENTS = 32
+"""How many agents a session or a prompt names at most: for each the server decides what becomes of a prompt."""
+
+
+def agents_of(written: object) -> tuple[str, ...]:
+    """The agents that a document names somewhere, each once; what doesn't fit is as though it weren't there."""
+    listed = cast("list[object]", written) if isinstance(written, list) else []
+    return tuple(dict.fromkeys(agent for agent in listed[:MOST_AGENTS] if isinstance(agent, str) and agent))
+
+
+def checked_agents(agents: Sequence[object]) -> list[str]:
+    """The agents that somebody names.
+
+    Raises:
+        BadDocument: one of them is none, or they are too many.
+    """
+    if len(agents) > MOST_AGENTS:
+        raise BadDocument(f"{len(agents)} agents are named, and {MOST_AGENTS} may be; name fewer.")
+    return [checked_id(agent, "An agent's id") for agent in agents]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +55,7 @@ class Policy:
 def read_policy(written: Mapping[str, Any]) -> Policy:
     """The policy that a document holds; what doesn't fit is as though it weren't there."""
     agents, double_texting = written.get("agents"), written.get("double_texting")
-    listed = cast("list[object]", agents) if isinstance(agents, list) else []
-    return Policy(
-        tuple(dict.fromkeys(agent for agent in listed if isinstance(agent, str) and agent)),
-        double_texting if double_texting in DOUBLE_TEXTING else "queue",
-    )
+    return Policy(agents_of(agents), double_texting if double_texting in DOUBLE_TEXTING else "queue")
 
 
 def checked_policy(written: Mapping[str, Any]) -> Policy:
@@ -54,5 +71,5 @@ def checked_policy(written: Mapping[str, Any]) -> Policy:
         raise BadDocument("The 'agents' of a policy are a list of participants' ids.")
     if double_texting not in DOUBLE_TEXTING:
         raise BadDocument(f"'double_texting' is one of {', '.join(DOUBLE_TEXTING)}, not {double_texting!r}.")
-    ids = [checked_id(agent, "An agent's id") for agent in cast("list[object]", agents)]
+    ids = checked_agents(cast("list[object]", agents))
     return Policy(tuple(dict.fromkeys(ids)), double_texting)

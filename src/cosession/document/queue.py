@@ -11,6 +11,7 @@ from pycrdt import Array, Map, Text
 
 from cosession.errors import BadDocument
 
+from .policy import agents_of, checked_agents
 from .record import Record, maps_in
 from .text import SharedText
 from .values import JsonObject, checked_id, checked_object, checked_text, transaction
@@ -34,7 +35,7 @@ class QueuedPrompt(Record):
     @property
     def to(self) -> tuple[str, ...]:
         """The agents that are asked; none is whoever answers here."""
-        return tuple(item for item in self._list("to") if isinstance(item, str))
+        return agents_of(self._list("to"))
 
     @property
     def text(self) -> SharedText | None:
@@ -92,7 +93,7 @@ class Queue:
         checked_id(id, "An entry's id")
         fields = checked_object({"id": id, "author": author, "created_at": created_at}, "An entry")
         if to:
-            fields["to"] = [checked_id(agent, "An agent's id") for agent in to]
+            fields["to"] = checked_agents(to)
         with transaction(self.shared):
             if self.get(id) is not None:
                 raise BadDocument(f"There is an entry {id!r} already; ids are used once.")

@@ -114,6 +114,13 @@ LIES = [
         "messages/*/metadata/parent",
     ),
     Lie("messages/*/metadata/to", forged(metadata=Map({"to": "bot"})), "messages/*/metadata/to"),
+    Lie(
+        "messages/*/metadata/to",
+        forged(metadata=Map({"to": [f"agent-{number}" for number in range(1000)]})),
+        "messages/*/metadata/to",
+    ),
+    Lie("messages/*/metadata/to", forged(metadata={"author": "eve", "to": ["x"] * 33}), "messages/*/metadata"),
+    Lie("messages/*/metadata/to", forged(metadata=Map({"to": Array(["bot"])})), "messages/*/metadata/to"),
     Lie("messages/*/metadata/to", lambda d: metadata(d, "m-eve").update({"to": ["bot"]}), "messages/*/metadata/to"),
     Lie(
         "messages/*/metadata/**",
@@ -307,6 +314,8 @@ LIES = [
     Lie("queue/*/author", lambda d: queued(d, "q-bob").update({"author": "eve"}), "queue/*/author"),
     Lie("queue/*/created_at", lambda d: queued(d, "q-eve").update({"created_at": "1999"}), "queue/*/created_at"),
     Lie("queue/*/**", lambda d: d.queue.get("q-bob").text.append("!"), "queue/*/text", without="queue"),
+    Lie("queue/*/to", lambda d: queued(d, "q-bob").update({"to": ["imp"]}), "queue/*/to", without="queue"),
+    Lie("queue/*/to", lambda d: queued(d, "q-eve").update({"to": ["x"] * 33}), "queue/*/to"),
     Lie("queue/*/**", lambda d: queued(d, "q-bob").update({"place": 0}), "queue/*/place", without="queue"),
     Lie("text:NAME", lambda d: d.text("notes").append("!"), "text:notes", without="text:*"),
     Lie("text:NAME", lambda d: d.text("new").append("!"), "text:new", without="text:*"),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from cosession.auth import Capabilities
+from cosession.auth.participant import MAX_ID
+from cosession.document.policy import MOST_AGENTS
 
 from .places import ARRAY, MAP, Container
 from .rules import Check, Node
@@ -54,6 +56,14 @@ def _is_object(writing: Writing) -> bool:
 
 def _is_list(writing: Writing) -> bool:
     return isinstance(writing.value, list) if writing.made is None else writing.made.type == ARRAY
+
+
+def _is_agents(writing: Writing) -> bool:
+    value: object = writing.value
+    if writing.made is not None or not isinstance(value, list):
+        return False
+    named = cast("list[object]", value)
+    return len(named) <= MOST_AGENTS and all(isinstance(one, str) and len(one) <= MAX_ID for one in named)
 
 
 def _is_record(writing: Writing) -> bool:
@@ -147,6 +157,7 @@ CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
     "number": (_is_number, "a number"),
     "object": (_is_object, "a Map, or an object"),
     "list": (_is_list, "an Array, or a list"),
+    "agents": (_is_agents, f"a list of {MOST_AGENTS} ids at most, plain JSON"),
     "record": (_is_record, "a Map, made whole"),
     "empty list": (_is_empty_list, "an empty Array"),
     "empty object": (_is_empty_object, "an empty Map"),

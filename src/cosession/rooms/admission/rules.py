@@ -22,8 +22,8 @@ Whose: TypeAlias = Literal["record", "unowned", "first", "second", "last", "all"
 key, or nothing (`all`: it is everybody's)."""
 
 Check: TypeAlias = Literal[
-    "value", "text", "number", "object", "list", "empty list", "empty object", "record", "self", "owner", "own run",
-    "own client", "key", "new id", "role", "part", "not lost", "old stamp",
+    "value", "text", "number", "object", "list", "agents", "empty list", "empty object", "record", "self", "owner",
+    "own run", "own client", "key", "new id", "role", "part", "not lost", "old stamp",
 ]  # fmt: skip
 """What must hold of what is written; `checks.py` has a function for each."""
 
@@ -76,7 +76,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("messages/*/metadata/run", _ONCE, _EDIT, check="own run"),
     Rule("messages/*/metadata/created_at", _ONCE, _EDIT, ("edit-any",)),
     Rule("messages/*/metadata/parent", _ONCE, _EDIT, ("edit-any",)),
-    Rule("messages/*/metadata/to", _ONCE, _EDIT, check="list", note="who is asked stays"),
+    Rule("messages/*/metadata/to", _ONCE, _EDIT, check="agents", note="who is asked stays"),
     Rule("messages/*/metadata/**", _ALL, _EDIT, ("edit-any",), note="`status`, `edited_at`, `deleted`, …"),
     Rule("messages/*/parts", _WRITE, _EDIT, ("edit-any",), check="list"),
     Rule("messages/*/parts/*", ("create", "delete"), _EDIT, ("edit-any",)),
@@ -126,6 +126,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("queue/*/id", _ONCE, ("prompt",), check="new id"),
     Rule("queue/*/author", _ONCE, ("prompt",), check="self"),
     Rule("queue/*/created_at", _ONCE, ("prompt",)),
+    Rule("queue/*/to", _ALL, ("prompt", "queue"), ("queue",), check="agents"),
     Rule("queue/*/**", _ALL, ("prompt", "queue"), ("queue",), note="its text, its place"),
     #
     Rule("text:NAME", ("change",), (TEXT,), (TEXT,), "all"),
