@@ -41,6 +41,22 @@ def test_a_message_asks_a_few_agents_and_never_thousands(session: SessionDocumen
     assert session.queue.get("q2").to == tuple(many[:32])
 
 
+def test_a_message_is_found_by_its_id_wherever_it_is(session: SessionDocument) -> None:
+    for number in range(200):
+        session.messages.append(
+            "user", [{"type": "text", "text": "😀"}], id=f"m{number // 2}", author="ada", created_at=AT
+        )
+        if number % 7 == 0:
+            session.messages.shared.append(Text("no message"))
+    for number in range(100):
+        found = session.messages.get(f"m{number}")
+        assert found is not None
+        found.shared["mark"] = number
+    marked = [message.shared.get("mark") for message in session.messages]
+    assert marked == [mark for number in range(100) for mark in (None, number)], "the newest of two"
+    assert session.messages.get("m100") is None
+
+
 def test_a_message_arrives_whole(session: SessionDocument) -> None:
     seen: list[int] = []
     session.doc.observe(lambda event: seen.append(len(event.update)))

@@ -18,6 +18,9 @@ from .values import JsonObject, checked_id, checked_object, plain_list
 
 ROLES = ("user", "assistant", "system")
 
+_NEWEST = 64
+"""Messages that are looked up one by one; each takes the longer the more there are. The rest is read at once."""
+
 
 class Messages:
     """The list of messages, in the order in which they were appended."""
@@ -46,10 +49,16 @@ class Messages:
 
     def get(self, id: str) -> Message | None:  # noqa: A002 - the field's name
         """The message of an id, or None; the newest is looked at first."""
-        for index in range(len(self.shared) - 1, -1, -1):
+        count = len(self.shared)
+        older = max(count - _NEWEST, 0)
+        for index in range(count - 1, older - 1, -1):
             item: Any = self.shared[index]
             if isinstance(item, Map) and (message := Message(cast("Map[Any]", item))).id == id:
                 return message
+        known = plain_list(self.shared)[:older] if older else []
+        for index in range(len(known) - 1, -1, -1):
+            if isinstance(known[index], dict) and cast(JsonObject, known[index]).get("id") == id:
+                return Message(cast("Map[Any]", self.shared[index]))
         return None
 
     def append(
