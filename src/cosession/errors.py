@@ -104,6 +104,13 @@ class SessionExists(CosessionError):
     status = 409
 
 
+class MessageExists(CosessionError):
+    """A message of this id is there already, and it is another's."""
+
+    code = "message.exists"
+    status = 409
+
+
 class ClientIdTaken(CosessionError):
     """A Yjs client id is in use by another participant."""
 

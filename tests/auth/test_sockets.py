@@ -192,3 +192,23 @@ async def test_no_token_and_no_secret_is_logged(start_server: StartServer):
     log = server.log.read_text()
     for hidden in (SECRET, good_token.split(".")[2], bad_token.split(".")[2], good_token.split(".")[1]):
         assert hidden not in log
+
+
+def limited(*capabilities: str) -> dict[str, str]:
+    """What somebody shows who has these capabilities and no others."""
+    return bearer(sub="eve", role=None, capabilities=list(capabilities))
+
+
+async def test_what_is_sent_over_http_shows_nothing_to_who_may_not_read(server: Server):
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        await http.post("/sessions", json={"id": "trip"}, headers=bearer())
+        sent = {"id": "m1", "text": "secret"}
+        assert (await http.post("/sessions/trip/messages", json=sent, headers=bearer())).status_code == 201
+        for eve in (bearer(sub="eve"), limited("prompt")):
+            answer = await http.post("/sessions/trip/messages", json={"id": "m1", "text": "x"}, headers=eve)
+            assert (answer.status_code, answer.json()["code"]) == (409, "message.exists")
+            assert "secret" not in answer.text
+        assert (await http.post("/sessions/trip/messages", json=sent, headers=bearer())).status_code == 200
+        path, vote = "/sessions/trip/approvals/a1", {"decision": "approved"}
+        assert (await http.post(path, json=vote, headers=limited("approve"))).status_code == 403
+        assert (await http.post(path, json=vote, headers=limited("approve", "read"))).status_code == 404

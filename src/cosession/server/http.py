@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cosession.document import Run, SessionDocument, checked_policy
-from cosession.errors import BadRequest, NoSuchRun, NoSuchSession, RunEnded, SessionExists
+from cosession.errors import BadRequest, MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
 from cosession.rooms import Hub, check_message, checked_vote, is_own_run
 from cosession.storage import StoredSession
 
@@ -36,8 +36,8 @@ class NewSession(Body):
 class NewMessage(Body):
     """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage.
 
-    With an `id` the request can be made again: a message that is there is answered, not doubled. `to` names the
-    agents that are asked; none is whoever answers in the session.
+    With an `id` the request can be made again: a message of one's own that is there is answered, not doubled. `to`
+    names the agents that are asked; none is whoever answers in the session.
     """
 
     id: str | None = Field(None, min_length=1, max_length=128)
@@ -132,10 +132,12 @@ async def append_message(request: Request) -> Response:
                 body.role, parts, id=message_id, author=author.id, created_at=created_at, to=body.to
             )
 
-        known = body.id is not None and live.room.document.messages.get(body.id) is not None
-        if not known:
+        known = None if body.id is None else live.room.document.messages.get(body.id)
+        if known is None:
             live.edit(append, author, grows)
-        message = live.room.document.messages.get(message_id)
+        elif (known.stamp or {}).get("by") != author.id:
+            raise MessageExists(f"Another participant's message has the id {body.id!r}; take a new one.")
+        message = known or live.room.document.messages.get(message_id)
         assert message is not None, "it was appended a line ago"
         answer = message.to_json()
         await live.flush()
@@ -172,6 +174,7 @@ async def steer_run(request: Request) -> Response:
 async def vote(request: Request) -> Response:
     """POST /sessions/{session}/approvals/{approval}: answers the approval, decided or not."""
     by = await enter(request, "approve")
+    by.capabilities.require("read")  # the answer shows what it is about
     body = await read_body(request, Vote)
     id_ = request.path_params["approval"]
     async with _hub(request).room(request.path_params["session"]) as live:
