@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from simulation.lies import AT
 from simulation.line import Line
-from simulation.questions import Question, vote
+from simulation.questions import Question
 from simulation.replica import Act, Replica
 
 from cosession.auth import Participant
@@ -72,13 +72,7 @@ class Agent(Replica):
 
     def acts(self) -> dict[Act, float]:
         """What it does, and how often."""
-        acts = {self.work: 12, self.fence: 1, self.feel: 1, self.repeat: 0.2, self.go: 0.3, self.freeze: 0.4}
-        return {**acts, self.vote: 0.2}
-
-    def vote(self) -> None:
-        """Answer its own question, which it may not."""
-        if (cast := vote(self.document, self.participant.id, self.random)) is not None:
-            self.team.ballots.note(self.session, self.participant.id, *cast)
+        return {self.work: 12, self.fence: 1, self.feel: 1, self.repeat: 0.2, self.go: 0.3, self.freeze: 0.4}
 
     def go(self) -> None:
         """Say goodbye, and be gone."""
@@ -110,6 +104,15 @@ class Agent(Replica):
     def begin_something(self) -> None:
         """Begin a run that answers nobody."""
         self._job = _Job("", epoch=1, may_act=True, run=self._begin(None))
+
+    def ask_something(self) -> None:
+        """Begin a run that asks people something, unless there is other work."""
+        if self._job is not None or not self.answered:
+            return
+        self.begin_something()
+        run = self.document.runs.get(self._job.run)
+        if run is not None and (question := Question.of(run.id)) is not None:
+            self._pose(run, question)
 
     def new_word(self) -> str:
         """A word that nobody has written; nobody promises that it stays."""
@@ -242,10 +245,7 @@ class Agent(Replica):
         if approval is None and self.random.random() < 0.5:
             self.random.choice((self._write_on, self._take_in))(run)
         elif approval is None:
-            now = later(AT, asyncio.get_running_loop().time())
-            with self.doc.transaction():
-                question.ask(self.document, run.id, now)
-                run.set_status("suspended")
+            self._pose(run, question)
         elif approval.decision is None:
             run.set_status("suspended")
         elif job.fence is None or not is_same(approval.decision, job.heard):
@@ -254,6 +254,14 @@ class Agent(Replica):
             self.team.ballots.act(self.session, question.id, run.epoch, self.client, approval.decision)
             job.answered = True
             run.set_status("running")
+
+    def _pose(self, run: Run, question: Question) -> None:
+        with self.doc.transaction():
+            question.ask(self.document, run.id, later(AT, asyncio.get_running_loop().time()))
+            run.set_status("suspended")
+        if self.random.random() < 0.2:  # which it may not
+            self.document.requests.ask_vote(question.id, self.participant.id, "approved")
+            self.team.ballots.note(self.session, self.participant.id, question.id, "approved")
 
     def _write_on(self, run: Run) -> None:
         for name in run.messages:

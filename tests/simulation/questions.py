@@ -125,10 +125,19 @@ class Ballots:
         first = self.decided.setdefault((session, id_), decision)
         assert is_same(first, decision), f"{id_} was decided as {first}, and as {decision}"
 
-    def check(self, session: str, document: SessionDocument) -> None:
-        """Check what came of the questions of a session that has grown calm."""
+    def check(self, session: str, document: SessionDocument, *, crashed: bool) -> None:
+        """Check what came of the questions of a session that has grown calm.
+
+        Args:
+            session: its id.
+            document: its document.
+            crashed: whether a crash may have undone votes, which a witness brought back when time was over.
+        """
         for id_, approval in document.approvals:
             _check(document, id_, approval, self.cast.get((session, id_), set()))
+            has_expired = (approval.decision or {}).get("decision") == "expired"
+            agreed = _agreed(approval) if has_expired and not crashed else None
+            assert not agreed, f"{agreed} agree on {id_}, and it has expired"
         for (where, id_), decision in self.decided.items():
             found = document.approvals.get(id_) if where == session else None
             assert where != session or (found is not None and is_same(found.decision, decision)), (
@@ -165,7 +174,6 @@ def _check(document: SessionDocument, id_: str, approval: Approval, cast: set[tu
         case "expired":
             assert approval.expires_at is not None
             assert seconds_until(decision["at"], approval.expires_at) <= 0, f"{id_} expired too early"
-            assert not (agreed := _agreed(approval)), f"{agreed} agree on {id_}, and it has expired"
         case "withdrawn":
             assert run.status in FINAL, f"{id_} was withdrawn, and its run goes on"
         case other:

@@ -62,7 +62,7 @@ class RestrictedWorld(World):
         assert not any(member.lies for member in self.members), "somebody still has a lie in its document"
         for session in self.disk.replicas:
             await check_law(self.disk, session, [one for one in self.members if one.session == session])
-            self.ballots.check(session, self.disk.replica(session))
+            self.ballots.check(session, self.disk.replica(session), crashed=self.crashes > 0)
         await super()._end()
 
     def _person(self, name: str, role: str) -> Participant:
