@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from people import SECRET, token
 from processes import Server, eventually
+from pycrdt import Map
 from wire import Wire
 
 from cosession.client import Session, connect
@@ -106,3 +108,18 @@ async def test_a_killed_server_loses_no_words_of_those_who_may_not_write_everyth
         for session in people:
             await eventually(lambda session=session: whole(session), "the whole answer, once")
             assert [found.text for found in session.messages if found.role == "user"] == ["Tell me"]
+
+
+async def test_a_title_of_megabytes_is_short_in_a_list(start_server: Callable[..., Server]) -> None:
+    server = start_server()
+    async with Wire.open(server, "trip", ext=1) as wire:
+        await wire.edit(lambda doc: doc.get("meta", type=Map).update({"title": "Oslo " * 400_000}))
+        await wire.fence()
+        for query in ({}, {"occupied": "1"}):
+            async with httpx.AsyncClient(base_url=server.url, params=query) as http:
+
+                async def listed(http: httpx.AsyncClient = http) -> str:
+                    return (await http.get("/sessions")).json()["sessions"][0]["title"]
+
+                await eventually(listed, "a title in the list")
+                assert await listed() == ("Oslo " * 400_000)[:1000]

@@ -52,6 +52,27 @@ def test_every_answer_has_the_security_headers(start_server: Callable[..., Serve
     assert all(f"{name}: {value.lower()}" in garbage for name, value in SECURITY_HEADERS.items())
 
 
+def test_a_page_is_in_no_frame_and_loads_and_sends_nothing_elsewhere() -> None:
+    policy = dict(rule.split(" ", 1) for rule in page_policy().split("; "))
+    assert {name for name, source in policy.items() if source == "'none'"} == {
+        *("default-src", "base-uri", "form-action", "frame-ancestors"),
+    }
+    others = {name: source.split() for name, source in policy.items() if source != "'none'"}
+    assert others.pop("img-src") == ["'self'", "data:", "blob:"]
+    assert set(others) == {"script-src", "style-src", "font-src", "connect-src", "manifest-src", "worker-src"}
+    assert all(source == ["'self'"] for source in others.values())
+    assert {name: value for name, value in SECURITY_HEADERS.items() if name not in _TOLD_ABOVE} == {
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+    }
+
+
+_TOLD_ABOVE = ("content-security-policy", "permissions-policy")
+
+
 def test_a_page_may_run_the_scripts_that_stand_in_it_and_no_others(
     start_server: Callable[..., Server], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from .flat import Claims, Counters, Selections, prompt_key, tool_key
 from .json_schema import misfit
 from .message import MESSAGE_STATUSES, Message
 from .messages import ROLES, Messages
-from .meta import SCHEMA, Meta
+from .meta import MAX_TITLE, SCHEMA, Meta
 from .observe import Change, Subscription
 from .part_schema import TOOL_STATES
 from .parts import Part
@@ -31,6 +31,7 @@ __all__ = [
     "AGENT_STATUSES",
     "DOUBLE_TEXTING",
     "ENDED",
+    "MAX_TITLE",
     "MESSAGE_STATUSES",
     "ROLES",
     "RUN_STATUSES",

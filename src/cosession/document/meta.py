@@ -10,6 +10,9 @@ from .values import JsonObject, checked, checked_object, checked_text, transacti
 SCHEMA = 1
 """The version of the schema that this package reads and writes."""
 
+MAX_TITLE = 1000
+"""Characters: a list shows the titles of many sessions, and a document may hold megabytes."""
+
 
 class Meta(Record):
     """A view over the session's own facts."""
@@ -23,8 +26,8 @@ class Meta(Record):
 
     @property
     def title(self) -> str:
-        """What people call the session."""
-        return self._string("title")
+        """What people call the session; what is longer than a title is cut off."""
+        return self._string("title")[:MAX_TITLE]
 
     @property
     def created_at(self) -> str | None:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.document import Run, SessionDocument, checked_policy
+from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
 from cosession.errors import BadRequest, MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
 from cosession.rooms import Hub, check_message, checked_vote, is_own_run
 from cosession.storage import StoredSession
@@ -29,7 +29,7 @@ class NewSession(Body):
     """The body of POST /sessions."""
 
     id: str | None = None
-    title: str = Field("", max_length=1000)
+    title: str = Field("", max_length=MAX_TITLE)
     policy: dict[str, Any] | None = None
 
 
