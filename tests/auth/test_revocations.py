@@ -1,5 +1,6 @@
 """Access that is taken away stays away: over restarts and repairs, in every door, until it is given back."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,16 @@ from auth.conftest import SECRET, good
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import Server
+from rooms.channels import MemoryChannel
 from wire import Wire
 
-from cosession.auth import Participant
+from cosession.auth import Identities, Participant
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
+from cosession.errors import NotAllowed
+from cosession.rooms import Hub
+from cosession.server.renewal import Renewals
+from cosession.settings import Settings
 from cosession.storage import Mended, Revocation, SqliteStorage, repair
 from cosession.storage.revocations import Revocations
 
@@ -87,6 +93,21 @@ def bearer(**claims: Any) -> dict[str, str]:
 
 def token(**claims: Any) -> str:
     return mint(good(**claims), secret_keys(SECRET)[0])
+
+
+async def test_who_loses_access_while_the_session_is_loaded_does_not_come_in(tmp_path: Path):
+    async with (
+        Identities.open(Settings()) as identities,
+        SqliteStorage.open(tmp_path / "cosession.sqlite3") as storage,
+        Hub.open(storage, Settings()) as hub,
+    ):
+        grants, channel = Renewals(identities, storage.revocations), MemoryChannel("trip")
+        await storage.revocations.add(revocation(participant="ada"))
+        with pytest.raises(NotAllowed):
+            async with asyncio.timeout(5):
+                await hub.serve(channel, participant("ada"), grants=grants)
+        assert channel.heard.empty()
+        assert hub.connections("trip") == 0
 
 
 async def test_an_operator_takes_access_away_and_gives_it_back(start_server: Callable[..., Server]):

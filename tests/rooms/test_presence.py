@@ -81,6 +81,15 @@ def test_a_late_relay_makes_no_ghost_even_of_the_first_word_of_a_connection() ->
     assert presence.everybody() == ()
 
 
+def test_who_first_relays_one_who_has_left_speaks_for_itself_afterwards() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, ADA, [entry(10, 3)])
+    presence.leave(1)
+    assert presence.receive(2, BO, [entry(10, 3)]).others == ()
+    [news] = presence.receive(2, BO, [entry(20, 1, '{"b":1}')]).others
+    assert (news.client, said(news)) == (20, {"b": 1})
+
+
 def test_what_a_second_tab_relays_of_the_first_takes_nothing_over() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 5)])

@@ -165,6 +165,24 @@ async def test_nothing_is_handed_out_of_sessions_that_the_token_does_not_name(st
         assert json.loads(await worker.recv())["take"]["session"] == "open"
 
 
+async def test_nothing_is_handed_out_of_a_session_in_which_the_access_was_taken_away(start_server: StartServer):
+    server = start_server(auth_secret=SECRET, agents='["flights"]')
+    ada = token(sub="ada", kind="human", role="operator")
+    async with (
+        connect(server.url, session="secret", participant="ada", kind="human", token=ada) as secret,
+        connect(server.url, session="open", participant="ada", kind="human", token=ada) as public,
+        socket(server, token=token()) as worker,
+    ):
+        async with httpx.AsyncClient(headers={"authorization": f"Bearer {ada}"}) as http:
+            taken = {"participant": "flights", "session": "secret"}
+            assert (await http.post(f"{server.url}/revocations", json=taken)).status_code == 201
+        await worker.send(json.dumps({"more": 5}))
+        await secret.send("psst")
+        await secret.wait_saved()
+        await public.send("hello")
+        assert json.loads(await worker.recv())["take"]["session"] == "open"
+
+
 async def test_a_server_that_stops_tells_its_workers_to_come_back(start_server: StartServer):
     server = start_server()
     async with socket(server) as worker:
