@@ -258,6 +258,22 @@ def test_a_vote_that_a_crash_undid_does_not_come_back_over_a_later_one(stage: St
         assert decided(again) is None
 
 
+def test_the_last_vote_comes_back_although_an_earlier_one_was_saved(stage: Stage, bot: Actor) -> None:
+    ask(bot, quorum=2)
+    ada = stage.actor("ada")
+    vote(ada)
+    rows = len(stage.rows)
+    stage.at = later(AT, 5)
+    vote(ada, "rejected")
+    vote(stage.actor("bob"), "rejected")
+    ada.hear()
+
+    again = stage.restart(rows)
+    heal(again, ada.document.doc.get_update())
+
+    assert (decided(again), asked(again).votes["ada"]["decision"]) == ("rejected", "rejected")
+
+
 def test_a_vote_that_a_crash_undid_comes_back_and_counts(stage: Stage, bot: Actor) -> None:
     ask(bot, quorum=2)
     rows = len(stage.rows)

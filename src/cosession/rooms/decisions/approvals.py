@@ -117,13 +117,19 @@ def _watch(case: Case, id_: str, approval: Approval) -> None:
 
 
 def _keep_votes(case: Case, id_: str, approval: Approval) -> None:
-    """Write back the votes that the server took, and take those that it had taken before a crash."""
-    there, taken = approval.votes, case.memory.votes.get(id_, {})
-    for voter, vote in taken.items():
-        if not is_same(there.get(voter), vote):
+    """Take the votes that a crash undid and a witness brings back, but not over later ones of the same people."""
+    votes = approval.votes
+    for voter, vote in case.memory.votes.get(id_, {}).items():
+        there = votes.get(voter)
+        if not is_same(there, vote) and not _is_later(there, vote):
             approval.write_back_vote(voter, vote)
-    if there:
-        case.memory.votes[id_] = there | taken
+            votes[voter] = vote
+    if votes:
+        case.memory.votes[id_] = votes
+
+
+def _is_later(vote: JsonObject | None, other: JsonObject) -> bool:
+    return vote is not None and seconds_until(str(other.get("at")), str(vote.get("at"))) > 0
 
 
 def _seconds_left(case: Case, approval: Approval) -> float:
