@@ -127,8 +127,8 @@ export class Messages {
     if (parts.length === 0 && role !== "assistant") throw new Error(`A message of a ${role} needs a part.`);
     for (const part of parts) checkPart(part);
     const message = new Y.Map<unknown>(Object.entries({ id, role }));
-    message.set("parts", Y.Array.from(parts.map(sharedPart)));
     message.set("metadata", new Y.Map(Object.entries(metadata)));
+    message.set("parts", Y.Array.from(parts.map(sharedPart))); // last: who receives half of it must see that it is half
     this.root.push([message]);
   }
 
