@@ -121,6 +121,18 @@ def test_a_path_of_the_state_is_granted_with_what_is_below_it(scene: Scene) -> N
         scene.client(narrow).write(lambda d: d.state.delete("trip"))
 
 
+@pytest.mark.parametrize("key", ["hotel", "a/b", "~", "~1", "/"])
+def test_what_a_refusal_says_to_ask_for_is_what_lets_one_in(scene: Scene, key: str) -> None:
+    def act(document: SessionDocument) -> None:
+        document.doc.get("state", type=Map)[key] = 1
+
+    with pytest.raises(NotAllowed) as refusal:
+        scene.client(participant("eve", "read")).write(act)
+    [needed] = refusal.value.needs
+    assert needed in str(refusal.value)
+    scene.client(participant("eve", needed)).write(act)
+
+
 def test_one_text_is_granted_by_its_name(scene: Scene) -> None:
     narrow = participant("eve", "text:notes")
 

@@ -7,7 +7,7 @@ the key that ends in an id. What it says of itself must agree.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from cosession.auth import Participant
+from cosession.auth import Capabilities, Participant
 from cosession.document import split_key
 from cosession.document.session import TEXT_PREFIX, XML_PREFIX
 from cosession.errors import NotAllowed
@@ -237,7 +237,7 @@ def _named(needs: tuple[str, ...], touch: Touch) -> tuple[str, ...]:
     """The capabilities as tokens write them, where they depend on the place."""
     kind, name = split_key(touch.key or "")[0], touch.path[0].partition(":")[2]
     places = {
-        STATE: (f"state:{'/'.join(touch.path[1:]) or '*'}",),
+        STATE: Capabilities(state=frozenset({touch.path[1:]})).written(),
         TEXT: (f"text:{name}",),
         KIND: REQUESTS.get(kind, ()),
     }
