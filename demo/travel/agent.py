@@ -5,6 +5,7 @@ Kill it, and its card on the page goes red; start it again, and it goes on with 
 
 import argparse
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def handler(agent: str, store: Store, model: ToolModel) -> Callable[[Session, Me
     return plan if agent == PLANNER else search
 
 
+def _follow() -> None:
+    """End with the process that holds the other end of standard input, also when that is killed."""
+    while os.read(0, 1):
+        pass
+    os._exit(0)  # its server has ended with it: there is nothing to finish
+
+
 def main() -> None:
     """Run one agent against a server."""
     parser = argparse.ArgumentParser(description="Work as one agent of the travel team.")
@@ -68,7 +76,10 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("travel.sqlite3"), help="the database; made when missing")
     parser.add_argument("--model", default="auto", choices=NAMES)
     parser.add_argument("--speed", type=float, default=30.0, help="words per second of the scripted model")
+    parser.add_argument("--leashed", action="store_true", help="end when standard input does: with who started it")
     options = parser.parse_args()
+    if options.leashed:
+        threading.Thread(target=_follow, daemon=True).start()
     try:
         model = choose_model(options.model, options.speed)
     except CosessionError as error:

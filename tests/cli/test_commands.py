@@ -1,6 +1,8 @@
 """The commands as a person types them: what they print, where, and with which exit code."""
 
 import asyncio
+import os
+import re
 import selectors
 import signal
 import socket
@@ -35,6 +37,14 @@ def read_until(process: "subprocess.Popen[str]", wanted: str) -> str:
             assert chunk, f"The output ended before {wanted!r} came: {seen.decode()!r}"
             seen += chunk
     return seen.decode()
+
+
+def is_running(process: str) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def test_the_version_is_the_packages(cosession: Cosession):
@@ -145,6 +155,21 @@ def test_the_address_of_the_travel_demo_leads_to_its_page(cosession: Cosession, 
     code, _, errors = ended(process)
 
     assert (code, "Traceback" in errors) == (0, False)
+
+
+def test_a_travel_demo_that_is_killed_leaves_no_agents_behind(cosession: Cosession, tmp_path: Path):
+    arguments = ("--model", "scripted", "--port", "0", "--no-open", "--data", str(tmp_path / "data"))
+    process = cosession("demo", "travel", *arguments)
+    agents = re.findall(r"is process (\d+)", read_until(process, "activities --url"))
+
+    process.kill()
+
+    assert len(agents) == 4
+    try:
+        asyncio.run(eventually(lambda: not any(map(is_running, agents)), "the end of the agents"))
+    finally:
+        for left in filter(is_running, agents):
+            os.kill(int(left), signal.SIGKILL)
 
 
 def test_what_is_sent_is_saved_and_seen_by_who_follows(cosession: Cosession, server: Server):

@@ -153,7 +153,9 @@ def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
                 environment = {**os.environ}
                 if (token := token_of(agent)) is not None:
                     environment["COSESSION_TOKEN"] = token()
-                process = await asyncio.create_subprocess_exec(*command, cwd=folder.parent, env=environment)
+                process = await asyncio.create_subprocess_exec(
+                    *command, "--leashed", cwd=folder.parent, env=environment, stdin=asyncio.subprocess.PIPE
+                )
                 team.push_async_callback(_end, process)
                 typer.echo(
                     f"  {agent:10} is process {process.pid}; again: cd {folder.parent} && {shlex.join(command)}"
