@@ -107,6 +107,16 @@ def test_a_value_nested_too_deep_is_refused(session: SessionDocument) -> None:
         session.state.set("x", value)
 
 
+def test_whatever_is_read_can_be_written(session: SessionDocument) -> None:
+    """A browser's BigInt is more than its number can hold; it reads as what the browser would make of it."""
+    state = session.state
+    state.shared["big"], state.shared["map"] = 2**60, Map({"big": -(2**60), "fine": 2**53 - 1})
+    for key in ("big", "map"):
+        state.set("again", state.get(key))
+        assert state.get("again") == state.get(key)
+    assert state.get("map") == {"big": float(-(2**60)), "fine": 2**53 - 1}
+
+
 def test_foreign_values_are_read_as_far_as_they_go(session: SessionDocument) -> None:
     shared = session.state.shared
     shared["nan"], shared["bytes"], shared["text"] = float("nan"), b"\x01\x02", Text("so é")

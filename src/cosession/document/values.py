@@ -113,10 +113,10 @@ def to_shared(value: Any) -> Any:
 
 
 def plain(value: object) -> Any:
-    """Turn anything read from a document into plain JSON; never raises, whatever is in there."""
+    """Turn anything read from a document into plain JSON that could be written into one; never raises."""
     if isinstance(value, (Map, Array)):
         try:
-            return json.loads(str(cast(object, value)))
+            return _DECODER.decode(str(cast(object, value)))
         except RecursionError:
             return _pruned(cast(object, value), 0)
     if isinstance(value, (Text, XmlText, XmlElement, XmlFragment)):
@@ -129,9 +129,18 @@ def plain(value: object) -> Any:
         return [plain(item) for item in cast(list[object], value)]
     if isinstance(value, (bytes, bytearray)):
         return list(value)
-    if value is None or isinstance(value, (str, int)):
-        return value
-    return None
+    if isinstance(value, int):
+        return _plain_integer(value)
+    return value if isinstance(value, str) else None
+
+
+def _plain_integer(value: int | str) -> int | float | bool:
+    """An integer, or what a browser makes of one that is too large for it; so whatever was read can be written."""
+    whole = value if isinstance(value, int) else int(value)
+    return whole if abs(whole) <= MAX_INTEGER else float(whole)
+
+
+_DECODER = json.JSONDecoder(parse_int=_plain_integer)
 
 
 def _pruned(value: object, depth: int) -> Any:
