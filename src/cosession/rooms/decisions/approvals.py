@@ -13,7 +13,7 @@ from typing import Any
 from cosession.document import Approval, JsonObject, Request, SessionDocument, misfit, seconds_until
 from cosession.document.run_states import FINAL
 from cosession.document.values import is_same
-from cosession.errors import ApprovalClosed, BadRequest, CosessionError, NoSuchApproval, NotAllowed
+from cosession.errors import ApprovalClosed, BadDocument, BadRequest, CosessionError, NoSuchApproval, NotAllowed
 
 from ..effects import Remind
 from .case import Case
@@ -162,8 +162,9 @@ def _decide_if_agreed(case: Case, id_: str, approval: Approval) -> bool:
             if vote.get("decision") == decision and is_same(vote.get("value"), value)
         ]
         if len(alike) >= approval.quorum:
-            _decide(case, id_, approval, decision, alike, value)
-            return True
+            with suppress(BadDocument):  # what who may write everything made up needn't be a value
+                _decide(case, id_, approval, decision, alike, value)
+                return True
     return False
 
 
