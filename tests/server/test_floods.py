@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from auth.conftest import make_pair
 from people import SECRET, token
 from processes import Server
 from websockets.frames import Frame, Opcode
@@ -85,6 +86,33 @@ async def test_who_was_told_to_go_is_not_heard_for_ever(server: Server) -> None:
             answers = asyncio.create_task(all_of(reader))
             await pour(writer, flood, 64 * MEGABYTE)
             assert b"\x11\x31A token is needed" in await answers  # 4401
+
+
+async def test_until_it_is_known_who_somebody_is_nothing_they_send_is_read(
+    start_server: Callable[..., Server],
+) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await all_of(reader)
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1") as issuer:
+        url = f"http://127.0.0.1:{issuer.sockets[0].getsockname()[1]}/keys"
+        server = start_server(auth_jwks_url=url, auth_audience="cosession")
+        path = f"trip?token={make_pair('ES256').sign(aud='cosession')}"
+        async with raw(server, path) as (_, writer):
+            await asyncio.wait_for(asked.wait(), 20)
+            before = server.memory_bytes()
+            writer.write(Frame(Opcode.BINARY, bytes(30 * MEGABYTE)).serialize(mask=True)[:-1])
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(2):
+                    await writer.drain()
+            assert server.memory_bytes() - before < 5 * MEGABYTE
+        server.close()
+        await asyncio.wait_for(left.wait(), 20)
 
 
 async def test_a_message_in_many_parts_and_a_ping_now_and_then_are_no_flood(server: Server) -> None:
