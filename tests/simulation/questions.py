@@ -1,7 +1,7 @@
 """Questions that simulated agents ask, votes on them, and what must have come of both.
 
-Oracle: a decision that has been on the disk stays as it is, and so does one that an agent acts on; each attempt of a
-run acts on it once. It was made by as many as the question asks for, of those whom it asks and not by the agent
+Oracle: a decision that has been on the disk stays as it is, and so does one that an agent acts on; in each attempt of
+a run one process does. It was made by as many as the question asks for, of those whom it asks and not by the agent
 itself, each of whom did vote so, last and for this value; where so many agree, it is made. It has expired only after
 its time, and is withdrawn only with its run.
 """
@@ -120,8 +120,8 @@ class Ballots:
 
     def act(self, session: str, id_: str, epoch: int, client: int, decision: JsonObject) -> None:
         """Hear that an agent acts on a decision."""
-        assert (session, id_, epoch) not in self.attempts, f"the attempt {epoch} acts twice on the decision of {id_}"
-        self.attempts[session, id_, epoch] = client
+        acted = self.attempts.setdefault((session, id_, epoch), client)
+        assert acted == client, f"two act on the decision of {id_} in the attempt {epoch}"
         first = self.decided.setdefault((session, id_), decision)
         assert is_same(first, decision), f"{id_} was decided as {first}, and as {decision}"
 

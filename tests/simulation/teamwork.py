@@ -112,9 +112,14 @@ class AgentWorld(World):
 
     async def _kill(self) -> None:
         """Crash. It may undo that a run was lost; what was asked of it meanwhile came to nothing all the same."""
+        self._note_fenced()
         await super()._kill()
         for person in self.people:
             person.doubtful |= person.steers
+
+    async def _stop(self) -> None:
+        self._note_fenced()
+        await super()._stop()
 
     def _troubles(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """Crashes amid votes, besides."""
@@ -122,8 +127,10 @@ class AgentWorld(World):
 
     async def _crash_amid_votes(self) -> None:
         """All vote on a server that can save nothing, and dies; some begin anew, and vote before the others come."""
+        inhabited = {person.session for person in self.people}
         for agent in self.agents:
-            agent.ask_something()
+            if agent.session in inhabited:  # else nobody would ever answer
+                agent.ask_something()
         await self._pass(2.0)
         self.disk.full = True
         for person in self.people:
