@@ -125,7 +125,9 @@ class Agent(Replica):
         if code != _SUPERSEDED or not reason.startswith("Another process has taken over"):
             super().refuse(code, reason)
             return
-        assert self.client in self.team.fenced(self.session), f"{self.name} was refused, and nobody took over"
+        fenced = self.team.fenced(self.session)
+        is_witness = self.team.crashes > 0 and bool(fenced)  # of a sibling's words, which a crash took
+        assert self.client in fenced or is_witness, f"{self.name} was refused, and nobody took over"
         self.fenced_off += 1
         self.start_afresh()
 
