@@ -356,7 +356,7 @@ class World:
         late = Replica(self, "late", session, Participant("late", "Late"), extended=True, random=self.random)
         here = [replica for replica in self.replicas if replica.session == session]
         late.connect()
-        for _ in range(20):  # a long text comes in many pieces
+        for _ in range(100):  # a long text comes in many pieces
             await self._pass(2.0)
             if told(late) == told(here[0]):
                 break
