@@ -56,17 +56,17 @@ export function rename(name) {
 let shades = { presence: null, participants: null, of: new Map() };
 
 /**
- * The colours of those who are here, by id: each another one, as long as there are colours. Who came first chooses first,
- * so every page chooses alike, and nobody's colour changes because another one comes; agents, who come and go, choose last.
+ * The colours of the people who are here, by id: each another one, as long as there are colours. Who came first chooses
+ * first, so every page chooses alike, and nobody's colour changes because another one comes. Agents come and go all the
+ * time: each has the colour of its id.
  */
 function colorsHere({ presence: { all }, participants }) {
   if (shades.presence === all && shades.participants === participants) return shades.of;
-  const wanted = new Map([[me.id, ""], ...all.map(({ user }) => [idOf(user.id), text(user.color)])]);
+  const known = (id) => object(participants[id]);
+  const people = all.filter(({ user }) => known(idOf(user.id)).kind !== "agent");
+  const wanted = new Map([[me.id, ""], ...people.map(({ user }) => [idOf(user.id), text(user.color)])]);
   wanted.delete("");
-  const turn = (id) => {
-    const { kind, since } = object(participants[id]);
-    return `${kind === "agent" ? 1 : 0} ${text(since) || "~"} ${id}`; // ~ is after all times
-  };
+  const turn = (id) => `${text(known(id).since) || "~"} ${id}`; // ~ is after all times
   const inTurn = [...wanted].sort(([a], [b]) => (turn(a) < turn(b) ? -1 : 1));
   const taken = new Set();
   const of = new Map();
