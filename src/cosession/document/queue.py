@@ -4,8 +4,8 @@ An entry keeps its place in the Array for ever; what orders the queue is its `pl
 Yjs Array would be deleting and inserting a copy: two who move it would double it, and an edit in the old one be lost.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from pycrdt import Array, Map, Text
 
@@ -59,8 +59,12 @@ class Queue:
         self.shared = shared
 
     def __iter__(self) -> Iterator[QueuedPrompt]:
-        entries = [QueuedPrompt(item) for item in maps_in(self.shared)]
-        return iter(sorted(entries, key=lambda entry: (entry.place, entry.id)))
+        return iter(_in_order(maps_in(self.shared)))
+
+    def first(self, most: int) -> list[QueuedPrompt]:
+        """So many of those that were added first, in their order."""
+        added: list[Any] = [self.shared[index] for index in range(min(most, len(self.shared)))]
+        return _in_order(cast("Map[Any]", item) for item in added if isinstance(item, Map))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -144,3 +148,7 @@ class Queue:
     def to_json(self) -> list[JsonObject]:
         """The waiting prompts as plain JSON, the next one first."""
         return [entry.to_json() for entry in self]
+
+
+def _in_order(entries: Iterable[Map[Any]]) -> list[QueuedPrompt]:
+    return sorted(map(QueuedPrompt, entries), key=lambda entry: (entry.place, entry.id))

@@ -3,6 +3,7 @@
 import pytest
 from rooms.decisions.stage import Actor, Stage
 
+from cosession.document import SessionDocument
 from cosession.document.times import later
 from cosession.errors import Superseded
 
@@ -280,3 +281,16 @@ def test_what_is_claimed_has_a_name(stage: Stage) -> None:
     fact = {"by": "ada", "client": 7, "epoch": 1, "at": stage.at}
     ada.write(lambda document: document.claims.shared.update({"": fact}))
     assert not stage.document.claims.to_json()
+
+
+def test_of_more_wishes_than_anybody_has_at_once_the_rest_comes_to_nothing(stage: Stage) -> None:
+    """Each takes its time, and everybody else waits for it."""
+    ada = stage.actor("ada")
+
+    def ask(document: SessionDocument) -> None:
+        for number in range(300):
+            document.requests.ask_claim(f"k{number}", ada.client, "ada")
+
+    ada.write(ask)
+    assert len(stage.document.claims.to_json()) == 256
+    assert not len(stage.document.requests)

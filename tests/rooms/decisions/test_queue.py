@@ -1,6 +1,7 @@
 """The queue: what people let wait becomes a message when its turn has come, one at a time."""
 
 import pytest
+from pycrdt import Map
 from rooms.decisions.stage import Actor, Stage
 from rooms.scene import AT
 
@@ -136,3 +137,16 @@ def test_an_entry_that_is_no_prompt_stays_for_people_to_remove(stage: Stage, ada
     ada.write(lambda document: document.queue.shared.append({"id": "x"}))
     ada.write(lambda document: document.queue.append("fine", id="q1", author="ada", created_at=AT))
     assert said(stage) == ["q1"]
+
+
+def test_of_a_queue_longer_than_anybody_plans_the_first_are_looked_at_and_each_has_its_turn(stage: Stage) -> None:
+    ada, bot = stage.actor("ada"), stage.actor("bot", "agent")
+    ada.prompt("m0")
+    bot.begin("r0", reply_to="m0")
+    entries = [{"id": f"q{number}", "author": "ada", "text": "hi", "place": -number} for number in range(300)]
+    ada.write(lambda document: document.queue.shared.extend([Map(entry) for entry in entries]))
+    bot.become("complete", "r0")
+    assert [message.id for message in stage.document.messages] == ["m0", "q255"]
+    bot.begin("r1", reply_to="q255")
+    bot.become("complete", "r1")
+    assert stage.document.messages[-1].id == "q256"

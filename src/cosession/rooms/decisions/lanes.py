@@ -14,6 +14,8 @@ from typing import Final, cast
 
 from cosession.document import JsonObject, Policy, prompt_key
 from cosession.document.part_schema import is_growing_text
+from cosession.document.policy import agents_of
+from cosession.document.values import plain_object
 
 ANYBODY: Final = ""
 """The lane of whichever agent is here."""
@@ -44,6 +46,27 @@ class Open:
     was_taken: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a message wants, and of whom, as it was read with all the others: to look each up takes far longer.
+
+    Attributes:
+        id: of the message.
+        author: who wrote it.
+        role: the message's role.
+        to: the agents that it names.
+        seq: its place in the order of arrival.
+        at: when it arrived, RFC 3339.
+    """
+
+    id: str
+    author: str | None
+    role: str
+    to: tuple[str, ...]
+    seq: int
+    at: str
+
+
 @dataclass(slots=True)
 class Lane:
     """A lane.
@@ -55,6 +78,19 @@ class Lane:
 
     open: dict[str, Open] = field(default_factory=dict[str, Open])
     runs: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def read_wish(message: JsonObject) -> Wish | None:
+    """What a message wants, of its plain JSON, whatever that is; None where it is gone, refused, or without id."""
+    about, stamp = plain_object(message.get("metadata")), plain_object(message.get("stamp"))
+    id_, by, seq = message.get("id"), stamp.get("by", about.get("author")), stamp.get("seq")
+    if not isinstance(id_, str) or not id_ or isinstance(stamp.get("refused"), dict):
+        return None
+    if about.get("deleted") not in (None, False):
+        return None
+    author = by if isinstance(by, str) else None
+    place = seq if isinstance(seq, int) else 0
+    return Wish(id_, author, str(message.get("role")), agents_of(about.get("to")), place, str(stamp.get("at")))
 
 
 def is_half(message: JsonObject) -> bool:

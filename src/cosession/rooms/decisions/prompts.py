@@ -9,7 +9,6 @@ Runs are known from the load on. The messages are read when they are first neede
 """
 
 from dataclasses import replace
-from typing import cast
 
 from cosession.auth import SERVER
 from cosession.document import JsonObject, Message, Run
@@ -19,7 +18,7 @@ from cosession.document.values import plain_list, plain_object, split_key
 
 from . import claims, queue, runs
 from .case import Case
-from .lanes import ANYBODY, Lane, Open, claim_key, is_half, lane_of_run, lanes_of
+from .lanes import ANYBODY, Lane, Open, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
 from .leases import NOTHING
 
 _FAILED = frozenset({"cancelled", "error"})
@@ -58,7 +57,9 @@ class Prompts:
         if message.id in self.promoted:
             queue.remove_twin(case, message)
             return
-        if self._is_half(plain_object(message.shared)):
+        fields = plain_object(message.shared)
+        wish = None if self._is_half(fields) else read_wish(fields)
+        if wish is None:
             return
         lanes = _lanes_of(case, message)
         if not lanes:
@@ -73,7 +74,7 @@ class Prompts:
             return
         for name in lanes:
             lane = self.lane(name)
-            prompt = lane.open.setdefault(message.id, _open(case, message, name))
+            prompt = lane.open.setdefault(message.id, _open(case, wish, name))
             active = _active(case, lane)
             if policy == "steer" and active:
                 self._tell(case, active[-1], prompt, message)
@@ -193,19 +194,18 @@ class Prompts:
         self._told = {}
         answers = _answers(case)
         steers: tuple[set[str], set[str]] | None = None
-        messages = case.document.messages.shared
-        for index, item in enumerate(plain_list(messages)):
-            fields = cast(JsonObject, item) if isinstance(item, dict) else {}
-            id_, lanes = ("", ()) if self._is_half(fields) else _read(case, fields)
-            answered = {lane_of_run(agent, lanes) for agent in answers.get(id_, ())} if lanes else set[str | None]()
-            for name in set(lanes) - answered:
-                message = Message(messages[index])
-                if message.deleted or message.refused or message.id != id_:
-                    break
+        policy = case.document.meta.rules
+        for fields in map(plain_object, plain_list(case.document.messages.shared)):
+            wish = None if self._is_half(fields) else read_wish(fields)
+            if wish is None:
+                continue
+            lanes = lanes_of(policy, author=wish.author, role=wish.role, to=wish.to)
+            answered = {lane_of_run(agent, lanes) for agent in answers.get(wish.id, ())} if lanes else NOTHING
+            for name in set(lanes).difference(answered):
                 steers = steers or _steers(case)
-                if id_ not in steers[0]:
-                    place = self._told if id_ in steers[1] else self.lane(name).open
-                    place[id_] = _open(case, message, name)
+                if wish.id not in steers[0]:
+                    place = self._told if wish.id in steers[1] else self.lane(name).open
+                    place[wish.id] = _open(case, wish, name)
 
     def _is_half(self, message: JsonObject) -> bool:
         """Whether something is missing of a message that may still come; if so, it is waited for."""
@@ -252,30 +252,11 @@ def _active(case: Case, lane: Lane) -> list[str]:
     return [id_ for id_ in lane.runs if id_ in ledger and ledger[id_].status not in ENDED]
 
 
-def _open(case: Case, message: Message, lane: str) -> Open:
-    stamp = message.stamp or {}
-    seq = stamp.get("seq")
-    is_old = seconds_until(str(stamp.get("at")), case.at) > case.settings.work_seconds
-    return Open(
-        message.id,
-        message.author,
-        lane,
-        claim_key(message.id, lane, message.to),
-        seq if isinstance(seq, int) else 0,
-        message.role == "user",
-        offers=0 if is_old else case.settings.max_attempts,
-    )
-
-
-def _read(case: Case, fields: JsonObject) -> tuple[str, tuple[str, ...]]:
-    """The id of a message that was read as plain JSON, whatever it is, and the lanes in which it is a prompt."""
-    about, stamp, id_ = (fields.get(key) for key in ("metadata", "stamp", "id"))
-    to = cast(JsonObject, about).get("to") if isinstance(about, dict) else None
-    by = cast(JsonObject, stamp).get("by") if isinstance(stamp, dict) else None
-    named = [agent for agent in cast("list[object]", to) if isinstance(agent, str)] if isinstance(to, list) else []
-    if not isinstance(id_, str) or not id_:
-        return "", ()
-    return id_, lanes_of(case.document.meta.rules, author=by, role=str(fields.get("role")), to=named)
+def _open(case: Case, wish: Wish, lane: str) -> Open:
+    is_old = seconds_until(wish.at, case.at) > case.settings.work_seconds
+    key = claim_key(wish.id, lane, wish.to)
+    offers = 0 if is_old else case.settings.max_attempts
+    return Open(wish.id, wish.author, lane, key, wish.seq, wish.role == "user", offers)
 
 
 def _answers(case: Case) -> dict[str, list[str]]:

@@ -9,6 +9,9 @@ from cosession.errors import BadDocument
 from .case import Case
 from .lanes import lanes_of
 
+_MOST = 256
+"""How many entries are looked at, those that were added first: more than people plan, and each takes its time."""
+
 
 def promote(case: Case) -> None:
     """Make messages of those entries whose turn has come: one for each lane that is idle, all where none waits."""
@@ -18,7 +21,7 @@ def promote(case: Case) -> None:
     prompts, rules = case.memory.prompts, case.document.meta.rules
     prompts.read(case)
     taken = set[str]()
-    for entry in list(case.document.queue):
+    for entry in case.document.queue.first(_MOST):
         lanes = set(lanes_of(rules, author=entry.author, role="user", to=entry.to))
         if taken.isdisjoint(lanes) and all(_has_turn(case, lane) for lane in lanes):
             with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; people can remove it

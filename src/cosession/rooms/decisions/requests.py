@@ -15,6 +15,9 @@ from cosession.errors import BadDocument
 from . import approvals, claims, policy, runs, tools
 from .case import Case
 
+_MOST = 256
+"""How many are answered of one change."""
+
 
 def begin(case: Case) -> None:
     """Answer what waits in the document at load: nobody knows any more what who asked may do besides."""
@@ -26,10 +29,14 @@ def begin(case: Case) -> None:
 def answer(case: Case) -> None:
     """Answer every request that waits in the document.
 
-    Admission saw that the requests are whose change it was, unless they may write everything.
+    Admission saw that the requests are whose change it was, unless they may write everything. Of more than a client
+    has reason to send at once, the rest comes to nothing: each takes its time, and the others wait for it.
     """
-    for request in list(case.document.requests.items()):
+    requests = list(case.document.requests.items())
+    for request in requests[:_MOST]:
         _answer(case, request)
+    for request in requests[_MOST:]:
+        case.document.requests.remove(request.key)
 
 
 def _answer(case: Case, request: Request) -> None:
