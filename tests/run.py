@@ -367,6 +367,7 @@ def main() -> None:
     unknown = [name for name in names if name not in STEPS]
     if unknown:
         sys.exit(f"There is no step {', '.join(unknown)}. The steps: {' '.join(STEPS)}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
     try:
