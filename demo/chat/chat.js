@@ -27,11 +27,6 @@ let atEnd = true;
 let announced = null; // ids of messages that were there or were read out; null until the session is here
 const drafts = new Map();
 
-const giveBack = (text) => {
-  composer.text = [composer.text, text].filter(Boolean).join("\n\n");
-  composer.focus();
-};
-const messages = new MessageList(find("messages"), { onReuse: giveBack });
 const composer = new Composer({
   onSend: (text) => {
     const id = session.send(text);
@@ -40,6 +35,7 @@ const composer = new Composer({
   },
   onTyping: (typing) => session.presence.set("typing", typing),
 });
+const messages = new MessageList(find("messages"), { onReuse: composer.giveBack });
 const work = new Work(schedule);
 const runs = new RunCards(find("runs"));
 const here = new Here(find("people"), find("typing"), find("agent-line"), schedule);
@@ -64,7 +60,7 @@ function open(id) {
   for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "title", "change"]) {
     opened.on(event, () => opened === session && schedule());
   }
-  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? giveBack : null));
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? composer.giveBack : null));
   opened.whenSynced().then(() => {
     if (opened !== session) return;
     announced = new Set(session.messages.map((message) => message.id));

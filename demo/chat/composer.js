@@ -67,6 +67,12 @@ export class Composer {
     this.#input.focus();
   }
 
+  /** Puts words back behind what stands there, to be sent again, or not. */
+  giveBack = (text) => {
+    this.text = [this.text, text].filter(Boolean).join("\n\n");
+    this.focus();
+  };
+
   /** Says that one isn't typing any more, e.g. before the session is left. */
   rest() {
     this.#setTyping(false);

@@ -27,11 +27,6 @@ const [scroller, title, notice, policy, asked] = ["scroller", "title", "notice",
 let session = null;
 let atEnd = true;
 
-const giveBack = (text) => {
-  composer.text = [composer.text, text].filter(Boolean).join("\n\n");
-  composer.focus();
-};
-const messages = new MessageList(find("messages"), { onReuse: giveBack });
 const composer = new Composer({
   onSend: (text) => {
     session.send(text);
@@ -39,6 +34,7 @@ const composer = new Composer({
   },
   onTyping: (typing) => session.presence.set("typing", typing),
 });
+const messages = new MessageList(find("messages"), { onReuse: composer.giveBack });
 const work = new Work(schedule);
 const here = new Here(find("people"), find("typing"), h("span", {}), schedule);
 const share = shareDialog();
@@ -62,7 +58,7 @@ function open(id) {
   for (const event of ["change", "presence", "people", "me", "status", "saved", "title"]) {
     opened.on(event, () => opened === session && schedule());
   }
-  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? giveBack : null));
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? composer.giveBack : null));
   schedule();
 }
 

@@ -7,10 +7,22 @@ import pytest
 from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
-from cosession.client import connect, find_session
+from cosession.client import Session, connect, find_session
 from cosession.errors import ClaimHeld, ClaimLost
 
 pytestmark = pytest.mark.anyio
+
+
+async def in_line(session: Session) -> asyncio.Future[int]:
+    """Wait in line for the inbox; the future gives the epoch of the claim that comes of it."""
+
+    async def wait() -> int:
+        async with session.claim("inbox", wait=True) as claim:
+            return claim.epoch
+
+    waiting = asyncio.ensure_future(wait())
+    await until(lambda: (session.claims.get("inbox") or {}).get("waiting"))
+    return waiting
 
 
 async def test_one_of_two_processes_holds_it_and_the_next_epoch_is_larger(server: Server):
@@ -43,12 +55,7 @@ async def test_who_waits_gets_it_when_the_holder_leaves(server: Server):
             holding = one.claim("inbox")
             await holding.__aenter__()
 
-            async def wait() -> int:
-                async with two.claim("inbox", wait=True) as claim:
-                    return claim.epoch
-
-            waiting = asyncio.ensure_future(wait())
-            await until(lambda: (two.claims.get("inbox") or {}).get("waiting"))
+            waiting = await in_line(two)
         assert await waiting > holding.epoch
 
 
@@ -88,12 +95,7 @@ async def test_who_waits_asks_again_when_nobody_of_the_line_was_there_in_time(st
         holding = one.claim("inbox")
         await holding.__aenter__()
 
-        async def wait() -> int:
-            async with two.claim("inbox", wait=True) as claim:
-                return claim.epoch
-
-        waiting = asyncio.ensure_future(wait())
-        await until(lambda: (two.claims.get("inbox") or {}).get("waiting"))
+        waiting = await in_line(two)
         await asyncio.gather(one.wait_saved(), two.wait_saved())
         server.kill()
         await asyncio.to_thread(server.start)

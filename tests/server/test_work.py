@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
-from cosession.client import connect
+from cosession.client import Session, connect
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +150,15 @@ async def test_the_socket_ends_when_the_access_is_taken_away(start_server: Start
         assert await asyncio.wait_for(await other.ping(), PATIENCE_SECONDS) is not None
 
 
+async def handed_out_of(worker: ClientConnection, secret: Session, public: Session) -> str:
+    """The session of which a worker is handed something, when somebody writes in the secret one first."""
+    await worker.send(json.dumps({"more": 5}))
+    await secret.send("psst")
+    await secret.wait_saved()
+    await public.send("hello")
+    return json.loads(await worker.recv())["take"]["session"]
+
+
 async def test_nothing_is_handed_out_of_sessions_that_the_token_does_not_name(start_server: StartServer):
     server = start_server(auth_secret=SECRET, agents='["flights"]')
     ada = token(sub="ada", kind="human", role="member")
@@ -158,11 +167,7 @@ async def test_nothing_is_handed_out_of_sessions_that_the_token_does_not_name(st
         connect(server.url, session="open", participant="ada", kind="human", token=ada) as public,
         socket(server, token=token(sessions=["open"])) as worker,
     ):
-        await worker.send(json.dumps({"more": 5}))
-        await secret.send("psst")
-        await secret.wait_saved()
-        await public.send("hello")
-        assert json.loads(await worker.recv())["take"]["session"] == "open"
+        assert await handed_out_of(worker, secret, public) == "open"
 
 
 async def test_nothing_is_handed_out_of_a_session_in_which_the_access_was_taken_away(start_server: StartServer):
@@ -176,11 +181,7 @@ async def test_nothing_is_handed_out_of_a_session_in_which_the_access_was_taken_
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {ada}"}) as http:
             taken = {"participant": "flights", "session": "secret"}
             assert (await http.post(f"{server.url}/revocations", json=taken)).status_code == 201
-        await worker.send(json.dumps({"more": 5}))
-        await secret.send("psst")
-        await secret.wait_saved()
-        await public.send("hello")
-        assert json.loads(await worker.recv())["take"]["session"] == "open"
+        assert await handed_out_of(worker, secret, public) == "open"
 
 
 async def test_a_server_that_stops_tells_its_workers_to_come_back(start_server: StartServer):

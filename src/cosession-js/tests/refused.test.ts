@@ -269,7 +269,8 @@ test("who is shut out altogether is told also what an earlier load of the page h
   expect(await loss(after)).toMatchObject({ isFinal: true, lost: ["forbidden, from the tunnel"] });
 });
 
-test("who only saw what a crash took from the server goes on with the server's document, and has lost nothing", async () => {
+/** Ana, who has seen words of Ben's, who is gone; and what a server has that didn't save the last of them. */
+async function withWordsOfBen() {
   const [ana, ben] = [join("ana"), join("ben")];
   await Promise.all([ana.whenSynced(), ben.whenSynced()]);
   ben.text("notes").insert(0, "kept, ");
@@ -278,6 +279,11 @@ test("who only saw what a crash took from the server goes on with the server's d
   ben.text("notes").insert(6, "forbidden");
   await until(ana, () => String(ana.text("notes")) === "kept, forbidden");
   ben.close();
+  return { ana, kept };
+}
+
+test("who only saw what a crash took from the server goes on with the server's document, and has lost nothing", async () => {
+  const { ana, kept } = await withWordsOfBen();
   const told = vi.fn();
   ana.on("refused", told);
   server.forbidden = (doc) => String(doc.getText("text:notes")).includes("forbidden");
@@ -292,14 +298,7 @@ test("who only saw what a crash took from the server goes on with the server's d
 });
 
 test("of what a crash took from the server, a page is told only what was written in it as lost", async () => {
-  const [ana, ben] = [join("ana"), join("ben")];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
-  ben.text("notes").insert(0, "kept, ");
-  await ben.whenSaved();
-  const kept = Y.encodeStateAsUpdate(server.doc);
-  ben.text("notes").insert(6, "forbidden");
-  await until(ana, () => String(ana.text("notes")) === "kept, forbidden");
-  ben.close();
+  const { ana, kept } = await withWordsOfBen();
   server.holding = true;
   ana.text("notes").insert(0, "own, ");
   const told = loss(ana);

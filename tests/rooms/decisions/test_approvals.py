@@ -38,6 +38,11 @@ def decided(stage: Stage) -> str | None:
     return (asked(stage).decision or {}).get("decision")
 
 
+def heal(stage: Stage, heard: bytes) -> None:
+    """Let a witness bring back what a server said before it was killed."""
+    stage.do(stage.room.edit(lambda document: document.doc.apply_update(heard), AT))
+
+
 def test_one_vote_decides_where_no_quorum_is_asked_for(stage: Stage, bot: Actor) -> None:
     ask(bot, value={"limit": 200})
 
@@ -221,7 +226,7 @@ def test_a_decision_that_a_crash_undid_does_not_come_back_over_the_next_one(stag
     for _ in range(8):
         again = stage.restart(rows)
         vote(again.actor("bob"), "rejected")
-        again.do(again.room.edit(lambda document: document.doc.apply_update(heard), AT))
+        heal(again, heard)
         assert decided(again) == "rejected"
 
 
@@ -232,14 +237,9 @@ def test_a_decision_that_a_crash_undid_comes_back_where_nobody_decided_since(sta
     vote(ada)
 
     again = stage.restart(rows)
-    again.do(again.room.edit(lambda document: document.doc.apply_update(ada.document.doc.get_update()), AT))
+    heal(again, ada.document.doc.get_update())
 
     assert decided(again) == "approved"
-
-
-def heal(stage: Stage, heard: bytes) -> None:
-    """Let a witness bring back what a server said before it was killed."""
-    stage.do(stage.room.edit(lambda document: document.doc.apply_update(heard), AT))
 
 
 def test_a_vote_that_a_crash_undid_does_not_come_back_over_a_later_one(stage: Stage, bot: Actor) -> None:

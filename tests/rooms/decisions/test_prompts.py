@@ -27,16 +27,6 @@ def holds(stage: Stage, key: str) -> str | None:
     return None if fact is None else fact["by"]
 
 
-@pytest.fixture
-def ada(stage: Stage) -> Actor:
-    return stage.actor("ada")
-
-
-@pytest.fixture
-def bot(stage: Stage) -> Actor:
-    return stage.actor("bot", "agent")
-
-
 def test_of_two_agents_that_want_one_prompt_the_first_one_gets_it(stage: Stage, ada: Actor, bot: Actor):
     other = stage.actor("other", "agent")
     ada.prompt()

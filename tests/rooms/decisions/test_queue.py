@@ -1,21 +1,10 @@
 """The queue: what people let wait becomes a message when its turn has come, one at a time."""
 
-import pytest
 from pycrdt import Map
 from rooms.decisions.stage import Actor, Stage
 from rooms.scene import AT
 
 from cosession.document import Policy
-
-
-@pytest.fixture
-def ada(stage: Stage) -> Actor:
-    return stage.actor("ada")
-
-
-@pytest.fixture
-def bot(stage: Stage) -> Actor:
-    return stage.actor("bot", "agent")
 
 
 def enqueue(actor: Actor, id_: str, text: str = "later", **more: object) -> None:

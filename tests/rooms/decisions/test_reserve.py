@@ -1,17 +1,11 @@
 """Reservations: what a worker is handed, in whose name it is written, and of whom something is unfinished."""
 
-import pytest
 from rooms.decisions.stage import GRACE, Actor, Stage
 from rooms.scene import AT
 
 from cosession.document.times import later
 from cosession.rooms.decisions import Job
 from cosession.rooms.effects import Waiting
-
-
-@pytest.fixture
-def ada(stage: Stage) -> Actor:
-    return stage.actor("ada")
 
 
 def reserve(stage: Stage, agent: str = "flights", client: int = 77) -> Job | None:

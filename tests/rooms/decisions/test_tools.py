@@ -11,11 +11,6 @@ from cosession.document import Policy, tool_key
 KEY = tool_key("c1")
 
 
-@pytest.fixture
-def bot(stage: Stage) -> Actor:
-    return stage.actor("bot", "agent")
-
-
 def call(bot: Actor, **more: Any) -> None:
     part = {
         "type": "tool-selected",
