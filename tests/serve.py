@@ -22,6 +22,8 @@ def ready(url: str) -> None:
     for name, function in detector.functions.items():
         if name.startswith(("os.", "io.")):
             function.can_block_in("logging/__init__.py", "emit")  # a traceback, with its lines of source
+    for name in ("os.write", "os.sendfile"):
+        detector.functions[name].can_block_in("server/shared_frames.py", {"__init__", "write_to"})  # it is memory
     detector.activate()
 
 

@@ -3,7 +3,6 @@
 from pycrdt import Doc, Text
 
 from cosession.protocol import (
-    EMPTY_UPDATE,
     Awareness,
     AwarenessEntry,
     Fence,
@@ -161,20 +160,20 @@ def taken(outbox: Outbox, doc: Doc) -> list[Frame]:
     return frames
 
 
-def test_a_large_answer_leaves_in_pieces_that_fit_and_ends_with_a_step_2() -> None:
+def test_a_large_answer_leaves_in_pieces_that_fit_and_the_last_one_is_the_step_2() -> None:
     writer, outbox = Writer(), Outbox(10_000, 256, 1000)
     writer.write("é👩‍🚀" * 1000)
     outbox.put_reply(Reply(writer.doc.get_update(), 1000))
-    *pieces, end = taken(outbox, writer.doc)
+    pieces = taken(outbox, writer.doc)
     vector: dict[int, int] = {}
     for piece in pieces:
-        assert isinstance(piece, SyncUpdate)
+        assert isinstance(piece, SyncStep2 if piece is pieces[-1] else SyncUpdate)
         assert len(piece.update) < 1100
         header = read_update_header(piece.update)
         assert header.fits(vector)
         vector |= {span.client: span.end for span in header.brings}
     assert vector == writer.vector
-    assert end == SyncStep2(EMPTY_UPDATE)
+    assert len(pieces) > 10
 
 
 def test_a_large_reply_is_made_once_for_all_and_each_reads_at_its_own_pace() -> None:
@@ -187,7 +186,7 @@ def test_a_large_reply_is_made_once_for_all_and_each_reads_at_its_own_pace() -> 
     second.put_reply(reply)
     late = [frame for _ in range(100) for frame in second.take(never, {})]
     ahead += [frame for _ in range(100) for frame in first.take(never, {})]
-    assert len(ahead) > 20
+    assert len(ahead) >= 20
     assert [id(frame) for frame in ahead] == [id(frame) for frame in late]
 
 
@@ -213,11 +212,11 @@ def test_between_pieces_go_fences_presence_and_receipts_but_no_update_that_stand
     assert Fence(b"1") in between
     assert SyncUpdate(receipt.update) in between
     assert any(isinstance(frame, Awareness) for frame in between)
-    *pieces, end, later = taken(outbox, writer.doc)
-    assert end == SyncStep2(EMPTY_UPDATE)
+    *pieces, later = taken(outbox, writer.doc)
+    assert isinstance(pieces[-1], SyncStep2)
     assert isinstance(later, SyncUpdate)
     for frame in (*map(decode_frame, before), *between, *pieces, later):
-        if isinstance(frame, SyncUpdate):
+        if isinstance(frame, SyncUpdate | SyncStep2):
             assert read_update_header(frame.update).fits(decode_state_vector(reader.get_state()))
             reader.apply_update(frame.update)
     assert str(reader.get("notes", type=Text)).replace("mine", "") == "x" * 5000 + "later"

@@ -24,7 +24,7 @@ from cosession.protocol import (
     read_update_header,
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP
-from cosession.rooms.effects import Answer, Renew, Retitle
+from cosession.rooms.effects import Answer, Remind, Renew, Retitle
 from cosession.rooms.reply import Reply
 from cosession.rooms.room import Peer
 from cosession.settings import Settings
@@ -351,23 +351,35 @@ def test_a_connection_gets_no_update_before_its_first_sync(scene: Scene) -> None
     assert str(reader.get("text:notes", type=Text)) == "a"
 
 
-def test_who_opens_a_large_session_meanwhile_gets_the_same_reply_until_it_changes() -> None:
+def test_who_opens_a_large_session_soon_after_another_gets_the_same_reply_until_it_changes() -> None:
     scene = Scene(Settings(max_piece_bytes=1024))
     scene.join(1)
-    scene.receive(1, SyncUpdate(Writer().write("x" * 5000)))
+    scene.receive(1, SyncUpdate(Writer().write("x" * 20_000)))
 
-    def replies(*connections: int) -> list[Reply]:
-        effects = [scene.room.receive(number, encode_frame(SyncStep1(b"\x00")), AT) for number in connections]
-        return [effect.reply for found in effects for effect in found if isinstance(effect, Answer)]
+    def opened(connection: int) -> tuple[Reply, list[Remind]]:
+        scene.join(connection, synced=False)
+        effects = scene.room.receive(connection, encode_frame(SyncStep1(b"\x00")), AT)
+        [reply] = [effect.reply for effect in effects if isinstance(effect, Answer)]
+        return reply, [effect for effect in effects if isinstance(effect, Remind)]
 
-    for number in (2, 3, 4):
-        scene.join(number, synced=False)
-    first, second = replies(2, 3)
-    assert first is second
+    first, [timer] = opened(2)
+    assert opened(3) == (first, [])
     scene.receive(1, SyncUpdate(Writer().write("more")))
-    [third] = replies(4)
-    assert third is not first
-    assert len(third.update) > len(first.update)
+    second, [_] = opened(4)
+    assert len(second.update) > len(first.update)
+    assert opened(5) == (second, [])
+    assert scene.room.remind(timer.what, AT) == []
+    third, [_] = opened(6)
+    assert third.update == second.update
+    assert third is not second
+
+
+def test_the_reply_of_a_small_session_is_not_kept(scene: Scene) -> None:
+    scene.join(1)
+    scene.receive(1, SyncUpdate(Writer().write("x" * 1000)))
+    scene.join(2, synced=False)
+    effects = scene.room.receive(2, encode_frame(SyncStep1(b"\x00")), AT)
+    assert [type(effect) for effect in effects] == [Answer]
 
 
 def test_a_client_that_was_away_for_a_thousand_updates_catches_up_in_one_exchange(scene: Scene) -> None:

@@ -63,6 +63,11 @@ async def test_a_session_is_the_same_over_tls(start_tls: Callable[..., Server], 
             await ann.fence()
             state = ben.doc.get("state", type=Map)
             await eventually(lambda: state.to_py() == {"block": block, "number": 99}, "all of it")
+            for _ in range(3):  # what several are sent is encrypted for each
+                async with connect(address, ssl=trust, max_size=None) as late:
+                    cid = Wire(late)
+                    await cid.sync()
+                    assert cid.doc.get("state", type=Map).to_py() == {"block": block, "number": 99}
         await ann.wait_closed()
         await ben.wait_closed()
 

@@ -5,8 +5,9 @@ raises when it is used means that the other side is gone. A `DirectChannel` also
 without a task in between, as long as nothing waits: that is the path of a token.
 """
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 from pycrdt import Channel
 
@@ -26,15 +27,16 @@ Pack: TypeAlias = Callable[[Sequence[bytes]], bytes]
 log = get_logger(__name__)
 
 
-@runtime_checkable
-class DirectChannel(Protocol):
+class DirectChannel(Channel):
     """A channel that can be used without a task of one's own: the fast way in and out."""
 
     @staticmethod
+    @abstractmethod
     def pack(frames: Sequence[bytes]) -> bytes:
         """Make the bytes for the wire: the same for all channels of this kind, so they are made once for many."""
         ...
 
+    @abstractmethod
     def follow(self, on_change: Callable[[Write | None], None] | None) -> None:
         """Tell how to write, now and at every change: None while the other side reads slower than it is sent.
 
@@ -43,10 +45,12 @@ class DirectChannel(Protocol):
         """
         ...
 
+    @abstractmethod
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them."""
         ...
 
+    @abstractmethod
     def abort(self) -> None:
         """Drop the connection without waiting for the other side."""
         ...

@@ -31,6 +31,7 @@ class Pulse:
         self._newest = 0
         self._here = 0
         self._here_since = 0.0
+        self._next = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, act: Callable[[], None]) -> int:
@@ -41,7 +42,8 @@ class Pulse:
             if not self._places:
                 self._here_since = asyncio.get_running_loop().time()
             members = self._places[self._newest] = set()
-            self._schedule()
+            if self._timer is None or self._steps_to(self._newest) < self._steps_to(self._next):
+                self._schedule()
         members.add(act)
         return self._newest
 
@@ -49,7 +51,9 @@ class Pulse:
         """Be called no more."""
         members = self._places.get(place, set())
         members.discard(act)
-        if not members and self._places.pop(place, None) is not None:
+        if not members:
+            self._places.pop(place, None)  # the timer may still go there: it costs less than to set another one
+        if not self._places:
             self._schedule()
 
     def _schedule(self) -> None:
@@ -62,11 +66,15 @@ class Pulse:
             if place in self._places:
                 due = self._here_since + steps * self._place_seconds
                 self._timer = asyncio.get_running_loop().call_at(due, self._arrive, place)
+                self._next = place
                 return
+
+    def _steps_to(self, place: int) -> int:
+        return (place - self._here - 1) % _PLACES
 
     def _arrive(self, place: int) -> None:
         self._here, self._here_since = place, asyncio.get_running_loop().time()
-        for act in tuple(self._places[place]):
+        for act in tuple(self._places.get(place, ())):
             try:
                 act()
             except Exception:

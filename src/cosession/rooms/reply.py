@@ -9,6 +9,16 @@ from collections.abc import Iterator
 from cosession.protocol import EMPTY_UPDATE, SyncStep2, SyncUpdate, encode_frame, split_update
 
 
+class SharedFrame(bytes):
+    """A frame that many are sent.
+
+    Attributes:
+        wire: what a channel made of it, to be used for the next one as well; None when it is new.
+    """
+
+    wire: object = None
+
+
 class Reply:
     """What a document lacks.
 
@@ -27,7 +37,7 @@ class Reply:
         self.update = update
         self.is_large = len(update) > piece_bytes
         self._frames: list[bytes] = []
-        self._rest = _frames(update, piece_bytes) if self.is_large else iter((encode_frame(SyncStep2(update)),))
+        self._rest = _in_frames(update, piece_bytes) if self.is_large else iter((_last(update),))
 
     def __iter__(self) -> Iterator[bytes]:
         """The frames; an empty one is none yet: others may have their turn."""
@@ -51,6 +61,18 @@ def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:
         yield b"" if piece == EMPTY_UPDATE else encode_frame(SyncUpdate(piece))
 
 
-def _frames(update: bytes, piece_bytes: int) -> Iterator[bytes]:
-    yield from in_pieces(update, piece_bytes)
-    yield encode_frame(SyncStep2(EMPTY_UPDATE))
+def _in_frames(update: bytes, piece_bytes: int) -> Iterator[bytes]:
+    """The same, of which the last one is the answer: by it the other side knows that it has all of them."""
+    before = EMPTY_UPDATE
+    for piece in split_update(update, piece_bytes):
+        if piece == EMPTY_UPDATE:
+            yield b""
+            continue
+        if before != EMPTY_UPDATE:
+            yield SharedFrame(encode_frame(SyncUpdate(before)))
+        before = piece
+    yield _last(before)
+
+
+def _last(update: bytes) -> SharedFrame:
+    return SharedFrame(encode_frame(SyncStep2(update)))

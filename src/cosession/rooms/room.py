@@ -12,7 +12,6 @@ without a loop, a socket or a disk.
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
-from weakref import ref
 
 from pycrdt import Doc
 
@@ -36,7 +35,7 @@ from cosession.settings import Settings
 from .attendance import attend
 from .changes import Changes
 from .decisions import Job, Memory, Prompts, begin, remind, reserve
-from .effects import Answer, Effect, Renew, SendPresence
+from .effects import Answer, Effect, Remind, Renew, SendPresence
 from .gate import Gate
 from .intake import Intake
 from .peer import Peer
@@ -45,8 +44,12 @@ from .receipts import Receipts
 from .reply import Reply
 from .roster import ATTENDANCE, Roster
 
-_NOT_SHARED: tuple[int, Callable[[], Reply | None]] = (-1, lambda: None)
-"""The version of the whole document that is being sent, and the reply with it, if it still is."""
+_WHOLE = "whole"
+"""The timer after which the whole document, as it was sent, is let go."""
+
+_WHOLE_SECONDS = 2.0
+_WHOLE_BYTES = 16_384
+"""How long it is kept for who joins next, and from which size on."""
 
 
 class Room:
@@ -75,7 +78,7 @@ class Room:
         "_receipts",
         "_roster",
         "_settings",
-        "_shared",
+        "_whole",
         "document",
         "peers",
         "presence",
@@ -90,7 +93,7 @@ class Room:
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
-        self._shared = _NOT_SHARED
+        self._whole: tuple[int, Reply] | None = None
         self._receipts = Receipts(version, settings.max_fences)
         self._memory = Memory(settings, partial(_is_here, self.presence, self.peers), Prompts())
         gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
@@ -152,6 +155,9 @@ class Room:
             what: the timer's name.
             at: the server's time, RFC 3339.
         """
+        if what == _WHOLE:
+            self._whole = None
+            return []
         if what == ATTENDANCE:
             return self.attend(at)
         return self._changes.rule(lambda case: remind(case, what), at)
@@ -259,18 +265,13 @@ class Room:
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector, self._settings.max_structs_per_frame)
         self.synced.add(connection)
-        reply = self._whole() if vector == EMPTY_VECTOR else Reply(self.diff(vector), self._settings.max_piece_bytes)
-        return [Answer(connection, reply)]
-
-    def _whole(self) -> Reply:
-        """The whole document; while somebody is still being sent it, the next one gets the same."""
-        version, shared = self._shared
-        whole = shared() if version == self.version else None
-        if whole is None:
-            whole = Reply(self.diff(EMPTY_VECTOR), self._settings.max_piece_bytes)
-            if whole.is_large:
-                self._shared = self.version, ref(whole)
-        return whole
+        if vector == EMPTY_VECTOR and self._whole is not None and self._whole[0] == self.version:
+            return [Answer(connection, self._whole[1])]
+        reply = Reply(self.diff(vector), self._settings.max_piece_bytes)
+        if vector != EMPTY_VECTOR or len(reply.update) < _WHOLE_BYTES:
+            return [Answer(connection, reply)]
+        self._whole = self.version, reply
+        return [Answer(connection, reply), Remind(_WHOLE, _WHOLE_SECONDS)]
 
 
 def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:

@@ -19,9 +19,10 @@ from websockets.http11 import Request
 
 from cosession.errors import CosessionError, TooFast, TooLarge
 from cosession.logs import get_logger
-from cosession.rooms import Pulse
+from cosession.rooms import Pulse, SharedFrame
 
 from .heartbeat import Heartbeat, can_look, look
+from .shared_frames import write_shared
 
 EXTENSION = "cosession.socket"
 """Under this key of the ASGI scope's extensions an endpoint finds the `SyncProtocol` of its socket."""
@@ -198,6 +199,20 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         self.frames = []
         self._receiver(data)
 
+    async def send_binary(self, message: bytes) -> None:
+        """Send one binary message, once the socket takes more.
+
+        Raises:
+            ConnectionError: the other side is gone, or the socket closes.
+        """
+        await self.writable.wait()
+        if not self._is_open:
+            raise ConnectionError("The socket is closed.")
+        if isinstance(message, SharedFrame):
+            write_shared(self.transport, message, pack)
+        else:
+            self.transport.write(pack((message,)))
+
     def listen(self, receiver: Callable[[bytes], None] | None) -> None:
         """Set who gets binary messages as they come; None: they wait in the queue, and the peer is held back."""
         self._receiver = receiver
@@ -270,10 +285,13 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         self.close_sent = True
         self._tell()
 
+    @property
+    def _is_open(self) -> bool:
+        return self.handshake_complete and not self.close_sent and not self.transport.is_closing()
+
     def _tell(self) -> None:
         if self._on_change is not None:
-            is_open = self.handshake_complete and not self.close_sent and not self.transport.is_closing()
-            self._on_change(self.transport.write if is_open and self.writable.is_set() else None)
+            self._on_change(self.transport.write if self._is_open and self.writable.is_set() else None)
 
 
 def pack(messages: Sequence[bytes]) -> bytes:

@@ -6,12 +6,11 @@ network that fails, and it would try again for ever.
 
 from collections.abc import Callable, Sequence
 
-from pycrdt import Channel
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
-from cosession.rooms import Hub, Write, refuse
+from cosession.rooms import DirectChannel, Hub, Write, refuse
 
 from . import work
 from .access import enter
@@ -25,7 +24,7 @@ _MAX_ROLLUP = 1000
 """Milliseconds; a reader that waits longer than a second isn't following any more."""
 
 
-class WebSocketChannel(Channel):
+class WebSocketChannel(DirectChannel):
     """A Starlette WebSocket with pycrdt's `Channel` interface, a close code, and the fast way where there is one."""
 
     def __init__(self, websocket: WebSocket, path: str) -> None:
@@ -49,7 +48,10 @@ class WebSocketChannel(Channel):
 
     async def send(self, message: bytes) -> None:
         """Send one binary message; waits while the socket is full."""
-        await self._websocket.send({"type": "websocket.send", "bytes": message})
+        if self._socket is None:
+            await self._websocket.send({"type": "websocket.send", "bytes": message})
+        else:
+            await self._socket.send_binary(message)
 
     @staticmethod
     def pack(frames: Sequence[bytes]) -> bytes:

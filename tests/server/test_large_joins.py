@@ -1,0 +1,149 @@
+"""Many join a large session at once: each gets all of it, however slowly it reads, and nothing is kept for long."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from processes import Server, eventually
+from pycrdt import Map
+from websockets.asyncio.client import connect
+from wire import Wire
+
+from cosession.rooms import SharedFrame
+from cosession.server.shared_frames import write_shared
+
+pytestmark = pytest.mark.anyio
+
+BLOCKS = {str(number): f"{number} " + chr(97 + number) * 300_000 for number in range(20)}
+"""6 MB: more than a socket takes, in pieces of which none fits into a small one."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def _shared(server: Server) -> int:
+    """How many frames a server keeps for several."""
+    links = Path(f"/proc/{server.process.pid}/fd").iterdir()
+    return sum("cosession-frame" in str(link.readlink()) for link in links)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _small(server: Server) -> socket.socket:
+    """A connection that takes little at once."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    sock.connect(("127.0.0.1", server.port))
+    sock.setblocking(False)
+    return sock
+
+
+async def test_many_join_a_large_session_while_somebody_writes(start_server: Callable[..., Server]) -> None:
+    server = start_server(max_frame_bytes=2**24)
+    async with Wire.open(server, "large", ext=1) as writer, AsyncExitStack() as sockets:
+        state = writer.doc.get("state", type=Map)
+        await writer.edit(lambda _: state.update(BLOCKS))
+        await writer.fence()
+
+        async def join(number: int) -> Wire:
+            sock = _small(server) if number % 3 == 0 else None
+            url = server.ws_url("large")
+            wire = Wire(await sockets.enter_async_context(connect(url, sock=sock, max_size=None, compression=None)))
+            if number % 3 == 0:
+                wire.socket.transport.pause_reading()
+                asyncio.get_running_loop().call_later(0.5, wire.socket.transport.resume_reading)
+            await wire.sync()
+            kept.append(_shared(server))
+            return wire
+
+        joined: list[Wire] = []
+        kept: list[int] = []
+        for number in range(3):  # at a version that stays, at one that changes, and at one that stays again
+            joined += await asyncio.gather(*map(join, range(8)))
+            await writer.edit(lambda _, number=number: state.update({"number": number}))
+        assert max(kept) > len(BLOCKS) / 2
+        for wire in joined:
+            found = wire.doc.get("state", type=Map)
+            await eventually(lambda found=found: found.to_py() == {**BLOCKS, "number": 2}, "all of it", 30)
+        await eventually(lambda: not _shared(server), "what was kept for others is let go")
+
+
+async def test_who_leaves_in_the_middle_takes_nothing_from_the_others(start_server: Callable[..., Server]) -> None:
+    server = start_server(max_frame_bytes=2**24)
+    async with Wire.open(server, "large", ext=1) as writer:
+        state = writer.doc.get("state", type=Map)
+        await writer.edit(lambda _: state.update(BLOCKS))
+        await writer.fence()
+
+        async def leave_halfway() -> None:
+            url = server.ws_url("large")
+            async with connect(url, sock=_small(server), max_size=None, compression=None, close_timeout=0.1) as one:
+                wire = Wire(one)
+                asking = asyncio.create_task(wire.sync())
+                await eventually(lambda: len(wire.frames) > 4, "some of it", 30)
+                one.transport.abort()
+                await asking
+
+        async def stay() -> None:
+            async with Wire.open(server, "large") as wire:
+                assert wire.doc.get("state", type=Map).to_py() == BLOCKS
+
+        await asyncio.gather(*(leave_halfway() for _ in range(5)), *(stay() for _ in range(5)))
+        await eventually(lambda: not _shared(server), "what was kept for others is let go")
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection."""
+    left, right = socket.socketpair()
+    with left, right:
+        yield left, right
+
+
+async def test_when_too_many_frames_are_kept_the_others_are_copied(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    loop, (ours, theirs) = asyncio.get_running_loop(), pair
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+    reader, other = await asyncio.open_connection(sock=theirs)
+    before = _open_files()
+    frames = [SharedFrame(b"%03d" % number * 50_000) for number in range(200)]
+    for _, frame in itertools.product(range(3), frames):
+        write_shared(transport, frame, b"".join)
+        assert await reader.readexactly(len(frame)) == frame
+    assert 100 < _open_files() - before < 150
+    del frames, frame
+    assert _open_files() == before
+    transport.close()
+    other.close()
+
+
+async def test_a_shared_frame_waits_behind_what_waits(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    theirs.setblocking(False)
+    transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+    frame, sent, came = SharedFrame(b"frame" * 10_000), b"", b""
+    for number in itertools.count():
+        write_shared(transport, frame, b"".join)
+        sent += frame
+        if transport.get_write_buffer_size():
+            transport.write(word := b"%d words before" % number)
+            came += theirs.recv(200_000)  # now the socket takes more, but it isn't the frame's turn
+            write_shared(transport, frame, b"".join)
+            sent += word + frame
+            break
+    while len(came) < len(sent):
+        await asyncio.sleep(0)
+        with contextlib.suppress(BlockingIOError):
+            came += theirs.recv(200_000)
+    assert came == sent
+    transport.close()
