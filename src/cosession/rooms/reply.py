@@ -1,7 +1,8 @@
 """A reply to sync step 1: what somebody's document lacks, in the frames that bring it.
 
-What is larger than a piece goes in several frames (see `outbox`). They are made as they are first needed, and once
-for all who are sent the same reply: a hundred people who open a large session together cost little more than one.
+What is larger than a piece goes in several frames (see `outbox`), of which the last is the step 2. They are made as they
+are first needed, and once for all who are sent the same reply: a hundred people who open a large session together cost
+little more than one.
 """
 
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Reply:
         is_large: whether it goes in pieces.
     """
 
-    __slots__ = ("__weakref__", "_frames", "_rest", "is_large", "update")
+    __slots__ = ("_frames", "_rest", "is_large", "update")
 
     def __init__(self, update: bytes, piece_bytes: int) -> None:
         self.update = update

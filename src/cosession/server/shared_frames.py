@@ -18,6 +18,9 @@ from cosession.rooms import SharedFrame
 _MOST = 128
 """Files that are open at once; connections need theirs."""
 
+_LEAST_BYTES = 32_768
+"""Below it a copy costs no more than the file."""
+
 _SENT_ONCE = object()
 _COPIED = object()
 
@@ -67,15 +70,15 @@ def write_shared(transport: asyncio.Transport, frame: SharedFrame, pack: Callabl
         frame: what is sent.
         pack: makes the bytes for the wire out of it.
     """
-    is_plain = not is_ssl(transport)
+    can_share = len(frame) >= _LEAST_BYTES and not is_ssl(transport)
     if frame.wire is None:
         frame.wire = _SENT_ONCE
-    elif frame.wire is _SENT_ONCE and is_plain:
+    elif frame.wire is _SENT_ONCE and can_share:
         try:
             frame.wire = MemoryFile(pack((frame,)))
         except OSError:
             frame.wire = _COPIED
-    if is_plain and isinstance(frame.wire, MemoryFile):
+    if can_share and isinstance(frame.wire, MemoryFile):
         frame.wire.write_to(transport)
     else:
         transport.write(pack((frame,)))
