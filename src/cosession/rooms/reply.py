@@ -1,8 +1,8 @@
 """A reply to sync step 1: what somebody's document lacks, in the frames that bring it.
 
-What is larger than a piece goes in several frames (see `outbox`), of which the last is the step 2. They are made as they
-are first needed, and once for all who are sent the same reply: a hundred people who open a large session together cost
-little more than one.
+What is larger than a piece goes in several frames (see `outbox`), of which the last is the step 2. They are made as
+they are first needed, and once for all who are sent the same reply: a hundred people who open a large session
+together cost little more than one.
 """
 
 from collections.abc import Iterator
