@@ -351,7 +351,7 @@ def test_a_connection_gets_no_update_before_its_first_sync(scene: Scene) -> None
     assert str(reader.get("text:notes", type=Text)) == "a"
 
 
-def test_who_opens_a_large_session_soon_after_another_gets_the_same_reply_until_it_changes() -> None:
+def test_who_open_a_large_session_soon_after_each_other_get_the_same_reply_until_it_changes() -> None:
     scene = Scene(Settings(max_piece_bytes=1024))
     scene.join(1)
     scene.receive(1, SyncUpdate(Writer().write("x" * 20_000)))
@@ -362,16 +362,19 @@ def test_who_opens_a_large_session_soon_after_another_gets_the_same_reply_until_
         [reply] = [effect.reply for effect in effects if isinstance(effect, Answer)]
         return reply, [effect for effect in effects if isinstance(effect, Remind)]
 
-    first, [timer] = opened(2)
-    assert opened(3) == (first, [])
+    alone, [_] = opened(2)
+    first, [_] = opened(3)
+    assert first is not alone, "it is not kept for one"
+    assert opened(4) == opened(5) == (first, [])
     scene.receive(1, SyncUpdate(Writer().write("more")))
-    second, [_] = opened(4)
-    assert len(second.update) > len(first.update)
-    assert opened(5) == (second, [])
+    assert len(opened(6)[0].update) > len(first.update)
+    second, [timer] = opened(7)
+    assert opened(8) == (second, [])
     assert scene.room.remind(timer.what, AT) == []
-    third, [_] = opened(6)
+    third, [_] = opened(9)
     assert third.update == second.update
     assert third is not second
+    assert opened(10)[0] is not third
 
 
 def test_the_reply_of_a_small_session_is_not_kept(scene: Scene) -> None:

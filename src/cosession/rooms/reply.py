@@ -5,9 +5,12 @@ they are first needed, and once for all who are sent the same reply: a hundred p
 together cost little more than one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cosession.protocol import EMPTY_UPDATE, SyncStep2, SyncUpdate, encode_frame, split_update
+
+_KEPT_BYTES = 16_384
+"""From which size on a reply is kept."""
 
 
 class SharedFrame(bytes):
@@ -54,6 +57,44 @@ class Reply:
                 self._frames.append(frame)
             else:
                 yield frame
+
+
+class Openings:
+    """The replies to who opens a session, with nothing of it yet: one for all who come soon after each other.
+
+    It is kept from the second of them on. Else a thousand sessions that are opened at once, each by one reader, would
+    all be kept.
+
+    Args:
+        piece_bytes: how much is sent in one frame, about.
+    """
+
+    __slots__ = ("_piece_bytes", "_version", "_whole")
+
+    def __init__(self, piece_bytes: int) -> None:
+        self._piece_bytes = piece_bytes
+        self._version = -1
+        self._whole: Reply | None = None
+
+    def reply(self, version: int, whole: Callable[[], bytes]) -> tuple[Reply, bool]:
+        """The reply with the whole document, and whether this opening must be forgotten after a while.
+
+        Args:
+            version: of the document.
+            whole: gives it.
+        """
+        is_again = version == self._version
+        if is_again and self._whole is not None:
+            return self._whole, False
+        reply = Reply(whole(), self._piece_bytes)
+        if len(reply.update) < _KEPT_BYTES:
+            return reply, False
+        self._version, self._whole = version, reply if is_again else None
+        return reply, True
+
+    def forget(self) -> None:
+        """Let go of it: who comes now doesn't come soon after the last one."""
+        self._version, self._whole = -1, None
 
 
 def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:

@@ -41,15 +41,13 @@ from .intake import Intake
 from .peer import Peer
 from .presence import Presence
 from .receipts import Receipts
-from .reply import Reply
+from .reply import Openings, Reply
 from .roster import ATTENDANCE, Roster
 
-_WHOLE = "whole"
-"""The timer after which the whole document, as it was sent, is let go."""
+_OPENED = "opened"
+"""The timer after which it is forgotten that somebody opened the session."""
 
-_WHOLE_SECONDS = 2.0
-_WHOLE_BYTES = 16_384
-"""How long it is kept for who joins next, and from which size on."""
+_OPENED_SECONDS = 2.0
 
 
 class Room:
@@ -75,10 +73,10 @@ class Room:
         "_changes",
         "_intake",
         "_memory",
+        "_openings",
         "_receipts",
         "_roster",
         "_settings",
-        "_whole",
         "document",
         "peers",
         "presence",
@@ -93,7 +91,7 @@ class Room:
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
-        self._whole: tuple[int, Reply] | None = None
+        self._openings = Openings(settings.max_piece_bytes)
         self._receipts = Receipts(version, settings.max_fences)
         self._memory = Memory(settings, partial(_is_here, self.presence, self.peers), Prompts())
         gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
@@ -155,8 +153,8 @@ class Room:
             what: the timer's name.
             at: the server's time, RFC 3339.
         """
-        if what == _WHOLE:
-            self._whole = None
+        if what == _OPENED:
+            self._openings.forget()
             return []
         if what == ATTENDANCE:
             return self.attend(at)
@@ -265,13 +263,10 @@ class Room:
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector, self._settings.max_structs_per_frame)
         self.synced.add(connection)
-        if vector == EMPTY_VECTOR and self._whole is not None and self._whole[0] == self.version:
-            return [Answer(connection, self._whole[1])]
-        reply = Reply(self.diff(vector), self._settings.max_piece_bytes)
-        if vector != EMPTY_VECTOR or len(reply.update) < _WHOLE_BYTES:
-            return [Answer(connection, reply)]
-        self._whole = self.version, reply
-        return [Answer(connection, reply), Remind(_WHOLE, _WHOLE_SECONDS)]
+        if vector != EMPTY_VECTOR:
+            return [Answer(connection, Reply(self.diff(vector), self._settings.max_piece_bytes))]
+        reply, is_new = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
+        return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_new else [])]
 
 
 def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
