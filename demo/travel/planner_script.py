@@ -1,5 +1,6 @@
 """The planner's part of the script: it reads cities, numbers and dates out of what people say."""
 
+import calendar
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from .store import KINDS
 
 _NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "a": 1}
 _NUMBER = r"(\d+|one|two|three|four|five|six|seven)"
+_DATES = [*calendar.month_name[1:], *calendar.month_abbr[1:], *calendar.day_name, *calendar.day_abbr]
 
 
 def plan_trip(messages: Messages) -> list[Line]:
@@ -35,6 +37,9 @@ def plan_trip(messages: Messages) -> list[Line]:
     greeting = _noticed(plan["by_hand"])
     if re.search(r"\bbook\b|\breserve\b", said, re.IGNORECASE):
         return [f"{greeting}I ask for your approval first.", ("book", {})]
+    if unknown := _unknown_places(said, plan["cities"]):
+        places, cities = " and ".join(unknown), ", ".join(plan["cities"])
+        return [f"{greeting}I have nothing for {places}. I know {cities}.\n\n{SIGNATURE}"]
     facts = _read(said, plan["cities"], plan["trip"])
     wants_search = any(re.search(words, said, re.IGNORECASE) for words in ABOUT.values())
     if not facts and not wants_search:
@@ -103,6 +108,12 @@ def _read(said: str, cities: list[str], known: dict[str, Any]) -> dict[str, Any]
         }
         facts = {**{name: value for name, value in usual.items() if name not in known}, **facts}
     return facts
+
+
+def _unknown_places(said: str, cities: list[str]) -> list[str]:
+    """Where somebody wants to go, or start, that the script has nothing for: a name, but no month and no day."""
+    known = "|".join([*cities, *_DATES])
+    return re.findall(rf"\b(?:to|from|visit|(?:nights?|days?|week|weekend) in) (?!(?:{known})\b)([A-ZÀ-Ý]\w+)", said)
 
 
 def _picks(offers: dict[str, list[dict[str, Any]]], trip: dict[str, Any]) -> list[str]:

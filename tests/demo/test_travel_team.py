@@ -92,6 +92,28 @@ def test_what_is_said_after_the_specialists_have_looked_is_asked_of_those_whom_i
     assert "Only direct flights" in then[-1][1]["flights"]
 
 
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [("3 nights in Porto", "Porto"), ("Let's go to Évora instead", "Évora"), ("from Oslo to Lisbon", "Oslo")],
+)
+def test_a_place_that_the_script_does_not_know_is_said(part: Any, said: str, place: str) -> None:
+    planner, script = part("planner"), part("planner_script")
+
+    [line] = script.plan_trip(conversation(planner, says(f"Ada: {said}")))
+
+    assert f"I have nothing for {place}. I know Berlin, Lisbon, Paris, Rome." in line
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["to Rome in November", "3 nights in Lisbon from Sunday", "from May to Paris", "A hotel in Alfama, please"],
+)
+def test_months_days_and_quarters_are_no_places_to_go_to(part: Any, said: str) -> None:
+    planner, script = part("planner"), part("planner_script")
+
+    assert script.plan_trip(conversation(planner, says(f"Ada: {said}")))[-1][0] == "set_trip"
+
+
 def test_who_goes_elsewhere_keeps_only_what_is_booked(part: Any) -> None:
     planner, script = part("planner"), part("planner_script")
     asked = [says("Ada: Rome, please"), *called("set_trip", {**LISBON, "to": "Rome"})]
