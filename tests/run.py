@@ -370,6 +370,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
+    os.environ.pop("PYTHONPATH", None)  # the tests are for what is here
     try:
         prepare_python()
         if "simulation" in names:

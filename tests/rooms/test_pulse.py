@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections import Counter
+import random
+from collections import Counter, defaultdict
 from functools import partial
+from itertools import pairwise
 
 import pytest
 from simulation.clock import VirtualLoop
@@ -97,6 +99,33 @@ def test_who_fails_is_logged_and_the_others_have_their_turn(caplog: pytest.LogCa
         run(scenario, SECONDS + 0.01)
     assert len(called) >= 300
     assert "pulse.failed" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("staying", "between", "stay"), [(1, 2.0, 1.0), (1, 0.5, 1.0), (3, 10.0, 30.0), (10, 0.2, 9.0)]
+)
+def test_who_comes_and_goes_delays_nobody(staying: int, between: float, stay: float, seed: int) -> None:
+    dice, called = random.Random(seed), defaultdict[int, list[float]](lambda: [0.0])
+
+    def scenario() -> None:
+        pulse, loop = Pulse(SECONDS), asyncio.get_running_loop()
+        for number in range(staying):
+            pulse.join(lambda number=number: called[number].append(loop.time()))
+
+        def come() -> None:
+            def nothing() -> None:
+                """Have a turn."""
+
+            loop.call_later(dice.expovariate(1 / stay), pulse.leave, pulse.join(nothing), nothing)
+            loop.call_later(dice.expovariate(1 / between), come)
+
+        come()
+
+    run(scenario, SECONDS * 30)
+    assert len(called) == staying
+    for times in called.values():
+        assert max(later - sooner for sooner, later in pairwise([*times, SECONDS * 30])) <= SECONDS * 1.02
 
 
 def test_a_loop_that_stood_still_goes_on_without_catching_up() -> None:

@@ -25,7 +25,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP
 from cosession.rooms.effects import Answer, Remind, Renew, Retitle
-from cosession.rooms.reply import Reply
+from cosession.rooms.reply import Openings, Reply
 from cosession.rooms.room import Peer
 from cosession.settings import Settings
 
@@ -364,17 +364,32 @@ def test_who_open_a_large_session_soon_after_each_other_get_the_same_reply_until
 
     alone, [_] = opened(2)
     first, [_] = opened(3)
-    assert first is not alone, "it is not kept for one"
+    assert first is alone, "which is still being sent"
     assert opened(4) == opened(5) == (first, [])
     scene.receive(1, SyncUpdate(Writer().write("more")))
     assert len(opened(6)[0].update) > len(first.update)
     second, [timer] = opened(7)
     assert opened(8) == (second, [])
     assert scene.room.remind(timer.what, AT) == []
-    third, [_] = opened(9)
-    assert third.update == second.update
-    assert third is not second
-    assert opened(10)[0] is not third
+    assert opened(9)[0] is second, "which is still being sent"
+
+
+def test_a_reply_that_is_sent_is_kept_for_a_while_where_two_came_and_not_where_one_did() -> None:
+    openings, made = Openings(1024), list[bytes]()
+
+    def whole() -> bytes:
+        made.append(Writer().write("x" * 20_000))
+        return made[-1]
+
+    assert openings.reply(1, whole)[1]
+    assert openings.reply(1, whole)[1]
+    assert len(made) == 2, "the first one was sent, and gone"
+    assert not openings.reply(1, whole)[1]
+    assert not openings.reply(1, whole)[1]
+    assert len(made) == 2
+    openings.forget()
+    openings.reply(1, whole)
+    assert len(made) == 3
 
 
 def test_the_reply_of_a_small_session_is_not_kept(scene: Scene) -> None:

@@ -39,8 +39,7 @@ class Pulse:
         self._newest = (self._newest + _STRIDE) % _PLACES
         members = self._places.get(self._newest)
         if members is None:
-            if not self._places:
-                self._here_since = asyncio.get_running_loop().time()
+            self._go_on()
             members = self._places[self._newest] = set()
             if self._timer is None or self._steps_to(self._newest) < self._steps_to(self._next):
                 self._schedule()
@@ -65,15 +64,27 @@ class Pulse:
             place = (self._here + steps) % _PLACES
             if place in self._places:
                 due = self._here_since + steps * self._place_seconds
-                self._timer = asyncio.get_running_loop().call_at(due, self._arrive, place)
+                self._timer = asyncio.get_running_loop().call_at(due, self._arrive, place, due)
                 self._next = place
                 return
 
+    def _go_on(self) -> None:
+        """Pass the places where nobody stands, up to now: who takes one of them has a turn in the next round."""
+        now = asyncio.get_running_loop().time()
+        if self._timer is None:
+            self._here_since = now
+            return
+        steps = min(int((now - self._here_since) / self._place_seconds), self._steps_to(self._next))
+        self._here = (self._here + steps) % _PLACES
+        self._here_since += steps * self._place_seconds
+
     def _steps_to(self, place: int) -> int:
+        """How many places are between here and there."""
         return (place - self._here - 1) % _PLACES
 
-    def _arrive(self, place: int) -> None:
-        self._here, self._here_since = place, asyncio.get_running_loop().time()
+    def _arrive(self, place: int, due: float) -> None:
+        late = asyncio.get_running_loop().time() - self._place_seconds
+        self._here, self._here_since = place, max(due, late)  # a loop that stood still doesn't catch up
         for act in tuple(self._places.get(place, ())):
             try:
                 act()

@@ -6,6 +6,7 @@ together cost little more than one.
 """
 
 from collections.abc import Callable, Iterator
+from weakref import ref
 
 from cosession.protocol import EMPTY_UPDATE, SyncStep2, SyncUpdate, encode_frame, split_update
 
@@ -14,10 +15,10 @@ _KEPT_BYTES = 16_384
 
 
 class SharedFrame(bytes):
-    """A frame that many are sent.
+    """A frame that several may be sent.
 
     Attributes:
-        wire: what a channel made of it, to be used for the next one as well; None when it is new.
+        wire: what a channel keeps of having sent it, for the next time; None when it is new.
     """
 
     wire: object = None
@@ -35,7 +36,7 @@ class Reply:
         is_large: whether it goes in pieces.
     """
 
-    __slots__ = ("_frames", "_rest", "is_large", "update")
+    __slots__ = ("__weakref__", "_frames", "_rest", "is_large", "update")
 
     def __init__(self, update: bytes, piece_bytes: int) -> None:
         self.update = update
@@ -60,21 +61,22 @@ class Reply:
 
 
 class Openings:
-    """The replies to who opens a session, with nothing of it yet: one for all who come soon after each other.
+    """The replies to who opens a session, with nothing of it yet: one for all while somebody is being sent it.
 
-    It is kept from the second of them on. Else a thousand sessions that are opened at once, each by one reader, would
-    all be kept.
+    From the second opening on it is kept for who comes soon after. Not from the first on: a thousand sessions that
+    are opened at once, each by one reader, would all be kept.
 
     Args:
         piece_bytes: how much is sent in one frame, about.
     """
 
-    __slots__ = ("_piece_bytes", "_version", "_whole")
+    __slots__ = ("_kept", "_piece_bytes", "_sent", "_version")
 
     def __init__(self, piece_bytes: int) -> None:
         self._piece_bytes = piece_bytes
         self._version = -1
-        self._whole: Reply | None = None
+        self._sent: Callable[[], Reply | None] = _nothing
+        self._kept: Reply | None = None
 
     def reply(self, version: int, whole: Callable[[], bytes]) -> tuple[Reply, bool]:
         """The reply with the whole document, and whether this opening must be forgotten after a while.
@@ -84,17 +86,21 @@ class Openings:
             whole: gives it.
         """
         is_again = version == self._version
-        if is_again and self._whole is not None:
-            return self._whole, False
-        reply = Reply(whole(), self._piece_bytes)
+        if is_again and self._kept is not None:
+            return self._kept, False
+        reply = (self._sent() if is_again else None) or Reply(whole(), self._piece_bytes)
         if len(reply.update) < _KEPT_BYTES:
             return reply, False
-        self._version, self._whole = version, reply if is_again else None
+        self._version, self._sent, self._kept = version, ref(reply), reply if is_again else None
         return reply, True
 
     def forget(self) -> None:
-        """Let go of it: who comes now doesn't come soon after the last one."""
-        self._version, self._whole = -1, None
+        """Keep it no longer than it is being sent: who comes now doesn't come soon after the last one."""
+        self._kept = None
+
+
+def _nothing() -> None:
+    """No reply is being sent."""
 
 
 def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:
@@ -104,7 +110,7 @@ def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:
 
 
 def _in_frames(update: bytes, piece_bytes: int) -> Iterator[bytes]:
-    """The same, of which the last one is the answer: by it the other side knows that it has all of them."""
+    """Turn a large update into frames of which the last is the step 2: by it the other side knows that it has all."""
     before = EMPTY_UPDATE
     for piece in split_update(update, piece_bytes):
         if piece == EMPTY_UPDATE:

@@ -244,7 +244,10 @@ class Writer:
         except CosessionError as error:
             self._fail(error)
         except Exception as error:
-            log.debug("connection.lost", connection=self._number, error=repr(error))
+            if isinstance(error, OSError) or self._direct is None:  # others' channels may say it as they like
+                log.debug("connection.lost", connection=self._number, error=repr(error))
+            else:
+                log.exception("connection.failed", connection=self._number)
             return False
         finally:
             if self._sent is not None:

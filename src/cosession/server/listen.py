@@ -35,7 +35,8 @@ _BEAT = 0.3
 """Who is gone is known to be after three beats at the latest, and a little more must be left."""
 
 _OTHER_FILES = 512
-"""Files that are no connections that stay: the database, standard streams, and who is told that there is no room."""
+"""Files that are no connections that stay: the database, standard streams, frames that many are sent, and who is told
+that there is no room."""
 
 log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ network that fails, and it would try again for ever.
 from collections.abc import Callable, Sequence
 
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
 from cosession.rooms import DirectChannel, Hub, Write, refuse
@@ -47,11 +47,18 @@ class WebSocketChannel(DirectChannel):
         return data
 
     async def send(self, message: bytes) -> None:
-        """Send one binary message; waits while the socket is full."""
-        if self._socket is None:
-            await self._websocket.send({"type": "websocket.send", "bytes": message})
-        else:
+        """Send one binary message; waits while the socket is full.
+
+        Raises:
+            ConnectionError: the other side is gone, or the socket closes.
+        """
+        if self._socket is not None:
             await self._socket.send_binary(message)
+            return
+        try:
+            await self._websocket.send({"type": "websocket.send", "bytes": message})
+        except (WebSocketDisconnect, RuntimeError) as error:
+            raise ConnectionError("The socket is closed.") from error
 
     @staticmethod
     def pack(frames: Sequence[bytes]) -> bytes:
