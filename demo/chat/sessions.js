@@ -33,8 +33,9 @@ async function ask(path, body) {
   const response = await fetch(path, request).catch(() => {
     throw new Problem(0, "The server can't be reached.");
   });
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Problem(response.status, answer.detail || answer.title);
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw new Problem(response.status, answer?.detail || answer?.title);
+  if (answer === null) throw new Problem(0, "The server's answer was cut off.");
   return answer;
 }
 

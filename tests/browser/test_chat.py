@@ -106,6 +106,16 @@ def test_what_somebody_adds_reaches_the_agent_while_it_writes(chat: Server, agen
     agent.hears("ended")
 
 
+def test_an_answer_that_is_cut_off_is_no_list_of_sessions(chat: Server, join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    expect(ann.testid("session-item")).to_have_count(1)
+    ann.page.route(
+        "**/sessions", lambda route: route.fulfill(content_type="application/json", body='{"sessions": [{')
+    )
+    expect(ann.page.locator("#sessions-hint")).to_contain_text("as it was", timeout=15_000)
+    expect(ann.testid("session-item")).to_have_count(1)
+
+
 def test_what_is_written_without_a_network_merges_when_it_is_back(
     chat: Server, agent: "Agent", cable: "Cable", join: "Join"
 ) -> None:
