@@ -11,6 +11,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,6 +125,14 @@ class Server:
             )
         self.url = self._wait_until_ready()
         self.port = int(self.url.rsplit(":", 1)[1].strip("/"))
+
+    def small_socket(self) -> socket.socket:
+        """A connection that takes little at once, so that what isn't read soon waits in the server."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        sock.connect(("127.0.0.1", self.port))
+        sock.setblocking(False)
+        return sock
 
     def ws_url(self, session: str, **query: object) -> str:
         """The socket's address of a session."""

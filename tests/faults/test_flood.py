@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -22,12 +21,10 @@ MIB = 2**20
 @contextlib.asynccontextmanager
 async def deaf(server: Server, session: str) -> AsyncIterator[ClientConnection]:
     """A client that never reads, with small buffers."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-    sock.connect(("127.0.0.1", server.port))
-    sock.setblocking(False)
     url = server.ws_url(session, ext=1, user="deaf")
-    async with connect(url, sock=sock, max_size=None, max_queue=1, compression=None, close_timeout=0.1) as client:
+    async with connect(
+        url, sock=server.small_socket(), max_size=None, max_queue=1, compression=None, close_timeout=0.1
+    ) as client:
         client.transport.pause_reading()
         yield client
 

@@ -1,7 +1,6 @@
 """A client that doesn't read costs the server a bounded amount of memory, and gets one diff when it reads again."""
 
 import contextlib
-import socket
 from collections.abc import Callable
 
 import httpx
@@ -18,15 +17,6 @@ ROUNDS = 400
 """40 MB in all, of which the document keeps one block at a time."""
 
 
-def _reluctant(server: Server) -> socket.socket:
-    """A socket with small buffers, so that what isn't read soon waits in the server."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-    sock.connect(("127.0.0.1", server.port))
-    sock.setblocking(False)
-    return sock
-
-
 async def _connections(server: Server) -> int:
     """How many connections the session has."""
     async with httpx.AsyncClient() as http:
@@ -41,7 +31,7 @@ async def test_memory_stays_bounded_and_one_diff_brings_it_up_to_date(start_serv
         await writer.edit(lambda _doc: state.update({"block": "first"}))
         await writer.fence()
         async with connect(
-            server.ws_url("slow", ext=1), sock=_reluctant(server), max_size=None, max_queue=1, compression=None
+            server.ws_url("slow", ext=1), sock=server.small_socket(), max_size=None, max_queue=1, compression=None
         ) as reluctant:
             lazy = Wire(reluctant)
             await lazy.sync()
@@ -90,7 +80,7 @@ async def test_each_of_many_frozen_readers_costs_at_most_one_mebibyte(start_serv
             socket_ = await stack.enter_async_context(
                 connect(
                     server.ws_url("slow", ext=1),
-                    sock=_reluctant(server),
+                    sock=server.small_socket(),
                     max_size=None,
                     max_queue=1,
                     compression=None,
@@ -112,7 +102,7 @@ async def test_a_reader_that_never_reads_is_closed_and_the_others_are_not(
         state = writer.doc.get("state", type=Map)
         async with connect(
             server.ws_url("slow", ext=1, name="Sloth"),
-            sock=_reluctant(server),
+            sock=server.small_socket(),
             max_size=None,
             max_queue=1,
             compression=None,

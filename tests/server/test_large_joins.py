@@ -42,15 +42,6 @@ def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def _small(server: Server) -> socket.socket:
-    """A connection that takes little at once."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-    sock.connect(("127.0.0.1", server.port))
-    sock.setblocking(False)
-    return sock
-
-
 async def test_many_join_a_large_session_while_somebody_writes(start_server: Callable[..., Server]) -> None:
     server = start_server(max_frame_bytes=2**24)
     async with Wire.open(server, "large", ext=1) as writer, AsyncExitStack() as sockets:
@@ -59,7 +50,7 @@ async def test_many_join_a_large_session_while_somebody_writes(start_server: Cal
         await writer.fence()
 
         async def join(number: int) -> Wire:
-            sock = _small(server) if number % 3 == 0 else None
+            sock = server.small_socket() if number % 3 == 0 else None
             url = server.ws_url("large")
             wire = Wire(await sockets.enter_async_context(connect(url, sock=sock, max_size=None, compression=None)))
             if number % 3 == 0:
@@ -90,7 +81,9 @@ async def test_who_leaves_in_the_middle_takes_nothing_from_the_others(start_serv
 
         async def leave_halfway() -> None:
             url = server.ws_url("large")
-            async with connect(url, sock=_small(server), max_size=None, compression=None, close_timeout=0.1) as one:
+            async with connect(
+                url, sock=server.small_socket(), max_size=None, compression=None, close_timeout=0.1
+            ) as one:
                 wire = Wire(one)
                 asking = asyncio.create_task(wire.sync())
                 await eventually(lambda: len(wire.frames) > 4, "some of it", 30)
