@@ -63,44 +63,44 @@ class Reply:
 class Openings:
     """The replies to who opens a session, with nothing of it yet: one for all while somebody is being sent it.
 
-    From the second opening on it is kept for who comes soon after. Not from the first on: a thousand sessions that
-    are opened at once, each by one reader, would all be kept.
+    When a second reader comes soon after the first, it is kept for the next ones. Not for the first alone: a thousand
+    sessions that are opened at once, each by one reader, would all be kept.
 
     Args:
         piece_bytes: how much is sent in one frame, about.
     """
 
-    __slots__ = ("_kept", "_piece_bytes", "_sent", "_version")
+    __slots__ = ("_is_soon", "_kept", "_piece_bytes", "_sent", "_version")
 
     def __init__(self, piece_bytes: int) -> None:
         self._piece_bytes = piece_bytes
         self._version = -1
-        self._sent: Callable[[], Reply | None] = _nothing
+        self._sent: ref[Reply] | None = None
+        self._is_soon = False
         self._kept: Reply | None = None
 
     def reply(self, version: int, whole: Callable[[], bytes]) -> tuple[Reply, bool]:
-        """The reply with the whole document, and whether this opening must be forgotten after a while.
+        """The reply with the whole document, and whether `forget` must be called after a while.
 
         Args:
             version: of the document.
             whole: gives it.
         """
-        is_again = version == self._version
-        if is_again and self._kept is not None:
-            return self._kept, False
-        reply = (self._sent() if is_again else None) or Reply(whole(), self._piece_bytes)
+        if version != self._version:
+            self.forget()
+            self._version, self._sent = version, None
+        reply = (self._sent and self._sent()) or Reply(whole(), self._piece_bytes)
         if len(reply.update) < _KEPT_BYTES:
             return reply, False
-        self._version, self._sent, self._kept = version, ref(reply), reply if is_again else None
-        return reply, True
+        self._sent = ref(reply)
+        is_first, self._is_soon = not self._is_soon, True
+        if not is_first:
+            self._kept = reply
+        return reply, is_first
 
     def forget(self) -> None:
-        """Keep it no longer than it is being sent: who comes now doesn't come soon after the last one."""
-        self._kept = None
-
-
-def _nothing() -> None:
-    """No reply is being sent."""
+        """Keep it no longer than it is being sent: who comes now doesn't come soon after another."""
+        self._is_soon, self._kept = False, None
 
 
 def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:

@@ -45,7 +45,7 @@ from .reply import Openings, Reply
 from .roster import ATTENDANCE, Roster
 
 _OPENED = "opened"
-"""The timer after which it is forgotten that somebody opened the session."""
+"""The timer after which the next one doesn't open the session soon after another."""
 
 _OPENED_SECONDS = 2.0
 
@@ -265,8 +265,8 @@ class Room:
         self.synced.add(connection)
         if vector != EMPTY_VECTOR:
             return [Answer(connection, Reply(self.diff(vector), self._settings.max_piece_bytes))]
-        reply, is_new = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
-        return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_new else [])]
+        reply, is_first = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
+        return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
 
 
 def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
