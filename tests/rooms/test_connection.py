@@ -1,6 +1,8 @@
 """A connection: both its ends let go at about the same time, or the other one asks for much."""
 
 import asyncio
+import logging
+from collections.abc import Callable, Sequence
 
 import pytest
 from pycrdt import Channel
@@ -8,6 +10,7 @@ from simulation.clock import VirtualLoop
 
 from cosession.auth import ANONYMOUS
 from cosession.errors import CosessionError, ShuttingDown, TooFast
+from cosession.rooms.channel import DirectChannel
 from cosession.rooms.connection import Connection
 from cosession.rooms.outbox import Outbox
 from cosession.rooms.pulse import Pulse
@@ -31,6 +34,26 @@ class Broken(Channel):
         return await asyncio.get_running_loop().create_future()
 
 
+class Faulty(Broken, DirectChannel):
+    """A channel of ours with a defect; it writes nothing past its queue."""
+
+    async def send(self, message: bytes) -> None:
+        raise ValueError("A defect.")
+
+    @staticmethod
+    def pack(frames: Sequence[bytes]) -> bytes:
+        return b"".join(frames)
+
+    def follow(self, on_change: object) -> None:
+        return
+
+    def listen(self, receiver: object) -> None:
+        return
+
+    def abort(self) -> None:
+        return
+
+
 class Still:
     """A room in which nothing happens."""
 
@@ -44,6 +67,18 @@ class Still:
 
     def take(self, outbox: Outbox) -> list[bytes]:
         return outbox.take(lambda _: b"", {})
+
+
+@pytest.mark.parametrize(("channel", "is_defect"), [(Broken, False), (Faulty, True)])
+async def test_a_defect_is_not_taken_for_a_lost_connection(
+    channel: Callable[[], Channel], is_defect: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = Connection(1, channel(), ANONYMOUS, False, Settings(), Pulse(20.0))
+    connection.writer.outbox.put_frame(b"news")
+    with caplog.at_level(logging.INFO, "cosession"):
+        async with asyncio.timeout(5):
+            await connection.serve(Still())
+    assert ("connection.failed" in caplog.text) is is_defect
 
 
 async def test_news_for_a_connection_that_is_just_lost_does_no_harm() -> None:
