@@ -27,7 +27,7 @@ from wire import Wire
 
 from cosession.rooms.recovery import find_damage
 from cosession.storage import inspect, read_only
-from cosession.storage.migrations import MIGRATIONS
+from cosession.storage.migrations import MIGRATIONS, is_blank
 
 ROLES = ("admin", "member", "member", "agent", "member", "member")
 SESSIONS = 2
@@ -135,6 +135,7 @@ class Run:
             auth_secret=SECRET,
             log_level="warning",
         )
+        self.database = self.server.data / "cosession.sqlite3"
         self.dice = random.Random(seed)
         self.figures = Figures()
         self.migrations = 0
@@ -199,9 +200,14 @@ class Run:
 
     def look(self, when: str) -> None:
         """Read the database of the dead server."""
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            blank = is_blank(db)
+        if blank:  # its very first start was killed
+            assert not any(writer.fenced for writer in self.writers), f"{when}: the database is empty"
+            return
         read_only.MIGRATIONS = (*MIGRATIONS, *extra_migrations(self.schema()))
         try:
-            with inspect(self.server.data / "cosession.sqlite3") as found:
+            with inspect(self.database) as found:
                 assert not found.failures, (when, found.failures)
                 kept: dict[str, Counter[str]] = {}
                 for session in found.sessions:
@@ -221,7 +227,7 @@ class Run:
 
     def schema(self) -> int:
         """How many of the added migrations the database has: a killed one has not happened."""
-        with contextlib.closing(sqlite3.connect(self.server.data / "cosession.sqlite3")) as db:
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
         return max(version - len(MIGRATIONS), 0)
 

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 from faults.kills import ANY_MOMENT, Run
 from faults.serve_failing import POINTS
+from people import token
 from processes import NodeClient, Server, eventually
 from pycrdt import Map, Text
 from wire import Wire
+
+from cosession.errors import StorageError
+from cosession.storage import inspect
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +33,24 @@ async def test_twenty_kills_lose_nothing_that_was_fenced_and_double_nothing(tmp_
     except BaseException:
         print(run.server.tail())
         raise
+    finally:
+        run.server.close()
+
+
+@pytest.mark.parametrize("statement", [2, 4, 12, 20])
+async def test_a_first_start_that_is_killed_has_not_happened(tmp_path: Path, statement: int) -> None:
+    run = Run(tmp_path, seed=0)
+    try:
+        assert not await run.start(FAULT_KILL=f"migration:{statement}")
+        with pytest.raises(StorageError, match=r"is empty: .* Start the server again"), inspect(run.database):
+            pass
+        assert await run.start()
+        async with Wire.open(run.server, "trip", ext=1, token=token("ann", "admin")) as ann:
+            await ann.edit(lambda doc: doc.get("state", type=Map).update({"a": 1}))
+            await ann.fence()
+        run.server.kill()
+        with inspect(run.database) as found:
+            assert found.sessions == ["trip"]
     finally:
         run.server.close()
 

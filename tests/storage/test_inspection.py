@@ -179,7 +179,7 @@ async def test_what_a_killed_server_had_not_moved_into_the_file_is_seen(tmp_path
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "There is no database"), (b"Dear diary, " * 500, "not a SQLite database"), (b"", "another program")],
+    [(None, "There is no database"), (b"Dear diary, " * 500, "not a SQLite database"), (b"", "is empty")],
 )
 def test_what_is_no_database_of_ours_is_said(tmp_path: Path, content: bytes | None, sentence: str):
     path = tmp_path / "cosession.sqlite3"

@@ -140,11 +140,17 @@ def migrate(db: sqlite3.Connection, name: str, migrations: Sequence[Migration] =
             db.execute("ROLLBACK")
 
 
+def is_blank(db: sqlite3.Connection) -> bool:
+    """Whether nothing was ever committed to the database: it is new, or its first migration was killed."""
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return not (application_id or version or db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+
+
 def _version_of(db: sqlite3.Connection, name: str, newest: int) -> int:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application_id != APPLICATION_ID and (application_id or version or tables):
+    if application_id != APPLICATION_ID and not is_blank(db):
         raise StorageError(f"{name} is the database of another program: choose another data folder.")
     if version > newest:
         raise StorageTooNew(

@@ -13,7 +13,7 @@ from typing import Any
 from cosession.errors import StorageError
 
 from .database import BUSY_SECONDS, explained
-from .migrations import APPLICATION_ID, MIGRATIONS
+from .migrations import APPLICATION_ID, MIGRATIONS, is_blank
 
 UNREADABLE = (sqlite3.Error, UnicodeError)
 """What reading a damaged file ends with: SQLite may quote damaged text in its own sentence."""
@@ -30,7 +30,7 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
     """Open a database of ours so that nothing can change it.
 
     Raises:
-        StorageError: there is none, it can't be opened, or it isn't one of this version of cosession.
+        StorageError: there is none, it is empty, it can't be opened, or it isn't one of this version of cosession.
     """
     if not path.exists():
         raise StorageError(f"There is no database {path}: name its folder with --data.")
@@ -41,6 +41,12 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
         with explained(str(path)):
             (application_id,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
+            blank = is_blank(db)
+        if blank:
+            raise StorageError(
+                f"{path} is empty: the first start of its server was cut off before anything could be saved, or the "
+                "file was. Start the server again, or put back a backup."
+            )
         if application_id != APPLICATION_ID:
             raise StorageError(f"{path} is the database of another program, or its head is damaged.")
         if version != len(MIGRATIONS):
