@@ -11,6 +11,7 @@ time; the first that fails ends the run with its exit code. Nothing is skipped: 
 
 import functools
 import hashlib
+import multiprocessing
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from processes import Server
@@ -209,7 +210,7 @@ def locked(name: str, lock: Path) -> str:
 
 
 class Background:
-    """Something long that runs beside the steps, which come first; what it writes is in a file until it is awaited.
+    """Something long that goes on beside the steps; what it writes is in a file until it is awaited.
 
     Args:
         title: what is said of it.
@@ -219,43 +220,41 @@ class Background:
     def __init__(self, title: str, log: Path) -> None:
         self.title = title
         self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: multiprocessing.process.BaseProcess | None = None
 
-    def start(self, *command: str | Path, **environment: str) -> None:
-        """Begin."""
-        say(f"{self.title} in the background; log: {self.log.relative_to(ROOT)}: {shlex.join(map(str, command))}")
+    def start(self, act: Callable[[], None]) -> None:
+        """Begin, in a process with all that was prepared up to now."""
+        say(f"{self.title}: in the background; log: {self.log.relative_to(ROOT)}")
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.process = multiprocessing.get_context("fork").Process(target=self._act, args=(act,))
+        self.process.start()
+
+    def _act(self, act: Callable[[], None]) -> None:
+        os.setsid()  # what it starts ends with it
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                ["nice", "-n", "5", *map(str, command)],
-                cwd=ROOT,
-                env={**os.environ, **environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # what it starts ends with it
-            )
+            os.dup2(log.fileno(), sys.stdout.fileno())
+            os.dup2(log.fileno(), sys.stderr.fileno())
+        act()
 
     def finish(self) -> None:
         """Wait for it, if it was begun; end everything when it fails or hangs."""
         if self.process is None:
             return
         say(f"wait for {self.title}")
-        try:
-            code = self.process.wait(STEP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.stop()
-            code = 124
-        print(self.log.read_text(errors="replace")[-5000:], flush=True)
-        if code:
+        self.process.join(STEP_SECONDS)
+        code = self.process.exitcode
+        self.stop()
+        print(self.log.read_text(errors="replace"), flush=True)
+        if code != 0:
             say(f"{self.title}: FAILED with exit code {code}")
-            sys.exit(code)
+            sys.exit(code or 1)
         say(f"{self.title}: ok")
 
     def stop(self) -> None:
         """End it, if nobody waits for it any more."""
-        if self.process and self.process.poll() is None:
+        if self.process and self.process.pid and self.process.is_alive():
             os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait()
+            self.process.join()
 
 
 class ModelBuild:
@@ -280,11 +279,15 @@ class ModelBuild:
         self.folder.mkdir(parents=True, exist_ok=True)
         pinned = CACHE / "llama-cpp-python.txt"
         pinned.write_text(self.requirement + "\n")
-        self.building.start(
-            *(PYTHON, "-m", "pip", "wheel", "-v", "--disable-pip-version-check", "--no-deps"),
+        self.building.start(functools.partial(self._build, pinned))
+
+    def _build(self, pinned: Path) -> None:
+        os.nice(5)
+        os.environ.update(CMAKE_ARGS="-DGGML_NATIVE=OFF", CMAKE_BUILD_PARALLEL_LEVEL="2")
+        run(
+            "build llama-cpp-python",
+            *(PYTHON, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps"),
             *("--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
-            CMAKE_ARGS="-DGGML_NATIVE=OFF",
-            CMAKE_BUILD_PARALLEL_LEVEL="2",
         )
 
     def finish(self) -> None:
@@ -334,9 +337,14 @@ def test_client() -> None:
             server.close()
 
 
+def test_local() -> None:
+    """Ask a real model; its build is awaited only now."""
+    MODEL.finish()
+    pytest("a real model on this machine", "-s", "tests/local")
+
+
 MODEL = ModelBuild()
-SIMULATION = Background("simulation", CACHE / "simulation.log")
-"""It keeps one core busy for minutes, while most of the other tests wait for something."""
+BESIDE = Background("simulation, interop and faults", CACHE / "beside.log")
 
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
@@ -349,14 +357,24 @@ STEPS: dict[str, Step] = {
         lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
     "typescript": ([prepare_node, prepare_client], test_client),
-    "simulation": ([], SIMULATION.finish),
+    "simulation": ([], lambda: pytest("simulation", "tests/simulation")),
     "conformance": ([prepare_node, prepare_conformance_peer], test_conformance),
     "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
     "browser": ([prepare_chromium], lambda: pytest("browser tests", "tests/browser")),
-    "local": ([prepare_node, MODEL.finish], lambda: pytest("a real model on this machine", "-s", "tests/local")),
+    "local": ([prepare_node], test_local),
 }
 """What each step needs prepared, and what it does, in their order."""
+
+STEPS_BESIDE = ("simulation", "interop", "faults")
+"""Steps that go on beside the others: each of them alone leaves half of a machine with two cores unused."""
+
+
+def carry_out(names: Sequence[str]) -> None:
+    """Take some steps, which are prepared."""
+    for name in names:
+        say(f"== {name} (alone: python3 tests/run.py {name})")
+        STEPS[name][1]()
 
 
 def main() -> None:
@@ -368,26 +386,24 @@ def main() -> None:
     if unknown:
         sys.exit(f"There is no step {', '.join(unknown)}. The steps: {' '.join(STEPS)}")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # nothing goes on behind us
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
     os.environ.pop("PYTHONPATH", None)  # the tests are for what is here
+    here = [name for name in names if name not in STEPS_BESIDE] or names
+    beside = [name for name in names if name not in here]
     try:
         prepare_python()
-        if "simulation" in names:
-            SIMULATION.start(PYTHON, "-m", "pytest", "tests/simulation")
         if "local" in names:
             MODEL.start()
-        prepared: set[Callable[[], None]] = set()
-        for name in names:
-            needs, act = STEPS[name]
-            for need in needs:
-                if need not in prepared:
-                    need()
-                    prepared.add(need)
-            say(f"== {name} (alone: python3 tests/run.py {name})")
-            act()
+        for need in dict.fromkeys(need for name in names for need in STEPS[name][0]):
+            need()
+        if beside:
+            BESIDE.start(functools.partial(carry_out, beside))
+        carry_out(here)
+        BESIDE.finish()
     finally:
-        SIMULATION.stop()
+        BESIDE.stop()
         MODEL.building.stop()
     say(f"all is well: {', '.join(names)}")
 
