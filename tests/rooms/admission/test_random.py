@@ -112,7 +112,10 @@ def protected(document: SessionDocument) -> dict[str, Any]:
         "selections": {key: item for key, item in raw["selections"].items() if not key.startswith("eve/")},
         "counters": {key: item for key, item in raw["counters"].items() if not key.endswith("/eve")},
         "requests": {key: item for key, item in raw["requests"].items() if not key.endswith("/eve")},
-        **{name: whole[name] for name in ("runs", "agents", "participants", "approvals", "claims")},
+        "approvals": {  # people edit what they approve, and only inside
+            key: {**one, "value": type(one.get("value"))} for key, one in whole["approvals"].items()
+        },
+        **{name: whole[name] for name in ("runs", "agents", "participants", "claims")},
         "roots": sorted(
             name for name in tuple(document.doc) if name not in ROOTS and not name.startswith(("text:", "xml:"))
         ),
