@@ -338,3 +338,13 @@ class ClaimLost(CosessionError):
     """What was claimed is another's now, or may be: stop acting on it."""
 
     code = "claim.lost"
+
+
+def is_of_crdt(error: BaseException) -> bool:
+    """Whether an error is how pycrdt says that it can't take an update.
+
+    A `ValueError` is about bytes that are no update, and nothing has changed. A `RuntimeError` comes in the middle of
+    one, and a panic of its Rust core, which is a `BaseException` without a name to import, at any moment: then the
+    document can't be trusted any more.
+    """
+    return isinstance(error, ValueError | RuntimeError) or type(error).__name__ == "PanicException"

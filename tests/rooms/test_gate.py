@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from pycrdt import Doc
-from rooms.admission.forge import Item, forge, nothing
+from rooms.admission.forge import Item, forge, nothing, string
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, CosessionError, NotAllowed
+from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
@@ -20,6 +20,7 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.protocol.lib0 import uint
+from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import GC
 from cosession.rooms.effects import Append, Broadcast, Effect, Refuse
 from cosession.rooms.room import Peer, Room
@@ -461,3 +462,26 @@ def test_what_the_server_writes_in_somebodys_name_is_known_to_who_is_judged_next
         bo.say(f"b{number}", "Lisbon")
     stamped = [(message.id, (message.stamp or {}).get("by")) for message in scene.room.document.messages]
     assert stamped == [("m1", "ada"), ("h0", "ada"), ("b0", "bo"), ("h1", "ada"), ("b1", "bo")]
+
+
+@pytest.mark.parametrize("role", ["member", "admin"])
+@pytest.mark.parametrize("frame", [SyncUpdate, SyncStep2], ids=["update", "offer"])
+@pytest.mark.parametrize("reloaded", [False, True], ids=["live", "reloaded"])
+def test_nobody_cuts_a_character_in_two(scene: Scene, role: str, frame: type, reloaded: bool) -> None:
+    bo = Writer(scene, 1, "bo", role)
+    bo.send(lambda: bo.session.text("notes").append("a🐙b"))
+    if reloaded:
+        scene = Scene(Settings(), [scene.room.document.doc.get_update()], scene.room.version)
+        bo = Writer(scene, 1, "bo", role)
+    eve, client = Writer(scene, 2, "eve", role), 77
+    [text] = [one for one in read_structs(scene.room.document.doc.get_update()) if one.parent == "text:notes"]
+    half = (text.client, text.clock + 1)
+    state, rows = scene.room.document.doc.get_update(), len(scene.rows)
+    for update in (forge(client, 0, string("x", left=half)), forge(client, 0, deletes=((*half, 1),))):
+        with pytest.raises(MalformedFrame, match="edit whole characters"):
+            eve.frame(frame(update))
+    assert scene.room.document.doc.get_update() == state
+    assert len(scene.rows) == rows
+    bo.send(lambda: bo.session.text("notes").append("c"))
+    eve.catch_up()
+    assert str(eve.session.text("notes")) == "a🐙bc"

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Text, TransactionEvent, merge_updates
+from rooms.admission.forge import forge, string
 
 from cosession.document import SessionDocument
+from cosession.errors import StorageError
 from cosession.protocol import EMPTY_UPDATE
 from cosession.rooms.recovery import find_damage, mend
 from cosession.rooms.room import Room
@@ -196,10 +198,19 @@ def test_an_update_that_can_not_be_replayed_is_found_and_given_up(spoil: Callabl
     assert find_damage(replace(left, updates=mended.updates, snapshot=mended.snapshot)) == ()
 
 
-def test_an_update_that_panics_the_library_is_found_and_costs_nothing_else() -> None:
+BROKEN = {
+    "panics": PANIC,
+    "stops in the middle": forge(8, 0, string("x", parent="text:0"), string("y", parent=(7, 0))),  # in no shared type
+}
+
+
+@pytest.mark.parametrize("update", BROKEN.values(), ids=BROKEN)
+def test_an_update_that_breaks_a_document_is_found_and_costs_nothing_else(update: bytes) -> None:
     start: Doc = Doc(client_id=7)
     start.get("text:0", type=Text).insert(0, "abc")
-    left = remains([start.get_update(), PANIC, *LOG])
+    left = remains([start.get_update(), update, *LOG])
     assert find_damage(left) == ("update 2 of its log can't be replayed",)
     mended = mend(left)
     assert sorted(loaded(mended, from_snapshot=True)[1:]) == sorted(texts(content(LOG))[1:])
+    with pytest.raises(StorageError, match="can't be replayed"):
+        Room(Settings(), [start.get_update(), update], 2)

@@ -5,6 +5,7 @@ one error, `MalformedFrame`.
 """
 
 from .awareness import AwarenessEntry, decode_awareness, encode_awareness
+from .characters import Pairs
 from .frames import (
     EMPTY_UPDATE,
     EMPTY_VECTOR,
@@ -37,6 +38,7 @@ __all__ = [
     "Frame",
     "Granted",
     "Notice",
+    "Pairs",
     "PermissionDenied",
     "QueryAwareness",
     "Renewal",

@@ -39,12 +39,14 @@ class UpdateHeader:
         needs: per client, the first clock after those that its structs refer to.
         deletes: the clocks that it deletes.
         types: how many shared types it makes.
+        is_token: whether it is one string that follows what it needs, and nothing else.
     """
 
     brings: tuple[ClockRange, ...]
     needs: Mapping[int, int]
     deletes: tuple[ClockRange, ...]
     types: int = 0
+    is_token: bool = False
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
@@ -89,7 +91,7 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
     token = read_token(update)
     if token is not None:
         client, clock, length, origin, before = token
-        return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, ())
+        return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, (), is_token=True)
     reader = lib0.Reader(update, limit)
     brings: list[ClockRange] = []
     needs: dict[int, int] = {}

@@ -1,9 +1,9 @@
 """The gate of a room: what an update must pass before it is applied.
 
-Here it is known who writes under which Yjs client id. What they may do is judged by `admission`, unless they may
-write everything. Two that write under one client id differ silently for ever, even after a full sync. So an id
-belongs to who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who
-is present under it. Among those who may write everything only presence counts.
+Nobody may cut a character in two. What else they may do is judged by `admission`, unless they may write everything.
+Here it is known who writes under which Yjs client id: two that write under one differ silently for ever, even after a
+full sync. So an id belongs to who first wrote under it. Before anybody did, or where a crash made the server forget
+it, it belongs to who is present under it. Among those who may write everything only presence counts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,8 @@ from itertools import islice
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, Superseded
-from cosession.protocol import UpdateHeader, read_update_header
+from cosession.errors import ClientIdTaken, MalformedFrame, Superseded
+from cosession.protocol import Pairs, UpdateHeader, read_update_header
 from cosession.protocol.sections import split_by_client
 from cosession.settings import Settings
 
@@ -35,7 +35,7 @@ class Gate:
         fenced: whose each Yjs client is that has been taken over from: kept by who decides that.
     """
 
-    __slots__ = ("_admission", "_document", "_presence", "_settings", "fenced", "writers")
+    __slots__ = ("_admission", "_document", "_pairs", "_presence", "_settings", "fenced", "writers")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Gate:
         self._presence = presence
         self._settings = settings
         self._admission: Admission | None = None
+        self._pairs: Pairs | None = None
         self.fenced = fenced
         self.writers = writers
 
@@ -70,6 +71,20 @@ class Gate:
                 raise Superseded(
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )
+
+    def check_characters(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> None:
+        """Refuse an update that would cut a character in two; see `Pairs`.
+
+        Raises:
+            MalformedFrame: it would.
+        """
+        if self._pairs is None:  # not while a session is loaded: who only reads needn't wait for it
+            self._pairs = Pairs()
+            self._pairs.add(self._document.doc.get_update())
+        if self._pairs.are_cut_by(update, header, known):
+            raise MalformedFrame(
+                "An update cuts a character, such as an emoji, in two; edit whole characters, not UTF-16 units."
+            )
 
     def check_writers(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
         """Refuse an update under a client id that is somebody else's.
@@ -140,6 +155,8 @@ class Gate:
         Returns:
             The Yjs client ids that are its writer's from now on.
         """
+        if self._pairs is not None:
+            self._pairs.add(update)
         if self._admission is not None and by.capabilities.writes_everything:
             self._admission.applied(update, header)
         if offered and by.capabilities.may("edit-any"):

@@ -90,6 +90,7 @@ class Intake:
         vector = self._changes.vector
         if not header.fits(vector):
             return self._ask_again(connection, peer, offered)
+        self._gate.check_characters(update, header, vector)
         by = peer.participant
         if self._gate.fenced:
             self._gate.check_fence(header, by, vector)
@@ -135,6 +136,7 @@ class Intake:
             for part, header in parts:
                 if header.fits(vector):
                     with suppress(NotAllowed, MalformedFrame, TooLarge):
+                        self._gate.check_characters(part, header, vector)
                         admitted = self._gate.admit(part, header, by, offered=True)
                         effects += self._apply_admitted(admitted, connection, peer, at, offered=True)
             if len(waiting) == len(parts):

@@ -14,7 +14,7 @@ from pycrdt import Doc
 
 from cosession.auth import SERVER
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame
+from cosession.errors import MalformedFrame, is_of_crdt
 from cosession.protocol import EMPTY_UPDATE, read_update_header
 from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot
 
@@ -37,9 +37,9 @@ class _Replay:
         except (MalformedFrame, ValueError):
             return False
         except BaseException as error:
-            if type(error).__name__ != "PanicException":
+            if not is_of_crdt(error):
                 raise
-            self.doc = Doc()  # after a panic nothing of the old one can be trusted
+            self.doc = Doc()  # nothing of the old one can be trusted
             for taken in self._taken:
                 self.doc.apply_update(taken)
             return False
