@@ -77,6 +77,14 @@ def test_it_is_known_of_every_piece_that_came(texts: list[str], data: st.DataObj
     assert cuts(document, forge(BEN, 0, string("y", left=(ANN, at)))) == is_inside("".join(texts), at + 1)
 
 
+@given(st.integers(0, 3), words)
+def test_a_long_text_is_read_to_its_end(before: int, text: str) -> None:
+    whole = "a" * before + "plain " * 200 + text
+    document = [forge(ANN, 0, string(whole, parent="text:n"))]
+    for at in range(units(whole) - units(text), units(whole)):
+        assert cuts(document, forge(BEN, 0, string("y", left=(ANN, at - 1)))) == is_inside(whole, at)
+
+
 @given(words)
 def test_two_deletions_that_touch_are_one(text: str) -> None:
     assume(any(is_inside(text, at) for at in range(units(text))))

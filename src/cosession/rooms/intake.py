@@ -136,7 +136,6 @@ class Intake:
             for part, header in parts:
                 if header.fits(vector):
                     with suppress(NotAllowed, MalformedFrame, TooLarge):
-                        self._gate.check_characters(part, header, vector)
                         admitted = self._gate.admit(part, header, by, offered=True)
                         effects += self._apply_admitted(admitted, connection, peer, at, offered=True)
             if len(waiting) == len(parts):
