@@ -340,7 +340,7 @@ class ClaimLost(CosessionError):
     code = "claim.lost"
 
 
-def is_of_crdt(error: BaseException) -> bool:
+def is_crdt_error(error: BaseException) -> bool:
     """Whether an error is how pycrdt says that it can't take an update.
 
     A `ValueError` is about bytes that are no update, and nothing has changed. A `RuntimeError` comes in the middle of

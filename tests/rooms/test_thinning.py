@@ -4,10 +4,13 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, TransactionEvent, UndoManager
+from rooms.admission.forge import forge, value
 
+from cosession.errors import StorageError
 from cosession.protocol import EMPTY_UPDATE
 from cosession.rooms.thinning import thin
 from cosession.storage import LoggedUpdate
@@ -205,3 +208,17 @@ def test_an_update_that_builds_on_what_is_missing_is_not_lost() -> None:
     gapped = [replace(row, version=number) for number, row in enumerate(log[:5] + log[10:], 1)]
     thinned = list(thin([], gapped, grain_seconds=60))
     assert replayed([*thinned, *log[5:10]]) == replayed(log)
+
+
+def test_what_can_only_be_replayed_one_by_one_is_said_not_to_be_thinned() -> None:
+    """Something in a value that was overwritten: what it stands in is gone, unless all comes at once."""
+    log: list[bytes] = []
+    doc: Doc = Doc(client_id=5)
+    watch = doc.observe(lambda event: log.append(event.update))
+    for setting in (1, 2):
+        doc.get("state", type=Map)["key"] = setting
+    doc.unobserve(watch)
+    log.append(forge(9, 0, value("lost", parent=(5, 0), key="inside")))
+    rows = [LoggedUpdate("s", version, moment(version), "eve", 5, one) for version, one in enumerate(log, 1)]
+    with pytest.raises(StorageError, match="was not thinned"):
+        thin([], rows, grain_seconds=60)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pycrdt import Doc, TransactionEvent, merge_updates
 
-from cosession.errors import Disconnected, MalformedFrame, is_of_crdt
+from cosession.errors import Disconnected, MalformedFrame, is_crdt_error
 from cosession.logs import get_logger
 from cosession.protocol import (
     EMPTY_UPDATE,
@@ -265,7 +265,7 @@ class Replica:
         except Exception as error:
             raise MalformedFrame("The server sent an update that can't be applied; connect again.") from error
         except BaseException as error:
-            if not is_of_crdt(error):
+            if not is_crdt_error(error):
                 raise
             raise Disconnected("An update broke the local document; connect again with a new session.") from error
         finally:

@@ -5,7 +5,6 @@ one error, `MalformedFrame`.
 """
 
 from .awareness import AwarenessEntry, decode_awareness, encode_awareness
-from .characters import Pairs
 from .frames import (
     EMPTY_UPDATE,
     EMPTY_VECTOR,
@@ -26,6 +25,7 @@ from .frames import (
 )
 from .header import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
 from .pieces import split_update
+from .surrogates import SurrogatePairs
 
 __all__ = [
     "EMPTY_UPDATE",
@@ -38,10 +38,10 @@ __all__ = [
     "Frame",
     "Granted",
     "Notice",
-    "Pairs",
     "PermissionDenied",
     "QueryAwareness",
     "Renewal",
+    "SurrogatePairs",
     "SyncStep1",
     "SyncStep2",
     "SyncUpdate",

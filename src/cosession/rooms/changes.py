@@ -20,7 +20,7 @@ from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
 from cosession.auth import SERVER, Participant
 from cosession.document import Message, SessionDocument
 from cosession.document.values import plain_object
-from cosession.errors import MalformedFrame, RoomBroken, is_of_crdt
+from cosession.errors import MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
     EMPTY_UPDATE,
     SyncUpdate,
@@ -247,7 +247,7 @@ class Changes:
         except ValueError as error:
             raise MalformedFrame(f"The update can't be applied: {error}") from error
         except BaseException as error:
-            if is_of_crdt(error):
+            if is_crdt_error(error):
                 raise RoomBroken("The session met an update that breaks it; connect again.") from error
             raise
 

@@ -13,7 +13,7 @@ from itertools import islice
 from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, Superseded
-from cosession.protocol import Pairs, UpdateHeader, read_update_header
+from cosession.protocol import SurrogatePairs, UpdateHeader, read_update_header
 from cosession.protocol.sections import split_by_client
 from cosession.settings import Settings
 
@@ -49,7 +49,7 @@ class Gate:
         self._presence = presence
         self._settings = settings
         self._admission: Admission | None = None
-        self._pairs: Pairs | None = None
+        self._pairs: SurrogatePairs | None = None
         self.fenced = fenced
         self.writers = writers
 
@@ -72,14 +72,14 @@ class Gate:
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )
 
-    def check_characters(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> None:
-        """Refuse an update that would cut a character in two; see `Pairs`.
+    def check_surrogates(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> None:
+        """Refuse an update that would cut a character in two; see `SurrogatePairs`.
 
         Raises:
             MalformedFrame: it would.
         """
         if self._pairs is None:  # not while a session is loaded: who only reads needn't wait for it
-            self._pairs = Pairs()
+            self._pairs = SurrogatePairs()
             self._pairs.add(self._document.doc.get_update())
         if self._pairs.are_cut_by(update, header, known):
             raise MalformedFrame(

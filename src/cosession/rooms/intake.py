@@ -90,7 +90,7 @@ class Intake:
         vector = self._changes.vector
         if not header.fits(vector):
             return self._ask_again(connection, peer, offered)
-        self._gate.check_characters(update, header, vector)
+        self._gate.check_surrogates(update, header, vector)
         by = peer.participant
         if self._gate.fenced:
             self._gate.check_fence(header, by, vector)

@@ -14,7 +14,7 @@ from pycrdt import Doc
 
 from cosession.auth import SERVER
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame, is_of_crdt
+from cosession.errors import MalformedFrame, is_crdt_error
 from cosession.protocol import EMPTY_UPDATE, read_update_header
 from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot
 
@@ -37,7 +37,7 @@ class _Replay:
         except (MalformedFrame, ValueError):
             return False
         except BaseException as error:
-            if not is_of_crdt(error):
+            if not is_crdt_error(error):
                 raise
             self.doc = Doc()  # nothing of the old one can be trusted
             for taken in self._taken:

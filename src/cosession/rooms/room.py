@@ -17,7 +17,7 @@ from pycrdt import Doc
 
 from cosession.auth import SERVER, Participant
 from cosession.document import Policy, SessionDocument
-from cosession.errors import MalformedFrame, StorageError, TooLarge, is_of_crdt
+from cosession.errors import MalformedFrame, StorageError, TooLarge, is_crdt_error
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
@@ -282,7 +282,7 @@ def _replay(updates: Iterable[bytes]) -> Doc[Any]:
         for update in updates:
             doc.apply_update(update)
     except BaseException as error:
-        if is_of_crdt(error):
+        if is_crdt_error(error):
             raise StorageError("The session's log is damaged and can't be replayed.") from error
         raise
     return doc

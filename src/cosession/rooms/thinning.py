@@ -26,7 +26,7 @@ from typing import Any
 
 from pycrdt import Doc, TransactionEvent, get_state
 
-from cosession.errors import MalformedFrame, StorageError, is_of_crdt
+from cosession.errors import MalformedFrame, StorageError, is_crdt_error
 from cosession.protocol import EMPTY_UPDATE, UpdateHeader, decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate
 
@@ -47,7 +47,7 @@ def thin(
     try:
         return _thin(before, rows, grain_seconds)
     except BaseException as error:
-        if isinstance(error, MalformedFrame) or is_of_crdt(error):
+        if isinstance(error, MalformedFrame) or is_crdt_error(error):
             raise StorageError("The log can't be replayed, and was not thinned.") from error
         raise
 

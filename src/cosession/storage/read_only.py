@@ -41,8 +41,8 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
         with explained(str(path)):
             (application_id,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            blank = is_blank(db)
-        if blank:
+            is_empty = is_blank(db)
+        if is_empty:
             raise StorageError(
                 f"{path} is empty: the first start of its server was cut off before anything could be saved, or the "
                 "file was. Start the server again, or put back a backup."

@@ -20,7 +20,7 @@ import pycrdt
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame, NotAllowed, is_of_crdt
+from cosession.errors import MalformedFrame, NotAllowed, is_crdt_error
 from cosession.protocol import ClockRange, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
 from cosession.protocol.structs import Id, read_structs
@@ -283,7 +283,7 @@ class Admission:
         try:
             news = pycrdt.get_update(update, self._document.doc.get_state())
         except BaseException as error:
-            if is_of_crdt(error):
+            if is_crdt_error(error):
                 raise MalformedFrame("The update can't be read; start from a fresh document.") from error
             raise
         header = read_update_header(news)

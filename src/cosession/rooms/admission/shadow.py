@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pycrdt import Doc
 
-from cosession.errors import MalformedFrame, is_of_crdt
+from cosession.errors import MalformedFrame, is_crdt_error
 
 _WAITING: Final = 2**20
 """Bytes of updates that may wait for the shadow; beyond it, a copy of the document is cheaper than catching up."""
@@ -56,7 +56,7 @@ class Shadow:
             doc.apply_update(update)
         except BaseException as error:
             self.drop()
-            if is_of_crdt(error):
+            if is_crdt_error(error):
                 raise MalformedFrame("The update breaks the session's document; start from a fresh one.") from error
             raise
 

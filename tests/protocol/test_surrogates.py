@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Text
 from rooms.admission.forge import forge, shared, string, value
 
-from cosession.protocol import Pairs, decode_state_vector, read_update_header
+from cosession.protocol import SurrogatePairs, decode_state_vector, read_update_header
 
 ANN, BEN = 5, 9
 words = st.text(st.sampled_from("ab é中🐙🇪𝕏"), min_size=1, max_size=8)
@@ -23,8 +23,8 @@ def is_inside(text: str, clock: int) -> bool:
 
 
 def cuts(document: list[bytes], update: bytes) -> bool:
-    """What `Pairs` says of an update to a document that is made of these."""
-    doc, pairs = Doc(), Pairs()
+    """What `SurrogatePairs` says of an update to a document that is made of these."""
+    doc, pairs = Doc(), SurrogatePairs()
     for earlier in document:
         doc.apply_update(earlier)
         pairs.add(earlier)

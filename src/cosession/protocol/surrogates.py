@@ -1,4 +1,4 @@
-"""Characters that take two clocks, and the updates that would cut one in two.
+"""Surrogate pairs, the characters that take two clocks, and the updates that would cut one in two.
 
 Yjs counts UTF-16 units, so an emoji takes two clocks. A page that edits by units may delete one of them, or write
 between the two. Yjs then has two replacement characters; yrs cuts the text one character too far, and counts the
@@ -24,8 +24,8 @@ _LONG = 500
 _TAKES_TWO = re.compile("[\U00010000-\U0010ffff]")
 
 
-class Pairs:
-    """Knows the clocks of a document at which a character of two clocks begins. A deleted one may stay known."""
+class SurrogatePairs:
+    """Knows the clocks at which the surrogate pairs of a document begin. A deleted one may stay known."""
 
     __slots__ = ("_firsts",)
 
@@ -33,7 +33,7 @@ class Pairs:
         self._firsts: dict[int, array[int]] = {}
 
     def add(self, update: bytes) -> None:
-        """Learn the characters of an update that was applied, or is about to be.
+        """Learn the pairs of an update that was applied.
 
         Args:
             update: its header was read, so it is one whole update; it brings nothing that was known.
@@ -46,7 +46,7 @@ class Pairs:
                 known.append(clock)
 
     def are_cut_by(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> bool:
-        """Whether an update would cut a character of the document, or one of its own.
+        """Whether an update would cut a pair of the document, or one of its own.
 
         Args:
             update: it fits the document.
@@ -82,7 +82,7 @@ def _may_hold_one(data: bytes) -> bool:
 
 
 def _firsts_of(update: bytes) -> Iterator[Id]:
-    """The first of the two clocks of each character of an update that takes two, in the order of their client."""
+    """The first clock of each pair of an update, in the order of their client."""
     reader = lib0.Reader(update)
     for struct in read_structs(update):
         if struct.kind == STRING:
