@@ -13,7 +13,8 @@ from wire import Wire
 
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
-from cosession.protocol import Granted, Notice, Renewal
+from cosession.protocol import Granted, Limits, Notice, Renewal
+from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +69,26 @@ async def test_a_client_is_told_who_it_is_what_it_may_and_until_when(server: Ser
     async with Wire.open(server, "trip", ext=1, token=own) as wire:
         await eventually(lambda: granted(wire), "the grant")
         assert granted(wire) == [Granted("ada", "Ada L.", "human", ("presence", "read"), expires)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"auth_secret": SECRET}])
+async def test_a_client_is_told_first_of_all_how_much_it_may_send(
+    start_server: StartServer, settings: dict[str, Any]
+):
+    server = start_server(max_frame_bytes=70_000, max_structs_per_frame=2000, max_presence_bytes=300, **settings)
+    own = {"token": token()} if settings else {"participant": "ada"}
+    async with Wire.open(server, "trip", **own):
+        pass
+    async with Wire.open(server, "trip", ext=1, **own) as wire:
+        first = wire.frames[0]
+        assert isinstance(first, Granted)
+        assert first.limits == Limits(70_000, 2000, 300)
+
+
+def test_a_client_keeps_to_the_defaults_of_the_settings_until_it_is_told():
+    settings = Settings()
+    defaults = (settings.max_frame_bytes, settings.max_structs_per_frame, settings.max_presence_bytes)
+    assert Limits() == Limits(*defaults)
 
 
 @pytest.mark.parametrize("extended", [0, 1])

@@ -14,6 +14,7 @@ from cosession.protocol import (
     AwarenessEntry,
     Fence,
     Granted,
+    Limits,
     Notice,
     PermissionDenied,
     QueryAwareness,
@@ -31,6 +32,7 @@ from cosession.protocol import (
 
 texts = st.lists(st.text()).map(tuple)
 clocks = st.integers(0, 2**32)
+sizes = st.integers(1, 2**32)
 frames = st.one_of(
     st.builds(SyncStep1, st.binary()),
     st.builds(SyncStep2, st.binary()),
@@ -41,7 +43,15 @@ frames = st.one_of(
     st.builds(Fence, st.binary()),
     st.builds(Notice, st.text(), st.text(), st.text()),
     st.builds(Renewal, st.text().filter(lambda token: not token.startswith("{"))),
-    st.builds(Granted, st.text(), st.text(), st.text(), texts, st.none() | st.floats(0, 2**53) | clocks),
+    st.builds(
+        Granted,
+        st.text(),
+        st.text(),
+        st.text(),
+        texts,
+        st.none() | st.floats(0, 2**53) | clocks,
+        st.builds(Limits, *[sizes] * 3),
+    ),
 )
 states = st.dictionaries(st.text(), st.integers() | st.text()).map(json.dumps)
 
@@ -115,3 +125,10 @@ def test_keep_alive_is_awareness_about_nobody():
 @given(st.dictionaries(clocks, clocks))
 def test_a_state_vector_survives_a_round_trip(vector):
     assert decode_state_vector(encode_state_vector(vector)) == vector
+
+
+@pytest.mark.parametrize("limits", ["", ',"limits":3', ',"limits":{"structs":0,"frame_bytes":true}'])
+def test_a_grant_whose_limits_are_none_has_the_defaults(limits):
+    said = '{"id":"a","name":"A","kind":"human","capabilities":[],"expires_at":null' + limits + "}"
+    frame = b"\x68" + bytes([len(said)]) + said.encode()
+    assert decode_frame(frame) == Granted("a", "A", "human", (), None, Limits())

@@ -6,16 +6,17 @@
     3 query awareness
     102 fence    any payload; the server gives it back when all that came before it is committed
     103 notice   a JSON object {code, reason, …} before a refusal closes the connection
-    104 grant    from the client: a new token, before the old one expires. From the server: a JSON object {id, name,
-                 kind, capabilities, expires_at}: whom it takes the client for, what they may do, and until when. Both
-                 are one string, like a notice; no token begins with a brace
+    104 grant    from the client: a new token, before the old one expires. From the server, as its first frame: a JSON
+                 object {id, name, kind, capabilities, expires_at, limits}: whom it takes the client for, what they
+                 may do, until when, and how much it takes at once. Both are one string, like a notice; no token
+                 begins with a brace
 
 102, 103 and 104 go only to a client that asked for them with `?ext=1`. Decoding is total: bytes are either one
 of these frames, whole, or `MalformedFrame`. Source: the `y-protocols` and `y-websocket` packages.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, TypeAlias, cast
 
 from cosession.errors import MalformedFrame
@@ -102,6 +103,21 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server takes at once. The defaults are its settings': a client keeps to them until it is told.
+
+    Attributes:
+        frame_bytes: the largest frame.
+        structs: structs, values and deletions in one update.
+        presence_bytes: the largest awareness state.
+    """
+
+    frame_bytes: int = 8 * 2**20
+    structs: int = 250_000
+    presence_bytes: int = 16 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """Whom the server takes a connection for, and what that gives.
 
@@ -111,6 +127,7 @@ class Granted:
         kind: `human`, `agent` or `operator`.
         capabilities: as tokens write them.
         expires_at: when the connection is closed unless the grant is renewed, in seconds since 1970; None is never.
+        limits: what the connection may send at once.
     """
 
     id: str
@@ -118,6 +135,7 @@ class Granted:
     kind: str
     capabilities: tuple[str, ...]
     expires_at: float | None
+    limits: Limits = Limits()
 
 
 Frame: TypeAlias = (
@@ -191,8 +209,15 @@ def encode_frame(frame: Frame) -> bytes:
             return b"\x67" + lib0.buffer(json.dumps(notice, ensure_ascii=False).encode())
         case Renewal(token):
             return b"\x68" + lib0.buffer(token.encode())
-        case Granted(id_, name, kind, capabilities, expires_at):
-            said = {"id": id_, "name": name, "kind": kind, "capabilities": capabilities, "expires_at": expires_at}
+        case Granted(id_, name, kind, capabilities, expires_at, limits):
+            said = {
+                "id": id_,
+                "name": name,
+                "kind": kind,
+                "capabilities": capabilities,
+                "expires_at": expires_at,
+                "limits": asdict(limits),
+            }
             return b"\x68" + lib0.buffer(json.dumps(said, ensure_ascii=False).encode())
 
 
@@ -227,6 +252,20 @@ def _decode_grant(text: str) -> Renewal | Granted:
         str(said.get("kind", "")),
         tuple(one for one in listed if isinstance(one, str)),
         expires_at if isinstance(expires_at, int | float) else None,
+        _decode_limits(said.get("limits")),
+    )
+
+
+def _decode_limits(said: object) -> Limits:
+    """Return the limits of a grant; what it doesn't say, or says as no number above 0, is the default."""
+    given = cast("dict[str, object]", said) if isinstance(said, dict) else {}
+    return replace(
+        Limits(),
+        **{
+            field.name: value
+            for field in fields(Limits)
+            if isinstance(value := given.get(field.name), int) and value > 0 and not isinstance(value, bool)
+        },
     )
 
 

@@ -22,6 +22,7 @@ from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
     Fence,
+    Limits,
     QueryAwareness,
     Renewal,
     SyncStep1,
@@ -98,7 +99,12 @@ class Room:
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
         self._roster = Roster(
-            self.peers, self.presence, self._memory.leases, self._changes.edit, settings.attendance_seconds
+            self.peers,
+            self.presence,
+            self._memory.leases,
+            self._changes.edit,
+            settings.attendance_seconds,
+            Limits(settings.max_frame_bytes, settings.max_structs_per_frame, settings.max_presence_bytes),
         )
 
     @property
@@ -181,8 +187,9 @@ class Room:
         return self._roster.man(agent, workers, at)
 
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
-        """Let a connection in: it is asked for what it has, and told who is here."""
-        return self._intake.ask(connection, peer) + self._roster.join(connection, peer, at)
+        """Let a connection in: it is told what it may do, asked for what it has, and told who is here."""
+        granted = self._roster.grant(connection, peer)
+        return granted + self._intake.ask(connection, peer) + self._roster.join(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Take a connection for another participant: the same one, by a new token."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.document import SessionDocument
-from cosession.protocol import AwarenessEntry, Granted, decode_awareness, encode_frame
+from cosession.protocol import AwarenessEntry, Granted, Limits, decode_awareness, encode_frame
 
 from .attendance import Attendance, assume_looking, attend, introduce
 from .decisions import Leases
@@ -31,18 +31,26 @@ class Roster:
         leases: what they hold, and how long it waits for them.
         edit: changes the document.
         attendance_seconds: how long a change must last before the document tells of it.
+        limits: how much a connection may send at once.
     """
 
-    __slots__ = ("_attendance", "_edit", "_leases", "_peers", "_presence", "_seconds", "_workers")
+    __slots__ = ("_attendance", "_edit", "_leases", "_limits", "_peers", "_presence", "_seconds", "_workers")
 
     def __init__(
-        self, peers: dict[int, Peer], presence: Presence, leases: Leases, edit: Edit, attendance_seconds: float
+        self,
+        peers: dict[int, Peer],
+        presence: Presence,
+        leases: Leases,
+        edit: Edit,
+        attendance_seconds: float,
+        limits: Limits,
     ) -> None:
         self._peers = peers
         self._presence = presence
         self._leases = leases
         self._edit = edit
         self._seconds = attendance_seconds
+        self._limits = limits
         self._attendance = Attendance()
         self._workers: dict[str, int] = {}
 
@@ -51,7 +59,15 @@ class Roster:
         self._peers[connection] = peer
         everybody = self._presence.everybody()
         shown: list[Effect] = [SendPresence(everybody, connection)] if everybody else []
-        return shown + self._leases.came(0) + self._introduce(connection, peer, at)
+        return shown + self._leases.came(0) + self._introduce(peer, at)
+
+    def grant(self, connection: int, peer: Peer) -> list[Effect]:
+        """Tell a connection whom it is taken for and what it may send, if it understands that."""
+        if not peer.extended:
+            return []
+        who = peer.participant
+        granted = Granted(who.id, who.name, who.kind, who.capabilities.written(), who.expires_at, self._limits)
+        return [Send(connection, encode_frame(granted))]
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Take a connection for another participant: the same one, by a new token.
@@ -61,7 +77,8 @@ class Roster:
         peer = self._peers[connection]
         peer.participant = participant
         gone = () if participant.capabilities.may("presence") else self._presence.leave(connection)
-        return self._tell(gone, None) + self._left(gone) + self._introduce(connection, peer, at)
+        told = self._tell(gone, None) + self._left(gone) + self.grant(connection, peer)
+        return told + self._introduce(peer, at)
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
@@ -125,15 +142,10 @@ class Roster:
         effects: list[Effect] = [self._tick()] if self._attendance else []
         return effects + (self._edit(lambda document: attend(document, here, due), at) if due else [])
 
-    def _introduce(self, connection: int, peer: Peer, at: str) -> list[Effect]:
-        """Tell a connection who it is taken for, if it understands that, and the others by the document."""
+    def _introduce(self, peer: Peer, at: str) -> list[Effect]:
+        """Write into the document whom a connection is taken for."""
         who = peer.participant
-        effects: list[Effect] = []
-        if peer.extended:
-            granted = Granted(who.id, who.name, who.kind, who.capabilities.written(), who.expires_at)
-            effects.append(Send(connection, encode_frame(granted)))
-        effects += self._edit(lambda document: introduce(document, who, at), at)
-        return effects + self._changed(who, at)
+        return self._edit(lambda document: introduce(document, who, at), at) + self._changed(who, at)
 
     def _changed(self, who: Participant, at: str) -> list[Effect]:
         """Note that something has changed in who is here."""
