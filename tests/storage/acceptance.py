@@ -7,6 +7,7 @@ tests of each engine.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from storage.rows import at, by_tens, by_turns, update, updates
@@ -162,6 +163,19 @@ class StorageAcceptance:
         with pytest.raises(VersionTaken):
             await storage.append([update("trip", 2, b"of another writer"), update("trip", 3)])
         assert (await loaded(storage, "trip")).updates == tuple(updates("trip", 1, 2))
+
+    @pytest.mark.parametrize("together", [True, False])
+    @pytest.mark.parametrize("other", [{"participant": "eve"}, {"client": 8}, {"client": None}, {"at": at(59)}])
+    async def test_a_row_that_differs_only_in_whose_it_is_or_when_is_refused(
+        self, storage: Storage, other: dict[str, Any], together: bool
+    ):
+        await storage.create("trip", title="", at=at(1))
+        mine = update("trip", 1, b"\0\0")
+        if not together:
+            await storage.append([mine])
+        with pytest.raises(VersionTaken):
+            await storage.append([mine, replace(mine, **other)])
+        assert (await loaded(storage, "trip")).updates == (() if together else (mine,))
 
     async def test_a_session_that_was_never_created_takes_nothing(self, storage: Storage):
         await storage.create("there", title="", at=at(1))

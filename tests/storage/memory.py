@@ -56,11 +56,11 @@ class MemoryStorage:
         for row in updates:
             log = logs.setdefault(row.session, list(self._logs[self._info(row.session).id]))
             end = log[-1].version if log else 0
-            single = {there.version: there.update for there in log if there.version > self._thinned[row.session]}
+            single = {there.version: there for there in log if there.version > self._thinned[row.session]}
             if row.version == end + 1:
                 log.append(row)
                 changed.add(row.session)
-            elif row.version not in single or single[row.version] != row.update:
+            elif row.version not in single or single[row.version] != row:
                 raise VersionTaken(f"Version {row.version} of {row.session} doesn't fit.")
         for session in changed:
             self._logs[session] = logs[session]

@@ -138,8 +138,8 @@ class Storage(Protocol):
     async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         """Add rows to the logs of one or many sessions: one transaction, on the disk on return, all or nothing.
 
-        Rows of one session come in order, and go on from its version. A row that is there with the same
-        bytes is passed over, so that the same call can be made again when its outcome is unknown. The
+        Rows of one session come in order, and go on from its version. A row that is there, equal in
+        every column, is passed over, so that the same call can be made again when its outcome is unknown. The
         sessions' `version` and `updated_at` follow. Where one session of several is refused (NoSuchSession,
         SessionDeleted), append session by session to go on with the others.
 
@@ -151,8 +151,8 @@ class Storage(Protocol):
         Raises:
             NoSuchSession: a session was never created.
             SessionDeleted: a session was deleted.
-            VersionTaken: a version leaves a gap or is there with other bytes, or is thinned already: somebody
-                else wrote to this log. Trying again doesn't help: load the session again.
+            VersionTaken: a version leaves a gap or is there with another row, or is thinned already: another
+                process wrote to this log. Trying again doesn't help: load the session again.
             StorageError: the engine failed: disk full, read only, gone.
         """
         ...

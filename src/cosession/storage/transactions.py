@@ -260,17 +260,20 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Generator[None]:
 
 
 def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate | None) -> None:
-    """Refuse a row whose version is taken, unless by the same bytes: on the disk, or by its twin in the same call."""
-    if twin is not None:
-        stored = twin.update
-    else:
+    """Refuse a row whose version is taken, unless by an equal row: on the disk, or by its twin in the same call.
+
+    The whole row is compared: rows that bind a client id all have the same bytes.
+    """
+    stored = twin
+    if stored is None:
         found = db.execute(
-            "SELECT bytes FROM updates WHERE session = ? AND version = ?", (row.session, row.version)
+            "SELECT at, participant, client, bytes FROM updates WHERE session = ? AND version = ?",
+            (row.session, row.version),
         ).fetchone()
-        stored = found and found[0]
-    if stored != row.update:
+        stored = found and LoggedUpdate(row.session, row.version, *found)
+    if stored != row:
         raise VersionTaken(
-            f"Version {row.version} of session {row.session} is there with other bytes: somebody else wrote it; "
+            f"Version {row.version} of session {row.session} is there with another row: another process wrote it; "
             "load the session again."
         )
 
