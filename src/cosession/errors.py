@@ -242,6 +242,13 @@ class RoomBroken(CosessionError):
     status = 503
 
 
+class Unreadable(CosessionError):
+    """Reading a session failed; nothing has changed, and its other readers go on."""
+
+    code = "session.unreadable"
+    status = 500
+
+
 class CannotListen(CosessionError):
     """The server can't listen where it was told to."""
 

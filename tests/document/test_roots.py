@@ -437,7 +437,7 @@ def look_at_everything(session: SessionDocument) -> None:
     views += [part for message in session.messages for part in message.parts]
     for view in views:
         for name in dir(type(view)):
-            if isinstance(getattr(type(view), name), property) and name != "data":
+            if isinstance(getattr(type(view), name), property):
                 getattr(view, name)
         view.to_json()
     session.runs.active()

@@ -171,6 +171,7 @@ def test_a_surface_is_made_changed_and_removed(session: SessionDocument) -> None
         "root": {"id": "root", "component": "Column"},
         "ok": {"id": "ok", "component": "Button"},
     }
+    assert replica.data is not None
     assert replica.data.to_json() == {"name": "Bob", "guests": [{"age": 4}], "a/b": 1}
     surface.update_data("/", {"name": "Cy"})
     assert surface.to_json()["data"] == {"name": "Cy"}
@@ -186,7 +187,7 @@ def test_a_surface_that_does_not_fit_is_refused(session: SessionDocument) -> Non
     session.surfaces.shared["foreign"] = foreign
     bad = session.surfaces.get("foreign")
     assert bad is not None
-    assert (bad.catalog_id, bad.theme, bad.components) == ("", None, {})
+    assert (bad.catalog_id, bad.theme, bad.components, bad.data) == ("", None, {}, None)
     for change in (
         lambda: session.surfaces.create("s", catalog_id="basic"),
         lambda: session.surfaces.create("t", catalog_id="basic", components=[{"component": "Text"}]),

@@ -3,6 +3,7 @@
 Segments of a key are percent-encoded as encodeURIComponent does, so an id may hold any character.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -110,12 +111,13 @@ class Counters:
         return self.to_json().get(name, 0)
 
     def to_json(self) -> dict[str, int | float]:
-        """The value of every counter, by name."""
-        sums: dict[str, int | float] = {}
-        for key in keys_of(self.shared):
+        """The value of every counter, by name; a sum that no float holds stops at the largest one."""
+        sums: dict[str, float] = {}
+        for key, share in sorted(plain_object(self.shared).items()):
             name = split_key(key)[0]
-            sums[name] = plain(float(sums.get(name, 0) + _number(self.shared[key])))
-        return sums
+            total = sums.get(name, 0.0) + _number(share)
+            sums[name] = min(max(total, -sys.float_info.max), sys.float_info.max)
+        return {name: plain(total) for name, total in sums.items()}
 
 
 class Claims:

@@ -42,16 +42,10 @@ class Surface(Record):
         return {key: item for key, item in self._object("components").items() if isinstance(item, dict)}
 
     @property
-    def data(self) -> Tree:
-        """The data model; people write to it as well.
-
-        Raises:
-            BadDocument: a foreign client made the surface without one.
-        """
+    def data(self) -> Tree | None:
+        """The data model; people write to it as well. None where a foreign client made the surface without one."""
         data = self._map("data")
-        if data is None:
-            raise BadDocument("The surface has no data model; the agent that made it must make it anew.")
-        return Tree(data)
+        return None if data is None else Tree(data)
 
     def update_components(self, components: Sequence[Mapping[str, Any]]) -> None:
         """Set components, each under its `id`; the others stay.
@@ -75,18 +69,20 @@ class Surface(Record):
             value: what shall be there; for the whole, an object.
 
         Raises:
-            BadDocument: the pointer leads nowhere, or the value isn't JSON.
+            BadDocument: the pointer leads nowhere, the value isn't JSON, or there is no data model.
         """
+        data = self.data
+        if data is None:
+            raise BadDocument("The surface has no data model; the agent that made it must make it anew.")
         if pointer in ("", "/"):
             whole = checked_object(value, "The data model")
             with transaction(self.shared):
-                data = self.data
                 for key in data.to_json().keys() - whole.keys():
                     data.delete([key])
                 for key, item in whole.items():
                     data.set([key], item)
         else:
-            self.data.set([_unescape(segment) for segment in pointer.removeprefix("/").split("/")], value)
+            data.set([_unescape(segment) for segment in pointer.removeprefix("/").split("/")], value)
 
 
 class Surfaces(Records[Surface]):

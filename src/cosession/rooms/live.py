@@ -1,7 +1,7 @@
 """A live room: the asyncio shell of one `Room`. It carries out effects and decides nothing.
 
-Invariant: a room that failed in any way but a refusal is not used again. It ends, its connections come back,
-and the next one to ask for the session gets a room that is loaded from the log.
+Invariant: a room in which anything but a read has failed, other than by a refusal, is not used again. It ends, its
+connections come back, and the next one to ask for the session gets a room that is loaded from the log.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from typing import TypeVar, TypeVarTuple
 
 from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, SessionDocument
-from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError
+from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError, Unreadable
 from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
@@ -192,19 +192,27 @@ class LiveRoom:
             return []
         if outbox.is_behind:
             self._send_out()  # the diff stands on the document of now, and so on what has not been sent out yet
-        return self._guard(outbox.take, self.room.diff, self.room.vector)
+        return self._read(outbox.take, self.room.diff, self.room.vector)
 
     def now(self) -> str:
         """The server's time, RFC 3339."""
         return self._clock()
 
     def to_json(self) -> JsonObject:
-        """The whole document as plain JSON."""
-        return self._guard(self.room.document.to_json)
+        """The whole document as plain JSON.
+
+        Raises:
+            Unreadable: it can't be read.
+        """
+        return self._read(self.room.document.to_json)
 
     def snapshot(self) -> bytes:
-        """The whole document, as one update."""
-        return self._guard(self.room.document.doc.get_update)
+        """The whole document, as one update.
+
+        Raises:
+            Unreadable: it can't be read.
+        """
+        return self._read(self.room.document.doc.get_update)
 
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
         """Change the document by the server's hand; see `Room.edit`.
@@ -286,6 +294,25 @@ class LiveRoom:
         """Use the room; whatever it fails with but a refusal ends it."""
         try:
             return act(*arguments)
+        except BaseException as error:
+            if _is_refusal(error):
+                raise
+            raise self._break(error, None) from error
+
+    def _read(self, look: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        """Read the room. A read that fails costs its reader the answer, and changes nothing.
+
+        Raises:
+            Unreadable: it failed.
+            RoomBroken: the CRDT library panicked, and the room has ended.
+        """
+        try:
+            return look(*arguments)
+        except Exception as error:
+            log.error("room.unreadable", session=self.session, version=self.room.version, exc_info=error)
+            if isinstance(error, CosessionError):
+                raise
+            raise Unreadable("The session can't be read; the server's log says why.") from error
         except BaseException as error:
             if _is_refusal(error):
                 raise

@@ -17,7 +17,7 @@ from pycrdt import Doc
 
 from cosession.auth import SERVER, Participant
 from cosession.document import Policy, SessionDocument
-from cosession.errors import MalformedFrame, StorageError, TooLarge, is_crdt_error
+from cosession.errors import MalformedFrame, StorageError, TooLarge, Unreadable, is_crdt_error
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
@@ -260,8 +260,15 @@ class Room:
         return self._receipts.committed(version, self.peers)
 
     def diff(self, vector: bytes) -> bytes:
-        """What a document at this (encoded) state vector lacks, as an update."""
-        return self.document.doc.get_update(vector)
+        """What a document at this (encoded) state vector lacks, as an update.
+
+        Raises:
+            Unreadable: it can't be told; nothing has changed.
+        """
+        try:
+            return self.document.doc.get_update(vector)
+        except Exception as error:
+            raise Unreadable("The session can't be read; the server's log says why.") from error
 
     def close(self) -> None:
         """Stop observing the document."""
@@ -269,10 +276,11 @@ class Room:
 
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector, self._settings.max_structs_per_frame)
-        self.synced.add(connection)
         if vector != EMPTY_VECTOR:
-            return [Answer(connection, Reply(self.diff(vector), self._settings.max_piece_bytes))]
-        reply, is_first = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
+            reply, is_first = Reply(self.diff(vector), self._settings.max_piece_bytes), False
+        else:
+            reply, is_first = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
+        self.synced.add(connection)
         return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
 
 

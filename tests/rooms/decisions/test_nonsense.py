@@ -3,6 +3,7 @@
 COSESSION_NONSENSE=20000 python -m pytest tests/rooms/decisions/test_nonsense.py     many more than usual
 """
 
+import functools
 import os
 import random
 from typing import Any
@@ -37,6 +38,7 @@ KEYS = [
     "policy/ada", "", "/",
 ]
 NOW, CLAIM = "2026-11-21T10:00:00.000Z", {"by": "ada", "client": 5, "epoch": 1, "at": "2026-11-21T10:00:00.000Z"}
+DEEP: Any = functools.reduce(lambda inner, _: [inner], range(90), 1.7e308)
 VALUES: list[Any] = [
     None, True, False, 0, -1, 1, 3, 2**53, -(2**60), 1.5, float("nan"), float("inf"), "", "x", "ada", "bot",
     "m1", "r1",
@@ -51,7 +53,8 @@ VALUES: list[Any] = [
     {"ada": {"decision": "approved"}}, {"type": "nonsense"}, {"$ref": "#"}, {"double_texting": 5}, {"output": 1},
     {"agents": [5], "double_texting": "reject"}, {"agents": ["bot"], "double_texting": "steer"}, {"client": True},
     {"cosession": {"client": True}}, {"wait": True, "seconds": -1}, {"error": "no", "output": {}},
-    {"seconds": 1e300},
+    {"seconds": 1e300}, {"seconds": 2**62},
+    1.7e308, -1.7e308, -(2**63), b"\x00\xff", [b"x"], {"at": b""}, DEEP, [[DEEP]],
 ]
 # fmt: on
 
