@@ -1,7 +1,9 @@
 /** Approvals: what agents ask people, their votes, and what the server decided. */
 
 import * as Y from "yjs";
+import { InvalidValue } from "./errors.ts";
 import type { Json } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import { listOf, mapOf, number, object, oneOf, orNull, type Reader, string } from "./shapes.ts";
 import { type Path, writeAt } from "./tree.ts";
 
@@ -65,12 +67,18 @@ export function byAsked(first: Approval, second: Approval): number {
 }
 
 /** Changes what is to be approved. */
-export function editValue(approvals: Y.Map<unknown>, id: string, path: Path, value: Json): void {
+export function editValue(
+  approvals: Y.Map<unknown>,
+  id: string,
+  path: Path,
+  value: Json,
+  limits: Limits,
+): void {
   const approval = approvals.get(id);
-  if (!(approval instanceof Y.Map)) throw new Error(`The session has no approval ${id}.`);
-  if (approval.get("decision")) throw new Error(`The approval ${id} is decided, so its value stays.`);
+  if (!(approval instanceof Y.Map)) throw new InvalidValue(`The session has no approval ${id}.`);
+  if (approval.get("decision")) throw new InvalidValue(`The approval ${id} is decided, so its value stays.`);
   const root = approval.get("value");
   if (!(root instanceof Y.Map))
-    throw new Error(`The approval ${id} has no value that can be edited; vote with one.`);
-  writeAt(root, path, value);
+    throw new InvalidValue(`The approval ${id} has no value that can be edited; vote with one.`);
+  writeAt(root, path, value, limits);
 }

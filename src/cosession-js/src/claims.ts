@@ -6,7 +6,9 @@
  */
 
 import type * as Y from "yjs";
+import { InvalidValue } from "./errors.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import { ask, requestKey } from "./requests.ts";
 import { listOf, mapOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -43,6 +45,7 @@ export interface ClaimOptions {
 
 interface Of extends Awaited {
   readonly doc: Y.Doc;
+  readonly limits: Limits;
   readonly me: { readonly id: string };
 }
 
@@ -95,6 +98,8 @@ export class Claims {
 
   /** Asks to hold something; null when another does. */
   async ask(key: string, { seconds, wait = false }: ClaimOptions = {}): Promise<Claim | null> {
+    if (seconds !== undefined && !(seconds > 0))
+      throw new InvalidValue(`A claim is held for a number of seconds, not for ${String(seconds)}.`);
     const { doc, me } = this.#of;
     const request = requestKey("claim", [key, String(doc.clientID)], me.id);
     this.#asked.add(key);
@@ -170,8 +175,8 @@ export class Claims {
   }
 
   #ask(kind: string, key: string, value: Json): void {
-    const { doc, me } = this.#of;
-    ask(doc.getMap("requests"), kind, [key, String(doc.clientID)], me.id, value);
+    const { doc, me, limits } = this.#of;
+    ask(doc.getMap("requests"), kind, [key, String(doc.clientID)], me.id, value, limits);
   }
 
   #isMine(fact: Holding | undefined): fact is Holding {

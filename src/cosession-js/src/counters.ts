@@ -5,8 +5,11 @@
  */
 
 import type * as Y from "yjs";
+import { InvalidValue } from "./errors.ts";
+import { checkedId } from "./json.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { transact } from "./transact.ts";
 
 interface Of {
   readonly doc: Y.Doc;
@@ -32,10 +35,12 @@ export class Counters {
   /** Adds to a counter; a negative amount takes away. */
   add(name: string, amount = 1): void {
     this.#checkOpen();
-    if (!Number.isFinite(amount)) throw new Error(`A counter adds numbers, not ${amount}.`);
+    if (!Number.isFinite(amount)) throw new InvalidValue(`A counter adds numbers, not ${String(amount)}.`);
     const { doc, me } = this.#of;
-    const key = joinKey(name, me.id, String(doc.clientID));
-    this.root.set(key, numberOf(this.root.get(key)) + amount);
+    const key = joinKey(checkedId(name, "The name of a counter"), me.id, String(doc.clientID));
+    const sum = numberOf(this.root.get(key)) + amount;
+    if (!Number.isFinite(sum)) throw new InvalidValue(`The counter ${name} can't hold so large a number.`);
+    transact(doc, () => this.root.set(key, sum));
   }
 
   /** What a counter stands at; 0 when nobody has added anything. */
@@ -61,5 +66,5 @@ export class Counters {
 }
 
 function numberOf(value: unknown): number {
-  return typeof value === "number" ? value : 0;
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
 }

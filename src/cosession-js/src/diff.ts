@@ -28,23 +28,49 @@ export function difference(before: string, after: string): Replacement {
   };
 }
 
-/** Makes `texts`, read one after the other, say `wanted`, changing as little as possible. */
+/**
+ * Makes `texts`, read one after the other, say `wanted`, changing as little as possible. An embed (an image, a mention)
+ * takes a place in its text and is in no string: one that isn't inside of what is replaced stays.
+ */
 export function rewrite(texts: readonly Y.Text[], wanted: string): void {
-  const change = difference(texts.join(""), wanted.toWellFormed());
+  const contents = texts.map(String);
+  const change = difference(contents.join(""), wanted.toWellFormed());
   let { insert } = change;
   let begin = 0;
   for (const [number, text] of texts.entries()) {
-    const { length } = text;
+    const { length } = contents[number] as string;
     const start = Math.max(change.index - begin, 0);
     const stop = Math.min(change.index + change.remove - begin, length);
     const takes = start < length || (start === length && number === texts.length - 1);
-    if (stop > start) text.delete(start, stop - start);
+    const [first, last] = placesOf(text, length, start, Math.max(start, stop));
+    if (stop > start) text.delete(first, last - first);
     if (takes && insert !== "") {
-      text.insert(start, insert);
+      text.insert(first, insert);
       insert = "";
     }
     begin += length;
   }
+}
+
+/**
+ * Where a range of a text's string is among its places. The start of the range is behind the embeds at the start of the
+ * text and before those behind another character; its end is right behind its last character.
+ */
+function placesOf(text: Y.Text, length: number, start: number, stop: number): [number, number] {
+  if (text.length === length) return [start, stop];
+  let [first, last, walked, places] = [-1, -1, 0, 0];
+  for (const { insert } of text.toDelta() as { readonly insert: unknown }[]) {
+    const characters = typeof insert === "string" ? insert.length : 0;
+    // A place at the border of two pieces is at the end of the first, but what is replaced begins with its character.
+    const isInside = (index: number): boolean => index <= walked + characters && characters > 0;
+    if (first < 0 && isInside(start) && (stop === start || start < walked + characters))
+      first = places + start - walked;
+    if (last < 0 && isInside(stop)) last = places + stop - walked;
+    walked += characters;
+    places += characters || 1;
+  }
+  if (first < 0) first = places;
+  return [first, Math.max(first, last)];
 }
 
 /** Whether a cut at `index` would part a high surrogate from its low one. */

@@ -1,5 +1,7 @@
 /** Named events with typed arguments. A listener that throws is reported, and doesn't silence the others. */
 
+import { report } from "./errors.ts";
+
 export type Off = () => void;
 
 export class Events<Map extends Record<string, unknown>> {
@@ -21,9 +23,7 @@ export class Events<Map extends Record<string, unknown>> {
       try {
         listener(value);
       } catch (error) {
-        queueMicrotask(() => {
-          throw error; // an uncaught error of the page, with its own stack, outside of the transaction
-        });
+        report(error);
       }
     }
   }

@@ -1,17 +1,96 @@
-/** JSON as it is in a session document. */
+/**
+ * JSON as it is in a session document.
+ *
+ * What is written is checked before any transaction begins, by the rules of the Python SDK (`document/values.py`): Yjs
+ * takes a Map for `{}`, holds NaN and BigInt, and throws in the middle of a change at a function.
+ */
+
+import { InvalidValue } from "./errors.ts";
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 export type JsonObject = { readonly [key: string]: Json };
 
-/** The value as it can be sent: half of a surrogate pair, which has no UTF-8, becomes U+FFFD for everybody. */
-export function wellFormed<Value>(value: Value): Value;
-export function wellFormed(value: unknown): unknown {
+/** Nesting of a value: deeper than any interface or tool needs, and shallower than every client's stack. */
+export const MAX_DEPTH = 64;
+
+/**
+ * Returns a copy of a JSON-like value that a document can hold. An object with `toJSON` (a Date, a URL) is what that
+ * returns, a key whose value is undefined is left out, and half of a surrogate pair, which has no UTF-8, becomes U+FFFD.
+ *
+ * @param what - how the error's sentence names the value
+ * @throws InvalidValue when it isn't JSON, or is nested deeper than `MAX_DEPTH`
+ */
+export function checked(value: unknown, what = "The value"): Json {
+  return check(value, what, 0, "");
+}
+
+/** Like `checked`, for a value that must be an object. */
+export function checkedObject(value: unknown, what = "The value"): JsonObject {
+  const result = checked(value, what);
+  if (!isObject(result)) throw new InvalidValue(`${what} must be an object, not ${kindOf(value)}.`);
+  return result;
+}
+
+/** Returns a string that can be encoded. */
+export function checkedText(value: unknown, what = "The text"): string {
+  if (typeof value !== "string") throw new InvalidValue(`${what} must be a string, not ${kindOf(value)}.`);
+  return value.toWellFormed();
+}
+
+/** Returns a string that isn't empty. */
+export function checkedId(value: unknown, what: string): string {
+  const id = checkedText(value, what);
+  if (id === "") throw new InvalidValue(`${what} must not be empty.`);
+  return id;
+}
+
+/** Returns a key of an object or of a path. */
+export function checkedKey(key: string, what: string): string {
+  if (key === "__proto__")
+    throw new InvalidValue(
+      `${what} has a key \`__proto__\`, which would change the prototype of its readers.`,
+    );
+  return key.toWellFormed();
+}
+
+function check(value: unknown, what: string, depth: number, key: string): Json {
+  if (depth > MAX_DEPTH)
+    throw new InvalidValue(`${what} is nested deeper than ${MAX_DEPTH}; make it flatter.`);
   if (typeof value === "string") return value.toWellFormed();
-  if (Array.isArray(value)) return value.map((each) => wellFormed(each));
-  if (!isObject(value)) return value;
+  if (value === null || typeof value === "boolean") return value;
+  if (typeof value === "number") {
+    if (Number.isFinite(value)) return value;
+    throw new InvalidValue(`${what} holds ${value}, which isn't JSON; use null or a string.`);
+  }
+  if (typeof value === "bigint")
+    throw new InvalidValue(`${what} holds the BigInt ${value}, which isn't JSON; write it as a string.`);
+  if (typeof value !== "object") throw notJson(value, what);
+  if ("toJSON" in value && typeof value.toJSON === "function")
+    return check(value.toJSON(key) as unknown, what, depth + 1, key);
+  // Array.from shows a hole as undefined, where map() would pass over it.
+  if (Array.isArray(value))
+    return Array.from(value, (each: unknown, index) => check(each, what, depth + 1, String(index)));
+  if (!isPlain(value)) throw notJson(value, what);
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
   return Object.fromEntries(
-    Object.entries(value).map(([key, each]) => [key.toWellFormed(), wellFormed(each)]),
+    entries.map(([name, each]) => [checkedKey(name, what), check(each, what, depth + 1, name)]),
   );
+}
+
+function notJson(value: unknown, what: string): InvalidValue {
+  return new InvalidValue(`${what} holds ${kindOf(value)}; only JSON-like values go into a session.`);
+}
+
+/** Whether it is an object literal, also of another frame, and no instance of a class. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function kindOf(value: unknown): string {
+  if (value === undefined || value === null) return String(value);
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof value === "object" && typeof name === "string" ? `a ${name}` : `a ${typeof value}`;
 }
 
 export function isObject(value: unknown): value is JsonObject {

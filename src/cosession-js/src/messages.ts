@@ -7,11 +7,14 @@
 
 import * as Y from "yjs";
 import { rewrite } from "./diff.ts";
-import { isObject, type Json, type JsonObject, wellFormed } from "./json.ts";
+import { InvalidValue } from "./errors.ts";
+import { checkedId, checkedObject, checkedText, isObject, type Json, type JsonObject } from "./json.ts";
+import { checkRecord, type Limits } from "./limits.ts";
 import { checkPart, isGrowingText, isTool } from "./parts.ts";
 import { listOf, number, object, oneOf, type Reader, string } from "./shapes.ts";
 import { shared } from "./shared.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { transact } from "./transact.ts";
 
 export type Role = "user" | "assistant" | "system";
 
@@ -65,6 +68,13 @@ export interface NewMessage {
   readonly metadata: JsonObject;
 }
 
+interface Of {
+  readonly doc: Y.Doc;
+  readonly limits: Limits;
+}
+
+const ROLES: ReadonlySet<unknown> = new Set(["user", "assistant", "system"]);
+
 const NO_PARTS: readonly Part[] = Object.freeze([]);
 const NO_METADATA: Metadata = Object.freeze({});
 
@@ -99,11 +109,11 @@ const MESSAGE: Reader = object(
 );
 
 export class Messages {
-  readonly #of: { readonly doc: Y.Doc };
+  readonly #of: Of;
   readonly #snapshots: Snapshots;
   readonly #views = new WeakMap<object, Message | readonly Message[]>();
 
-  constructor(of: { readonly doc: Y.Doc }, snapshots: Snapshots) {
+  constructor(of: Of, snapshots: Snapshots) {
     this.#of = of;
     this.#snapshots = snapshots;
   }
@@ -122,10 +132,22 @@ export class Messages {
     return list;
   }
 
+  /** Adds a message; what is wrong with it is said before anything is written. */
   append(given: NewMessage): void {
-    const { id, role, parts, metadata } = wellFormed(given);
-    if (parts.length === 0 && role !== "assistant") throw new Error(`A message of a ${role} needs a part.`);
+    const id = checkedId(given.id, "The id of a message");
+    const { role } = given;
+    if (!ROLES.has(role))
+      throw new InvalidValue(`The role of a message is user, assistant or system, not ${role}.`);
+    const parts = Array.from(given.parts, (part) => checkedObject(part, "A part of a message"));
+    const metadata = checkedObject(given.metadata, "The metadata of a message");
+    if (parts.length === 0 && role !== "assistant")
+      throw new InvalidValue(`A message of a ${role} needs a part.`);
     for (const part of parts) checkPart(part);
+    checkRecord({ id, role, parts, metadata }, this.#of.limits, "The message");
+    transact(this.#of.doc, () => this.#push(id, role, parts, metadata));
+  }
+
+  #push(id: string, role: Role, parts: readonly JsonObject[], metadata: JsonObject): void {
     const message = new Y.Map<unknown>(Object.entries({ id, role }));
     message.set("metadata", new Y.Map(Object.entries(metadata)));
     message.set("parts", Y.Array.from(parts.map(sharedPart))); // last: who receives half of it must see that it is half
@@ -134,19 +156,20 @@ export class Messages {
 
   /** Makes the message's text parts, together, read `text`. */
   edit(id: string, text: string, at: string, by: string): void {
+    const wanted = checkedText(text, "The text of a message");
+    checkRecord(wanted, this.#of.limits, "The text");
     const message = this.#find(id);
     const metadata = metadataOf(message);
-    if (metadata.get("deleted")) throw new Error(`The message ${id} is deleted, so it can't be edited.`);
+    if (metadata.get("deleted"))
+      throw new InvalidValue(`The message ${id} is deleted, so it can't be edited.`);
     const parts = partsOf(message);
-    const texts = parts
-      .toArray()
-      .filter((part) => part instanceof Y.Map && part.get("type") === "text")
-      .map((part) => part.get("text"))
-      .filter((content): content is Y.Text => content instanceof Y.Text);
-    if (texts.length > 0) rewrite(texts, text);
-    else parts.push([sharedPart({ type: "text", text })]);
-    metadata.set("edited_at", at);
-    metadata.set("edited_by", by);
+    transact(this.#of.doc, () => {
+      const texts = textsOf(parts);
+      if (texts.length > 0) rewrite(texts, wanted);
+      else parts.push([sharedPart({ type: "text", text: wanted })]);
+      metadata.set("edited_at", at);
+      metadata.set("edited_by", by);
+    });
   }
 
   /** Marks the message deleted and empties it; its place in the list stays. */
@@ -154,9 +177,11 @@ export class Messages {
     const message = this.#find(id);
     const parts = partsOf(message);
     const metadata = metadataOf(message);
-    metadata.set("deleted", true);
-    metadata.set("edited_at", at);
-    if (parts.length > 0) parts.delete(0, parts.length);
+    transact(this.#of.doc, () => {
+      metadata.set("deleted", true);
+      metadata.set("edited_at", at);
+      if (parts.length > 0) parts.delete(0, parts.length);
+    });
   }
 
   #find(id: string): Y.Map<unknown> {
@@ -191,7 +216,9 @@ export class Messages {
 
 /** A text, or parts as they are, as the parts of a message. */
 export function partsFrom(content: string | readonly JsonObject[]): readonly JsonObject[] {
-  return typeof content === "string" ? [{ type: "text", text: content }] : content;
+  if (typeof content === "string") return [{ type: "text", text: content }];
+  if (Array.isArray(content)) return content;
+  throw new InvalidValue("The content of a message is a text, or a list of parts.");
 }
 
 type MessageJson = Pick<Message, "id" | "role"> & Partial<Message>;
@@ -204,11 +231,22 @@ function sharedPart(part: JsonObject): Y.Map<unknown> {
   return new Y.Map(
     Object.entries(fields).map(([key, value]) => {
       if ((isText && key === "text") || (isCall && key === "rawInput")) {
-        return [key, new Y.Text(String(value).toWellFormed())];
+        return [key, new Y.Text(String(value))];
       }
       return [key, isCall && key === "input" ? shared(value) : value];
     }),
   );
+}
+
+/** The texts to edit; a plain string, which a foreign client may have written, becomes one. */
+function textsOf(parts: Y.Array<Y.Map<unknown>>): Y.Text[] {
+  return parts.toArray().flatMap((part) => {
+    if (!(part instanceof Y.Map) || part.get("type") !== "text") return [];
+    const content = part.get("text");
+    if (content instanceof Y.Text) return [content];
+    if (typeof content !== "string") return [];
+    return [part.set("text", new Y.Text(content.toWellFormed()))];
+  });
 }
 
 function partsOf(message: Y.Map<unknown>): Y.Array<Y.Map<unknown>> {

@@ -74,23 +74,3 @@ export interface Loss extends Refusal {
   /** Whether it ended the session; otherwise this page goes on with the server's document. */
   readonly isFinal: boolean;
 }
-
-/** What writing to a session fails with after `close()`, and waiting for what can't come any more. */
-export class Closed extends Error {
-  override readonly name = "Closed";
-
-  constructor() {
-    super("The session is closed; connect() anew to go on with it.");
-  }
-}
-
-/** What whenSynced() and whenSaved() fail with when the server refuses this page, or what was written. */
-export class Refused extends Error {
-  override readonly name = "Refused";
-  readonly refusal: Refusal;
-
-  constructor(refusal: Refusal) {
-    super(refusal.reason);
-    this.refusal = refusal;
-  }
-}

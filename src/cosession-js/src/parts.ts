@@ -1,5 +1,6 @@
 /** What a part of a message is: the types, and the strings and states that each needs. */
 
+import { InvalidValue } from "./errors.ts";
 import type { JsonObject } from "./json.ts";
 
 const NEEDED: Readonly<Record<string, readonly string[]>> = {
@@ -39,24 +40,25 @@ export function isGrowingText(type: string): boolean {
 /** Throws when a message can't have this part. */
 export function checkPart(part: JsonObject): void {
   const type: unknown = part?.type;
-  if (typeof type !== "string") throw new Error("A part needs a `type`, such as `text`.");
+  if (typeof type !== "string") throw new InvalidValue("A part needs a `type`, such as `text`.");
   for (const key of neededBy(type)) {
-    if (typeof part[key] !== "string") throw new Error(`A ${type} part needs \`${key}\`, a string.`);
+    if (typeof part[key] !== "string") throw new InvalidValue(`A ${type} part needs \`${key}\`, a string.`);
   }
   if (isGrowingText(type)) {
     const { text = "", state = "done" } = part;
-    if (typeof text !== "string") throw new Error(`The text of a ${type} part must be a string.`);
+    if (typeof text !== "string") throw new InvalidValue(`The text of a ${type} part must be a string.`);
     checkState(type, state, TEXT_STATES);
   }
   if (isTool(type)) checkState(type, part.state, TOOL_STATES);
-  if (type.startsWith("data-") && part.data === undefined) throw new Error(`A ${type} part needs \`data\`.`);
+  if (type.startsWith("data-") && part.data === undefined)
+    throw new InvalidValue(`A ${type} part needs \`data\`.`);
   if (type === "steering-message" && !Array.isArray(part.parts))
-    throw new Error("A steering-message part needs `parts`, a list of text and file parts.");
+    throw new InvalidValue("A steering-message part needs `parts`, a list of text and file parts.");
 }
 
 function checkState(type: string, state: unknown, states: readonly string[]): void {
   if (!states.includes(state as string))
-    throw new Error(
+    throw new InvalidValue(
       `The state of a ${type} part is one of ${states.join(", ")}, not ${JSON.stringify(state)}.`,
     );
 }
@@ -66,5 +68,5 @@ function neededBy(type: string): readonly string[] {
   if (isTool(type)) return ["toolCallId"];
   if (/^data-./s.test(type)) return [];
   const types = Object.keys(NEEDED).join(", ");
-  throw new Error(`\`${type}\` is no type of part; use ${types}, \`tool-NAME\` or \`data-NAME\`.`);
+  throw new InvalidValue(`\`${type}\` is no type of part; use ${types}, \`tool-NAME\` or \`data-NAME\`.`);
 }

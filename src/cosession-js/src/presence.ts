@@ -9,8 +9,10 @@
  */
 
 import type { Awareness } from "y-protocols/awareness";
+import { InvalidValue } from "./errors.ts";
 import { colorOf, type Participant } from "./identity.ts";
-import { isObject, type JsonObject, wellFormed } from "./json.ts";
+import { checked, checkedId, isObject, type JsonObject } from "./json.ts";
+import { type Limits, utf8Length } from "./limits.ts";
 
 export interface Presence {
   readonly client: number;
@@ -23,15 +25,20 @@ export interface Presence {
 /** Half of what other clients wait for. */
 const SIGN_OF_LIFE_MS = 15_000;
 
+interface Of {
+  readonly awareness: Awareness;
+  readonly limits: Limits;
+}
+
 export class PresenceList {
-  readonly #of: { readonly awareness: Awareness };
+  readonly #of: Of;
   readonly #changed: () => void;
   readonly #checkOpen: () => void;
   readonly #known = new WeakMap<object, Presence>();
   #all: readonly Presence[] | null = null;
   #others: readonly Presence[] | null = null;
 
-  constructor(of: { readonly awareness: Awareness }, changed: () => void, checkOpen: () => void) {
+  constructor(of: Of, changed: () => void, checkOpen: () => void) {
     this.#of = of;
     this.#changed = changed;
     this.#checkOpen = checkOpen;
@@ -81,14 +88,24 @@ export class PresenceList {
 
   /** Says something of oneself, until this page goes; `null` takes the field away. */
   set(field: string, value: unknown): void {
-    if (field === "user") throw new Error("`user` in presence is the identity; it is given to connect().");
+    checkedId(field, "The name of a field of presence");
+    if (field === "user")
+      throw new InvalidValue("`user` in presence is the identity; it is given to connect().");
     if (field === "visible")
-      throw new Error("`visible` in presence is the page's own; the browser tells it.");
+      throw new InvalidValue("`visible` in presence is the page's own; the browser tells it.");
     this.#checkOpen();
     const { [field]: before, ...rest } = this.awareness.getLocalState() ?? {};
     if (value === (before ?? null)) return;
-    const said = value === null ? {} : wellFormed({ [field]: value });
-    this.awareness.setLocalState({ ...rest, ...said });
+    const said = checked({ [field]: value }, `\`${field}\` in presence`) as JsonObject;
+    const state = value === null ? rest : { ...rest, ...said };
+    const bytes = utf8Length(JSON.stringify(state));
+    const { presenceBytes } = this.#of.limits;
+    if (bytes > presenceBytes)
+      throw new InvalidValue(
+        `With \`${field}\` presence has ${bytes} bytes, and the server takes ${presenceBytes}; what is large or lasting ` +
+          "belongs into the document.",
+      );
+    this.awareness.setLocalState(state);
   }
 
   /** Undefined for a state that doesn't say whose it is. */

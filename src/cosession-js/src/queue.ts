@@ -6,10 +6,13 @@
  */
 
 import * as Y from "yjs";
+import { InvalidValue } from "./errors.ts";
 import { freshId } from "./ids.ts";
-import { isObject } from "./json.ts";
+import { checkedId, checkedText, isObject } from "./json.ts";
+import { checkRecord, type Limits } from "./limits.ts";
 import { listOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { transact } from "./transact.ts";
 
 export interface QueuedPrompt {
   readonly id: string;
@@ -24,6 +27,7 @@ export interface QueuedPrompt {
 interface Of {
   readonly doc: Y.Doc;
   readonly me: { readonly id: string };
+  readonly limits: Limits;
 }
 
 const ENTRY: Reader = object(
@@ -61,15 +65,18 @@ export class Queue {
   add(text: string, { to = [] }: { to?: readonly string[] } = {}): string {
     this.#checkOpen();
     const id = freshId("msg");
+    const written = checkedText(text, "The text of a prompt");
+    const agents = Array.from(to, (agent) => checkedId(agent, "The id of an agent"));
+    checkRecord([written, ...agents], this.#of.limits, "The prompt");
     const fields: Record<string, unknown> = {
       id,
       author: this.#of.me.id,
       created_at: new Date().toISOString(),
-      text: new Y.Text(text.toWellFormed()),
+      text: new Y.Text(written),
       place: (this.list.at(-1)?.place ?? 0) + 1,
-      ...(to.length > 0 ? { to: to.map((agent) => agent.toWellFormed()) } : {}),
+      ...(agents.length > 0 ? { to: agents } : {}),
     };
-    this.root.push([new Y.Map(Object.entries(fields))]);
+    transact(this.#of.doc, () => this.root.push([new Y.Map(Object.entries(fields))]));
     return id;
   }
 
@@ -83,6 +90,8 @@ export class Queue {
   /** Puts a prompt where it shall stand; 0 is next. */
   move(id: string, index: number): void {
     this.#checkOpen();
+    if (typeof index !== "number" || Number.isNaN(index))
+      throw new InvalidValue(`A prompt moves to a place in the queue, a number, not to ${String(index)}.`);
     const entry = this.#find(id);
     const others = this.list.filter((other) => other.id !== id);
     const at = Math.max(0, Math.min(index, others.length));
@@ -90,17 +99,17 @@ export class Queue {
     const before = last?.place ?? (next?.place ?? 2) - 2;
     const after = next?.place ?? before + 2;
     const place = (before + after) / 2;
-    this.#of.doc.transact(() => {
+    transact(this.#of.doc, () => {
       if (before < place && place < after) entry.set("place", place);
       else this.#number([...others.slice(0, at).map(idOf), id, ...others.slice(at).map(idOf)]);
-    }, "cosession");
+    });
   }
 
   /** Takes a prompt out; nothing happens when it isn't there. */
   remove(id: string): void {
     this.#checkOpen();
     const index = this.root.toArray().findIndex((entry) => entry instanceof Y.Map && entry.get("id") === id);
-    if (index >= 0) this.root.delete(index);
+    if (index >= 0) transact(this.#of.doc, () => this.root.delete(index));
   }
 
   #number(ids: readonly string[]): void {

@@ -6,7 +6,9 @@
  */
 
 import type * as Y from "yjs";
-import { type Json, wellFormed } from "./json.ts";
+import { checked, checkedId, type Json } from "./json.ts";
+import { checkRecord, type Limits } from "./limits.ts";
+import { transact } from "./transact.ts";
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -31,13 +33,19 @@ export function requestKey(kind: string, subject: readonly string[], participant
   return joinKey(kind, ...subject, participant);
 }
 
-/** Writes one request of `participant`; the server answers it in the facts and takes the request away. */
+/** Writes one request of `participant`, and returns its key; the server decides it and takes it away. */
 export function ask(
   requests: Y.Map<Json>,
   kind: string,
   subject: readonly string[],
   participant: string,
   value: Json,
-): void {
-  requests.set(requestKey(kind, subject, participant), wellFormed(value));
+  limits: Limits,
+): string {
+  for (const segment of subject) checkedId(segment, `What a ${kind} is about`);
+  const written = checked(value, `The ${kind}`);
+  checkRecord(written, limits, `The ${kind}`);
+  const key = requestKey(kind, subject, participant);
+  transact(requests.doc, () => requests.set(key, written));
+  return key;
 }

@@ -1,13 +1,16 @@
 /** Selections: what each participant has selected or focused, kept when they leave. Keys are `PARTICIPANT/NAME`. */
 
 import type * as Y from "yjs";
-import { type Json, wellFormed } from "./json.ts";
+import { checked, checkedId, type Json } from "./json.ts";
+import { checkRecord, type Limits } from "./limits.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
+import { transact } from "./transact.ts";
 
 interface Of {
   readonly doc: Y.Doc;
   readonly me: { readonly id: string };
+  readonly limits: Limits;
 }
 
 export class Selections {
@@ -28,9 +31,13 @@ export class Selections {
   /** Says what oneself has selected. `null` takes the selection back. */
   set(name: string, value: Json): void {
     this.#checkOpen();
-    const key = joinKey(this.#of.me.id, name);
-    if (value !== null) this.root.set(key, wellFormed(value));
-    else if (this.root.has(key)) this.root.delete(key);
+    const key = joinKey(this.#of.me.id, checkedId(name, "The name of a selection"));
+    const written = checked(value, "The selection");
+    checkRecord(written, this.#of.limits, "The selection");
+    transact(this.#of.doc, () => {
+      if (written !== null) this.root.set(key, written);
+      else if (this.root.has(key)) this.root.delete(key);
+    });
   }
 
   get<Value = Json>(participant: string, name: string): Value | undefined {

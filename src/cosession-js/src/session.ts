@@ -13,14 +13,16 @@ import { announceChanges } from "./announcements.ts";
 import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
+import { Closed } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
 import { identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
-import type { JsonObject } from "./json.ts";
+import { checkedId, checkedObject, checkedText, type JsonObject } from "./json.ts";
+import { checkRecord, DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { partsFrom } from "./messages.ts";
 import { copyName } from "./offline.ts";
-import { Closed, type Options, type SendOptions, type SessionEvents } from "./options.ts";
+import type { Options, SendOptions, SessionEvents } from "./options.ts";
 import { PresenceList } from "./presence.ts";
 import { Queue } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
@@ -29,6 +31,7 @@ import { Replicas } from "./replicas.ts";
 import { Selections } from "./selections.ts";
 import { State } from "./state.ts";
 import { type Tool, Tools } from "./tools.ts";
+import { transact } from "./transact.ts";
 import type { Status } from "./transport.ts";
 import { VIEWS, type View } from "./views.ts";
 import { waitFor } from "./waiting.ts";
@@ -41,6 +44,9 @@ export class Session extends Wishes {
   readonly counters: Counters;
   readonly presence: PresenceList;
   readonly queue: Queue;
+
+  /** What the server takes at once, as it says; its defaults, until it has said it. */
+  limits: Limits = DEFAULT_LIMITS;
 
   readonly #events = new Events<SessionEvents>();
   readonly #claims = new Claims(this, this.snapshots, () => this.#replicas.current.fences.stored());
@@ -132,34 +138,37 @@ export class Session extends Wishes {
 
   setTitle(title: string): void {
     this.checkOpen();
-    if (title !== this.title) this.doc.getMap("meta").set("title", title.toWellFormed());
+    const written = checkedText(title, "The title");
+    checkRecord(written, this.limits, "The title");
+    if (written !== this.title) transact(this.doc, () => this.doc.getMap("meta").set("title", written));
   }
 
   /** Adds a message and returns its id. */
   send(content: string | readonly JsonObject[], options: SendOptions = {}): string {
     const id = options.id ?? freshId("msg");
     const metadata = {
-      ...options.metadata,
+      ...checkedObject(options.metadata ?? {}, "The metadata of a message"),
       ...(options.parent === undefined ? {} : { parent: options.parent }),
       ...(options.to === undefined || options.to.length === 0 ? {} : { to: options.to }),
       author: this.me.id,
       created_at: now(),
       status: "complete",
     };
-    this.#edit(() =>
-      this.written.append({ id, role: options.role ?? "user", parts: partsFrom(content), metadata }),
-    );
+    this.checkOpen();
+    this.written.append({ id, role: options.role ?? "user", parts: partsFrom(content), metadata });
     return id;
   }
 
   /** Changes a message's text, as little as possible, so that concurrent edits merge. */
   edit(message: string, text: string): void {
-    this.#edit(() => this.written.edit(message, text, now(), this.me.id));
+    this.checkOpen();
+    this.written.edit(message, text, now(), this.me.id);
   }
 
   /** Deletes what a message says; an empty message marked `deleted` stays. */
   remove(message: string): void {
-    this.#edit(() => this.written.remove(message, now()));
+    this.checkOpen();
+    this.written.remove(message, now());
   }
 
   /**
@@ -168,7 +177,7 @@ export class Session extends Wishes {
    */
   async claim(key: string, options: ClaimOptions = {}): Promise<Claim | null> {
     this.checkOpen();
-    return this.#claims.ask(key, options);
+    return this.#claims.ask(checkedId(key, "The key of a claim"), options);
   }
 
   /** Offers agents a tool that runs in this page, until the returned function is called. */
@@ -231,11 +240,6 @@ export class Session extends Wishes {
     const discarded = this.#replicas.discard();
     this.#events.clear();
     await discarded;
-  }
-
-  #edit(change: () => void): void {
-    this.checkOpen();
-    this.doc.transact(change, "cosession");
   }
 
   protected override checkOpen(): void {

@@ -7,6 +7,7 @@
 import type * as Y from "yjs";
 import { APPROVAL, type Approval, byAsked } from "./approvals.ts";
 import type { Json } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import { type Message, Messages } from "./messages.ts";
 import { People, type Person } from "./people.ts";
 import { type Policy, readPolicy } from "./policy.ts";
@@ -17,6 +18,7 @@ import { Snapshots } from "./snapshots.ts";
 export abstract class Shown {
   abstract readonly doc: Y.Doc;
   abstract readonly presence: PresenceList;
+  abstract readonly limits: Limits;
 
   protected readonly snapshots = new Snapshots();
   protected readonly written = new Messages(this, this.snapshots);

@@ -8,17 +8,23 @@
 
 import type * as Y from "yjs";
 import type { Json } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { deleteAt, type Path, readAt, writeAt } from "./tree.ts";
 
+interface Of {
+  readonly doc: Y.Doc;
+  readonly limits: Limits;
+}
+
 export class State {
-  readonly #of: { readonly doc: Y.Doc };
+  readonly #of: Of;
   readonly #snapshots: Snapshots;
   readonly #subscribe: (listener: () => void) => () => void;
   readonly #checkOpen: () => void;
 
   constructor(
-    of: { readonly doc: Y.Doc },
+    of: Of,
     snapshots: Snapshots,
     subscribe: (listener: () => void) => () => void,
     checkOpen: () => void,
@@ -41,7 +47,7 @@ export class State {
   /** Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. */
   set(path: Path, value: Json): void {
     this.#checkOpen();
-    writeAt(this.root, path, value);
+    writeAt(this.root, path, value, this.#of.limits);
   }
 
   /** Removes what is at `path`; nothing happens when there is nothing. */

@@ -7,8 +7,10 @@
 
 import type * as Y from "yjs";
 import type { Claims } from "./claims.ts";
+import { InvalidValue } from "./errors.ts";
 import type { Off } from "./events.ts";
-import { isObject, type Json, wellFormed } from "./json.ts";
+import { checked, checkedId, checkedText, isObject, type Json } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import type { Message, Part } from "./messages.ts";
 import { ask, joinKey } from "./requests.ts";
 
@@ -25,7 +27,14 @@ interface Of {
   readonly doc: Y.Doc;
   readonly me: { readonly id: string };
   readonly messages: readonly Message[];
+  readonly limits: Limits;
   readonly presence: { set(field: string, value: unknown): void };
+}
+
+interface Offered {
+  readonly tool: Tool;
+  /** What presence tells of it. */
+  readonly described: Json;
 }
 
 interface Call {
@@ -38,7 +47,7 @@ interface Call {
 export class Tools {
   readonly #of: Of;
   readonly #claims: Claims;
-  readonly #offered = new Map<string, Tool>();
+  readonly #offered = new Map<string, Offered>();
   readonly #taken = new Set<string>();
   /** The messages in which nothing is to be done, until they change. */
   #idle = new WeakSet<Message>();
@@ -50,13 +59,26 @@ export class Tools {
 
   /** Offers a tool until the returned function is called. */
   offer(name: string, tool: Tool): Off {
-    if (this.#offered.has(name)) throw new Error(`This page offers the tool ${name} already.`);
-    this.#offered.set(name, tool);
-    this.#tell();
+    checkedId(name, "The name of a tool");
+    if (typeof tool?.call !== "function")
+      throw new InvalidValue(`The tool ${name} needs \`call\`, a function.`);
+    if (this.#offered.has(name)) throw new InvalidValue(`This page offers the tool ${name} already.`);
+    const described = {
+      name,
+      description: checkedText(tool.description ?? "", `The description of the tool ${name}`),
+      schema: checked(tool.schema ?? null, `The schema of the tool ${name}`),
+    };
+    this.#offered.set(name, { tool, described });
+    try {
+      this.#tell();
+    } catch (error) {
+      this.#offered.delete(name);
+      throw error;
+    }
     this.#idle = new WeakSet();
     this.look();
     return () => {
-      if (this.#offered.get(name) !== tool) return;
+      if (this.#offered.get(name)?.tool !== tool) return;
       this.#offered.delete(name);
       this.#tell();
     };
@@ -74,11 +96,7 @@ export class Tools {
   }
 
   #tell(): void {
-    const tools = [...this.#offered].map(([name, { description = "", schema = null }]) => ({
-      name,
-      description,
-      schema,
-    }));
+    const tools = [...this.#offered.values()].map(({ described }) => described);
     this.#of.presence.set("tools", tools.length > 0 ? tools : null);
   }
 
@@ -103,7 +121,7 @@ export class Tools {
     try {
       const claim = await this.#claims.ask(joinKey("tool", call.id), { wait: true });
       if (claim === null) return;
-      const tool = this.#offered.get(call.tool);
+      const tool = this.#offered.get(call.tool)?.tool;
       const message = this.#of.messages.find(({ id }) => id === call.message);
       const isOpen = message !== undefined && this.#open(message).some(({ id }) => id === call.id);
       const answer = tool !== undefined && isOpen ? await answered(tool, call.input) : null;
@@ -117,16 +135,24 @@ export class Tools {
   }
 
   #answer({ message, id }: Call, answer: Json): void {
-    const { doc, me } = this.#of;
-    ask(doc.getMap("requests"), "answer", [message, id, String(doc.clientID)], me.id, answer);
+    const { doc, me, limits } = this.#of;
+    const subject = [message, id, String(doc.clientID)];
+    const write = (value: Json): void =>
+      void ask(doc.getMap("requests"), "answer", subject, me.id, value, limits);
+    try {
+      write(answer);
+    } catch (error) {
+      if (!(error instanceof InvalidValue)) throw error;
+      write({ error: error.message });
+    }
   }
 }
 
 async function answered(tool: Tool, input: Json): Promise<Json> {
   try {
     const output: unknown = await tool.call(input);
-    return { output: wellFormed(JSON.parse(JSON.stringify(output ?? null))) };
+    return { output: checked(output ?? null, "The output of the tool") };
   } catch (error) {
-    return { error: wellFormed(error instanceof Error ? error.message : String(error)) };
+    return { error: (error instanceof Error ? error.message : String(error)).toWellFormed() };
   }
 }

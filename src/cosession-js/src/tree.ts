@@ -1,8 +1,11 @@
 /** JSON-like trees in nested Maps and Arrays, read and written by path. */
 
 import * as Y from "yjs";
-import { isObject, type Json, wellFormed } from "./json.ts";
+import { InvalidValue } from "./errors.ts";
+import { checked, checkedKey, isObject, type Json, MAX_DEPTH } from "./json.ts";
+import { checkLeaves, type Limits } from "./limits.ts";
 import { shared } from "./shared.ts";
+import { transact } from "./transact.ts";
 
 /** `"trip.hotel.name"`, or a list of keys where a key has dots in it; a whole number reaches into a list. */
 export type Path = string | readonly (string | number)[];
@@ -14,43 +17,77 @@ export function readAt(root: unknown, path: Path): unknown {
   return keysOf(path).reduce(child, root);
 }
 
-/** Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. */
-export function writeAt(root: Y.Map<unknown>, path: Path, value: Json): void {
-  const written = wellFormed(value);
+/**
+ * Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. What can't be written is
+ * refused before anything is.
+ */
+export function writeAt(root: Y.Map<unknown>, path: Path, value: Json, limits: Limits): void {
+  const written = checked(value);
   const { way, last } = split(path);
-  const write = (): void => {
+  if (way.length + depthOf(written) > MAX_DEPTH)
+    throw new InvalidValue(`The path and the value are nested deeper than ${MAX_DEPTH}; make them flatter.`);
+  checkLeaves(written, limits, "The value");
+  checkWay(root, [...way, last]);
+  transact(root.doc, () => {
     const parent = way.reduce<Container>(container, root);
     // An equal write would change nothing but leave a tombstone.
     if (child(parent, last) !== written) put(parent, last, shared(written));
-  };
-  root.doc?.transact(write, "cosession");
+  });
 }
 
 /** Removes what is at `path`; nothing happens when there is nothing. */
 export function deleteAt(root: Y.Map<unknown>, path: Path): void {
   const { way, last } = split(path);
   const parent = way.reduce<unknown>(child, root);
-  if (parent instanceof Y.Map && parent.has(last)) parent.delete(last);
-  else if (parent instanceof Y.Array && indexOf(last) < parent.length) parent.delete(indexOf(last));
+  transact(root.doc, () => {
+    if (parent instanceof Y.Map && parent.has(last)) parent.delete(last);
+    else if (parent instanceof Y.Array && indexOf(last) < parent.length) parent.delete(indexOf(last));
+  });
 }
 
 function keysOf(path: Path): string[] {
-  const keys = typeof path === "string" ? path.split(".") : path.map(String);
-  if (keys.includes("")) throw new Error(`A key of the path ${JSON.stringify(path)} must not be empty.`);
-  return keys.map((key) => key.toWellFormed());
+  const keys = typeof path === "string" ? path.split(".") : Array.from(path, String);
+  if (keys.includes(""))
+    throw new InvalidValue(`A key of the path ${JSON.stringify(path)} must not be empty.`);
+  return keys.map((key) => checkedKey(key, "The path"));
 }
 
 function split(path: Path): { way: string[]; last: string } {
   const way = keysOf(path);
   const last = way.pop();
-  if (last === undefined) throw new Error("A path to write to needs at least one key, such as `trip.hotel`.");
+  if (last === undefined)
+    throw new InvalidValue("A path to write to needs at least one key, such as `trip.hotel`.");
   return { way, last };
+}
+
+function depthOf(value: Json): number {
+  if (!Array.isArray(value) && !isObject(value)) return 0;
+  return 1 + Object.values(value).reduce<number>((deepest, each) => Math.max(deepest, depthOf(each)), 0);
+}
+
+/** Throws when something on the way isn't a container, or has no such place. */
+function checkWay(root: unknown, keys: readonly string[]): void {
+  let value = root;
+  let at = "";
+  for (const key of keys) {
+    if (value === undefined || value === null) return; // from here on all is made
+    if (value instanceof Y.Array || Array.isArray(value)) {
+      if (!(indexOf(key) <= value.length))
+        throw new InvalidValue(`\`${key}\` is no place in a list of ${value.length}.`);
+    } else if (!(value instanceof Y.Map) && (value instanceof Y.AbstractType || !isObject(value))) {
+      const held = value instanceof Y.AbstractType ? "a text" : JSON.stringify(value);
+      throw new InvalidValue(`\`${at}\` holds ${held}, not an object; delete it first.`);
+    }
+    value = child(value, key);
+    at = key;
+  }
 }
 
 function child(value: unknown, key: string): unknown {
   if (value instanceof Y.Map) return value.get(key);
   if (value instanceof Y.Array) return indexOf(key) < value.length ? value.get(indexOf(key)) : undefined;
   if (Array.isArray(value)) return value[indexOf(key)];
+  if (value instanceof Y.AbstractType) return undefined;
   return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
@@ -58,9 +95,6 @@ function child(value: unknown, key: string): unknown {
 function container(parent: Container, key: string): Container {
   const known = child(parent, key);
   if (known instanceof Y.Map || known instanceof Y.Array) return known;
-  if (known !== undefined && known !== null && typeof known !== "object") {
-    throw new Error(`\`${key}\` holds ${JSON.stringify(known)}, not an object; delete it first.`);
-  }
   const made = shared(known ?? {}) as Container;
   put(parent, key, made);
   return made;
@@ -72,7 +106,6 @@ function put(parent: Container, key: string, value: unknown): void {
     return;
   }
   const index = indexOf(key);
-  if (!(index <= parent.length)) throw new Error(`\`${key}\` is no place in a list of ${parent.length}.`);
   if (index < parent.length) parent.delete(index);
   parent.insert(index, [value]);
 }

@@ -1,7 +1,8 @@
 /** Waiting for what a session will show, as long as it can. */
 
+import { Closed, Refused } from "./errors.ts";
 import type { Off } from "./events.ts";
-import { Closed, Refused, type SessionEvents } from "./options.ts";
+import type { SessionEvents } from "./options.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Status } from "./transport.ts";
 

@@ -11,6 +11,10 @@ test("the bundle is one module with the names that a page imports", async () => 
   const bundle = await import(/* @vite-ignore */ BUNDLE);
   expect(Object.keys(bundle).sort()).toEqual([
     "Closed",
+    "CosessionError",
+    "Disconnected",
+    "InvalidValue",
+    "NotAllowed",
     "Refused",
     "Y",
     "colorOf",

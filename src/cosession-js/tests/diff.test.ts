@@ -72,3 +72,57 @@ test("half a character that a page hands over is replaced, not sent", () => {
   rewrite([text as Y.Text], "ok \ud83d");
   expect(text?.toString()).toBe("ok \ufffd");
 });
+
+const IMAGE = { image: "x.png" };
+
+test.each<[string, { insert: unknown; attributes?: object }[], string, unknown[]]>([
+  ["behind an embed", [{ insert: IMAGE }, { insert: "abc" }], "abXc", [IMAGE, "abXc"]],
+  [
+    "behind one in the middle",
+    [{ insert: "ab" }, { insert: IMAGE }, { insert: "cdef" }],
+    "abcdXef",
+    ["ab", IMAGE, "cdXef"],
+  ],
+  ["before one at the end", [{ insert: "abc" }, { insert: IMAGE }], "abcd", ["abcd", IMAGE]],
+  [
+    "right behind one, deleting",
+    [{ insert: "ab" }, { insert: IMAGE }, { insert: "cdef" }],
+    "abef",
+    ["ab", IMAGE, "ef"],
+  ],
+  [
+    "right before one, deleting",
+    [{ insert: "ab" }, { insert: IMAGE }, { insert: "cd" }],
+    "acd",
+    ["a", IMAGE, "cd"],
+  ],
+  ["around one, which goes with it", [{ insert: "ab" }, { insert: IMAGE }, { insert: "cd" }], "aXd", ["aXd"]],
+  ["of an embed alone", [{ insert: IMAGE }], "a", [IMAGE, "a"]],
+  [
+    "with formats",
+    [{ insert: "hello ", attributes: { bold: true } }, { insert: "world" }],
+    "hello big world",
+    ["hello big ", "world"],
+  ],
+])("an edit %s changes only what differs", (_name, delta, wanted, left) => {
+  const text = new Y.Doc().getText("0");
+  text.applyDelta(delta);
+  rewrite([text], wanted);
+  expect(String(text)).toBe(wanted);
+  expect(text.toDelta().map(({ insert }: { insert: unknown }) => insert)).toEqual(left);
+});
+
+test("texts with embeds anywhere become any other, and lose no embed outside of the change", () => {
+  const random = seeded(23);
+  for (let count = 0; count < 1_000; count += 1) {
+    const parts = texts(new Y.Doc(), ...Array.from({ length: 1 + random(3) }, () => phrase(random)));
+    for (const part of parts)
+      for (let embeds = random(3); embeds > 0; embeds -= 1) {
+        const places = [...String(part)].map((_each, index, all) => all.slice(0, index).join("").length);
+        part.insertEmbed(places[random(Math.max(places.length, 1))] ?? 0, { n: embeds });
+      }
+    const wanted = phrase(random);
+    rewrite(parts, wanted);
+    expect(parts.join("")).toBe(wanted);
+  }
+});

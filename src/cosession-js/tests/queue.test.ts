@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import * as Y from "yjs";
+import { DEFAULT_LIMITS } from "../src/limits.ts";
 import { readPolicy } from "../src/policy.ts";
 import { Queue } from "../src/queue.ts";
 import { Snapshots } from "../src/snapshots.ts";
@@ -10,7 +11,7 @@ import { merge, seeded } from "./documents.ts";
 function queueOf(doc = new Y.Doc()): Queue {
   const snapshots = new Snapshots();
   snapshots.watch(doc);
-  return new Queue({ doc, me: { id: "ana" } }, snapshots, () => {});
+  return new Queue({ doc, me: { id: "ana" }, limits: DEFAULT_LIMITS }, snapshots, () => {});
 }
 
 const texts = (queue: Queue): string[] => queue.list.map(({ text }) => text);

@@ -324,3 +324,15 @@ test("who one is comes from the options, else from the token, else is made up", 
   expect(identified({ token: "opaque" }).id).toMatch(/^guest-[0-9a-f]{24}$/);
   expect(identified({ user: { id: "ana" } }).color).toBe(identified({ user: { id: "ana" } }).color);
 });
+
+test("a text that a foreign client wrote as a plain string is edited, not doubled", () => {
+  const part = new Y.Map<unknown>(Object.entries({ type: "text", text: "two nights" }));
+  const message = new Y.Map<unknown>(Object.entries({ id: "m1", role: "user" }));
+  message.set("metadata", new Y.Map());
+  message.set("parts", Y.Array.from([part]));
+  ana.doc.getArray("messages").push([message]);
+  ana.edit("m1", "three nights");
+
+  expect(ana.messages[0]?.text).toBe("three nights");
+  expect(part.get("text")).toBeInstanceOf(Y.Text);
+});

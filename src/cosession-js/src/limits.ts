@@ -1,0 +1,101 @@
+/**
+ * Limits: how much the server takes at once (frame 104 announces it), and what a value weighs.
+ *
+ * What is larger is refused before it is written: an update that is too large for a frame can never be sent.
+ */
+
+import { InvalidValue } from "./errors.ts";
+import { isObject, type Json } from "./json.ts";
+
+export interface Limits {
+  /** The largest frame, in bytes. */
+  readonly frameBytes: number;
+  /** The most structs, values and deleted ranges in one frame. */
+  readonly structs: number;
+  /** The largest presence of one page, in bytes of JSON as UTF-8. */
+  readonly presenceBytes: number;
+}
+
+/** The defaults of the server's settings, until it says its own. */
+export const DEFAULT_LIMITS: Limits = Object.freeze({
+  frameBytes: 8 * 2 ** 20,
+  structs: 250_000,
+  presenceBytes: 16 * 2 ** 10,
+});
+
+/** What a frame holds besides one record: its head, and the ids around each value. */
+const FRAME_HEAD = 256;
+/** The most that an entry takes besides its key and value: the ids of itself, its neighbours and its parent. */
+const ENTRY_HEAD = 48;
+
+/** The limits as a grant tells them; what it leaves out, or tells wrongly, stays as it was. */
+export function limitsFrom(told: unknown, before: Limits): Limits {
+  if (!isObject(told)) return before;
+  const number = (key: string, known: number): number => {
+    const value = told[key];
+    return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : known;
+  };
+  return Object.freeze({
+    frameBytes: number("frame_bytes", before.frameBytes),
+    structs: number("structs", before.structs),
+    presenceBytes: number("presence_bytes", before.presenceBytes),
+  });
+}
+
+/**
+ * Checks that a record, which the server takes whole, fits into a frame.
+ *
+ * @throws InvalidValue when it doesn't
+ */
+export function checkRecord(record: Json, { frameBytes, structs }: Limits, what: string): void {
+  const { bytes, entries } = weigh(record);
+  if (bytes + FRAME_HEAD > frameBytes) throw tooLarge(what, bytes, frameBytes);
+  if (entries + 1 > structs)
+    throw new InvalidValue(
+      `${what} has ${entries} entries, and the server takes ${structs} at once; write it in several smaller ones.`,
+    );
+}
+
+/**
+ * Checks that each text and number of a tree, whose branches may travel by themselves, fits into a frame.
+ *
+ * @throws InvalidValue when one doesn't
+ */
+export function checkLeaves(tree: Json, limits: Limits, what: string): void {
+  if (Array.isArray(tree)) for (const each of tree) checkLeaves(each, limits, what);
+  else if (isObject(tree)) for (const each of Object.values(tree)) checkLeaves(each, limits, what);
+  else checkRecord(tree, limits, what);
+}
+
+/** How many bytes a text has as UTF-8. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    // Of a pair each half counts two bytes.
+    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
+  }
+  return bytes;
+}
+
+/** At most how many bytes a value takes in an update, and how many entries it has. */
+function weigh(value: Json): { bytes: number; entries: number } {
+  if (typeof value === "string") return { bytes: utf8Length(value) + ENTRY_HEAD, entries: 1 };
+  let bytes = ENTRY_HEAD;
+  let entries = 1;
+  if (Array.isArray(value) || isObject(value)) {
+    for (const [key, each] of Object.entries(value) as [string, Json][]) {
+      const weight = weigh(each);
+      bytes += weight.bytes + (Array.isArray(value) ? 0 : utf8Length(key));
+      entries += weight.entries;
+    }
+  }
+  return { bytes, entries };
+}
+
+function tooLarge(what: string, bytes: number, limit: number): InvalidValue {
+  return new InvalidValue(
+    `${what} has about ${bytes} bytes, and the server takes ${limit} at once; write it in smaller ones, or store ` +
+      "what is large elsewhere and write its address.",
+  );
+}
