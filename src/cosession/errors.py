@@ -149,6 +149,13 @@ class RunEnded(CosessionError):
     status = 409
 
 
+class ToolCallClosed(CosessionError):
+    """The tool call is answered, or its message is gone: it takes no answer any more."""
+
+    code = "tool.closed"
+    status = 409
+
+
 class NoSuchApproval(CosessionError):
     """The session has no approval of this id."""
 

@@ -184,7 +184,8 @@ class Replica:
                 if self._sent_edits > self.saved_edits:
                     self._wake()
             case Notice():
-                self.notice = frame
+                if frame.final:
+                    self.notice = frame
             case Granted():
                 self.grant = frame
             case PermissionDenied(reason):

@@ -10,6 +10,8 @@ from typing import Any
 
 from pycrdt import Map
 
+from cosession.errors import BadRequest
+
 from .values import JsonObject, checked_object, join_key, keys_of, plain_object, split_key
 
 _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
@@ -42,6 +44,20 @@ class Request:
         """The Yjs client that asks, where two of one participant may ask for the same; None elsewhere."""
         named = self.subject[-1] if self.kind in _OF_CLIENTS and self.subject else ""
         return int(named) if named.isascii() and named.isdecimal() and len(named) <= _CLIENT_DIGITS else None
+
+    def about(self, *names: str) -> tuple[str, ...]:
+        """Return the subject, which has so many parts; `client` is a Yjs client id.
+
+        Args:
+            names: what each part is.
+
+        Raises:
+            BadRequest: it has fewer or more parts, or names no Yjs client where it should.
+        """
+        if len(self.subject) != len(names) or (names[-1] == "client" and self.client is None):
+            form = "/".join((self.kind, *(name.upper() for name in names), "PARTICIPANT"))
+            raise BadRequest(f"The key of a request of this kind is {form}.")
+        return self.subject
 
 
 class Requests:

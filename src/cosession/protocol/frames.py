@@ -5,7 +5,8 @@
     2 auth       0 permission denied: reason
     3 query awareness
     102 fence    any payload; the server gives it back when all that came before it is committed
-    103 notice   a JSON object {code, reason, …} before a refusal closes the connection
+    103 notice   a JSON object {code, reason, …}: a refusal. The connection is closed next, unless it says
+                 "final": false
     104 grant    from the client: a new token, before the old one expires. From the server, as its first frame: a JSON
                  object {id, name, kind, capabilities, expires_at, limits}: whom it takes the client for, what they
                  may do, until when, and how much it takes at once. Both are one string, like a notice; no token
@@ -82,17 +83,22 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What a client should know before its connection is closed.
+    """Says that something was refused, and why.
 
     Attributes:
         code: the stable name of the error.
         reason: a sentence that says what to do.
         touched: the place in the document that may not be touched, e.g. `messages/*/stamp`; empty when it was none.
+        request: the key of the request that the server declined; the update that removes it comes later. Empty when
+            it was none.
+        final: whether the connection is closed next; else it goes on.
     """
 
     code: str
     reason: str
     touched: str = ""
+    request: str = ""
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +210,8 @@ def encode_frame(frame: Frame) -> bytes:
             return b"\x03"
         case Fence(payload):
             return b"\x66" + payload
-        case Notice(code, reason, touched):
-            notice = {"code": code, "reason": reason} | ({"touched": touched} if touched else {})
-            return b"\x67" + lib0.buffer(json.dumps(notice, ensure_ascii=False).encode())
+        case Notice():
+            return b"\x67" + lib0.buffer(json.dumps(_notice(frame), ensure_ascii=False).encode())
         case Renewal(token):
             return b"\x68" + lib0.buffer(token.encode())
         case Granted(id_, name, kind, capabilities, expires_at, limits):
@@ -237,7 +242,16 @@ def _decode_sync(reader: lib0.Reader) -> SyncStep1 | SyncStep2 | SyncUpdate:
 
 def _decode_notice(text: str) -> Notice:
     fields = _decode_object(text, "notice")
-    return Notice(*(str(fields.get(name, "")) for name in ("code", "reason", "touched")))
+    said = (str(fields.get(name, "")) for name in ("code", "reason", "touched", "request"))
+    return Notice(*said, final=fields.get("final") is not False)
+
+
+def _notice(notice: Notice) -> dict[str, object]:
+    """Return a notice as it is sent: without what is empty, and without `final` where it is."""
+    said: dict[str, object] = {"code": notice.code, "reason": notice.reason}
+    more = {"touched": notice.touched, "request": notice.request}
+    said |= {name: value for name, value in more.items() if value}
+    return said if notice.final else {**said, "final": False}
 
 
 def _decode_grant(text: str) -> Renewal | Granted:

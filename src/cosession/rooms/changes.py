@@ -232,14 +232,14 @@ class Changes:
         Raises:
             RoomBroken: it failed; what it follows from is applied by now, and can't be refused any more.
         """
-        case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [])
+        case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [], [])
         try:
             effects = self._write(lambda _: decision(case), SERVER)
         except Exception as error:
             raise RoomBroken(_HALF_DONE) from error
         if self._memory.prompts.has_halves:
             self._watch.await_rest()
-        return effects + case.effects
+        return [*case.notices, *effects, *case.effects]
 
     def _apply(self, update: bytes) -> None:
         try:

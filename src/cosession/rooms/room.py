@@ -9,7 +9,7 @@ without a loop, a socket or a disk.
     awareness ───→ roster: presence → attendance: who is here, by the document
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -94,7 +94,8 @@ class Room:
         self.synced: set[int] = set()
         self._openings = Openings(settings.max_piece_bytes)
         self._receipts = Receipts(version, settings.max_fences)
-        self._memory = Memory(settings, partial(_is_here, self.presence, self.peers), Prompts())
+        is_here = partial(_is_here, self.presence, self.peers)
+        self._memory = Memory(settings, is_here, Prompts(), partial(_listeners, self.peers))
         gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
@@ -289,6 +290,15 @@ def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, partici
     if client:
         return presence.is_here(client, participant)
     return any(peer.participant.id == participant for peer in peers.values())
+
+
+def _listeners(peers: Mapping[int, Peer], participants: Collection[str]) -> dict[str, list[int]]:
+    """Return the connections of participants that understand notices; one pass over all connections."""
+    found: dict[str, list[int]] = {}
+    for connection, peer in peers.items():
+        if peer.extended and peer.participant.id in participants:
+            found.setdefault(peer.participant.id, []).append(connection)
+    return found
 
 
 def _replay(updates: Iterable[bytes]) -> Doc[Any]:

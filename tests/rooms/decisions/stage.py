@@ -7,7 +7,8 @@ from typing import Any
 from pycrdt import TransactionEvent
 from rooms.scene import AT, Scene
 
-from cosession.auth import Participant
+from cosession.auth import Capabilities, Participant
+from cosession.auth.capabilities import EVERYTHING
 from cosession.document import Run, SessionDocument
 from cosession.document.values import JsonObject
 from cosession.protocol import (
@@ -88,9 +89,17 @@ class Stage(Scene):
         again.rows = [*kept, *again.rows]
         return again
 
-    def actor(self, who: str = "ada", kind: str = "human", *, client: int | None = None) -> "Actor":
+    def actor(
+        self,
+        who: str = "ada",
+        kind: str = "human",
+        *,
+        client: int | None = None,
+        may: Capabilities = EVERYTHING,
+        extended: bool = False,
+    ) -> "Actor":
         """Somebody who is here, and shows it."""
-        actor = Actor(self, Participant(who, who, kind), client)
+        actor = Actor(self, Participant(who, who, kind, may), client, extended=extended)
         actor.come()
         return actor
 
@@ -109,8 +118,9 @@ class Stage(Scene):
 class Actor:
     """One client: a replica that shows itself."""
 
-    def __init__(self, stage: Stage, who: Participant, client: int | None = None) -> None:
+    def __init__(self, stage: Stage, who: Participant, client: int | None = None, *, extended: bool = False) -> None:
         self.stage = stage
+        self.extended = extended
         self.who = who
         self.document = SessionDocument(client_id=client)
         self.connection = 0
@@ -128,7 +138,7 @@ class Actor:
         self.stage = stage or self.stage
         self.connection = self.stage.next_connection()
         room = self.stage.room
-        self.stage.do(room.join(self.connection, Peer(self.who), self.stage.at))
+        self.stage.do(room.join(self.connection, Peer(self.who, self.extended), self.stage.at))
         self.stage.receive(self.connection, SyncStep1(self.document.doc.get_state()))
         if shows:
             self.show()

@@ -13,7 +13,7 @@ from typing import Any
 from cosession.document import Approval, JsonObject, Request, SessionDocument, misfit, seconds_until
 from cosession.document.run_states import FINAL
 from cosession.document.values import is_same
-from cosession.errors import ApprovalClosed, BadDocument, BadRequest, CosessionError, NoSuchApproval, NotAllowed
+from cosession.errors import ApprovalClosed, BadDocument, BadRequest, NoSuchApproval, NotAllowed
 
 from ..effects import Remind
 from .case import Case
@@ -38,12 +38,18 @@ def look(case: Case) -> None:
 
 
 def vote(case: Case, request: Request) -> None:
-    """Count a vote, if it is one; the last that somebody gives is theirs."""
-    if len(request.subject) != 1:
-        return
-    with suppress(CosessionError):
-        cast = checked_vote(case.document, request.subject[0], request.participant, request.value, case.at)
-        _count(case, request.subject[0], request.participant, **cast)
+    """Count a vote; the last one of a participant is theirs.
+
+    Raises:
+        CosessionError: it doesn't count; see `checked_vote`.
+    """
+    [id_] = request.about("approval")
+    _count(
+        case,
+        id_,
+        request.participant,
+        **checked_vote(case.document, id_, request.participant, request.value, case.at),
+    )
 
 
 def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[str, Any], at: str) -> JsonObject:

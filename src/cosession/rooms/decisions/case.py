@@ -3,7 +3,7 @@
 Nothing in a room's memory is durable: `begin` makes it of the document when the room is loaded.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from cosession.auth import Participant
 from cosession.document import JsonObject, SessionDocument
 from cosession.settings import Settings
 
-from ..effects import Effect
+from ..effects import Effect, Send
 from .leases import NOTHING, Leases
 
 if TYPE_CHECKING:  # it is made of cases
@@ -44,6 +44,7 @@ class Memory:
         settings: the limits.
         is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
         prompts: who is to answer what.
+        listeners: the connections of some participants that understand notices, by participant.
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
@@ -52,14 +53,32 @@ class Memory:
         denied: the runs that came too late: another process has their prompt.
         granted: the claims by key, as the server last wrote them.
         leases: what is held by somebody's being here.
+        listeners: the connections of some participants that understand notices, by participant.
         prompts: who is to answer what.
         fenced: whose each Yjs client was from which something passed to another; nothing new is taken from it.
         told: what the last `Waiting` said; None if it was never known.
     """
 
-    __slots__ = ("decided", "denied", "fenced", "granted", "leases", "ledger", "prompts", "told", "votes")
+    __slots__ = (
+        "decided",
+        "denied",
+        "fenced",
+        "granted",
+        "leases",
+        "ledger",
+        "listeners",
+        "prompts",
+        "told",
+        "votes",
+    )
 
-    def __init__(self, settings: Settings, is_here: Callable[[int, str], bool], prompts: "Prompts") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        is_here: Callable[[int, str], bool],
+        prompts: "Prompts",
+        listeners: Callable[[Collection[str]], Mapping[str, Sequence[int]]],
+    ) -> None:
         self.ledger: dict[str, Seen] = {}
         self.decided: dict[str, JsonObject] = {}
         self.votes: dict[str, dict[str, JsonObject]] = {}
@@ -67,6 +86,7 @@ class Memory:
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts
+        self.listeners = listeners
         self.fenced: dict[int, str] = {}
         self.told: tuple[frozenset[str], frozenset[str]] | None = None
 
@@ -84,6 +104,7 @@ class Case:
         epoch: the version of what this decision writes: it only grows, so it is the fencing token of what is granted.
         changed: what of which root was touched: the ids of records, the keys of a flat root, nothing of a list.
         effects: what the decision wants done, besides what it writes.
+        notices: what participants are told before anybody hears of what the decision writes.
     """
 
     document: SessionDocument
@@ -94,3 +115,4 @@ class Case:
     epoch: int
     changed: Mapping[str, Set[str]]
     effects: list[Effect]
+    notices: list[Send]

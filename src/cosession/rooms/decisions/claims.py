@@ -9,6 +9,7 @@ from typing import Any, TypeGuard, cast
 
 from cosession.document import JsonObject, Request
 from cosession.document.times import later, seconds_until
+from cosession.errors import ClaimHeld
 
 from ..effects import Remind
 from .case import Case
@@ -36,31 +37,34 @@ def begin(case: Case) -> None:
 
 
 def ask(case: Case, request: Request) -> None:
-    """Grant something that is free, give its holder more time, or let somebody wait for it."""
-    client = request.client
-    if client is None or len(request.subject) != 2:
-        return
-    key, asks = request.subject[0], _asks(request.participant, client)
+    """Grant something that is free, give its holder more time, or let a client wait for it.
+
+    Raises:
+        ClaimHeld: another holds it and the client doesn't wait, too many wait, or it is a prompt that isn't to be
+            answered by this participant now.
+    """
+    key, asks = _claimed(request)
     seconds = _seconds(request.value.get("seconds"))
     fact = case.memory.granted.get(key)
     if fact is None:
         is_prompt = key.startswith(PROMPT)
-        if not is_prompt or case.memory.prompts.may_claim(case, key, request.participant):
-            grant(case, key, **asks, seconds=case.settings.begin_seconds if is_prompt else seconds)
+        if is_prompt and not case.memory.prompts.may_claim(case, key, request.participant):
+            raise ClaimHeld("This prompt can't be answered by you now: it is another's, or it isn't its turn.")
+        grant(case, key, **asks, seconds=case.settings.begin_seconds if is_prompt else seconds)
     elif _is_held_by(fact, asks):
         if seconds is not None and not key.startswith(PROMPT):
             _write(case, key, {**fact, "until": later(case.at, seconds)}, renewed=seconds)
-    elif request.value.get("wait") is True:
-        line = fact.get("waiting", [])
-        if asks not in line and len(line) < _LONGEST_LINE:
-            _write(case, key, {**fact, "waiting": [*line, asks]})
+    elif request.value.get("wait") is not True:
+        raise ClaimHeld(f"Another client holds {key!r}: one of {fact['by']}'s. Wait for it, or ask again later.")
+    elif asks not in (line := fact.get("waiting", [])):
+        if len(line) >= _LONGEST_LINE:
+            raise ClaimHeld(f"{_LONGEST_LINE} clients wait for {key!r} already; ask again later.")
+        _write(case, key, {**fact, "waiting": [*line, asks]})
 
 
 def release(case: Case, request: Request) -> None:
-    """Let go of something, or wait for it no longer."""
-    if request.client is None or len(request.subject) != 2:
-        return
-    key, asks = request.subject[0], _asks(request.participant, request.client)
+    """Let go of something, or wait for it no longer; what the client doesn't hold stays as it is."""
+    key, asks = _claimed(request)
     fact = case.memory.granted.get(key)
     if fact is None:
         return
@@ -183,6 +187,16 @@ def _remember(case: Case, key: str, fact: JsonObject, *, at_load: bool = False) 
 
 def _is_held_by(fact: JsonObject, asks: JsonObject) -> bool:
     return _asks(fact["by"], fact["client"]) == asks
+
+
+def _claimed(request: Request) -> tuple[str, JsonObject]:
+    """Return what a request is to hold or to let go, and in whose name.
+
+    Raises:
+        BadRequest: it doesn't name it and a Yjs client.
+    """
+    key, client = request.about("key", "client")
+    return key, _asks(request.participant, int(client))
 
 
 def _asks(by: str, client: int) -> JsonObject:

@@ -3,12 +3,18 @@
 from dataclasses import replace
 
 from cosession.document import DOUBLE_TEXTING, Request
+from cosession.errors import BadRequest
 
 from .case import Case
 
 
 def change(case: Case, request: Request) -> None:
-    """Take another way with prompts, if there is such a one."""
+    """Take another way with prompts.
+
+    Raises:
+        BadRequest: there is no such way.
+    """
     wanted = request.value.get("double_texting")
-    if wanted in DOUBLE_TEXTING and not request.subject:
-        case.document.meta.set_policy(replace(case.document.meta.rules, double_texting=wanted))
+    if wanted not in DOUBLE_TEXTING or request.subject:
+        raise BadRequest(f"A request for a policy names 'double_texting', one of {', '.join(DOUBLE_TEXTING)}.")
+    case.document.meta.set_policy(replace(case.document.meta.rules, double_texting=wanted))

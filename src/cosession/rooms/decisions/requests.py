@@ -1,17 +1,18 @@
-"""Requests: a wish under a key of one's own becomes a fact, once, or comes to nothing.
+"""Requests: a wish under a key of one's own becomes a fact, once, or is declined.
 
-Each kind of request is answered by one function. Whatever comes of it, the request is removed, so that a wish that
-can't be granted doesn't wait for ever.
+Each kind of request is answered by one function, which raises to decline it. Whatever comes of it, the request is
+removed; if it is declined, the participant's connections get a notice with its key before that.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import Request
-from cosession.errors import BadDocument
+from cosession.errors import BadRequest, CosessionError, TooFast
+from cosession.protocol import Notice, encode_frame
 
+from ..effects import Send
 from . import approvals, claims, policy, runs, tools
 from .case import Case
 
@@ -30,21 +31,38 @@ def answer(case: Case) -> None:
     """Answer every request that waits in the document.
 
     Admission saw that the requests are whose change it was, unless they may write everything. Of more than a client
-    has reason to send at once, the rest comes to nothing: each takes its time, and the others wait for it.
+    has reason to send at once, the rest is declined: each takes its time, and the others wait for it.
     """
     requests = list(case.document.requests.items())
-    for request in requests[:_MOST]:
-        _answer(case, request)
+    declined = [(request, error) for request in requests[:_MOST] if (error := _answer(case, request)) is not None]
     for request in requests[_MOST:]:
         case.document.requests.remove(request.key)
+        declined.append((request, TooFast(f"More than {_MOST} requests came at once; ask again for this one.")))
+    if declined:
+        _tell(case, declined)
 
 
-def _answer(case: Case, request: Request) -> None:
-    act = ANSWERS.get(request.kind)
-    with suppress(BadDocument):  # a run whose fields don't fit the schema can't be answered
-        if act is not None:
-            act(case, request)
+def _answer(case: Case, request: Request) -> CosessionError | None:
+    """Answer a request and remove it; return why it is declined, if it is."""
+    act, declined = ANSWERS.get(request.kind), None
+    try:
+        if act is None:
+            raise BadRequest(f"There are no requests of the kind {request.kind[:64]!r}; use {', '.join(ANSWERS)}.")
+        act(case, request)
+    except CosessionError as error:  # `BadDocument` too: of a run whose fields don't fit the schema
+        declined = error
     case.document.requests.remove(request.key)
+    return declined
+
+
+def _tell(case: Case, declined: Sequence[tuple[Request, CosessionError]]) -> None:
+    """Send each participant a notice of the requests that were declined."""
+    listeners = case.memory.listeners({request.participant for request, _ in declined})
+    for request, error in declined:
+        connections = listeners.get(request.participant, ())
+        if connections:
+            frame = encode_frame(Notice(error.code, str(error), request=request.key, final=False))
+            case.notices += [Send(connection, frame) for connection in connections]
 
 
 ANSWERS: dict[str, Callable[[Case, Request], None]] = {

@@ -12,6 +12,7 @@ from dataclasses import replace
 from cosession.document import Message, Request, Run, SessionDocument
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
 from cosession.document.values import keys_of
+from cosession.errors import BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
 
 from . import approvals
 from .case import Case, Seen
@@ -56,36 +57,76 @@ def answers(document: SessionDocument, run: Run, participant: str) -> bool:
 
 
 def cancel(case: Case, request: Request) -> None:
-    """Cancel a run, with what it asked of other agents, or a prompt that nobody has begun to answer."""
-    if len(request.subject) != 1:
-        return
-    run, reason = case.document.runs.get(request.subject[0]), str(request.value.get("reason") or "")
-    may_any = case.by.capabilities.may("cancel-any")
+    """Cancel a run, with what it asked of other agents, or a prompt that nobody has begun to answer.
+
+    What is cancelled already stays so.
+
+    Raises:
+        NoSuchRun: there is no such run or prompt.
+        NotAllowed: it is another's, and the participant may cancel their own only.
+        RunEnded: the run is over, or the prompt is answered.
+    """
+    [id_] = request.about("run")
+    run, reason = case.document.runs.get(id_), str(request.value.get("reason") or "")
+    message = case.document.messages.get(id_) if run is None else None
+    if run is None and (message is None or not _is_prompt(message)):
+        raise NoSuchRun(f"The session has no run or prompt {id_!r}.")
+    is_own = _wrote(message, request.participant) if message else False
     if run is not None:
-        if may_any or is_own_run(case.document, run, request.participant):
-            stop(case, request.subject[0], request.participant, reason)
-        return
-    message = case.document.messages.get(request.subject[0])
-    if message is not None and (may_any or _wrote(message, request.participant)):
-        _call_off(case, message, request.participant, reason)
+        is_own = is_own_run(case.document, run, request.participant)
+    if not (is_own or case.by.capabilities.may("cancel-any")):
+        raise _not_yours(id_, "cancel", "cancel-any")
+    if run is not None:
+        if run.status in FINAL and run.cancel is None:
+            raise RunEnded(f"The run {id_!r} is over ({run.status}).")
+        stop(case, id_, request.participant, reason)
+    elif message is not None and not _call_off(case, message, request.participant, reason):
+        raise RunEnded(f"The prompt {id_!r} is answered.")
 
 
 def steer(case: Case, request: Request) -> None:
-    """Tell a run what somebody wants of it."""
-    run = case.document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
-    text = str(request.value.get("text") or "")
-    if run is None or run.ended or not text:
-        return
-    if case.by.capabilities.may("steer") or answers(case.document, run, request.participant):
-        run.record_steer(id=request.subject[1], by=request.participant, text=text, at=case.at)
+    """Tell a run what a participant wants of it; each steer is recorded once.
+
+    Raises:
+        NoSuchRun: there is no such run.
+        NotAllowed: it doesn't answer the participant, and they may steer no other.
+        RunEnded: it is over.
+        BadRequest: the steer says nothing.
+    """
+    id_, steer_id = request.about("run", "steer")
+    run, text = case.document.runs.get(id_), str(request.value.get("text") or "")
+    if run is None:
+        raise NoSuchRun(f"The session has no run {id_!r}.")
+    if not (case.by.capabilities.may("steer") or answers(case.document, run, request.participant)):
+        raise _not_yours(id_, "steer", "steer")
+    if run.ended:
+        raise RunEnded(f"The run {id_!r} is over ({run.status}).")
+    if not text:
+        raise BadRequest("A steer needs a 'text'.")
+    run.record_steer(id=steer_id, by=request.participant, text=text, at=case.at)
 
 
 def adopt(case: Case, request: Request) -> None:
-    """Let another process of its agent go on with a lost run."""
-    run = case.document.runs.get(request.subject[0]) if len(request.subject) == 2 else None
-    if run is None or run.agent != request.participant or request.client is None:
+    """Let another process of its agent go on with a lost run.
+
+    Raises:
+        NoSuchRun: there is no such run.
+        NotAllowed: it is another agent's.
+        RunEnded: it is over, or was cancelled.
+        Superseded: another process works on it.
+    """
+    id_, named = request.about("run", "client")
+    run, client = case.document.runs.get(id_), int(named)
+    if run is None:
+        raise NoSuchRun(f"The session has no run {id_!r}.")
+    if run.agent != request.participant:
+        raise NotAllowed(f"The run {id_!r} is {run.agent}'s, and only their processes may go on with it.")
+    if hand_over(case, id_, run, client):
         return
-    hand_over(case, request.subject[0], run, request.client)
+    if run.status in FINAL or run.cancel is not None:
+        raise RunEnded(f"The run {id_!r} is over ({run.status}).")
+    if run.client != client:
+        raise Superseded(f"Another process works on the run {id_!r}.")
 
 
 def hand_over(case: Case, id_: str, run: Run, client: int) -> bool:
@@ -221,14 +262,32 @@ def _stop_if_idle(case: Case, id_: str, run: Run) -> None:
         end(case, id_, run, "cancelled")
 
 
-def _call_off(case: Case, message: Message, by: str, reason: str) -> None:
-    """Cancel the runs that answer a prompt; of one that nobody has begun to answer, write that nobody will."""
+def _call_off(case: Case, message: Message, by: str, reason: str) -> bool:
+    """Cancel the runs that answer a prompt; of one that no agent has begun to answer, write that none will.
+
+    Returns:
+        Whether the prompt has no answer now but cancelled ones: False where it was answered before.
+    """
     answering = [id_ for id_, seen in case.memory.ledger.items() if seen.reply_to == message.id]
     for id_ in answering:
         stop(case, id_, by, reason)
-    if not answering and message.refused is None and (message.to or message.role == "user"):
+    if not answering and message.refused is None and _is_prompt(message):
         message.refuse("cancelled", by, case.at)
         case.memory.prompts.refused(case, message)
+    runs = [case.document.runs.get(id_) for id_ in answering]
+    return not runs or any(run is not None and run.cancel is not None for run in runs)
+
+
+def _is_prompt(message: Message) -> bool:
+    """Whether a message may ask an agent for something."""
+    return bool(message.to) or message.role == "user"
+
+
+def _not_yours(id_: str, verb: str, needs: str) -> NotAllowed:
+    return NotAllowed(
+        f"You may {verb} what answers you, and {id_!r} doesn't; ask whoever gave you access for {needs}.",
+        needs=(needs,),
+    )
 
 
 def _messages(case: Case, run: Run) -> Iterator[Message]:

@@ -6,23 +6,33 @@ first does it; the server writes its answer into the part, which belongs to the 
 
 from cosession.document import JsonObject, Part, Request, SessionDocument, tool_key
 from cosession.document.values import plain_object
+from cosession.errors import ClaimLost, NotAllowed, ToolCallClosed
 
 from . import claims
 from .case import Case
 
 
 def answer(case: Case, request: Request) -> None:
-    """Write the answer of the client that holds a call, and let go of the call."""
-    if len(request.subject) != 3:
-        return
-    message, call, _ = request.subject
+    """Write the answer of the client that holds a call, and let go of the call.
+
+    Raises:
+        ClaimLost: another client holds it, or none does.
+        ToolCallClosed: the call takes no answer any more.
+        NotAllowed: others are asked.
+        BadDocument: the answer doesn't fit a tool call.
+    """
+    message, call, client = request.about("message", "call", "client")
     held = case.memory.granted.get(tool_key(call))
-    if held is None or (held["by"], held["client"]) != (request.participant, request.client):
-        return
+    if held is None or (held["by"], str(held["client"])) != (request.participant, client):
+        raise ClaimLost(
+            f"This client doesn't hold the call {call!r}; claim {tool_key(call)!r} before it is answered."
+        )
     claims.end(case, tool_key(call))
     part = _open_call(case.document, message, call)
-    if part is None or not _may_answer(part, request.participant):
-        return
+    if part is None:
+        raise ToolCallClosed(f"The call {call!r} waits for no answer of a client any more.")
+    if not _may_answer(part, request.participant):
+        raise NotAllowed(f"The call {call!r} is for others to answer.")
     error = request.value.get("error")
     if isinstance(error, str):
         part.update(state="output-error", errorText=error)
