@@ -31,7 +31,7 @@ from cosession.protocol import (
 )
 
 texts = st.lists(st.text()).map(tuple)
-clocks = st.integers(0, 2**32)
+clocks = st.integers(0, 2**31)
 sizes = st.integers(1, 2**32)
 frames = st.one_of(
     st.builds(SyncStep1, st.binary()),

@@ -174,9 +174,9 @@ def test_a_value_nested_too_deep_is_refused():
 
 @given(
     st.integers(0, 2**53),
+    st.integers(0, 2**31) | st.integers(0, 2**53),
     st.integers(0, 2**53),
-    st.integers(0, 2**53),
-    st.integers(0, 2**53),
+    st.integers(0, 2**31) | st.integers(0, 2**53),
     st.text(max_size=200) | st.binary(max_size=9),
     st.sampled_from((b"\x00", b"\x01", b"", b"\x00\x00")),
 )
@@ -190,14 +190,15 @@ def test_the_update_of_a_token_is_read_alike_by_its_short_way_and_the_long_one(
     long_way = b"\x02" + update[1:-1] + nobody + b"\x00"
     try:
         token = read_token(update)
+        header = read_update_header(update) if token else None
     except MalformedFrame:
         with pytest.raises(MalformedFrame):
             read_update_header(long_way)
         return
     event(f"token: {token is not None}")
-    if token is None:
+    if header is None:
         return
-    header, longer = read_update_header(update), read_update_header(long_way)
+    longer = read_update_header(long_way)
     assert (header.brings, header.needs, header.deletes) == (longer.brings, longer.needs, longer.deletes)
 
 

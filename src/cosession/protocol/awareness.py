@@ -6,15 +6,18 @@ A state replaces an older one of its client when its clock is higher, or equal a
 stay JSON text here: the wire carries them, only their reader needs to parse them. Source: `y-protocols`.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cosession.errors import MalformedFrame
 
 from . import lib0
+from .json_text import read_json
 
 GONE = "null"
+
+MAX_AWARENESS_CLOCK = 2**52
+"""Every answer to a state has a newer clock, which must be a number of the wire too."""
 
 _MAX_ENTRIES = 20_000
 """More than are ever in one room. Reading one takes some microseconds, so more would hold up everybody."""
@@ -54,10 +57,9 @@ def decode_awareness(payload: bytes) -> tuple[AwarenessEntry, ...]:
     entries: list[AwarenessEntry] = []
     for _ in range(reader.count()):
         entry = AwarenessEntry(reader.uint(), reader.uint(), reader.string())
-        try:
-            state = json.loads(entry.state, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            raise MalformedFrame("An awareness state is not JSON.") from error
+        if entry.clock > MAX_AWARENESS_CLOCK:
+            raise MalformedFrame(f"The clock of an awareness state is beyond {MAX_AWARENESS_CLOCK}; begin at 0.")
+        state = read_json(entry.state, "An awareness state")
         if state is not None and not isinstance(state, dict):
             raise MalformedFrame("An awareness state is neither a JSON object nor null.")
         entries.append(AwarenessEntry(entry.client, entry.clock, GONE) if state is None else entry)
@@ -71,8 +73,3 @@ def encode_awareness(entries: Iterable[AwarenessEntry]) -> bytes:
         lib0.uint(entry.client) + lib0.uint(entry.clock) + lib0.buffer(entry.state.encode()) for entry in entries
     ]
     return lib0.uint(len(parts)) + b"".join(parts)
-
-
-def _refuse_constant(constant: str) -> float:
-    """Refuse NaN and the infinities: Python reads them, JSON doesn't have them, and a browser throws."""
-    raise MalformedFrame(f"An awareness state holds {constant}, which is not JSON.")

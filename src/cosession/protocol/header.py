@@ -13,7 +13,7 @@ from cosession.errors import MalformedFrame
 
 from . import lib0
 from .token_header import read_token
-from .update_format import JSON, SKIP, TYPE, skip_struct
+from .update_format import JSON, MAX_CLOCK, SKIP, TYPE, check_clock, skip_struct
 
 
 @dataclass(slots=True)
@@ -85,12 +85,14 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
         limit: how many structs, values and deleted ranges it may hold: reading one takes up to a microsecond.
 
     Raises:
-        MalformedFrame: they are not one whole update.
+        MalformedFrame: they are not one whole update, or hold what not every reader takes alike.
         TooLarge: they hold more than the limit.
     """
     token = read_token(update)
     if token is not None:
         client, clock, length, origin, before = token
+        if clock + length > MAX_CLOCK or before >= MAX_CLOCK:
+            check_clock(max(clock + length, before + 1))
         return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, (), is_token=True)
     reader = lib0.Reader(update, limit)
     brings: list[ClockRange] = []
@@ -107,18 +109,19 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
         for _ in range(structs):
             info = reader.byte()
             kind = info & 0x1F
-            if kind == SKIP:
+            if kind == SKIP and info == SKIP:
                 if clock > start:
                     brings.append(ClockRange(client, start, clock - start))
                 start = clock = clock + reader.uint()
                 continue
-            length = skip_struct(reader, info, needs)
+            length = skip_struct(reader, info, needs, strict=True)
             if length == 0:
                 raise MalformedFrame("An update holds an empty struct; send a document's own updates.")
             if kind == JSON:
                 raise MalformedFrame("An update holds JSON as old versions of Yjs wrote it; set the value anew.")
             types += kind == TYPE
             clock += length
+        check_clock(clock)
         if clock > start:
             brings.append(ClockRange(client, start, clock - start))
     deletes = _read_delete_set(reader)
@@ -141,7 +144,7 @@ def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]
     vector: dict[int, int] = {}
     for _ in range(reader.count()):
         client = reader.uint()
-        vector[client] = reader.uint()
+        vector[client] = check_clock(reader.uint())
     reader.finish()
     return vector
 
@@ -156,6 +159,9 @@ def _read_delete_set(reader: lib0.Reader) -> tuple[ClockRange, ...]:
     for _ in range(reader.count()):
         client = reader.uint()
         for _ in range(reader.count()):
-            clock = reader.uint()
-            deletes.append(ClockRange(client, clock, reader.uint()))
+            clock, length = reader.uint(), reader.uint()
+            if length == 0:
+                raise MalformedFrame("An update deletes an empty range; send a document's own updates.")
+            check_clock(clock + length)
+            deletes.append(ClockRange(client, clock, length))
     return tuple(deletes)

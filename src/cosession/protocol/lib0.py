@@ -1,16 +1,18 @@
 """lib0's variable-length encoding: the numbers, strings and byte arrays that every frame is made of.
 
 The reader checks every bound and raises `MalformedFrame`; it never reads past its end and never loops on a
-number that doesn't stop. Counts in what strangers send can be limited: each thing that is counted costs its reader
+number that doesn't stop. Each number has one encoding, the shortest, so bytes that are equal for one reader are
+equal for all. Counts in what strangers send can be limited: each thing that is counted costs its reader
 time, however few bytes it has. Source of the format: the `lib0` package's encoding module.
 """
 
 import sys
+from typing import Final
 
 from cosession.errors import MalformedFrame, TooLarge
 
-_MAX_NUMBER = 2**53
-"""JavaScript's largest exact integer: nothing on this wire is larger, and a reader must stop somewhere."""
+MAX_NUMBER: Final = 2**53 - 1
+"""JavaScript's largest exact integer: nothing on this wire is larger, client ids included."""
 
 
 class Reader:
@@ -41,6 +43,12 @@ class Reader:
         self.at = at + 1
         return self.data[at]
 
+    def peek(self) -> int:
+        """Return the next byte, and stay before it."""
+        byte = self.byte()
+        self.at -= 1
+        return byte
+
     def uint(self) -> int:
         """Read a variable-length unsigned integer, seven bits a byte, lowest first."""
         data, at, end = self.data, self.at, self.end
@@ -50,14 +58,16 @@ class Reader:
             at += 1
             number |= (byte & 0x7F) << shift
             if byte < 0x80:
-                if number > _MAX_NUMBER:
+                if number > MAX_NUMBER or (shift and not byte):
                     break
                 self.at = at
                 return number
             shift += 7
             if shift > 56:
                 break
-        raise MalformedFrame("The frame holds a number that does not end or is too large.")
+        raise MalformedFrame(
+            f"The frame holds a number that does not end, is larger than {MAX_NUMBER}, or is longer than it need be."
+        )
 
     def count(self) -> int:
         """Read how many things follow.

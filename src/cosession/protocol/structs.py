@@ -13,6 +13,7 @@ from typing import Any, Final
 from cosession.errors import MalformedFrame
 
 from . import lib0
+from .json_text import MAX_DEPTH
 from .update_format import (
     ANY,
     BINARY,
@@ -21,7 +22,6 @@ from .update_format import (
     KEY,
     KIND,
     LEFT,
-    MAX_DEPTH,
     RIGHT,
     SKIP,
     STRING,

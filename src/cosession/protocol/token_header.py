@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from .update_format import utf16_length
 
-_NUMBER = rb"([\x80-\xff]{0,6}[\x00-\x7f]|[\x80-\xff]{7}[\x00-\x0f])"
-"""Below 2**53, which nothing on this wire is above."""
+_NUMBER = rb"([\x00-\x7f]|[\x80-\xff]{1,6}[\x01-\x7f]|[\x80-\xff]{7}[\x01-\x0f])"
+"""Below 2**53, which nothing on this wire is above, in its shortest form."""
 
 _TOKEN = re.compile(rb"\x01\x01" + _NUMBER + _NUMBER + rb"\x84" + _NUMBER + _NUMBER + _NUMBER)
 """One client, one struct, its client and clock; a string after (client, clock), without a right origin; its bytes."""

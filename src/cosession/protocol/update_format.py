@@ -16,6 +16,7 @@ from typing import Final
 from cosession.errors import MalformedFrame
 
 from . import lib0
+from .json_text import MAX_DEPTH, check_json, check_key
 
 KIND: Final = 0x1F
 KEY: Final = 0x20
@@ -35,19 +36,33 @@ ANY: Final = 8
 SUBDOCUMENT: Final = 9
 SKIP: Final = 10
 
-MAX_DEPTH: Final = 100
-"""Nesting of a JSON-like value: deeper than any document needs, and shallower than the interpreter's stack."""
+MAX_CLOCK: Final = 2**31
+"""Where the clocks of a client end: yrs counts them in 32 bits, and lengths and ranges of them are added up."""
 
+_OBJECT: Final = 118
+"""The type of a JSON-like value that is an object."""
 _XML_ELEMENT: Final = 3
 _TYPES: Final = (0, 1, 2, _XML_ELEMENT, 4, 6)
 """Array, Map, Text, XML element, fragment and text. A hook (5) isn't known to yrs, which would read on in the
 wrong place; at any other every browser throws."""
 
 
-def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
-    """Move over one struct, note what it refers to, and return its length."""
+def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict: bool = False) -> int:
+    """Move over one struct, note what it refers to, and return its length.
+
+    Args:
+        reader: behind the struct's info byte.
+        info: that byte.
+        needs: gets, per client, the first clock after those that it refers to.
+        strict: whether to check every key and value in it, not only where it ends.
+
+    Raises:
+        MalformedFrame: it isn't what the format says; if strict, it also holds what not every reader takes alike.
+    """
     kind = info & KIND
     if kind in (GC, SKIP):
+        if info != kind:
+            raise MalformedFrame("A struct that is collected or skipped has flags; send a document's own updates.")
         return reader.uint()
     if info & LEFT:
         _note_need(reader, needs)
@@ -56,31 +71,66 @@ def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int]) -> int:
     if not info & (LEFT | RIGHT):
         match reader.uint():
             case 1:
-                reader.skip(reader.uint())
+                _skip_key(reader, strict)
             case 0:
                 _note_need(reader, needs)
             case _:
                 raise MalformedFrame("A struct's parent is neither a root nor an item.")
         if info & KEY:
-            reader.skip(reader.uint())
-    return skip_content(reader, kind)
+            _skip_key(reader, strict)
+    return skip_content(reader, kind, strict=strict)
+
+
+def check_clock(end: int) -> int:
+    """Return the clock at which something ends, if a document can hold it.
+
+    Raises:
+        MalformedFrame: it is beyond `MAX_CLOCK`.
+    """
+    if end > MAX_CLOCK:
+        raise MalformedFrame(f"A clock is beyond {MAX_CLOCK}; start from a fresh document.")
+    return end
 
 
 def _note_need(reader: lib0.Reader, needs: dict[int, int]) -> None:
     client = reader.uint()
     end = reader.uint() + 1
     if end > needs.get(client, 0):
-        needs[client] = end
+        needs[client] = check_clock(end)
 
 
-def skip_content(reader: lib0.Reader, kind: int) -> int:
-    """Move over a struct's content, and return how many clocks it takes."""
+def _skip_key(reader: lib0.Reader, strict: bool) -> None:
+    """Move over the name of a root, or a key."""
+    if strict:
+        check_key(reader.string())
+    else:
+        reader.skip(reader.uint())
+
+
+def _skip_text(reader: lib0.Reader, strict: bool) -> None:
+    """Move over a string."""
+    if strict:
+        reader.string()
+    else:
+        reader.skip(reader.uint())
+
+
+def _skip_json(reader: lib0.Reader, strict: bool, what: str) -> None:
+    """Move over a JSON text."""
+    if strict:
+        check_json(reader.buffer(), what)
+    else:
+        reader.skip(reader.uint())
+
+
+def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int:
+    """Move over a struct's content, and return how many clocks it takes; see `skip_struct`."""
     if kind == STRING:  # by far the commonest, so the first
         return utf16_length(reader.buffer())
     if kind == ANY:
         count = reader.count()
         for _ in range(count):
-            skip_any(reader, 0)
+            skip_any(reader, 0, strict=strict)
         return count
     if kind == DELETED:
         return reader.uint()
@@ -89,20 +139,24 @@ def skip_content(reader: lib0.Reader, kind: int) -> int:
         for _ in range(count):
             reader.skip(reader.uint())
         return count
-    if kind in (BINARY, EMBED):
+    if kind == BINARY:
         reader.skip(reader.uint())
+    elif kind == EMBED:
+        _skip_json(reader, strict, "An embed")
     elif kind == FORMAT:
-        reader.skip(reader.uint())
-        reader.skip(reader.uint())
+        _skip_key(reader, strict)
+        _skip_json(reader, strict, "A format's value")
     elif kind == TYPE:
         kind_of_type = reader.uint()
         if kind_of_type not in _TYPES:
             raise MalformedFrame(f"An update holds a shared type {kind_of_type}, which not every client knows.")
         if kind_of_type == _XML_ELEMENT:  # it has a name
-            reader.skip(reader.uint())
+            _skip_text(reader, strict)
     elif kind == SUBDOCUMENT:
-        reader.skip(reader.uint())
-        skip_any(reader, 0)
+        _skip_text(reader, strict)
+        if strict and reader.peek() != _OBJECT:
+            raise MalformedFrame("A subdocument's options are no object, and a browser throws at them.")
+        skip_any(reader, 0, strict=strict)
     else:
         raise MalformedFrame(f"An update holds content of type {kind}, which the format does not have.")
     return 1
@@ -118,28 +172,32 @@ def utf16_length(text: bytes) -> int:
         raise MalformedFrame("An update holds text that is not UTF-8.") from error
 
 
-def skip_any(reader: lib0.Reader, depth: int) -> None:
-    """Move over one JSON-like value."""
+def skip_any(reader: lib0.Reader, depth: int, *, strict: bool = False) -> None:
+    """Move over one JSON-like value; see `skip_struct`."""
     if depth > MAX_DEPTH:
-        raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}.")
+        raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}; make it flatter.")
     match reader.byte():
         case 127 | 126 | 121 | 120:  # undefined, null, false, true
             pass
         case 125:  # a signed integer: a sign bit, six bits, then seven bits a byte
-            if reader.byte() & 0x80:
-                reader.uint()
+            if reader.byte() & 0x80 and not 0 < reader.uint() <= lib0.MAX_NUMBER >> 6:
+                raise MalformedFrame(
+                    f"An update holds an integer beyond {lib0.MAX_NUMBER}, or one that is longer than it need be."
+                )
         case 124:
             reader.skip(4)
         case 123 | 122:
             reader.skip(8)
-        case 119 | 116:  # string, byte array
+        case 119:
+            _skip_text(reader, strict)
+        case 116:
             reader.skip(reader.uint())
         case 118:
             for _ in range(reader.count()):
-                reader.skip(reader.uint())
-                skip_any(reader, depth + 1)
+                _skip_key(reader, strict)
+                skip_any(reader, depth + 1, strict=strict)
         case 117:
             for _ in range(reader.count()):
-                skip_any(reader, depth + 1)
+                skip_any(reader, depth + 1, strict=strict)
         case other:
             raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")

@@ -9,8 +9,12 @@ from rooms.admission.scene import AT, Scene, participant, say, text_of, updates_
 
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed
-from cosession.protocol import read_update_header
+from cosession.protocol import decode_state_vector, read_update_header
+from cosession.protocol.lib0 import uint
 from cosession.protocol.structs import read_structs
+from cosession.protocol.update_format import ANY
+from cosession.rooms.admission.clocks import ClockSet
+from cosession.rooms.admission.touches import Touch, stage
 
 LIAR = 7
 EVE = participant("eve", role="member")
@@ -29,6 +33,17 @@ def letters_of(scene: Scene, name: str) -> Id:
     (update,) = updates_of(document, lambda d: text_of(d, name).insert(0, "?"))
     (struct,) = read_structs(update)
     return struct.right
+
+
+def touches_of(scene: Scene, update: bytes) -> list[Touch]:
+    """What an update does, as admission sees it."""
+    index = scene.admission._caught_up()
+    return list(stage(index, update, read_update_header(update).deletes, [], 32, ClockSet()))
+
+
+def vector_of(scene: Scene, client: int) -> int:
+    """The first clock of a client that the session doesn't have."""
+    return decode_state_vector(scene.document.doc.get_state()).get(client, 0)
 
 
 def send(scene: Scene, update: bytes) -> None:
@@ -372,3 +387,46 @@ def test_an_update_that_breaks_the_library_costs_the_shadow_only(scene: Scene) -
 
     assert scene.document.to_json() == before
     scene.client(EVE).write(lambda d: say(d, "m-after", "eve"))
+
+
+def test_two_thousand_million_clocks_are_judged_at_once(scene: Scene) -> None:
+    """What was deleted before it was sent may have any length; deleting it once more is nothing."""
+    length = 2**31
+    first = forge(LIAR, 0, nothing(length, parent="messages"))
+    again = forge(LIAR, 0, deletes=((LIAR, 0, length),))
+    scene.receive(first, EVE)
+
+    assert touches_of(scene, again) == []
+    scene.receive(again, EVE)
+    assert scene.admission._caught_up().deleted.has(LIAR, length - 1)
+
+
+def test_what_a_session_collected_is_known_as_deleted_when_it_is_loaded(scene: Scene) -> None:
+    scene.receive(forge(LIAR, 0, nothing(2**31, parent="messages")), EVE)
+    loaded = Scene(SessionDocument(Doc()))
+    loaded.document.doc.apply_update(scene.document.doc.get_update())
+
+    assert touches_of(loaded, forge(LIAR, 0, deletes=((LIAR, 0, 2**31),))) == []
+
+
+def test_a_refused_update_leaves_nothing_deleted(scene: Scene) -> None:
+    known = scene.known()
+    with pytest.raises(NotAllowed):
+        send(scene, forge(LIAR, 0, nothing(9, parent="messages"), value("x", parent="runs", key="x")))
+
+    assert scene.known() == known
+
+
+def test_a_deleted_range_is_judged_per_record_and_not_per_clock(scene: Scene) -> None:
+    """Records lie between entries that are none: each is one judgement, and so is each stretch between two."""
+    entries = Item(ANY, uint(1000) + b"\x7e" * 1000, parent="messages")
+    update = forge(1, vector_of(scene, 1), entries)
+    scene.document.doc.apply_update(update)
+    scene.admission.applied(update, read_update_header(update))
+    end = vector_of(scene, 1)
+
+    found = touches_of(scene, forge(LIAR, 0, deletes=((1, 0, end),)))
+
+    assert len([touch for touch in found if touch.deleted.length > 900]) == 1
+    records = [touch.made for touch in found if touch.made is not None and touch.made.node.name == "messages/*"]
+    assert len(records) == len(set(records)) == 4

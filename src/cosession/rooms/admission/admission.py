@@ -26,6 +26,7 @@ from cosession.protocol.lib0 import uint
 from cosession.protocol.structs import Id, read_structs
 from cosession.protocol.update_format import STRING
 
+from .clocks import ClockSet
 from .index import Index, Undo
 from .judge import Judge
 from .places import Container
@@ -161,9 +162,10 @@ class Admission:
         if _repeats(index, header):
             update, header = self._news(update)
         undo: Undo = []
+        stillborn = ClockSet()
         roots, structs = len(index.roots), index.structs
         try:
-            judge, last = self._looked(index, update, header, participant, is_own, undo)
+            judge, last = self._looked(index, update, header, participant, is_own, undo, stillborn)
             grows = len(update) + (index.structs - structs) * STRUCT_BYTES
             if header.brings:
                 self._size.check(grows)
@@ -175,6 +177,7 @@ class Admission:
                 index.roots.popitem()
             raise
         index.note_deleted(header.deletes)
+        index.deleted.update(stillborn)
         self._size.changed(grows, shrinks=bool(header.deletes))
         if is_own is None:
             self._open_lane(index, header, participant, judge, last)
@@ -188,12 +191,13 @@ class Admission:
         participant: Participant,
         is_own: Callable[[int], bool] | None,
         undo: Undo,
+        stillborn: ClockSet,
     ) -> tuple[Judge, Touch | None]:
         """Stage an update and judge all that it does; also returns the last thing that it does."""
         judge = Judge(index, participant, is_own)
         judge.look_at_writers(header.brings)
         touch: Touch | None = None
-        for touch in stage(index, update, header.deletes, undo, self._limits.max_depth):
+        for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, stillborn):
             try:
                 judge.look(touch)
             except NotAllowed:

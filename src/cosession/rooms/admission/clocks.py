@@ -43,6 +43,12 @@ class ClockSet:
         if start < end:
             yield start, end
 
+    def update(self, other: "ClockSet") -> None:
+        """Add all of another set."""
+        for client, ranges in other._clients.items():
+            for start, end in zip(ranges.starts, ranges.ends, strict=True):
+                self.add(client, start, end)
+
     def add(self, client: int, start: int, end: int) -> None:
         """Add a range."""
         ranges = self._clients.get(client)

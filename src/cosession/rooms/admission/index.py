@@ -9,6 +9,7 @@ which ids are taken, and what is deleted already. It may not know of everything 
 a concurrent write is deleted without a word; `Index.note_deleted` brings it up to the document.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby
@@ -17,7 +18,7 @@ from typing import Final, TypeAlias, cast
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange
 from cosession.protocol.structs import Id, Struct, read_structs, read_values
-from cosession.protocol.update_format import GC, TYPE
+from cosession.protocol.update_format import DELETED, GC, TYPE
 
 from .clocks import ClockMap, ClockSet
 from .places import NOTHING, Container, Place, Slot, new_root
@@ -41,6 +42,8 @@ class Index:
         self.containers: dict[Id, Container] = {}
         self.roots: dict[str, Container] = {}
         self.deleted = ClockSet()
+        self._made: dict[int, list[int]] = {}
+        """Per client, the clocks that hold shared types, in order."""
         self.structs = 0
         """How many were added; never fewer, also when they are taken back or the library joins some."""
         self.learn(state, deletes)
@@ -50,6 +53,8 @@ class Index:
         self.note_deleted(deletes)
         for struct in self.in_order(update):
             self.add(struct, self.place(struct, strict=False), update)
+            if struct.kind in (GC, DELETED):
+                self.deleted.add(struct.client, struct.clock, struct.clock + struct.length)
 
     def note_deleted(self, deletes: Iterable[ClockRange]) -> None:
         """Take note of what is deleted."""
@@ -148,6 +153,12 @@ class Index:
             else:
                 self.clients.pop(span.client, None)
 
+    def containers_between(self, client: int, start: int, end: int) -> Iterator[Container]:
+        """The shared types that a range of a client's clocks holds, in order."""
+        made = self._made.get(client, [])
+        for place in range(bisect_left(made, start), bisect_left(made, end)):
+            yield self.containers[client, made[place]]
+
     def is_dead(self, container: Container, besides: ClockSet | None = None) -> bool:
         """Whether a shared type, or one that it is in, is deleted.
 
@@ -219,8 +230,10 @@ class Index:
         id = (struct.client, struct.clock)  # noqa: A001 - Yjs's word
         container = Container(id, struct.type, parent, key, parent.node.child(key))
         self.containers[id] = container
+        made = self._made.setdefault(struct.client, [])
+        made.append(struct.clock)
         if undo is not None:
-            undo.append(lambda: self.containers.pop(id))
+            undo.append(lambda: (self.containers.pop(id), made.pop()))
         if container.record is container and key is not None:
             self._take(parent, key, container, undo)
             if container.node.name == "agents/*":

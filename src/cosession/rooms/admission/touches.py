@@ -8,11 +8,11 @@ can't hold is refused here: a list has no keys, a map no order, a message's text
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from cosession.errors import MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import ClockRange
-from cosession.protocol.structs import Struct, read_values
+from cosession.protocol.structs import Id, Struct, read_values
 from cosession.protocol.update_format import ANY, BINARY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
 
 from .clocks import ClockSet
@@ -75,7 +75,12 @@ class Touch:
 
 
 def stage(
-    index: Index, update: bytes, deletes: tuple[ClockRange, ...], undo: Undo, max_depth: int
+    index: Index,
+    update: bytes,
+    deletes: tuple[ClockRange, ...],
+    undo: Undo,
+    max_depth: int,
+    stillborn: ClockSet,
 ) -> Iterator[Touch]:
     """Take an update into the index (but for what it deletes), and say of each thing in it what it does.
 
@@ -85,6 +90,7 @@ def stage(
         deletes: what it deletes.
         undo: gets what takes it back.
         max_depth: how many shared types may be in each other.
+        stillborn: gets the clocks of what was deleted before it was sent.
 
     Raises:
         MalformedFrame: it stands on nothing, or puts something where it can't be.
@@ -94,7 +100,6 @@ def stage(
     made: set[Container] = set()
     written: set[Slot] = set()
     emptied: list[tuple[Slot, Touch]] = []
-    stillborn = ClockSet()
     for struct in index.in_order(update):
         if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
             raise TooLarge(f"The name of a root is longer than {MAX_KEY} characters; shorten it.")
@@ -171,11 +176,22 @@ def _deletions(
             if key is None and inside.type == TEXT:
                 yield Touch(inside, None, "change", inside.node, deleted=gone)
             elif node.is_record:
-                for clock in range(first, last):
-                    record, one = index.containers.get((client, clock)), ClockRange(client, clock, 1)
-                    yield Touch(inside, key, "delete", node, made=record, deleted=one)
+                yield from _deleted_records(index, inside, key, gone)
             else:
                 yield Touch(inside, key, "delete", node, deleted=gone)
+
+
+def _deleted_records(index: Index, inside: Container, key: str | None, gone: ClockRange) -> Iterator[Touch]:
+    """Say of each record in a range that it is deleted, and of what is between two of them, which is none, once."""
+    node, client, at = inside.node.child(key), gone.client, gone.clock
+    for record in index.containers_between(client, gone.clock, gone.end):
+        clock = cast("Id", record.id)[1]
+        if at < clock:
+            yield Touch(inside, key, "delete", node, deleted=ClockRange(client, at, clock - at))
+        yield Touch(inside, key, "delete", node, made=record, deleted=ClockRange(client, clock, 1))
+        at = clock + 1
+    if at < gone.end:
+        yield Touch(inside, key, "delete", node, deleted=ClockRange(client, at, gone.end - at))
 
 
 @cache

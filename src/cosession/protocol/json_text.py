@@ -1,0 +1,111 @@
+"""JSON text in an update or a presence state: what every reader (Yjs, yrs, Python) takes for the same value.
+
+Yjs keeps embeds and formatting as JSON text, presence is JSON text. The readers disagree about NaN, numbers that no
+float holds, deep nesting and the key `__proto__`, so those are refused.
+"""
+
+import json
+import math
+from typing import Any, Final, cast
+
+from cosession.errors import MalformedFrame
+
+MAX_DEPTH: Final = 100
+"""Nesting of a JSON-like value: deeper than any document needs, and shallower than every reader's stack."""
+
+FORBIDDEN_KEY: Final = "__proto__"
+"""Not a key anywhere: a browser that reads it sets the prototype of the object that it is in."""
+
+_MAX_DIGITS: Final = 308
+"""An integer of more digits is beyond what a float holds."""
+
+_ESCAPED_SURROGATE: Final = b"\\u"
+
+
+def read_json(data: bytes | str, what: str) -> Any:
+    """Read a JSON text.
+
+    Args:
+        data: the text.
+        what: how the error's sentence names it, e.g. "An embed".
+
+    Raises:
+        MalformedFrame: it is not JSON, holds a number that no float holds, is nested deeper than `MAX_DEPTH`, or has
+            the key `__proto__`.
+    """
+    try:
+        value = _DECODER.decode(data if isinstance(data, str) else data.decode())
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame(f"{what} is not JSON: {_reason(error)}.") from error
+    if _depth(value) > MAX_DEPTH:
+        raise MalformedFrame(f"{what} is nested deeper than {MAX_DEPTH}; make it flatter.")
+    return value
+
+
+def check_json(data: bytes, what: str) -> None:
+    """Check a JSON text that a document will hold; see `read_json`.
+
+    Raises:
+        MalformedFrame: see `read_json`; or a string in it holds half of a surrogate pair, which has no UTF-8.
+    """
+    value = read_json(data, what)
+    if _ESCAPED_SURROGATE in data:
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise MalformedFrame(f"{what} holds half of a surrogate pair; write whole characters.") from error
+
+
+def check_key(key: str) -> str:
+    """Return a key that an object, a map, an element or a format may have.
+
+    Raises:
+        MalformedFrame: it is `__proto__`.
+    """
+    if key == FORBIDDEN_KEY:
+        raise MalformedFrame(f"{FORBIDDEN_KEY} can't be a key: browsers don't read it as one; use another name.")
+    return key
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {check_key(key): value for key, value in pairs}
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError("a number is too large")
+    return int(text)
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _reason(error: Exception) -> str:
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_int=_int, parse_constant=_constant
+)
+
+
+def _depth(value: object) -> int:
+    """How many lists and objects are in each other; counted level by level, because it may be deep."""
+    depth, level = 0, [value]
+    while level := [inner for one in level for inner in _inner(one)]:
+        depth += 1
+    return depth
+
+
+def _inner(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(cast("dict[str, object]", value).values())
+    return cast("list[object]", value) if isinstance(value, list) else []
