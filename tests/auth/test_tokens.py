@@ -107,6 +107,7 @@ async def test_a_token_that_names_no_sessions_opens_none():
         ({"sub": "\ud800"}, "`sub` must be"),
         ({"sub": "server"}, "the server's own"),
         ({"sub": "anonymous"}, "the server's own"),
+        ({"sub": "__proto__"}, "can't be a key"),
         ({"kind": "server"}, "kind 'server' is unknown"),
         ({"kind": 7}, "kind '7' is unknown"),
         ({"kind": []}, "is unknown"),

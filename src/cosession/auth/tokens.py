@@ -14,6 +14,7 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 
 from cosession.errors import NotAllowed, NotAuthenticated
+from cosession.protocol.json_text import FORBIDDEN_KEY
 
 from .capabilities import Capabilities
 from .grant import Grant, Scope, check_patterns
@@ -249,6 +250,8 @@ def check_id(value: object, what: str) -> str:
         raise NotAuthenticated(f"{what} must be a printable text of at most {MAX_ID} characters.")
     if value in (SERVER.id, ANONYMOUS.id):
         raise NotAuthenticated(f"{what} is {value!r}, which is the server's own; choose another.")
+    if value == FORBIDDEN_KEY:
+        raise NotAuthenticated(f"{what} is {value!r}, which can't be a key in a browser; choose another.")
     return value
 
 

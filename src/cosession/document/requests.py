@@ -12,13 +12,10 @@ from pycrdt import Map
 
 from cosession.errors import BadRequest
 
-from .values import JsonObject, checked_object, join_key, keys_of, plain_object, split_key
+from .values import MAX_INTEGER, JsonObject, checked_object, join_key, keys_of, plain_object, split_key
 
 _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
 """The kinds of requests whose subject ends in the Yjs client that asks."""
-
-_CLIENT_DIGITS = 16
-"""Yjs client ids have 53 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,10 @@ class Request:
     def client(self) -> int | None:
         """The Yjs client that asks, where two of one participant may ask for the same; None elsewhere."""
         named = self.subject[-1] if self.kind in _OF_CLIENTS and self.subject else ""
-        return int(named) if named.isascii() and named.isdecimal() and len(named) <= _CLIENT_DIGITS else None
+        if not (named.isascii() and named.isdecimal()) or len(named) > len(str(MAX_INTEGER)):
+            return None
+        client = int(named)
+        return client if client <= MAX_INTEGER else None
 
     def about(self, *names: str) -> tuple[str, ...]:
         """Return the subject, which has so many parts; `client` is a Yjs client id.

@@ -24,6 +24,9 @@ MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
 """The largest integer that a browser's number holds exactly; beyond it Yjs writes a BigInt, which isn't JSON."""
 
+FORBIDDEN_KEY = "__proto__"
+"""Not a key anywhere, on the wire neither: a browser that reads it sets the prototype of the object around it."""
+
 _KEPT = "!*'()"
 """What JavaScript's encodeURIComponent leaves as it is, besides what Python's quote does: both make the same keys."""
 
@@ -36,7 +39,7 @@ def checked(value: object, what: str = "The value") -> Any:
         what: how the error's sentence names it.
 
     Raises:
-        BadDocument: it isn't JSON, or holds a number that browsers can't.
+        BadDocument: it isn't JSON, or holds a number or a key that browsers can't.
     """
     return _checked(value, what, 0)
 
@@ -64,14 +67,26 @@ def checked_text(value: object, what: str = "The text") -> str:
 
 
 def checked_id(value: object, what: str) -> str:
-    """Return a string that isn't empty.
+    """Return a string that can be a key: not empty, and not `__proto__`.
 
     Raises:
         BadDocument: it is no such string.
     """
     if checked_text(value, what) == "":
         raise BadDocument(f"{what} must not be empty.")
-    return cast(str, value)
+    return checked_key(value, what)
+
+
+def checked_key(value: object, what: str) -> str:
+    """Return a string that an object or a Map may have as a key.
+
+    Raises:
+        BadDocument: it isn't a string that can be encoded, or it is `__proto__`.
+    """
+    key = checked_text(value, what)
+    if key == FORBIDDEN_KEY:
+        raise BadDocument(f"{what} is {FORBIDDEN_KEY}, which browsers don't read as a key; use another name.")
+    return key
 
 
 def _checked(value: object, what: str, depth: int) -> Any:
@@ -91,7 +106,7 @@ def _checked(value: object, what: str, depth: int) -> Any:
         return _plain_float(value)
     if isinstance(value, Mapping):
         return {
-            checked_text(key, f"A key in {what[:1].lower()}{what[1:]}"): _checked(item, what, depth + 1)
+            checked_key(key, f"A key in {what[:1].lower()}{what[1:]}"): _checked(item, what, depth + 1)
             for key, item in cast(Mapping[object, object], value).items()
         }
     if isinstance(value, (list, tuple)):

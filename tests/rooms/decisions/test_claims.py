@@ -294,3 +294,14 @@ def test_of_more_wishes_than_anybody_has_at_once_the_rest_comes_to_nothing(stage
     ada.write(ask)
     assert len(stage.document.claims.to_json()) == 256
     assert not len(stage.document.requests)
+
+
+@pytest.mark.parametrize(
+    "key", ["claim//5/ada", "claim/__proto__/5/ada", "claim/k/9999999999999999/ada", "claim/k/x/ada"]
+)
+def test_what_cannot_be_claimed_is_not_granted_and_harms_nothing(stage: Stage, key: str) -> None:
+    ada = stage.actor("ada")
+    ada.write(lambda document: document.requests.shared.update({key: {}}))
+    assert stage.document.claims.to_json() == {}
+    ada.claim("k")
+    assert holder(stage) == ada.client

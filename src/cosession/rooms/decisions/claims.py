@@ -9,6 +9,7 @@ from typing import Any, TypeGuard, cast
 
 from cosession.document import JsonObject, Request
 from cosession.document.times import later, seconds_until
+from cosession.document.values import checked_id
 from cosession.errors import ClaimHeld
 
 from ..effects import Remind
@@ -194,9 +195,10 @@ def _claimed(request: Request) -> tuple[str, JsonObject]:
 
     Raises:
         BadRequest: it doesn't name it and a Yjs client.
+        BadDocument: nothing can have that name.
     """
     key, client = request.about("key", "client")
-    return key, _asks(request.participant, int(client))
+    return checked_id(key, "What is claimed"), _asks(request.participant, int(client))
 
 
 def _asks(by: str, client: int) -> JsonObject:
