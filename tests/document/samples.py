@@ -51,9 +51,10 @@ EVERY_PART = PLAIN_PARTS + TOOL_PARTS
 texts = st.text(
     alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("é😀👩‍👩‍👧e\u0301🇨🇭\r\n")), max_size=12
 )
+keys = texts.filter(lambda key: key != "__proto__")
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(-1e9, 1e9) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
     max_leaves=8,
 )
 

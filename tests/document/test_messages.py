@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from document.samples import AT, EVERY_PART, INPUT, TOOL_FIELDS, copy_of, exchange, said, texts, values
+from document.samples import AT, EVERY_PART, INPUT, TOOL_FIELDS, copy_of, exchange, keys, said, texts, values
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Map, Text
@@ -80,9 +80,9 @@ parts = st.sampled_from(EVERY_PART) | st.builds(lambda data: {"type": "data-x", 
             "metadata": {**metadata, "status": status},
             "parts": parts,
         },
-        texts.filter(bool),
+        keys.filter(bool),
         st.sampled_from(["user", "assistant", "system"]),
-        st.dictionaries(texts, values, max_size=3),
+        st.dictionaries(keys, values, max_size=3),
         st.sampled_from(["streaming", "complete", "cancelled", "error"]),
         st.lists(parts, min_size=1, max_size=4),
     )

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from document.samples import copy_of, exchange, texts, values
+from document.samples import copy_of, exchange, keys, values
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Map, Text
@@ -13,7 +13,7 @@ from cosession.document import SessionDocument
 from cosession.errors import BadDocument
 
 
-@given(st.lists(texts.filter(bool), min_size=1, max_size=4), values)
+@given(st.lists(keys.filter(bool), min_size=1, max_size=4), values)
 def test_what_is_set_is_got(path: list[str], value: Any) -> None:
     session = SessionDocument()
     session.state.set(path, value)

@@ -12,9 +12,10 @@ from cosession.protocol import ClockRange, read_update_header
 from cosession.protocol.structs import Struct, read_structs, read_values
 from cosession.protocol.update_format import ANY, STRING, TYPE
 
+keys = st.text().filter(lambda key: key != "__proto__")
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
     max_leaves=8,
 )
 
