@@ -3,18 +3,67 @@
 A limit says which failure it prevents; a unit is part of its name.
 """
 
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, IPvAnyNetwork, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "COSESSION_"
+"""What the variables of settings begin with."""
+
+_OTHER_VARIABLES = ("URL", "TOKEN")
+"""Variables of the command line that are no settings of a server."""
+
+
+def _read_list(written: object) -> object:
+    """Read a list as people write it: with commas, or as JSON; an empty text is no entry."""
+    if not isinstance(written, str):
+        return written
+    if not written.lstrip().startswith("["):
+        return [one.strip() for one in written.split(",") if one.strip()]
+    try:
+        return json.loads(written)
+    except (ValueError, RecursionError):
+        raise ValueError("write the entries with commas between them") from None
+
+
+def _check_origin(origin: str) -> str:
+    """Return a web origin when it is one that a browser could name."""
+    try:
+        parts = urlsplit(origin)
+        fits = bool(parts.scheme and parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    else:
+        fits = fits and not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+    if not fits or "*" in origin:
+        raise ValueError(f"{origin!r} is no origin; write a scheme and a host, like https://app.example")
+    return origin
+
+
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_list)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], NoDecode, BeforeValidator(_read_list)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_read_list)]
 
 
 class Settings(BaseSettings):
     """What a server process is told; immutable once made."""
 
-    model_config = SettingsConfigDict(env_prefix="COSESSION_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
     host: str = Field("127.0.0.1", description="address to listen on; anything but loopback needs `insecure`")
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -45,12 +94,12 @@ class Settings(BaseSettings):
     max_invitation_seconds: float = Field(
         7 * 86400.0, ge=60, description="how long an invitation is good at most: links get around, and can't be seen"
     )
-    allowed_origins: tuple[str, ...] = Field(
+    allowed_origins: Origins = Field(
         (), description="web origins whose pages may use the server, e.g. https://app.example; its own may always"
     )
     tls_cert: Path | None = Field(None, description="PEM file with the certificate and its chain; then it is https")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's key, if it isn't in that file")
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+    trusted_proxies: Networks = Field(
         (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
     )
     create_on_connect: bool = Field(
@@ -65,7 +114,7 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(
         512, ge=1, description="open sockets of one address, which may be an office; one alone can't fill the server"
     )
-    unlimited_addresses: tuple[IPvAnyNetwork, ...] = Field(
+    unlimited_addresses: Networks = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
         validate_default=False,
         description="addresses and networks that no limit per address is for; trusted proxies are among them",
@@ -125,7 +174,7 @@ class Settings(BaseSettings):
         ge=0,
         description="how long who is online must stay so before the document says it; a reload writes nothing",
     )
-    agents: tuple[str, ...] = Field(
+    agents: Texts = Field(
         (),
         max_length=32,
         description="agents that belong to every new session; the first answers prompts that name nobody",
@@ -180,6 +229,17 @@ class Settings(BaseSettings):
         10.0, gt=0, description="how long a stopping server waits for its connections; for the log it always waits"
     )
 
+    @field_validator(
+        *("host", "data", "auth_key_file", "auth_jwks_url", "auth_issuer", "auth_audience", "tls_cert", "tls_key"),
+        mode="before",
+    )
+    @classmethod
+    def _is_not_empty(cls, written: object) -> object:
+        """Refuse an empty text: it would name the current folder, or an issuer without a name."""
+        if written == "":
+            raise ValueError("an empty text says nothing; leave the variable out")
+        return written
+
     @property
     def authenticates(self) -> bool:
         """Whether participants are known by tokens; else they name themselves."""
@@ -189,3 +249,26 @@ class Settings(BaseSettings):
     def database(self) -> Path:
         """The database file."""
         return self.data / "cosession.sqlite3"
+
+
+def explain(error: ValidationError) -> str:
+    """Return the first of the errors of some settings as a sentence that names the variable."""
+    first: Any = error.errors()[0]
+    name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "A setting"
+    return f"{name} can't be {first['input']!r}: {first['msg'].removeprefix('Value error, ')}."
+
+
+def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
+    """Return the variables that look like settings and are none, each with the one that may be meant.
+
+    Args:
+        names: of the variables of an environment.
+    """
+    known = [name.upper() for name in (*Settings.model_fields, *_OTHER_VARIABLES)]
+    nearest: dict[str, str | None] = {}
+    for name in names:
+        stem = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and stem not in known:
+            close = get_close_matches(stem, known, 1)
+            nearest[name] = PREFIX + close[0] if close else None
+    return nearest

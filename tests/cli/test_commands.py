@@ -62,6 +62,8 @@ def test_an_unknown_flag_is_refused_as_wrong_usage(cosession: Cosession):
     ("arguments", "variables", "said"),
     [
         (["serve"], {"COSESSION_PORT": "many"}, "COSESSION_PORT can't be 'many'"),
+        (["serve"], {"COSESSION_ALLOWED_ORIGINS": "app.example"}, "like https://app.example"),
+        (["serve"], {"COSESSION_TRUSTED_PROXIES": "10.0.0.1,proxy"}, "COSESSION_TRUSTED_PROXIES can't be 'proxy'"),
         (["serve", "--host", "0.0.0.0"], {}, "add --insecure"),
         (["send", "trip", "hello", "--url", "nonsense"], {}, "like http://localhost:8765"),
         (["send", "trip", "  "], {}, "nothing to send"),
@@ -86,6 +88,15 @@ def test_a_mistake_is_one_line_that_says_what_to_do(
     assert (code, output) == (1, "")
     assert said in errors
     assert errors.count("\n") == 1
+
+
+def test_a_variable_that_nothing_reads_is_warned_about(cosession: Cosession, tmp_path: Path):
+    _, _, errors = ended(
+        cosession("check", COSESSION_DATA=str(tmp_path), COSESSION_ALOWED_ORIGINS="http://a.example")
+    )
+
+    assert "COSESSION_ALOWED_ORIGINS" in errors
+    assert "did you mean COSESSION_ALLOWED_ORIGINS?" in errors
 
 
 def test_a_port_in_use_is_said_with_the_flag_that_helps(cosession: Cosession, tmp_path: Path):

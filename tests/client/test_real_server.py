@@ -142,7 +142,7 @@ async def test_a_problem_of_the_server_is_raised_as_the_error_that_it_is(server:
     with pytest.raises(SessionExists, match="trip"):
         await create_session(server.url, "trip")
     with pytest.raises(BadSessionId):
-        await create_session(server.url, "no/slashes here")
+        await create_session(server.url, "no/../way")
     with pytest.raises(CosessionError) as elsewhere:
         await list_sessions(server.url + "/nowhere")
     assert not isinstance(elsewhere.value, NoSuchSession)

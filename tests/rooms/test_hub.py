@@ -88,7 +88,7 @@ async def test_an_unknown_session_can_be_required_to_exist(tmp_path: Path) -> No
             assert hub.connections("nothing") == 1
 
 
-@pytest.mark.parametrize("session", ["", "a/b", "-x", "../etc", "x" * 129, "a b", "é"])
+@pytest.mark.parametrize("session", ["", "a*", "../etc", "x" * 513, "a\nb", "é" * 257])
 async def test_a_name_that_can_not_be_a_sessions_is_refused(tmp_path: Path, settings: Settings, session: str) -> None:
     async with open_hub(tmp_path, settings) as hub:
         with pytest.raises(BadSessionId):

@@ -41,7 +41,7 @@ async def test_pages_of_this_machine_come_in(server: Server, origin: str) -> Non
 
 
 async def test_an_origin_that_is_named_comes_in(start_server) -> None:
-    server = start_server(allowed_origins='["https://app.example"]')
+    server = start_server(allowed_origins="https://app.example,http://b.example")
     assert await close_code(server, Origin="https://app.example") is None
     assert await close_code(server, Origin="https://other.example") == 4403
 

@@ -1,5 +1,6 @@
 """Sessions over HTTP, against a real process: what is answered, and what is refused with which sentence."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,10 +8,14 @@ import httpx
 import pytest
 from processes import Server
 from pycrdt import Doc, Map
+from starlette.routing import Route
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from cosession.document import SessionDocument
 from cosession.protocol import Fence, SyncUpdate, decode_frame, encode_frame
+from cosession.server import create_app
+from cosession.settings import Settings
 
 
 @pytest.fixture
@@ -36,6 +41,57 @@ def test_a_session_is_created_once_and_read_as_json(http: httpx.Client) -> None:
     assert problem(http.post("/sessions", json={"id": "trip"})) == (409, "session.exists")
     read = http.get("/sessions/trip").json()
     assert (read["id"], read["title"], read["version"]) == ("trip", "Porto 🇵🇹", 1)
+
+
+def test_a_parameter_that_is_none_of_its_values_is_refused_with_a_sentence(http: httpx.Client) -> None:
+    wrong = {
+        "occupied": ("AAA", "yes", "true", "", "2"),
+        "limit": ("many", "", "0", "-1", "1001", "1e3", "１０", "1_0", " 1"),
+    }
+    for name, values in wrong.items():
+        for value in values:
+            answer = http.get("/sessions", params={name: value})
+            assert problem(answer) == (422, "request.invalid"), (name, value)
+            assert f"`{name}`" in answer.json()["detail"]
+    for right in ({"occupied": "0"}, {"occupied": "1"}, {"limit": "1"}, {"limit": "1000"}):
+        assert http.get("/sessions", params=right).status_code == 200
+
+
+@pytest.mark.parametrize("query", [{"ext": "yes"}, {"ext": ""}, {"rollup": "soon"}, {"rollup": "1001"}])
+def test_a_parameter_of_a_socket_that_is_none_of_its_values_ends_it(server: Server, query: dict[str, str]) -> None:
+    with pytest.raises(ConnectionClosed) as closed, connect(server.ws_url("trip", **query)) as socket:
+        socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4400
+    assert f"`{next(iter(query))}`" in closed.value.rcvd.reason
+
+
+def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(http: httpx.Client) -> None:
+    for route in create_app(None, None, None, Settings()).routes:  # type: ignore[arg-type]
+        if isinstance(route, Route):
+            path = re.sub(r"{[^}]*}", "x", route.path)
+            answer = http.request("PATCH", path)
+            assert problem(answer)[0] == 405, path
+            assert answer.headers["allow"] == ", ".join(sorted(route.methods or ())), path
+    assert http.options("/sessions").headers["allow"] == "GET, HEAD, POST"
+    assert http.post("/client/cosession.js").headers["allow"] == "GET, HEAD"
+
+
+def test_an_answer_of_a_moment_is_kept_by_no_cache(http: httpx.Client) -> None:
+    http.post("/sessions", json={"id": "trip"})
+    for path in ("/sessions", "/sessions/trip", "/sessions/none", "/revocations", "/healthz", "/nothing"):
+        assert http.get(path).headers["cache-control"] == "no-store", path
+    snapshot = http.get("/sessions/trip", headers={"accept": "application/octet-stream"})
+    assert snapshot.headers["cache-control"] == "no-store"
+    assert http.get("/client/cosession.js").headers["cache-control"] == "no-cache"
+
+
+def test_a_request_without_an_upgrade_to_a_socket_is_told_what_is_missing(http: httpx.Client) -> None:
+    for path in ("/sync/trip", "/sync/org/doc", "/work/guide"):
+        answer = http.get(path)
+        assert problem(answer) == (426, "http.426")
+        assert answer.headers["upgrade"] == "websocket"
+        assert "proxy" in answer.json()["detail"]
 
 
 def test_a_session_without_an_id_gets_one(http: httpx.Client) -> None:
@@ -121,7 +177,7 @@ def test_what_is_not_there_is_said_to_be_unknown(http: httpx.Client) -> None:
     assert problem(http.get("/sessions/nothing")) == (404, "session.unknown")
     assert problem(http.delete("/sessions/nothing")) == (404, "session.unknown")
     assert problem(http.post("/sessions/nothing/messages", json={"text": "a"})) == (404, "session.unknown")
-    assert problem(http.post("/sessions", json={"id": "a b"})) == (400, "session.bad_id")
+    assert problem(http.post("/sessions", json={"id": "a*"})) == (400, "session.bad_id")
     assert problem(http.get("/somewhere"))[0] == 404
     assert problem(http.put("/sessions"))[0] == 405
 

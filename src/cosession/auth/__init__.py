@@ -5,11 +5,13 @@ from .grant import Grant, Scope
 from .identity import Identities, name_oneself
 from .issuer import Issuer
 from .participant import ANONYMOUS, SERVER, Kind, Participant
+from .session_ids import MAX_SESSION_BYTES, check_session_id
 
 __all__ = [
     "ANONYMOUS",
     "CAPABILITIES",
     "EVERYTHING",
+    "MAX_SESSION_BYTES",
     "ROLES",
     "SCOPED",
     "SERVER",
@@ -20,5 +22,6 @@ __all__ = [
     "Kind",
     "Participant",
     "Scope",
+    "check_session_id",
     "name_oneself",
 ]

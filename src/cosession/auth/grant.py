@@ -12,6 +12,7 @@ from cosession.errors import NotAllowed, NotAuthenticated
 
 from .capabilities import Capabilities
 from .participant import Kind, Participant
+from .session_ids import MAX_SESSION_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def check_patterns(patterns: Sequence[str]) -> None:
         NotAuthenticated: one isn't.
     """
     for pattern in patterns:
-        if not pattern or "*" in pattern[:-1] or len(pattern) > 129:
+        size = len(pattern.encode(errors="replace"))
+        if not pattern or "*" in pattern[:-1] or size > MAX_SESSION_BYTES + 1:
             raise NotAuthenticated(
                 f"{pattern[:64]!r} can't name sessions; write a session's id, or its beginning and a `*`."
             )

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from cosession.errors import CosessionError
 from cosession.logs import configure_logs
-from cosession.settings import Settings
+from cosession.settings import Settings, explain, unknown_variables
 
 app = typer.Typer(
     name="cosession",
@@ -264,12 +264,13 @@ def _settings(**flags: Any) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     if isinstance(level := given.get("log_level"), LogLevel):
         given["log_level"] = level.value
+    for name, nearest in unknown_variables(os.environ).items():
+        meant = f"; did you mean {nearest}?" if nearest else "."
+        typer.echo(f"Warning: {name} is no setting, and nothing reads it{meant}", err=True)
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "a setting"
-        typer.echo(f"COSESSION_{name.upper()} can't be {first['input']!r}: {first['msg']}.", err=True)
+        typer.echo(explain(error), err=True)
         raise typer.Exit(1) from None
 
 

@@ -3,7 +3,7 @@
 from .admission import STRUCT_BYTES, check_message
 from .channel import DirectChannel, Write, refuse
 from .decisions import Job, checked_vote, is_own_run
-from .hub import Hub, check_session_id
+from .hub import Hub
 from .lease import Grants
 from .live import LiveRoom
 from .pace import Pace
@@ -22,7 +22,6 @@ __all__ = [
     "SharedFrame",
     "Write",
     "check_message",
-    "check_session_id",
     "checked_vote",
     "is_own_run",
     "refuse",

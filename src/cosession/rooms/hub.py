@@ -8,16 +8,15 @@ Any pycrdt `Channel` can be served: `Hub.serve(channel)`; its `path` names the s
 """
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
 
 from pycrdt import Channel
 
-from cosession.auth import ANONYMOUS, Participant
+from cosession.auth import ANONYMOUS, Participant, check_session_id
 from cosession.document import Policy
-from cosession.errors import BadSessionId, CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
+from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
 from cosession.logs import get_logger
 from cosession.settings import Settings
 from cosession.storage import Storage, StoredSession
@@ -33,22 +32,7 @@ from .pulse import Pulse
 from .slot import Slot
 from .turns import Turns
 
-_SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
-
 log = get_logger(__name__)
-
-
-def check_session_id(session: str) -> str:
-    """Return the id when it can be a session's.
-
-    Raises:
-        BadSessionId: it can't.
-    """
-    if not _SESSION_ID.fullmatch(session):
-        raise BadSessionId(
-            "A session id is 1 to 128 letters, digits, '.', '_', '~' or '-', and starts with a letter or digit."
-        )
-    return session
 
 
 class Hub:

@@ -3,10 +3,12 @@
 The door in front of it knows pages and addresses; here a credential becomes a grant, and in a session a participant.
 """
 
+import time
+
 from starlette.requests import HTTPConnection
 
-from cosession.auth import Grant, Identities, Participant
-from cosession.errors import NotAllowed
+from cosession.auth import Grant, Identities, Participant, check_session_id
+from cosession.errors import NotAllowed, NotAuthenticated
 from cosession.storage import Revocations
 
 
@@ -35,7 +37,7 @@ async def enter(connection: HTTPConnection, capability: str = "read", *others: s
         NotAllowed: they may not.
         NotAuthenticated: who it is isn't known.
     """
-    participant = admit(connection, await identify(connection), connection.path_params["session"].strip("/"))
+    participant = admit(connection, await identify(connection), connection.path_params["session"])
     participant.capabilities.require(capability, *others)
     return participant
 
@@ -44,11 +46,24 @@ def admit(connection: HTTPConnection, grant: Grant, session: str) -> Participant
     """Return who somebody is in a session.
 
     Raises:
+        BadSessionId: no session can be called so.
         NotAllowed: they have no access to it, or not any more.
     """
-    participant = grant.participant(session)
+    participant = grant.participant(check_session_id(session))
     check_revoked(connection, participant, session)
     return participant
+
+
+def check_access(connection: HTTPConnection, who: Grant | Participant, session: str | None = None) -> None:
+    """Go on only if somebody's access still holds: to be asked again after every wait, right before the act.
+
+    Raises:
+        NotAllowed: it was taken away meanwhile.
+        NotAuthenticated: it has expired meanwhile.
+    """
+    if who.expires_at is not None and time.time() >= who.expires_at:
+        raise NotAuthenticated("The token has expired; get a new one.")
+    check_revoked(connection, who, session)
 
 
 def may_read(connection: HTTPConnection, grant: Grant, session: str) -> bool:

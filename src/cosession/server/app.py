@@ -3,13 +3,14 @@
 import mimetypes
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cosession.auth import Identities
@@ -18,13 +19,13 @@ from cosession.rooms import Hub
 from cosession.settings import Settings
 from cosession.storage import Revocations
 
-from . import http, invitations, problems, revocations
+from . import http, invitations, problems, revocations, sync, work
+from .addresses import Resource, path_as_sent
 from .door import Door
 from .headers import SecurityHeaders
 from .lobby import Tally, exempt_addresses
 from .pages import Pages
 from .renewal import Renewals
-from .sync import serve_socket
 
 _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
@@ -48,7 +49,8 @@ class Application(Starlette):
             scope["app"] = self
             await self.sockets(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            path = scope.get("root_path", "").rstrip("/") + path_as_sent(scope)
+            await super().__call__({**scope, "path": path}, receive, send)
 
 
 def create_app(
@@ -73,25 +75,23 @@ def create_app(
     mimetypes.init()  # reads files, which must not happen at the first request, on the loop
     session = "/sessions/{session}"
     routes: list[BaseRoute] = [
-        Route("/sessions", http.list_sessions, methods=["GET"]),
-        Route("/sessions", http.create_session, methods=["POST"]),
-        Route(session, http.read_session, methods=["GET"]),
-        Route(session, http.delete_session, methods=["DELETE"]),
-        Route(session + "/messages", http.append_message, methods=["POST"]),
-        Route(session + "/runs/{run}/cancel", http.cancel_run, methods=["POST"]),
-        Route(session + "/runs/{run}/steer", http.steer_run, methods=["POST"]),
-        Route(session + "/approvals/{approval:path}", http.vote, methods=["POST"]),
-        Route(session + "/invitations", invitations.list_roles, methods=["GET"]),
-        Route(session + "/invitations", invitations.invite, methods=["POST"]),
-        Route("/revocations", revocations.list_revocations, methods=["GET"]),
-        Route("/revocations", revocations.revoke, methods=["POST"]),
-        Route("/revocations/{revocation}", revocations.lift, methods=["DELETE"]),
-        Route("/healthz", _healthz),
-        Route("/readyz", _readyz),
+        Resource("/sessions", GET=http.list_sessions, POST=http.create_session),
+        Resource(session, GET=http.read_session, DELETE=http.delete_session),
+        Resource(session + "/messages", POST=http.append_message),
+        Resource(session + "/runs/{run}/cancel", POST=http.cancel_run),
+        Resource(session + "/runs/{run}/steer", POST=http.steer_run),
+        Resource(session + "/approvals/{approval:path}", POST=http.vote),
+        Resource(session + "/invitations", GET=invitations.list_roles, POST=invitations.invite),
+        Resource("/revocations", GET=revocations.list_revocations, POST=revocations.revoke),
+        Resource("/revocations/{revocation}", DELETE=revocations.lift),
+        Resource("/healthz", GET=_healthz),
+        Resource("/readyz", GET=_readyz),
+        Resource(sync.PATH + "{session:path}", GET=_upgrade),
+        Resource(work.PATH + "{agent:path}", GET=_upgrade),
         Mount("/client", Pages(directory=_CLIENT, check_dir=False)),
     ]
     if page:
-        routes.append(Route("/", partial(_lead, page)))
+        routes.append(Resource("/", GET=partial(_lead, page)))
     if static is not None:
         routes.append(Mount("/", Pages(directory=static, html=True)))
     door = partial(
@@ -115,7 +115,8 @@ def create_app(
         ],
     )
     app.router.default = _no_route
-    app.sockets = door(serve_socket)
+    app.router.redirect_slashes = False  # its addresses have the host in them, and lack what a proxy cut off
+    app.sockets = door(sync.serve_socket)
     app.state.hub = hub
     app.state.identities = identities
     app.state.revocations = revoked
@@ -124,13 +125,25 @@ def create_app(
 
 
 async def _lead(page: str, request: Request) -> Response:
-    """Show the way to the page; what the address says of the session goes along."""
+    """Show the way to the page, from here, wherever that is; what the address says of the session goes along."""
+    page = f"./{page.lstrip('/')}"
     return RedirectResponse(f"{page}?{request.url.query}" if request.url.query else page)
+
+
+async def _upgrade(_: Request) -> Response:
+    """Tell a request that should have been a WebSocket's handshake."""
+    raise HTTPException(
+        426,
+        "This is the address of a WebSocket, and the request asks for none. A proxy in front of the server must pass "
+        "the headers Upgrade and Connection on; the server's README shows how.",
+        headers={"upgrade": "websocket", "connection": "upgrade"},
+    )
 
 
 async def _no_route(scope: Scope, _receive: Receive, _send: Send) -> None:
     """Answer what no route matches."""
-    raise HTTPException(404, f"Nothing is served at {scope['path']}.")
+    hint = " A `/` in a session's id is written `%2F`." if scope["path"].count("/") > 2 else ""
+    raise HTTPException(404, f"Nothing is served at {unquote(scope['path'])}.{hint}")
 
 
 async def _healthz(_: Request) -> Response:

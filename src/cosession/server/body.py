@@ -1,9 +1,9 @@
-"""Bodies of requests: JSON that is read with a limit, checked, and refused with a sentence that says where."""
+"""What requests bring, bodies and queries: read with a limit, checked, refused with a sentence that says where."""
 
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from cosession.errors import BadRequest, TooLarge
 from cosession.rooms import STRUCT_BYTES, Hub
@@ -42,6 +42,30 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
             f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()
         )
         raise BadRequest(f"The body can't be used: {problems}.") from error
+
+
+def read_flag(connection: HTTPConnection, name: str) -> bool:
+    """Read a parameter of the query that is on or off; without it, it is off.
+
+    Raises:
+        BadRequest: it is neither `1` nor `0`.
+    """
+    written = connection.query_params.get(name, "0")
+    if written not in ("0", "1"):
+        raise BadRequest(f"`{name}` must be 1 or 0, not {written[:20]!r}.")
+    return written == "1"
+
+
+def read_number(connection: HTTPConnection, name: str, default: int, least: int, most: int) -> int:
+    """Read a parameter of the query that is a whole number; without it, it is the default.
+
+    Raises:
+        BadRequest: it is none, or out of its range.
+    """
+    written = connection.query_params.get(name, str(default))
+    if written.isascii() and written.isdigit() and len(written) <= len(str(most)) and least <= int(written) <= most:
+        return int(written)
+    raise BadRequest(f"`{name}` must be a number from {least} to {most}, not {written[:20]!r}.")
 
 
 def size_of(value: Any, most: int | None = None) -> int:

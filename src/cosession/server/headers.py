@@ -51,6 +51,9 @@ SECURITY_HEADERS = {
 }
 """What every answer says unless it says otherwise itself."""
 
+OF_NOW = {"cache-control": "no-store"}
+"""What an answer says that is no file: it is of this moment, and for one participant."""
+
 
 class SecurityHeaders:
     """ASGI middleware that adds the security headers.
@@ -72,7 +75,7 @@ class SecurityHeaders:
             # "Not modified" changes the headers of what a browser holds: there they must stay as they were sent.
             if message["type"] == "http.response.start" and message["status"] != 304:
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in (SECURITY_HEADERS | OF_NOW).items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -3,6 +3,8 @@
 A change is on the disk before it is answered.
 """
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Literal
 from uuid import uuid4
@@ -11,13 +13,14 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cosession.auth import Participant
 from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
-from cosession.errors import BadRequest, MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
-from cosession.rooms import Hub, check_message, checked_vote, is_own_run
+from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
+from cosession.rooms import Hub, LiveRoom, check_message, checked_vote, is_own_run
 from cosession.storage import StoredSession
 
-from .access import admit, enter, identify, may_read
-from .body import Body, read_body, size_of
+from .access import admit, check_access, enter, identify, may_read
+from .body import Body, read_body, read_flag, read_number, size_of
 
 _UPDATE = "application/octet-stream"
 
@@ -74,35 +77,35 @@ class Steer(Body):
 
 async def create_session(request: Request) -> Response:
     """POST /sessions."""
-    hub = _hub(request)
+    hub, grant = _hub(request), await identify(request)
     body = await read_body(request, NewSession)
     session = body.id if body.id is not None else uuid4().hex
-    admit(request, await identify(request), session).capabilities.require("create")
+    admit(request, grant, session).capabilities.require("create")
     policy = None if body.policy is None else checked_policy({"agents": hub.settings.agents, **body.policy})
+    check_access(request, grant, session)
     if not await hub.create(session, body.title, policy):
         raise SessionExists(f"The session {session!r} is there already.")
-    return await _read(hub, session, status=201)
+    async with hub.room(session) as live:
+        return _answer(live, status=201)
 
 
 async def list_sessions(request: Request) -> Response:
     """GET /sessions: those that one may read, the newest first; with `occupied=1` only where somebody is."""
-    try:
-        limit = min(max(int(request.query_params.get("limit", "100")), 1), 1000)
-    except ValueError:
-        raise BadRequest("`limit` must be a number from 1 to 1000.") from None
+    limit = read_number(request, "limit", 100, 1, 1000)
+    occupied = read_flag(request, "occupied")
     grant = await identify(request)
-    listed = await _hub(request).sessions(_LOOKED_AT, occupied=request.query_params.get("occupied") == "1")
+    listed = await _hub(request).sessions(_LOOKED_AT, occupied=occupied)
+    check_access(request, grant)
     seen = ((info, connections) for info, connections in listed if may_read(request, grant, info.id))
     return JSONResponse({"sessions": [_summary(info, connections) for info, connections in islice(seen, limit)]})
 
 
 async def read_session(request: Request) -> Response:
     """GET /sessions/{session}: JSON, or the document as one Yjs update."""
-    await enter(request)
-    hub, session = _hub(request), request.path_params["session"]
-    if _UPDATE not in request.headers.get("accept", ""):
-        return await _read(hub, session)
-    async with hub.room(session) as live:
+    reader = await enter(request)
+    async with _room(request, reader) as live:
+        if _UPDATE not in request.headers.get("accept", ""):
+            return _answer(live)
         headers = {"cosession-version": str(live.room.version), "vary": "accept"}
         return Response(live.snapshot(), media_type=_UPDATE, headers=headers)
 
@@ -124,7 +127,7 @@ async def append_message(request: Request) -> Response:
     check_message(body.role, (str(part.get("type")) for part in parts), author.capabilities)
     grows = size_of(parts, _hub(request).settings.max_structs_per_frame)
     message_id = body.id or uuid4().hex
-    async with _hub(request).room(request.path_params["session"]) as live:
+    async with _room(request, author) as live:
         created_at = live.now()
 
         def append(document: SessionDocument) -> None:
@@ -148,7 +151,7 @@ async def cancel_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/cancel."""
     by = await enter(request, "cancel-any", "cancel-own")
     body = await read_body(request, Cancel)
-    async with _hub(request).room(request.path_params["session"]) as live:
+    async with _room(request, by) as live:
         run = _running(live.room.document, request.path_params["run"])
         if not is_own_run(live.room.document, run, by.id):
             by.capabilities.require("cancel-any")
@@ -161,7 +164,7 @@ async def steer_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/steer."""
     by = await enter(request, "steer")
     body = await read_body(request, Steer)
-    async with _hub(request).room(request.path_params["session"]) as live:
+    async with _room(request, by) as live:
         run = _running(live.room.document, request.path_params["run"])
         steer_id = uuid4().hex
         live.edit(
@@ -177,7 +180,7 @@ async def vote(request: Request) -> Response:
     by.capabilities.require("read")  # the answer shows what it is about
     body = await read_body(request, Vote)
     id_ = request.path_params["approval"]
-    async with _hub(request).room(request.path_params["session"]) as live:
+    async with _room(request, by) as live:
         document = live.room.document
         checked_vote(document, id_, by.id, body.model_dump(), live.now())
         grows = size_of(body.value)
@@ -202,18 +205,34 @@ def _running(document: SessionDocument, run_id: str) -> Run:
     return run
 
 
-async def _read(hub: Hub, session: str, status: int = 200) -> Response:
-    async with hub.room(session) as live:
-        document = live.to_json()
-        meta: dict[str, Any] = document["meta"]
-        body = {
-            "id": session,
-            "title": meta.get("title", ""),
-            "created_at": meta.get("created_at"),
-            "version": live.room.version,
-            "connections": live.connections,
-            "document": document,
-        }
+@asynccontextmanager
+async def _room(request: Request, by: Participant) -> AsyncGenerator[LiveRoom]:
+    """Hold the room of the session that a request's path names.
+
+    Access was checked when the request began, and a body and a room may take long to come: it is checked again here.
+    What is done up to the next `await` is done with access that holds.
+
+    Raises:
+        NotAllowed: access was taken away meanwhile.
+        NotAuthenticated: it has expired meanwhile.
+    """
+    session = request.path_params["session"]
+    async with _hub(request).room(session) as live:
+        check_access(request, by, session)
+        yield live
+
+
+def _answer(live: LiveRoom, status: int = 200) -> Response:
+    document = live.to_json()
+    meta: dict[str, Any] = document["meta"]
+    body = {
+        "id": live.session,
+        "title": meta.get("title", ""),
+        "created_at": meta.get("created_at"),
+        "version": live.room.version,
+        "connections": live.connections,
+        "document": document,
+    }
     return JSONResponse(body, status_code=status, headers={"vary": "accept"})
 
 

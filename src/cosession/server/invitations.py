@@ -12,13 +12,12 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.auth import ROLES, Capabilities, Identities, Issuer, Kind, Participant
+from cosession.auth import ROLES, Capabilities, Identities, Issuer, Kind, Participant, check_session_id
 from cosession.errors import BadRequest, CannotSign, NotAllowed
 from cosession.logs import get_logger
 from cosession.rooms import Hub
-from cosession.rooms.hub import check_session_id
 
-from .access import enter
+from .access import check_access, enter
 from .body import Body, read_body
 
 log = get_logger(__name__)
@@ -48,6 +47,7 @@ async def invite(request: Request) -> Response:
     by = await enter(request, "invite")
     session = check_session_id(request.path_params["session"])
     body = await read_body(request, NewInvitation)
+    check_access(request, by, session)
     if body.role not in ROLES:
         raise BadRequest(f"The role {body.role[:64]!r} is unknown; there are {', '.join(ROLES)}.")
     if not by.capabilities.include(Capabilities.of(body.role)):

@@ -1,9 +1,11 @@
 """Static files: pages, and the built JavaScript client."""
 
 import asyncio
+import os
 from pathlib import Path
+from urllib.parse import unquote
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -16,10 +18,17 @@ class Pages(StaticFiles):
     A page may have scripts in it: its policy names each by its hash.
     """
 
+    def get_path(self, scope: Scope) -> str:
+        """Return the path of the file."""
+        return os.path.normpath(os.path.join(*unquote(super().get_path(scope)).split("/")))
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Serve one file."""
         response = await super().get_response(path, scope)
         response.headers["cache-control"] = "no-cache"
+        if isinstance(response, RedirectResponse):  # to the folder, from where it was asked for
+            query = scope["query_string"].decode("latin-1")
+            response.headers["location"] = f"./{scope['path'].rpartition('/')[2]}/{query and '?'}{query}"
         if isinstance(response, FileResponse) and response.media_type == "text/html":
             policy = await asyncio.to_thread(_policy_of, Path(response.path))
             response.headers["content-security-policy"] = policy

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from cosession.errors import CosessionError, NotAuthenticated
 from cosession.logs import get_logger
 
-from .headers import SECURITY_HEADERS
+from .headers import OF_NOW, SECURITY_HEADERS
 
 _RETRY_AFTER_SECONDS = 5
 """When to ask again what can't be done now; a crowd of clients spreads its tries by itself."""
@@ -26,7 +26,7 @@ def problem(status: int, code: str, detail: str) -> Response:
         detail: a sentence that says what to do.
     """
     body = {"type": f"urn:cosession:{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    headers = dict(SECURITY_HEADERS)
+    headers = SECURITY_HEADERS | OF_NOW
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         headers["retry-after"] = str(_RETRY_AFTER_SECONDS)
     return JSONResponse(body | {"code": code}, status, headers, "application/problem+json")

@@ -7,12 +7,12 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.auth import Grant
+from cosession.auth import Grant, check_session_id
 from cosession.errors import NoSuchRevocation, NotAllowed
 from cosession.rooms.hub import utc_now
 from cosession.storage import Revocation, Revocations
 
-from .access import check_revoked, identify
+from .access import check_access, identify
 from .body import Body, read_body
 
 
@@ -21,13 +21,15 @@ class NewRevocation(Body):
 
     participant: str | None = Field(None, min_length=1, max_length=128)
     token: str | None = Field(None, min_length=1, max_length=1024)
-    session: str | None = Field(None, min_length=1, max_length=128)
+    session: str | None = None
     reason: str = Field("", max_length=1000)
 
     @model_validator(mode="after")
     def _names_something(self) -> "NewRevocation":
         if self.participant is None and self.token is None and self.session is None:
             raise ValueError("give participant, token or session")
+        if self.session is not None:
+            check_session_id(self.session)
         return self
 
 
@@ -35,6 +37,7 @@ async def revoke(request: Request) -> Response:
     """POST /revocations."""
     grant = await _operator(request)
     body = await read_body(request, NewRevocation)
+    check_access(request, grant)
     if not _may(request, grant, body.session):
         raise NotAllowed(
             "Taking access away needs the capability 'revoke', in the session that the body names or, where it names "
@@ -65,7 +68,7 @@ async def lift(request: Request) -> Response:
 
 async def _operator(request: Request) -> Grant:
     grant = await identify(request)
-    check_revoked(request, grant)
+    check_access(request, grant)
     return grant
 
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from cosession.errors import BadRequest, CosessionError, MalformedFrame, NoSuchSession
+from cosession.errors import CosessionError, MalformedFrame, NoSuchSession
 from cosession.rooms import DirectChannel, Hub, Write, refuse
 
 from . import work
 from .access import enter
+from .addresses import decode, path_as_sent
+from .body import read_flag, read_number
 from .renewal import Renewals
 from .socket import EXTENSION, SyncProtocol, pack
 
@@ -91,13 +93,18 @@ class WebSocketChannel(DirectChannel):
 
 async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve `/sync/{session}` and `/work/{agent}`; a socket that asks for anything else is told so."""
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    scope["path_params"] = {"session": path.removeprefix(PATH), "agent": path.removeprefix(work.PATH)}
+    path = path_as_sent(scope)
     websocket = WebSocket(scope, receive, send)
-    if path.startswith(PATH):
-        await _sync(websocket)
-    elif path.startswith(work.PATH):
-        await work.serve_work(websocket)
+    for prefix, name, serve in ((PATH, "session", _sync), (work.PATH, "agent", work.serve_work)):
+        if path.startswith(prefix):
+            try:
+                # y-websocket writes a room's name as it is, so a `/` in it is part of it; around it, it isn't.
+                scope["path_params"] = {name: decode(path.removeprefix(prefix).strip("/"))}
+            except CosessionError as error:
+                await turn_away(websocket, error)
+            else:
+                await serve(websocket)
+            break
     else:
         await turn_away(websocket, NoSuchSession("Nothing is served here; a session is at /sync/SESSION."))
 
@@ -108,25 +115,14 @@ async def _sync(websocket: WebSocket) -> None:
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
     await websocket.accept()
     try:
+        read_flag(websocket, "ext")
         participant = await enter(websocket)
-        rollup = _rollup(websocket)
+        rollup = read_number(websocket, "rollup", 0, 0, _MAX_ROLLUP) / 1000
         websocket.scope["headers"] = ()  # they have said what they had to, and a socket lives long
         renewals: Renewals = websocket.app.state.renewals
         await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals)
     except CosessionError as error:
         await refuse(channel, error, extended=extended)
-
-
-def _rollup(websocket: WebSocket) -> float:
-    """How long the reader wants what it gets to be gathered, in seconds.
-
-    Raises:
-        BadRequest: it is no number of milliseconds from 0 to 1000.
-    """
-    wanted = websocket.query_params.get("rollup", "0")
-    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 4 and int(wanted) <= _MAX_ROLLUP):
-        raise BadRequest(f"`rollup` must be a number of milliseconds from 0 to {_MAX_ROLLUP}, not {wanted[:20]!r}.")
-    return int(wanted) / 1000
 
 
 async def turn_away(websocket: WebSocket, error: CosessionError) -> None:

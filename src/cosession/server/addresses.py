@@ -1,0 +1,83 @@
+"""Addresses: the path of a request, percent-encoded as it was sent, and the names in it.
+
+A name may hold any character, a `/` included (`%2F`): paths are matched as they were sent, and names decoded then.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+from urllib.parse import quote, unquote_to_bytes
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from cosession.errors import BadSessionId
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+_KEPT = "!$&'()*+,;=:@~"
+"""Characters of a name that a path may hold as they are."""
+
+
+class Resource(Route):
+    """A path, and what each method does there; the names in the path are decoded.
+
+    Args:
+        path: with names in braces, as Starlette writes it.
+        methods: the handlers by method; what answers GET answers HEAD.
+    """
+
+    def __init__(self, path: str, **methods: Handler) -> None:
+        self._handlers = methods
+        super().__init__(path, self._act, methods=list(methods))
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the path; see Starlette.
+
+        Raises:
+            BadSessionId: a name in it is no UTF-8.
+        """
+        match, child = super().matches(scope)
+        if match is not Match.NONE:
+            parameters = child["path_params"]
+            child["path_params"] = parameters | {name: decode(parameters[name]) for name in self.param_convertors}
+        return match, child
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or say which methods there are."""
+        if self.methods and scope["method"] not in self.methods:
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(self.methods))})
+        await super().handle(scope, receive, send)
+
+    async def _act(self, request: Request) -> Response:
+        return await self._handlers["GET" if request.method == "HEAD" else request.method](request)
+
+
+def path_as_sent(scope: Scope) -> str:
+    """Return the path of a request behind the application's own prefix, percent-encoded in one way, in ASCII.
+
+    Servers differ in whether `raw_path` is there and holds the prefix; where it contradicts `path`, that is used.
+    """
+    root: str = scope.get("root_path", "").rstrip("/")
+    path: str = scope["path"]
+    behind = path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
+    raw: bytes = scope.get("raw_path") or b""
+    parts = raw.split(b"/")
+    for sent in (b"/".join([b"", *parts[root.count("/") + 1 :]]), raw):
+        if unquote_to_bytes(sent).decode(errors="replace") == behind:
+            return "/".join(quote(unquote_to_bytes(name), safe=_KEPT) for name in sent.split(b"/"))
+    return quote(behind, safe="/" + _KEPT)
+
+
+def decode(name: str) -> str:
+    """Return a name of a path as it was before it was percent-encoded.
+
+    Raises:
+        BadSessionId: it is no UTF-8.
+    """
+    try:
+        return unquote_to_bytes(name).decode()
+    except UnicodeDecodeError as error:
+        raise BadSessionId("A name in the address is no UTF-8; encode it as encodeURIComponent does.") from error
