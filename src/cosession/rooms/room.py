@@ -17,7 +17,7 @@ from pycrdt import Doc
 
 from cosession.auth import SERVER, Participant
 from cosession.document import Policy, SessionDocument
-from cosession.errors import MalformedFrame, StorageError, TooLarge, Unreadable, is_crdt_error
+from cosession.errors import MalformedFrame, SessionDamaged, TooLarge, Unreadable, is_crdt_error
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
@@ -45,6 +45,9 @@ from .receipts import Receipts
 from .reply import Openings, Reply
 from .roster import ATTENDANCE, Roster
 
+DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
+"""What is said of it where it is loaded."""
+
 _OPENED = "opened"
 """The timer after which the next one doesn't open the session soon after another."""
 
@@ -67,7 +70,7 @@ class Room:
         synced: who has had its first sync; before that an update would be a gap to it.
 
     Raises:
-        StorageError: the log can't be replayed.
+        SessionDamaged: the log can't be replayed, or what it gives can't be encoded.
     """
 
     __slots__ = (
@@ -306,8 +309,9 @@ def _replay(updates: Iterable[bytes]) -> Doc[Any]:
     try:
         for update in updates:
             doc.apply_update(update)
+        doc.get_update()  # what can be applied can't always be encoded, and the first reader would end the room
     except BaseException as error:
         if is_crdt_error(error):
-            raise StorageError("The session's log is damaged and can't be replayed.") from error
+            raise SessionDamaged(DAMAGED) from error
         raise
     return doc
