@@ -1,7 +1,10 @@
-// The token by which one came: in the link's fragment (#token=…), which no server and no other site gets to see.
+// Where the server is, and the token by which one came: in the link's fragment (#token=…), which no server and no other site gets to see.
 // It is kept for this tab, and taken out of the address: who copies that must not give away who they are.
 
 const KEPT = "chat.token";
+
+/** The server's address. The page says how to get there from its own, so that both may be below any path. */
+export const server = new URL(document.querySelector("meta[name=server]").content, document.baseURI).href.replace(/\/$/, "");
 
 const link = new URL(location.href);
 const given = new URLSearchParams(link.hash.slice(1)).get("token") ?? link.searchParams.get("token");

@@ -1,11 +1,12 @@
 // The page: opens the session that the address names, and paints what changed once per frame.
 
-import { connect } from "/client/cosession.js";
-import { holder, restriction, token, wayIn } from "./access.js";
+import { connect } from "./client/cosession.js";
+import { holder, restriction, server, token, wayIn } from "./access.js";
 import { Composer } from "./composer.js";
 import { closeDrawer } from "./drawer.js";
-import { attempt, h, keep, mark } from "./element.js";
+import { attempt, h, isEnter, keep, mark } from "./element.js";
 import { Here } from "./here.js";
+import { plain } from "./markdown.js";
 import { MessageList } from "./messages.js";
 import { avatar, person, rename, self } from "./people.js";
 import { showLoss } from "./refused.js";
@@ -35,7 +36,7 @@ const composer = new Composer({
   },
   onTyping: (typing) => session.presence.set("typing", typing),
 });
-const messages = new MessageList(find("messages"), { onReuse: composer.giveBack });
+const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
 const runs = new RunCards(find("runs"));
 const here = new Here(find("people"), find("typing"), find("agent-line"), schedule);
@@ -55,7 +56,7 @@ function open(id) {
   announced = null;
   atEnd = true;
   notice.hidden = true;
-  session = connect(location.origin, id, { user: self(), token, offline: true });
+  session = connect(server, id, { user: self(), token, offline: true });
   const opened = session;
   for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "title", "change"]) {
     opened.on(event, () => opened === session && schedule());
@@ -203,7 +204,7 @@ function announce() {
     if (message.metadata.status === "streaming" || announced.has(message.id)) continue;
     announced.add(message.id);
     if (message.author === session.me.id) continue;
-    find("announce").textContent = `${person(message.author, session).name}: ${message.text.slice(0, SPOKEN_LENGTH)}`;
+    find("announce").textContent = `${person(message.author, session).name}: ${plain(message.text.slice(0, SPOKEN_LENGTH))}`;
   }
 }
 
@@ -226,7 +227,7 @@ new ResizeObserver(() => atEnd && toEnd()).observe(scroller);
 // -- writing
 
 function firstLine(text) {
-  const line = [...text.split("\n")[0]];
+  const line = [...plain(text).split("\n")[0]];
   return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH - 1).join("").trimEnd()}…` : line.join("");
 }
 
@@ -241,7 +242,7 @@ find("suggestions").append(...SUGGESTIONS.map((text) => h("button", {
 
 title.addEventListener("keydown", (event) => {
   if (event.key === "Escape") title.value = session?.title ?? "";
-  if (event.key === "Escape" || event.key === "Enter") title.blur();
+  if (event.key === "Escape" || isEnter(event)) title.blur();
 });
 title.addEventListener("change", () => session && entitle(title.value.trim()));
 

@@ -1,6 +1,6 @@
 // The box in which one writes: Enter sends, Shift+Enter starts a new line; says when one is typing.
 
-import { grow, keep } from "./element.js";
+import { grow, isEnter, keep } from "./element.js";
 
 const PLACEHOLDER = "Message everyone here";
 const TYPING_MS = 3000; // typing is over when no key was pressed for so long
@@ -23,7 +23,7 @@ export class Composer {
       this.#setTyping(Boolean(this.text.trim()));
     });
     this.#input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      if (!isEnter(event)) return;
       event.preventDefault();
       this.#submit();
     });

@@ -52,6 +52,11 @@ export async function copy(text) {
   }
 }
 
+/** Whether a key event is the Enter that sends: not one that ends a composition, which Safari reports as key code 229. */
+export function isEnter({ key, shiftKey, isComposing, keyCode }) {
+  return key === "Enter" && !shiftKey && !isComposing && keyCode !== 229;
+}
+
 /** Draws something, and something else where that fails: one odd thing must not keep the rest from being drawn. */
 export function attempt(draw, otherwise = () => {}) {
   try {

@@ -5,18 +5,22 @@ import { avatar, present } from "./people.js";
 
 const NARROW = matchMedia("(max-width: 760px)");
 const [FACES, FACES_NARROW] = [6, 4]; // more would push the title away
+const PATIENCE_MS = 4000; // an agent that is asked to come needs a moment
 const NAMES = 3; // so many have their names beside them
 
 export class Here {
   #list;
   #typing;
   #line;
+  #changed;
   #key = "";
+  #waiting = null;
 
   constructor(list, typing, line, changed) {
     this.#list = list;
     this.#typing = typing;
     this.#line = line;
+    this.#changed = changed;
     NARROW.addEventListener("change", changed);
   }
 
@@ -30,9 +34,20 @@ export class Here {
       const writing = people.filter((each) => each.typing && each.id !== session.me.id).map((each) => each.name);
       this.#typing.textContent = sentence(writing);
     }
+    keep(this.#line, "textContent", this.#isUnanswered(session, work, people) ? "No agent is here: one that joins will answer" : "");
+  }
+
+  /** Whether the last prompt has waited a while, and no agent is here to answer it. */
+  #isUnanswered(session, work, people) {
+    const last = session.messages.at(-1);
     const isAgentHere = people.some((each) => each.kind === "agent") || work.open.some((run) => !work.isAbandoned(run));
-    const line = session.status === "online" && session.synced && !isAgentHere ? "No agent is here yet: it will answer when it joins" : "";
-    keep(this.#line, "textContent", line);
+    const isWaiting = session.status === "online" && session.synced && !isAgentHere && last?.role === "user";
+    if (!isWaiting) this.#waiting = null;
+    else if (this.#waiting?.id !== last.id) {
+      this.#waiting = { id: last.id, since: performance.now() };
+      setTimeout(this.#changed, PATIENCE_MS + 1);
+    }
+    return isWaiting && performance.now() - this.#waiting.since >= PATIENCE_MS;
   }
 }
 

@@ -46,6 +46,12 @@ export function render(text) {
   });
 }
 
+/** The text without its markup, as a screen reader or a title should have it. */
+export function plain(text) {
+  const blocks = [...render(text).children];
+  return blocks.map((block) => block.innerText ?? block.textContent).map((words) => words.trim()).filter(Boolean).join("\n");
+}
+
 /** Puts the text into `target`, replacing only the blocks that changed: a selection in a growing answer survives. */
 export function update(target, text) {
   const blocks = [...render(text).childNodes].filter((node) => node.nodeType === Node.ELEMENT_NODE);

@@ -2,18 +2,19 @@
 // answer redraws one block of one message: scroll position, selection and an open editor of all others stay.
 
 import { merge } from "./edits.js";
-import { attempt, copy, grow, h, icon, keep, mark, some } from "./element.js";
+import { attempt, copy, grow, h, icon, isEnter, keep, mark, some } from "./element.js";
 import { list, object, objects, text } from "./given.js";
 import { paintPart, steerNote } from "./parts.js";
 import { avatar, peopleKey, person } from "./people.js";
 
 const ENDED = { cancelled: "Stopped", error: "The agent stopped with an error", lost: "The agent went away before it was done" };
 
-/** The list of messages, and a row for each run that has not written anything yet. */
+/** The list of messages, and a row for each run that has not written anything: it is waited for, or it failed. */
 export class MessageList {
-  constructor(element, { onReuse }) {
+  constructor(element, { onReuse, onRetry }) {
     this.element = element;
     this.onReuse = onReuse;
+    this.onRetry = onRetry;
     this.views = new Map();
   }
 
@@ -35,14 +36,14 @@ export class MessageList {
       else this.element.insertBefore(view.element, next);
       attempt(() => paint(view), () => view.fail());
     };
+    const failed = failedSilently(session.runs);
+    const placeSilent = (run) => place(`run:${run.id}`, () => new SilentView(this.onRetry), (view) => view.paint(run, session, work));
     for (const message of session.messages) {
       const run = runs.get(message.metadata.run);
-      place(message.id, () => new MessageView(this.onReuse), (view) => view.paint(message, run, people, session, work));
+      place(message.id, () => new MessageView(this), (view) => view.paint(message, run, people, session, work));
+      if (failed.has(message.id)) placeSilent(failed.get(message.id));
     }
-    for (const run of work.open) {
-      if (list(run.messages).length) continue;
-      place(`run:${run.id}`, () => new WaitingView(), (view) => view.paint(run, session, work));
-    }
+    for (const run of work.open) if (!list(run.messages).length) placeSilent(run);
     for (const [id, view] of this.views) {
       if (present.has(id)) continue;
       view.element.remove();
@@ -51,9 +52,29 @@ export class MessageList {
   }
 }
 
+/** By prompt, the last run that answered it, where that ended with an error before its first word. */
+function failedSilently(runs) {
+  const last = new Map(runs.map((run) => [run.reply_to, run]));
+  return new Map([...last].filter(([, run]) => run.status === "error" && !list(run.messages).length));
+}
+
+/** A button that asks again what an agent failed to answer; nothing where one may not ask. */
+function retryButton(run, session, onRetry) {
+  const prompt = session.may("prompt") && session.messages.find(({ id }) => id === run?.reply_to);
+  if (!prompt || prompt.metadata.deleted) return null;
+  return h("button", { type: "button", class: "link", "data-testid": "retry", onclick: () => onRetry(prompt) }, "Ask again");
+}
+
+/** How a run failed, in words for people. */
+function failure(status, run) {
+  const error = text(run?.error) || text(object(run?.error).message);
+  return status === "error" && error ? `${ENDED.error}: ${error}` : text(ENDED[status]);
+}
+
 class MessageView {
-  constructor(onReuse) {
+  constructor({ onReuse, onRetry }) {
     this.onReuse = onReuse;
+    this.onRetry = onRetry;
     this.parts = [];
     this.face = h("div", { class: "face" });
     this.head = h("div", { class: "message-head" });
@@ -149,12 +170,10 @@ class MessageView {
   }
 
   paintEnd(status, run, session) {
-    let said = text(ENDED[status]);
-    if (status === "cancelled" && run?.cancel?.by) said = `Stopped by ${person(run.cancel.by, session).name}`;
-    const error = text(run?.error) || text(object(run?.error).message);
-    if (status === "error" && error) said = `${said}: ${error}`;
+    const stopped = status === "cancelled" && run?.cancel?.by;
+    const said = stopped ? `Stopped by ${person(run.cancel.by, session).name}` : failure(status, run);
     this.end.hidden = !said;
-    keep(this.end, "textContent", said);
+    this.end.replaceChildren(...some([said, said && !stopped && " ", said && status !== "lost" && retryButton(run, session, this.onRetry)]));
   }
 
   paintActions(own, copyable) {
@@ -192,7 +211,7 @@ class MessageView {
     input.addEventListener("input", () => grow(input));
     input.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.closeEditor();
-      else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) save();
+      else if (isEnter(event)) save();
       else return;
       event.preventDefault();
     });
@@ -216,14 +235,15 @@ class MessageView {
   }
 }
 
-/** A run that has no text yet: who thinks, and what was said to it meanwhile. */
-class WaitingView {
-  constructor() {
+/** A run that has no text: who thinks, and what was said to it meanwhile; or how it failed. */
+class SilentView {
+  constructor(onRetry) {
+    this.onRetry = onRetry;
     this.face = h("div", { class: "face" });
     this.name = h("span", { class: "author" });
     this.steers = h("div", { class: "steers" });
     this.dots = h("span", { class: "dots", role: "img", "aria-label": "is thinking" }, h("i"), h("i"), h("i"));
-    this.end = h("p", { class: "message-end", hidden: true }, ENDED.lost);
+    this.end = h("p", { class: "message-end", "data-testid": "failure", hidden: true });
     this.element = h("li", { class: "message waiting", "data-role": "assistant" },
       this.face, h("div", { class: "column" }, h("div", { class: "message-head" }, this.name), this.dots, this.end, this.steers));
   }
@@ -234,15 +254,17 @@ class WaitingView {
 
   paint(run, session, work) {
     const who = person(run.agent, session);
-    const abandoned = work.isAbandoned(run);
-    const key = JSON.stringify([who, run.steers, abandoned]);
+    const status = work.isAbandoned(run) ? "lost" : run.status;
+    const said = failure(status, run);
+    const key = JSON.stringify([who, run.steers, said]);
     if (key === this.key) return;
     this.key = key;
     this.face.replaceChildren(avatar(who));
     this.name.textContent = who.name;
     this.name.style.setProperty("--person", who.color);
-    this.dots.hidden = abandoned;
-    this.end.hidden = !abandoned;
+    this.dots.hidden = Boolean(said);
+    this.end.hidden = !said;
+    this.end.replaceChildren(...some([said, said && " ", status === "error" && retryButton(run, session, this.onRetry)]));
     this.steers.replaceChildren(...objects(run.steers).map((steer) => steerNote(steer, session, waits(steer, run, work))));
   }
 }

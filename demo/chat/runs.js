@@ -20,10 +20,10 @@ export class RunCards {
     const active = new Map(work.open.map((run) => [run.id, run]));
     for (const [id, card] of this.cards) {
       if (active.has(id)) continue;
-      // The focus would go nowhere; on a phone it would bring up the keyboard.
-      const focused = card.element.contains(document.activeElement) && matchMedia("(hover: hover)").matches;
+      const focused = card.element.contains(document.activeElement);
       card.element.remove();
-      if (focused) document.getElementById("composer").focus();
+      // The focus would go nowhere. On a phone the box would bring up the keyboard, so the conversation gets it.
+      if (focused) document.getElementById(matchMedia("(hover: hover)").matches ? "composer" : "scroller").focus();
       this.cards.delete(id);
     }
     for (const [id, run] of active) {
@@ -62,10 +62,16 @@ class RunCard {
   }
 
   cancel(id) {
+    if (this.isStopping) return;
     this.session.cancel(id);
-    this.asked = true;
-    this.stop.disabled = true;
-    this.stop.lastElementChild.textContent = "Stopping…";
+    this.paintStopping(true);
+  }
+
+  /** Says whether the answer is being stopped. The button isn't disabled meanwhile: that would lose the focus. */
+  paintStopping(isStopping) {
+    this.isStopping = isStopping;
+    keep(this.stop, "ariaDisabled", String(isStopping));
+    keep(this.stop.lastElementChild, "textContent", isStopping ? "Stopping…" : "Stop");
   }
 
   paint(run, abandoned) {
@@ -82,10 +88,7 @@ class RunCard {
     }
     const stops = mayStop(this.session, run);
     keep(this.stop, "title", stops ? "" : "Your access doesn't include stopping this answer.");
-    if (!this.asked && !run.cancel) keep(this.stop, "disabled", !stops);
-    if (run.cancel && !this.asked) {
-      this.stop.disabled = true;
-      keep(this.stop.lastElementChild, "textContent", "Stopping…");
-    }
+    keep(this.stop, "disabled", !stops && !this.isStopping);
+    if (run.cancel) this.paintStopping(true);
   }
 }

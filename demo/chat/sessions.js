@@ -1,6 +1,6 @@
 // Sessions over HTTP: which there are, making one, letting others in. The open one is named in the address: ?session=ID.
 
-import { credentials } from "./access.js";
+import { credentials, server } from "./access.js";
 import { h, keep, mark } from "./element.js";
 
 const REFRESH_MS = 5000;
@@ -30,7 +30,7 @@ export class Problem extends Error {
 async function ask(path, body) {
   const headers = { accept: "application/json", "content-type": "application/json", ...credentials };
   const request = { headers, signal: AbortSignal.timeout(PATIENCE_MS), ...(body && { method: "POST", body: JSON.stringify(body) }) };
-  const response = await fetch(path, request).catch(() => {
+  const response = await fetch(server + path, request).catch(() => {
     throw new Problem(0, "The server can't be reached.");
   });
   const answer = await response.json().catch(() => null);

@@ -3,7 +3,7 @@
 // The page holds no copy of the form. A one-line field is a key of the session's state, a long one a text that is written
 // together; both are read at each paint. Every field has a key of its own, so that no two pages make the same container.
 
-import { colorOf, connect } from "/client/cosession.js";
+import { colorOf, connect } from "./client/cosession.js";
 
 const HELD_SECONDS = 20; // so long a field stays somebody's who went for coffee in the middle of it
 const RENEWED_MS = 5000;
@@ -19,7 +19,7 @@ if (given) {
 const token = given ?? kept(sessionStorage, "forms.token") ?? undefined;
 const name = kept(localStorage, "forms.name") || "Guest";
 
-const session = connect(location.origin, link.searchParams.get("session") ?? "visa", {
+const session = connect(new URL(".", link).href, link.searchParams.get("session") ?? "visa", {
   token,
   ...(token ? {} : { user: { name } }),
 });

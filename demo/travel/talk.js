@@ -1,5 +1,5 @@
 // The talk as people read it: what the planner asks of its specialists stands on their cards, and their answers come
-// before the planner's, which sums them up.
+// behind the message that called them.
 
 import { list } from "../chat/given.js";
 
@@ -22,11 +22,11 @@ function order({ messages, runs }) {
   const ordered = [];
   for (const message of parts.get(undefined) ?? []) {
     const { run } = message.metadata;
+    ordered.push(message);
     if (run && parts.has(run)) {
       ordered.push(...parts.get(run));
       parts.delete(run);
     }
-    ordered.push(message);
   }
   for (const [run, rest] of parts) if (run !== undefined) ordered.push(...rest); // the planner has said nothing yet
   return ordered;

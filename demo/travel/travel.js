@@ -1,9 +1,9 @@
 // The page: opens the trip that the address names, and paints what changed once per frame. It holds no copy of anything.
 
-import { connect } from "/client/cosession.js";
-import { holder, restriction, token, wayIn } from "../chat/access.js";
+import { connect } from "../client/cosession.js";
+import { holder, restriction, server, token, wayIn } from "../chat/access.js";
 import { Composer } from "../chat/composer.js";
-import { attempt, h, keep, mark } from "../chat/element.js";
+import { attempt, h, isEnter, keep, mark } from "../chat/element.js";
 import { Here } from "../chat/here.js";
 import { list as listOf } from "../chat/given.js";
 import { MessageList } from "../chat/messages.js";
@@ -34,7 +34,7 @@ const composer = new Composer({
   },
   onTyping: (typing) => session.presence.set("typing", typing),
 });
-const messages = new MessageList(find("messages"), { onReuse: composer.giveBack });
+const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
 const here = new Here(find("people"), find("typing"), h("span", {}), schedule);
 const share = shareDialog();
@@ -53,7 +53,7 @@ function open(id) {
   }
   for (const view of [messages, team, plan, approvals, queue]) view.clear();
   notice.hidden = true;
-  session = connect(location.origin, id, { user: self(), token, offline: true });
+  session = connect(server, id, { user: self(), token, offline: true });
   const opened = session;
   for (const event of ["change", "presence", "people", "me", "status", "saved", "title"]) {
     opened.on(event, () => opened === session && schedule());
@@ -187,7 +187,7 @@ find("enqueue").addEventListener("click", () => {
 });
 policy.addEventListener("change", () => session.setPolicy(policy.value));
 title.addEventListener("change", () => session.setTitle(title.value.trim()));
-title.addEventListener("keydown", (event) => event.key === "Enter" && title.blur());
+title.addEventListener("keydown", (event) => isEnter(event) && title.blur());
 find("new-session").addEventListener("click", startNew);
 find("share").addEventListener("click", () => session && share(session.id, session.may("invite")));
 function turnTo(tab) {

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from conftest import Agent, Cable, Person
 
     Join = Callable[..., Person]
+
+NAMELESS = "(buttons) => buttons.filter((b) => !(b.ariaLabel || b.innerText.trim())).map((b) => b.outerHTML)"
+"""Of the buttons that are shown, those that a screen reader has no name for."""
 
 
 def words(count: int) -> str:
@@ -437,3 +441,74 @@ def test_an_agent_that_fails_says_so(chat: Server, agent: "Agent", join: "Join")
     expect(ann.message(1)).to_have_attribute("data-status", "error")
     expect(ann.message(1)).to_contain_text("the model has broken")
     expect(ann.text(1)).to_have_text(words(5))
+
+
+def test_an_agent_that_fails_before_its_first_word_says_so_and_can_be_asked_again(
+    chat: Server, agent: "Agent", join: "Join"
+) -> None:
+    ann, ben = join(chat.url, "trip", "Ann"), join(chat.url, "trip", "Ben")
+    ann.sends("Tell me")
+    agent.hears("prompt")
+    agent.order("fail")
+    assert agent.hears("ended") == "error"
+    for person in (ann, ben):
+        expect(person.testid("failure")).to_contain_text("the model has broken")
+
+    ben.testid("retry").click()
+    assert agent.hears("prompt") == "Tell me"
+    agent.writes(2)
+    agent.order("end")
+    expect(ann.text(2)).to_have_text(words(2))
+
+
+@pytest.mark.parametrize("box", ["composer", "edit-input", "title"])
+def test_the_enter_that_ends_a_composition_sends_nothing(chat: Server, join: "Join", box: str) -> None:
+    ann = join(chat.url, "trip", "Ann")
+    if box == "edit-input":
+        ann.sends("written before")
+        ann.message(0).hover()
+        ann.testid("edit").click()
+    ann.testid(box).fill("にほん")
+    ann.testid(box).evaluate(  # Safari tells it after the composition, with key code 229
+        """(element) => element.dispatchEvent(new KeyboardEvent("keydown",
+          { key: "Enter", code: "Enter", keyCode: 229, isComposing: false, bubbles: true, cancelable: true }))"""
+    )
+    expect(ann.testid(box)).to_be_focused()
+    expect(ann.testid(box)).to_have_value("にほん")
+    expect(ann.testid("message")).to_have_count(1 if box == "edit-input" else 0)
+
+
+def test_titles_and_what_a_screen_reader_says_are_without_markup(chat: Server, agent: "Agent", join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("**Lisbon** in [May](https://example.org)")
+    expect(ann.testid("title")).to_have_value("Lisbon in May")
+    agent.hears("prompt")
+    agent.order(f"says {quote('# Plan' + chr(10) + '- *first* `day`')}")
+    agent.order("end")
+    expect(ann.page.locator("#announce")).to_have_text("Scripted agent: Plan first day")
+
+
+def test_the_focus_stays_on_stop_until_the_answer_has_ended(chat: Server, agent: "Agent", join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    ann.sends("A long one")
+    agent.hears("prompt")
+    agent.writes(1)
+    ann.testid("stop").focus()
+    ann.page.keyboard.press("Enter")
+    expect(ann.testid("composer")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [390, 800, 1000, 1280])
+def test_every_button_has_a_name_at_every_width(chat: Server, join: "Join", width: int) -> None:
+    ann = join(chat.url, "trip", "Ann", viewport={"width": width, "height": 700})
+    ann.sends("```\nsome code\n```")
+    expect(ann.testid("message")).to_have_count(1)
+    names = ann.page.get_by_role("button").evaluate_all(NAMELESS)
+    assert names == []
+
+
+def test_no_missing_agent_is_told_of_before_one_is_missed(chat: Server, join: "Join") -> None:
+    ann = join(chat.url, "trip", "Ann")
+    expect(ann.page.locator("#agent-line")).to_have_text("")
+    ann.sends("Is anybody here?")
+    expect(ann.page.locator("#agent-line")).to_contain_text("No agent is here")
