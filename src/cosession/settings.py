@@ -161,7 +161,14 @@ class Settings(BaseSettings):
         64 * 2**20, ge=2**20, description="what may wait for the disk; beyond it, sockets are not read"
     )
     max_presence_bytes: int = Field(
-        16 * 2**10, ge=256, description="largest awareness state; it is sent to everybody at every change"
+        64 * 2**10,
+        ge=256,
+        description="largest awareness state, in UTF-8; a larger one is dropped, and its connection is told",
+    )
+    max_presence_bytes_per_second: int = Field(
+        32 * 2**20,
+        ge=2**16,
+        description="what a room sends of presence, to all together; beyond it small states go first",
     )
     presence_seconds: float = Field(
         0.05, ge=0, description="how often a room tells its presence at most; a hundred moving cursors are one frame"

@@ -130,3 +130,21 @@ def test_who_comes_and_goes_in_one_turn_of_the_room_is_told_as_gone() -> None:
 
     for frames in run(scenario, Settings()):
         assert said(frames) == [[(5, 1, True)]]
+
+
+def test_large_states_let_small_ones_pass_and_come_one_by_one() -> None:
+    """A bulletin of 50 ms may hold 3,276 bytes for the two readers of this room."""
+    large = '{"x":"' + "x" * 4000 + '"}'
+
+    def scenario(readers: Readers) -> None:
+        readers.tell(BroadcastPresence((AwarenessEntry(1, 1, "{}"),), AUTHOR))
+        for client in (2, 3):
+            readers.tell(BroadcastPresence((AwarenessEntry(client, 1, large),), AUTHOR))
+        for client in range(10, 30):
+            readers.tell(BroadcastPresence((AwarenessEntry(client, 1, "{}"),), AUTHOR))
+
+    quick, _ = run(scenario, Settings(presence_seconds=0.05, max_presence_bytes_per_second=2**17))
+    told = [[client for client, _, _ in frame] for frame in said(quick)]
+    assert told[0] == [1], "at once"
+    assert sorted(client for frame in told for client in frame) == [1, 2, 3, *range(10, 30)], "nothing is lost"
+    assert max(sum(client in (2, 3) for client in frame) for frame in told) == 1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cosession.auth import ANONYMOUS, Participant
-from cosession.errors import MalformedFrame, TooLarge
+from cosession.errors import MalformedFrame
 from cosession.protocol import AwarenessEntry, decode_awareness, encode_awareness
 from cosession.rooms.presence import Presence
 
@@ -153,10 +153,28 @@ def test_who_takes_the_own_state_back_may_say_another_later() -> None:
     assert back.clock > gone.clock
 
 
-def test_a_state_that_is_too_large_is_refused() -> None:
+def test_a_state_that_is_too_large_is_dropped_and_its_client_stays_as_it_was() -> None:
     presence = Presence(100)
-    with pytest.raises(TooLarge):
-        presence.receive(1, ADA, [entry(10, 1, json.dumps({"x": "x" * 200}))])
+    large = json.dumps({"x": "x" * 200})
+    heard = presence.receive(1, ADA, [entry(10, 1, large)])
+    assert heard.is_too_large
+    [shown] = heard.others
+    assert json.loads(shown.state).keys() == {"user"}, "it is here all the same"
+    assert not presence.receive(1, ADA, [entry(10, 2, '{"typing":true}')]).is_too_large
+    heard = presence.receive(1, ADA, [entry(10, 3, large)])
+    assert (heard.is_too_large, heard.others) == (True, ())
+    [shown] = presence.everybody()
+    assert json.loads(shown.state)["typing"]
+
+
+@pytest.mark.parametrize("character", ["x", "é", "漢", "🐙"])
+def test_the_size_of_a_state_is_that_of_its_utf_8(character: str) -> None:
+    for size in (1000, 1001):
+        state = json.dumps({"x": ""}, separators=(",", ":"))
+        words = character * ((1000 - len(state)) // len(character.encode()))
+        words += "x" * (size - len(state) - len(words.encode()))
+        state = json.dumps({"x": words}, ensure_ascii=False, separators=(",", ":"))
+        assert Presence(1000).receive(1, ADA, [entry(10, 1, state)]).is_too_large == (size > 1000)
 
 
 def test_half_an_emoji_in_a_state_can_be_sent_on() -> None:

@@ -12,6 +12,7 @@ from cosession.protocol import (
     AwarenessEntry,
     Fence,
     Granted,
+    Notice,
     QueryAwareness,
     Renewal,
     SyncStep1,
@@ -428,12 +429,16 @@ def test_presence_reaches_everybody_else_and_late_joiners_and_ends_with_the_conn
     assert scene.presence.pop(2) == [(7, True)]
 
 
-def test_a_presence_state_that_is_too_large_is_refused() -> None:
+@pytest.mark.parametrize("extended", [True, False])
+def test_presence_that_is_too_large_costs_no_connection(extended: bool) -> None:
     scene = Scene(Settings(max_presence_bytes=256))
-    scene.join(1)
+    scene.join(1, extended=extended)
     state = '{"x":"' + "x" * 300 + '"}'
-    with pytest.raises(TooLarge):
-        scene.receive(1, Awareness(encode_awareness([AwarenessEntry(7, 1, state)])))
+    scene.receive(1, Awareness(encode_awareness([AwarenessEntry(7, 1, state)])))
+    told = [(frame.code, frame.touched, frame.final) for frame in scene.taken(1) if isinstance(frame, Notice)]
+    assert told == ([("too-large", "presence", False)] if extended else [])
+    scene.receive(1, SyncUpdate(Writer().write("still here")))
+    assert text_of(scene) == "still here"
 
 
 def test_a_frame_that_is_too_large_is_refused_before_it_is_read() -> None:

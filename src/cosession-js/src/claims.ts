@@ -5,10 +5,11 @@
  * stands in this page's name without being held here (a release that a crash undid) is given back.
  */
 
-import { InvalidValue, NotAllowed } from "./errors.ts";
-import { knownId } from "./identity.ts";
+import type * as Y from "yjs";
+import { InvalidValue } from "./errors.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
-import { type Asking, ask, requestKey } from "./requests.ts";
+import type { Limits } from "./limits.ts";
+import { ask, requestKey } from "./requests.ts";
 import { listOf, mapOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { type Awaited, waitFor } from "./waiting.ts";
@@ -42,7 +43,11 @@ export interface ClaimOptions {
   wait?: boolean;
 }
 
-interface Of extends Awaited, Asking {}
+interface Of extends Awaited {
+  readonly doc: Y.Doc;
+  readonly limits: Limits;
+  readonly me: { readonly id: string };
+}
 
 interface Held {
   readonly claim: Claim;
@@ -96,7 +101,7 @@ export class Claims {
     if (seconds !== undefined && !(seconds > 0))
       throw new InvalidValue(`A claim is held for a number of seconds, not for ${String(seconds)}.`);
     const { doc, me } = this.#of;
-    const request = requestKey("claim", [key, String(doc.clientID)], knownId(me));
+    const request = requestKey("claim", [key, String(doc.clientID)], me.id);
     this.#asked.add(key);
     try {
       this.#ask("claim", key, { ...(seconds === undefined ? {} : { seconds }), ...(wait ? { wait } : {}) });
@@ -166,15 +171,12 @@ export class Claims {
   #release(key: string): void {
     const { doc, me } = this.#of;
     const isAsked = doc.getMap("requests").has(requestKey("release", [key, String(doc.clientID)], me.id));
-    try {
-      if (!isAsked) this.#ask("release", key, {});
-    } catch (error) {
-      if (!(error instanceof NotAllowed)) throw error; // the server lets go of what this page may not hold any more
-    }
+    if (!isAsked) this.#ask("release", key, {});
   }
 
   #ask(kind: string, key: string, value: Json): void {
-    ask(this.#of, kind, [key, String(this.#of.doc.clientID)], value);
+    const { doc, me, limits } = this.#of;
+    ask(doc.getMap("requests"), kind, [key, String(doc.clientID)], me.id, value, limits);
   }
 
   #isMine(fact: Holding | undefined): fact is Holding {

@@ -2,11 +2,9 @@
  * Who this page speaks for.
  *
  * In development the server believes what is said here (on loopback); with a token it believes the token, and the name
- * in presence is the server's. Without an id and a token, one is made and kept in this browser, so that a reload is the
- * same guest.
+ * in presence is the server's. Without an id, one is made and kept in this browser, so that a reload is the same guest.
  */
 
-import { CosessionError } from "./errors.ts";
 import { freshId } from "./ids.ts";
 import { isObject } from "./json.ts";
 
@@ -28,28 +26,15 @@ export interface User {
 const COLORS = ["#c2410c", "#0f766e", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#4338ca"];
 const KEPT = "cosession.guest";
 
-/**
- * Who this page is as far as it knows before the server says it. Whom a token is for that comes later, or tells nothing,
- * only the server knows: then the id and the name are empty.
- */
-export function identify(user: User = {}, token: string | undefined, hasToken: boolean): Participant {
+export function identify(user: User = {}, token?: string): Participant {
   const claims = token === undefined ? {} : claimsOf(token);
-  const id = (user.id ?? claims.sub ?? "").trim() || (hasToken ? "" : guest());
+  const id = (user.id ?? claims.sub ?? "").trim() || guest();
   return Object.freeze({
     id,
-    name: user.name ?? claims.name ?? (id === "" ? "" : "Guest"),
+    name: user.name ?? claims.name ?? "Guest",
     color: user.color ?? colorOf(id),
     kind: user.kind ?? claims.kind ?? "human",
   });
-}
-
-/** The id to write by. */
-export function knownId({ id }: { readonly id: string }): string {
-  if (id !== "") return id;
-  throw new CosessionError(
-    "identity.unknown",
-    "Whom this page's token is for isn't known yet; wait for whenSynced(), or give `user.id` to connect().",
-  );
 }
 
 /** The same colour for one id on every device; none of those that are taken, as long as there are others. */
@@ -78,8 +63,7 @@ function claimsOf(token: string): { sub?: string; name?: string; kind?: string }
   }
 }
 
-/** The id of a page without one, kept in this browser. */
-export function guest(): string {
+function guest(): string {
   try {
     const kept = localStorage.getItem(KEPT) ?? freshId("guest");
     localStorage.setItem(KEPT, kept);

@@ -5,12 +5,14 @@
  * server to write its answer; the others wait in line, should that page go before it has answered.
  */
 
+import type * as Y from "yjs";
 import type { Claims } from "./claims.ts";
-import { Disconnected, InvalidValue } from "./errors.ts";
+import { InvalidValue } from "./errors.ts";
 import type { Off } from "./events.ts";
 import { checked, checkedId, checkedText, isObject, type Json } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import type { Message, Part } from "./messages.ts";
-import { type Asking, ask, joinKey } from "./requests.ts";
+import { ask, joinKey } from "./requests.ts";
 
 export interface Tool {
   /** What it does, for the model. */
@@ -21,8 +23,11 @@ export interface Tool {
   call(input: Json): unknown;
 }
 
-interface Of extends Asking {
+interface Of {
+  readonly doc: Y.Doc;
+  readonly me: { readonly id: string };
   readonly messages: readonly Message[];
+  readonly limits: Limits;
   readonly presence: { set(field: string, value: unknown): void };
 }
 
@@ -75,11 +80,7 @@ export class Tools {
     return () => {
       if (this.#offered.get(name)?.tool !== tool) return;
       this.#offered.delete(name);
-      try {
-        this.#tell();
-      } catch (error) {
-        if (!(error instanceof Disconnected)) throw error; // a session that is over offers nothing
-      }
+      this.#tell();
     };
   }
 
@@ -134,8 +135,10 @@ export class Tools {
   }
 
   #answer({ message, id }: Call, answer: Json): void {
-    const subject = [message, id, String(this.#of.doc.clientID)];
-    const write = (value: Json): string => ask(this.#of, "answer", subject, value);
+    const { doc, me, limits } = this.#of;
+    const subject = [message, id, String(doc.clientID)];
+    const write = (value: Json): void =>
+      void ask(doc.getMap("requests"), "answer", subject, me.id, value, limits);
     try {
       write(answer);
     } catch (error) {

@@ -1,6 +1,6 @@
 """A message: a Map that reads as an AI SDK 7 UIMessage. Its parts grow, its metadata says how far it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pycrdt import Array, Map, Text
@@ -35,6 +35,16 @@ class Message(Record):
     def parts(self) -> list[Part]:
         """The parts, in order."""
         return [Part(part) for part in maps_in(self._array("parts"))]
+
+    def parts_like(self, wanted: Callable[[JsonObject], bool], most: int) -> list[Part]:
+        """The parts, of which the plain JSON is as wanted: so many of the last at most. Others aren't looked up."""
+        array = self._array("parts")
+        if array is None:
+            return []
+        shown = enumerate(self._list("parts"))
+        places = [place for place, part in shown if isinstance(part, dict) and wanted(cast(JsonObject, part))]
+        found: list[Any] = [array[place] for place in places[-most:]]
+        return [Part(cast("Map[Any]", item)) for item in found if isinstance(item, Map)]
 
     @property
     def text(self) -> str:

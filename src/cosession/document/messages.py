@@ -10,6 +10,7 @@ from pycrdt import Array, Map
 
 from cosession.errors import BadDocument
 
+from .list_index import SHORT, ListIndex
 from .message import MESSAGE_STATUSES, Message, as_ui_message
 from .parts import new_part
 from .policy import checked_agents
@@ -23,18 +24,25 @@ _NEWEST = 64
 
 
 class Messages:
-    """The list of messages, in the order in which they were appended."""
+    """The list of messages, in the order in which they were appended.
 
-    __slots__ = ("shared",)
+    Attributes:
+        shared: the pycrdt Array behind it.
+        index: where each message is by its id, if somebody keeps that; a server does of long lists.
+    """
+
+    __slots__ = ("index", "shared")
 
     def __init__(self, shared: Array[Any]) -> None:
         self.shared = shared
+        self.index: ListIndex | None = None
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[Message]:
-        return (Message(item) for item in maps_in(self.shared))
+        items = maps_in(self.shared) if self.index is None else self.index
+        return (Message(item) for item in items if item is not None)
 
     def __getitem__(self, index: int) -> Message:
         step = 1 if index >= 0 else -1
@@ -49,6 +57,9 @@ class Messages:
 
     def get(self, id: str) -> Message | None:  # noqa: A002 - the field's name
         """The message of an id, or None; the newest is looked at first."""
+        if self.index is not None:
+            found = self.index.get(id)
+            return None if found is None else Message(found)
         count = len(self.shared)
         older = max(count - _NEWEST, 0)
         for index in range(count - 1, older - 1, -1):
@@ -60,6 +71,17 @@ class Messages:
             if isinstance(known[index], dict) and cast(JsonObject, known[index]).get("id") == id:
                 return Message(cast("Map[Any]", self.shared[index]))
         return None
+
+    def at(self, place: int) -> Message | None:
+        """The message at a place of the list; None where something else is there."""
+        item: Any = self.shared[place] if self.index is None else self.index[place]
+        return Message(cast("Map[Any]", item)) if isinstance(item, Map) else None
+
+    def unindex_if_short(self) -> None:
+        """Keep no index of a list that is as easily looked through."""
+        if self.index is not None and len(self.index) <= SHORT:
+            self.index.close()
+            self.index = None
 
     def append(
         self,

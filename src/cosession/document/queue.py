@@ -14,7 +14,7 @@ from cosession.errors import BadDocument
 from .policy import agents_of, checked_agents
 from .record import Record, maps_in
 from .text import SharedText
-from .values import JsonObject, checked_id, checked_object, checked_text, transaction
+from .values import JsonObject, checked_id, checked_object, checked_text, plain_list, transaction
 
 
 class QueuedPrompt(Record):
@@ -71,7 +71,8 @@ class Queue:
 
     def get(self, id: str) -> QueuedPrompt | None:  # noqa: A002 - the field's name
         """The entry of an id, or None."""
-        return next((entry for entry in self if entry.id == id), None)
+        place = self._place_of(id)
+        return None if place is None else QueuedPrompt(cast("Map[Any]", self.shared[place]))
 
     def append(
         self,
@@ -139,15 +140,22 @@ class Queue:
             Whether it was there.
         """
         with transaction(self.shared):
-            for index, item in enumerate(list(self.shared)):
-                if isinstance(item, Map) and item.get("id") == id:
-                    del self.shared[index]
-                    return True
-        return False
+            place = self._place_of(id)
+            if place is not None:
+                del self.shared[place]
+        return place is not None
 
     def to_json(self) -> list[JsonObject]:
         """The waiting prompts as plain JSON, the next one first."""
         return [entry.to_json() for entry in self]
+
+    def _place_of(self, id: str) -> int | None:  # noqa: A002 - the field's name
+        """Where in the list the entry of an id is: read in one pass, where looking each up walks there anew."""
+        for place, entry in enumerate(plain_list(self.shared)):
+            is_it = isinstance(entry, dict) and cast(JsonObject, entry).get("id") == id
+            if is_it and isinstance(self.shared[place], Map):
+                return place
+        return None
 
 
 def _in_order(entries: Iterable[Map[Any]]) -> list[QueuedPrompt]:

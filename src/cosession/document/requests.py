@@ -4,7 +4,7 @@ What two processes of one participant may ask for at the same time names the Yjs
 participant: else the server would take the second one's wish away with the first one's.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from pycrdt import Map
 
 from cosession.errors import BadRequest
 
-from .values import MAX_INTEGER, JsonObject, checked_object, join_key, keys_of, plain_object, split_key
+from .values import MAX_INTEGER, JsonObject, checked_object, join_key, plain_object, split_key
 
 _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
 """The kinds of requests whose subject ends in the Yjs client that asks."""
@@ -92,7 +92,13 @@ class Requests:
 
     def items(self) -> Iterator[Request]:
         """The requests, by key; a key of fewer than two segments has no kind or no participant (both empty then)."""
-        for key in keys_of(self.shared):
+        return self.among(self.shared.keys())
+
+    def among(self, keys: Iterable[str]) -> Iterator[Request]:
+        """The requests under some keys, by key; where there is none, none."""
+        for key in sorted(keys):
+            if key not in self.shared:
+                continue
             kind, *subject = split_key(key)
             participant = subject.pop() if subject else ""
             yield Request(key, kind, tuple(subject), participant, plain_object(self.shared[key]))

@@ -120,7 +120,7 @@ class Limits:
 
     frame_bytes: int = 8 * 2**20
     structs: int = 250_000
-    presence_bytes: int = 16 * 2**10
+    presence_bytes: int = 64 * 2**10
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ Where a change leads to a decision of the server is `_decide`; what it decides i
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
 
 from cosession.auth import SERVER, Participant
-from cosession.document import Message, SessionDocument
+from cosession.document import JsonObject, Message, SessionDocument
+from cosession.document.list_index import SHORT, ListIndex
 from cosession.document.values import plain_object
 from cosession.errors import MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
@@ -79,6 +81,10 @@ class Changes:
         self._memory = memory
         self._settings = settings
         self._watch = Watch(document)
+
+    def state_vector(self) -> bytes:
+        """The document's state vector, encoded."""
+        return self._document.doc.get_state()
 
     def apply(
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, at: str, *, offered: bool
@@ -205,8 +211,8 @@ class Changes:
         places, seq = sorted(self._watch.late), self.version
 
         def complete(case: Case) -> None:
-            items = [self._document.messages.shared[place] for place in places]
-            messages = [Message(cast("Map[Any]", item)) for item in items if isinstance(item, Map)]
+            found = [self._document.messages.at(place) for place in places]
+            messages = [message for message in found if message is not None]
             _sign(messages, by, at, seq, offered=offered)
             completed(case, messages)
 
@@ -276,21 +282,30 @@ def _only_client(update: Update) -> int | None:
 
 @contextmanager
 def _arrivals(document: SessionDocument) -> Generator[list[Message]]:
-    """The messages that the block adds to the list."""
-    arrived: list[Message] = []
-
-    def note(event: ArrayEvent) -> None:
-        for step in cast("list[dict[str, Any]]", event.delta):
-            arrived.extend(
-                Message(cast("Map[Any]", item)) for item in step.get("insert", ()) if isinstance(item, Map)
-            )
-
-    messages = document.messages.shared
-    subscription = messages.observe(note)
+    """The messages that the block adds to the list, in one transaction."""
+    messages, arrived = document.messages, list[Message]()
+    index, steps = messages.index, list[JsonObject]()
+    subscription = None
+    if index is None:
+        subscription = messages.shared.observe(partial(_note_steps, steps))
+    else:
+        index.take_arrived()  # what the server added itself
     try:
         yield arrived
     finally:
-        messages.unobserve(subscription)
+        if subscription is not None:
+            messages.shared.unobserve(subscription)
+    if index is not None:
+        arrived += map(Message, index.take_arrived())
+        return
+    inserted = [item for step in steps for item in step.get("insert", ())]
+    arrived += [Message(cast("Map[Any]", item)) for item in inserted if isinstance(item, Map)]
+    if inserted and len(messages.shared) > SHORT:
+        messages.index = ListIndex.after(messages.shared, steps)
+
+
+def _note_steps(steps: list[JsonObject], event: ArrayEvent) -> None:
+    steps += cast("list[JsonObject]", event.delta)
 
 
 def _captured(doc: Doc[Any], act: Callable[[], None]) -> list[bytes]:

@@ -31,7 +31,7 @@ class Delivery:
 
     def __init__(self, settings: Settings, turns: Turns) -> None:
         self._turns = turns
-        self._bulletin = Bulletin(settings.presence_seconds)
+        self._bulletin = Bulletin(settings.presence_seconds, settings.max_presence_bytes_per_second)
         self._fan_out = FanOut(settings.max_merged_updates)
         self._writers: dict[int, Writer] = {}
         self._addressed: dict[int, Writer] = {}
@@ -73,7 +73,12 @@ class Delivery:
 
     def announce(self, news: BroadcastPresence, send_out: SendOut) -> None:
         """Have everybody told who came, changed or left, with the next bulletin."""
-        self._bulletin.put(news, lambda bulletin: self._gather(bulletin, send_out))
+
+        def tell(bulletin: Iterable[BroadcastPresence]) -> int:
+            self._gather(bulletin, send_out)
+            return len(self._writers)
+
+        self._bulletin.put(news, tell)
 
     def send_out(self, synced: Set[int]) -> None:
         """Send out what came in since the last turn.

@@ -17,7 +17,6 @@ from cosession.protocol import (
     SyncStep1,
     SyncUpdate,
     encode_frame,
-    encode_state_vector,
     read_update_header,
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
@@ -56,7 +55,7 @@ class Intake:
         if peer.asked:
             return []
         peer.asked = True
-        return [Send(connection, encode_frame(SyncStep1(encode_state_vector(self._changes.vector))))]
+        return [Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))]
 
     def answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
         """Take in the answer to that, and the fences that waited for it."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cosession.auth import ANONYMOUS, Participant
-from cosession.errors import MalformedFrame, TooLarge
+from cosession.errors import MalformedFrame
 from cosession.protocol import AwarenessEntry
 from cosession.protocol.awareness import GONE
 
@@ -39,10 +39,12 @@ class Heard:
     Attributes:
         others: what everybody else should hear.
         sender: what the connection itself should hear.
+        is_too_large: whether a state was dropped, because it is larger than the limit.
     """
 
     others: tuple[AwarenessEntry, ...] = ()
     sender: tuple[AwarenessEntry, ...] = ()
+    is_too_large: bool = False
 
 
 class Presence:
@@ -67,8 +69,7 @@ class Presence:
     def receive(self, connection: int, participant: Participant, entries: Iterable[AwarenessEntry]) -> Heard:
         """Take in what a connection says.
 
-        Raises:
-            TooLarge: its state is larger than the limit.
+        A state that is too large is dropped: the client is here as before, or, if it wasn't, with an empty one.
         """
         entries = tuple(entries)
         if connection not in self._own:
@@ -77,8 +78,10 @@ class Presence:
                 return Heard(sender=self._late(entries))
             self._own[connection] = claimed[0]
         own = [entry for entry in entries if entry.client == self._own[connection]]
-        news = [news for entry in own for news in self._take(connection, participant, entry)]
-        return Heard(tuple(news), self._late(own))
+        large = [entry for entry in own if _size(entry.state) > self._max_bytes]
+        taken = [self._emptied(entry) if entry in large else entry for entry in own] if large else own
+        news = [news for entry in taken if entry is not None for news in self._take(connection, participant, entry)]
+        return Heard(tuple(news), self._late(own), bool(large))
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
@@ -124,6 +127,10 @@ class Presence:
             if not entry.gone and entry.clock <= self._departed.get(entry.client, -1)
         )
 
+    def _emptied(self, entry: AwarenessEntry) -> AwarenessEntry | None:
+        """What is taken in place of a state that is too large."""
+        return None if entry.client in self._here else AwarenessEntry(entry.client, entry.clock, "{}")
+
     def _take(self, connection: int, participant: Participant, entry: AwarenessEntry) -> Iterable[AwarenessEntry]:
         holder = self._here.get(entry.client)
         if entry.gone:
@@ -131,8 +138,6 @@ class Presence:
                 yield self._depart(entry.client, entry.clock)
             return
         state, visible = _identified(entry.state, participant)
-        if len(state) > self._max_bytes:
-            raise TooLarge(f"A presence state is larger than {self._max_bytes} bytes; keep it small.")
         known = self._departed.get(entry.client, -1) if holder is None else holder.clock
         if entry.clock > known:
             self._departed.pop(entry.client, None)
@@ -146,6 +151,20 @@ class Presence:
         if len(self._departed) > _DEPARTED:
             del self._departed[next(iter(self._departed))]
         return AwarenessEntry(client, clock, GONE)
+
+
+def _size(state: str) -> int:
+    """The bytes of a state in UTF-8, as clients measure it."""
+    return len(state) if state.isascii() else len(state.encode("utf-8", "surrogatepass"))
+
+
+def _has_half_characters(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair, which has no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _entry(client: int, holder: _Holder) -> AwarenessEntry:
@@ -163,8 +182,10 @@ def _identified(state: str, participant: Participant) -> tuple[str, bool | None]
             said = fields.get("user")
             known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
             fields["user"] = {**said, **known} if isinstance(said, dict) else known
-        # Escaped, because half an emoji has no UTF-8; and what is no number in JSON makes every browser throw.
-        written = json.dumps(fields, allow_nan=False, separators=(",", ":"))
+        # What is no number in JSON makes every browser throw.
+        written = json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        if not written.isascii() and _has_half_characters(written):
+            written = json.dumps(fields, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError) as error:
         raise MalformedFrame("A presence state holds what JSON can't; keep it small and flat.") from error
     visible = fields.get("visible")

@@ -9,15 +9,15 @@ without a loop, a socket or a disk.
     awareness ───→ roster: presence → attendance: who is here, by the document
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from pycrdt import Doc
 
 from cosession.auth import SERVER, Participant
 from cosession.document import Policy, SessionDocument
-from cosession.errors import MalformedFrame, SessionDamaged, TooLarge, Unreadable, is_crdt_error
+from cosession.document.list_index import ListIndex
+from cosession.errors import MalformedFrame, StorageError, TooLarge, Unreadable, is_crdt_error
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
@@ -45,8 +45,8 @@ from .receipts import Receipts
 from .reply import Openings, Reply
 from .roster import ATTENDANCE, Roster
 
-DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
-"""What is said of it where it is loaded."""
+_MESSAGES = b"messages"
+"""What an update holds that begins the list of messages."""
 
 _OPENED = "opened"
 """The timer after which the next one doesn't open the session soon after another."""
@@ -70,7 +70,7 @@ class Room:
         synced: who has had its first sync; before that an update would be a gap to it.
 
     Raises:
-        SessionDamaged: the log can't be replayed, or what it gives can't be encoded.
+        StorageError: the log can't be replayed.
     """
 
     __slots__ = (
@@ -88,10 +88,10 @@ class Room:
     )
 
     def __init__(
-        self, settings: Settings, updates: Iterable[bytes], version: int, writers: dict[int, str] | None = None
+        self, settings: Settings, updates: Sequence[bytes], version: int, writers: dict[int, str] | None = None
     ) -> None:
         self._settings = settings
-        self.document = SessionDocument(_replay(updates))
+        self.document = _replay(updates)
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
@@ -130,6 +130,11 @@ class Room:
     def is_waiting(self) -> bool:
         """Whether it waits for somebody to come back who holds something here."""
         return self._memory.leases.are_waiting
+
+    def prepare(self) -> Iterator[None]:
+        """Read the ids of the messages, in slices between which others may have their turn; once, before all else."""
+        index = self.document.messages.index
+        return iter(()) if index is None else index.read()
 
     def create(self, title: str, at: str) -> list[Effect]:
         """Write the first facts of a new session; an existing one is left as it is."""
@@ -304,14 +309,21 @@ def _listeners(peers: Mapping[int, Peer], participants: Collection[str]) -> dict
     return found
 
 
-def _replay(updates: Iterable[bytes]) -> Doc[Any]:
-    doc: Doc[Any] = Doc()
+def _replay(updates: Sequence[bytes]) -> SessionDocument:
+    """The document of a log, and, where its list of messages is long, their index."""
+    document = SessionDocument(Doc())
+    messages = document.messages if any(_MESSAGES in update for update in updates) else None
+    if messages is not None:
+        messages.index = ListIndex(messages.shared)  # it can hear of all of them now, and look each up only later
     try:
-        for update in updates:
-            doc.apply_update(update)
-        doc.get_update()  # what can be applied can't always be encoded, and the first reader would end the room
+        with document.doc.transaction():
+            for update in updates:
+                document.doc.apply_update(update)
     except BaseException as error:
         if is_crdt_error(error):
-            raise SessionDamaged(DAMAGED) from error
+            raise StorageError("The session's log is damaged and can't be replayed.") from error
         raise
-    return doc
+    if messages is not None and messages.index is not None:
+        messages.index.take_arrived()
+        messages.unindex_if_short()
+    return document

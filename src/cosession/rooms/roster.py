@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.document import SessionDocument
-from cosession.protocol import AwarenessEntry, Granted, Limits, decode_awareness, encode_frame
+from cosession.protocol import AwarenessEntry, Granted, Limits, Notice, decode_awareness, encode_frame
 
 from .attendance import Attendance, assume_looking, attend, introduce
 from .decisions import Leases
@@ -91,7 +91,7 @@ class Roster:
         """Take in what a connection shows of itself, and passes on of others.
 
         Raises:
-            CosessionError: it can't be read, or is too large.
+            CosessionError: it can't be read.
         """
         peer = self._peers[connection]
         entries = decode_awareness(payload)
@@ -105,6 +105,8 @@ class Roster:
             effects += leases.left(entry.client, goodbye=True) if entry.gone else leases.came(entry.client)
         if self._presence.visible(connection) is not before:
             effects += self._changed(peer.participant, at)
+        if heard.is_too_large and peer.extended:
+            effects.append(Send(connection, self._too_large()))
         if heard.sender:
             effects.append(SendPresence(heard.sender, connection))
         return effects
@@ -146,6 +148,11 @@ class Roster:
         """Write into the document whom a connection is taken for."""
         who = peer.participant
         return self._edit(lambda document: introduce(document, who, at), at) + self._changed(who, at)
+
+    def _too_large(self) -> bytes:
+        most = self._limits.presence_bytes
+        reason = f"A presence state is larger than {most} bytes and was dropped; keep it small."
+        return encode_frame(Notice("too-large", reason, touched="presence", final=False))
 
     def _changed(self, who: Participant, at: str) -> list[Effect]:
         """Note that something has changed in who is here."""

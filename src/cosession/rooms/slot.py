@@ -17,7 +17,6 @@ from cosession.errors import (
     CosessionError,
     NoSuchSession,
     RoomBroken,
-    SessionDamaged,
     SessionDeleted,
     StorageError,
     VersionTaken,
@@ -30,7 +29,7 @@ from .compactor import Compactor
 from .effects import Waiting
 from .live import LiveRoom
 from .log import Log
-from .room import DAMAGED, Room
+from .room import Room
 from .turns import Turns
 
 _LARGEST_TO_TAIL = 8
@@ -165,15 +164,15 @@ class Slot:
                 self._loaded = asyncio.get_running_loop().create_future()  # the error's frames hold the slot in turn
 
     async def _load(self) -> LiveRoom | None:
-        """Load the room; from the moment it exists until its waiters know, nothing may wait."""
+        """Load the room; from the moment it is used until its waiters know, nothing may wait."""
         try:
             stored = await self._storage.load(self.session)
             if stored is None:
                 raise NoSuchSession(f"There is no session {self.session!r}; create it first.")
             room = Room(self._settings, _updates(stored), stored.info.version, stored.writers)
+            for _ in room.prepare():
+                await asyncio.sleep(0)
         except CosessionError as error:
-            if isinstance(error, SessionDamaged):
-                log.error("session.damaged", session=self.session, error=str(error.__cause__ or error))
             self._fail(error)
             return None
         if stored.snapshot:
@@ -190,13 +189,9 @@ class Slot:
             self._changed.set,
             partial(self._listener.on_waiting, self.session),
         )
-        try:
-            live.create(stored.info.title, stored.info.created_at)
-            live.recover()
-            live.begin()
-        except RoomBroken:  # it would break again for whoever comes next
-            self._fail(SessionDamaged(DAMAGED))
-            return None
+        live.create(stored.info.title, stored.info.created_at)
+        live.recover()
+        live.begin()
         self._loaded.set_result(live)
         self._listener.on_loaded(live)
         if self._error is not None:

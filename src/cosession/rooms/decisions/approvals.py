@@ -100,13 +100,16 @@ def expire(case: Case, id_: str) -> None:
 
 def withdraw(case: Case, run_id: str) -> None:
     """Close what a run asks that is over: nobody waits for the answer any more."""
-    for id_, approval in case.document.approvals:
-        if approval.run == run_id and approval.decision is None:
+    for id_ in sorted(case.memory.asked.pop(run_id, ())):
+        approval = case.document.approvals.get(id_)
+        if approval is not None and approval.run == run_id and approval.decision is None:
             _decide(case, id_, approval, "withdrawn")
 
 
 def _watch(case: Case, id_: str, approval: Approval) -> None:
     _keep_votes(case, id_, approval)
+    if approval.run is not None and approval.decision is None:
+        case.memory.asked.setdefault(approval.run, {})[id_] = None
     decided, decision = case.memory.decided.get(id_), approval.decision
     if decided is not None:
         if not is_same(decision, decided):
@@ -179,4 +182,6 @@ def _decide(
 ) -> None:
     if approval.decide(decision, by=by or [], at=case.at, value=value):
         case.memory.decided[id_] = approval.decision or {}
+        if approval.run in case.memory.asked:
+            case.memory.asked[approval.run].pop(id_, None)
         case.effects.append(Remind(f"approval/{id_}", None))

@@ -12,7 +12,7 @@ from cosession.document import JsonObject, SessionDocument
 from cosession.settings import Settings
 
 from ..effects import Effect, Send
-from .leases import NOTHING, Leases
+from .leases import Leases
 
 if TYPE_CHECKING:  # it is made of cases
     from .prompts import Prompts
@@ -37,6 +37,42 @@ class Seen:
     reply_to: str | None
 
 
+class Ledger(dict[str, Seen]):
+    """The runs by id, as the server last accepted them, and which of them answer each message."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answers: dict[str, dict[str, None]] = {}
+
+    def __setitem__(self, id: str, seen: Seen) -> None:  # noqa: A002 - the field's name
+        before = self.get(id)
+        if before is not None and before.reply_to != seen.reply_to:
+            self._forget(id, before)
+        super().__setitem__(id, seen)
+        if seen.reply_to is not None:
+            self._answers.setdefault(seen.reply_to, {})[id] = None
+
+    def forget(self, id: str) -> bool:  # noqa: A002 - the field's name
+        """Forget a run; False where it isn't known."""
+        seen = self.pop(id, None)
+        if seen is not None:
+            self._forget(id, seen)
+        return seen is not None
+
+    def answering(self, message: str) -> tuple[str, ...]:
+        """The runs that answer a message, or have answered it."""
+        return tuple(self._answers.get(message, ()))
+
+    def _forget(self, id: str, seen: Seen) -> None:  # noqa: A002 - the field's name
+        if seen.reply_to is not None:
+            answers = self._answers[seen.reply_to]
+            del answers[id]
+            if not answers:
+                del self._answers[seen.reply_to]
+
+
 class Memory:
     """What a room knows of its session besides the document.
 
@@ -48,6 +84,7 @@ class Memory:
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
+        asked: the open approvals that each run asks for.
         decided: the decisions of the approvals by id, as the server made them.
         votes: the votes on the approvals by id, as the server last took them.
         denied: the runs that came too late: another process has their prompt.
@@ -60,6 +97,7 @@ class Memory:
     """
 
     __slots__ = (
+        "asked",
         "decided",
         "denied",
         "fenced",
@@ -79,10 +117,11 @@ class Memory:
         prompts: "Prompts",
         listeners: Callable[[Collection[str]], Mapping[str, Sequence[int]]],
     ) -> None:
-        self.ledger: dict[str, Seen] = {}
+        self.ledger = Ledger()
+        self.asked: dict[str, dict[str, None]] = {}
         self.decided: dict[str, JsonObject] = {}
         self.votes: dict[str, dict[str, JsonObject]] = {}
-        self.denied = NOTHING
+        self.denied: dict[str, None] = {}
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts

@@ -20,13 +20,14 @@ class Leases:
         is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
     """
 
-    __slots__ = ("_away", "_grace_seconds", "_held", "_is_here")
+    __slots__ = ("_away", "_grace_seconds", "_held", "_is_here", "_of")
 
     def __init__(self, grace_seconds: float, is_here: Callable[[int, str], bool]) -> None:
         self._grace_seconds = grace_seconds
         self._is_here = is_here
         self._held: dict[str, tuple[int, str]] = {}
-        self._away = NOTHING
+        self._of: dict[int, dict[str, None]] = {}
+        self._away: dict[str, None] = {}
 
     @property
     def are_waiting(self) -> bool:
@@ -45,16 +46,23 @@ class Leases:
             return []
         effects = self.end(what)
         self._held[what] = (client, participant)
+        self._of.setdefault(client, {})[what] = None
         return effects if self._is_here(client, participant) else [*effects, self._wait(what, self._grace_seconds)]
 
     def end(self, what: str) -> list[Effect]:
         """Let nobody hold something any more."""
-        self._held.pop(what, None)
+        holder = self._held.pop(what, None)
+        if holder is not None:
+            held = self._of[holder[0]]
+            del held[what]
+            if not held:
+                del self._of[holder[0]]
         return self._stop_waiting(what)
 
     def came(self, client: int) -> list[Effect]:
         """Hear that a client is here; 0 is a connection."""
-        here = [what for what in self._away if self._held[what][0] == client and self._is_here(*self._held[what])]
+        away = [what for what in self._of.get(client, ()) if what in self._away]
+        here = [what for what in away if self._is_here(*self._held[what])]
         return [effect for what in here for effect in self._stop_waiting(what)]
 
     def left(self, client: int, *, goodbye: bool) -> list[Effect]:
@@ -65,11 +73,7 @@ class Leases:
             goodbye: whether it said so itself; then what it held is free at once.
         """
         seconds = 0.0 if goodbye else self._grace_seconds
-        gone = [
-            what
-            for what, holder in self._held.items()
-            if holder[0] == client and not self._is_here(client, holder[1])
-        ]
+        gone = [what for what in self._of.get(client, ()) if not self._is_here(client, self._held[what][1])]
         return [self._wait(what, seconds) for what in gone if goodbye or what not in self._away]
 
     def is_here(self, client: int, participant: str) -> bool:
@@ -82,11 +86,11 @@ class Leases:
         return holder is not None and not self._is_here(*holder)
 
     def _wait(self, what: str, seconds: float) -> Effect:
-        self._away |= {what}
+        self._away[what] = None
         return Remind(f"lease/{what}", seconds)
 
     def _stop_waiting(self, what: str) -> list[Effect]:
         if what not in self._away:
             return []
-        self._away -= {what}
+        del self._away[what]
         return [Remind(f"lease/{what}", None)]

@@ -40,7 +40,7 @@ class Prompts:
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.is_read = False
-        self.promoted = NOTHING
+        self.promoted: dict[str, None] = {}
         self.has_halves = False
         self._told: dict[str, Open] = {}
 
@@ -231,8 +231,9 @@ def _lanes_of(case: Case, message: Message) -> tuple[str, ...]:
 
 def _has_answer(case: Case, message: Message, lane: str, *, besides: str) -> bool:
     """Whether a run answers a prompt in a lane, or has answered it, other than by failing."""
-    for id_, seen in case.memory.ledger.items():
-        if seen.reply_to == message.id and seen.status not in _FAILED and id_ not in (besides, *case.memory.denied):
+    for id_ in case.memory.ledger.answering(message.id):
+        is_other = id_ != besides and id_ not in case.memory.denied
+        if is_other and case.memory.ledger[id_].status not in _FAILED:
             run = case.document.runs.get(id_)
             if run is not None and lane_of_run(run.agent, _lanes_of(case, message)) == lane:
                 return True

@@ -51,15 +51,15 @@ def _promote(case: Case, entry: QueuedPrompt) -> None:
         )
         message.set_stamp(by=author, at=case.at, seq=case.epoch)
         case.memory.prompts.arrived(case, message)
-        case.memory.prompts.promoted |= {entry.id}
+        case.memory.prompts.promoted[entry.id] = None
     case.document.queue.remove(entry.id)
 
 
 def remove_twin(case: Case, message: Message) -> None:
     """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
-    messages, stamp = case.document.messages.shared, message.stamp
-    for index in range(len(messages) - 1, -1, -1):
-        item = Message(messages[index])
-        if item.id == message.id and item.stamp == stamp:
-            del messages[index]
+    messages, stamp = case.document.messages, message.stamp
+    for place in range(len(messages.shared) - 1, -1, -1):
+        item = messages.at(place)
+        if item is not None and item.id == message.id and item.stamp == stamp:
+            del messages.shared[place]
             return

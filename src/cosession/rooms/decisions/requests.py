@@ -28,12 +28,12 @@ def begin(case: Case) -> None:
 
 
 def answer(case: Case) -> None:
-    """Answer every request that waits in the document.
+    """Answer the requests that just came; no other waits.
 
     Admission saw that the requests are whose change it was, unless they may write everything. Of more than a client
     has reason to send at once, the rest is declined: each takes its time, and the others wait for it.
     """
-    requests = list(case.document.requests.items())
+    requests = list(case.document.requests.among(case.changed.get("requests", ())))
     declined = [(request, error) for request in requests[:_MOST] if (error := _answer(case, request)) is not None]
     for request in requests[_MOST:]:
         case.document.requests.remove(request.key)

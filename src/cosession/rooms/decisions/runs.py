@@ -9,13 +9,17 @@ into its successor's words.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cosession.document import Message, Request, Run, SessionDocument
+from cosession.document import JsonObject, Message, Request, Run, SessionDocument
+from cosession.document.part_schema import is_growing_text
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
 from cosession.document.values import keys_of
 from cosession.errors import BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
 
 from . import approvals
 from .case import Case, Seen
+
+_MOST_PARTS = 64
+"""Texts of one message that the server finishes when its run ends, the last ones; an agent writes one at a time."""
 
 
 def begin(case: Case) -> None:
@@ -187,7 +191,7 @@ def _arrive(case: Case, id_: str, run: Run) -> None:
     for client in run.former:
         fence(case, client, run.agent)
     if not case.memory.prompts.begun(case, id_, run):
-        case.memory.denied |= {id_}
+        case.memory.denied[id_] = None
         _take_back(case, id_, run)
     elif run.status not in RUN_STATUSES:
         end(case, id_, run, "error", f"A run has no status {run.status!r}.")
@@ -215,8 +219,8 @@ def _follow(case: Case, id_: str, run: Run, seen: Seen) -> None:
 
 def _forget(case: Case, id_: str) -> None:
     """Forget a run that somebody took out of the document."""
-    case.memory.denied -= {id_}
-    if case.memory.ledger.pop(id_, None) is not None:
+    case.memory.denied.pop(id_, None)
+    if case.memory.ledger.forget(id_):
         case.effects += case.memory.leases.end(f"run/{id_}")
         case.memory.prompts.begin(case)
 
@@ -238,12 +242,15 @@ def _ended(case: Case, id_: str, run: Run) -> None:
     """Do what follows from the end of a run."""
     for message in _messages(case, run):
         if message.status == "streaming":
-            for part in message.parts:
-                if part.is_unfinished:
-                    part.finish()
+            for part in message.parts_like(_is_unfinished, _MOST_PARTS):
+                part.finish()
             message.set_status(run.status if run.status in FINAL else "error")
     _settle(case, id_, run)
     case.memory.prompts.ended(case, id_, run)
+
+
+def _is_unfinished(part: JsonObject) -> bool:
+    return part.get("state") == "streaming" and is_growing_text(str(part.get("type")))
 
 
 def _settle(case: Case, id_: str, run: Run) -> None:
@@ -268,7 +275,7 @@ def _call_off(case: Case, message: Message, by: str, reason: str) -> bool:
     Returns:
         Whether the prompt has no answer now but cancelled ones: False where it was answered before.
     """
-    answering = [id_ for id_, seen in case.memory.ledger.items() if seen.reply_to == message.id]
+    answering = case.memory.ledger.answering(message.id)
     for id_ in answering:
         stop(case, id_, by, reason)
     if not answering and message.refused is None and _is_prompt(message):

@@ -4,6 +4,8 @@ A call is a part of the agent's message, marked `callProviderMetadata.cosession.
 first does it; the server writes its answer into the part, which belongs to the agent.
 """
 
+from functools import partial
+
 from cosession.document import JsonObject, Part, Request, SessionDocument, tool_key
 from cosession.document.values import plain_object
 from cosession.errors import ClaimLost, NotAllowed, ToolCallClosed
@@ -43,10 +45,12 @@ def answer(case: Case, request: Request) -> None:
 def _open_call(document: SessionDocument, message_id: str, call: str) -> Part | None:
     """The part of a call that a client shall answer and none has."""
     message = document.messages.get(message_id)
-    for part in [] if message is None else message.parts:
-        if part.get("toolCallId") == call and part.state == "input-available" and _asks(part):
-            return part
-    return None
+    found = [] if message is None else message.parts_like(partial(_is_open, call), 1)
+    return next((part for part in found if _asks(part)), None)
+
+
+def _is_open(call: str, part: JsonObject) -> bool:
+    return part.get("toolCallId") == call and part.get("state") == "input-available"
 
 
 def _may_answer(part: Part, participant: str) -> bool:

@@ -1,0 +1,149 @@
+"""The Maps of a list by their id. yrs walks a list from its start to reach an entry, so a long one is indexed.
+
+Invariant: the index has the entries of the list, in order. It hears of what goes in the transaction in which it goes:
+yrs frees that at its end, and nothing of it is kept.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Self, cast
+
+from pycrdt import Array, ArrayEvent, Map
+
+SHORT: Final = 64
+"""Lists of so many entries aren't indexed: looking through one costs less than the memory of an index."""
+
+_SLICE: Final = 256
+"""Ids that are read at once: two milliseconds."""
+
+_RECENT: Final = 64
+"""Entries without an id that are looked at again for each id that isn't known: theirs may have come later."""
+
+
+class _Entry:
+    """An entry of a list.
+
+    Attributes:
+        item: the Map; None for anything else, and once it is gone.
+        id: its id when that was read; empty where there was none.
+        before: another entry of the same id that came earlier.
+    """
+
+    __slots__ = ("before", "id", "item")
+
+    def __init__(self, item: object) -> None:
+        self.item = cast("Map[Any]", item) if isinstance(item, Map) else None
+        self.id = ""
+        self.before: _Entry | None = None
+
+
+class ListIndex:
+    """The index of one list.
+
+    Args:
+        shared: the list.
+        entries: what is in it.
+    """
+
+    __slots__ = ("_arrived", "_by_id", "_entries", "_nameless", "_shared", "_subscription", "_unread")
+
+    def __init__(self, shared: Array[Any], entries: Sequence[object] = ()) -> None:
+        self._shared = shared
+        self._entries = [_Entry(item) for item in entries]
+        self._by_id: dict[str, _Entry] = {}
+        self._nameless = deque[_Entry](maxlen=_RECENT)
+        self._unread = self._entries[::-1]
+        self._arrived: list[_Entry] = []
+        self._subscription = shared.observe(self._note)
+
+    @classmethod
+    def after(cls, shared: Array[Any], steps: Sequence[dict[str, Any]]) -> Self:
+        """Index a list that was short until just now.
+
+        Args:
+            shared: the list as it is.
+            steps: what was done to it, as its event says: `retain`, `insert` or `delete` each.
+        """
+        entries: list[object] = []
+        for step in steps:
+            entries += step.get("insert", ())
+            begin = len(entries)
+            entries += [shared[begin + place] for place in range(step.get("retain", 0))]
+        entries += [shared[place] for place in range(len(entries), len(shared))]
+        return cls(shared, entries)
+
+    def __iter__(self) -> Iterator["Map[Any] | None"]:
+        """The entries of the list; None for what is no Map."""
+        return (entry.item for entry in self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, place: int) -> "Map[Any] | None":
+        """The Map at a place of the list; None for anything else."""
+        return self._entries[place].item
+
+    def get(self, id: str) -> "Map[Any] | None":  # noqa: A002 - the field's name
+        """The Map of an id, or None; of several the one that came last."""
+        for _ in self.read():
+            pass
+        found = self._by_id.get(id)
+        while found is not None:
+            if found.item is not None and found.item.get("id") == id:
+                return found.item
+            found = found.before
+        for entry in reversed(self._nameless):
+            if entry.item is not None and entry.item.get("id") == id:
+                return entry.item
+        return None
+
+    def read(self) -> Iterator[None]:
+        """Read the ids of entries that are new, in slices: others may have their turn between them."""
+        unread = self._unread
+        while unread:
+            for _ in range(min(_SLICE, len(unread))):
+                self._read(unread.pop())
+            yield
+
+    def take_arrived(self) -> list[Map[Any]]:
+        """The Maps that came since this was last asked, in the order of the list."""
+        arrived, self._arrived = self._arrived, []
+        return [entry.item for entry in arrived if entry.item is not None]
+
+    def close(self) -> None:
+        """Follow the list no longer."""
+        self._shared.unobserve(self._subscription)
+
+    def _read(self, entry: _Entry) -> None:
+        if entry.item is None:
+            return
+        written = entry.item.get("id")
+        if not isinstance(written, str) or not written:
+            self._nameless.append(entry)
+            return
+        entry.id, entry.before = written, self._by_id.get(written)
+        self._by_id[written] = entry
+
+    def _note(self, event: ArrayEvent) -> None:
+        place = 0
+        for step in cast("list[dict[str, Any]]", event.delta):
+            if "insert" in step:
+                new = [_Entry(item) for item in step["insert"]]
+                self._entries[place:place] = new
+                self._unread[:0] = reversed(new)
+                self._arrived += new
+                place += len(new)
+            elif "delete" in step:
+                for entry in self._entries[place : place + step["delete"]]:
+                    self._forget(entry)
+                del self._entries[place : place + step["delete"]]
+            else:
+                place += step["retain"]
+
+    def _forget(self, entry: _Entry) -> None:
+        entry.item = None
+        if self._by_id.get(entry.id) is entry:
+            if entry.before is None:
+                del self._by_id[entry.id]
+            else:
+                self._by_id[entry.id] = entry.before

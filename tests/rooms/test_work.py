@@ -1,0 +1,45 @@
+"""What an operation costs in a long session: counted in calls, which are the same on every machine."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from benchmarks.scaling import GROWING, OPERATIONS, Scene, session
+
+SIZE = 150
+"""More messages than are looked through one by one."""
+
+
+def calls(act: Callable[[], object]) -> int:
+    """How many functions something calls."""
+    count = 0
+
+    def note(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["whoever", "a member"])
+def scenes(request: pytest.FixtureRequest) -> tuple[Scene, Scene]:
+    return Scene(session(SIZE), request.param), Scene(session(10 * SIZE), request.param)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - GROWING))
+def test_an_operation_takes_as_much_work_in_a_session_ten_times_as_long(
+    scenes: tuple[Scene, Scene], name: str
+) -> None:
+    costs: list[int] = []
+    for scene in scenes:
+        for number in (1, 2):  # the first may make what the next ones use
+            act = OPERATIONS[name](scene, number)
+            cost = calls(act)
+        costs.append(cost)
+    assert costs[1] <= 1.5 * costs[0], costs
