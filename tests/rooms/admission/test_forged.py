@@ -95,11 +95,12 @@ def test_a_key_written_behind_the_stamp_writes_the_stamp(scene: Scene) -> None:
         for struct in read_structs(state)
         if struct.parent == message and struct.key == "stamp"
     )
-    for where in ({"left": stamp}, {"right": stamp}):
+    for item in (value("eve", left=stamp), nothing(left=stamp)):
         with pytest.raises(NotAllowed, match="stamp"):
-            send(scene, forge(LIAR, 0, value("eve", **where)))
-        with pytest.raises(NotAllowed, match="stamp"):
-            send(scene, forge(LIAR, 0, nothing(**where)))
+            send(scene, forge(LIAR, 0, item))
+    for item in (value("eve", right=stamp), nothing(right=stamp), value("eve", left=stamp, right=stamp)):
+        with pytest.raises(MalformedFrame, match="right neighbour"):
+            send(scene, forge(LIAR, 0, item))
 
 
 def test_a_key_in_a_list_and_an_entry_in_a_map_are_refused(scene: Scene) -> None:
@@ -270,7 +271,11 @@ def test_a_token_that_lies_of_where_it_goes_on_is_judged(scene: Scene) -> None:
 def test_a_jump_in_ones_text_takes_no_formatting_along(scene: Scene) -> None:
     send(scene, forge(LIAR, 0, string("a", left=letters_of(scene, "m-eve"))))
 
-    for item in (bold(left=(LIAR, 0)), embed(right=(LIAR, 0)), shared(1, left=(LIAR, 0))):
+    for item in (
+        bold(left=(LIAR, 0)),
+        embed(left=letters_of(scene, "m-eve"), right=(LIAR, 0)),
+        shared(1, left=(LIAR, 0)),
+    ):
         with pytest.raises(MalformedFrame, match="text is plain"):
             send(scene, forge(LIAR, 1, item))
 

@@ -257,6 +257,7 @@ class Admission:
         grows = len(update) + STRUCT_BYTES
         if not self._size.surely_fits(grows):
             return False
+        left = (span.client, span.clock - 1)
         if clocks.last is lane.text and header.needs.get(span.client) == span.clock and lane.leads_to(span, update):
             self._shadow.follow(update)
         else:
@@ -265,7 +266,8 @@ class Admission:
                 return False
             self._shadow.try_out(update)
             self._lanes[span.client] = lane._replace(right=struct.right)
-        clocks.append(span.length, lane.text)
+            left = struct.left
+        index.go_on(span.client, span.length, lane.text, left)
         self._size.changed(grows)
         return True
 

@@ -21,6 +21,7 @@ from cosession.protocol.structs import Id, Struct, read_structs, read_values
 from cosession.protocol.update_format import DELETED, GC, TYPE
 
 from .clocks import ClockMap, ClockSet
+from .origins import Origins
 from .places import NOTHING, Container, Place, Slot, new_root
 
 _OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
@@ -41,6 +42,7 @@ class Index:
         self.clients: dict[int, ClockMap[Place]] = {}
         self.containers: dict[Id, Container] = {}
         self.roots: dict[str, Container] = {}
+        self.origins = Origins()
         self.deleted = ClockSet()
         self._made: dict[int, list[int]] = {}
         """Per client, the clocks that hold shared types, in order."""
@@ -89,7 +91,7 @@ class Index:
 
         Args:
             struct: the struct; what it stands on is known.
-            strict: whether its neighbours must agree; else the left one says it, as in yrs.
+            strict: whether its neighbours must agree, in place and order; else the left one says it, as in yrs.
 
         Raises:
             MalformedFrame: nowhere, or in two places at once: Yjs and yrs could each choose another.
@@ -98,11 +100,16 @@ class Index:
             return NOTHING
         if struct.left is not None:
             place = self.find(struct.left)
-            if strict and struct.right is not None and self.find(struct.right) != place:
-                raise MalformedFrame("A struct has neighbours in two places; start from a fresh document.")
+            if strict and struct.right is not None:
+                if self.find(struct.right) != place:
+                    raise MalformedFrame("A struct has neighbours in two places; start from a fresh document.")
+                self._check_neighbours(struct.left, struct.right, place)
             return place
         if struct.right is not None:
-            return self.find(struct.right)
+            place = self.find(struct.right)
+            if strict:
+                self._check_neighbours(None, struct.right, place)
+            return place
         parent = self._parent(struct, strict)
         return parent if struct.key is None or parent is NOTHING else Slot(parent, struct.key)
 
@@ -129,6 +136,9 @@ class Index:
             raise MalformedFrame("An update leaves out clocks of a client; sync first.")
         if known >= struct.length:
             return None
+        if not isinstance(place, Slot) and place is not NOTHING:
+            left = struct.left if known == 0 else (struct.client, clocks.end - 1)
+            self.origins.add(struct.client, clocks.end, struct.length - known, left)
         clocks.append(struct.length - known, place)
         self.structs += 1
         if struct.kind == TYPE:
@@ -147,6 +157,7 @@ class Index:
         for step in reversed(undo):
             step()
         for span in brings:
+            self.origins.cut(span.client, span.clock)
             clocks = self.clients.get(span.client)
             if clocks is not None and span.clock:
                 clocks.cut(span.clock)
@@ -213,6 +224,23 @@ class Index:
             ):
                 return beside[0]
         return None
+
+    def go_on(self, client: int, length: int, text: Container, left: Id | None) -> None:
+        """Take in a string of a client, whose clocks before it are known, into a text."""
+        clocks = self.clients[client]
+        self.origins.add(client, clocks.end, length, left)
+        clocks.append(length, text)
+
+    def _check_neighbours(self, left: Id | None, right: Id, place: Place) -> None:
+        """Refuse neighbours between which no client writes: two libraries could each choose another place."""
+        if place is NOTHING:
+            return
+        if isinstance(place, Slot):
+            raise MalformedFrame("A key's value has a right neighbour, which no client writes; set the key anew.")
+        if not self.origins.are_neighbours(left, right):
+            raise MalformedFrame(
+                "A struct has neighbours that no client saw next to each other; start from a fresh document."
+            )
 
     def _parent(self, struct: Struct, strict: bool) -> Container:
         if isinstance(struct.parent, str):
