@@ -35,35 +35,3 @@ async def test_clients_of_a_deleted_session_are_told_and_stop(server: Server) ->
             close = await eventually(final, "the final close")
             assert close["code"] == 4410
             assert close["reason"]
-
-
-@pytest.mark.parametrize("major", [1, 3])
-@pytest.mark.parametrize("act", ["delete", "insert"])
-async def test_a_page_that_cuts_an_emoji_in_two_is_told_and_changes_nothing_for_the_others(
-    server: Server, major: int, act: str
-) -> None:
-    async with NodeClient.open(server, "emoji") as ann, NodeClient.open(server, "emoji", provider=major) as ben:
-        await ann.ask("insert", root="text:note", index=0, text="a🐙b")
-
-        async def arrived() -> bool:
-            return await ben.ask("text", root="text:note") == "a🐙b"
-
-        await eventually(arrived, "the text")
-        await ben.ask(act, root="text:note", index=2, length=1, text="x")
-
-        async def told() -> dict[str, object] | None:
-            status = await ben.ask("status")
-            return next((close for close in status["closes"] if close["code"] == 4400), None)
-
-        close = await eventually(told, "the close")
-        assert close["code"] == 4400
-        assert "edit whole characters" in str(close["reason"])
-        await ann.ask("insert", root="text:note", index=4, text="c")
-        async with NodeClient.open(server, "emoji") as late:
-            assert await late.ask("text", root="text:note") in ("a🐙b", "a🐙bc")
-
-            async def goes_on() -> bool:
-                return await late.ask("text", root="text:note") == "a🐙bc"
-
-            await eventually(goes_on, "what came after it")
-        assert await ann.ask("text", root="text:note") == "a🐙bc"

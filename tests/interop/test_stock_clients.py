@@ -10,6 +10,8 @@ from pycrdt import Doc, Provider, Text
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from cosession.client import connect as open_session
+
 pytestmark = pytest.mark.anyio
 
 TRICKY = "añ👩🏽‍🚀e\u0301 👍🏿🇪🇺 z\u0323\u0307 שלום ﷽ 𝕏 \U0001f9d1\u200d\U0001f91d\u200d\U0001f9d1"
@@ -130,3 +132,33 @@ async def test_pycrdt_provider_sees_what_a_browser_types_and_back(server: Server
                 return await ann.ask("text", root="text:note") == "🦊 and 🐙"
 
             await eventually(arrived, "what pycrdt typed")
+
+
+@pytest.mark.parametrize("major", [1, 3])
+@pytest.mark.parametrize("act", ["delete", "insert"])
+async def test_a_page_that_cuts_an_emoji_in_two_goes_on_and_all_read_the_same(
+    server: Server, major: int, act: str
+) -> None:
+    expected = "a\ufffdbc" if act == "delete" else "a\ufffdx\ufffdbc"
+    async with (
+        NodeClient.open(server, "emoji") as ann,
+        NodeClient.open(server, "emoji", provider=major) as ben,
+        open_session(server.url, session="emoji", participant="bot") as bot,
+    ):
+        await ann.ask("insert", root="text:note", index=0, text="a🐙b")
+
+        async def reads(client: NodeClient, text: str) -> bool:
+            return await client.ask("text", root="text:note") == text
+
+        await eventually(lambda: reads(ben, "a🐙b"), "the text")
+        await ben.ask(act, root="text:note", index=2, length=1, text="x")
+        await ben.ask("insert", root="text:note", index=-1, text="c")
+        for client in (ann, ben):
+            await eventually(lambda client=client: reads(client, expected), "the same text")
+        async with NodeClient.open(server, "emoji") as late:
+            assert await reads(late, expected)
+        await eventually(lambda: str(bot.document.text("note")) == expected, "the same text in Python")
+        assert not (await ben.ask("status"))["closes"]
+    server.restart()
+    async with NodeClient.open(server, "emoji") as late:
+        assert await reads(late, expected)

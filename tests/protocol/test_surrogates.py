@@ -28,7 +28,7 @@ def cuts(document: list[bytes], update: bytes) -> bool:
     for earlier in document:
         doc.apply_update(earlier)
         pairs.add(earlier)
-    return pairs.are_cut_by(update, read_update_header(update), decode_state_vector(doc.get_state()))
+    return pairs.cut_by(update, read_update_header(update), decode_state_vector(doc.get_state())) is not None
 
 
 def stays_whole(document: list[bytes], update: bytes) -> bool:

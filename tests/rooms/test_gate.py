@@ -9,7 +9,7 @@ from rooms.admission.forge import Item, forge, nothing, string
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed
+from cosession.errors import ClientIdTaken, CosessionError, NotAllowed
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
@@ -467,21 +467,42 @@ def test_what_the_server_writes_in_somebodys_name_is_known_to_who_is_judged_next
 @pytest.mark.parametrize("role", ["member", "admin"])
 @pytest.mark.parametrize("frame", [SyncUpdate, SyncStep2], ids=["update", "offer"])
 @pytest.mark.parametrize("reloaded", [False, True], ids=["live", "reloaded"])
-def test_nobody_cuts_a_character_in_two(scene: Scene, role: str, frame: type, reloaded: bool) -> None:
+def test_a_pair_that_is_cut_becomes_replacement_characters(
+    scene: Scene,
+    role: str,
+    frame: type,
+    reloaded: bool,
+) -> None:
     bo = Writer(scene, 1, "bo", role)
-    bo.send(lambda: bo.session.text("notes").append("a🐙b"))
+    bo.send(lambda: bo.session.text("notes").append("a🐙b🐙c"))
     if reloaded:
         scene = Scene(Settings(), [scene.room.document.doc.get_update()], scene.room.version)
         bo = Writer(scene, 1, "bo", role)
     eve, client = Writer(scene, 2, "eve", role), 77
     [text] = [one for one in read_structs(scene.room.document.doc.get_update()) if one.parent == "text:notes"]
-    half = (text.client, text.clock + 1)
-    state, rows = scene.room.document.doc.get_update(), len(scene.rows)
-    for update in (forge(client, 0, string("x", left=half)), forge(client, 0, deletes=((*half, 1),))):
-        with pytest.raises(MalformedFrame, match="edit whole characters"):
-            eve.frame(frame(update))
-    assert scene.room.document.doc.get_update() == state
+    first, second = (text.client, text.clock + 2), (text.client, text.clock + 5)
+    eve.frame(frame(forge(client, 0, string("x", left=(first[0], first[1] - 1), right=first))))
+    eve.frame(frame(forge(client, 1, deletes=((*second, 1),))))
+    bo.send(lambda: bo.session.text("notes").append("d"))
+    assert str(Writer(scene, 3, "cy", role).session.text("notes")) == "a\ufffdx\ufffdb\ufffdcd"
+    assert str(scene.room.document.text("notes")) == "a\ufffdx\ufffdb\ufffdcd"
+    replayed = Scene(Settings(), [scene.room.document.doc.get_update()], scene.room.version)
+    assert str(replayed.room.document.text("notes")) == "a\ufffdx\ufffdb\ufffdcd"
+
+
+@pytest.mark.parametrize("act", ["deletes", "writes"])
+def test_a_refused_cut_leaves_the_pair_whole(scene: Scene, act: str) -> None:
+    ada, eve = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "eve", "member")
+    ada.say("m1", "a🐙b")
+    [text] = [one for one in read_structs(scene.room.document.doc.get_update()) if one.length == 4]
+    half = (text.client, text.clock + 2)
+    first = (text.client, text.clock + 1)
+    update = forge(77, 0, deletes=((*half, 1),)) if act == "deletes" else forge(77, 0, string("x", left=first))
+    rows = len(scene.rows)
+    with pytest.raises(NotAllowed):
+        eve.frame(SyncUpdate(update))
     assert len(scene.rows) == rows
-    bo.send(lambda: bo.session.text("notes").append("c"))
-    eve.catch_up()
-    assert str(eve.session.text("notes")) == "a🐙bc"
+    assert Writer(scene, 4, "cy", "member").session.messages.get("m1").text == "a🐙b"
+    bo = Writer(scene, 3, "bo", "member")
+    bo.send(lambda: bo.session.text("notes").append("x"))
+    assert str(scene.room.document.text("notes")) == "x"

@@ -28,14 +28,21 @@ from cosession.protocol import (
     PermissionDenied,
     QueryAwareness,
     Renewal,
+    SurrogatePairs,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
     decode_frame,
     decode_state_vector,
+    delete_pairs,
     encode_frame,
+    find_left,
+    move_ahead,
     read_update_header,
+    replace_pairs,
 )
+from cosession.protocol.structs import Id
+from cosession.protocol.surrogates import Cuts
 
 from .presence import Presence
 
@@ -93,6 +100,8 @@ class Replica:
         self.applying = False
         self.writers: set[int] = set()
         self._vector: dict[int, int] | None = None
+        self._pairs: SurrogatePairs | None = None
+        self._cut: dict[Id, Id | None] = {}  # the pairs that were cut, and what is left of each
         self._out: list[Frame] = []
         self._updates: list[bytes] = []
         self._subscription = doc.observe(self._on_update)
@@ -249,12 +258,30 @@ class Replica:
             return False
         if header.is_known(vector) and not header.deletes:
             return True
+        if self._pairs is None:
+            self._pairs = SurrogatePairs()
+            self._pairs.add(self.doc.get_update())
+        cuts = self._pairs.cut_by(update, header, vector)
+        if cuts is not None:
+            update = self._without_cuts(update, cuts)
+        self._pairs.add(update)
         self.writers.update(span.client for span in header.brings if span.end > vector.get(span.client, 0))
         self._apply(update)
         if self._vector is vector:
             for span in header.brings:
                 vector[span.client] = max(span.end, vector.get(span.client, 0))
         return True
+
+    def _without_cuts(self, update: bytes, cuts: Cuts) -> bytes:
+        """Rewrite an update that cuts surrogate pairs, so that it can be applied and the document reads the same.
+
+        The server has deleted those of the document, and written in their place what is left of them.
+        """
+        self._apply(delete_pairs(cuts.held))
+        for first in cuts.held:
+            if first not in self._cut:
+                self._cut[first] = find_left(self.doc.get_update(), update, first)
+        return move_ahead(replace_pairs(update, cuts.own), {first: self._cut[first] for first in cuts.held})
 
     def _apply(self, update: bytes) -> None:
         before, self.applying = self.applying, True
@@ -282,6 +309,8 @@ class Replica:
         if update == EMPTY_UPDATE:
             return
         self.edits += 1
+        if self._pairs is not None:
+            self._pairs.add(update)
         if not (self._open and self.answered):
             return
         self._updates.append(update)

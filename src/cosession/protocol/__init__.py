@@ -26,7 +26,7 @@ from .frames import (
 )
 from .header import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
 from .pieces import split_update
-from .surrogates import SurrogatePairs
+from .surrogates import SurrogatePairs, delete_pairs, find_left, move_ahead, replace_pairs, write_replacements
 
 __all__ = [
     "EMPTY_UPDATE",
@@ -51,9 +51,14 @@ __all__ = [
     "decode_awareness",
     "decode_frame",
     "decode_state_vector",
+    "delete_pairs",
     "encode_awareness",
     "encode_frame",
     "encode_state_vector",
+    "find_left",
+    "move_ahead",
     "read_update_header",
+    "replace_pairs",
     "split_update",
+    "write_replacements",
 ]

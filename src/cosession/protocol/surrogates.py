@@ -1,20 +1,21 @@
-"""Surrogate pairs, the characters that take two clocks, and the updates that would cut one in two.
+"""Surrogate pairs, the characters that take two clocks, and the updates that cut one in two.
 
 Yjs counts UTF-16 units, so an emoji takes two clocks. A page that edits by units may delete one of them, or write
-between the two. Yjs then has two replacement characters; yrs cuts the text one character too far, and counts the
-clocks behind differently from then on (https://github.com/y-crdt/y-crdt/pull/399). The two would differ for ever,
-silently, so such an update is refused before it is applied.
+between the two; Yjs then shows U+FFFD for each half. yrs can't cut a pair (https://github.com/y-crdt/y-crdt/pull/399),
+so a pair is taken away before an update cuts it, and what is left of it is written behind; see the README.md.
 """
 
 import re
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from . import lib0
 from .header import ClockRange, UpdateHeader
-from .structs import Id, read_structs
-from .update_format import STRING
+from .structs import Id, Struct, read_structs
+from .update_format import GC, KIND, LEFT, RIGHT, SKIP, STRING, skip_content, skip_struct
 
 _LEADS = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 """How such a character begins in UTF-8."""
@@ -22,6 +23,20 @@ _LOOKS_LIKE_ONE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 _LONG = 500
 """Bytes from which on it takes less time to look for each of the leads than for the pattern."""
 _TAKES_TWO = re.compile("[\U00010000-\U0010ffff]")
+_REPLACEMENT = "\ufffd"
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """The pairs that an update cuts in two, each by its first clock.
+
+    Attributes:
+        own: those in the update itself.
+        held: those in the document.
+    """
+
+    own: frozenset[Id]
+    held: tuple[Id, ...]
 
 
 class SurrogatePairs:
@@ -45,8 +60,8 @@ class SurrogatePairs:
             if not known or known[-1] < clock:
                 known.append(clock)
 
-    def are_cut_by(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> bool:
-        """Whether an update would cut a pair of the document, or one of its own.
+    def cut_by(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
+        """The pairs that an update would cut, of the document and of its own; None when it cuts none.
 
         Args:
             update: it fits the document.
@@ -55,16 +70,16 @@ class SurrogatePairs:
         """
         if header.is_token and header.brings[0].clock >= known.get(header.brings[0].client, 0):
             if not self._firsts:
-                return False
+                return None
             [(client, end)] = header.needs.items()
-            return self._holds(client, end - 1)
+            return Cuts(frozenset(), ((client, end - 1),)) if self._holds(client, end - 1) else None
         own = set(_firsts_of(update)) if _may_hold_one(update) else set[Id]()
         if not own and self._firsts.keys().isdisjoint((*header.needs, *(span.client for span in header.deletes))):
-            return False
-        return any(
-            (client, clock - 1) in own or self._holds(client, clock - 1)
-            for client, clock in _borders(update, header, known)
-        )
+            return None
+        firsts = {(client, clock - 1) for client, clock in _borders(update, header, known)}
+        held = tuple(sorted(first for first in firsts if self._holds(*first)))
+        cut = firsts & own
+        return Cuts(frozenset(cut), held) if cut or held else None
 
     def _holds(self, client: int, clock: int) -> bool:
         firsts = self._firsts.get(client)
@@ -72,6 +87,163 @@ class SurrogatePairs:
             return False
         at = bisect_left(firsts, clock)
         return at < len(firsts) and firsts[at] == clock
+
+
+def replace_pairs(update: bytes, firsts: Collection[Id]) -> bytes:
+    """Write pairs of an update as Yjs writes one that was cut: as two U+FFFD, under the same clocks.
+
+    Args:
+        update: its header was read, so it is one whole update.
+        firsts: the first clock of each of the pairs.
+    """
+    out: list[bytes] = []
+    reader, copied = lib0.Reader(update), 0
+    ordered = sorted(firsts)
+    for struct in read_structs(update):
+        if struct.kind != STRING:
+            continue
+        start = bisect_left(ordered, (struct.client, struct.clock))
+        end = bisect_left(ordered, (struct.client, struct.clock + struct.length))
+        if start < end:
+            reader.at = struct.content
+            units = bytearray(reader.string().encode("utf-16-le"))
+            for _, clock in ordered[start:end]:
+                at = 2 * (clock - struct.clock)
+                units[at : at + 4] = (2 * _REPLACEMENT).encode("utf-16-le")
+            out += (update[copied : struct.content], lib0.buffer(units.decode("utf-16-le").encode()))
+            copied = reader.at
+    return b"".join((*out, update[copied:]))
+
+
+def find_left(document: bytes, update: bytes, first: Id) -> Id | None:
+    """What is left of a pair that no update has cut yet; None where nothing is, as far as its writer knew.
+
+    Args:
+        document: all of the document, as an update.
+        update: what cuts the pair.
+        first: the first clock of the pair.
+    """
+    ahead: list[Struct] = []
+    left: Id | None = None
+    for struct in chain(read_structs(document), read_structs(update)):
+        if struct.right == first:
+            ahead.append(struct)
+        elif struct.client == first[0] and struct.clock <= first[1] < struct.clock + struct.length:
+            left = (first[0], first[1] - 1) if struct.clock < first[1] else struct.left
+    return _rightmost(ahead) or left
+
+
+def move_ahead(update: bytes, lefts: Mapping[Id, Id | None]) -> bytes:
+    """Write ahead of deleted pairs what an update writes between their halves.
+
+    For a document that keeps the text of what is deleted, and so can't be cut there: it reads the same.
+
+    Args:
+        update: its header was read, so it is one whole update.
+        lefts: of each pair, by its first clock, what is left of it.
+    """
+    reader, copied = lib0.Reader(update), 0
+    out: list[bytes] = []
+    for _ in range(reader.uint()):
+        structs = reader.uint()
+        reader.uint()
+        reader.uint()
+        for _ in range(structs):
+            start = reader.at
+            info = reader.byte()
+            left = (reader.uint(), reader.uint()) if _has(info, LEFT) else None
+            right = (reader.uint(), reader.uint()) if _has(info, RIGHT) else None
+            first = (right[0], right[1] - 1) if right is not None else None
+            if left not in lefts and first not in lefts:
+                reader.at = start + 1
+                skip_struct(reader, info, {})
+                continue
+            left = lefts.get(left, left) if left is not None else None
+            right = first if first in lefts else right
+            info = info & ~(LEFT | RIGHT) | (LEFT if left else 0) | (RIGHT if right else 0)
+            ids = (lib0.uint(number) for number in (*(left or ()), *(right or ())))
+            out += (update[copied:start], bytes((info,)), *ids)
+            copied = reader.at
+            skip_content(reader, info & KIND)
+    return b"".join((*out, update[copied:]))
+
+
+def _has(info: int, flag: int) -> bool:
+    return info & KIND not in (GC, SKIP) and bool(info & flag)
+
+
+def delete_pairs(firsts: Iterable[Id]) -> bytes:
+    """An update that deletes pairs, both halves of each."""
+    ranges: dict[int, list[int]] = {}
+    for client, clock in sorted(firsts):
+        ranges.setdefault(client, []).append(clock)
+    out = [b"\x00", lib0.uint(len(ranges))]
+    for client, clocks in ranges.items():
+        out += (lib0.uint(client), lib0.uint(len(clocks)), *(lib0.uint(clock) + b"\x02" for clock in clocks))
+    return b"".join(out)
+
+
+def write_replacements(update: bytes, header: UpdateHeader, firsts: Iterable[Id], writer: Id) -> bytes | None:
+    """An update that writes U+FFFD in the place of each half of deleted pairs that was not to be deleted.
+
+    Args:
+        update: it cut the pairs, and was applied after they were deleted whole.
+        header: its header.
+        firsts: the first clock of each of the pairs.
+        writer: the client that the replacements are written by, and its next clock.
+
+    Returns:
+        It, or None where no half remains.
+    """
+    client, clock = writer
+    out: list[bytes] = []
+    behind: dict[Id, list[Struct]] = {}
+    ahead: dict[Id, list[Struct]] = {}
+    for struct in read_structs(update):
+        if struct.left:
+            behind.setdefault(struct.left, []).append(struct)
+        if struct.right:
+            ahead.setdefault(struct.right, []).append(struct)
+    deleted = list(_joined(header.deletes))
+    for first in firsts:
+        second = first[0], first[1] + 1
+        before: Id = first
+        if not _are_deleted(deleted, first):
+            out.append(_replacement(first, _leftmost(behind.get(first, ())) or second))
+            before = client, clock
+            clock += 1
+        if not _are_deleted(deleted, second):
+            out.append(_replacement(_rightmost(ahead.get(second, ())) or before, second))
+            clock += 1
+    if not out:
+        return None
+    start = lib0.uint(writer[0]) + lib0.uint(writer[1])
+    return b"".join((b"\x01", lib0.uint(len(out)), start, *out, b"\x00"))
+
+
+def _replacement(left: Id, right: Id) -> bytes:
+    ids = (lib0.uint(number) for number in (*left, *right))
+    return b"".join((bytes((LEFT | RIGHT | STRING,)), *ids, lib0.buffer(_REPLACEMENT.encode())))
+
+
+def _are_deleted(spans: Sequence[ClockRange], half: Id) -> bool:
+    """Whether one of the ranges, which are in order, holds a clock."""
+    at = bisect_right(spans, half, key=lambda span: (span.client, span.clock)) - 1
+    return at >= 0 and spans[at].client == half[0] and half[1] < spans[at].end
+
+
+def _leftmost(structs: Sequence[Struct]) -> Id | None:
+    """Of what was written right behind one place, the first clock that is next to it now."""
+    pushed = {struct.right for struct in structs}
+    ids = ((struct.client, struct.clock) for struct in structs)
+    return min((id_ for id_ in ids if id_ not in pushed), default=None)
+
+
+def _rightmost(structs: Sequence[Struct]) -> Id | None:
+    """Of what was written right before one place, the last clock that is next to it now."""
+    pushed = {struct.left for struct in structs}
+    ids = ((struct.client, struct.clock + struct.length - 1) for struct in structs)
+    return max((id_ for id_ in ids if id_ not in pushed), default=None)
 
 
 def _may_hold_one(data: bytes) -> bool:

@@ -28,9 +28,12 @@ from cosession.protocol import (
     SyncUpdate,
     UpdateHeader,
     decode_state_vector,
+    delete_pairs,
     encode_frame,
     read_update_header,
+    write_replacements,
 )
+from cosession.protocol.structs import Id
 from cosession.settings import Settings
 
 from .decisions import Case, Memory, arrived, completed, decide, is_half
@@ -87,7 +90,15 @@ class Changes:
         return self._document.doc.get_state()
 
     def apply(
-        self, update: Update, header: UpdateHeader, connection: int, peer: Peer, at: str, *, offered: bool
+        self,
+        update: Update,
+        header: UpdateHeader,
+        connection: int,
+        peer: Peer,
+        at: str,
+        *,
+        offered: bool,
+        cuts: Sequence[Id] = (),
     ) -> list[Effect]:
         """Apply a client's update that may be applied, if it changes anything, and do what follows from it.
 
@@ -98,7 +109,10 @@ class Changes:
             peer: what is known of it.
             at: the server's time, RFC 3339.
             offered: whether it is (of) the answer to a sync step 1, which may hold what others wrote.
+            cuts: the surrogate pairs of the document that it cuts in two, each by its first clock.
         """
+        if cuts:
+            return self._apply_cut(update, header, connection, peer, at, offered=offered, cuts=cuts)
         by = peer.participant
         messages: list[Message] = []
         if self._watch.late:
@@ -135,6 +149,42 @@ class Changes:
         """Stop observing the document."""
         self._watch.close()
 
+    def _apply_cut(
+        self,
+        update: Update,
+        header: UpdateHeader,
+        connection: int,
+        peer: Peer,
+        at: str,
+        *,
+        offered: bool,
+        cuts: Sequence[Id],
+    ) -> list[Effect]:
+        """Apply an update that cuts surrogate pairs, which the library can't cut: delete them, write what is left.
+
+        Every reader then shows what Yjs shows of a pair that was cut: U+FFFD for each half.
+
+        Raises:
+            RoomBroken: the update can't be applied after that.
+        """
+        effects: list[Effect] = []
+        present: list[Id] = []
+        for data in _captured(self._document.doc, lambda: self._apply(delete_pairs(cuts))):
+            deleted = read_update_header(data)
+            self._gate.applied(data, deleted, SERVER)
+            effects += self._accept(Update(data, encode_frame(SyncUpdate(data)), ()), None, peer.participant, None)
+            gone = {(span.client, clock) for span in deleted.deletes for clock in range(span.clock, span.end)}
+            present = [first for first in cuts if first in gone]
+        try:
+            effects += self.apply(update, header, connection, peer, at, offered=offered)
+        except MalformedFrame as error:
+            raise RoomBroken(_HALF_DONE) from error
+        writer = self._document.doc.client_id
+        rest = write_replacements(update.update, header, present, (writer, self.vector.get(writer, 0)))
+        if rest is not None:
+            effects += self._written(_captured(self._document.doc, lambda: self._apply(rest)), SERVER)
+        return effects
+
     def _take(
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, *, offered: bool
     ) -> list[Effect]:
@@ -170,8 +220,12 @@ class Changes:
             with self._document.transaction(origin=SERVER.id):
                 change(self._document)
 
+        return self._written(_captured(self._document.doc, act), by)
+
+    def _written(self, updates: Sequence[bytes], by: Participant) -> list[Effect]:
+        """Accept what the server's hand has changed."""
         effects: list[Effect] = []
-        for data in _captured(self._document.doc, act):
+        for data in updates:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
             new = self._gate.applied(data, header, SERVER)

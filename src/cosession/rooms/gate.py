@@ -1,20 +1,23 @@
 """The gate of a room: what an update must pass before it is applied.
 
-Nobody may cut a character in two. What else they may do is judged by `admission`, unless they may write everything.
-Here it is known who writes under which Yjs client id: two that write under one differ silently for ever, even after a
-full sync. So an id belongs to who first wrote under it. Before anybody did, or where a crash made the server forget
-it, it belongs to who is present under it. Among those who may write everything only presence counts.
+What participants may do is judged by `admission`, unless they may write everything. Here it is known who writes under
+which Yjs client id: two that write under one differ silently for ever, even after a full sync. So an id belongs to
+who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who is present
+under it. Among those who may write everything only presence counts. The surrogate pairs of the document are known
+here too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, MalformedFrame, Superseded
-from cosession.protocol import SurrogatePairs, UpdateHeader, read_update_header
+from cosession.errors import ClientIdTaken, Superseded
+from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, read_update_header
 from cosession.protocol.sections import split_by_client
+from cosession.protocol.structs import Id
+from cosession.protocol.surrogates import Cuts
 from cosession.settings import Settings
 
 from .admission import Admission, Admitted, Limits
@@ -72,19 +75,12 @@ class Gate:
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )
 
-    def check_surrogates(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> None:
-        """Refuse an update that would cut a character in two; see `SurrogatePairs`.
-
-        Raises:
-            MalformedFrame: it would.
-        """
+    def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
+        """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
         if self._pairs is None:  # not while a session is loaded: who only reads needn't wait for it
             self._pairs = SurrogatePairs()
             self._pairs.add(self._document.doc.get_update())
-        if self._pairs.are_cut_by(update, header, known):
-            raise MalformedFrame(
-                "An update cuts a character, such as an emoji, in two; edit whole characters, not UTF-16 units."
-            )
+        return self._pairs.cut_by(update, header, known)
 
     def check_writers(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
         """Refuse an update under a client id that is somebody else's.
@@ -105,7 +101,9 @@ class Gate:
                     "Another participant writes under this Yjs client id; start from a fresh document."
                 )
 
-    def admit(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool) -> Admitted:
+    def admit(
+        self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
+    ) -> Admitted:
         """Judge an update that fits, of a participant who may not write everything.
 
         Args:
@@ -113,6 +111,7 @@ class Gate:
             header: its header.
             by: whose it is.
             offered: whether it is an answer to a sync step 1, which may hold what others wrote.
+            cuts: the surrogate pairs of the document that it cuts, by their first clocks; they are deleted before.
 
         Returns:
             What to apply, log and send; it may be empty.
@@ -120,7 +119,8 @@ class Gate:
         Raises:
             CosessionError: see `Admission.judge`.
         """
-        return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None)
+        first = delete_pairs(cuts) if cuts else None
+        return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None, first)
 
     def check_size(self, by: Participant, grows: int) -> None:
         """Refuse what the server is to write for a participant, where the document has no place for so many bytes.

@@ -9,6 +9,7 @@ gap. An answer may hold what others wrote; of one that may not be applied whole,
 is taken, and the connection ends.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from cosession.errors import MalformedFrame, NotAllowed, TooLarge
@@ -18,8 +19,10 @@ from cosession.protocol import (
     SyncUpdate,
     encode_frame,
     read_update_header,
+    replace_pairs,
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
+from cosession.protocol.structs import Id
 
 from .admission import Admitted
 from .changes import Changes
@@ -89,7 +92,11 @@ class Intake:
         vector = self._changes.vector
         if not header.fits(vector):
             return self._ask_again(connection, peer, offered)
-        self._gate.check_surrogates(update, header, vector)
+        found = self._gate.find_cuts(update, header, vector)
+        if found is not None and found.own:
+            update = replace_pairs(update, found.own)
+            header, frame = read_update_header(update), encode_frame(SyncUpdate(update))
+        cuts = found.held if found is not None else ()
         by = peer.participant
         if self._gate.fenced:
             self._gate.check_fence(header, by, vector)
@@ -97,15 +104,15 @@ class Intake:
             self._gate.check_writers(header, by, vector)
         if not by.capabilities.writes_everything:
             try:
-                admitted = self._gate.admit(update, header, by, offered=offered)
+                admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
             except NotAllowed as error:
                 if not offered:
                     raise
                 return self._take_parts(connection, peer, update, at, error)
             if admitted.update is not update:
-                return self._apply_admitted(admitted, connection, peer, at, offered=offered)
+                return self._apply_admitted(admitted, connection, peer, at, offered=offered, cuts=cuts)
         return self._changes.apply(
-            Update(update, frame, header.brings), header, connection, peer, at, offered=offered
+            Update(update, frame, header.brings), header, connection, peer, at, offered=offered, cuts=cuts
         )
 
     def _ask_again(self, connection: int, peer: Peer, offered: bool) -> list[Effect]:
@@ -116,14 +123,21 @@ class Intake:
         return self.ask(connection, peer)
 
     def _apply_admitted(
-        self, admitted: Admitted, connection: int, peer: Peer, at: str, *, offered: bool
+        self,
+        admitted: Admitted,
+        connection: int,
+        peer: Peer,
+        at: str,
+        *,
+        offered: bool,
+        cuts: Sequence[Id],
     ) -> list[Effect]:
         """Apply what admission made of an update."""
         data, header = admitted.update, admitted.header
         if data == EMPTY_UPDATE:
             return []
         update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
-        return self._changes.apply(update, header, connection, peer, at, offered=offered)
+        return self._changes.apply(update, header, connection, peer, at, offered=offered, cuts=cuts)
 
     def _take_parts(self, connection: int, peer: Peer, offer: bytes, at: str, error: NotAllowed) -> list[Effect]:
         """Take of an offer what its participant may give, and end the connection: its document is another."""
@@ -135,8 +149,10 @@ class Intake:
             for part, header in parts:
                 if header.fits(vector):
                     with suppress(NotAllowed, MalformedFrame, TooLarge):
-                        admitted = self._gate.admit(part, header, by, offered=True)
-                        effects += self._apply_admitted(admitted, connection, peer, at, offered=True)
+                        found = self._gate.find_cuts(part, header, vector)
+                        cuts = found.held if found is not None else ()
+                        admitted = self._gate.admit(part, header, by, offered=True, cuts=cuts)
+                        effects += self._apply_admitted(admitted, connection, peer, at, offered=True, cuts=cuts)
             if len(waiting) == len(parts):
                 break
             parts = waiting

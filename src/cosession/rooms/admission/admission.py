@@ -138,6 +138,7 @@ class Admission:
         header: UpdateHeader,
         participant: Participant,
         is_own: Callable[[int], bool] | None = None,
+        first: bytes | None = None,
     ) -> Admitted:
         """Judge an update before it is applied.
 
@@ -147,6 +148,7 @@ class Admission:
             participant: whose update it is.
             is_own: for an update that may hold what others wrote (an answer to a sync step 1): whether a Yjs client
                 id is the participant's. None says that all in the update is.
+            first: what the server does to the document before it applies the update, as an update.
 
         Returns:
             What to apply, log and send.
@@ -156,6 +158,18 @@ class Admission:
             MalformedFrame: it can't be what a Yjs client made of this document.
             TooLarge: the document would be larger or deeper than the limits.
         """
+        if first is None:
+            return self._judged(update, header, participant, is_own)
+        try:
+            self._shadow.try_out(first)
+            return self._judged(update, header, participant, is_own)
+        except BaseException:
+            self._shadow.drop()  # the document stays as it was
+            raise
+
+    def _judged(
+        self, update: bytes, header: UpdateHeader, participant: Participant, is_own: Callable[[int], bool] | None
+    ) -> Admitted:
         index = self._caught_up()
         if is_own is None and self._goes_on(index, header, participant, update):
             return Admitted(update, header)
