@@ -34,11 +34,11 @@ const composer = new Composer({
     entitle(firstLine(text), ({ title, messages }) => !title && messages[0]?.id === id);
     atEnd = true;
   },
-  onTyping: (typing) => session.presence.set("typing", typing),
+  onTyping: (typing) => session.status !== "refused" && session.presence.set("typing", typing),
 });
 const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
-const runs = new RunCards(find("runs"));
+const runs = new RunCards(find("runs"), { onRefused: tell });
 const here = new Here(find("people"), find("typing"), find("agent-line"), schedule);
 const sessions = new SessionList(find("sessions"), find("sessions-hint"), { onOpen: (id) => go(id) });
 const share = shareDialog();
@@ -58,7 +58,7 @@ function open(id) {
   notice.hidden = true;
   session = connect(server, id, { user: self(), token, offline: true });
   const opened = session;
-  for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "title", "change"]) {
+  for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "copy", "title", "change"]) {
     opened.on(event, () => opened === session && schedule());
   }
   opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? composer.giveBack : null));
@@ -99,8 +99,13 @@ async function startNew() {
     go(id);
     sessions.refresh();
   } catch (error) {
-    refuse(`A new session could not be made. ${error.message}`, "Close", () => (notice.hidden = true));
+    tell(`A new session could not be made. ${error.message}`);
   }
+}
+
+/** Says that something didn't come about. */
+function tell(text) {
+  refuse(text, "Close", () => (notice.hidden = true));
 }
 
 function refuse(text, label, act) {
@@ -160,6 +165,7 @@ const SAVED = {
   connecting: ["connecting", "Connecting…"],
   offline: ["offline", "Offline"],
   unsent: ["offline", "Offline, not sent yet"],
+  unkept: ["offline", "Offline, not sent yet: keep this page open"],
   refused: ["refused", "Not connected"],
 };
 
@@ -167,7 +173,7 @@ function paintStatus() {
   const { status, saved, refusal } = session;
   let state = status;
   if (status === "online") state = saved ? "saved" : "saving";
-  if (status === "offline" && !saved) state = "unsent";
+  if (status === "offline" && !saved) state = session.copy === "kept" ? "unsent" : "unkept";
   markSaved(...(SAVED[state] ?? SAVED.connecting));
   const refused = status === "refused";
   mark(document.body, "status", status);

@@ -57,6 +57,21 @@ export function isEnter({ key, shiftKey, isComposing, keyCode }) {
   return key === "Enter" && !shiftKey && !isComposing && keyCode !== 229;
 }
 
+/**
+ * Asks the server for something, and says when it says no: `ask` returns a request, or throws what can't be asked.
+ * Resolves to whether it was accepted.
+ */
+export async function request(ask, onRefused) {
+  try {
+    const { accepted, error } = await ask().outcome();
+    if (!accepted) onRefused(error.message);
+    return accepted;
+  } catch (error) {
+    onRefused(error.message);
+    return false;
+  }
+}
+
 /** Draws something, and something else where that fails: one odd thing must not keep the rest from being drawn. */
 export function attempt(draw, otherwise = () => {}) {
   try {

@@ -1,13 +1,14 @@
 // What agents are doing now: one card per active run, with Stop, and a box to steer the answer while it grows.
 
 import { mayStop } from "./access.js";
-import { attempt, h, icon, keep, mark } from "./element.js";
+import { attempt, h, icon, keep, mark, request } from "./element.js";
 import { object, text } from "./given.js";
 import { avatar, person } from "./people.js";
 
 export class RunCards {
-  constructor(container) {
+  constructor(container, { onRefused }) {
     this.container = container;
+    this.onRefused = onRefused;
     this.cards = new Map();
   }
 
@@ -28,7 +29,7 @@ export class RunCards {
     }
     for (const [id, run] of active) {
       if (!this.cards.has(id)) {
-        const card = new RunCard(session, run);
+        const card = new RunCard(session, run, this.onRefused);
         this.cards.set(id, card);
         this.container.append(card.element);
       }
@@ -38,9 +39,10 @@ export class RunCards {
 }
 
 class RunCard {
-  constructor(session, run) {
+  constructor(session, run, onRefused) {
     const who = person(run.agent, session);
     this.session = session;
+    this.onRefused = onRefused;
     this.name = who.name;
     this.label = h("span", { class: "run-label" });
     this.bar = h("progress", { hidden: true, "aria-label": "Progress" });
@@ -54,8 +56,8 @@ class RunCard {
       event.preventDefault();
       const text = this.input.value.trim();
       if (!text) return;
-      session.steer(run.id, text);
       this.input.value = "";
+      request(() => session.steer(run.id, text), onRefused).then((accepted) => accepted || (this.input.value ||= text));
     });
     this.element = h("section", { class: "run", "data-testid": "run", "data-run-id": run.id, "aria-label": `${who.name} at work` },
       h("div", { class: "run-line" }, avatar(who), this.label, this.bar, this.stop), this.form);
@@ -63,8 +65,8 @@ class RunCard {
 
   cancel(id) {
     if (this.isStopping) return;
-    this.session.cancel(id);
     this.paintStopping(true);
+    request(() => this.session.cancel(id), this.onRefused).then((accepted) => accepted || this.paintStopping(false));
   }
 
   /** Says whether the answer is being stopped. The button isn't disabled meanwhile: that would lose the focus. */

@@ -56,7 +56,7 @@ class Field {
   }
 
   enter() {
-    session.presence.set("at", { field: this.name, since: new Date().toISOString() });
+    if (session.status !== "refused") session.presence.set("at", { field: this.name, since: new Date().toISOString() });
     this.hold();
   }
 
@@ -67,7 +67,7 @@ class Field {
   }
 
   leave() {
-    session.presence.set("at", null);
+    if (session.status !== "refused") session.presence.set("at", null);
     this.letGo();
     paint();
   }

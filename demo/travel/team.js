@@ -1,7 +1,7 @@
 // The team: a card for each agent that belongs to the session. Whether one is here says presence, not the agent itself.
 
 import { mayStop } from "../chat/access.js";
-import { h, icon, keep, mark } from "../chat/element.js";
+import { h, icon, keep, mark, request } from "../chat/element.js";
 import { object, text } from "../chat/given.js";
 import { avatar, person } from "../chat/people.js";
 import { Keyed } from "./keyed.js";
@@ -12,9 +12,9 @@ export class Team {
   #list;
   #cards;
 
-  constructor(list) {
+  constructor(list, { onRefused }) {
     this.#list = list;
-    this.#cards = new Keyed(list, ({ id }) => new Card(this.session, id));
+    this.#cards = new Keyed(list, ({ id }) => new Card(this.session, id, onRefused));
   }
 
   clear() {
@@ -31,8 +31,9 @@ export class Team {
 }
 
 class Card {
-  constructor(session, id) {
+  constructor(session, id, onRefused) {
     this.session = session;
+    this.onRefused = onRefused;
     this.id = id;
     this.face = h("span", {});
     this.name = h("b", { class: "agent-name" });
@@ -51,7 +52,8 @@ class Card {
   }
 
   cancel() {
-    if (this.run) this.session.cancel(this.run.id);
+    const { run } = this;
+    if (run) request(() => this.session.cancel(run.id), this.onRefused);
   }
 
   paint() {

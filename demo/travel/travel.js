@@ -32,13 +32,13 @@ const composer = new Composer({
     session.send(text);
     atEnd = true;
   },
-  onTyping: (typing) => session.presence.set("typing", typing),
+  onTyping: (typing) => session.status !== "refused" && session.presence.set("typing", typing),
 });
 const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
 const here = new Here(find("people"), find("typing"), h("span", {}), schedule);
 const share = shareDialog();
-const team = new Team(find("agents"));
+const team = new Team(find("agents"), { onRefused: tell });
 const plan = new Plan(find);
 const approvals = new Approvals(find("approvals"));
 const queue = new Queue(find("queue"));
@@ -84,8 +84,14 @@ async function startNew() {
     history.pushState(null, "", address(id));
     open(id);
   } catch (error) {
-    refuse(`A new trip could not be made. ${error.message}`);
+    tell(`A new trip could not be made. ${error.message}`);
   }
+}
+
+/** Says that something didn't come about. */
+function tell(text) {
+  notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: () => (notice.hidden = true) }, "Close"));
+  notice.hidden = false;
 }
 
 function refuse(text) {
