@@ -129,6 +129,27 @@ def test_nothing_has_no_length_of_zero(kind: int) -> None:
         read_update_header(update(keyed(b"\x00")))
 
 
+@pytest.mark.parametrize("clock", [5, 6, 100])
+def test_a_struct_stands_on_nothing_that_its_client_wrote_later(clock: int) -> None:
+    """Yjs throws at it in the middle of a transaction; what another client wrote may have any clock."""
+    for build in (
+        lambda client: update(bytes([STRING | LEFT]) + uint(client) + uint(clock) + TEXT, clock=5),
+        lambda client: update(bytes([STRING | RIGHT]) + uint(client) + uint(clock) + TEXT, clock=5),
+        lambda client: update(bytes([STRING]) + EMPTY + uint(client) + uint(clock) + TEXT, clock=5),
+        lambda client: b"\x01\x01\x09\x05\x84" + uint(client) + uint(clock) + TEXT + EMPTY,
+    ):
+        read_update_header(build(8))
+        with pytest.raises(MalformedFrame, match="stands on itself"):
+            read_update_header(build(9))
+
+
+def test_clients_of_one_update_may_stand_on_each_other_in_any_order() -> None:
+    nine = b"\x01\x09\x00" + bytes([STRING | LEFT]) + b"\x08\x03" + TEXT
+    eight = b"\x01\x08\x00" + bytes([STRING]) + ROOT + buffer(b"abcd")
+    for sections in (nine + eight, eight + nine):
+        assert read_update_header(b"\x02" + sections + EMPTY).needs == {8: 4}
+
+
 def test_a_struct_of_no_content_has_no_flags() -> None:
     for kind in (GC, SKIP):
         for flags in (KEY, RIGHT, LEFT, KEY | LEFT):

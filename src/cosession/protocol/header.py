@@ -15,6 +15,8 @@ from . import lib0
 from .token_header import read_token
 from .update_format import JSON, MAX_CLOCK, SKIP, TYPE, check_clock, skip_struct
 
+_STANDS_ON_ITSELF = "A struct stands on itself, or on what its client wrote later; send a document's own updates."
+
 
 @dataclass(slots=True)
 class ClockRange:
@@ -93,6 +95,8 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
         client, clock, length, origin, before = token
         if clock + length > MAX_CLOCK or before >= MAX_CLOCK:
             check_clock(max(clock + length, before + 1))
+        if origin == client and before >= clock:
+            raise MalformedFrame(_STANDS_ON_ITSELF)
         return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, (), is_token=True)
     reader = lib0.Reader(update, limit)
     brings: list[ClockRange] = []
@@ -106,6 +110,7 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
             raise MalformedFrame("An update names a client twice; send a document's own updates.")
         seen.add(client)
         start = clock = reader.uint()
+        needed = needs.pop(client, 0)  # by others; what its own structs need is written before them
         for _ in range(structs):
             info = reader.byte()
             kind = info & 0x1F
@@ -117,11 +122,15 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
             length = skip_struct(reader, info, needs, strict=True)
             if length == 0:
                 raise MalformedFrame("An update holds an empty struct; send a document's own updates.")
+            if needs.get(client, 0) > clock:
+                raise MalformedFrame(_STANDS_ON_ITSELF)
             if kind == JSON:
                 raise MalformedFrame("An update holds JSON as old versions of Yjs wrote it; set the value anew.")
             types += kind == TYPE
             clock += length
         check_clock(clock)
+        if needed > needs.get(client, 0):
+            needs[client] = needed
         if clock > start:
             brings.append(ClockRange(client, start, clock - start))
     deletes = _read_delete_set(reader)
