@@ -12,8 +12,6 @@ REASON_BYTES = 123
 
 MALFORMED = {
     "nothing": b"",
-    "an unknown type": b"\x7f",
-    "an unknown type of two bytes": b"\xff\x01",
     "a sync message of an unknown kind": b"\x00\x03\x00",
     "a sync message without a body": b"\x00\x00",
     "a length that is larger than the frame": b"\x00\x02\x05\x01",
@@ -45,15 +43,18 @@ async def test_a_malformed_frame_is_refused_for_good(endpoint: Endpoint, room: s
         assert 0 < len(reason.encode()) <= REASON_BYTES
 
 
-async def test_a_text_frame_is_refused_for_good(endpoint: Endpoint, room: str) -> None:
-    async with endpoint.join(room, ext=1) as ann:
-        await ann.socket.send("\x00\x00\x01\x00")
-        assert (await ann.until_closed())[0] == 4400
+@pytest.mark.parametrize("ext", [0, 1])
+async def test_messages_of_unknown_types_and_text_are_passed_over(endpoint: Endpoint, room: str, ext: int) -> None:
+    async with endpoint.join(room, ext=ext) as ann:
+        for foreign in (b"\x7f", b"\xff\x01", b"\x2a\x01\x02", "ping", "\x00\x00\x01\x00"):
+            await ann.socket.send(foreign)
+        await ann.send(b"")
+        assert (await ann.until_closed())[0] == 4400, "what came before it was passed over"
 
 
 async def test_a_notice_tells_why_before_the_close(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann:
-        await ann.send(b"\x7f")
+        await ann.send(b"\x00\x03\x00")
         code, reason = await ann.until_closed()
         assert code == 4400
         assert ann.came[-1].kind == codec.NOTICE
@@ -64,7 +65,7 @@ async def test_a_notice_tells_why_before_the_close(endpoint: Endpoint, room: str
 
 async def test_whoever_did_not_ask_for_notices_gets_none(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
-        await ann.send(b"\x7f")
+        await ann.send(b"\x00\x03\x00")
         assert (await ann.until_closed())[0] == 4400
         assert ann.count(codec.NOTICE) == 0
 

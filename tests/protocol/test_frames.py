@@ -13,6 +13,7 @@ from cosession.protocol import (
     Awareness,
     AwarenessEntry,
     Fence,
+    Foreign,
     Granted,
     Limits,
     Notice,
@@ -83,7 +84,6 @@ def test_a_truncated_frame_is_refused_or_another_whole_frame(frame, data):
     "data",
     [
         b"",
-        b"\x04",
         b"\x00\x03\x00",
         b"\x02\x01\x00",
         b"\x03\x00",
@@ -133,3 +133,15 @@ def test_a_grant_whose_limits_are_none_has_the_defaults(limits):
     said = '{"id":"a","name":"A","kind":"human","capabilities":[],"expires_at":null' + limits + "}"
     frame = b"\x68" + bytes([len(said)]) + said.encode()
     assert decode_frame(frame) == Granted("a", "A", "human", (), None, Limits())
+
+
+@pytest.mark.parametrize("data", [b"\x04", b"\x2a\x01\x02", b"\x7fping", b"\x80\x01", b"\x69"])
+def test_frames_of_other_types_are_foreign_and_come_back_as_they_were(data):
+    frame = decode_frame(data)
+    assert isinstance(frame, Foreign)
+    assert encode_frame(frame) == data
+
+
+@pytest.mark.parametrize("kind", [102, 103, 104])
+def test_our_own_types_are_foreign_to_a_client_that_did_not_ask_for_them(kind):
+    assert decode_frame(bytes((kind, 1, 1)), extended=False) == Foreign(kind, b"\1\1")

@@ -137,11 +137,41 @@ def test_a_relay_among_the_anonymous_takes_nobody_over() -> None:
     assert [e.client for e in presence.everybody()] == [10]
 
 
-def test_a_connection_speaks_for_one_client_only() -> None:
+def test_a_connection_brings_others_as_a_bridge_does_and_they_go_with_it() -> None:
     presence = Presence(10_000)
     presence.receive(1, ADA, [entry(10, 1)])
-    assert presence.receive(1, ADA, [entry(11, 1), entry(12, 1)]).others == ()
-    assert [e.client for e in presence.everybody()] == [10]
+    [behind] = presence.receive(1, ADA, [entry(11, 1, '{"name":"behind","user":{"id":"eve"}}')]).others
+    assert behind.client == 11
+    assert json.loads(behind.state)["user"]["id"] == ADA.id, "who it is the token says, not the state"
+    [gone] = presence.receive(1, ADA, [entry(11, 1, GONE)]).others
+    assert (gone.client, gone.gone) == (11, True)
+    presence.receive(1, ADA, [entry(12, 1)])
+    assert {e.client for e in presence.leave(1)} == {10, 12}
+    assert presence.everybody() == ()
+
+
+def test_who_is_only_brought_gives_way_to_a_connection_of_its_own_and_may_write() -> None:
+    presence = Presence(10_000)
+    presence.receive(1, EVE, [entry(10, 1)])
+    presence.receive(1, EVE, [entry(20, 5, '{"name":"Eve"}')])
+    assert presence.may_write(BO, 20)
+    presence.receive(2, BO, [entry(20, 6, '{"name":"Bo"}')])
+    assert [said(e) for e in presence.everybody() if e.client == 20] == [{"name": "Bo"}]
+    assert not presence.may_write(EVE, 20)
+    assert presence.receive(1, EVE, [entry(20, 9)]).others == ()
+    assert [e.client for e in presence.leave(1)] == [10]
+
+
+def test_what_one_connection_brings_is_bounded_in_number_and_in_all() -> None:
+    presence = Presence(1000)
+    presence.receive(1, ADA, [entry(0, 1)])
+    presence.receive(1, ADA, [entry(client, 1) for client in range(1, 1000)])
+    assert len(presence.everybody()) < 30
+    assert sum(len(e.state) for e in presence.everybody()) <= 1000
+    tiny = Presence(1_000_000)
+    tiny.receive(1, ADA, [entry(client, 1) for client in range(1000)])
+    assert len(tiny.everybody()) == 64
+    assert len(tiny.leave(1)) == 64
 
 
 def test_who_takes_the_own_state_back_may_say_another_later() -> None:

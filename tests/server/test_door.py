@@ -2,14 +2,23 @@
 
 import asyncio
 import contextlib
+import itertools
+import re
+from pathlib import Path
 
 import httpx
 import pytest
+from auth.conftest import SECRET, good
 from processes import Server
+from starlette.routing import Route
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from cosession.auth.keys import secret_keys
+from cosession.auth.tokens import mint
+from cosession.server import create_app
 from cosession.server.door import is_loopback
+from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +53,91 @@ async def test_an_origin_that_is_named_comes_in(start_server) -> None:
     server = start_server(allowed_origins="https://app.example,http://b.example")
     assert await close_code(server, Origin="https://app.example") is None
     assert await close_code(server, Origin="https://other.example") == 4403
+
+
+async def test_a_page_that_may_come_in_may_read_what_is_answered(start_server) -> None:
+    server = start_server(allowed_origins="https://app.example")
+    pages = ("https://app.example", "http://localhost:5173")
+    paths = ("/sessions", "/sessions/none", "/client/cosession.js", "/nothing", "/healthz")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        for page, path in itertools.product(pages, paths):
+            answer = await http.get(path, headers={"origin": page})
+            assert answer.headers["access-control-allow-origin"] == page, path
+            assert answer.headers["access-control-allow-credentials"] == "true"
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+            assert "Origin" in answer.headers["vary"]
+        plain = await http.get("/sessions")
+        assert "access-control-allow-origin" not in plain.headers
+        assert "Origin" in plain.headers["vary"]
+        evil = await http.get("/sessions", headers={"origin": "https://evil.example"})
+        assert evil.status_code == 403
+        assert not [name for name in evil.headers if name.startswith("access-control")]
+
+
+async def test_a_browser_that_asks_for_a_page_is_told_what_it_may_send_everywhere(start_server) -> None:
+    server = start_server(allowed_origins="https://app.example")
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    routes = create_app(None, None, None, Settings()).routes  # type: ignore[arg-type]
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        paths = [re.sub(r"{[^}]*}", "x", one.path) for one in routes if isinstance(one, Route)]
+        for path in [*paths, "/client/cosession.js"]:
+            answer = await http.options(path, headers={"origin": "https://app.example", **asks})
+            assert answer.status_code == 204, path
+            assert answer.headers["access-control-allow-origin"] == "https://app.example"
+            assert answer.headers["access-control-allow-headers"] == asks["access-control-request-headers"]
+            assert "DELETE" in answer.headers["access-control-allow-methods"]
+            evil = await http.options(path, headers={"origin": "https://evil.example", **asks})
+            assert evil.status_code == 403
+
+
+async def test_the_first_subprotocol_is_accepted_and_no_token_is_sent_back(start_server) -> None:
+    server = start_server(auth_secret=SECRET)
+    token = f"cosession.token.{mint(good(), secret_keys(SECRET)[0])}"
+    for offered, chosen in (
+        (["cosession", token], "cosession"),
+        ([token, "yjs", "other"], "yjs"),
+        ([token], None),
+    ):
+        async with connect(server.ws_url("room"), subprotocols=offered) as socket:
+            await asyncio.wait_for(socket.recv(), 10)
+            assert socket.subprotocol == chosen
+    async with connect(server.ws_url("room"), subprotocols=["yjs", "token.abc"]) as socket:
+        assert socket.subprotocol == "yjs"
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(socket.recv(), 10)
+        assert socket.close_code == 4401
+    async with connect(f"ws{server.url[4:]}/work/ada", subprotocols=["yjs", token]) as socket:
+        assert socket.subprotocol == "yjs"
+
+
+async def test_messages_of_other_protocols_are_passed_over_and_garbage_is_not(server: Server) -> None:
+    async with connect(server.ws_url("room")) as socket:
+        for foreign in (b"\x2a\x01\x02", b"\x66\x01\x01", b"\x67\x01x", b"\x68", "ping", "", "é" * 1000):
+            await socket.send(foreign)
+        await socket.send(b"\x00\x00\x01\x00")
+        while (await asyncio.wait_for(socket.recv(), 10))[:2] != b"\x00\x01":
+            pass
+        await socket.send(b"\xff" * 12)
+        await asyncio.wait_for(socket.wait_closed(), 10)
+        assert socket.close_code == 4400
+
+
+async def test_a_folder_is_served_without_what_is_hidden_in_it_and_without_the_data(
+    start_server, tmp_path: Path
+) -> None:
+    pages = tmp_path / "server-0"
+    server = start_server(pages)
+    (pages / "deep").mkdir()
+    (pages / ".well-known").mkdir()
+    files = ("index.html", "my page.html", "deep/index.html", ".env", ".well-known/x", "data/x")
+    for name in files:
+        (pages / name).write_text("<!doctype html>x")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        status = {name: (await http.get("/" + name)).status_code for name in files}
+        assert status == dict.fromkeys(files, 200) | {".env": 404, "data/x": 404}
+        assert (await http.get("/data/cosession.sqlite3")).status_code == 404
+        assert (await http.get("/deep/%2e%2e/.env")).status_code == 404
+        assert (await http.get("/deep?a=1")).headers["location"] == "./deep/?a=1"
 
 
 async def test_a_name_that_points_at_this_machine_is_not_this_machines(server: Server) -> None:

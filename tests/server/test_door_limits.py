@@ -150,18 +150,35 @@ def test_a_head_that_is_too_large_is_refused(server: Server, plug: Plug, head: b
     assert status(rest(plug(server, head))) in (413, 431)
 
 
-@pytest.mark.parametrize("where", [b"token=" + b"x" * 9000, b"", b"many"], ids=["token", "header", "many headers"])
-def test_a_handshake_that_the_websocket_library_would_not_answer_is_refused(
-    server: Server, plug: Plug, where: bytes
+LARGE = "x" * 9000
+HUGE = "x" * 20_000
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "code"),
+    [
+        (f"?token={LARGE}", {}, 4401),
+        (f"?token={HUGE}", {}, 4401),
+        (f"?ext=1&token={LARGE}", {}, 4401),
+        ("", {"Authorization": f"Bearer {LARGE}"}, 4401),
+        ("", {"Sec-WebSocket-Protocol": f"a, cosession.token.{LARGE}"}, 4401),
+        (f"/{LARGE}", {}, 4401),
+        ("", {"Cookie": LARGE}, None),
+        ("", {f"X-{number}": "y" for number in range(200)}, None),
+        ("", {"Cookie": HUGE}, None),
+    ],
+    ids=["query", "huge query", "extended", "header", "subprotocol", "path", "cookie", "many", "huge cookie"],
+)
+async def test_a_handshake_that_the_websocket_library_would_not_answer_is_answered_with_a_reason(
+    server: Server, query: str, headers: dict[str, str], code: int | None
 ) -> None:
-    token = b"?" + where if where.startswith(b"token") else b""
-    more = {b"": b"X: " + b"y" * 9000 + b"\r\n", b"many": b"X: y\r\n" * 200}.get(where, b"")
-    head = (
-        b"GET /sync/room" + token + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    )
-    answer = rest(plug(server, head + more + b"\r\n"))
-    assert status(answer) == 431
-    assert b"shorten the token" in answer
+    async with connect(server.ws_url("room") + query, additional_headers=headers) as socket_:
+        first = await asyncio.wait_for(socket_.recv(), PATIENCE_SECONDS) if code is None or "ext=1" in query else b""
+        if code is None:
+            return
+        assert await close_code(socket_) == code
+        assert "shorter token" in (socket_.close_reason or "")
+        assert not first or first[0] == 103
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from .capabilities import CAPABILITIES, EVERYTHING, ROLES, SCOPED, Capabilities
 from .grant import Grant, Scope
-from .identity import Identities, name_oneself
+from .identity import TOKEN_PROTOCOL, Identities, name_oneself
 from .issuer import Issuer
 from .participant import ANONYMOUS, SERVER, Kind, Participant
 from .session_ids import MAX_SESSION_BYTES, check_session_id
@@ -15,6 +15,7 @@ __all__ = [
     "ROLES",
     "SCOPED",
     "SERVER",
+    "TOKEN_PROTOCOL",
     "Capabilities",
     "Grant",
     "Identities",

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from cosession.errors import BadKey, NotAuthenticated
 from cosession.settings import Settings
@@ -19,6 +20,9 @@ from .jwks import RemoteKeys
 from .keys import FixedKeys, KeySource, VerificationKey, pem_keys, secret_keys
 from .participant import ANONYMOUS
 from .tokens import TokenRules, check_id, check_kind, clean_name, verify
+
+TOKEN_PROTOCOL: Final = "cosession.token."  # noqa: S105 - it is public
+"""What a subprotocol begins with that brings a token: browsers let a page set no other header of a handshake."""
 
 
 class Identities:
@@ -64,7 +68,7 @@ class Identities:
         """Return who sends a request, and what they may do.
 
         Args:
-            headers: of the request, with names in lower case; `authorization` holds the token,
+            headers: of the request, with names in lower case; `authorization` or a subprotocol holds the token,
             parameters: of its query; else `token` does.
 
         Raises:
@@ -159,6 +163,10 @@ def _token(headers: Mapping[str, str], parameters: Mapping[str, str]) -> str:
         return token.strip()
     if token := parameters.get("token", ""):
         return token
+    for offered in headers.get("sec-websocket-protocol", "").split(","):
+        if (name := offered.strip()).startswith(TOKEN_PROTOCOL):
+            return name.removeprefix(TOKEN_PROTOCOL)
     raise NotAuthenticated(
-        "A token is needed: send it as `Authorization: Bearer TOKEN`, or in the query as `token=TOKEN`."
+        "A token is needed: send it as `Authorization: Bearer TOKEN`, in the query as `token=TOKEN`, or as the "
+        f"WebSocket's subprotocol `{TOKEN_PROTOCOL}TOKEN`."
     )

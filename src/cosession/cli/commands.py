@@ -119,6 +119,10 @@ def serve(
     insecure: Insecure = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    static: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pages to serve at /.", exists=True, file_okay=False),
+    ] = None,
     log_level: Level = None,
 ) -> None:
     """Run the server until it is interrupted."""
@@ -133,7 +137,7 @@ def serve(
         tls_key=tls_key,
         log_level=log_level,
     )
-    _run(run_server(settings, ready=lambda url: typer.echo(f"cosession listens on {url}")))
+    _run(run_server(settings, static=static, ready=lambda url: typer.echo(f"cosession listens on {url}")))
 
 
 @app.command()

@@ -22,6 +22,7 @@ from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
     Fence,
+    Foreign,
     Frame,
     Granted,
     Notice,
@@ -199,6 +200,8 @@ class Replica:
                 self.grant = frame
             case PermissionDenied(reason):
                 self.notice = Notice("auth.forbidden", reason)
+            case Foreign():
+                return
             case Renewal():
                 raise MalformedFrame("The server sent a token; only clients send them.")
 

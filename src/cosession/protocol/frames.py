@@ -12,8 +12,9 @@
                  may do, until when, and how much it takes at once. Both are one string, like a notice; no token
                  begins with a brace
 
-102, 103 and 104 go only to a client that asked for them with `?ext=1`. Decoding is total: bytes are either one
-of these frames, whole, or `MalformedFrame`. Source: the `y-protocols` and `y-websocket` packages.
+102, 103 and 104 go only to a client that asked for them with `?ext=1`; from another client they are foreign, as all
+other types are, and are passed over. Decoding is total: bytes are one of these frames, whole, or a foreign one, or
+`MalformedFrame`. Source: the `y-protocols` and `y-websocket` packages.
 """
 
 import json
@@ -144,6 +145,19 @@ class Granted:
     limits: Limits = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A frame of a type that isn't ours, such as an application's own: passed over.
+
+    Attributes:
+        kind: the type.
+        payload: what follows it.
+    """
+
+    kind: int
+    payload: bytes
+
+
 Frame: TypeAlias = (
     SyncStep1
     | SyncStep2
@@ -155,22 +169,26 @@ Frame: TypeAlias = (
     | Notice
     | Renewal
     | Granted
+    | Foreign
 )
 
 
-def decode_frame(data: bytes) -> Frame:
+def decode_frame(data: bytes, *, extended: bool = True) -> Frame:
     """Decode one frame.
 
     Args:
         data: a whole binary WebSocket message.
+        extended: whether the other side speaks our own frames; else their types are foreign ones.
 
     Raises:
-        MalformedFrame: the bytes are not exactly one known frame.
+        MalformedFrame: the bytes are not exactly one frame of a known type, nor of any other.
     """
     reader = lib0.Reader(data)
     kind = reader.uint()
     frame: Frame
     match kind:
+        case 102 | 103 | 104 if not extended:
+            return Foreign(kind, reader.rest())
         case 0:
             frame = _decode_sync(reader)
         case 1:
@@ -188,7 +206,7 @@ def decode_frame(data: bytes) -> Frame:
         case 104:
             frame = _decode_grant(reader.string())
         case _:
-            raise MalformedFrame(f"The frame is of type {kind}, which the protocol does not have.")
+            return Foreign(kind, reader.rest())
     reader.finish()
     return frame
 
@@ -210,6 +228,8 @@ def encode_frame(frame: Frame) -> bytes:
             return b"\x03"
         case Fence(payload):
             return b"\x66" + payload
+        case Foreign(kind, payload):
+            return lib0.uint(kind) + payload
         case Notice():
             return b"\x67" + lib0.buffer(json.dumps(_notice(frame), ensure_ascii=False).encode())
         case Renewal(token):

@@ -1,7 +1,8 @@
 """Presence: the awareness states of a room, with the server's authority over who is here.
 
-A connection speaks for one client id, its own, and for nobody else; `user` in its state is what the server knows
-of the participant. The state goes the moment the connection ends. Pure: no clock, no I/O.
+A connection speaks for its own client id, the first that it shows, and may bring others that no connection has, as a
+bridge does; these give way to a connection of their own. `user` in each state is what the server knows of the
+participant. The states go the moment the connection ends. Pure: no clock, no I/O.
 
 y-websocket relays: every client sends on what it hears of others, perhaps late. What is relayed was published
 here before, so its clock is not newer than what is known of that client, and it is passed over. A client that
@@ -19,6 +20,9 @@ from cosession.errors import MalformedFrame
 from cosession.protocol import AwarenessEntry
 from cosession.protocol.awareness import GONE
 
+_MOST_CLIENTS = 64
+"""How many clients one connection may bring; more are passed over. All their states together are bounded like one."""
+
 _DEPARTED = 1024
 """How many departed clients are remembered, so that a late relay can't make a ghost of one."""
 
@@ -30,6 +34,8 @@ class _Holder:
     clock: int
     state: str
     visible: bool | None
+    brought: bool
+    """Whether its connection only brings it, besides its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ class Presence:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._here: dict[int, _Holder] = {}
-        self._own: dict[int, int] = {}
+        self._own: dict[int, list[int]] = {}
+        """The clients of each connection, its own first."""
         self._departed: dict[int, int] = {}
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
@@ -72,28 +79,27 @@ class Presence:
         A state that is too large is dropped: the client is here as before, or, if it wasn't, with an empty one.
         """
         entries = tuple(entries)
-        if connection not in self._own:
-            claimed = [entry.client for entry in entries if self._may_claim(participant, entry)]
-            if len(claimed) != 1:
-                return Heard(sender=self._late(entries))
-            self._own[connection] = claimed[0]
-        own = [entry for entry in entries if entry.client == self._own[connection]]
+        mine = self._own.get(connection, [])
+        for entry in entries:
+            if entry.client not in mine and len(mine) < _MOST_CLIENTS and self._may_claim(participant, entry, mine):
+                mine = self._own.setdefault(connection, mine)
+                mine.append(entry.client)
+        own = [entry for entry in entries if entry.client in mine and self._may_tell(connection, participant, entry)]
         large = [entry for entry in own if _size(entry.state) > self._max_bytes]
         taken = [self._emptied(entry) if entry in large else entry for entry in own] if large else own
         news = [news for entry in taken if entry is not None for news in self._take(connection, participant, entry)]
-        return Heard(tuple(news), self._late(own), bool(large))
+        return Heard(tuple(news), self._late(own or entries), bool(large))
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
-        own = self._own.pop(connection, None)
-        holder = None if own is None else self._here.get(own)
-        if own is None or holder is None or holder.connection != connection:
-            return ()
-        return (self._depart(own, holder.clock),)
+        left = [(own, self._here.get(own)) for own in self._own.pop(connection, ())]
+        return tuple(
+            self._depart(own, holder.clock) for own, holder in left if holder and holder.connection == connection
+        )
 
     def visible(self, connection: int) -> bool | None:
         """Whether a connection's page is in front of somebody; None where its state doesn't say."""
-        holder = self._here.get(self._own.get(connection, -1))
+        holder = self._here.get(self._own.get(connection, [-1])[0])
         return None if holder is None or holder.connection != connection else holder.visible
 
     def is_here(self, client: int, participant: str) -> bool:
@@ -104,10 +110,10 @@ class Presence:
     def may_write(self, participant: Participant, client: int) -> bool:
         """Whether a participant may write under a Yjs client id: not while another is present under it."""
         holder = self._here.get(client)
-        return holder is None or holder.participant.id in (participant.id, ANONYMOUS.id)
+        return holder is None or holder.brought or holder.participant.id in (participant.id, ANONYMOUS.id)
 
-    def _may_claim(self, participant: Participant, entry: AwarenessEntry) -> bool:
-        """Whether a connection without a client id of its own may speak for this one.
+    def _may_claim(self, participant: Participant, entry: AwarenessEntry, mine: list[int]) -> bool:
+        """Whether a connection that speaks for some clients may speak for this one.
 
         A reload, or a laptop that slept, comes back before its old socket is known to be dead: with a newer clock,
         which nobody can relay before it was said here, the same participant takes its client over.
@@ -115,9 +121,17 @@ class Presence:
         holder = self._here.get(entry.client)
         if entry.gone or entry.clock <= self._departed.get(entry.client, -1):
             return False
-        if holder is None:
+        if holder is None or (holder.brought and not mine):
             return True
-        return holder.participant.id == participant.id and entry.clock > holder.clock
+        return not mine and holder.participant.id == participant.id and entry.clock > holder.clock
+
+    def _may_tell(self, connection: int, participant: Participant, entry: AwarenessEntry) -> bool:
+        """Whether a connection still speaks for a client of its own, or that it brought: another may have it now."""
+        holder = self._here.get(entry.client)
+        if holder is None or holder.connection == connection:
+            return True
+        is_own = entry.client == self._own[connection][0]
+        return is_own and (holder.brought or holder.participant.id == participant.id)
 
     def _late(self, entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
         """What to answer to states of clients that are known to have left."""
@@ -136,14 +150,26 @@ class Presence:
         if entry.gone:
             if holder is not None and holder.connection == connection and entry.clock >= holder.clock:
                 yield self._depart(entry.client, entry.clock)
+                if holder.brought:
+                    self._own[connection].remove(entry.client)
             return
         state, visible = _identified(entry.state, participant)
+        mine = self._own[connection]
+        brought = entry.client != mine[0]
+        others = sum(self._held(other, connection) for other in mine if other != entry.client) if brought else 0
+        if brought and others + _size(state) > self._max_bytes:
+            return
         known = self._departed.get(entry.client, -1) if holder is None else holder.clock
         if entry.clock > known:
             self._departed.pop(entry.client, None)
-            holder = _Holder(connection, participant, entry.clock, state, visible)
+            holder = _Holder(connection, participant, entry.clock, state, visible, brought)
             self._here[entry.client] = holder
             yield _entry(entry.client, holder)
+
+    def _held(self, client: int, connection: int) -> int:
+        """Return the bytes of the state that a connection shows for one of its clients."""
+        holder = self._here.get(client)
+        return _size(holder.state) if holder is not None and holder.connection == connection else 0
 
     def _depart(self, client: int, clock: int) -> AwarenessEntry:
         del self._here[client]

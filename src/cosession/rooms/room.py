@@ -22,6 +22,7 @@ from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
     Fence,
+    Foreign,
     Limits,
     QueryAwareness,
     Renewal,
@@ -228,7 +229,7 @@ class Room:
         if len(data) > self._settings.max_frame_bytes:
             raise TooLarge(f"The frame is larger than {self._settings.max_frame_bytes} bytes; send less at once.")
         peer = self.peers[connection]
-        frame = decode_frame(data)
+        frame = decode_frame(data, extended=peer.extended)
         match frame:
             case SyncUpdate(update):
                 return self._intake.update(connection, peer, update, data, at)
@@ -240,9 +241,11 @@ class Room:
                 return self._roster.hear(connection, payload, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
-            case Renewal(token) if peer.extended:
+            case Foreign():
+                return []
+            case Renewal(token):
                 return [Renew(connection, token)]
-            case Fence(payload) if peer.extended:
+            case Fence(payload):
                 return self._receipts.fence(self.version, connection, peer, payload)
             case _:
                 raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")

@@ -6,10 +6,17 @@ The door in front of it knows pages and addresses; here a credential becomes a g
 import time
 
 from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
 
-from cosession.auth import Grant, Identities, Participant, check_session_id
+from cosession.auth import TOKEN_PROTOCOL, Grant, Identities, Participant, check_session_id
 from cosession.errors import NotAllowed, NotAuthenticated
 from cosession.storage import Revocations
+
+
+async def accept(websocket: WebSocket) -> None:
+    """Accept a socket with the first subprotocol that it offers, as browsers want; a token isn't sent back."""
+    offered: list[str] = websocket.scope.get("subprotocols", [])
+    await websocket.accept(next((one for one in offered if not one.startswith(TOKEN_PROTOCOL)), None))
 
 
 async def identify(connection: HTTPConnection) -> Grant:

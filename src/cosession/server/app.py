@@ -88,12 +88,12 @@ def create_app(
         Resource("/readyz", GET=_readyz),
         Resource(sync.PATH + "{session:path}", GET=_upgrade),
         Resource(work.PATH + "{agent:path}", GET=_upgrade),
-        Mount("/client", Pages(directory=_CLIENT, check_dir=False)),
+        Mount("/client", Pages(directory=_CLIENT, check_dir=False, shared=True)),
     ]
     if page:
         routes.append(Resource("/", GET=partial(_lead, page)))
     if static is not None:
-        routes.append(Mount("/", Pages(directory=static, html=True)))
+        routes.append(Mount("/", Pages(directory=static, html=True, besides=settings.data)))
     door = partial(
         Door,
         allowed_origins=settings.allowed_origins,

@@ -14,9 +14,10 @@ import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from cosession.errors import CosessionError, NotAllowed, TooLarge
@@ -26,9 +27,15 @@ from .problems import answer_cosession
 from .request import REFUSAL
 from .sync import turn_away
 
+_WANTED = "access-control-request-method"
+"""The header by which a browser asks before it sends a page's request."""
+
+_READABLE = "cosession-version, retry-after, www-authenticate"
+"""Headers of answers that pages may read besides those that they always may."""
+
 
 class Door:
-    """ASGI middleware that turns other sites' pages away.
+    """ASGI middleware that turns other sites' pages away, and lets those that may come in read the answers.
 
     Args:
         app: the application behind it.
@@ -55,11 +62,16 @@ class Door:
         address = (scope.get("client") or ("", 0))[0]
         self._tally.add(address)
         try:
+            headers = Headers(scope=scope)
+            page = self._check_page(headers)
+            if scope["type"] == "http":
+                send = _telling(send, page)
             self._check(scope, address)
         except CosessionError as error:
             await _refuse(error, scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            asks = page is not None and scope.get("method") == "OPTIONS" and _WANTED in headers
+            await (_preflight(headers) if asks else self._app)(scope, receive, send)
         finally:
             self._tally.remove(address)
 
@@ -73,9 +85,13 @@ class Door:
         size += sum(len(name) + len(value) for name, value in scope["headers"])
         if size > self._max_head_bytes:
             raise TooLarge(f"The request's head is larger than {self._max_head_bytes} bytes.")
-        self._check_page(Headers(scope=scope))
 
-    def _check_page(self, headers: Headers) -> None:
+    def _check_page(self, headers: Headers) -> str | None:
+        """Return the origin of the page that a request comes from, if it comes from one; it may read the answer.
+
+        Raises:
+            NotAllowed: its pages may not use the server.
+        """
         host = _hostname("//" + headers.get("host", ""))
         if not self._any_host and not is_loopback(host):
             raise NotAllowed(
@@ -83,10 +99,42 @@ class Door:
             )
         origin = headers.get("origin")
         if origin is None or origin.rstrip("/").lower() in self._allowed:
-            return
+            return origin
         page = _hostname(origin)
         if not page or (page != host and not (is_loopback(page) and is_loopback(host))):
             raise NotAllowed(f"Pages of {origin} may not use this server; name it in COSESSION_ALLOWED_ORIGINS.")
+        return origin
+
+
+def _telling(send: Send, page: str | None) -> Send:
+    """Return a way to answer on which a browser is told that a page of another origin may read the answer (CORS)."""
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.add_vary_header("Origin")
+            if page is not None:
+                headers["access-control-allow-origin"] = page
+                headers["access-control-allow-credentials"] = "true"  # a proxy in front may want its cookie
+                headers["access-control-expose-headers"] = _READABLE
+                headers["cross-origin-resource-policy"] = "cross-origin"
+        await send(message)
+
+    return answer
+
+
+def _preflight(headers: Headers) -> Response:
+    """Make the answer to a browser that asks whether a page may send a request; what it may do is decided then."""
+    allowed = {
+        "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+        "access-control-allow-headers": headers.get("access-control-request-headers", ""),
+        "access-control-max-age": "600",
+    }
+    if headers.get("access-control-request-private-network") == "true":
+        allowed["access-control-allow-private-network"] = "true"
+    answer = Response(status_code=204, headers=allowed)
+    answer.headers.add_vary_header("Access-Control-Request-Headers")
+    return answer
 
 
 async def _refuse(error: CosessionError, scope: Scope, receive: Receive, send: Send) -> None:

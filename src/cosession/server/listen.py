@@ -31,6 +31,9 @@ _FRAME_ROOM = 4
 """The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
 by a room, with a notice."""
 
+_HEAD_ROOM = 4
+"""Heads are read up to this many times our limit, so that a WebSocket is told why it is refused; more get a 431."""
+
 _BEAT = 0.3
 """Who is gone is known to be after three beats at the latest, and a little more must be left."""
 
@@ -161,7 +164,7 @@ def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
         app,  # type: ignore[arg-type]
         loop="asyncio",
         http=RequestProtocol,
-        h11_max_incomplete_event_size=settings.max_head_bytes,
+        h11_max_incomplete_event_size=_HEAD_ROOM * settings.max_head_bytes,
         ws=partial(SyncProtocol, pulse=Pulse(beat_seconds)),  # type: ignore[arg-type]
         ws_per_message_deflate=False,
         ws_ping_interval=beat_seconds,

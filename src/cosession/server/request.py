@@ -15,6 +15,7 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from cosession.errors import NotAuthenticated
 from cosession.settings import Settings
 
 from .lobby import Lobby
@@ -27,7 +28,21 @@ _LINE = 8192
 _HEADERS = 128
 """What the WebSocket library takes of a handshake. Beyond it, it falls silent instead of refusing."""
 
+_NEEDED = frozenset(
+    (
+        *(b"host", b"origin", b"upgrade", b"connection", b"authorization", b"user-agent"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"sec-websocket-key", b"sec-websocket-version"),
+        *(b"sec-websocket-protocol", b"sec-websocket-extensions"),
+    )
+)
+"""The headers of a handshake that something reads."""
+
 Phase: TypeAlias = Literal["head", "body"]
+
+
+def _line(name: bytes, value: bytes) -> int:
+    """How long a header is on the wire."""
+    return len(name) + len(value) + len(": \r\n")
 
 
 class RequestProtocol(H11Protocol):
@@ -79,12 +94,21 @@ class RequestProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the connection to the WebSocket's protocol."""
-        longest = max((len(name) + len(value) for name, value in event.headers), default=0) + len(": \r\n")
-        if len(event.target) + len("GET  HTTP/1.1\r\n") > _LINE or longest > _LINE or len(self.headers) > _HEADERS:
-            self._refuse(
-                431, "limit.too_large", f"A line of a handshake has {_LINE} bytes at most; shorten the token."
+        target, headers = bytes(event.target), self.headers
+        if len(headers) > _HEADERS or any(_line(*one) > _LINE for one in headers):
+            headers = [(name, value) for name, value in headers if name in _NEEDED]  # a cookie is not for us
+        fitting = [one for one in headers if _line(*one) <= _LINE][:_HEADERS]
+        if len(target) > _LINE - len("GET  HTTP/1.1\r\n") or len(fitting) < len(headers):
+            # The handshake is gone through, because a page is never told why one is refused.
+            refusal = NotAuthenticated(
+                f"The address and each header of a handshake have {_LINE} bytes at most; get a shorter token."
             )
-            return
+            self.app_state = self.app_state | {REFUSAL: self.app_state.get(REFUSAL, refusal)}
+            target = b"/sync/" + (b"?ext=1" if b"ext=1" in target.partition(b"?")[2].split(b"&") else b"")
+            event = h11.Request(
+                method=event.method, target=target, headers=event.headers, http_version=event.http_version
+            )
+        self.headers = fitting
         super().handle_websocket_upgrade(event)
         socket: Any = self.transport.get_protocol()
         if not socket.handshake_initiated:  # the library took what h11 did not mind for no request, and waits for one

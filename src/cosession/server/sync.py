@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from cosession.errors import CosessionError, MalformedFrame, NoSuchSession
+from cosession.errors import CosessionError, NoSuchSession
 from cosession.rooms import DirectChannel, Hub, Write, refuse
 
 from . import work
-from .access import enter
+from .access import accept, enter
 from .addresses import decode, path_as_sent
 from .body import read_flag, read_number
 from .renewal import Renewals
@@ -21,6 +21,9 @@ from .socket import EXTENSION, SyncProtocol, pack
 
 PATH = "/sync/"
 """Under it are the sessions."""
+
+_TEXT = b"\x7f"
+"""A text message, which is no part of the protocol, is handed on as a frame of a type that rooms pass over."""
 
 _MAX_ROLLUP = 1000
 """Milliseconds; a reader that waits longer than a second isn't following any more."""
@@ -43,10 +46,8 @@ class WebSocketChannel(DirectChannel):
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise StopAsyncIteration
-        data = message.get("bytes")
-        if data is None:
-            raise MalformedFrame("Text frames are not part of the protocol; send binary ones.")
-        return data
+        data: bytes | None = message.get("bytes")
+        return _TEXT + message["text"].encode() if data is None else data
 
     async def send(self, message: bytes) -> None:
         """Send one binary message; waits while the socket is full.
@@ -113,7 +114,7 @@ async def _sync(websocket: WebSocket) -> None:
     hub: Hub = websocket.app.state.hub
     extended = websocket.query_params.get("ext") == "1"
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
-    await websocket.accept()
+    await accept(websocket)
     try:
         read_flag(websocket, "ext")
         participant = await enter(websocket)
@@ -127,6 +128,6 @@ async def _sync(websocket: WebSocket) -> None:
 
 async def turn_away(websocket: WebSocket, error: CosessionError) -> None:
     """Accept a socket only to close it with the reason."""
-    await websocket.accept()
+    await accept(websocket)
     extended = websocket.query_params.get("ext") == "1"
     await refuse(WebSocketChannel(websocket, ""), error, extended=extended)

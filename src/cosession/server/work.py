@@ -24,7 +24,7 @@ from cosession.logs import get_logger
 from cosession.rooms import Hub, Job, Pace
 from cosession.storage import Revocation, Revocations
 
-from .access import check_revoked, identify, taken_away
+from .access import accept, check_revoked, identify, taken_away
 
 PATH = "/work/"
 """Under it are the agents."""
@@ -83,7 +83,7 @@ class WorkPost:
 
 async def serve_work(websocket: WebSocket) -> None:
     """Serve a worker until it goes."""
-    await websocket.accept()
+    await accept(websocket)
     error: CosessionError | None = None
     try:
         grant = await identify(websocket)
