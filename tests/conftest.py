@@ -39,6 +39,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.failed:  # type: ignore[attr-defined]
         item.stash[_FAILED] = True
+        reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:  # at once: a run that is cut short must not lose what failed
+            reporter.ensure_newline()
+            reporter.write_line(f"FAILED NOW {item.nodeid} ({report.when})\n{str(report.longrepr)[-8000:]}")
     return report
 
 

@@ -14,6 +14,7 @@ import hashlib
 import multiprocessing
 import os
 import re
+import selectors
 import shlex
 import shutil
 import signal
@@ -36,8 +37,8 @@ LOCAL_LOCK = ROOT / "tests" / "local" / "requirements.lock"
 PEER_FOLDER = ROOT / "tests" / "interop" / "pycrdt_websocket"
 
 NODE_NEEDED = (22, 12)
-STEP_SECONDS = 900
-"""Longer than any step takes; a step that hangs fails."""
+SILENT_SECONDS = 900
+"""A step that writes nothing for so long hangs, and fails; how long it takes in all depends on the machine."""
 
 APART = ("simulation", "conformance", "interop", "faults", "browser", "local")
 """Folders of tests that are steps of their own: they take longer, or want more than Python."""
@@ -54,9 +55,12 @@ def run(title: str, *command: str | Path, cwd: Path = ROOT) -> None:
     """Run one command; end everything with its exit code when it fails or hangs."""
     say(f"{title}: {shlex.join(map(str, command))}")
     began = time.monotonic()
-    process = subprocess.Popen(list(map(str, command)), cwd=cwd)
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+    )
     try:
-        code = process.wait(STEP_SECONDS)
+        show(process)
+        code = process.wait(SILENT_SECONDS)
     except BaseException as error:
         process.terminate()
         try:
@@ -70,6 +74,21 @@ def run(title: str, *command: str | Path, cwd: Path = ROOT) -> None:
         say(f"{title}: FAILED with exit code {code} after {time.monotonic() - began:.1f} s")
         sys.exit(code)
     say(f"{title}: ok in {time.monotonic() - began:.1f} s")
+
+
+def show(process: subprocess.Popen[bytes]) -> None:
+    """Pass on what a process writes as it comes, until it ends or has written nothing for too long."""
+    assert process.stdout is not None
+    with process.stdout as output, selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while True:
+            if not selector.select(SILENT_SECONDS):
+                raise subprocess.TimeoutExpired(process.args, SILENT_SECONDS)
+            chunk = output.read(65536)
+            if not chunk:
+                return
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
 
 
 def apt_install(*packages: str) -> None:
@@ -241,7 +260,11 @@ class Background:
         if self.process is None:
             return
         say(f"wait for {self.title}")
-        self.process.join(STEP_SECONDS)
+        written, quiet_since = -1, time.monotonic()
+        while self.process.is_alive() and time.monotonic() - quiet_since < SILENT_SECONDS:
+            self.process.join(1)
+            if (size := self.log.stat().st_size) != written:
+                written, quiet_since = size, time.monotonic()
         code = self.process.exitcode
         self.stop()
         print(self.log.read_text(errors="replace"), flush=True)

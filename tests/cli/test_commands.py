@@ -99,6 +99,26 @@ def test_a_variable_that_nothing_reads_is_warned_about(cosession: Cosession, tmp
     assert "did you mean COSESSION_ALLOWED_ORIGINS?" in errors
 
 
+def test_what_keeps_a_message_from_being_sent_is_said_at_once(cosession: Cosession, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    code, output, errors = ended(cosession("send", "trip", "hello", "--url", f"http://127.0.0.1:{closed}"))
+
+    assert (code, output) == (1, "")
+    assert "refused" in errors
+    assert "cosession serve" in errors
+    assert errors.count("\n") == 1
+
+
+def test_a_terminal_that_lacks_a_character_shows_another(cosession: Cosession, server: Server):
+    ended(cosession("send", "trip", "schön 漢字 👩‍🚀", "--url", server.url))
+    variables = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    tail = cosession("tail", "trip", "--url", server.url, **variables)
+    assert "sch?n" in read_until(tail, "sch?n")
+    tail.send_signal(signal.SIGINT)
+    assert ended(tail)[0] == 0
+
+
 def test_a_port_in_use_is_said_with_the_flag_that_helps(cosession: Cosession, tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

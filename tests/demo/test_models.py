@@ -51,7 +51,7 @@ async def test_without_variables_the_script_is_chosen(models: ModuleType, monkey
 async def test_a_missing_extra_is_named(models: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, package: str):
     monkeypatch.setitem(sys.modules, package, None)  # importing it fails, as if it weren't installed
 
-    with pytest.raises(CosessionError, match=rf"pip install 'cosession\[{name}\]'"):
+    with pytest.raises(CosessionError, match=rf"pip install '\.\[{name}\]'"):
         models.choose(name)
 
 

@@ -6,6 +6,7 @@ load, and `--version`, `--help` and the shell's completion should not wait for t
 
 import asyncio
 import getpass
+import io
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -255,6 +256,9 @@ def repair(data: Data = None) -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the `cosession` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
     app()
 
 

@@ -8,6 +8,8 @@ from cosession.client import connect
 from cosession.client.credential import subject_of
 from cosession.errors import CosessionError, Disconnected
 
+from .reach import reach
+
 SECONDS = 10.0
 """How long to wait for the server, and then for the message to be saved: a person waits for it at a prompt."""
 
@@ -27,6 +29,7 @@ async def say(url: str, session_id: str, text: str, *, name: str, token: str | N
     """
     if not text:
         raise CosessionError("There is nothing to send: give a text.")
+    await reach(url)
     participant = (subject_of(token) if token else None) or f"cli-{name.casefold()}"
     try:
         async with connect(

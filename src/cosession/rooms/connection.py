@@ -5,12 +5,14 @@ half is a task only while something waits for a slow reader.
 """
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from pycrdt import Channel
 
 from cosession.auth import Participant
-from cosession.errors import CosessionError
+from cosession.errors import CosessionError, ShuttingDown
+from cosession.logs import Sparingly, get_logger
 from cosession.settings import Settings
 
 from .outbox import Outbox
@@ -20,6 +22,11 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from .lease import Lease
+
+
+log = get_logger(__name__)
+
+_closings = Sparingly()
 
 
 class Host(Receiver, Protocol):
@@ -47,7 +54,7 @@ class Connection:
         writer: what it gets goes through this.
     """
 
-    __slots__ = ("_reader", "extended", "lease", "number", "participant", "writer")
+    __slots__ = ("_reader", "_session", "extended", "lease", "number", "participant", "writer")
 
     def __init__(
         self,
@@ -60,6 +67,7 @@ class Connection:
         rollup_seconds: float = 0.0,
     ) -> None:
         self.number = number
+        self._session = channel.path.strip("/")
         self.participant = participant
         self.extended = extended
         self.lease: Lease | None = None
@@ -70,6 +78,24 @@ class Connection:
         """Close the connection, saying why; the first reason stands."""
         if self.writer.finish(error):
             self._reader.close()
+            self._log(error)
+
+    def _log(self, error: CosessionError) -> None:
+        """Log why the connection ends; of one participant only so many, for it may come back as often as it likes."""
+        who = self.participant.id
+        omitted = _closings.admit(who, time.monotonic())
+        if omitted is None or isinstance(error, ShuttingDown):
+            return
+        log.info(
+            "connection.closed",
+            session=self._session,
+            participant=who,
+            connection=self.number,
+            code=error.close_code,
+            error=error.code,
+            size=self._reader.size,
+            omitted=omitted,
+        )
 
     async def serve(self, host: Host) -> None:
         """Carry frames until either side ends it."""

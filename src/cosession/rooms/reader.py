@@ -47,9 +47,23 @@ class Reader:
         channel: where frames come from.
         writer: the other half: while too much that was asked for waits there, nothing is read.
         settings: the limits.
+
+    Attributes:
+        size: the bytes of the frame for which the connection ended; 0 where it was none.
     """
 
-    __slots__ = ("_channel", "_closed", "_direct", "_end", "_number", "_pace", "_reading", "_receiver", "_writer")
+    __slots__ = (
+        "_channel",
+        "_closed",
+        "_direct",
+        "_end",
+        "_number",
+        "_pace",
+        "_reading",
+        "_receiver",
+        "_writer",
+        "size",
+    )
 
     def __init__(self, number: int, channel: Channel, writer: Writer, settings: Settings) -> None:
         self._number = number
@@ -61,6 +75,7 @@ class Reader:
         self._end: Callable[[CosessionError], None] | None = None
         self._reading: asyncio.Timeout | None = None
         self._closed = False
+        self.size = 0
 
     async def run(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
         """Take frames in until the other side hangs up or `stop` is called.
@@ -92,6 +107,7 @@ class Reader:
     async def _read(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
         """Take frames in: one by one while the room or the pace holds them back, else as they come."""
         frames = aiter(self._channel)
+        data = b""
         while True:
             self._listen()
             try:
@@ -106,6 +122,7 @@ class Reader:
             except StopAsyncIteration:
                 return
             except CosessionError as error:
+                self.size = len(data)
                 end(error)
                 return
             except Exception as error:
@@ -128,6 +145,7 @@ class Reader:
         try:
             was_short = self._hand_in(receiver, data)
         except CosessionError as error:
+            self.size = len(data)
             end(error)
             return
         in_time = self._pace.take(len(data))

@@ -1,6 +1,7 @@
 """The ASGI application: which path leads where."""
 
 import mimetypes
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cosession.auth import Identities
 from cosession.errors import CosessionError
+from cosession.logs import hide_tokens
 from cosession.rooms import Hub
 from cosession.settings import Settings
 from cosession.storage import Revocations
@@ -25,7 +27,7 @@ from .door import Door
 from .headers import SecurityHeaders
 from .lobby import Tally, exempt_addresses
 from .pages import Pages
-from .renewal import Renewals
+from .renewal import Renewals, close_revoked
 
 _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
@@ -42,9 +44,14 @@ class Application(Starlette):
     """
 
     sockets: ASGIApp
+    begin: Callable[[], None] | None = None
+    """What is done before the first request; a program that mounts the application may never start its lifespan."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket."""
+        if self.begin is not None:
+            begin, self.begin = self.begin, None
+            begin()
         if scope["type"] == "websocket":
             scope["app"] = self
             await self.sockets(scope, receive, send)
@@ -62,7 +69,9 @@ def create_app(
     static: Path | None = None,
     page: str = "",
 ) -> Application:
-    """Make the application.
+    """Make the application, which may be served as it is, or mounted under a prefix of another one.
+
+    It closes the sockets of those whose access is revoked, and keeps tokens out of the server's log of addresses.
 
     Args:
         hub: an open one; it is the caller's to close.
@@ -121,6 +130,8 @@ def create_app(
     app.state.identities = identities
     app.state.revocations = revoked
     app.state.renewals = Renewals(identities, revoked)
+    app.begin = partial(revoked.follow, partial(close_revoked, hub, revoked)) if revoked else None
+    hide_tokens()
     return app
 
 

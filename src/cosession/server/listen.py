@@ -23,7 +23,6 @@ from cosession.storage import SqliteStorage
 from .app import create_app
 from .door import is_loopback
 from .lobby import Listener, Lobby, Tally, exempt_addresses
-from .renewal import close_revoked
 from .request import RequestProtocol
 from .socket import SyncProtocol
 
@@ -82,7 +81,7 @@ async def serve(
             server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")
-            with _stopped_by_signals(server), revoked.observe(partial(close_revoked, hub, revoked)):
+            with _stopped_by_signals(server):
                 await server.serve(sockets=[listener])
 
 

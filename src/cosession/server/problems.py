@@ -10,9 +10,13 @@ from cosession.errors import CosessionError, NotAuthenticated
 from cosession.logs import get_logger
 
 from .headers import OF_NOW, SECURITY_HEADERS
+from .refusals import log_refusal
 
 _RETRY_AFTER_SECONDS = 5
 """When to ask again what can't be done now; a crowd of clients spreads its tries by itself."""
+
+_LOGGED = (400, 401, 403, 410, 413, 429, 503)
+"""Statuses of refusals that an operator looks for; the others tell a program of a mistake in its request."""
 
 log = get_logger(__name__)
 
@@ -32,9 +36,11 @@ def problem(status: int, code: str, detail: str) -> Response:
     return JSONResponse(body | {"code": code}, status, headers, "application/problem+json")
 
 
-async def answer_cosession(_: Request, error: Exception) -> Response:
+async def answer_cosession(request: Request, error: Exception) -> Response:
     """Answer what cosession raised on purpose."""
     assert isinstance(error, CosessionError)
+    if error.status in _LOGGED:
+        log_refusal(request.scope, error)
     answer = problem(error.status, error.code, str(error))
     if isinstance(error, NotAuthenticated):
         answer.headers["www-authenticate"] = 'Bearer realm="cosession"'

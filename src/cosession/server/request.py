@@ -20,6 +20,7 @@ from cosession.settings import Settings
 
 from .lobby import Lobby
 from .problems import problem
+from .refusals import log_refused_address
 
 REFUSAL = "cosession.refusal"
 """Under this key of the ASGI scope's state is the error for a connection that is one too many."""
@@ -173,6 +174,7 @@ class RequestProtocol(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
             return
+        log_refused_address(self.client[0] if self.client else "", code=status, error=code)
         answer = problem(status, code, detail)
         headers = [*answer.raw_headers, (b"connection", b"close")]
         head = h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())

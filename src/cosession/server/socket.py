@@ -22,6 +22,7 @@ from cosession.logs import get_logger
 from cosession.rooms import Pulse, SharedFrame
 
 from .heartbeat import Heartbeat, can_look, look
+from .refusals import log_refused_address
 from .shared_frames import write_shared
 
 EXTENSION = "cosession.socket"
@@ -277,6 +278,12 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def _say(self, error: CosessionError) -> None:
         """Close the socket with an error; nothing may follow it."""
+        log_refused_address(
+            self.client[0] if self.client else "",
+            code=error.close_code,
+            error=error.code,
+            path=self.scope["path"][:200],
+        )
         self.conn.data_to_send()  # drops the library's own close: its codes are ones that clients try again for ever
         self.transport.write(
             Frame(Opcode.CLOSE, Close(error.close_code, str(error)).serialize()).serialize(mask=False)

@@ -16,6 +16,7 @@ from . import work
 from .access import accept, enter
 from .addresses import decode, path_as_sent
 from .body import read_flag, read_number
+from .refusals import log_refusal
 from .renewal import Renewals
 from .socket import EXTENSION, SyncProtocol, pack
 
@@ -115,6 +116,7 @@ async def _sync(websocket: WebSocket) -> None:
     extended = websocket.query_params.get("ext") == "1"
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
     await accept(websocket)
+    participant = None
     try:
         read_flag(websocket, "ext")
         participant = await enter(websocket)
@@ -123,11 +125,13 @@ async def _sync(websocket: WebSocket) -> None:
         renewals: Renewals = websocket.app.state.renewals
         await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals)
     except CosessionError as error:
+        log_refusal(websocket.scope, error, participant)
         await refuse(channel, error, extended=extended)
 
 
 async def turn_away(websocket: WebSocket, error: CosessionError) -> None:
     """Accept a socket only to close it with the reason."""
+    log_refusal(websocket.scope, error)
     await accept(websocket)
     extended = websocket.query_params.get("ext") == "1"
     await refuse(WebSocketChannel(websocket, ""), error, extended=extended)

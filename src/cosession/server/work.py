@@ -25,6 +25,7 @@ from cosession.rooms import Hub, Job, Pace
 from cosession.storage import Revocation, Revocations
 
 from .access import accept, check_revoked, identify, taken_away
+from .refusals import log_refusal
 
 PATH = "/work/"
 """Under it are the agents."""
@@ -96,6 +97,7 @@ async def serve_work(websocket: WebSocket) -> None:
     except* _Gone:
         pass
     if error is not None:
+        log_refusal(websocket.scope, error)
         reason = str(error).encode()[:_REASON_BYTES].decode(errors="ignore")
         try:
             await websocket.close(error.close_code, reason)

@@ -110,6 +110,10 @@ class Revocations:
         self._index()
         return lifted
 
+    def follow(self, observer: Callable[[Revocation], None]) -> None:
+        """Have every new revocation told from now on, on the loop, at once; it must not raise."""
+        self._observers.append(observer)
+
     @contextmanager
     def observe(self, observer: Callable[[Revocation], None]) -> Generator[None]:
         """Have every new revocation told for the length of a block, on the loop, at once; it must not raise."""

@@ -1,0 +1,41 @@
+"""Refusals in the log: one event for each request or socket that is turned away, of one address only so many."""
+
+import time
+
+from starlette.types import Scope
+
+from cosession.auth import Participant
+from cosession.errors import CosessionError
+from cosession.logs import Sparingly, get_logger
+
+_refusals = Sparingly()
+
+log = get_logger(__name__)
+
+
+def log_refusal(scope: Scope, error: CosessionError, participant: Participant | None = None) -> None:
+    """Log that a request or a socket is refused.
+
+    Args:
+        scope: of the request; its query, in which a token may be, is not logged.
+        error: why.
+        participant: whose it is, where that is known.
+    """
+    is_socket = scope["type"] == "websocket"
+    sizes = [value for name, value in scope["headers"] if name == b"content-length"]
+    log_refused_address(
+        (scope.get("client") or ("", 0))[0],
+        code=error.close_code if is_socket else error.status,
+        error=error.code,
+        session=scope.get("path_params", {}).get("session"),
+        participant=participant and participant.id,
+        path=scope["path"][:200],
+        size=int(sizes[0]) if sizes and sizes[0].isdigit() else 0,
+    )
+
+
+def log_refused_address(address: str, **fields: object) -> None:
+    """Log that something of an address is refused, with fields; of one address only so many."""
+    omitted = _refusals.admit(address, time.monotonic())
+    if omitted is not None:
+        log.info("connection.refused", address=address, **fields, omitted=omitted)
