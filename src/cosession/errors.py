@@ -270,6 +270,14 @@ class StorageError(CosessionError):
     status = 503
 
 
+class SessionDamaged(StorageError):
+    """What is stored of the session can't be opened: the server's operator must repair it; another try fails too."""
+
+    code = "session.damaged"
+    close_code = 4422
+    status = 500
+
+
 class VersionTaken(StorageError):
     """Somebody else wrote to the session's log: what this process holds of it is not what is stored."""
 

@@ -44,7 +44,8 @@ class Hub:
     """One session on a real socket.
 
     `frames` is all that clients sent; fences are held back while `holding`; `refusal` closes whoever comes; an update
-    after which `forbidden` holds is refused; `grant` is told to whoever comes, `expires_at` counted from now.
+    after which `forbidden` holds is refused; `grant` is told to whoever comes, `expires_at` counted from now;
+    `greeting` is sent first.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Hub:
         self.refusal: tuple[int, str] | None = None
         self.forbidden: Callable[[SessionDocument], bool] | None = None
         self.grant: Granted | None = None
+        self.greeting: bytes | None = None
         self.port = 0
         self.said: dict[int, AwarenessEntry] = {}
         self._grants = 0
@@ -115,6 +117,8 @@ class Hub:
         self.sockets.add(socket)
         spoken: dict[int, int] = {}
         try:
+            if self.greeting is not None:
+                await socket.send(self.greeting)
             await socket.send(create_sync_message(self.doc))
             await self._tell_grant(socket)
             await socket.send(create_awareness_message(encode_awareness(self.said.values())))

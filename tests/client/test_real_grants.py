@@ -53,6 +53,37 @@ async def test_a_member_and_an_agent_work_together_and_the_server_vouches_for_bo
             assert bot.who("ann").name == "Ann L."
 
 
+async def test_what_a_member_writes_without_a_network_arrives_however_much_it_is(server: Server):
+    told: list[Refusal] = []
+    image = "data:image/png;base64," + "A" * 5 * 2**20
+    async with (
+        connect(
+            server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
+        ) as ann,
+        asyncio.timeout(2 * PATIENCE_SECONDS),
+    ):
+        server.stop()
+        await until(lambda: ann.status == "offline")
+        for number in range(2):
+            await ann.send("look", parts=[{"type": "file", "mediaType": "image/png", "url": image}])
+            for word in range(300):
+                await ann.send(f"word {number}-{word}", to=["bot"])
+        for number in range(500):
+            ann.state.set("n", number)
+        server.start()
+        await ann.wait_saved()
+        for _ in range(2):  # and in one turn, with a network
+            await ann.send("look", parts=[{"type": "file", "mediaType": "image/png", "url": image}])
+        await ann.wait_saved()
+        async with connect(
+            server.url, session="trip", participant="bot", token=token("bot", "agent", kind="agent")
+        ) as bot:
+            assert bot.messages.to_json() == ann.messages.to_json()
+            assert bot.state.get("n") == 499
+            assert len(bot.messages) == 604
+    assert told == []
+
+
 async def test_what_is_refused_is_told_and_the_session_goes_on(server: Server):
     told: list[Refusal] = []
     async with (

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Provider, Text, create_sync_message, create_update_message, handle_sync_message
 
 from cosession.client.presence import Presence
-from cosession.client.replica import Replica
-from cosession.errors import Disconnected, MalformedFrame
+from cosession.client.replica import DocumentBroken, Replica
+from cosession.errors import MalformedFrame
 from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
@@ -329,7 +329,7 @@ def test_a_panic_of_the_crdt_ends_the_replica_with_an_error_that_can_be_caught(m
     text(server).insert(0, "x")
     monkeypatch.setattr(replica.doc, "apply_update", panic)
 
-    with pytest.raises(Disconnected):
+    with pytest.raises(DocumentBroken):
         replica.receive(create_update_message(server.get_update()))
 
 

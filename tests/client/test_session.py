@@ -146,7 +146,11 @@ async def test_edits_in_quick_succession_share_frames(hub: Hub):
         assert hub.count(SyncUpdate) <= seconds / MERGE_SECONDS + 2
 
 
-async def test_pauses_grow_while_nothing_syncs_and_begin_anew_after_a_sync(hub: Hub, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("steady_seconds", "last"), [(0.0, 0), (60.0, 3)])
+async def test_pauses_grow_and_begin_anew_only_after_a_connection_that_lasted(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, steady_seconds: float, last: int
+):
+    monkeypatch.setattr(transport_module, "STEADY_SECONDS", steady_seconds)
     attempts: list[int] = []
 
     def note(attempt: int) -> float:
@@ -162,7 +166,26 @@ async def test_pauses_grow_while_nothing_syncs_and_begin_anew_after_a_sync(hub: 
         hub.cut()
         await until(lambda: len(attempts) == 4 and session.status == "online")
 
-    assert attempts == [0, 1, 2, 0]
+    assert attempts == [0, 1, 2, last]
+
+
+async def test_a_server_that_cannot_be_read_is_left_after_growing_pauses_and_a_few_tries(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    attempts: list[int] = []
+    monkeypatch.setattr(transport_module, "retry_delay", lambda attempt: attempts.append(attempt) or 0.0)
+    with pytest.raises(Disconnected, match="can't be read") as ended:  # noqa: PT012 - the block's end raises, too
+        async with connect(hub.url, session="trip", participant="anna") as session:
+            hub.holding = True
+            await session.send("unsaved words")
+            hub.greeting = b"\x07 no frame"
+            hub.cut()
+            await asyncio.wait_for(session.wait_closed(), 5)
+            assert session.status == "closed"
+            await session.send("more")
+
+    assert attempts == list(range(transport_module.MOST_UNREADABLE))
+    assert ended.value.lost == ("unsaved words",)
 
 
 async def test_a_final_close_code_is_raised_from_whatever_waits(hub: Hub):

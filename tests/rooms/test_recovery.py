@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, Text, TransactionEvent, merge_updates
-from rooms.admission.forge import forge, string
+from rooms.admission.forge import forge, nothing, string
 
 from cosession.document import SessionDocument
-from cosession.errors import StorageError
-from cosession.protocol import EMPTY_UPDATE
+from cosession.errors import SessionDamaged
+from cosession.protocol import EMPTY_UPDATE, update_format
 from cosession.rooms.recovery import find_damage, mend
 from cosession.rooms.room import Room
 from cosession.rooms.thinning import thin
@@ -212,5 +212,28 @@ def test_an_update_that_breaks_a_document_is_found_and_costs_nothing_else(update
     assert find_damage(left) == ("update 2 of its log can't be replayed",)
     mended = mend(left)
     assert sorted(loaded(mended, from_snapshot=True)[1:]) == sorted(texts(content(LOG))[1:])
-    with pytest.raises(StorageError, match="can't be replayed"):
+    with pytest.raises(SessionDamaged, match="can't be replayed"):
         Room(Settings(), [start.get_update(), update], 2)
+
+
+WRAPS = [forge(605, 0, nothing(2**32 - 1, parent="text:x")), forge(605, 2**32 - 1, string("zz", parent="text:x"))]
+"""Clocks beyond what the library counts: it applies them, and panics when the document is encoded."""
+
+
+def test_a_document_that_can_not_be_opened_is_found_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the reader takes each update: the library knows of more that it can't encode than we do."""
+    left = remains([*LOG[:20], *WRAPS, *LOG[20:]])
+    assert any("can't be replayed" in what for what in find_damage(left))
+    assert sorted(loaded(mend(left), from_snapshot=True)) == sorted(texts(content(LOG)))
+
+    monkeypatch.setattr(update_format, "MAX_CLOCK", 2**53)
+    assert any("can't be opened" in what for what in find_damage(left))
+    mended = mend(left)
+    assert mended.updates[21].update == EMPTY_UPDATE
+    assert sorted(loaded(mended, from_snapshot=True)) == sorted(texts(content(LOG)))
+    assert find_damage(replace(left, updates=mended.updates, snapshot=mended.snapshot)) == ()
+
+
+def test_a_room_is_not_loaded_from_what_can_not_be_encoded() -> None:
+    with pytest.raises(SessionDamaged, match="cosession check"):
+        Room(Settings(), [*LOG, *WRAPS], len(LOG) + 2)

@@ -3,6 +3,7 @@
 export interface Address {
   readonly url: string;
   readonly session: string;
+  /** The token in it is the last one that was given. */
   readonly parameters: Record<string, string>;
 }
 

@@ -28,7 +28,7 @@ export class Asked {
       for (const key of keysChanged) {
         const value = target.get(key);
         if (value !== undefined && AGAIN.has(kindOf(key)))
-          this.#wishes.set(key, { value, edit: fences.edits + 1 }); // it is counted after this
+          this.#wishes.set(key, { value, edit: fences.edits });
       }
     });
   }

@@ -5,11 +5,10 @@
  * stands in this page's name without being held here (a release that a crash undid) is given back.
  */
 
-import type * as Y from "yjs";
-import { InvalidValue } from "./errors.ts";
+import { InvalidValue, NotAllowed } from "./errors.ts";
+import { knownId } from "./identity.ts";
 import { isObject, type Json, type JsonObject } from "./json.ts";
-import type { Limits } from "./limits.ts";
-import { ask, requestKey } from "./requests.ts";
+import { type Asking, ask, requestKey } from "./requests.ts";
 import { listOf, mapOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { type Awaited, waitFor } from "./waiting.ts";
@@ -43,11 +42,7 @@ export interface ClaimOptions {
   wait?: boolean;
 }
 
-interface Of extends Awaited {
-  readonly doc: Y.Doc;
-  readonly limits: Limits;
-  readonly me: { readonly id: string };
-}
+interface Of extends Awaited, Asking {}
 
 interface Held {
   readonly claim: Claim;
@@ -101,7 +96,7 @@ export class Claims {
     if (seconds !== undefined && !(seconds > 0))
       throw new InvalidValue(`A claim is held for a number of seconds, not for ${String(seconds)}.`);
     const { doc, me } = this.#of;
-    const request = requestKey("claim", [key, String(doc.clientID)], me.id);
+    const request = requestKey("claim", [key, String(doc.clientID)], knownId(me));
     this.#asked.add(key);
     try {
       this.#ask("claim", key, { ...(seconds === undefined ? {} : { seconds }), ...(wait ? { wait } : {}) });
@@ -171,12 +166,15 @@ export class Claims {
   #release(key: string): void {
     const { doc, me } = this.#of;
     const isAsked = doc.getMap("requests").has(requestKey("release", [key, String(doc.clientID)], me.id));
-    if (!isAsked) this.#ask("release", key, {});
+    try {
+      if (!isAsked) this.#ask("release", key, {});
+    } catch (error) {
+      if (!(error instanceof NotAllowed)) throw error; // the server lets go of what this page may not hold any more
+    }
   }
 
   #ask(kind: string, key: string, value: Json): void {
-    const { doc, me, limits } = this.#of;
-    ask(doc.getMap("requests"), kind, [key, String(doc.clientID)], me.id, value, limits);
+    ask(this.#of, kind, [key, String(this.#of.doc.clientID)], value);
   }
 
   #isMine(fact: Holding | undefined): fact is Holding {

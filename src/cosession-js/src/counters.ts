@@ -6,6 +6,7 @@
 
 import type * as Y from "yjs";
 import { InvalidValue } from "./errors.ts";
+import { knownId } from "./identity.ts";
 import { checkedId } from "./json.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -37,7 +38,7 @@ export class Counters {
     this.#checkOpen();
     if (!Number.isFinite(amount)) throw new InvalidValue(`A counter adds numbers, not ${String(amount)}.`);
     const { doc, me } = this.#of;
-    const key = joinKey(checkedId(name, "The name of a counter"), me.id, String(doc.clientID));
+    const key = joinKey(checkedId(name, "The name of a counter"), knownId(me), String(doc.clientID));
     const sum = numberOf(this.root.get(key)) + amount;
     if (!Number.isFinite(sum)) throw new InvalidValue(`The counter ${name} can't hold so large a number.`);
     transact(doc, () => this.root.set(key, sum));

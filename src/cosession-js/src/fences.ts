@@ -4,8 +4,8 @@
  * After local edits a fence (a number) goes to the server, which sends it back when all that came before it on this
  * connection is committed to storage. The frames of one connection keep their order, so the echo vouches for every edit
  * made before its fence was sent. One fence is in flight at a time: its echo sends the next when there were new edits,
- * so typing costs one fence per round trip. A fence of an earlier connection says nothing. On a connection, no fence
- * is sent before the server has been given all that it lacked (its sync step 1 answered).
+ * so typing costs one fence per round trip. A fence of an earlier connection says nothing. `advance` is called when all
+ * edits have been sent, and never before the server has been given all that it lacked (its sync step 1 answered).
  */
 
 import type { Unsaved } from "./unsaved.ts";
@@ -13,16 +13,18 @@ import type { Unsaved } from "./unsaved.ts";
 export class Fences {
   readonly #changed: () => void;
   readonly #unsaved: Unsaved | null;
+  readonly #plan: () => void;
   #edits = 0;
   #saved = 0;
   #number = 0;
   #flying: { readonly number: number; readonly edits: number; readonly clock: number } | null = null;
   #send: ((number: number) => void) | null = null;
-  #planned = false;
   readonly #waiting: { readonly edits: number; readonly resolve: () => void }[] = [];
 
-  constructor(changed: () => void, unsaved: Unsaved | null = null) {
+  /** `plan` has what waits sent soon, and then calls `advance`. */
+  constructor(changed: () => void, plan: () => void, unsaved: Unsaved | null = null) {
     this.#changed = changed;
+    this.#plan = plan;
     this.#unsaved = unsaved;
   }
 
@@ -41,17 +43,12 @@ export class Fences {
     return edit <= this.#saved;
   }
 
-  /** A local edit was made. Its fence is sent after the current task's edits. */
+  /** A local edit was made. Its fence is sent after it. */
   edited(): void {
     this.#notifying(() => {
       this.#edits += 1;
     });
-    if (this.#planned) return;
-    this.#planned = true;
-    queueMicrotask(() => {
-      this.#planned = false;
-      this.#advance();
-    });
+    this.#plan();
   }
 
   /** Resolves when all that came from the server so far, and all edits made here, are in its storage. */
@@ -66,13 +63,21 @@ export class Fences {
   opened(send: (number: number) => void): void {
     this.#send = send;
     this.#flying = null;
-    this.#advance();
+    this.#plan();
   }
 
   /** The connection ended: what was in flight may be lost. */
   closed(): void {
     this.#send = null;
     this.#flying = null;
+  }
+
+  /** All edits have been sent: a fence may follow. */
+  advance(): void {
+    if (this.#send === null || this.#flying !== null || this.saved) return;
+    this.#number += 1;
+    this.#flying = { number: this.#number, edits: this.#edits, clock: this.#unsaved?.ownClock ?? 0 };
+    this.#send(this.#number);
   }
 
   /** A fence came back. */
@@ -86,14 +91,7 @@ export class Fences {
     });
     while (this.#waiting[0] !== undefined && this.#waiting[0].edits <= flying.edits)
       this.#waiting.shift()?.resolve();
-    this.#advance();
-  }
-
-  #advance(): void {
-    if (this.#send === null || this.#flying !== null || this.saved) return;
-    this.#number += 1;
-    this.#flying = { number: this.#number, edits: this.#edits, clock: this.#unsaved?.ownClock ?? 0 };
-    this.#send(this.#number);
+    this.#plan();
   }
 
   #notifying(change: () => void): void {

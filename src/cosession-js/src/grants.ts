@@ -10,6 +10,8 @@ export interface Grant {
   readonly capabilities: readonly string[];
   /** Unix time in seconds; null when it doesn't expire. */
   readonly expires_at: number | null;
+  /** What the server takes at once, as it says it. */
+  readonly limits: unknown;
 }
 
 /** Oneself: as the server verified, or, before it has, as this page asked for. */
@@ -30,6 +32,7 @@ export function grantFrom(json: string): Grant | undefined {
     kind: typeof kind === "string" ? kind : "human",
     capabilities: Object.freeze(capabilities.filter((each): each is string => typeof each === "string")),
     expires_at: typeof expires_at === "number" ? expires_at : null,
+    limits: said.limits,
   };
 }
 

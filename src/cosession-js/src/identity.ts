@@ -2,9 +2,11 @@
  * Who this page speaks for.
  *
  * In development the server believes what is said here (on loopback); with a token it believes the token, and the name
- * in presence is the server's. Without an id, one is made and kept in this browser, so that a reload is the same guest.
+ * in presence is the server's. Without an id and a token, one is made and kept in this browser, so that a reload is the
+ * same guest.
  */
 
+import { CosessionError } from "./errors.ts";
 import { freshId } from "./ids.ts";
 import { isObject } from "./json.ts";
 
@@ -26,15 +28,28 @@ export interface User {
 const COLORS = ["#c2410c", "#0f766e", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#4338ca"];
 const KEPT = "cosession.guest";
 
-export function identify(user: User = {}, token?: string): Participant {
+/**
+ * Who this page is as far as it knows before the server says it. Whom a token is for that comes later, or tells nothing,
+ * only the server knows: then the id and the name are empty.
+ */
+export function identify(user: User = {}, token: string | undefined, hasToken: boolean): Participant {
   const claims = token === undefined ? {} : claimsOf(token);
-  const id = (user.id ?? claims.sub ?? "").trim() || guest();
+  const id = (user.id ?? claims.sub ?? "").trim() || (hasToken ? "" : guest());
   return Object.freeze({
     id,
-    name: user.name ?? claims.name ?? "Guest",
+    name: user.name ?? claims.name ?? (id === "" ? "" : "Guest"),
     color: user.color ?? colorOf(id),
     kind: user.kind ?? claims.kind ?? "human",
   });
+}
+
+/** The id to write by. */
+export function knownId({ id }: { readonly id: string }): string {
+  if (id !== "") return id;
+  throw new CosessionError(
+    "identity.unknown",
+    "Whom this page's token is for isn't known yet; wait for whenSynced(), or give `user.id` to connect().",
+  );
 }
 
 /** The same colour for one id on every device; none of those that are taken, as long as there are others. */
@@ -63,7 +78,8 @@ function claimsOf(token: string): { sub?: string; name?: string; kind?: string }
   }
 }
 
-function guest(): string {
+/** The id of a page without one, kept in this browser. */
+export function guest(): string {
   try {
     const kept = localStorage.getItem(KEPT) ?? freshId("guest");
     localStorage.setItem(KEPT, kept);

@@ -2,67 +2,275 @@
  * The copy of a session in this browser (IndexedDB): edits made offline survive a reload.
  *
  * It belongs to one server, session and participant: who logs in next neither sees nor sends what another one wrote.
+ * Its format is y-indexeddb's: a list of updates under automatic keys, which tabs share.
+ *
+ *     opening ─→ kept ←──────────────────────────────┐ all is written anew
+ *                 │ the browser, or an error, closes it │
+ *                 └─→ failed ─→ a pause ─→ opens again ─┘     another tab discards it ─→ failed for good
+ *
+ * No error of IndexedDB reaches the document or its writers: what can't be kept is said as `failed`.
  */
 
-import { IndexeddbPersistence } from "y-indexeddb";
-import type * as Y from "yjs";
+import * as Y from "yjs";
+import { Backlog, hasChanged } from "./backlog.ts";
+import { integrate, type SessionDoc } from "./document.ts";
+import { CosessionError } from "./errors.ts";
+
+/** Whether this browser keeps a copy: `none` isn't asked for, `failed` can't be kept now. */
+export type Copy = "none" | "opening" | "kept" | "failed";
 
 /** IndexedDB may never answer (a known fault of browsers); then the page works without its copy. */
 const PATIENCE_MS = 3_000;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 60_000;
+const UPDATES = "updates";
+/** So many updates are made one. */
+const MANY_UPDATES = 500;
+/** IndexedDB has no such limits. */
+const NO_LIMITS = { frameBytes: Number.MAX_SAFE_INTEGER, structs: Number.MAX_SAFE_INTEGER };
 
 export class OfflineCopy {
-  /** Settles when the copy is in the document, or won't be. */
+  status: Copy = "opening";
+  /** Settles when the copy is in the document, or won't be soon. */
   readonly loaded: Promise<void>;
-  readonly #persistence: IndexeddbPersistence;
+  readonly #name: string;
+  readonly #doc: SessionDoc;
+  readonly #changed: () => void;
+  readonly #backlog: Backlog;
+  #database: IDBDatabase | null = null;
+  #count = 0;
+  #pause = FIRST_PAUSE_MS;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isPlanned = false;
+  /** Whether there was a copy that could be opened. */
+  #wasOpened = false;
+  #isOver = false;
 
-  constructor(name: string, doc: Y.Doc) {
-    this.#persistence = new IndexeddbPersistence(name, doc);
-    this.loaded = new Promise((resolve) => {
-      const patience = setTimeout(resolve, PATIENCE_MS);
-      const settle = (): void => {
-        clearTimeout(patience);
-        resolve();
-      };
-      this.#persistence.whenSynced.then(settle);
-      this.#persistence._db.catch(settle);
+  constructor(name: string, doc: SessionDoc, changed: () => void) {
+    this.#name = name;
+    this.#doc = doc;
+    this.#changed = changed;
+    this.#backlog = new Backlog(doc);
+    this.#backlog.reset(new Map());
+    doc.watch((transaction) => {
+      if (this.#isOver || !hasChanged(transaction)) return;
+      this.#backlog.note(transaction, transaction.origin === this);
+      this.#plan();
     });
+    this.loaded = within(PATIENCE_MS, this.#open()).catch(() => this.#fail(null, !isAvailable()));
   }
 
   /** Empties the copy, and lets go of it; another tab that has it open goes on. */
   async clear(): Promise<void> {
-    await this.close();
-    const database = await opened(this.#persistence.name).catch(() => null);
-    if (database === null) return; // there is none
-    const emptying = database.transaction(["updates"], "readwrite");
-    emptying.objectStore("updates").clear();
-    await new Promise((resolve) => {
-      emptying.oncomplete = emptying.onabort = resolve;
-    });
-    database.close();
+    const opening = this.#database ?? opened(this.#name);
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#database = null;
+    await within(PATIENCE_MS, emptied(opening)).catch(() => {}); // what can't be opened can't be read either
   }
 
-  async close(): Promise<void> {
-    await this.#persistence.destroy().catch(() => {}); // what couldn't be opened needs no closing
+  /** Lets go of the copy; what was written here until now is still kept. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#write();
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#database?.close(); // IndexedDB finishes what was begun
+    this.#database = null;
   }
 
-  /** Removes the copy from this browser, for good. */
+  /**
+   * Removes the copy from this browser, for good.
+   *
+   * @throws CosessionError when there is one, and the browser doesn't remove it in time
+   */
   async discard(): Promise<void> {
-    await this.#persistence.clearData();
+    await this.clear();
+    try {
+      await within(PATIENCE_MS, settled(indexedDB.deleteDatabase(this.#name)));
+    } catch (error) {
+      if (!this.#wasOpened) return; // there is none that could be opened
+      const reason =
+        "This browser doesn't remove its copy of the session; close its other tabs and try again.";
+      throw new CosessionError("copy.kept", reason, { cause: error });
+    }
+  }
+
+  async #open(): Promise<void> {
+    const isFirst = !this.#wasOpened;
+    const database = await opened(this.#name);
+    if (this.#isOver || this.#database !== null) {
+      database.close();
+      return;
+    }
+    this.#wasOpened = true;
+    database.onversionchange = ({ newVersion }) => {
+      // Another tab removes the copy, for whom this page may not write it again; or makes it anew.
+      this.#fail(database, newVersion === null);
+    };
+    database.onclose = () => this.#fail(database);
+    if (isFirst) await this.#load(database);
+    if (this.#isOver) return;
+    this.#database = database;
+    if (!isFirst) this.#backlog.reset(new Map()); // what was on its way may be lost
+    if (isFirst || this.#backlog.isEmpty) this.#become("kept");
+    this.#plan();
+  }
+
+  async #load(database: IDBDatabase): Promise<void> {
+    const updates = await settled(database.transaction([UPDATES]).objectStore(UPDATES).getAll());
+    if (this.#isOver) return;
+    this.#count = updates.length;
+    if (updates.length === 0) return;
+    integrate(this.#doc, merged(updates), this);
+  }
+
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    queueMicrotask(() => {
+      this.#isPlanned = false;
+      this.#write();
+    });
+  }
+
+  #write(): void {
+    const database = this.#database;
+    if (database === null || this.#isOver || this.#backlog.isEmpty || this.#doc._transaction !== null) return;
+    let update: Uint8Array;
+    try {
+      update = this.#backlog.take(NO_LIMITS);
+    } catch {
+      this.#fail(database, true); // something in the document can't be written, now or later
+      return;
+    }
+    this.#count += 1;
+    const isMany = this.#count >= MANY_UPDATES;
+    if (isMany) this.#count = 1;
+    const change = (updates: IDBObjectStore): void => {
+      updates.add(update);
+      if (isMany) mergeAll(updates);
+    };
+    stored(database, change).then(
+      () => {
+        this.#pause = FIRST_PAUSE_MS;
+        if (database === this.#database) this.#become("kept");
+      },
+      () => this.#fail(database),
+    );
+  }
+
+  /** The copy can't be kept: it is opened again after a pause, unless it is gone for good. */
+  #fail(database: IDBDatabase | null, isForGood = false): void {
+    database?.close(); // also one that isn't in use yet: what another tab wants with it waits for that
+    if (this.#isOver || database !== this.#database) return;
+    this.#database = null;
+    this.#become("failed");
+    clearTimeout(this.#timer);
+    if (isForGood) {
+      this.#isOver = true;
+      return;
+    }
+    this.#timer = setTimeout(() => {
+      within(PATIENCE_MS, this.#open()).catch(() => this.#fail(null));
+    }, this.#pause);
+    this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE_MS);
+  }
+
+  #become(status: Copy): void {
+    if (this.status === status) return;
+    this.status = status;
+    this.#changed();
   }
 }
 
-function opened(name: string): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(name);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+/** Opens the copy, and makes its store where there is none. */
+async function opened(name: string): Promise<IDBDatabase> {
+  let database = await openedAt(name);
+  if (!database.objectStoreNames.contains(UPDATES)) {
+    const { version } = database; // made by something else, empty
+    database.close();
+    database = await openedAt(name, version + 1);
+  }
+  return database;
+}
+
+function openedAt(name: string, version?: number): Promise<IDBDatabase> {
+  const request = indexedDB.open(name, version);
+  request.onupgradeneeded = () => {
+    const { result } = request;
+    if (!result.objectStoreNames.contains(UPDATES))
+      result.createObjectStore(UPDATES, { autoIncrement: true });
+    if (!result.objectStoreNames.contains("custom")) result.createObjectStore("custom"); // y-indexeddb's
+  };
+  return settled(request);
+}
+
+/** Makes one update of all that are stored, also of those of other tabs. */
+function mergeAll(updates: IDBObjectStore): void {
+  const all = updates.getAll();
+  all.onsuccess = () => {
+    const one = merged(all.result);
+    updates.clear();
+    updates.add(one);
+  };
+}
+
+/** All that can be read of stored updates, as one; what was deleted is left out. */
+function merged(updates: readonly unknown[]): Uint8Array {
+  const doc = new Y.Doc();
+  for (const update of updates) {
+    try {
+      Y.applyUpdate(doc, update as Uint8Array);
+    } catch {
+      // A damaged update costs itself and what stands on it.
+    }
+  }
+  return Y.encodeStateAsUpdate(doc);
+}
+
+/** Carries out a change of the stored updates; settles when it is stored. */
+async function stored(database: IDBDatabase, change: (updates: IDBObjectStore) => void): Promise<void> {
+  const transaction = database.transaction([UPDATES], "readwrite");
+  change(transaction.objectStore(UPDATES));
+  await new Promise<void>((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
   });
+}
+
+async function emptied(opening: IDBDatabase | Promise<IDBDatabase>): Promise<void> {
+  const database = await opening;
+  try {
+    await stored(database, (updates) => updates.clear());
+  } finally {
+    database.close();
+  }
+}
+
+/** The result of a request; a browser says by a throw, an event or not at all that it has none. */
+function settled<Result>(request: IDBRequest<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("IndexedDB failed without a reason."));
+  });
+}
+
+function within<Result>(milliseconds: number, promise: Promise<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("IndexedDB doesn't answer.")), milliseconds);
+    promise.finally(() => clearTimeout(timer)).then(resolve, reject);
+  });
+}
+
+function isAvailable(): boolean {
+  try {
+    return Boolean(globalThis.indexedDB);
+  } catch {
+    return false; // a frame that may not even ask
+  }
 }
 
 export function copyName(url: string, session: string, participant: string): string {
   return `cosession:${url}:${encodeURIComponent(session)}:${encodeURIComponent(participant)}`;
-}
-
-export function isOfflineAvailable(): boolean {
-  return typeof indexedDB !== "undefined";
 }

@@ -8,6 +8,7 @@ import type { Me } from "./grants.ts";
 import type { User } from "./identity.ts";
 import type { Json, JsonObject } from "./json.ts";
 import type { Message, Role } from "./messages.ts";
+import type { Copy } from "./offline.ts";
 import type { Person } from "./people.ts";
 import type { Policy } from "./policy.ts";
 import type { Presence } from "./presence.ts";
@@ -62,6 +63,8 @@ export interface SessionEvents extends Record<string, unknown> {
   status: Status;
   saved: boolean;
   synced: boolean;
+  /** Whether this browser keeps a copy. */
+  copy: Copy;
   title: string;
   /** After any change of the document. */
   change: Y.Transaction;

@@ -7,6 +7,7 @@
 
 import * as Y from "yjs";
 import { InvalidValue } from "./errors.ts";
+import { knownId } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import { checkedId, checkedText, isObject } from "./json.ts";
 import { checkRecord, type Limits } from "./limits.ts";
@@ -70,7 +71,7 @@ export class Queue {
     checkRecord([written, ...agents], this.#of.limits, "The prompt");
     const fields: Record<string, unknown> = {
       id,
-      author: this.#of.me.id,
+      author: knownId(this.#of.me),
       created_at: new Date().toISOString(),
       text: new Y.Text(written),
       place: (this.list.at(-1)?.place ?? 0) + 1,

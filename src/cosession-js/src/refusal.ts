@@ -13,16 +13,23 @@ export interface Refusal {
   readonly touched?: string;
 }
 
-/** What the server says before it closes, as far as it can be read. */
-export type Notice = Omit<Refusal, "code">;
+/** What the server says of something that it refuses, as far as it can be read. */
+export interface Notice extends Omit<Refusal, "code"> {
+  /** The key of the request that is refused, when it is one. */
+  readonly request?: string;
+  /** Whether the connection is closed after it. */
+  readonly isFinal: boolean;
+}
 
 export function noticeFrom(json: string): Notice | null {
   const said: unknown = JSON.parse(json);
   if (!isObject(said)) return null;
-  const { code, reason, touched } = said;
+  const { code, reason, touched, request, final } = said;
   return {
     reason: typeof reason === "string" ? reason : "",
     ...(typeof code === "string" ? { error: code } : {}),
     ...(typeof touched === "string" ? { touched } : {}),
+    ...(typeof request === "string" ? { request } : {}),
+    isFinal: final !== false,
   };
 }

@@ -5,54 +5,65 @@
  * copy is then given up for a fresh one.
  */
 
-import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import type { Address } from "./address.ts";
 import { Asked } from "./asked.ts";
+import { hasChanged } from "./backlog.ts";
 import type { Credential } from "./credential.ts";
+import { SessionAwareness, SessionDoc } from "./document.ts";
 import { Fences } from "./fences.ts";
 import type { Grant } from "./grants.ts";
 import type { Json } from "./json.ts";
+import type { Limits } from "./limits.ts";
 import { lostTexts } from "./lost.ts";
-import type { Refusal } from "./refusal.ts";
+import type { Notice, Refusal } from "./refusal.ts";
 import { Transport } from "./transport.ts";
 import { Unsaved } from "./unsaved.ts";
 
 /** Refusals of what was written, to which a fresh copy is the answer: malformed, not allowed, client id taken, too large. */
 const OF_WRITING: ReadonlySet<number> = new Set([4400, 4403, 4409, 4413]);
 
+/** The session was deleted. */
+const DELETED = 4410;
+
 export interface Heard {
   readonly changed: () => void;
   readonly granted: (grant: Grant) => void;
+  readonly noticed: (notice: Notice) => void;
+  readonly limits: () => Limits;
 }
 
 export class Replica {
-  readonly doc = new Y.Doc();
-  readonly awareness = new Awareness(this.doc);
+  readonly doc = new SessionDoc();
+  readonly awareness = new SessionAwareness(this.doc);
   readonly fences: Fences;
   readonly #asked: Asked;
   readonly transport: Transport;
   readonly #unsaved: Unsaved;
 
   /** `before` is the copy whose place this one is to take. */
-  constructor(address: Address, credential: Credential, { changed, granted }: Heard, before?: Replica) {
+  constructor(address: Address, credential: Credential, heard: Heard, before?: Replica) {
     this.#unsaved = new Unsaved(this.doc, before?.writers);
-    this.fences = new Fences(changed, this.#unsaved);
+    this.fences = new Fences(heard.changed, () => this.transport.plan(), this.#unsaved);
     this.#asked = new Asked(this.doc, this.fences);
     this.transport = new Transport(address, credential, {
       doc: this.doc,
       awareness: this.awareness,
       fences: this.fences,
       unsaved: this.#unsaved,
-      changed,
-      granted,
+      ...heard,
     });
-    this.doc.on("update", (_update: Uint8Array, origin: unknown, _doc: Y.Doc, transaction: Y.Transaction) => {
+    this.doc.watch((transaction) => {
       // Also what is read from this browser's copy: it may never have been sent, so it is as unsaved as a fresh edit.
-      if (this.transport.isOrigin(origin)) return;
+      if (this.transport.isOrigin(transaction.origin) || !hasChanged(transaction)) return;
       this.#unsaved.brought(transaction);
       this.fences.edited();
     });
+  }
+
+  /** Whether a fence has vouched for every transaction, also for one of which no event told. */
+  get saved(): boolean {
+    return this.doc.isSettled && this.fences.saved && this.#unsaved.isOwnSaved;
   }
 
   /** The clients whose writing here the server may not have. */
@@ -62,8 +73,14 @@ export class Replica {
 
   /** The refusal of something that this copy has, when there was one: of what was written here, or seen here only. */
   get refusedWriting(): Refusal | null {
-    const { refusal, hasAnswered } = this.transport;
-    return refusal !== null && hasAnswered && OF_WRITING.has(refusal.code) ? refusal : null;
+    const { refusal, hasAnswered, isUnreadable } = this.transport;
+    return refusal !== null && hasAnswered && !isUnreadable && OF_WRITING.has(refusal.code) ? refusal : null;
+  }
+
+  /** Whether what is unsaved here is lost: the session is gone, or this copy can't be gone on with. */
+  get isLost(): boolean {
+    const { refusal, isUnreadable } = this.transport;
+    return isUnreadable || refusal?.code === DELETED;
   }
 
   /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */
@@ -87,8 +104,6 @@ export class Replica {
   close(): void {
     this.transport.close();
     this.awareness.destroy();
-    this.doc.destroy();
-    // An editor may still write into the document: that is never saved.
-    this.doc.on("update", () => this.fences.edited());
+    this.doc.destroy(); // an editor may still write into it: that is never saved
   }
 }

@@ -14,7 +14,8 @@
 
 import type { Address } from "./address.ts";
 import type { Credential } from "./credential.ts";
-import { isOfflineAvailable, OfflineCopy } from "./offline.ts";
+import type { Participant } from "./identity.ts";
+import { type Copy, OfflineCopy } from "./offline.ts";
 import type { Loss } from "./options.ts";
 import type { Refusal } from "./refusal.ts";
 import { type Heard, Replica } from "./replica.ts";
@@ -36,7 +37,7 @@ export class Replicas {
   current: Replica;
   readonly #changes: Changes;
   readonly #make: (before?: Replica) => Replica;
-  readonly #copyName: string | null;
+  #copyName: string | null;
   #copy: OfflineCopy | null = null;
   #fresh: Replica | null = null;
   #refusedAt: readonly number[] = [];
@@ -45,9 +46,10 @@ export class Replicas {
 
   constructor(address: Address, credential: Credential, copyName: string | null, changes: Changes) {
     this.#changes = changes;
-    const heard = { changed: () => this.#look(), granted: changes.granted };
+    const { granted, noticed, limits } = changes;
+    const heard = { changed: () => this.#look(), granted, noticed, limits };
     this.#make = (before) => new Replica(address, credential, heard, before);
-    this.#copyName = copyName !== null && isOfflineAvailable() ? copyName : null;
+    this.#copyName = copyName;
     this.current = this.#make();
     this.#keepCopy();
     this.#isLoading = this.#copy !== null;
@@ -66,7 +68,33 @@ export class Replicas {
   }
 
   get saved(): boolean {
-    return !this.#isLoading && this.current.fences.saved;
+    return !this.#isLoading && this.status !== "refused" && this.current.saved;
+  }
+
+  get copy(): Copy {
+    return this.#copyName === null ? "none" : (this.#copy?.status ?? "opening");
+  }
+
+  /** Keeps a copy in this browser from now on, where there is none yet. */
+  keepCopy(name: string): void {
+    if (this.#copyName !== null || this.status === "closed") return;
+    this.#copyName = name;
+    this.#keepCopy();
+    const copy = this.#copy;
+    this.#isLoading = true;
+    this.#changes.changed();
+    void copy?.loaded.then(() => {
+      this.#isLoading = false;
+      this.#changes.changed();
+    });
+  }
+
+  /** This page's presence is this participant's. */
+  identify(user: Participant): void {
+    for (const { awareness } of new Set([this.current, this.#last])) {
+      const state = awareness.getLocalState();
+      if (state !== null) awareness.setLocalState({ ...state, user });
+    }
   }
 
   /** Connects when the local copy is read: then only what each side lacks has to travel. */
@@ -80,6 +108,10 @@ export class Replicas {
 
   reconnect(token: string | undefined): void {
     this.#isOver = false;
+    if (this.#last.transport.isUnreadable) {
+      this.#fresh?.close();
+      this.#begin();
+    }
     this.#last.transport.reconnect(token === undefined ? {} : { token });
   }
 
@@ -87,7 +119,7 @@ export class Replicas {
     this.#isOver = true;
     this.#fresh?.close();
     this.#fresh = null;
-    void this.#copy?.close();
+    this.#copy?.close();
     this.current.close();
   }
 
@@ -102,26 +134,38 @@ export class Replicas {
   }
 
   #look(): void {
-    const refusal = this.current.refusedWriting;
-    if (refusal !== null && !this.#isOver) this.#recover(refusal);
+    if (!this.#isOver) {
+      const { refusedWriting, transport } = this.current;
+      const refusal = refusedWriting ?? (this.#fresh === null ? null : transport.refusal);
+      if (refusal !== null) this.#recover(refusal);
+      else if (this.status === "refused" && this.current.isLost) this.#end(transport.refusal as Refusal);
+    }
     this.#changes.changed();
+  }
+
+  /** It is over: what was written here, and no fence had vouched for, is told. */
+  #end(refusal: Refusal): void {
+    this.#isOver = true;
+    this.#tell({ ...refusal, lost: this.current.unsaved(), isFinal: true }, this.current);
+  }
+
+  /** Begins with a fresh replica, beside the current one. */
+  #begin(): void {
+    this.#fresh = this.#make(this.current);
+    this.#changes.made(this.#fresh, this.current);
   }
 
   #recover(refusal: Refusal): void {
     const fresh = this.#fresh;
     if (fresh?.transport.synced) this.#replace(fresh, refusal);
     else if (fresh === null && this.#refusesSeldom()) {
-      this.#fresh = this.#make(this.current);
-      this.#changes.made(this.#fresh, this.current);
-      this.#fresh.transport.connect();
-    } else if (this.status === "refused") {
-      this.#isOver = true;
-      this.#tell({ ...refusal, lost: this.current.unsaved(), isFinal: true }, this.current);
-    }
+      this.#begin();
+      this.#last.transport.connect();
+    } else if (this.status === "refused") this.#end(refusal);
   }
 
-  #tell(loss: Loss, { fences }: Replica): void {
-    if (!fences.saved || loss.lost.length > 0) this.#changes.refused(loss);
+  #tell(loss: Loss, { saved }: Replica): void {
+    if (!saved || loss.lost.length > 0) this.#changes.refused(loss);
   }
 
   #refusesSeldom(): boolean {
@@ -150,10 +194,13 @@ export class Replicas {
     if (copy === null) return;
     this.#copy = null;
     await copy.clear();
-    if (!this.#isOver && current === this.current) this.#keepCopy();
+    if (this.#isOver || current !== this.current) return;
+    this.#keepCopy();
+    this.#changes.changed();
   }
 
   #keepCopy(): void {
-    if (this.#copyName !== null) this.#copy = new OfflineCopy(this.#copyName, this.current.doc);
+    if (this.#copyName === null) return;
+    this.#copy = new OfflineCopy(this.#copyName, this.current.doc, () => this.#changes.changed());
   }
 }

@@ -2,15 +2,52 @@
  * Requests: what a participant asks for and the server decides (`cancel/RUN/P`, `steer/RUN/ID/P`).
  *
  * A key ends in the one who asks, so no two participants write the same key. Each segment is percent-encoded by
- * `encodeURIComponent`, which any client in a browser has at hand; the Python SDK makes the same keys.
+ * `encodeURIComponent`, which any client in a browser has at hand; the Python SDK makes the same keys. The server takes
+ * the request away when it has decided; before that it says no to this page alone, in a notice.
  */
 
-import type * as Y from "yjs";
-import { checked, checkedId, type Json } from "./json.ts";
+import * as Y from "yjs";
+import { CosessionError, type Disconnected, NotAllowed } from "./errors.ts";
+import { includes } from "./grants.ts";
+import { knownId } from "./identity.ts";
+import { checked, checkedId, isObject, type Json } from "./json.ts";
 import { checkRecord, type Limits } from "./limits.ts";
+import type { Notice } from "./refusal.ts";
 import { transact } from "./transact.ts";
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** One of these capabilities is needed to ask. */
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  cancel: ["cancel-any", "cancel-own"],
+  steer: ["steer", "cancel-own"],
+  vote: ["approve"],
+  answer: ["prompt"],
+  policy: ["queue"],
+  claim: ["claim", "run"],
+  release: ["claim", "run"],
+};
+
+/** What became of a request. */
+export interface Outcome {
+  readonly accepted: boolean;
+  /** Why not, when it wasn't accepted. */
+  readonly error: CosessionError | null;
+}
+
+/** Something that was asked for. A refusal of which no one reads the outcome is told by the event `refused`. */
+export interface Request {
+  /** The id of a steer; of other requests what they are about. */
+  readonly id: string;
+  /** Resolves when the server has decided; fails with `Disconnected` when the session ends before. */
+  outcome(): Promise<Outcome>;
+}
+
+export interface Asking {
+  readonly doc: Y.Doc;
+  readonly me: { readonly id: string; readonly capabilities: readonly string[] | null };
+  readonly limits: Limits;
+}
 
 /** Percent-encodes one segment. A lone surrogate, which has no UTF-8, becomes U+FFFD. */
 export function encodeSegment(segment: string): string {
@@ -33,19 +70,141 @@ export function requestKey(kind: string, subject: readonly string[], participant
   return joinKey(kind, ...subject, participant);
 }
 
-/** Writes one request of `participant`, and returns its key; the server decides it and takes it away. */
+/**
+ * Writes a request, and returns its key.
+ *
+ * @throws NotAllowed when the capabilities that were granted don't include it
+ */
 export function ask(
-  requests: Y.Map<Json>,
+  { doc, me, limits }: Asking,
   kind: string,
   subject: readonly string[],
-  participant: string,
   value: Json,
-  limits: Limits,
 ): string {
   for (const segment of subject) checkedId(segment, `What a ${kind} is about`);
   const written = checked(value, `The ${kind}`);
   checkRecord(written, limits, `The ${kind}`);
-  const key = requestKey(kind, subject, participant);
-  transact(requests.doc, () => requests.set(key, written));
+  checkAllowed(kind, me.capabilities);
+  const key = requestKey(kind, subject, knownId(me));
+  transact(doc, () => doc.getMap<Json>("requests").set(key, written));
   return key;
+}
+
+function checkAllowed(kind: string, capabilities: readonly string[] | null): void {
+  const needs = NEEDS[kind] ?? [];
+  if (capabilities === null || needs.some((each) => includes(capabilities, each))) return;
+  throw new NotAllowed(
+    `A ${kind} needs the capability ${needs.join(" or ")}, which this page doesn't have.`,
+    {
+      touched: "requests/*",
+      needs,
+    },
+  );
+}
+
+interface Waiting {
+  readonly kind: string;
+  readonly subject: readonly string[];
+  readonly value: Json;
+  /** The document that it was written into. */
+  doc: Y.Doc;
+  /** Whether the connection ended meanwhile: then a no may have been said that didn't arrive. */
+  isUncertain: boolean;
+  isRead: boolean;
+  readonly settle: (outcome: Outcome) => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** The requests of this page that the server hasn't decided. At most one waits under each key: the last one counts. */
+export class Requests {
+  readonly #of: Asking;
+  readonly #waiting = new Map<string, Waiting[]>();
+
+  constructor(of: Asking) {
+    this.#of = of;
+  }
+
+  /** Asks for something; `id` is what the request is known by. */
+  ask(kind: string, subject: readonly string[], value: Json, id: string): Request {
+    const key = ask(this.#of, kind, subject, value);
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+    promise.catch(() => {}); // its outcome may never be read
+    const { doc } = this.#of;
+    const state = { isUncertain: false, isRead: false, settle: resolve, fail: reject };
+    const waiting: Waiting = { kind, subject, value, doc, ...state };
+    this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), waiting]);
+    const outcome = (): Promise<Outcome> => {
+      waiting.isRead = true;
+      return promise;
+    };
+    return Object.freeze({ id, outcome });
+  }
+
+  /** The server has refused one; returns whether somebody here waits for its outcome. */
+  refused(notice: Notice): boolean {
+    const refused = this.#take(notice.request ?? "");
+    const touched = notice.touched ?? "requests/*";
+    const error =
+      notice.error === "auth.forbidden"
+        ? new NotAllowed(notice.reason, { touched })
+        : new CosessionError(notice.error ?? "request.refused", notice.reason);
+    for (const { settle } of refused) settle({ accepted: false, error });
+    return refused.some(({ isRead }) => isRead);
+  }
+
+  /** Looks at which were decided: they are gone from the document. */
+  look(): void {
+    const { doc } = this.#of;
+    const requests = doc.getMap("requests");
+    for (const [key, waiting] of this.#waiting) {
+      if (requests.has(key)) for (const each of waiting) each.doc = doc;
+      else for (const each of this.#take(key)) each.settle(this.#outcomeOf(each));
+    }
+  }
+
+  /** The connection has ended: what the server says meanwhile doesn't arrive. */
+  interrupted(): void {
+    for (const waiting of this.#waiting.values()) for (const each of waiting) each.isUncertain = true;
+  }
+
+  /** The session is over: nothing is decided any more. */
+  end(error: Disconnected): void {
+    for (const key of [...this.#waiting.keys()]) for (const { fail } of this.#take(key)) fail(error);
+  }
+
+  #take(key: string): readonly Waiting[] {
+    const waiting = this.#waiting.get(key) ?? [];
+    this.#waiting.delete(key);
+    return waiting;
+  }
+
+  #outcomeOf(waiting: Waiting): Outcome {
+    if (waiting.doc !== this.#of.doc)
+      return no("document.refused", "It was lost with an edit that the server refused; ask again.");
+    if (!waiting.isUncertain || this.#isFact(waiting)) return Object.freeze({ accepted: true, error: null });
+    return no("connection.lost", "The connection was lost before the server's answer; look at the session.");
+  }
+
+  /** Whether the document says that a request was accepted. */
+  #isFact({ kind, subject, value }: Waiting): boolean {
+    const { doc, me } = this.#of;
+    const [id = "", detail] = subject;
+    if (kind === "policy") {
+      const policy: unknown = doc.getMap("meta").get("policy");
+      const told = policy instanceof Y.Map ? policy.toJSON() : policy;
+      return isObject(told) && isObject(value) && told.double_texting === value.double_texting;
+    }
+    const record = doc.getMap(kind === "vote" ? "approvals" : "runs").get(id);
+    const fact: unknown = record instanceof Y.Map ? record.toJSON() : undefined;
+    if (!isObject(fact) || !isObject(value)) return false;
+    if (kind === "cancel") return isObject(fact.cancel);
+    if (kind === "steer")
+      return Array.isArray(fact.steers) && fact.steers.some((each) => isObject(each) && each.id === detail);
+    const vote = isObject(fact.votes) ? fact.votes[me.id] : undefined;
+    return kind === "vote" && isObject(vote) && vote.decision === value.decision;
+  }
+}
+
+function no(code: string, message: string): Outcome {
+  return Object.freeze({ accepted: false, error: new CosessionError(code, message) });
 }

@@ -1,6 +1,7 @@
 /** Selections: what each participant has selected or focused, kept when they leave. Keys are `PARTICIPANT/NAME`. */
 
 import type * as Y from "yjs";
+import { knownId } from "./identity.ts";
 import { checked, checkedId, type Json } from "./json.ts";
 import { checkRecord, type Limits } from "./limits.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
@@ -31,7 +32,7 @@ export class Selections {
   /** Says what oneself has selected. `null` takes the selection back. */
   set(name: string, value: Json): void {
     this.#checkOpen();
-    const key = joinKey(this.#of.me.id, checkedId(name, "The name of a selection"));
+    const key = joinKey(knownId(this.#of.me), checkedId(name, "The name of a selection"));
     const written = checked(value, "The selection");
     checkRecord(written, this.#of.limits, "The selection");
     transact(this.#of.doc, () => {

@@ -13,19 +13,19 @@ import { announceChanges } from "./announcements.ts";
 import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
-import { Closed } from "./errors.ts";
+import { Closed, Disconnected } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
-import { identify } from "./identity.ts";
+import { colorOf, guest, identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import { checkedId, checkedObject, checkedText, type JsonObject } from "./json.ts";
-import { checkRecord, DEFAULT_LIMITS, type Limits } from "./limits.ts";
+import { checkRecord, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
 import { partsFrom } from "./messages.ts";
-import { copyName } from "./offline.ts";
+import { type Copy, copyName } from "./offline.ts";
 import type { Options, SendOptions, SessionEvents } from "./options.ts";
 import { PresenceList } from "./presence.ts";
 import { Queue } from "./queue.ts";
-import type { Refusal } from "./refusal.ts";
+import type { Notice, Refusal } from "./refusal.ts";
 import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
 import { Selections } from "./selections.ts";
@@ -36,6 +36,16 @@ import type { Status } from "./transport.ts";
 import { VIEWS, type View } from "./views.ts";
 import { waitFor } from "./waiting.ts";
 import { Wishes } from "./wishes.ts";
+
+interface Facts {
+  readonly status: Status;
+  readonly saved: boolean;
+  readonly synced: boolean;
+  readonly copy: Copy;
+}
+
+const NOT_ALLOWED = 4403;
+const TOO_LARGE = 4413;
 
 export class Session extends Wishes {
   readonly id: string;
@@ -54,13 +64,17 @@ export class Session extends Wishes {
   readonly #replicas: Replicas;
   #me: Me;
   #closed = false;
-  #told: { status: Status; saved: boolean; synced: boolean };
+  #told: Facts;
+  readonly #isOffline: boolean;
+  readonly #syncUrl: string;
 
   constructor(url: string, id: string, { user, token, offline = false }: Options = {}) {
     super();
     this.id = id;
     const credential = new Credential(token);
-    const me = identify(user, credential.known);
+    const me = identify(user, credential.known, token !== undefined);
+    this.#isOffline = offline;
+    this.#syncUrl = syncUrl(url);
     this.#me = Object.freeze({ ...me, capabilities: null, expires_at: null });
     const checkOpen = this.checkOpen.bind(this);
     const on = this.on.bind(this);
@@ -70,21 +84,24 @@ export class Session extends Wishes {
     this.queue = new Queue(this, this.snapshots, checkOpen);
     this.presence = new PresenceList(this, () => this.#tellPresence(), checkOpen);
     const parameters = {
-      user: me.id,
-      name: me.name,
+      user: me.id || guest(), // a server that knows no tokens believes it
+      name: me.name || "Guest",
       kind: me.kind,
       ...(credential.known === undefined ? {} : { token: credential.known }),
     };
-    const copy = offline ? copyName(syncUrl(url), id, me.id) : null;
+    const copy = offline && me.id !== "" ? copyName(this.#syncUrl, id, me.id) : null;
+    const state = me.id === "" ? {} : { user: me };
     this.#replicas = new Replicas({ url, session: id, parameters }, credential, copy, {
       changed: () => this.#announce(),
       granted: (grant) => this.#become(grant),
-      made: (made, before) => this.#watch(made, before?.awareness.getLocalState() ?? { user: me }),
+      noticed: (notice) => this.#heed(notice),
+      limits: () => this.limits,
+      made: (made, before) => this.#watch(made, before?.awareness.getLocalState() ?? state),
       replaced: () => this.#tellAnew(),
       refused: (loss) => this.#events.emit("refused", Object.freeze(loss)),
     });
-    this.#watch(this.#replicas.current, { user: me });
-    this.#told = { status: this.status, saved: this.saved, synced: this.synced };
+    this.#watch(this.#replicas.current, state);
+    this.#told = this.#facts;
     void this.#replicas.open();
   }
 
@@ -131,6 +148,11 @@ export class Session extends Wishes {
     return this.#replicas.saved;
   }
 
+  /** Whether this browser keeps a copy of the session, so that edits survive a reload: asked for with `offline`. */
+  get copy(): Copy {
+    return this.#replicas.copy;
+  }
+
   /** Who holds what, by key. */
   get claims(): Readonly<Record<string, Holding>> {
     return this.#claims.all;
@@ -150,7 +172,7 @@ export class Session extends Wishes {
       ...checkedObject(options.metadata ?? {}, "The metadata of a message"),
       ...(options.parent === undefined ? {} : { parent: options.parent }),
       ...(options.to === undefined || options.to.length === 0 ? {} : { to: options.to }),
-      author: this.me.id,
+      ...(this.me.id === "" ? {} : { author: this.me.id }),
       created_at: now(),
       status: "complete",
     };
@@ -219,7 +241,7 @@ export class Session extends Wishes {
 
   /** Tries again at once, e.g. after a refusal with a new token. */
   reconnect({ token }: { token?: string } = {}): void {
-    this.checkOpen();
+    if (this.#closed) throw new Closed();
     this.#replicas.reconnect(token);
   }
 
@@ -229,6 +251,7 @@ export class Session extends Wishes {
     this.#closed = true;
     this.#claims.end();
     this.#replicas.close();
+    this.requests.end(new Closed());
     this.#events.clear();
   }
 
@@ -238,17 +261,33 @@ export class Session extends Wishes {
     this.#closed = true;
     this.#claims.end();
     const discarded = this.#replicas.discard();
+    this.requests.end(new Closed());
     this.#events.clear();
     await discarded;
   }
 
   protected override checkOpen(): void {
     if (this.#closed) throw new Closed();
+    const { refusal } = this;
+    if (refusal !== null && this.status === "refused") throw new Disconnected(refusal);
   }
 
-  #become({ id, name, kind, capabilities, expires_at }: Grant): void {
-    this.#me = Object.freeze({ id, name, kind, color: this.#me.color, capabilities, expires_at });
+  /** The server has said who this page is, and what it may do. */
+  #become({ id, name, kind, capabilities, expires_at, limits }: Grant): void {
+    const color = this.#me.id === "" ? colorOf(id) : this.#me.color;
+    this.#me = Object.freeze({ id, name, kind, color, capabilities, expires_at });
+    this.limits = limitsFrom(limits, this.limits);
+    if (this.#isOffline) this.#replicas.keepCopy(copyName(this.#syncUrl, this.id, id));
+    this.#replicas.identify({ id, name, kind, color });
     this.#events.emit("me", this.#me);
+  }
+
+  /** The server has refused something, and the session goes on. */
+  #heed(notice: Notice): void {
+    if (this.requests.refused(notice)) return;
+    const { isFinal: _, request: __, ...told } = notice;
+    const code = told.touched === "presence" ? TOO_LARGE : NOT_ALLOWED;
+    this.#events.emit("refused", Object.freeze({ ...told, code, lost: [], isFinal: false }));
   }
 
   #watch({ doc, awareness }: Replica, state: Readonly<Record<string, unknown>>): void {
@@ -261,6 +300,7 @@ export class Session extends Wishes {
       return [VIEWS[view].root, tell] as const;
     });
     announceChanges(doc, {
+      requests: () => doc === this.doc && this.requests.look(),
       ...Object.fromEntries(announcements),
       any: (transaction) => doc === this.doc && this.#events.emit("change", transaction),
     });
@@ -284,15 +324,26 @@ export class Session extends Wishes {
     const { doc } = this;
     this.presence.refresh();
     this.#events.emit("doc", doc);
+    queueMicrotask(() => this.requests.look()); // what is asked again is written after this
     for (const view of Object.keys(VIEWS) as View[]) this.#tell(view);
+  }
+
+  get #facts(): Facts {
+    return { status: this.status, saved: this.saved, synced: this.synced, copy: this.copy };
   }
 
   /** Tells what of the connection's facts has changed since it was told last. */
   #announce(): void {
     const before = this.#told;
-    const { status, saved, synced } = this;
-    this.#told = { status, saved, synced };
-    if (status !== before.status) this.#events.emit("status", status);
+    this.#told = this.#facts;
+    const { status, saved, synced, copy } = this.#told;
+    const { refusal } = this;
+    if (status !== before.status) {
+      if (status === "refused" && refusal !== null) this.requests.end(new Disconnected(refusal));
+      else if (status !== "online") this.requests.interrupted();
+      this.#events.emit("status", status);
+    }
+    if (copy !== before.copy) this.#events.emit("copy", copy);
     if (synced !== before.synced) this.#events.emit("synced", synced);
     if (saved !== before.saved) this.#events.emit("saved", saved);
   }

@@ -5,14 +5,12 @@
  * server to write its answer; the others wait in line, should that page go before it has answered.
  */
 
-import type * as Y from "yjs";
 import type { Claims } from "./claims.ts";
-import { InvalidValue } from "./errors.ts";
+import { Disconnected, InvalidValue } from "./errors.ts";
 import type { Off } from "./events.ts";
 import { checked, checkedId, checkedText, isObject, type Json } from "./json.ts";
-import type { Limits } from "./limits.ts";
 import type { Message, Part } from "./messages.ts";
-import { ask, joinKey } from "./requests.ts";
+import { type Asking, ask, joinKey } from "./requests.ts";
 
 export interface Tool {
   /** What it does, for the model. */
@@ -23,11 +21,8 @@ export interface Tool {
   call(input: Json): unknown;
 }
 
-interface Of {
-  readonly doc: Y.Doc;
-  readonly me: { readonly id: string };
+interface Of extends Asking {
   readonly messages: readonly Message[];
-  readonly limits: Limits;
   readonly presence: { set(field: string, value: unknown): void };
 }
 
@@ -80,7 +75,11 @@ export class Tools {
     return () => {
       if (this.#offered.get(name)?.tool !== tool) return;
       this.#offered.delete(name);
-      this.#tell();
+      try {
+        this.#tell();
+      } catch (error) {
+        if (!(error instanceof Disconnected)) throw error; // a session that is over offers nothing
+      }
     };
   }
 
@@ -135,10 +134,8 @@ export class Tools {
   }
 
   #answer({ message, id }: Call, answer: Json): void {
-    const { doc, me, limits } = this.#of;
-    const subject = [message, id, String(doc.clientID)];
-    const write = (value: Json): void =>
-      void ask(doc.getMap("requests"), "answer", subject, me.id, value, limits);
+    const subject = [message, id, String(this.#of.doc.clientID)];
+    const write = (value: Json): string => ask(this.#of, "answer", subject, value);
     try {
       write(answer);
     } catch (error) {

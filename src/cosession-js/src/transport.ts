@@ -1,30 +1,40 @@
 /**
- * The connection: y-websocket's provider, with what the cosession server adds to it.
+ * The connection to the server: y-websocket's protocol, with what the cosession server adds to it.
  *
- * - Frames 102 (fence), 103 (notice) and 104 (grant), asked for with `ext=1`.
- * - Close codes 4400 to 4499 are final: the status becomes `refused`. Everything else is tried again, after a pause with
- *   jitter, so that a restarted server doesn't meet all its clients at once; longer when the server says "too fast".
- * - A handshake that isn't answered is given up in time.
+ *     connecting ─→ asks what the server lacks ─→ gives it, in pieces ─→ fences, and changes as they come
+ *         ↑ pause, which grows with every failure     │ any end but a final one
+ *         └───────────────────────────────────────────┘
+ *
+ * - What the server lacks is compared, and not only heard of in events: `Backlog` knows what was given.
+ * - Close codes 4400 to 4499 are final: the status becomes `refused`. Everything else is tried again. What this client
+ *   can't read, or can't send, is final as well: the next attempt would end like this one.
  * - The browser's `offline` event drops a socket that would look alive for minutes. It isn't believed more than that: the
- *   server may be on this very machine. `online` tries again at once.
+ *   server may be on this very machine. `online` tries again at once. A page that is put away (`pagehide`, `freeze`)
+ *   disconnects: it would stay among those who are here, and answer nothing.
  * - Frame 104 says what this page may do, and until when. With a function that gives tokens, each connection begins with a
  *   fresh one, and `renewal` sends another in time.
- * - Tabs don't talk to each other (no BroadcastChannel). What a tab hears from another tab it wouldn't send on, and no fence
- *   would vouch for it; two tabs may belong to two participants; and an edit that the server refuses must not spread.
- * - Presence that came from the server isn't sent back to it, as the provider would.
+ * - Tabs don't talk to each other. What a tab hears from another tab it wouldn't send on, and no fence would vouch for it;
+ *   two tabs may belong to two participants; and an edit that the server refuses must not spread.
  */
 
-import * as decoding from "lib0/decoding";
-import { length } from "lib0/encoding";
-import type { Awareness } from "y-protocols/awareness";
-import { messageYjsSyncStep1 } from "y-protocols/sync";
-import { messageSync, WebsocketProvider } from "y-websocket";
-import type * as Y from "yjs";
+import {
+  type Awareness,
+  applyAwarenessUpdate,
+  encodeAwarenessUpdate,
+  removeAwarenessStates,
+} from "y-protocols/awareness";
+import * as Y from "yjs";
 import { type Address, syncUrl } from "./address.ts";
+import { Backlog } from "./backlog.ts";
 import type { Credential } from "./credential.ts";
+import { integrate, type SessionDoc } from "./document.ts";
+import { CosessionError, report } from "./errors.ts";
 import type { Fences } from "./fences.ts";
-import { FENCE, fenceFrame, GRANT, NOTICE, tokenFrame } from "./frames.ts";
+import * as frames from "./frames.ts";
 import { type Grant, grantFrom } from "./grants.ts";
+import { type Limits, utf8Length } from "./limits.ts";
+import { Line } from "./line.ts";
+import { Pause } from "./pause.ts";
 import { type Notice, noticeFrom, type Refusal } from "./refusal.ts";
 import { Renewal } from "./renewal.ts";
 import type { Unsaved } from "./unsaved.ts";
@@ -33,230 +43,348 @@ export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
 
 /** What a connection carries, and whom it tells. */
 export interface Tie {
-  readonly doc: Y.Doc;
+  readonly doc: SessionDoc;
   readonly awareness: Awareness;
   readonly fences: Fences;
   readonly unsaved: Unsaved;
+  readonly limits: () => Limits;
   readonly changed: () => void;
   readonly granted: (grant: Grant) => void;
+  /** The server, or this client, refuses something, and the connection goes on. */
+  readonly noticed: (notice: Notice) => void;
 }
 
-/** Longer than on a bad line. A browser waits minutes, and meanwhile opens no other socket to that server, from any tab. */
-const HANDSHAKE_MS = 10_000;
-const FIRST_PAUSE_MS = 200;
-/** People watch the page come back: longer pauses cost them more than they save the server. */
-const LONGEST_PAUSE_MS = 10_000;
 const TOO_FAST = 4529;
 const NOT_AUTHENTICATED = 4401;
+const MALFORMED = 4400;
+const TOO_LARGE = 4413;
+/** How soon to look again whether the socket has room. */
+const ROOM_MS = 20;
+
 export class Transport {
   status: Status = "connecting";
   refusal: Refusal | null = null;
   /** Whether on the last connection the server was given what it lacked. */
   hasAnswered = false;
-  readonly #provider: WebsocketProvider;
+  /** Whether this page and the server have what the other has. */
+  synced = false;
+  /** Whether the document can't be gone on with: what came couldn't be read. */
+  isUnreadable = false;
+  readonly #address: Address;
   readonly #credential: Credential;
   readonly #tie: Tie;
-  readonly #fences: Fences;
-  readonly #changed: () => void;
+  readonly #backlog: Backlog;
   readonly #renewal: Renewal;
+  readonly #pause = new Pause();
   readonly #browser = new AbortController();
+  #line: Line | null = null;
   #notice: Notice | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #tries = 0;
-  /** Whether a token is asked for, or an attempt planned, by us and not by the provider. */
-  #isWaiting = false;
+  #room: ReturnType<typeof setTimeout> | undefined;
+  #attempts = 0;
+  /** Whether to be connected is wanted; false before `connect()`, and after an end. */
+  #isWanted = false;
+  /** Whether the browser has put the page away. */
+  #isAway = false;
   /** Whether this connection was let in: then an expiry may be healed by a fresh token. */
   #isServed = false;
+  /** Whether the server has said what it has, and waits for what it lacks. */
+  #isAsked = false;
+  #isPlanned = false;
+  #isPresenceDue = false;
+  #toldPresence: unknown;
 
   constructor(address: Address, credential: Credential, tie: Tie) {
-    const { doc, awareness, fences, changed } = tie;
-    this.#tie = tie;
+    this.#address = address;
     this.#credential = credential;
-    this.#fences = fences;
-    this.#changed = changed;
-    const provider = new WebsocketProvider(syncUrl(address.url), encodeURIComponent(address.session), doc, {
-      awareness,
-      params: { ext: "1", ...address.parameters },
-      connect: false,
-      disableBc: true,
-    });
-    this.#provider = provider;
+    this.#tie = tie;
+    this.#backlog = new Backlog(tie.doc);
     this.#renewal = new Renewal(credential, (token) => {
-      provider.params.token = token;
-      if (provider.ws !== null) this.#send(provider.ws, tokenFrame(token));
+      address.parameters.token = token;
+      this.#line?.send(frames.tokenFrame(token));
     });
-    this.#answerFrames();
-    this.#keepPresenceOneWay();
-    provider.on("status", ({ status }) => {
-      if (status !== "disconnected") clearTimeout(this.#timer);
-      if (status === "connecting") {
-        const { ws } = provider;
-        this.#timer = setTimeout(() => this.#giveUp(ws), HANDSHAKE_MS);
-        // A fresh clock, or servers that still know the state of the last connection would ignore this one.
-        awareness.setLocalState(awareness.getLocalState());
-        this.#notice = null;
-        this.hasAnswered = false;
-        this.#isServed = false;
-      }
+    tie.doc.watch((transaction) => {
+      this.#backlog.note(transaction, this.isOrigin(transaction.origin));
+      this.plan();
     });
-    provider.on("sync", (synced) => {
-      if (synced) {
-        this.#tries = 0;
-        this.#become("online");
-      }
-      changed();
+    tie.awareness.on("update", (_changes: unknown, origin: unknown) => {
+      if (origin === this) return; // presence that came from the server isn't sent back to it
+      this.#isPresenceDue = true;
+      this.plan();
     });
-    provider.on("connection-close", (event) => {
-      this.#fences.closed();
-      this.#renewal.stop();
-      clearTimeout(this.#timer);
-      const pause = this.#plan(event?.code);
-      if (event !== null && !provider.shouldReconnect(event, provider)) return;
-      this.#become("offline");
-      if (credential.isRenewable && provider.shouldConnect) this.#comeBack(pause);
-    });
-    provider.on("connection-error", () => {
-      const failed = provider.ws;
-      setTimeout(() => this.#giveUp(failed));
-    });
-    provider.on("closed", ({ code, reason }) => this.#refuse(code, reason));
     this.#heedBrowser();
   }
 
-  /** Whether this page and the server have what the other has. */
-  get synced(): boolean {
-    return this.#provider.synced;
-  }
-
-  /** Whether an update with this origin came from the server. */
+  /** Whether a change with this origin came from the server. */
   isOrigin(origin: unknown): boolean {
-    return origin === this.#provider;
+    return origin === this;
   }
 
   connect(): void {
-    if (this.#credential.isRenewable) void this.#enter();
-    else this.#provider.connect();
+    this.#isWanted = true;
+    if (this.#isAway || this.#line !== null) return;
+    void this.#enter();
   }
 
   /** Tries again after a refusal, e.g. with a new token. */
   reconnect(parameters: Record<string, string>): void {
-    Object.assign(this.#provider.params, parameters);
-    this.#provider.disconnect();
+    Object.assign(this.#address.parameters, parameters);
+    this.#leave();
     this.refusal = null;
+    this.#pause.reset();
     this.#become("connecting");
-    if (parameters.token === undefined) this.connect();
-    else this.#provider.connect();
+    this.#isWanted = true;
+    if (parameters.token === undefined) void this.#enter();
+    else this.#open();
   }
 
   close(): void {
+    if (this.status === "closed") return;
+    this.flush();
+    this.#sayGoodbye();
     this.status = "closed";
-    this.#tries += 1;
-    clearTimeout(this.#timer);
-    this.#renewal.stop();
+    this.#isWanted = false;
     this.#browser.abort();
-    this.#provider.destroy();
-    this.#changed();
+    this.#leave();
+    this.#tie.changed();
   }
 
-  #answerFrames(): void {
-    const handlers = this.#provider.messageHandlers;
-    const answerSync = handlers[messageSync] as (typeof handlers)[number];
-    handlers[messageSync] = (encoder, decoder, provider, emitSynced, kind) => {
-      this.#compare(decoder);
-      answerSync(encoder, decoder, provider, emitSynced, kind);
-      // The provider sends the answer, a sync step 2, right after this; then the server lacks nothing.
-      if (length(encoder) > 1) queueMicrotask(() => this.#openFences(provider.ws));
-    };
-    handlers[FENCE] = (_encoder, decoder) => this.#fences.received(decoding.readVarUint(decoder));
-    handlers[NOTICE] = (_encoder, decoder) => {
-      this.#notice = noticeFrom(decoding.readVarString(decoder));
-    };
-    handlers[GRANT] = (_encoder, decoder) => {
-      const grant = grantFrom(decoding.readVarString(decoder));
-      if (grant === undefined) return;
-      this.#isServed = true;
-      this.#renewal.plan(grant.expires_at);
-      this.#tie.granted(grant);
-    };
+  /** Sends what waits: changes, presence, then a fence. Of a large backlog as much as there is room for. */
+  flush(): void {
+    const line = this.#line;
+    if (line === null || !line.isOpen) return;
+    clearTimeout(this.#room);
+    try {
+      this.#giveBacklog(line);
+    } catch (error) {
+      this.#break(error);
+      return;
+    }
+    if (this.#isPresenceDue) this.#givePresence(line);
+    if (this.#backlog.isEmpty && !this.#isAsked) this.#tie.fences.advance();
   }
 
-  /** Notes what the server has, when this is its sync step 1. */
-  #compare({ arr, pos }: decoding.Decoder): void {
-    const ahead = decoding.createDecoder(arr);
-    ahead.pos = pos;
-    if (decoding.readVarUint(ahead) === messageYjsSyncStep1)
-      this.#tie.unsaved.compared(decoding.readVarUint8Array(ahead));
+  /** Sends what waits after the current task. */
+  plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    queueMicrotask(() => {
+      this.#isPlanned = false;
+      this.flush();
+    });
   }
 
-  #openFences(socket: WebSocket | null): void {
-    if (socket === null || socket !== this.#provider.ws) return;
+  #giveBacklog(line: Line): void {
+    const { doc, limits } = this.#tie;
+    if (!this.#isAsked && !this.hasAnswered) return; // what the server has is still to be heard
+    if (doc._transaction !== null) return; // a change isn't whole yet; its end plans this again
+    while (line.isOpen && (this.#isAsked || !this.#backlog.isEmpty)) {
+      if (line.isFull) {
+        this.#room = setTimeout(() => this.flush(), ROOM_MS);
+        return;
+      }
+      // All pieces of the answer are answers: those may hold what others wrote, which a change of this page may not.
+      line.send(
+        frames.syncFrame(this.#isAsked ? frames.ANSWER : frames.UPDATE, this.#backlog.take(limits())),
+      );
+      if (line.isOpen && this.#isAsked && this.#backlog.isEmpty) this.#answered(line);
+    }
+  }
+
+  /** The server has been given all that it said it lacked. */
+  #answered(line: Line): void {
+    this.#isAsked = false;
     this.hasAnswered = true;
     this.#isServed = true;
-    this.#fences.opened((number) => this.#send(socket, fenceFrame(number)));
+    this.#tie.fences.opened((number) => line.send(frames.fenceFrame(number)));
   }
 
-  #send(socket: WebSocket, frame: Uint8Array<ArrayBuffer>): void {
-    if (socket.readyState === socket.OPEN) socket.send(frame);
+  /** Says this page's presence; what is too large for it, or no JSON, is told as refused, and what was said stays. */
+  #givePresence(line: Line): void {
+    this.#isPresenceDue = false;
+    const { awareness } = this.#tie;
+    const state = awareness.getLocalState();
+    try {
+      const [bytes, most] = [utf8Length(JSON.stringify(state)), this.#tie.limits().presenceBytes];
+      if (bytes > most)
+        throw new CosessionError(
+          "presence.too_large",
+          `Presence has ${bytes} bytes, and the server takes ${most}.`,
+        );
+      line.send(frames.awarenessFrame(encodeAwarenessUpdate(awareness, [awareness.clientID])));
+      this.#toldPresence = undefined;
+    } catch (error) {
+      if (this.#toldPresence === state) return; // a sign of life says the same again
+      this.#toldPresence = state;
+      const said = error instanceof Error ? error.message : String(error);
+      this.#tie.noticed({
+        error: error instanceof CosessionError ? error.code : "presence.invalid",
+        reason: `This page's presence isn't told to others: ${said}`,
+        touched: "presence",
+        isFinal: false,
+      });
+    }
   }
 
-  #keepPresenceOneWay(): void {
-    const { awareness, _awarenessUpdateHandler: send } = this.#provider;
-    awareness.off("update", send);
-    const sendOwn: typeof send = (changes, origin) => {
-      if (origin !== this.#provider) send(changes, origin);
-    };
-    awareness.on("update", sendOwn);
-    this.#browser.signal.addEventListener("abort", () => awareness.off("update", sendOwn));
+  /** Says that this page leaves: what it holds is free at once, where a lost connection has its time. */
+  #sayGoodbye(): void {
+    const { awareness } = this.#tie;
+    if (!awareness.meta.has(awareness.clientID)) return;
+    this.#line?.send(
+      frames.awarenessFrame(encodeAwarenessUpdate(awareness, [awareness.clientID], new Map())),
+    );
   }
 
   /** Connects with a fresh token. Without one it tries again later; after an expiry, the server's word is final. */
   async #enter(expired?: { readonly reason: string }): Promise<void> {
-    this.#tries += 1;
-    const tries = this.#tries;
-    this.#isWaiting = true;
+    clearTimeout(this.#timer);
+    this.#attempts += 1;
+    if (!this.#credential.isRenewable) {
+      this.#open();
+      return;
+    }
+    const attempt = this.#attempts;
     try {
       const token = await this.#credential.fresh();
-      if (tries !== this.#tries) return;
-      this.#isWaiting = false;
-      if (token !== undefined) this.#provider.params.token = token;
-      this.#provider.connect();
+      if (attempt !== this.#attempts) return;
+      if (token !== undefined) this.#address.parameters.token = token;
+      this.#open();
     } catch {
-      if (tries !== this.#tries) return;
-      this.#isWaiting = false;
-      if (expired) {
-        this.#refuse(NOT_AUTHENTICATED, expired.reason);
-        return;
-      }
-      this.#provider.wsUnsuccessfulReconnects += 1;
-      this.#become("offline");
-      this.#comeBack(this.#plan(undefined));
+      if (attempt !== this.#attempts) return;
+      if (expired) this.#refuse(NOT_AUTHENTICATED, expired.reason);
+      else this.#comeBack(this.#pause.ended());
     }
   }
 
-  /** Enters again after a pause; the provider's own attempt, which would show the old token, is called off. */
+  #open(): void {
+    const { awareness } = this.#tie;
+    // A fresh clock, or servers that still know the state of the last connection would ignore this one.
+    awareness.setLocalState(awareness.getLocalState());
+    this.#notice = null;
+    this.hasAnswered = false;
+    this.#isServed = false;
+    this.#isAsked = false;
+    const query = new URLSearchParams({ ext: "1", ...this.#address.parameters });
+    try {
+      const url = `${syncUrl(this.#address.url)}/${encodeURIComponent(this.#address.session)}?${query}`;
+      const line: Line = new Line(url, {
+        opened: () => this.#begin(line),
+        received: (data) => line === this.#line && this.#receive(line, data),
+        ended: (code, reason) => line === this.#line && this.#ended(code, reason),
+      });
+      this.#line = line;
+    } catch (error) {
+      report(error);
+      this.#comeBack(this.#pause.ended());
+    }
+  }
+
+  #begin(line: Line): void {
+    if (line !== this.#line) return;
+    line.send(frames.syncFrame(frames.ASK, Y.encodeStateVector(this.#tie.doc)));
+    if (this.#tie.awareness.getLocalState() !== null) this.#givePresence(line);
+  }
+
+  #receive(line: Line, data: Uint8Array): void {
+    try {
+      const frame = frames.readFrame(data);
+      if (frame !== null) this.#take(line, frame);
+    } catch (error) {
+      const said = error instanceof Error ? error.message : String(error);
+      this.isUnreadable = true;
+      this.#end({
+        code: MALFORMED,
+        error: "server.unreadable",
+        reason: `This page can't read what the server sent (${said}); reload it, or update the client.`,
+      });
+    }
+  }
+
+  #take(line: Line, frame: frames.Received): void {
+    const { awareness, doc, fences, unsaved } = this.#tie;
+    switch (frame.kind) {
+      case frames.SYNC:
+        if (frame.step === frames.ASK) {
+          const known = Y.decodeStateVector(frame.bytes);
+          unsaved.compared(known);
+          this.#backlog.reset(known);
+          this.#isAsked = true;
+          this.flush();
+          return;
+        }
+        integrate(doc, frame.bytes, this);
+        if (frame.step === frames.ANSWER) this.#becomeSynced();
+        return;
+      case frames.AWARENESS:
+        try {
+          applyAwarenessUpdate(awareness, frame.bytes, this);
+        } catch (error) {
+          report(error); // presence is of the moment: the next one may be readable
+        }
+        return;
+      case frames.QUERY_AWARENESS:
+        this.#givePresence(line);
+        return;
+      case frames.FENCE:
+        // What was changed without any event would be noticed here.
+        if (this.#backlog.look()) fences.edited();
+        fences.received(frame.number);
+        return;
+      case frames.NOTICE: {
+        const notice = noticeFrom(frame.json);
+        if (notice?.isFinal === false) this.#tie.noticed(notice);
+        else this.#notice = notice;
+        return;
+      }
+      case frames.GRANT: {
+        const grant = grantFrom(frame.json);
+        if (grant === undefined) return;
+        this.#isServed = true;
+        this.#renewal.plan(grant.expires_at);
+        this.#tie.granted(grant);
+      }
+    }
+  }
+
+  #becomeSynced(): void {
+    this.synced = true;
+    this.#pause.began();
+    this.#become("online");
+    this.#tie.changed();
+  }
+
+  /** The connection has ended, by the server, the network, or because it was given up. */
+  #ended(code?: number, reason = ""): void {
+    this.#leave();
+    if (code !== undefined && code >= 4400 && code <= 4499) this.#refuse(code, reason);
+    else this.#comeBack(this.#pause.ended(code === TOO_FAST));
+  }
+
+  /** Lets go of the connection, and of what was planned. */
+  #leave(): void {
+    const line = this.#line;
+    this.#line = null;
+    this.#attempts += 1;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#room);
+    line?.close();
+    this.#renewal.stop();
+    this.#isAsked = false;
+    this.#tie.fences.closed();
+    const { awareness } = this.#tie;
+    const others = [...awareness.getStates().keys()].filter((client) => client !== awareness.clientID);
+    if (others.length > 0) removeAwarenessStates(awareness, others, this);
+    if (!this.synced) return;
+    this.synced = false;
+    this.#tie.changed();
+  }
+
+  /** Enters again after a pause. */
   #comeBack(pause: number): void {
-    this.#provider.shouldConnect = false;
-    this.#isWaiting = true;
+    this.#become("offline");
+    if (!this.#isWanted || this.#isAway) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#enter(), pause);
-  }
-
-  /** Sets the pause before the next attempt; the provider takes the shorter of its own (doubling) pause and ours. */
-  #plan(code: number | undefined): number {
-    const provider = this.#provider;
-    if (code === TOO_FAST) provider.wsUnsuccessfulReconnects = 6;
-    const doubled = FIRST_PAUSE_MS * 2 ** provider.wsUnsuccessfulReconnects;
-    provider.maxBackoffTime = Math.min(doubled, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);
-    return provider.maxBackoffTime;
-  }
-
-  /** Drops a socket that won't open: the provider would wait for ever, as it does where an error is the end (Node 22). */
-  #giveUp(failed: WebSocket | null): void {
-    const provider = this.#provider;
-    if (failed === null || provider.ws !== failed || !provider.shouldConnect) return;
-    provider.disconnect();
-    if (this.#credential.isRenewable) this.#comeBack(provider.maxBackoffTime);
-    else provider.shouldConnect = true; // the next attempt is planned already
   }
 
   #refuse(code: number, reason: string): void {
@@ -264,35 +392,68 @@ export class Transport {
     const { failure, isRenewable } = this.#credential;
     const said = notice?.reason || reason || "The server refused the connection.";
     if (code === NOT_AUTHENTICATED && isRenewable && this.#isServed && failure === null) {
+      this.#isServed = false;
       this.#become("offline"); // a fresh token may open the door again; when that one doesn't, it is over
       void this.#enter({ reason: said });
       return;
     }
     const isFailure = code === NOT_AUTHENTICATED && failure !== null;
-    this.refusal = Object.freeze({
-      ...notice,
-      code,
-      reason: isFailure ? `${said} ${failure.message}` : said,
+    const { isFinal: _, ...told } = notice ?? {};
+    this.#end({ ...told, code, reason: isFailure ? `${said} ${failure.message}` : said });
+  }
+
+  /** Something in the document can't be sent: it is as refused, and what was written with it is told. */
+  #break(error: unknown): void {
+    const known = error instanceof CosessionError ? error : null;
+    const said = error instanceof Error ? error.message : String(error);
+    this.hasAnswered = true;
+    this.#end({
+      code: known === null ? MALFORMED : TOO_LARGE,
+      error: known?.code ?? "document.unsendable",
+      reason: known?.message ?? `Something was written that can't be sent: ${said}`,
     });
+  }
+
+  #end(refusal: Refusal): void {
+    this.#isWanted = false;
+    this.#leave();
+    this.refusal = Object.freeze(refusal);
     this.#become("refused");
   }
 
   #become(status: Status): void {
     if (this.status === status || this.status === "closed") return;
     this.status = status;
-    this.#changed();
+    this.#tie.changed();
   }
 
   #heedBrowser(): void {
     if (typeof window === "undefined") return;
     const { signal } = this.#browser;
     const again = (): void => {
-      if (this.status === "refused" || !(this.#provider.shouldConnect || this.#isWaiting)) return;
-      this.#provider.disconnect();
-      this.#provider.wsUnsuccessfulReconnects = 0;
-      this.connect();
+      if (!this.#isWanted || this.#isAway) return;
+      this.#leave();
+      this.#pause.reset();
+      this.#become("offline");
+      void this.#enter();
+    };
+    const away = (): void => {
+      this.flush();
+      this.#isAway = true;
+      if (!this.#isWanted) return;
+      this.#leave();
+      this.#become("offline");
+    };
+    const back = (): void => {
+      if (!this.#isAway) return;
+      this.#isAway = false;
+      again();
     };
     window.addEventListener("offline", again, { signal });
     window.addEventListener("online", () => this.status === "online" || again(), { signal });
+    window.addEventListener("pagehide", away, { signal });
+    window.addEventListener("pageshow", back, { signal });
+    document.addEventListener("freeze", away, { signal });
+    document.addEventListener("resume", back, { signal });
   }
 }

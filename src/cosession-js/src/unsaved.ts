@@ -12,6 +12,7 @@ export class Unsaved {
   readonly #doc: Y.Doc;
   #writers: Set<number>;
   #clocks: ReadonlyMap<number, number> = new Map();
+  #ownSaved = 0;
 
   /** `earlier` are the clients that wrote in the documents before this one. */
   constructor(doc: Y.Doc, earlier: Iterable<number> = []) {
@@ -37,8 +38,7 @@ export class Unsaved {
   }
 
   /** The server has told its state vector, at the beginning of a connection. */
-  compared(vector: Uint8Array): void {
-    const theirs = Y.decodeStateVector(vector);
+  compared(theirs: ReadonlyMap<number, number>): void {
     this.#clocks = new Map([...this.#writers].map((client) => [client, theirs.get(client) ?? 0]));
   }
 
@@ -47,8 +47,14 @@ export class Unsaved {
     return Y.getState(this.#doc.store, this.#doc.clientID);
   }
 
+  /** Whether a fence has vouched for all that stands under this page's own client id. */
+  get isOwnSaved(): boolean {
+    return this.ownClock <= this.#ownSaved;
+  }
+
   /** A fence came back: all that this page brought went before it. */
   saved(ownClock: number): void {
+    this.#ownSaved = ownClock;
     this.#writers = new Set([this.#doc.clientID]);
     this.#clocks = new Map([[this.#doc.clientID, ownClock]]);
   }

@@ -6,28 +6,32 @@ import type { Me } from "./grants.ts";
 import { freshId } from "./ids.ts";
 import { checkedText, type Json } from "./json.ts";
 import { DOUBLE_TEXTING, type DoubleTexting } from "./policy.ts";
-import { ask } from "./requests.ts";
+import { type Request, Requests } from "./requests.ts";
 import { Shown } from "./shown.ts";
 import type { Path } from "./tree.ts";
 
 export abstract class Wishes extends Shown {
   abstract readonly me: Me;
+  protected readonly requests = new Requests(this);
 
   /** Throws when nothing can be written any more. */
   protected abstract checkOpen(): void;
 
-  /** Asks for a run to stop, with what it has asked of others, or for a prompt not to be answered at all. */
-  cancel(run: string, reason = ""): void {
-    this.#ask("cancel", [run], { reason: checkedText(reason, "The reason") });
+  /**
+   * Asks for a run to stop, with what it has asked of others, or for a prompt not to be answered at all. This and the
+   * other requests throw `NotAllowed` when the capabilities that were granted don't include it; otherwise the server
+   * decides, and the request's `outcome()` tells.
+   */
+  cancel(run: string, reason = ""): Request {
+    return this.#ask("cancel", [run], { reason: checkedText(reason, "The reason") });
   }
 
   /**
-   * Tells a run something while it works, and returns the steer's id. The server then adds it to the run's `steers`, each
-   * id once: with an `id` of one's own the same can be said again without being said twice.
+   * Tells a run something while it works. The server adds it to the run's `steers`, each id once: with an `id` of one's
+   * own the same can be said again without being said twice. The request has that id.
    */
-  steer(run: string, text: string, { id = freshId("steer") }: { id?: string } = {}): string {
-    this.#ask("steer", [run, id], { text: checkedText(text, "The text of a steer") });
-    return id;
+  steer(run: string, text: string, { id = freshId("steer") }: { id?: string } = {}): Request {
+    return this.#ask("steer", [run, id], { text: checkedText(text, "The text of a steer") }, id);
   }
 
   /** Changes what an agent asks to approve, while it is open. */
@@ -37,24 +41,24 @@ export abstract class Wishes extends Shown {
   }
 
   /** Votes on an approval: for the value that is shown there, or for another one. The last vote counts. */
-  vote(approval: string, decision: Vote["decision"], value?: Json): void {
+  vote(approval: string, decision: Vote["decision"], value?: Json): Request {
     if (decision !== "approved" && decision !== "rejected")
       throw new InvalidValue(`A vote is \`approved\` or \`rejected\`, not ${String(decision)}.`);
     const vote = value === undefined ? { decision } : { decision, value };
-    this.#ask("vote", [approval], vote);
+    return this.#ask("vote", [approval], vote);
   }
 
   /** Asks for another way with prompts that come while an agent works. */
-  setPolicy(doubleTexting: DoubleTexting): void {
+  setPolicy(doubleTexting: DoubleTexting): Request {
     if (!DOUBLE_TEXTING.includes(doubleTexting))
       throw new InvalidValue(
         `A policy is one of ${DOUBLE_TEXTING.join(", ")}, not ${String(doubleTexting)}.`,
       );
-    this.#ask("policy", [], { double_texting: doubleTexting });
+    return this.#ask("policy", [], { double_texting: doubleTexting });
   }
 
-  #ask(kind: string, subject: readonly string[], value: Json): void {
+  #ask(kind: string, subject: readonly string[], value: Json, id = subject[0] ?? kind): Request {
     this.checkOpen();
-    ask(this.doc.getMap("requests"), kind, subject, this.me.id, value, this.limits);
+    return this.requests.ask(kind, subject, value, id);
   }
 }

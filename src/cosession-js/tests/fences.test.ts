@@ -10,20 +10,26 @@ let fences: Fences;
 beforeEach(() => {
   sent = [];
   told = [];
-  fences = new Fences(() => told.push(fences.saved));
+  fences = new Fences(
+    () => told.push(fences.saved),
+    () => queueMicrotask(() => fences.advance()),
+  );
 });
 
-const open = (): void => fences.opened((number) => sent.push(number));
+const open = async (): Promise<void> => {
+  fences.opened((number) => sent.push(number));
+  await settled();
+};
 const settled = (): Promise<void> => new Promise((resolve) => queueMicrotask(resolve));
 
-test("nothing written is nothing to save", () => {
-  open();
+test("nothing written is nothing to save", async () => {
+  await open();
   expect(fences.saved).toBe(true);
   expect(sent).toEqual([]);
 });
 
 test("the edits of one task share a fence", async () => {
-  open();
+  await open();
   fences.edited();
   fences.edited();
   expect(sent).toEqual([]);
@@ -35,7 +41,7 @@ test("the edits of one task share a fence", async () => {
 });
 
 test("an echo vouches for what was written before its fence, not after", async () => {
-  open();
+  await open();
   fences.edited();
   await settled();
   fences.edited();
@@ -44,6 +50,7 @@ test("an echo vouches for what was written before its fence, not after", async (
 
   fences.received(1);
   expect(fences.saved).toBe(false);
+  await settled();
   expect(sent).toEqual([1, 2]);
   fences.received(2);
   expect(fences.saved).toBe(true);
@@ -51,13 +58,13 @@ test("an echo vouches for what was written before its fence, not after", async (
 });
 
 test("a fence of an earlier connection says nothing on the next", async () => {
-  open();
+  await open();
   fences.edited();
   await settled();
   fences.closed();
   fences.edited();
   await settled();
-  open();
+  await open();
   expect(sent).toEqual([1, 2]);
 
   fences.received(1);
@@ -67,10 +74,10 @@ test("a fence of an earlier connection says nothing on the next", async () => {
 });
 
 test("a server that asks for sync again gets a fence after the answer, and the earlier one counts no more", async () => {
-  open();
+  await open();
   fences.edited();
   await settled();
-  open();
+  await open();
   fences.received(1);
   expect(fences.saved).toBe(false);
   fences.received(2);
@@ -82,6 +89,6 @@ test("without a connection nothing is sent, and nothing is saved", async () => {
   await settled();
   expect(sent).toEqual([]);
   expect(fences.saved).toBe(false);
-  open();
+  await open();
   expect(sent).toEqual([1]);
 });

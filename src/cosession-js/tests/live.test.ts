@@ -62,7 +62,7 @@ describe.skipIf(URL === "")("against the server", () => {
       epoch: 1,
     };
     ana.doc.getMap("runs").set("r1", new Y.Map<unknown>([...Object.entries(fields), ...containers]));
-    const steer = ana.steer("r1", "by train");
+    const { id: steer } = ana.steer("r1", "by train");
     await until(ana, () => ana.runs[0]?.steers?.length === 1);
     ana.cancel("r1", "too slow");
     await until(ana, () => Boolean(ana.runs[0]?.cancel));

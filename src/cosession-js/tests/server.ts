@@ -20,6 +20,8 @@ export class TestServer {
   readonly awareness = new awarenessProtocol.Awareness(this.doc);
   /** The query of each connection, in order. */
   readonly queries: URLSearchParams[] = [];
+  /** The path of each connection, in order. */
+  readonly paths: string[] = [];
   /** The frame kinds of each connection, as they came in. */
   readonly received: number[][] = [];
   /** The sync steps and fences of all connections, in order: 0 vector, 1 what was missing, 2 update, 102 fence. */
@@ -36,6 +38,10 @@ export class TestServer {
   /** The grant that each connection is told; `expires_at` is counted from now. */
   grant: { id: string; name: string; kind: string; capabilities: string[]; life: number | null } | null =
     null;
+  /** What the grant tells as limits; without, it tells none. */
+  limits: Record<string, number> | null = null;
+  /** The largest frame that came. */
+  largest = 0;
   /** The tokens that came on open sockets; one that is `bad` closes with 4401. */
   readonly renewals: string[] = [];
   readonly #held: (() => void)[] = [];
@@ -72,6 +78,21 @@ export class TestServer {
       if (code === undefined) socket.terminate();
       else socket.close(code, reason);
     }
+  }
+
+  /** Sends a notice to every connection. */
+  notify(notice: Record<string, unknown>): void {
+    this.sendAll(frame(NOTICE, (encoder) => encoding.writeVarString(encoder, JSON.stringify(notice))));
+  }
+
+  /** Sends a frame, whatever it holds, to every connection. */
+  sendAll(data: Uint8Array): void {
+    for (const socket of this.#server.clients) socket.send(data);
+  }
+
+  /** Sends an update, whatever it holds, to every connection, and doesn't take it itself. */
+  tell(update: Uint8Array): void {
+    this.sendAll(frame(SYNC, (encoder) => sync.writeUpdate(encoder, update)));
   }
 
   async stop(): Promise<void> {
@@ -115,6 +136,7 @@ export class TestServer {
     server.on("connection", (socket, request) => {
       const url = new URL(request.url ?? "/", this.url);
       this.queries.push(url.searchParams);
+      this.paths.push(url.pathname);
       this.#serve(socket);
     });
   }
@@ -148,8 +170,8 @@ export class TestServer {
       awarenessProtocol.removeAwarenessStates(this.awareness, [...clients], "left");
     });
     socket.on("message", (data: Buffer) => this.#receive(socket, new Uint8Array(data), kinds));
-    socket.send(frame(SYNC, (encoder) => sync.writeSyncStep1(encoder, this.doc)));
     this.#tellGrant(socket);
+    socket.send(frame(SYNC, (encoder) => sync.writeSyncStep1(encoder, this.doc)));
     socket.send(this.#presence([...this.awareness.getStates().keys()]));
   }
 
@@ -157,6 +179,11 @@ export class TestServer {
     const decoder = decoding.createDecoder(data);
     const kind = decoding.readVarUint(decoder);
     kinds.push(kind);
+    this.largest = Math.max(this.largest, data.length);
+    if (this.limits?.frame_bytes !== undefined && data.length > this.limits.frame_bytes) {
+      socket.close(4413, "The frame is too large.");
+      return;
+    }
     if (kind === SYNC || kind === FENCE) this.steps.push(kind === SYNC ? (data[1] as number) : FENCE);
     if (kind === GRANT) {
       const token = decoding.readVarString(decoder);
@@ -192,7 +219,12 @@ export class TestServer {
   #tellGrant(socket: WebSocket): void {
     if (this.grant === null) return;
     const { life, ...grant } = this.grant;
-    const json = JSON.stringify({ ...grant, expires_at: life === null ? null : Date.now() / 1000 + life });
+    const expires_at = life === null ? null : Date.now() / 1000 + life;
+    const json = JSON.stringify({
+      ...grant,
+      expires_at,
+      ...(this.limits === null ? {} : { limits: this.limits }),
+    });
     socket.send(frame(GRANT, (encoder) => encoding.writeVarString(encoder, json)));
   }
 

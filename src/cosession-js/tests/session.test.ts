@@ -171,7 +171,7 @@ test("agents have their id", () => {
 test("cancel and steer are asked for under one's own keys", () => {
   const pia = open("pia & co");
   pia.cancel("r/1", "too slow");
-  const id = pia.steer("r/1", "by train");
+  const { id } = pia.steer("r/1", "by train");
 
   expect(pia.doc.getMap("requests").toJSON()).toEqual({
     "cancel/r%2F1/pia%20%26%20co": { reason: "too slow" },
@@ -236,7 +236,7 @@ test("what many pages of one person count at once adds up, and a counter of anot
 
 test("a steer has an id of its own, or the one that it is given", () => {
   const requests = ana.doc.getMap("requests");
-  const first = ana.steer("r1", "by train");
+  const { id: first } = ana.steer("r1", "by train");
   ana.steer("r1", "by train", { id: "once" });
   ana.steer("r1", "by train", { id: "once" });
 
@@ -295,9 +295,9 @@ test("events tell what changed, until they are turned off", () => {
   ana.state.set("a", 2);
 
   expect(told).toEqual([
+    "saved",
     "state",
     "change",
-    "saved",
     "title",
     "change",
     "selections",
@@ -321,7 +321,9 @@ test("who one is comes from the options, else from the token, else is made up", 
     id: "ana",
     kind: "operator",
   });
-  expect(identified({ token: "opaque" }).id).toMatch(/^guest-[0-9a-f]{24}$/);
+  expect(identified({}).id).toMatch(/^guest-[0-9a-f]{24}$/);
+  expect(identified({ token: "opaque" })).toMatchObject({ id: "", name: "" });
+  expect(identified({ token: () => "later", user: { name: "Ana" } })).toMatchObject({ id: "", name: "Ana" });
   expect(identified({ user: { id: "ana" } }).color).toBe(identified({ user: { id: "ana" } }).color);
 });
 

@@ -131,9 +131,8 @@ test.each([
     server.drop(range.code);
     await until(session, () => session.status === "offline");
 
-    const pause = Math.max(
-      ...timers.mock.calls.filter(([, , ...given]) => given.length > 0).map(([, ms]) => ms ?? 0),
-    );
+    const isOurs = (ms = 0): boolean => ms <= 10_000; // the test's server has timers as well
+    const pause = Math.max(...timers.mock.calls.map(([, ms]) => ms ?? 0).filter(isOurs));
     expect(pause).toBeGreaterThanOrEqual(range.shortest);
     expect(pause).toBeLessThanOrEqual(range.longest);
     session.close();

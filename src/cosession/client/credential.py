@@ -1,5 +1,6 @@
 """The credential: a token, or a function that gives a fresh one for each connection."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,9 @@ from cosession.errors import Disconnected
 
 Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """A token, or a function, plain or async, that gives a fresh one: at each connection, and before the last expires."""
+
+TOKEN_SECONDS = 30.0
+"""How long the function may take: without a token there is no connection, and nothing would say so."""
 
 
 class Credential:
@@ -62,8 +66,15 @@ class Credential:
         if self._token is None or isinstance(self._token, str):
             return self._token
         try:
-            given = self._token()
-            token = await given if isawaitable(given) else given
+            async with asyncio.timeout(TOKEN_SECONDS):
+                given = self._token()
+                token = await given if isawaitable(given) else given
+        except TimeoutError as error:
+            raise TokenFailed(f"The function that gives the token gave none in {TOKEN_SECONDS:g} s.") from error
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            raise TokenFailed("The function that gives the token was cancelled.") from error
         except Exception as error:
             raise TokenFailed(f"The function that gives the token failed: {error!r}.") from error
         if not isinstance(token, str):  # pyright: ignore[reportUnnecessaryIsInstance]

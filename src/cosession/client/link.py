@@ -6,15 +6,15 @@ network is away is kept in the document and goes out when it is back.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from cosession.document import SessionDocument
-from cosession.errors import Disconnected, WriteRefused
+from cosession.errors import Disconnected, RoomBroken, WriteRefused, is_crdt_error
 from cosession.logs import get_logger
-from cosession.protocol import Notice, decode_state_vector
+from cosession.protocol import Limits, Notice, decode_state_vector
 
 from .asked import Asked
 from .bell import Bell
@@ -26,6 +26,7 @@ from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS, Refusal
 from .replica import Replica
 from .stamps import fresh_client_id
 from .transport import Status, Transport
+from .watched import WatchedDoc
 
 log = get_logger(__name__)
 
@@ -75,7 +76,7 @@ class Link:
         self._on_replaced = on_replaced
         self._me = Me(user["id"], user["name"], user["kind"])
         self._transport = Transport(url, carried=self, credential=credential, bell=self.bell)
-        self.document = SessionDocument(client_id=client_id or fresh_client_id())
+        self.document = SessionDocument(WatchedDoc(client_id or fresh_client_id()))
         wake = self._transport.wake
         self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
@@ -105,6 +106,11 @@ class Link:
     def saved(self) -> bool:
         """Whether the server has committed everything that was written here."""
         return self._replica.saved
+
+    @property
+    def limits(self) -> Limits:
+        """How much the server takes at once."""
+        return self._replica.limits
 
     @property
     def writers(self) -> Collection[int] | None:
@@ -139,27 +145,38 @@ class Link:
         What others wrote is refused where a crash made the server lose it: they bring it back, not we.
         """
         old = self._replica
-        if self._fresh is not None or not old.answered or code not in OF_WRITING:
-            return False
-        now = time.monotonic()
-        self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
-        if (self._on_refused is None and not old.saved) or len(self._refused_at) > MOST_REFUSALS:
+        if self._fresh is not None or not old.answered or code not in OF_WRITING or not self._may_begin_anew():
             return False
         said = old.notice or Notice("", reason)
-        document = SessionDocument(client_id=fresh_client_id())
-        self.presence.move(document.doc.client_id)
-        replica = Replica(document.doc, self.presence, wake=self._transport.wake)
-        self._fresh = document, replica, Refusal(code, said.code, reason, said.touched)
+        self._begin_anew(Refusal(code, said.code, reason, said.touched))
         return True
+
+    def broken(self, reason: str) -> bool:
+        """Begin with a fresh document when an update, or its observer, broke this one; False when it may not be."""
+        if self._fresh is not None or not self._may_begin_anew():
+            return False
+        self._begin_anew(Refusal(RoomBroken.close_code, "document.broken", reason))
+        return True
+
+    def _may_begin_anew(self) -> bool:
+        """Whether another document may take the place of this one: a program that breaks each one is stopped."""
+        now = time.monotonic()
+        self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
+        return (self._on_refused is not None or self._replica.saved) and len(self._refused_at) <= MOST_REFUSALS
+
+    def _begin_anew(self, refusal: Refusal) -> None:
+        document = SessionDocument(WatchedDoc(fresh_client_id()))
+        self.presence.move(document.doc.client_id)
+        self._fresh = document, Replica(document.doc, self.presence, wake=self._transport.wake), refusal
 
     def _replace(self, document: SessionDocument, replica: Replica, refusal: Refusal) -> None:
         """Put the fresh document in the place of the old one, and tell what only that one has."""
         self._fresh = None
+        was_saved = self._replica.saved
         self._replica.release()
         self._asked.close()
         again = self._asked.taken(document)
-        was_saved = self._replica.saved
-        update, texts = unsaved(self.document, self._clients, decode_state_vector(document.doc.get_state()), document)
+        update, texts = self._unsaved(decode_state_vector(document.doc.get_state()), document)
         self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
         self._clients.append(document.doc.client_id)
@@ -168,10 +185,35 @@ class Link:
             document.requests.put(wish.kind, *wish.subject, participant=wish.participant, value=wish.value)
         self._on_replaced()
         if self._on_refused is not None and not (was_saved and not texts):
-            try:
-                self._on_refused(self._last)
-            except Exception:
-                log.exception("client.refusal_unheard", session=self._session)
+            self._tell(self._last)
+
+    def _tell(self, refusal: Refusal) -> None:
+        """Tell the application of a refusal. What it raises, a cancellation of its own too, ends nothing here."""
+        if self._on_refused is None:
+            return
+        try:
+            self._on_refused(refusal)
+        except (Exception, asyncio.CancelledError):
+            log.exception("client.refusal_unheard", session=self._session)
+
+    def _unsaved(self, has: Mapping[int, int], fresh: SessionDocument | None = None) -> tuple[bytes, tuple[str, ...]]:
+        """What was written here and a state vector lacks; nothing where the document can't be read any more."""
+        try:
+            return unsaved(self.document, self._clients, has, fresh)
+        except BaseException as error:
+            if isinstance(error, Exception) or is_crdt_error(error):
+                log.exception("client.unsaved_unread", session=self._session)
+                return b"", ()
+            raise
+
+    def _lost_words(self) -> tuple[str, ...]:
+        """The texts that were written here, and that the server is not known to have."""
+        if self.saved:
+            return ()
+        with suppress(Exception):
+            doc = self.document.doc
+            return self._unsaved(decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock})[1]
+        return ()
 
     def go_on(self) -> None:
         """Go on only if it isn't over.
@@ -190,7 +232,9 @@ class Link:
             WriteRefused: the server refused something of it.
         """
         replica, document, edits = self._replica, self.document, self._replica.edits
-        while replica.saved_edits < edits:
+        if replica.is_open:
+            raise RuntimeError("What is written in a transaction is saved after it; leave its `with` block first.")
+        while replica.saved_edits < edits or (self.ended is not None and not replica.saved):
             self.go_on()
             if (why := self.lost(document)) is not None:
                 raise why
@@ -202,6 +246,7 @@ class Link:
         Who was granted something acts only then: a server that is killed before that may grant it to another.
         Raises as `wait_saved` does.
         """
+        self.go_on()
         self._replica.confirm()
         await self.wait_saved()
 
@@ -251,6 +296,8 @@ class Link:
                     failure = failure or not_saved
                 finally:
                     keeping.cancel()
+                    self._replica.release()
+                    self._asked.close()
         if failure is not None:
             raise failure
 
@@ -261,7 +308,10 @@ class Link:
                 while self.status == "connecting":
                     await self.bell.wait()
         except TimeoutError:
-            raise Disconnected(f"No session came from {url} in {seconds} s; is the server running there?") from None
+            trouble = f" The last try ended so: {self._transport.trouble}" if self._transport.trouble else ""
+            raise Disconnected(
+                f"No session came from {url} in {seconds} s; is the server running there?{trouble}"
+            ) from None
         self.go_on()
 
     async def _close(self) -> Disconnected | None:
@@ -286,14 +336,13 @@ class Link:
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
         if self.saved:
             return None
-        doc = self.document.doc
-        has = decode_state_vector(doc.get_state()) | {doc.client_id: self._replica.saved_clock}
-        _, texts = unsaved(self.document, self._clients, has)
-        return Disconnected(f"What was written last may not be saved: {why}", close, texts)
+        return Disconnected(f"What was written last may not be saved: {why}", close, self._lost_words())
 
     async def _keep(self) -> None:
         try:
             await self._transport.run()
         finally:
-            self._replica.release()
-            self._asked.close()
+            # However it ended: what isn't saved is said, and nothing waits for a connection that nobody keeps.
+            self._transport.end(Disconnected("The session's connection isn't kept any more."))
+            if self.ended is not None and not self.ended.lost:
+                self.ended.lost = self._lost_words()

@@ -8,15 +8,23 @@
 
 Invariants: a gap is never applied (yrs would take it in silently and differ for ever); what is written while
 there is no connection is not queued, the document itself is the queue; there is at most one fence on its way, so
-"saved" costs one small frame per commit of the server however fast the document grows.
+"saved" costs one small frame per commit of the server however fast the document grows. What is saved is what such a
+fence covers: at each one the clock of the document is compared with the clocks that were sent, and a transaction of
+which nothing was heard, or that failed at its end, is sent from the document itself.
+
+No frame is larger than the server takes. What is larger goes in pieces, as `backlog` says, and the fence after it.
 """
 
-from collections.abc import Callable
+from asyncio import CancelledError
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pycrdt import Doc, TransactionEvent, merge_updates
 
-from cosession.errors import Disconnected, MalformedFrame, is_crdt_error
+from cosession.errors import MalformedFrame, is_crdt_error
 from cosession.logs import get_logger
 from cosession.protocol import (
     EMPTY_UPDATE,
@@ -25,6 +33,7 @@ from cosession.protocol import (
     Foreign,
     Frame,
     Granted,
+    Limits,
     Notice,
     PermissionDenied,
     QueryAwareness,
@@ -37,23 +46,50 @@ from cosession.protocol import (
     decode_state_vector,
     delete_pairs,
     encode_frame,
+    encode_state_vector,
     find_left,
+    lib0,
     move_ahead,
     read_update_header,
     replace_pairs,
+    split_update,
 )
 from cosession.protocol.structs import Id
 from cosession.protocol.surrogates import Cuts
 
+from .backlog import fits, piece_bytes, pieces_of
 from .presence import Presence
+from .watched import WatchedDoc
 
 log = get_logger(__name__)
 
 _MERGE_AT = 64
 """Updates that wait are merged when they are this many: merging thousands at once holds the loop for long."""
 
+_MOST_WAITING = 8 * 2**20
+"""Bytes of updates that wait for the writer: on a line that is slower than that they are read from the document."""
+
 _MAX_ASKS = 4
 """Step 1 in a row without an answer that fits: more would be a loop with a server that is itself broken."""
+
+
+class DocumentBroken(Exception):
+    """An update broke the local document: only another document helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Covered:
+    """What a fence stands for.
+
+    Attributes:
+        payload: what the fence bears; each has another one.
+        edits: how many local edits were sent before it.
+        clock: up to which clock of ours.
+    """
+
+    payload: bytes
+    edits: int
+    clock: int
 
 
 class Replica:
@@ -90,33 +126,62 @@ class Replica:
         self.grant: Granted | None = None
         self.answered = False
         self.saved_clock = 0
+        self._limits = Limits()
+        self.applying = False
+        self.writers: set[int] = set()
         self._wake = wake
         self._open = False
         self._asked = False
         self._asks = 0
-        self._fence_out = False
-        self._sent_edits = 0
-        self._fence_clock = 0
+        self._fences = 0
+        self._fence: _Covered | None = None
+        self._sent_clock = 0
+        """Up to which clock of ours the server was sent everything, on this connection."""
         self._pieces: list[bytes] = []
-        self.applying = False
-        self.writers: set[int] = set()
         self._vector: dict[int, int] | None = None
         self._pairs: SurrogatePairs | None = None
         self._cut: dict[Id, Id | None] = {}  # the pairs that were cut, and what is left of each
         self._out: list[Frame] = []
         self._updates: list[bytes] = []
+        self._waiting = self._unmerged = 0
+        self._backlog: Iterator[Frame] | None = None
+        self._is_behind = False
+        """Whether something that was written is in no update that waits: it is read from the document."""
+        self._left: tuple[bytes, bool] | None = None
+        """What the document held when it was let go, and whether all was saved then."""
         self._subscription = doc.observe(self._on_update)
+        if isinstance(doc, WatchedDoc):
+            doc.on_failed_commit = self._on_failed_commit
 
     @property
     def saved(self) -> bool:
         """Whether the server has committed everything that was written here."""
+        if self._left is not None:
+            content, was_saved = self._left
+            return was_saved and self._content() == content
         return self.saved_edits >= self.edits
+
+    @property
+    def limits(self) -> Limits:
+        """How much the server takes at once, as far as it has said it."""
+        return self.grant.limits if self.grant is not None else self._limits
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction of the document is open: what it wrote is no edit yet."""
+        return isinstance(self.doc, WatchedDoc) and self.doc.is_open
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether `take` has more to give at once."""
+        return self._backlog is not None
 
     def open(self) -> None:
         """Begin a connection."""
         self.close()
         self._open = True
         self.notice = None
+        self._limits = self.limits
         self.grant = None
         self.answered = False
         self._ask()
@@ -124,41 +189,49 @@ class Replica:
 
     def close(self) -> None:
         """End a connection, if there is one."""
-        self._open = self._asked = self._fence_out = self.synced = False
+        self._open = self._asked = self._is_behind = self.synced = False
+        self._fence = self._backlog = None
         self._asks = 0
         self._pieces.clear()
         self._out.clear()
-        self._updates.clear()
+        self._forget_updates()
         self.presence.forget_others()
 
     def release(self) -> None:
-        """Stop watching the document."""
+        """Stop watching the document: what is written into it from now on is never saved."""
+        if self._left is not None:
+            return
         self.close()
+        self._left = self._content(), self.saved
         self.doc.unobserve(self._subscription)
+        if isinstance(self.doc, WatchedDoc):
+            self.doc.on_failed_commit = None
 
     def take(self) -> list[bytes]:
-        """Return the frames to send now, in order: answers, then what was written, then presence, then a fence."""
+        """Return the frames to send now, in order: answers, then what was written, then presence, then a fence.
+
+        Raises:
+            DocumentBroken: the document can't be read any more; only a new replica helps.
+        """
         if not self._open:
             return []
         frames, self._out = self._out, []
-        if self._updates:
-            frames.append(SyncUpdate(_merged(self._updates)))
-            self._updates = []
-            self._sent_edits = self.edits
+        if self.answered:
+            with _reading():
+                frames += self._written()
         said = self.presence.take()
         if said is not None:
             frames.append(Awareness(said))
-        if self.answered and not self._fence_out and self._sent_edits > self.saved_edits:
-            frames.append(Fence(self._sent_edits.to_bytes(8, "big")))
-            self._fence_out = True
-            self._fence_clock = self._own_clock()
+        if self._is_fence_due():
+            self._fences += 1
+            self._fence = _Covered(self._fences.to_bytes(8, "big"), self.edits, self._sent_clock)
+            frames.append(Fence(self._fence.payload))
         return [encode_frame(frame) for frame in frames]
 
     def confirm(self) -> None:
         """Ask for one more fence: what the server wrote itself is committed as well when it comes back."""
         self.edits += 1
         if self._open and self.answered:
-            self._sent_edits = self.edits  # what waits to be sent goes before the fence
             self._wake()
 
     def receive(self, data: bytes) -> None:
@@ -166,7 +239,7 @@ class Replica:
 
         Raises:
             MalformedFrame: the server sent something that isn't the protocol, or goes on sending gaps.
-            Disconnected: an update broke the document; only a new replica helps.
+            DocumentBroken: an update broke the document; only a new replica helps.
         """
         frame = decode_frame(data)
         match frame:
@@ -182,17 +255,14 @@ class Replica:
                     self._asks = 0
                     self.synced = True
             case SyncStep1(vector):
-                self._answer(vector)
+                with _reading():
+                    self._answer(vector)
             case Awareness(payload):
                 self.presence.receive(payload)
             case QueryAwareness():
                 self.presence.renew()
             case Fence(payload):
-                self.saved_edits = max(self.saved_edits, int.from_bytes(payload, "big"))
-                self._fence_out = False
-                self.saved_clock = self._fence_clock
-                if self._sent_edits > self.saved_edits:
-                    self._wake()
+                self._covered(payload)
             case Notice():
                 if frame.final:
                     self.notice = frame
@@ -205,14 +275,136 @@ class Replica:
             case Renewal():
                 raise MalformedFrame("The server sent a token; only clients send them.")
 
+    def _covered(self, payload: bytes) -> None:
+        """Hear that all that came before a fence is committed; one from before an answer stands for nothing."""
+        fence = self._fence
+        if fence is None or fence.payload != payload:
+            return
+        self._fence = None
+        self.saved_edits, self.saved_clock = fence.edits, fence.clock
+        if self.edits > self.saved_edits:
+            self._wake()
+
     def _answer(self, vector: bytes) -> None:
         """Answer a step 1 with all that its sender lacks; that includes every update that waits."""
-        decode_state_vector(vector)
-        self._out.append(SyncStep2(self.doc.get_update(vector)))
-        self._updates.clear()
+        has = decode_state_vector(vector)
         self.answered = True
-        self._sent_edits = self.edits
+        self._backlog = None
+        self._out = [frame for frame in self._out if not isinstance(frame, SyncStep2)]
+        self._offer(has)
         self._wake()
+
+    def _offer(self, has: Mapping[int, int]) -> None:
+        """Send all that a state vector lacks, read from the document. What is on its way is part of it."""
+        self._forget_updates()
+        self._is_behind = False
+        self._fence = None
+        self._sent_clock = self._own_clock()
+        update = self.doc.get_update(encode_state_vector(has))
+        if len(update) <= piece_bytes(self.limits):
+            self._out.append(SyncStep2(update))
+        else:
+            self._backlog = self._in_pieces(update, is_offer=True)
+
+    def _in_pieces(self, update: bytes, *, is_offer: bool = False) -> Iterator[Frame]:
+        """An update in frames; an empty one where others should have their turn.
+
+        What is ours alone goes as updates. With what others wrote, which a crash made the server lose, all of it is
+        an offer: of that the server takes what it may.
+        """
+        reader = lib0.Reader(update)
+        clients, client = reader.uint(), self.doc.client_id
+        if clients:
+            reader.uint()
+            client = reader.uint()
+        if clients <= 1 and client == self.doc.client_id:
+            for piece in pieces_of(update, self.limits):
+                yield SyncUpdate(piece)
+        else:
+            for piece in split_update(update, piece_bytes(self.limits)):
+                yield SyncStep2(piece) if is_offer and piece != EMPTY_UPDATE else SyncUpdate(piece)
+        if is_offer:
+            yield SyncStep2(EMPTY_UPDATE)
+
+    def _written(self) -> list[Frame]:
+        """The next frames of what was written: a piece of a backlog, or all updates that wait."""
+        if self._backlog is None and self._updates:
+            self._compose()
+        if self._backlog is None and not self._is_behind and self._has_unheard():
+            self.edits += 1
+            self._is_behind = True
+        if self._backlog is None and self._is_behind:
+            self._offer(self._vector_of_sent())
+        frames = [*self._out]
+        self._out.clear()
+        if self._backlog is not None:
+            frame = next(self._backlog, None)
+            if frame is None:
+                self._backlog = None
+            elif frame != SyncUpdate(EMPTY_UPDATE):
+                frames.append(frame)
+            self._wake()
+        return frames
+
+    def _compose(self) -> None:
+        """Make frames of the updates that wait: small ones together, large ones alone, too large ones in pieces."""
+        for update in self._updates:
+            self._sent_clock = self._end_of(update)
+        updates = self._together()
+        self._forget_updates()
+        if len(updates) == 1 and len(updates[0]) <= piece_bytes(self.limits):
+            self._out.append(SyncUpdate(updates[0]))
+        else:
+            self._backlog = chain.from_iterable(map(self._in_frames, updates))
+
+    def _in_frames(self, update: bytes) -> Iterator[Frame]:
+        return iter((SyncUpdate(update),)) if fits(update, self.limits) else self._in_pieces(update)
+
+    def _together(self) -> list[bytes]:
+        """The updates that wait, small ones that follow one another as one, never merged beyond a piece's size."""
+        most = piece_bytes(self.limits)
+        groups: list[list[bytes]] = [[]]
+        size = 0
+        for update in self._updates:
+            if groups[-1] and size + len(update) > most:
+                groups.append([])
+                size = 0
+            groups[-1].append(update)
+            size += len(update)
+        return [_merged(group) for group in groups if group]
+
+    def _end_of(self, update: bytes) -> int:
+        """Up to which of our clocks the server has all, once it has this update as well."""
+        end = self._sent_clock
+        for span in read_update_header(update).brings:
+            if span.client == self.doc.client_id and span.clock <= end:
+                end = max(end, span.end)
+        return end
+
+    def _has_unheard(self) -> bool:
+        """Whether the document has clocks of ours that no observer was told of, and that are committed."""
+        return not self.is_open and self._own_clock() > self._sent_clock
+
+    def _content(self) -> bytes:
+        """What tells whether something was written: the clocks and what is deleted; empty of a broken document."""
+        try:
+            state = self.doc.get_state()
+            return state + self.doc.get_update(state)
+        except BaseException as error:
+            if not is_crdt_error(error):
+                raise
+            return b""
+
+    def _vector_of_sent(self) -> dict[int, int]:
+        return decode_state_vector(self.doc.get_state()) | {self.doc.client_id: self.saved_clock}
+
+    def _is_fence_due(self) -> bool:
+        is_all_sent = self._backlog is None and not self._updates and not self._is_behind
+        return self.answered and is_all_sent and self._fence is None and self.edits > self.saved_edits
+
+    def _forget_updates(self) -> None:
+        self._updates = []
+        self._waiting = self._unmerged = 0
 
     def _ask(self) -> None:
         if self._asked:
@@ -232,18 +424,11 @@ class Replica:
         pieces, self._pieces = self._pieces, []
         if not pieces:
             return self._integrate(update)
-        self.applying = True
-        try:
-            with self.doc.transaction():
-                late = [piece for piece in pieces if not self._fits(piece) or not self._integrate(piece)]
-                fitted = self._integrate(update)
-                return all(self._integrate(piece) for piece in late) and fitted
-        except ExceptionGroup:
-            log.exception("client.observer_failed")
-            return True
-        finally:
-            self.applying = False
-            self.writers.clear()
+        with self._taking_in(), self.doc.transaction():
+            late = [piece for piece in pieces if not self._fits(piece) or not self._integrate(piece)]
+            fitted = self._integrate(update)
+            return all(self._integrate(piece) for piece in late) and fitted
+        return True  # an observer failed, and all of it is in
 
     def _fits(self, update: bytes) -> bool:
         if self._vector is None:
@@ -287,18 +472,26 @@ class Replica:
         return move_ahead(replace_pairs(update, cuts.own), {first: self._cut[first] for first in cuts.held})
 
     def _apply(self, update: bytes) -> None:
+        with self._taking_in():
+            self.doc.apply_update(update)
+
+    @contextmanager
+    def _taking_in(self) -> Generator[None]:
+        """Take in what the server sends. A failing observer is no reason to fall out of sync: the update is in."""
         before, self.applying = self.applying, True
         try:
-            self.doc.apply_update(update)
-        except ExceptionGroup:
-            # The update is in; an observer of the application failed, and that is no reason to fall out of sync.
+            yield
+        except (MalformedFrame, DocumentBroken):
+            raise
+        except (ExceptionGroup, SystemError, CancelledError):
+            # pycrdt says so of observers that raise; nothing is awaited here, so a cancellation is an observer's, too
             log.exception("client.observer_failed")
         except Exception as error:
             raise MalformedFrame("The server sent an update that can't be applied; connect again.") from error
         except BaseException as error:
             if not is_crdt_error(error):
                 raise
-            raise Disconnected("An update broke the local document; connect again with a new session.") from error
+            raise DocumentBroken("An update broke the local document; a fresh one takes its place.") from error
         finally:
             self.applying = before
             if not before:
@@ -314,12 +507,47 @@ class Replica:
         self.edits += 1
         if self._pairs is not None:
             self._pairs.add(update)
-        if not (self._open and self.answered):
+        if not (self._open and self.answered) or self._is_behind:
             return
         self._updates.append(update)
-        if len(self._updates) >= _MERGE_AT:
-            self._updates = [_merged(self._updates)]
+        self._waiting += len(update)
+        if self._waiting > _MOST_WAITING:
+            self._forget_updates()
+            self._is_behind = True
+        else:
+            self._merge_some()
         self._wake()
+
+    def _merge_some(self) -> None:
+        """Merge small updates that wait, a few at a time."""
+        self._unmerged += 1
+        if self._unmerged == _MERGE_AT:
+            self._unmerged = 0
+            last = self._updates[-_MERGE_AT:]
+            if sum(map(len, last)) <= piece_bytes(self.limits):
+                self._updates[-_MERGE_AT:] = [_merged(last)]
+
+    def _on_failed_commit(self) -> None:
+        """Send from the document what a transaction wrote that failed at its end: perhaps it wasn't told here."""
+        self._vector = None
+        if self.applying:
+            return
+        self.edits += 1
+        self._is_behind = self._open and self.answered
+        self._wake()
+
+
+@contextmanager
+def _reading() -> Generator[None]:
+    """Read a document, and say so when it can't be read: a panic is an error without a name to import."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException as error:
+        if not is_crdt_error(error):
+            raise
+        raise DocumentBroken("The local document can't be read any more; a fresh one takes its place.") from error
 
 
 def _merged(updates: list[bytes]) -> bytes:

@@ -45,6 +45,21 @@ class SharedState(State):
         """The pycrdt Map behind it now: after a refusal it is another one."""
         return self._link.document.state.shared
 
+    def set(self, path: Path, value: Any) -> None:
+        """Write a value; see `Tree.set`.
+
+        Raises:
+            BadDocument: the path isn't one, or the value isn't JSON.
+            Disconnected: the session is over.
+        """
+        self._link.go_on()
+        super().set(path, value)
+
+    def delete(self, path: Path) -> bool:
+        """Remove what is at a path; see `Tree.delete`. Raises as `set` does."""
+        self._link.go_on()
+        return super().delete(path)
+
     def watch(self, path: Path) -> "StateChanges":
         """Iterate over what becomes of a path: `async for change in session.state.watch("trip.flight"):`.
 

@@ -1,10 +1,11 @@
 """The transport: keeps one socket to the session's server, and comes back when it breaks.
 
 Carries bytes between the socket and the replica and knows nothing of documents. One task reads, one writes, one
-renews presence; all end with the connection. What is to be sent stays in the replica, merged, until the writer
-has room, so a slow network makes frames fewer and larger. Close codes 4400 to 4499 are final; every other end,
-refused handshakes included, is tried again after a pause that grows and is random, so that a thousand agents
-don't return to a restarted server in the same instant.
+renews presence, one looks whether the server is still there; all end with the connection. What is to be sent stays in
+the replica, merged, until the writer has room, so a slow network makes frames fewer and larger. Close codes 4400 to
+4499 are final; every other end, refused handshakes included, is tried again after a pause that grows and is random,
+so that a thousand agents don't return to a restarted server in the same instant. It begins anew only after a
+connection that lasted.
 """
 
 import asyncio
@@ -12,19 +13,20 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
 
-from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, TooFast
+from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, TooFast, TooLarge
 from cosession.logs import get_logger
 from cosession.protocol import Renewal, encode_frame
 
 from .bell import Bell
 from .credential import Credential, TokenFailed
-from .replica import Replica
+from .pulse import BEAT_SECONDS, Pulse
+from .replica import DocumentBroken, Replica
 
 log = get_logger(__name__)
 
@@ -43,6 +45,12 @@ RENEW_SECONDS = 15.0
 MERGE_SECONDS = 0.03
 """The least time between two sends: shorter than the eye sees, long enough that a burst is one frame."""
 
+STEADY_SECONDS = 5.0
+"""How long a connection must have been synced for the pauses to begin anew: else what ends it at once is a loop."""
+
+MOST_UNREADABLE = 8
+"""Connections in a row whose frames couldn't be read; with the pauses between them that is a quarter of a minute."""
+
 TOO_FAST_SECONDS = 2.0
 """The least pause after the server said that we send too much."""
 
@@ -60,7 +68,7 @@ def retry_delay(attempt: int, chance: Callable[[], float] = random.random) -> fl
     """Return how long to wait before a try: exponential, capped, with full jitter.
 
     Args:
-        attempt: how many tries have failed since the last sync, from 0.
+        attempt: how many tries have failed since a connection lasted, from 0.
         chance: gives a number from 0 to 1.
     """
     return min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(attempt, 30)) * chance()
@@ -81,6 +89,32 @@ class Carried(Protocol):
         """Return whether to go on after a close code that is final."""
         ...
 
+    def broken(self, reason: str) -> bool:
+        """Return whether to go on after an update that broke the document."""
+        ...
+
+
+class _Line(ClientConnection):
+    """A socket that counts what comes and what is sent."""
+
+    received = 0
+    written = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes, frames that aren't whole yet included."""
+        self.received += len(data)
+        super().data_received(data)
+
+    async def give(self, frame: bytes) -> None:
+        """Send a frame, and wait until the line has room for the next."""
+        self.written += len(frame)
+        await self.send(frame)
+
+    @property
+    def left(self) -> int:
+        """How many bytes the kernel has taken."""
+        return self.written - self.transport.get_write_buffer_size()
+
 
 class Transport:
     """One session's connection, through all its breaks.
@@ -89,6 +123,7 @@ class Transport:
         status: where it stands.
         ended: why it is over, or None while it isn't.
         breaks: how many connections have ended.
+        trouble: why the last one did, or there was none; empty when nothing was said.
         offline_at: when the last connection broke, on the monotonic clock.
     """
 
@@ -104,6 +139,7 @@ class Transport:
         self.status: Status = "connecting"
         self.ended: Disconnected | None = None
         self.breaks = 0
+        self.trouble = ""
         self.offline_at = 0.0
         self._carried = carried
         self._url = url
@@ -113,7 +149,9 @@ class Transport:
         self._hurry = asyncio.Event()
         self._granted = asyncio.Event()
         self._attempt = 0
-        self._socket: ClientConnection | None = None
+        self._unreadable = 0
+        self._socket: _Line | None = None
+        self._sending = asyncio.Lock()
 
     def wake(self) -> None:
         """Have the writer look at the replica."""
@@ -128,8 +166,7 @@ class Transport:
         """Send what waits, now; without a connection nothing is sent."""
         with suppress(ConnectionClosed):
             if (socket := self._socket) is not None:
-                for frame in self._carried.replica().take():
-                    await socket.send(frame)
+                await self._send(socket, self._carried.replica())
 
     async def run(self) -> None:
         """Keep what is carried connected until the server refuses for good, or the task is cancelled."""
@@ -142,16 +179,17 @@ class Transport:
             try:
                 headers = await self._credential.headers()
                 # No compression: it costs a token's latency. No size limit: a first sync is as large as the session.
+                # No pings of its own: see `pulse`.
                 async with open_socket(
                     self._url,
                     additional_headers=headers,
                     compression=None,
                     max_size=None,
+                    ping_interval=None,
                     close_timeout=_CLOSE_SECONDS,
+                    create_connection=_Line,
                 ) as socket:
-                    served = await self._attend(socket, replica)
-                    if served:
-                        self._attempt = 0
+                    served = await self._attend(cast("_Line", socket), replica)
                     await socket.close()
                 code, reason = socket.close_code, socket.close_reason or ""
             except TokenFailed as error:
@@ -169,6 +207,7 @@ class Transport:
             finally:
                 replica.close()
             self.breaks += 1
+            self.trouble = reason
             expired = ""
             if self.ended is None and code is not None and 4400 <= code <= 4499:
                 said = (
@@ -205,7 +244,7 @@ class Transport:
                 await self._hurry.wait()
         self._hurry.clear()
 
-    async def _attend(self, socket: ClientConnection, replica: Replica) -> bool:
+    async def _attend(self, socket: _Line, replica: Replica) -> bool:
         """Serve one connection to its end; return whether it was ever synced."""
         replica.open()
         self._socket = socket
@@ -214,6 +253,7 @@ class Transport:
                 tasks.create_task(self._write(socket, replica)),
                 tasks.create_task(self._renew(replica)),
                 tasks.create_task(self._renew_grant(socket, replica)),
+                tasks.create_task(self._watch(socket)),
             ]
             try:
                 return await self._read(socket, replica)
@@ -222,8 +262,8 @@ class Transport:
                 for duty in duties:
                     duty.cancel()
 
-    async def _read(self, socket: ClientConnection, replica: Replica) -> bool:
-        synced = False
+    async def _read(self, socket: _Line, replica: Replica) -> bool:
+        synced_at: float | None = None
         try:
             while True:
                 data = await socket.recv()
@@ -233,32 +273,75 @@ class Transport:
                 replica.receive(data)
                 if before != (replica.synced, replica.saved_edits, replica.grant):
                     if replica.synced:
-                        synced, self.status = True, "online"
+                        synced_at = synced_at or time.monotonic()
+                        self.status = "online"
                     self._granted.set()
                     self._carried.heard()
                     self._bell.ring()
         except ConnectionClosed:
-            pass
-        except MalformedFrame as error:
-            log.warning("client.malformed", reason=str(error))
-            await socket.close(1002)
+            if synced_at is not None:
+                self._unreadable = 0
+        except (MalformedFrame, TooLarge) as error:
+            await self._leave_unreadable(socket, error)
+        except DocumentBroken as error:
+            await self._leave_broken(socket, replica, error)
         except Disconnected as error:
             self.end(error)
-        return synced
+        if synced_at is not None and time.monotonic() - synced_at >= STEADY_SECONDS:
+            self._attempt = 0
+        return synced_at is not None
 
-    async def _write(self, socket: ClientConnection, replica: Replica) -> None:
+    async def _leave_broken(self, socket: _Line, replica: Replica, error: DocumentBroken) -> None:
+        """Go on with another document, if there may be one; both the reader and the writer may find it broken."""
+        if self._carried.replica() is replica and self.ended is None:
+            log.warning("client.document_broken", error=str(error.__cause__))
+            if not self._carried.broken(str(error)):
+                self.end(Disconnected(str(error)))
+        await socket.close(1000)
+
+    async def _leave_unreadable(self, socket: _Line, error: Exception) -> None:
+        """Leave a server whose frames can't be read; it may have been one frame, but not for ever."""
+        log.warning("client.malformed", reason=str(error))
+        self._unreadable += 1
+        if self._unreadable >= MOST_UNREADABLE:
+            self.end(Disconnected(f"What the server sends can't be read, whenever it is tried: {error}"))
+        await socket.close(1002)
+
+    async def _write(self, socket: _Line, replica: Replica) -> None:
         try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
                 await asyncio.sleep(0)  # what the same turn of the loop writes goes along
-                for frame in replica.take():
-                    await socket.send(frame)
-                await asyncio.sleep(MERGE_SECONDS)
+                await self._send(socket, replica)
+                await asyncio.sleep(0 if replica.is_busy else MERGE_SECONDS)
         except ConnectionClosed:
             pass  # the reader sees it too, and knows what to do
+        except DocumentBroken as error:
+            await self._leave_broken(socket, replica, error)
 
-    async def _renew_grant(self, socket: ClientConnection, replica: Replica) -> None:
+    async def _send(self, socket: _Line, replica: Replica) -> None:
+        """Send what the replica has to give; one at a time, so that a fence overtakes nothing."""
+        async with self._sending:
+            for frame in replica.take():
+                await socket.give(frame)
+
+    async def _watch(self, socket: _Line) -> None:
+        """Drop the connection when the server is gone without a word."""
+        pulse = Pulse(time.monotonic())
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            match pulse.beat(socket.received, socket.left, time.monotonic()):
+                case "ask":
+                    with suppress(ConnectionClosed):
+                        await socket.ping()
+                case "gone":
+                    socket.transport.abort()
+                    return
+                case "wait":
+                    pass
+
+    async def _renew_grant(self, socket: _Line, replica: Replica) -> None:
         """Show a fresh token before the grant ends, again while there is none: the server says when it is over."""
         while self._credential.renewable:
             ends = replica.grant.expires_at if replica.grant else None
@@ -270,7 +353,7 @@ class Transport:
             except TimeoutError:
                 try:
                     token = await self._credential.fresh()
-                    await socket.send(encode_frame(Renewal(token or "")))
+                    await socket.give(encode_frame(Renewal(token or "")))
                 except (TokenFailed, Disconnected) as error:
                     log.warning("client.token_failed", error=str(error))
                 except ConnectionClosed:

@@ -3,11 +3,15 @@
 No I/O: `Remains` come from an inspection of the storage, `Mended` go to its repair. Versions keep their numbers:
 where an update is lost an empty one takes its place. One that builds on what is lost is given up too, because it
 can't be integrated, and a document that claimed to hold it would never ask for it again; a device that still has the
-session brings both back when it connects. What stands for a range of versions is kept or lost row by row. Where a
-snapshot holds what the log lost, the first gap gets all of it.
+session brings both back when it connects. One after which the document can't be opened is given up the same way.
+What stands for a range of versions is kept or lost row by row. Where a snapshot holds what the log lost, the first
+gap gets all of it.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from bisect import bisect_left
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pycrdt import Doc
@@ -15,7 +19,7 @@ from pycrdt import Doc
 from cosession.auth import SERVER
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, is_crdt_error
-from cosession.protocol import EMPTY_UPDATE, read_update_header
+from cosession.protocol import EMPTY_UPDATE, decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot
 
 
@@ -54,7 +58,7 @@ class _Replay:
 
 
 def find_damage(remains: Remains) -> tuple[str, ...]:
-    """Say what is wrong with a session: what its storage noticed, else what its replay shows."""
+    """Say what is wrong with a session: what its storage noticed, else what its replay and its opening show."""
     if remains.damage:
         return remains.damage
     log, snapshot = _Replay(), _replayed_snapshot(remains)
@@ -63,6 +67,10 @@ def find_damage(remains: Remains) -> tuple[str, ...]:
         damage.append("its snapshot can't be replayed")
     elif snapshot and not damage and log.lacks(snapshot.vector):
         damage.append("its snapshot holds what its log doesn't")
+    if not damage and (failure := _failure_to_open([row.update for row in remains.updates])):
+        damage.append(f"its document can't be opened: {failure}")
+    if not damage and remains.snapshot and (failure := _failure_to_open(_loaded_by_a_server(remains))):
+        damage.append(f"its document can't be opened from its snapshot: {failure}")
     return tuple(damage)
 
 
@@ -71,32 +79,95 @@ def mend(remains: Remains) -> Mended:
     damage = find_damage(remains)
     if not damage and remains.info:
         return Mended(remains.info.title, remains.info.created_at, remains.updates, remains.snapshot, ())
+    refused: set[int] = set()
+    while True:
+        saved = _save(remains, refused)
+        culprit = _first_that_breaks(saved.rows)
+        if culprit is None:
+            break
+        if culprit in refused:  # what the snapshot brought in its place breaks too
+            remains = replace(remains, snapshot=None)
+        refused.add(culprit)
+    title, created_at = _facts(remains, saved.log.doc, saved.at)
+    rows = tuple(saved.rows)
+    whole = Snapshot(remains.id, rows[-1].version, saved.log.doc.get_update()) if rows else None
+    return Mended(title, created_at, rows, whole, (*damage, *_outcome(remains, saved)))
+
+
+@dataclass(slots=True)
+class _Saved:
+    """What was saved of a session: a whole log, its replay, and what is missing in it."""
+
+    log: _Replay
+    rows: list[LoggedUpdate]
+    lost: list[range]
+    given_up: int
+    at: str
+    has_snapshot: bool
+
+
+def _save(remains: Remains, refused: Container[int]) -> _Saved:
+    """Make a whole log of what remains, without the rows of some versions."""
     snapshot = _replayed_snapshot(remains)
-    log = _Replay()
-    rows: list[LoggedUpdate] = []
-    lost: set[int] = set()
-    given_up: set[int] = set()
     at = remains.info.created_at if remains.info else _first_time(remains.updates)
+    saved = _Saved(_Replay(), [], [], 0, at, snapshot is not None)
+    log, rows = saved.log, saved.rows
     for first, version, row in _in_order(remains):
         kept = row
-        if kept is None or not log.take(kept.update):
-            (given_up if row else lost).update(range(first, version + 1))
+        if kept is None or version in refused or not log.take(kept.update):
+            if row is None:
+                saved.lost.append(range(first, version + 1))
+            else:
+                saved.given_up += version + 1 - first
             update = EMPTY_UPDATE
             if snapshot is not None and log.lacks(snapshot.vector):
                 update = snapshot.doc.get_update(log.doc.get_state())
                 log.take(update)
             versions = row.versions if row else version - first + 1
-            kept = LoggedUpdate(remains.id, version, at, SERVER.id, None, update, versions)
+            kept = LoggedUpdate(remains.id, version, saved.at, SERVER.id, None, update, versions)
         rows.append(kept)
-        at = kept.at
+        saved.at = kept.at
     if snapshot is not None and log.lacks(snapshot.vector):
         update = snapshot.doc.get_update(log.doc.get_state())
         log.take(update)
         version = rows[-1].version if rows else 0
-        rows.append(LoggedUpdate(remains.id, version + 1, at, SERVER.id, None, update))
-    title, created_at = _facts(remains, log.doc, at)
-    whole = Snapshot(remains.id, rows[-1].version, log.doc.get_update()) if rows else None
-    return Mended(title, created_at, tuple(rows), whole, (*damage, *_outcome(remains, lost, given_up, snapshot)))
+        rows.append(LoggedUpdate(remains.id, version + 1, saved.at, SERVER.id, None, update))
+    return saved
+
+
+def _loaded_by_a_server(remains: Remains) -> list[bytes]:
+    """The updates that a server replays: the snapshot, and what came after it."""
+    snapshot = remains.snapshot
+    if snapshot is None:
+        return [row.update for row in remains.updates]
+    return [snapshot.update, *(row.update for row in remains.updates if row.version > snapshot.version)]
+
+
+def _failure_to_open(updates: Iterable[bytes]) -> str:
+    """Open a document as a server does for a reader: replay, encode, load that, read as JSON. Empty if it opens."""
+    try:
+        doc: Doc[Any] = Doc()
+        for update in updates:
+            doc.apply_update(update)
+        decode_state_vector(doc.get_state())
+        copy: Doc[Any] = Doc()
+        copy.apply_update(doc.get_update())
+        json.dumps(SessionDocument(copy).to_json(), allow_nan=False)
+    except Exception as error:
+        return str(error) or type(error).__name__
+    except BaseException as error:
+        if is_crdt_error(error):
+            return str(error)
+        raise
+    return ""
+
+
+def _first_that_breaks(rows: Sequence[LoggedUpdate]) -> int | None:
+    """The version of the first row after which the document can't be opened any more, if there is one."""
+    updates = [row.update for row in rows]
+    if not _failure_to_open(updates):
+        return None
+    return rows[bisect_left(range(1, len(rows)), True, key=lambda end: bool(_failure_to_open(updates[:end])))].version
 
 
 def _in_order(remains: Remains) -> Iterator[tuple[int, int, LoggedUpdate | None]]:
@@ -119,18 +190,19 @@ def _named(row: LoggedUpdate) -> str:
     return f"update {row.version}" if row.versions == 1 else f"the row of updates {row.first} to {row.version}"
 
 
-def _outcome(remains: Remains, lost: set[int], given_up: set[int], snapshot: "_Replay | None") -> Iterable[str]:
+def _outcome(remains: Remains, saved: _Saved) -> Iterable[str]:
     if not remains.version:
         yield "nothing of it could be saved: it is empty now"
         return
-    covered = remains.snapshot.version if remains.snapshot and snapshot else 0
+    covered = remains.snapshot.version if remains.snapshot and saved.has_snapshot else 0
     told = max(remains.info.version, remains.version) if remains.info else remains.version
-    gone = sum(version > covered for version in lost) + told - remains.version
+    lost = sum(len(range(max(versions.start, covered + 1), versions.stop)) for versions in saved.lost)
+    gone = lost + told - remains.version
     if gone:
         yield f"{gone} of {told} updates are lost"
-    if given_up:
-        yield f"{len(given_up)} of {told} updates can't be used, because they build on what is lost"
-    if not gone and not given_up:
+    if saved.given_up:
+        yield f"{saved.given_up} of {told} updates can't be used, because they build on what is lost"
+    if not gone and not saved.given_up:
         yield "nothing of its document is lost"
 
 
@@ -146,5 +218,8 @@ def _first_time(updates: tuple[LoggedUpdate, ...]) -> str:
 
 
 def _replayed_snapshot(remains: Remains) -> _Replay | None:
+    """The document of the snapshot; None if there is none, or it can't be opened."""
     replay = _Replay()
-    return replay if remains.snapshot and replay.take(remains.snapshot.update) else None
+    if remains.snapshot is None or _failure_to_open([remains.snapshot.update]):
+        return None
+    return replay if replay.take(remains.snapshot.update) else None

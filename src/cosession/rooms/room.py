@@ -17,7 +17,7 @@ from pycrdt import Doc
 from cosession.auth import SERVER, Participant
 from cosession.document import Policy, SessionDocument
 from cosession.document.list_index import ListIndex
-from cosession.errors import MalformedFrame, StorageError, TooLarge, Unreadable, is_crdt_error
+from cosession.errors import MalformedFrame, SessionDamaged, TooLarge, Unreadable, is_crdt_error
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
@@ -46,6 +46,9 @@ from .receipts import Receipts
 from .reply import Openings, Reply
 from .roster import ATTENDANCE, Roster
 
+DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
+"""What is said of it where it is loaded."""
+
 _MESSAGES = b"messages"
 """What an update holds that begins the list of messages."""
 
@@ -71,7 +74,7 @@ class Room:
         synced: who has had its first sync; before that an update would be a gap to it.
 
     Raises:
-        StorageError: the log can't be replayed.
+        SessionDamaged: the log can't be replayed, or what it gives can't be encoded.
     """
 
     __slots__ = (
@@ -322,9 +325,10 @@ def _replay(updates: Sequence[bytes]) -> SessionDocument:
         with document.doc.transaction():
             for update in updates:
                 document.doc.apply_update(update)
+        document.doc.get_update()  # what can be applied can't always be encoded
     except BaseException as error:
         if is_crdt_error(error):
-            raise StorageError("The session's log is damaged and can't be replayed.") from error
+            raise SessionDamaged(DAMAGED) from error
         raise
     if messages is not None and messages.index is not None:
         messages.index.take_arrived()

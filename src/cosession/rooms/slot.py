@@ -17,6 +17,7 @@ from cosession.errors import (
     CosessionError,
     NoSuchSession,
     RoomBroken,
+    SessionDamaged,
     SessionDeleted,
     StorageError,
     VersionTaken,
@@ -29,7 +30,7 @@ from .compactor import Compactor
 from .effects import Waiting
 from .live import LiveRoom
 from .log import Log
-from .room import Room
+from .room import DAMAGED, Room
 from .turns import Turns
 
 _LARGEST_TO_TAIL = 8
@@ -173,6 +174,8 @@ class Slot:
             for _ in room.prepare():
                 await asyncio.sleep(0)
         except CosessionError as error:
+            if isinstance(error, SessionDamaged):
+                log.error("session.damaged", session=self.session, error=str(error.__cause__ or error))
             self._fail(error)
             return None
         if stored.snapshot:
@@ -189,9 +192,13 @@ class Slot:
             self._changed.set,
             partial(self._listener.on_waiting, self.session),
         )
-        live.create(stored.info.title, stored.info.created_at)
-        live.recover()
-        live.begin()
+        try:
+            live.create(stored.info.title, stored.info.created_at)
+            live.recover()
+            live.begin()
+        except RoomBroken:  # it would break again for whoever comes next
+            self._fail(SessionDamaged(DAMAGED))
+            return None
         self._loaded.set_result(live)
         self._listener.on_loaded(live)
         if self._error is not None:

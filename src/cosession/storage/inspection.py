@@ -5,17 +5,21 @@ bytes can tell. Whether they replay to a document is for the layer above, which 
 """
 
 import sqlite3
-from collections.abc import Generator, Sequence
+from bisect import bisect_right
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from .chapters import Chapter, UnknownCodec, unpack
 from .database import explained
 from .interface import LoggedUpdate, Snapshot, StoredSession
 from .read_only import UNREADABLE, DamagedText, read_rows, reading
 from .records import is_intact_row, read_snapshot
+
+_Span: TypeAlias = tuple[int, int]
+"""The first and the last of versions that follow each other."""
 
 _MOST_SPANS = 8
 """How many places a sentence names: a log that lost every second row must not fill the screen."""
@@ -140,30 +144,33 @@ class Inspection:
         """The whole log, as far as it can be read: its chapters, then what follows."""
         intact: list[LoggedUpdate] = []
         single: list[LoggedUpdate] = []
-        altered: set[int] = set()
+        altered: list[_Span] = []
         self._read_chapters(session, damage, intact, altered)
         self._read_single_rows(session, damage, single, altered)
-        covered = {version for row in intact for version in range(row.first, row.version + 1)}
-        twice = [row.version for row in single if row.version in covered]
-        intact += (row for row in single if row.version not in covered)
+        covered = _joined((row.first, row.version) for row in intact if row.versions)
+        twice = [(row.version, row.version) for row in single if _is_in(covered, row.version)]
+        intact += (row for row in single if not _is_in(covered, row.version))
+        altered = _joined(altered)
         if altered:
-            damage.append(f"{_named(sorted(altered))} not what was saved")
-        missing: list[int] = []
+            damage.append(f"{_named(altered)} not what was saved")
+        missing: list[_Span] = []
         kept: list[LoggedUpdate] = []
         end = 0
         for row in sorted(intact, key=lambda row: row.version):
             if row.first <= end:
-                twice += range(row.first, end + 1)
+                twice.append((row.first, end))
                 continue
-            missing += (version for version in range(end + 1, row.first) if version not in altered)
+            missing += _without((end + 1, row.first - 1), altered)
             kept.append(row)
             end = row.version
-        for versions, what in ((missing, "missing"), (twice, "there twice")):
-            if versions:
-                damage.append(f"{_named(sorted(versions))} {what}")
+        for spans, what in ((missing, "missing"), (twice, "there twice")):
+            if named := _joined(spans):
+                damage.append(f"{_named(named)} {what}")
         return tuple(kept)
 
-    def _read_chapters(self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]) -> None:
+    def _read_chapters(
+        self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: list[_Span]
+    ) -> None:
         for columns in self._rows_of(
             "SELECT session, first, version, codec, bytes, checksum FROM chapters WHERE session = ?",
             "version",
@@ -181,10 +188,10 @@ class Inspection:
                     f"the chapter of updates {chapter.first} to {chapter.version} of its log can't be read: {error}"
                 )
             except ValueError:
-                altered.update(range(chapter.first, chapter.version + 1))
+                altered.append((chapter.first, chapter.version))
 
     def _read_single_rows(
-        self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: set[int]
+        self, session: str, damage: list[str], intact: list[LoggedUpdate], altered: list[_Span]
     ) -> None:
         for version, at, participant, client, update, checksum in self._rows_of(
             "SELECT version, at, participant, client, bytes, checksum FROM updates WHERE session = ?",
@@ -198,7 +205,7 @@ class Inspection:
             elif is_intact_row(row, checksum):
                 intact.append(row)
             else:
-                altered.add(version)
+                altered.append((version, version))
 
     def _rows_of(
         self, query: str, key: str, *parameters: object, damage: list[str] | None = None
@@ -241,16 +248,42 @@ def inspect(path: Path) -> Generator[Inspection]:
         yield Inspection(path, db)
 
 
-def _named(versions: Sequence[int]) -> str:
-    """`update 3 of its log is`, `updates 3 to 5 and 9 of its log are`."""
-    spans: list[list[int]] = []
-    for version in versions:
-        if spans and spans[-1][1] == version - 1:
-            spans[-1][1] = version
+def _joined(spans: Iterable[_Span]) -> list[_Span]:
+    """Spans in order, with those that touch as one; damage can make one of any length, or end before it begins."""
+    joined: list[_Span] = []
+    for first, last in sorted(span for span in spans if span[0] <= span[1]):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
         else:
-            spans.append([version, version])
+            joined.append((first, last))
+    return joined
+
+
+def _is_in(spans: Sequence[_Span], version: int) -> bool:
+    """Whether joined spans hold a version."""
+    place = bisect_right(spans, version, key=lambda span: span[0]) - 1
+    return place >= 0 and version <= spans[place][1]
+
+
+def _without(span: _Span, others: Sequence[_Span]) -> Iterator[_Span]:
+    """What of a span is in none of some joined others."""
+    first, last = span
+    place = max(bisect_right(others, first, key=lambda other: other[0]) - 1, 0)
+    for other_first, other_last in others[place:]:
+        if other_first > last:
+            break
+        if first < other_first:
+            yield first, other_first - 1
+        first = max(first, other_last + 1)
+    if first <= last:
+        yield first, last
+
+
+def _named(spans: Sequence[_Span]) -> str:
+    """`update 3 of its log is`, `updates 3 to 5 and 9 of its log are`."""
     named = [str(first) if first == last else f"{first} to {last}" for first, last in spans[:_MOST_SPANS]]
     if len(spans) > _MOST_SPANS:
         named.append(f"at {len(spans) - _MOST_SPANS} more places")
     text = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-    return f"update {text} of its log is" if len(versions) == 1 else f"updates {text} of its log are"
+    is_one = len(spans) == 1 and spans[0][0] == spans[0][1]
+    return f"update {text} of its log is" if is_one else f"updates {text} of its log are"

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from zlib import crc32
 
-from cosession.errors import NoSuchSession, SessionDeleted, StorageError
+from cosession.errors import NoSuchSession, SessionDamaged, SessionDeleted, StorageError
 
 from .chapters import Chapter, decompress, unpack
 from .interface import LoggedUpdate, Snapshot, StoredSession
@@ -197,6 +197,6 @@ def snapshot_checksum(snapshot: Snapshot) -> int:
     return crc32(snapshot.update, crc32(f"{snapshot.session}\0{snapshot.version}\0".encode()))
 
 
-def damaged(session: str, what: str) -> StorageError:
+def damaged(session: str, what: str) -> SessionDamaged:
     """The error that says what is wrong with a session."""
-    return StorageError(f"The session {session} is damaged: {what}. `cosession check` says more.")
+    return SessionDamaged(f"The session {session} is damaged: {what}. `cosession check` says more.")

@@ -1,0 +1,408 @@
+/**
+ * Faults at every point where a listener, IndexedDB, a socket or the encoder can throw. One invariant: what the page calls
+ * saved is at the server, and what isn't saved is said.
+ */
+
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import * as Y from "yjs";
+import { type Copy, connect, type Loss, type Session } from "../src/index.ts";
+import { TestServer } from "./server.ts";
+import { open, until } from "./sessions.ts";
+
+let server: TestServer;
+
+beforeEach(async () => {
+  server = await TestServer.start();
+});
+
+afterEach(async () => {
+  await server.end();
+  vi.restoreAllMocks();
+});
+
+function cyclic(): unknown {
+  const value: Record<string, unknown> = {};
+  value.self = value;
+  return value;
+}
+
+/** Errors of listeners are the page's uncaught ones: they are collected here. */
+function collectUncaught(): unknown[] {
+  const uncaught: unknown[] = [];
+  const plan = globalThis.queueMicrotask;
+  vi.spyOn(globalThis, "queueMicrotask").mockImplementation((task) =>
+    plan(() => {
+      try {
+        task();
+      } catch (error) {
+        uncaught.push(error);
+      }
+    }),
+  );
+  return uncaught;
+}
+
+function texts(session: Session): string[] {
+  return session.messages.map(({ text }) => text).sort();
+}
+
+/** Fails the test when the page calls something saved that the server hasn't. */
+function watchSaved(session: Session): void {
+  const look = (): void => {
+    if (!session.saved) return;
+    const [here, there] = [clocks(session.doc), clocks(server.doc)];
+    for (const [client, clock] of here) expect(there.get(client) ?? 0).toBeGreaterThanOrEqual(clock);
+  };
+  session.on("saved", look);
+  session.on("change", look);
+}
+
+function clocks(doc: Y.Doc): Map<number, number> {
+  return Y.decodeStateVector(Y.encodeStateVector(doc));
+}
+
+const EVENTS = [
+  "beforeAllTransactions",
+  "beforeTransaction",
+  "beforeObserverCalls",
+  "afterTransaction",
+  "afterTransactionCleanup",
+  "update",
+  "updateV2",
+  "afterAllTransactions",
+] as const;
+
+/** Where an application may listen, and how. */
+const PLACES: Readonly<Record<string, (session: Session, listener: () => void) => void>> = {
+  ...Object.fromEntries(
+    EVENTS.map((event) => [
+      event,
+      (session: Session, listener: () => void) => session.doc.on(event, listener),
+    ]),
+  ),
+  "observe of a type": ({ doc }, listener) => doc.getArray("messages").observe(listener),
+  observeDeep: ({ doc }, listener) => doc.getArray("messages").observeDeep(listener),
+  "change of awareness": ({ awareness }, listener) => awareness.on("change", listener),
+  "update of awareness": ({ awareness }, listener) => awareness.on("update", listener),
+  "messages of the session": (session, listener) => session.on("messages", listener),
+  "change of the session": (session, listener) => session.on("change", listener),
+  "saved of the session": (session, listener) => session.on("saved", listener),
+  "presence of the session": (session, listener) => session.on("presence", listener),
+};
+
+for (const often of ["once", "always"]) {
+  test.each(Object.keys(PLACES))(
+    `a listener of %s that throws ${often} stops neither sending nor views`,
+    async (place) => {
+      const uncaught = collectUncaught();
+      const [ana, ben] = [
+        open(server.url, "trip", { user: { id: "ana" } }),
+        open(server.url, "trip", { user: { id: "ben" } }),
+      ];
+      await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+      watchSaved(ana);
+      let thrown = 0;
+      let isOver = false;
+      PLACES[place]?.(ana, () => {
+        if (isOver || (often === "once" && thrown > 0)) return;
+        thrown += 1;
+        throw new Error("quota");
+      });
+      let told = 0;
+      ana.on("messages", () => {
+        told += 1;
+      });
+      for (const text of ["one", "two", "three"]) ana.send(text);
+      ana.presence.set("typing", true);
+      ben.send("from ben");
+      ben.presence.set("typing", true);
+      const all = ["from ben", "one", "three", "two"];
+      await until(ben, () => ben.messages.length === 4 && ben.presence.others[0]?.typing === true);
+      await until(ana, () => ana.messages.length === 4 && ana.presence.others[0]?.typing === true);
+      expect([texts(ana), texts(ben)]).toEqual([all, all]);
+      await ana.whenSaved();
+      expect(told).toBeGreaterThanOrEqual(4);
+      expect(thrown).toBeGreaterThan(0);
+      expect(uncaught.length).toBeGreaterThan(0);
+      isOver = true;
+    },
+  );
+}
+
+test("what Yjs leaves behind when it can't encode a change for a listener is carried out after the task", async () => {
+  collectUncaught();
+  const [ana, ben] = [
+    open(server.url, "trip", { user: { id: "ana" } }),
+    open(server.url, "trip", { user: { id: "ben" } }),
+  ];
+  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  watchSaved(ana);
+  ana.doc.on("update", () => {});
+  vi.spyOn(Y.UpdateEncoderV1.prototype, "toUint8Array").mockImplementationOnce(() => {
+    throw new Error("lib0");
+  });
+  let seen = 0;
+  ana.doc.getMap("state").observe(() => {
+    seen += 1;
+  });
+  ana.state.set("a", 0);
+  expect(ana.saved).toBe(false);
+  for (let count = 1; count < 1_000; count += 1) ana.state.set("a", count);
+  expect(ana.saved).toBe(false);
+  await ana.whenSaved();
+  expect(seen).toBe(1_000);
+  expect(server.doc.getMap("state").get("a")).toBe(999);
+  ana.state.set("a", "after that");
+  await until(ben, () => ben.state.get("a") === "after that");
+});
+
+test("what the server sends and no listener can be told of as an update stops nothing", async () => {
+  collectUncaught();
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  ana.doc.on("update", () => {});
+  // A value {"__proto__": bytes}, as a foreign client may write it: lib0 can read it, and can't write it again.
+  const name = (text: string): number[] => [text.length, ...new TextEncoder().encode(text)];
+  const value = [0x76, 1, ...name("__proto__"), 0x74, 1, 0xff];
+  const update = [1, 1, 9, 0, 0x28, 1, ...name("selections"), ...name("mal/x"), 1, ...value, 0];
+  server.tell(Uint8Array.from(update));
+  await until(ana, () => ana.doc.getMap("selections").size === 1);
+  ana.send("written after that");
+  await ana.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("what can't be sent is told as lost, and the session goes on", async () => {
+  collectUncaught();
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  watchSaved(ana);
+  const told: Loss[] = [];
+  ana.on("refused", (loss) => told.push(loss));
+  const { doc } = ana;
+  ana.text("notes").insert(0, "written with it");
+  ana.text("notes").insertEmbed(0, { n: 5n });
+  expect(ana.saved).toBe(false);
+  await vi.waitFor(() => expect(told.length).toBe(1));
+  expect(told[0]).toMatchObject({ error: "document.unsendable", lost: ["written with it"], isFinal: false });
+  expect(ana.doc).not.toBe(doc);
+  ana.send("goes on");
+  await ana.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("a value of the document that is larger than a frame is told as lost", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  ana.doc.getMap("own").set("photo", "x".repeat(9 * 2 ** 20));
+  expect(await refused).toMatchObject({ code: 4413, error: "frame.too_large", isFinal: false });
+  ana.send("goes on");
+  await ana.whenSaved();
+});
+
+test("a server that can't be read ends the session with its error, and tells the unsaved words", async () => {
+  collectUncaught();
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  server.holding = true;
+  const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  ana.send("not saved yet");
+  server.tell(Uint8Array.from([1, 1, 9, 0, 0x1f, 1]));
+  expect(await refused).toMatchObject({ error: "server.unreadable", lost: ["not saved yet"], isFinal: true });
+  expect(ana.status).toBe("refused");
+  expect(ana.saved).toBe(false);
+  await expect(ana.whenSaved()).rejects.toThrow("can't read what the server sent");
+  expect(server.queries.length).toBe(1);
+
+  server.holding = false;
+  ana.reconnect();
+  await ana.whenSynced();
+  expect(ana.status).toBe("online");
+  ana.send("goes on");
+  await ana.whenSaved();
+});
+
+test("presence of another page that can't be read ends nothing", async () => {
+  const uncaught = collectUncaught();
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  server.sendAll(Uint8Array.from([1, 6, 1, 7, 1, 2, 0x7b, 0x7b]));
+  await vi.waitFor(() => expect(uncaught.length).toBe(1));
+  ana.send("goes on");
+  await ana.whenSaved();
+});
+
+test("a socket that throws when something is sent is another lost connection", async () => {
+  const uncaught = collectUncaught();
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  watchSaved(ana);
+  vi.spyOn(WebSocket.prototype, "send").mockImplementationOnce(() => {
+    throw new Error("gone");
+  });
+  ana.send("one");
+  await ana.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+  expect(uncaught.length).toBe(1);
+});
+
+test.each([
+  ["a BigInt", 5n],
+  ["a cycle", cyclic()],
+  ["20 KB", "x".repeat(20_000)],
+])(
+  "presence that a plugin sets to %s is told as refused, and doesn't hide its person",
+  async (_name, value) => {
+    const [ana, ben] = [
+      open(server.url, "trip", { user: { id: "ana" } }),
+      open(server.url, "trip", { user: { id: "ben" } }),
+    ];
+    await until(ben, () => ben.presence.others.length === 1);
+    const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+    ana.awareness.setLocalStateField("cursor", value);
+    expect(await refused).toMatchObject({ touched: "presence", lost: [], isFinal: false });
+    ana.awareness.setLocalStateField("cursor", { anchor: 1 });
+    await until(ben, () => JSON.stringify(ben.presence.others[0]?.cursor) === '{"anchor":1}');
+    expect(ana.status).toBe("online");
+  },
+);
+
+/** The databases that are opened from now on. */
+function databases(): IDBDatabase[] {
+  const opened: IDBDatabase[] = [];
+  const opening = indexedDB.open.bind(indexedDB);
+  vi.spyOn(indexedDB, "open").mockImplementation((...given) => {
+    const request = opening(...given);
+    request.addEventListener("success", () => opened.push(request.result));
+    return request;
+  });
+  return opened;
+}
+
+/** What a reload without a network shows. */
+async function reloaded(id: string): Promise<string[]> {
+  await server.stop();
+  const after = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  onTestFinished(() => after.close());
+  await vi.waitFor(() => expect(after.copy).toBe("kept"));
+  return texts(after);
+}
+
+/** Waits for what a copy is, and for it to be at rest. */
+async function untilCopy(session: Session, copy: Copy): Promise<void> {
+  await vi.waitFor(() => expect(session.copy).toBe(copy), { timeout: 5_000 });
+}
+
+const CLOSINGS: Readonly<Record<string, (opened: IDBDatabase[]) => void>> = {
+  "closed without a word": (opened) => {
+    for (const database of opened) database.close();
+  },
+  "closed by the browser": (opened) => {
+    for (const database of opened) {
+      database.close();
+      database.onclose?.call(database, new Event("close"));
+    }
+  },
+  "asked for by another version": (opened) => {
+    for (const database of opened)
+      database.onversionchange?.call(database, { newVersion: 2 } as IDBVersionChangeEvent);
+  },
+  "out of room": () => {
+    vi.spyOn(IDBObjectStore.prototype, "add").mockImplementationOnce(() => {
+      throw new DOMException("The quota has been exceeded.", "QuotaExceededError");
+    });
+  },
+  "aborting a transaction": () => {
+    const add = IDBObjectStore.prototype.add;
+    vi.spyOn(IDBObjectStore.prototype, "add").mockImplementationOnce(function (this: IDBObjectStore, value) {
+      const request = add.call(this, value);
+      this.transaction.abort();
+      return request;
+    });
+  },
+};
+
+test.each(Object.entries(CLOSINGS))(
+  "an IndexedDB that is %s is said, opened again, and loses nothing",
+  async (_name, close) => {
+    const id = `copy-${Math.random()}`;
+    const opened = databases();
+    const ana = connect(server.url, id, { user: { id: "ana" }, offline: true });
+    await ana.whenSynced();
+    watchSaved(ana);
+    ana.send("before");
+    await ana.whenSaved();
+    const said: Copy[] = [];
+    ana.on("copy", (copy) => said.push(copy));
+    close(opened);
+    ana.send("after 1");
+    ana.state.set("x", 1);
+    await ana.whenSaved();
+    await untilCopy(ana, "failed");
+    await untilCopy(ana, "kept");
+    expect(said).toEqual(["failed", "kept"]);
+    ana.send("after 2");
+    await ana.whenSaved();
+    expect(server.doc.getArray("messages").length).toBe(3);
+    ana.close();
+    expect(await reloaded(id)).toEqual(["after 1", "after 2", "before"]);
+  },
+);
+
+test("a copy that another tab discards is given up, said, and not made again", async () => {
+  const id = `copy-${Math.random()}`;
+  const ana = open(server.url, id, { user: { id: "ana" }, offline: true });
+  await ana.whenSynced();
+  ana.send("before");
+  await ana.whenSaved();
+  const other = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  await other.whenSynced();
+  await other.discard();
+  await untilCopy(ana, "failed");
+  ana.send("after");
+  await ana.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(2);
+  expect((await indexedDB.databases()).filter(({ name }) => name?.includes(id))).toEqual([]);
+});
+
+test("many edits become one update of the copy, with those of another tab", async () => {
+  const id = `copy-${Math.random()}`;
+  await server.stop();
+  const tabs = [1, 2].map(() => connect(server.url, id, { user: { id: "ana" }, offline: true }));
+  for (const tab of tabs) await untilCopy(tab, "kept");
+  for (let count = 0; count < 600; count += 1) {
+    for (const [index, tab] of tabs.entries()) tab.state.set(`tab${index}`, count);
+    await Promise.resolve();
+  }
+  tabs[1]?.send("from the other tab");
+  for (const tab of tabs) tab.close();
+  const after = open(server.url, id, { user: { id: "ana" }, offline: true });
+  await untilCopy(after, "kept");
+  expect(after.state.toJSON()).toEqual({ tab0: 599, tab1: 599 });
+  expect(texts(after)).toEqual(["from the other tab"]);
+  await server.restart();
+});
+
+test("a damaged update in the copy costs itself, and not the session", async () => {
+  const id = `copy-${Math.random()}`;
+  const before = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  await before.whenSynced();
+  before.send("whole");
+  await before.whenSaved();
+  before.close();
+  const name = (await indexedDB.databases()).find((each) => each.name?.includes(id))?.name ?? "";
+  const database = await new Promise<IDBDatabase>((resolve) => {
+    const request = indexedDB.open(name);
+    request.onsuccess = () => resolve(request.result);
+  });
+  const damaging = database.transaction(["updates"], "readwrite");
+  damaging.objectStore("updates").add(Uint8Array.from([1, 1, 9, 0, 0x1f]));
+  await new Promise((resolve) => {
+    damaging.oncomplete = resolve;
+  });
+  database.close();
+  expect(await reloaded(id)).toEqual(["whole"]);
+  await server.restart();
+});

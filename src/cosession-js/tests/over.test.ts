@@ -1,0 +1,88 @@
+/** After the end of a session: nothing is called saved, every write and wait says so, and a token may open it again. */
+
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Disconnected, type Loss, type Session } from "../src/index.ts";
+import { TestServer } from "./server.ts";
+import { open, until } from "./sessions.ts";
+
+let server: TestServer;
+
+beforeEach(async () => {
+  server = await TestServer.start();
+});
+
+afterEach(async () => {
+  await server.end();
+});
+
+const WRITES: readonly (readonly [string, (session: Session) => unknown])[] = [
+  ["send", (session) => session.send("late")],
+  ["edit", (session) => session.edit(session.messages[0]?.id ?? "", "late")],
+  ["remove", (session) => session.remove(session.messages[0]?.id ?? "")],
+  ["setTitle", (session) => session.setTitle("late")],
+  ["cancel", (session) => session.cancel("r1")],
+  ["steer", (session) => session.steer("r1", "late")],
+  ["vote", (session) => session.vote("a1", "approved")],
+  ["setValue", (session) => session.setValue("a1", "x", 1)],
+  ["setPolicy", (session) => session.setPolicy("queue")],
+  ["state.set", (session) => session.state.set("late", 1)],
+  ["state.delete", (session) => session.state.delete("early")],
+  ["selections.set", (session) => session.selections.set("late", 1)],
+  ["counters.add", (session) => session.counters.add("late")],
+  ["queue.add", (session) => session.queue.add("late")],
+  ["queue.move", (session) => session.queue.move("p1", 0)],
+  ["queue.remove", (session) => session.queue.remove("p1")],
+  ["presence.set", (session) => session.presence.set("late", 1)],
+  ["offerTool", (session) => session.offerTool("late", { call: () => 1 })],
+];
+
+test.each([
+  [4401, "The token has been revoked."],
+  [4403, "You have been removed."],
+  [4410, "The session was deleted."],
+])(
+  "after close code %i nothing is saved, and every write and wait fails with its reason",
+  async (code, reason) => {
+    const session = open(server.url, "trip");
+    session.send("early");
+    await session.whenSaved();
+    server.refusal = { code, close: reason };
+    server.drop(code, reason);
+    await until(session, () => session.status === "refused");
+
+    expect(session.saved).toBe(false);
+    for (const [name, write] of WRITES) {
+      expect(() => write(session), name).toThrow(Disconnected);
+      expect(() => write(session), name).toThrow(reason);
+    }
+    await expect(session.claim("k")).rejects.toBeInstanceOf(Disconnected);
+    await expect(session.whenSaved()).rejects.toBeInstanceOf(Disconnected);
+    await expect(session.whenSynced()).rejects.toBeInstanceOf(Disconnected);
+    session.text("notes").insert(0, "by an editor");
+    expect(session.saved).toBe(false);
+
+    server.refusal = null;
+    session.reconnect({ token: "new" });
+    await session.whenSaved();
+    expect(server.doc.getText("text:notes").toString()).toBe("by an editor");
+  },
+);
+
+test("what was unsaved when the session was deleted is told as lost", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  server.holding = true;
+  const refused = new Promise<Loss>((resolve) => session.on("refused", resolve));
+  session.send("not saved yet");
+  server.drop(4410, "The session was deleted.");
+  expect(await refused).toMatchObject({ code: 4410, lost: ["not saved yet"], isFinal: true });
+});
+
+test("a tool is taken back after the end without an error", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSynced();
+  const off = session.offerTool("t", { call: () => 1 });
+  server.drop(4410, "The session was deleted.");
+  await until(session, () => session.status === "refused");
+  off();
+});
