@@ -61,6 +61,32 @@ test("a browser event doesn't undo a refusal, or a close", async () => {
   expect(server.queries.length).toBe(2);
 });
 
+test.each([
+  [window, "pagehide", window, "pageshow"],
+  [document, "freeze", document, "resume"],
+] as const)(
+  "a page that is put away leaves, and connects when it is back",
+  async (target, away, other, back) => {
+    const session = open(server.url, "trip");
+    await session.whenSynced();
+    await vi.waitFor(() => expect(server.awareness.getStates().size).toBe(1));
+    session.send("right before");
+    target.dispatchEvent(new Event(away));
+    expect(session.status).toBe("offline");
+    await vi.waitFor(() => expect(server.awareness.getStates().size).toBe(0));
+    expect(server.doc.getArray("messages").length).toBe(1);
+    window.dispatchEvent(new Event("online"));
+    session.send("while away");
+    expect([session.status, session.saved]).toEqual(["offline", false]);
+
+    other.dispatchEvent(new Event(back));
+    await session.whenSaved();
+    expect(server.doc.getArray("messages").length).toBe(2);
+    await vi.waitFor(() => expect(server.awareness.getStates().size).toBe(1));
+    expect(server.queries.length).toBe(2);
+  },
+);
+
 test("a guest without an id is the same guest after a reload", () => {
   const before = open(server.url, "trip").me.id;
   expect(open(server.url, "trip").me.id).toBe(before);

@@ -1,5 +1,6 @@
 /** Tokens and grants: who one is and what one may, as the server says; and a fresh token before the old one expires. */
 
+import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { includes } from "../src/grants.ts";
 import { TestServer } from "./server.ts";
@@ -175,4 +176,54 @@ test("who belongs, who is here and who is looking is one list", async () => {
   ]);
   expect(ana.people[2]).toMatchObject({ name: "Cleo", kind: "agent", last_seen: "2026-01-01T00:00:00Z" });
   expect(ana.people).toBe(ana.people);
+});
+
+test("a page whose token only the server can read shows its person, and no guest", async () => {
+  server.grant = GRANT;
+  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  await ben.whenSynced();
+  const session = open(server.url, "trip", { token: () => "opaque" });
+  const seen = new Set<string>();
+  session.on("people", (people) => {
+    for (const { name } of people) seen.add(name);
+  });
+  expect(session.me).toMatchObject({ id: "", name: "" });
+  expect(session.presence.all).toEqual([]);
+  for (const early of [
+    () => session.cancel("r1"),
+    () => session.counters.add("n"),
+    () => session.queue.add("x"),
+  ])
+    expect(early).toThrow("isn't known yet");
+  session.send("early");
+  await session.whenSaved();
+
+  expect(session.me).toMatchObject({ id: "ana", name: "Ana L." });
+  expect(session.presence.all.find(({ client }) => client === session.doc.clientID)?.user).toMatchObject({
+    id: "ana",
+    name: "Ana L.",
+  });
+  await until(ben, () => ben.presence.others.some(({ user }) => user.id === "ana"));
+  expect([...seen].filter((name) => name.includes("Guest"))).toEqual(
+    ["Guest"].filter(() => ben.me.name === "Guest"),
+  );
+  expect(session.messages[0]?.metadata.author).toBeUndefined();
+  session.send("later");
+  expect(session.messages[1]?.metadata.author).toBe("ana");
+});
+
+test("the copy of a page that learns from the server who it is belongs to that person", async () => {
+  server.grant = GRANT;
+  const session = open(server.url, "trip", { token: () => "opaque", offline: true });
+  expect(session.copy).toBe("none");
+  const said: string[] = [];
+  session.on("copy", (copy) => said.push(copy));
+  await session.whenSynced();
+  session.send("kept");
+  await session.whenSaved();
+  await vi.waitFor(() => expect(session.copy).toBe("kept"));
+  expect(said).toEqual(["opening", "kept"]);
+  expect((await indexedDB.databases()).map(({ name }) => name)).toEqual([
+    expect.stringMatching(/:trip:ana$/),
+  ]);
 });

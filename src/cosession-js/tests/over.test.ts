@@ -60,13 +60,20 @@ test.each([
     await expect(session.whenSynced()).rejects.toBeInstanceOf(Disconnected);
     session.text("notes").insert(0, "by an editor");
     expect(session.saved).toBe(false);
-
-    server.refusal = null;
-    session.reconnect({ token: "new" });
-    await session.whenSaved();
-    expect(server.doc.getText("text:notes").toString()).toBe("by an editor");
   },
 );
+
+test("what an editor wrote after the end is saved when a new token opens the session again", async () => {
+  const session = open(server.url, "trip");
+  await session.whenSaved();
+  await session.whenSynced();
+  server.drop(4401, "The token has expired.");
+  await until(session, () => session.status === "refused");
+  session.text("notes").insert(0, "by an editor");
+  session.reconnect({ token: "new" });
+  await session.whenSaved();
+  expect(String(server.doc.getText("text:notes"))).toBe("by an editor");
+});
 
 test("what was unsaved when the session was deleted is told as lost", async () => {
   const session = open(server.url, "trip");
