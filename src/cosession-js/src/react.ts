@@ -9,9 +9,11 @@ import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore
 import type { Approval } from "./approvals.ts";
 import type { Claim, ClaimOptions, Holding } from "./claims.ts";
 import { connect } from "./connect.ts";
+import { report } from "./errors.ts";
 import type { Me } from "./grants.ts";
 import type { Json } from "./json.ts";
 import type { Message } from "./messages.ts";
+import type { Copy } from "./offline.ts";
 import type { Loss, Options, SessionEvents } from "./options.ts";
 import type { Person } from "./people.ts";
 import type { Policy } from "./policy.ts";
@@ -30,6 +32,8 @@ export interface ConnectionStatus {
   readonly status: Status;
   readonly saved: boolean;
   readonly synced: boolean;
+  /** Whether this browser keeps a copy. */
+  readonly copy: Copy;
   readonly refusal: Refusal | null;
 }
 
@@ -117,21 +121,26 @@ export function useClaim(
   return [holding, ask];
 }
 
-/** Offers agents a tool that runs in this page, while the component is there; `call` may be another one each time. */
+/**
+ * Offers agents a tool that runs in this page, while the component is there; `call` may be another one each time. A tool
+ * that can't be offered is reported as an uncaught error: the page goes on without it.
+ */
 export function useTool(session: Session | null, name: string, tool: Tool): void {
   const given = useRef(tool);
   given.current = tool;
   const description = tool.description ?? "";
-  const schema = JSON.stringify(tool.schema ?? null);
-  useEffect(
-    () =>
-      session?.offerTool(name, {
-        description,
-        schema: JSON.parse(schema) as Json,
-        call: (input) => given.current.call(input),
-      }),
-    [session, name, description, schema],
-  );
+  const schema = textOf(tool.schema ?? null);
+  useEffect(() => {
+    const call = (input: Json): unknown => given.current.call(input);
+    try {
+      // Of a schema that is no JSON the session says what is wrong with it.
+      const told = schema === null ? (given.current.schema as Json) : (JSON.parse(schema) as Json);
+      return session?.offerTool(name, { description, schema: told, call });
+    } catch (error) {
+      report(error);
+      return undefined;
+    }
+  }, [session, name, description, schema]);
 }
 
 /** Every connection, oneself included. */
@@ -183,8 +192,18 @@ export function useStatus(session: Session | null): ConnectionStatus {
   const status = useRead(session, "status", (each) => each.status, "connecting");
   const saved = useRead(session, "saved", (each) => each.saved, true);
   const synced = useRead(session, "synced", (each) => each.synced, false);
+  const copy = useRead(session, "copy", (each) => each.copy, "none");
   const refusal = useRead(session, "status", (each) => each.refusal, null);
-  return useMemo(() => ({ status, saved, synced, refusal }), [status, saved, synced, refusal]);
+  return useMemo(() => ({ status, saved, synced, copy, refusal }), [status, saved, synced, copy, refusal]);
+}
+
+/** A schema as a text, by which it is the same as before; null when it is no JSON. */
+function textOf(schema: Json): string | null {
+  try {
+    return JSON.stringify(schema);
+  } catch {
+    return null;
+  }
 }
 
 function useRead<Value>(

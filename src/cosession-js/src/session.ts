@@ -13,7 +13,7 @@ import { announceChanges } from "./announcements.ts";
 import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
-import { Closed, Disconnected } from "./errors.ts";
+import { Closed, Disconnected, InvalidValue } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
 import { colorOf, guest, identify } from "./identity.ts";
@@ -70,7 +70,7 @@ export class Session extends Wishes {
 
   constructor(url: string, id: string, { user, token, offline = false }: Options = {}) {
     super();
-    this.id = id;
+    this.id = checkedSession(id);
     const credential = new Credential(token);
     const me = identify(user, credential.known, token !== undefined);
     this.#isOffline = offline;
@@ -89,9 +89,9 @@ export class Session extends Wishes {
       kind: me.kind,
       ...(credential.known === undefined ? {} : { token: credential.known }),
     };
-    const copy = offline && me.id !== "" ? copyName(this.#syncUrl, id, me.id) : null;
+    const copy = offline && me.id !== "" ? copyName(this.#syncUrl, this.id, me.id) : null;
     const state = me.id === "" ? {} : { user: me };
-    this.#replicas = new Replicas({ url, session: id, parameters }, credential, copy, {
+    this.#replicas = new Replicas({ url, session: this.id, parameters }, credential, copy, {
       changed: () => this.#announce(),
       granted: (grant) => this.#become(grant),
       noticed: (notice) => this.#heed(notice),
@@ -347,6 +347,13 @@ export class Session extends Wishes {
     if (synced !== before.synced) this.#events.emit("synced", synced);
     if (saved !== before.saved) this.#events.emit("saved", saved);
   }
+}
+
+/** A session's id; a browser takes `.` and `..` for folders, however they are written in an address. */
+function checkedSession(id: string): string {
+  if (checkedId(id, "The id of a session") === "." || id === "..")
+    throw new InvalidValue(`\`${id}\` can't be the id of a session: no address can hold it.`);
+  return id.toWellFormed();
 }
 
 function now(): string {

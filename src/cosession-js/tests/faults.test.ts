@@ -406,3 +406,19 @@ test("a damaged update in the copy costs itself, and not the session", async () 
   expect(await reloaded(id)).toEqual(["whole"]);
   await server.restart();
 });
+
+test("presence that the server doesn't take is told as refused, and the session goes on", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  server.notify({ code: "too-large", reason: "Presence is too large.", touched: "presence", final: false });
+  expect(await refused).toEqual({
+    code: 4413,
+    error: "too-large",
+    reason: "Presence is too large.",
+    touched: "presence",
+    lost: [],
+    isFinal: false,
+  });
+  expect([ana.status, ana.refusal]).toEqual(["online", null]);
+});

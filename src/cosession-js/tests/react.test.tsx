@@ -5,7 +5,7 @@ import { StrictMode } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
-import type { Session } from "../src/index.ts";
+import { InvalidValue, type Json, type Session } from "../src/index.ts";
 import {
   useApprovals,
   useClaim,
@@ -219,4 +219,43 @@ test("what agents and people share is shown, and let go when the page goes", asy
   root.render(null);
   await vi.waitFor(() => expect(requests.has(`release/${key}`)).toBe(true));
   expect(session.presence.all[0]?.tools).toBeUndefined();
+});
+
+test.each([
+  ["larger than presence", { description: "x".repeat(20_000) }],
+  ["no JSON", { minimum: 5n }],
+])("a tool whose schema is %s is reported, and the page goes on", async (_name, schema) => {
+  const uncaught = vi.fn();
+  const plan = globalThis.queueMicrotask;
+  vi.stubGlobal("queueMicrotask", (task: () => void) =>
+    plan(() => {
+      try {
+        task();
+      } catch (error) {
+        uncaught(error);
+      }
+    }),
+  );
+  function Page() {
+    const session = useSession(server.url, "trip", { user: { id: "ana" } });
+    useTool(session, "look", { schema: schema as unknown as Json, call: () => 1 });
+    return <p>{useStatus(session).status}</p>;
+  }
+  root.render(<Page />);
+  await shows("online");
+  expect(uncaught).toHaveBeenCalledWith(expect.any(InvalidValue));
+});
+
+test("what isn't JSON is refused by the setter of shared state, and nothing is written", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  let set: (value: Json) => void = () => {};
+  function Page() {
+    const [value, setValue] = useShared(ana, "a.b");
+    set = setValue;
+    return <p>{`${value}`}</p>;
+  }
+  root.render(<Page />);
+  await shows("undefined");
+  expect(() => set(Number.NaN)).toThrow(InvalidValue);
+  expect(ana.doc.getMap("state").size).toBe(0);
 });

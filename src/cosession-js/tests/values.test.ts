@@ -160,6 +160,10 @@ test.each<[string, (session: Session) => unknown]>([
   expect(Y.encodeStateAsUpdate(ana.doc)).toEqual(before);
 });
 
+test.each(["", ".", "..", 5])("%j is no id of a session", (id) => {
+  expect(() => connect(NOWHERE, id as string)).toThrow(InvalidValue);
+});
+
 test("a claim without a key, or for no number of seconds, is refused", async () => {
   await expect(ana.claim("")).rejects.toBeInstanceOf(InvalidValue);
   await expect(ana.claim("k", { seconds: Number.NaN })).rejects.toBeInstanceOf(InvalidValue);
