@@ -23,8 +23,8 @@ import { Unsaved } from "./unsaved.ts";
 /** Refusals of what was written, to which a fresh copy is the answer: malformed, not allowed, client id taken, too large. */
 const OF_WRITING: ReadonlySet<number> = new Set([4400, 4403, 4409, 4413]);
 
-/** The session was deleted. */
-const DELETED = 4410;
+/** The session is gone: it was deleted, or the server can't open it any more. */
+const GONE: ReadonlySet<number> = new Set([4410, 4422]);
 
 export interface Heard {
   readonly changed: () => void;
@@ -80,7 +80,7 @@ export class Replica {
   /** Whether what is unsaved here is lost: the session is gone, or this copy can't be gone on with. */
   get isLost(): boolean {
     const { refusal, isUnreadable } = this.transport;
-    return isUnreadable || refusal?.code === DELETED;
+    return isUnreadable || (refusal !== null && GONE.has(refusal.code));
   }
 
   /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */

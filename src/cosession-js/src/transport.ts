@@ -453,7 +453,7 @@ export class Transport {
     window.addEventListener("online", () => this.status === "online" || again(), { signal });
     window.addEventListener("pagehide", away, { signal });
     window.addEventListener("pageshow", back, { signal });
-    document.addEventListener("freeze", away, { signal });
-    document.addEventListener("resume", back, { signal });
+    globalThis.document?.addEventListener("freeze", away, { signal });
+    globalThis.document?.addEventListener("resume", back, { signal });
   }
 }

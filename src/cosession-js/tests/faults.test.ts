@@ -7,6 +7,7 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import * as Y from "yjs";
 import { type Copy, connect, type Loss, type Session } from "../src/index.ts";
+import { seeded } from "./documents.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
 
@@ -60,6 +61,10 @@ function watchSaved(session: Session): void {
 
 function clocks(doc: Y.Doc): Map<number, number> {
   return Y.decodeStateVector(Y.encodeStateVector(doc));
+}
+
+function contents(doc: Y.Doc): unknown {
+  return [doc.getArray("messages").toJSON(), doc.getMap("state").toJSON(), String(doc.getText("text:notes"))];
 }
 
 const EVENTS = [
@@ -129,6 +134,82 @@ for (const often of ["once", "always"]) {
     },
   );
 }
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+  "through any sequence of faults, what is called saved is at the server, seed %i",
+  { timeout: 30_000 },
+  async (seed) => {
+    collectUncaught();
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    const random = seeded(seed);
+    const opened = databases();
+    const [ana, ben] = [
+      open(server.url, `random-${seed}`, { user: { id: "ana" }, offline: true }),
+      open(server.url, `random-${seed}`, { user: { id: "ben" } }),
+    ];
+    await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+    for (const session of [ana, ben]) watchSaved(session);
+    let armed = 0;
+    let isSocketBroken = false;
+    const { send } = WebSocket.prototype;
+    vi.spyOn(WebSocket.prototype, "send").mockImplementation(function (this: WebSocket, data) {
+      if (!isSocketBroken) return send.call(this, data);
+      isSocketBroken = false;
+      throw new Error("gone");
+    });
+    for (const listen of Object.values(PLACES))
+      listen(ana, () => {
+        if (armed <= 0) return;
+        armed -= 1;
+        throw new Error("armed");
+      });
+    const acts: (() => unknown)[] = [
+      () => ana.send(`ana ${random(1_000)}`),
+      () => ana.state.set(`k${random(3)}`, random(1_000)),
+      () => ana.text("notes").insert(0, "a😀".repeat(1 + random(9))),
+      () => ana.text("notes").delete(0, Math.min(ana.text("notes").length, 3 * random(3))),
+      () => ana.doc.transact(() => [ana.send("one of two"), ana.send("two of two")]),
+      () => ben.send(`ben ${random(1_000)}`),
+      () => ben.state.set(`k${random(3)}`, random(1_000)),
+      () => {
+        armed = 1 + random(4);
+      },
+      () => server.drop(),
+      () => {
+        server.holding = true;
+      },
+      () => server.release(),
+      () => {
+        for (const database of opened.splice(0)) database.close();
+      },
+      () => {
+        isSocketBroken = true;
+      },
+      () => new Promise((resolve) => setTimeout(resolve, random(30))),
+    ];
+    for (let count = 0; count < 150; count += 1) {
+      try {
+        await acts[random(acts.length)]?.();
+      } catch (error) {
+        expect(error).toEqual(new Error("armed")); // Yjs gives it to who wrote without the session
+      }
+    }
+    armed = 0;
+    isSocketBroken = false;
+    server.release();
+    for (const session of [ana, ben]) session.reconnect(); // the pauses have grown
+    await vi.waitFor(
+      () => {
+        expect([ana, ben].map(({ status, saved }) => [status, saved])).toEqual(
+          Array(2).fill(["online", true]),
+        );
+        expect(contents(ana.doc)).toEqual(contents(server.doc));
+        expect(contents(ben.doc)).toEqual(contents(server.doc));
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+  },
+);
 
 test("what Yjs leaves behind when it can't encode a change for a listener is carried out after the task", async () => {
   collectUncaught();

@@ -75,14 +75,17 @@ test("what an editor wrote after the end is saved when a new token opens the ses
   expect(String(server.doc.getText("text:notes"))).toBe("by an editor");
 });
 
-test("what was unsaved when the session was deleted is told as lost", async () => {
+test.each([
+  [4410, "The session was deleted."],
+  [4422, "The session can't be loaded; ask its operator to check the database."],
+])("what was unsaved is told as lost after close code %i", async (code, reason) => {
   const session = open(server.url, "trip");
   await session.whenSynced();
   server.holding = true;
   const refused = new Promise<Loss>((resolve) => session.on("refused", resolve));
   session.send("not saved yet");
-  server.drop(4410, "The session was deleted.");
-  expect(await refused).toMatchObject({ code: 4410, lost: ["not saved yet"], isFinal: true });
+  server.drop(code, reason);
+  expect(await refused).toMatchObject({ code, reason, lost: ["not saved yet"], isFinal: true });
 });
 
 test("a tool is taken back after the end without an error", async () => {
