@@ -219,6 +219,20 @@ class NodeClient:
         """
         script = "client14.mjs" if provider == 4 else "client.mjs"
         config = {"url": server.ws_url("").rstrip("/"), "session": session, "provider": provider, "params": params}
+        async with cls.running(script, config) as client:
+            if synced:
+                await client.synced()
+            yield client
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, script: str, config: object) -> "AsyncIterator[NodeClient]":
+        """Start a script of tests/node that answers commands.
+
+        Args:
+            script: its name.
+            config: what it is given, as JSON.
+        """
         process = await asyncio.create_subprocess_exec(
             node_program(),
             str(TESTS / "node" / script),
@@ -229,8 +243,6 @@ class NodeClient:
         )
         client = cls(process)
         try:
-            if synced:
-                await client.synced()
             yield client
         finally:
             await client.close()

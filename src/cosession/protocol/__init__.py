@@ -26,6 +26,7 @@ from .frames import (
     encode_frame,
 )
 from .header import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
+from .kept_values import KeptValues
 from .pieces import split_update
 from .surrogates import SurrogatePairs, delete_pairs, find_left, move_ahead, replace_pairs, write_replacements
 
@@ -40,6 +41,7 @@ __all__ = [
     "Foreign",
     "Frame",
     "Granted",
+    "KeptValues",
     "Limits",
     "Notice",
     "PermissionDenied",

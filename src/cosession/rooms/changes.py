@@ -25,6 +25,7 @@ from cosession.document.values import plain_object
 from cosession.errors import MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
     EMPTY_UPDATE,
+    KeptValues,
     SyncUpdate,
     UpdateHeader,
     decode_state_vector,
@@ -59,13 +60,14 @@ class Changes:
         receipts: what writers hear once their changes are committed.
         memory: what the room knows of its session besides the document.
         settings: the limits.
+        kept: the values that the library gives back otherwise than they came; it hears of each change.
 
     Attributes:
         vector: the document's state vector.
         version: of the last change.
     """
 
-    __slots__ = ("_document", "_gate", "_memory", "_receipts", "_settings", "_watch", "vector", "version")
+    __slots__ = ("_document", "_gate", "_kept", "_memory", "_receipts", "_settings", "_watch", "vector", "version")
 
     def __init__(
         self,
@@ -75,7 +77,9 @@ class Changes:
         receipts: Receipts,
         memory: Memory,
         settings: Settings,
+        kept: KeptValues,
     ) -> None:
+        self._kept = kept
         self.vector = decode_state_vector(document.doc.get_state())
         self.version = version
         self._document = document
@@ -198,11 +202,15 @@ class Changes:
             if not changes:
                 return []
             [data] = changes
+            data = KeptValues([update.update]).restore(data)
             only_deletes = not header.brings
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
             if not only_deletes:  # else something may go with that of which its sender has not heard yet
                 receipt = update
+        if not header.is_token:
+            self._kept.forget(header.deletes)
+            self._kept.learn(update.update)
         by = peer.participant
         new = self._gate.applied(update.update, header, by, offered=offered)
         is_own = not (offered and by.capabilities.may("edit-any"))
@@ -228,6 +236,8 @@ class Changes:
         for data in updates:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+            self._kept.forget(header.deletes)
+            self._kept.learn(data)
             new = self._gate.applied(data, header, SERVER)
             self._watch.notice(data, header)
             client = _only_client(update) if by is SERVER else None

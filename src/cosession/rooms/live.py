@@ -14,6 +14,7 @@ from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, SessionDocument
 from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError, Unreadable
 from cosession.logs import get_logger
+from cosession.protocol import EMPTY_VECTOR
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
 
@@ -212,7 +213,7 @@ class LiveRoom:
         Raises:
             Unreadable: it can't be read.
         """
-        return self._read(self.room.document.doc.get_update)
+        return self._read(partial(self.room.diff, EMPTY_VECTOR))
 
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
         """Change the document by the server's hand; see `Room.edit`.

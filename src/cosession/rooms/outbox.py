@@ -21,6 +21,7 @@ from pycrdt import merge_updates
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
+    KeptValues,
     SyncUpdate,
     encode_awareness,
     encode_frame,
@@ -192,5 +193,6 @@ def merge(updates: Sequence[Update], at_once: int) -> list[bytes]:
         if len(batch) == 1:
             frames.append(batch[0].frame)
         else:
-            frames.append(encode_frame(SyncUpdate(merge_updates(*(update.update for update in batch)))))
+            parts = [update.update for update in batch]
+            frames.append(encode_frame(SyncUpdate(KeptValues(parts).restore(merge_updates(*parts)))))
     return frames

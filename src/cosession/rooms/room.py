@@ -23,6 +23,7 @@ from cosession.protocol import (
     Awareness,
     Fence,
     Foreign,
+    KeptValues,
     Limits,
     QueryAwareness,
     Renewal,
@@ -80,6 +81,7 @@ class Room:
     __slots__ = (
         "_changes",
         "_intake",
+        "_kept",
         "_memory",
         "_openings",
         "_receipts",
@@ -95,7 +97,9 @@ class Room:
         self, settings: Settings, updates: Sequence[bytes], version: int, writers: dict[int, str] | None = None
     ) -> None:
         self._settings = settings
+        updates = list(updates)
         self.document = _replay(updates)
+        self._kept = KeptValues(updates)
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
@@ -104,7 +108,7 @@ class Room:
         is_here = partial(_is_here, self.presence, self.peers)
         self._memory = Memory(settings, is_here, Prompts(), partial(_listeners, self.peers))
         gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
-        self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings)
+        self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings, self._kept)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
         self._roster = Roster(
             self.peers,
@@ -281,7 +285,7 @@ class Room:
             Unreadable: it can't be told; nothing has changed.
         """
         try:
-            return self.document.doc.get_update(vector)
+            return self._kept.encode(self.document.doc.get_update, self.vector, decode_state_vector(vector))
         except Exception as error:
             raise Unreadable("The session can't be read; the server's log says why.") from error
 

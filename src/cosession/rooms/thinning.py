@@ -27,7 +27,7 @@ from typing import Any
 from pycrdt import Doc, TransactionEvent, get_state
 
 from cosession.errors import MalformedFrame, StorageError, is_crdt_error
-from cosession.protocol import EMPTY_UPDATE, UpdateHeader, decode_state_vector, read_update_header
+from cosession.protocol import EMPTY_UPDATE, KeptValues, UpdateHeader, decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate
 
 
@@ -175,7 +175,10 @@ def _applied(doc: Doc[Any], group: list[LoggedUpdate]) -> bytes:
         doc.unobserve(subscription)
     if len(group) == 1:
         return group[0].update
-    return changes[0] if changes else EMPTY_UPDATE  # all of it had been deleted before, by somebody else
+    kept = KeptValues(row.update for row in group)
+    return (
+        kept.restore(changes[0]) if changes else EMPTY_UPDATE
+    )  # all of it had been deleted before, by somebody else
 
 
 def _seconds(at: str) -> float:

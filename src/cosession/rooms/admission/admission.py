@@ -21,7 +21,7 @@ import pycrdt
 from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed, is_crdt_error
-from cosession.protocol import ClockRange, UpdateHeader, read_update_header
+from cosession.protocol import ClockRange, KeptValues, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
 from cosession.protocol.structs import Id, read_structs
 from cosession.protocol.update_format import STRING
@@ -301,7 +301,7 @@ class Admission:
     def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
         """What of an update the document doesn't have: what is sent twice could be told in two ways."""
         try:
-            news = pycrdt.get_update(update, self._document.doc.get_state())
+            news = KeptValues([update]).restore(pycrdt.get_update(update, self._document.doc.get_state()))
         except BaseException as error:
             if is_crdt_error(error):
                 raise MalformedFrame("The update can't be read; start from a fresh document.") from error

@@ -1,0 +1,272 @@
+"""Values whose bytes yrs doesn't give back as they came: objects of several keys, BigInt, minus zero.
+
+yrs keeps an object in a hash map, and writes its keys in another order for each reader; a BigInt comes back as a
+number. So the bytes of such values are kept, by the clock that each stands at, and put into whatever yrs encodes.
+
+Bound: the bytes of the values that are in the document. What is deleted is forgotten, at the latest with a snapshot.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+
+from . import lib0
+from .header import ClockRange, encode_state_vector
+from .update_format import (
+    ANY,
+    EMBED,
+    FORMAT,
+    GC,
+    KEY,
+    KIND,
+    LEFT,
+    RIGHT,
+    SKIP,
+    STRING,
+    skip_any,
+    skip_content,
+    utf16_length,
+)
+
+_Values = dict[tuple[int, int], bytes]
+_MOST_RUNS = 16
+"""Parts that a document is encoded in at most, each with all that is deleted; beyond it all of it is read."""
+_SHORT = 96
+"""Bytes below which no object has more than 31 keys, and `_LOOKS_LIKE_ONE` finds each."""
+_LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|\{")
+_AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
+"""How the values begin that hold no others, and come back as they were."""
+_STRING = 119
+_SIZES = {127: 0, 126: 0, 124: 4, 123: 8, 121: 0, 120: 0}
+"""How many bytes follow, where the kind of a plain value says it."""
+
+
+class KeptValues:
+    """The bytes of values of a document, or of some updates."""
+
+    __slots__ = ("_clocks", "_values")
+
+    def __init__(self, updates: Iterable[bytes] = ()) -> None:
+        self._clocks: dict[int, list[int]] = {}
+        self._values: _Values = {}
+        for update in updates:
+            self.learn(update)
+
+    def learn(self, update: bytes) -> None:
+        """Keep the values of an update that was applied, or is about to be.
+
+        Args:
+            update: its header was read, so it is one whole update.
+        """
+        if len(update) < _SHORT and _LOOKS_LIKE_ONE.search(update) is None:
+            return
+        for client, clock, kind, at in _structs_with_values(update):
+            for value, start, end in _values(update, clock, kind, at):
+                if _changes(update, kind, start):
+                    self._keep(client, value, update[start:end])
+
+    def forget(self, deletes: Iterable[ClockRange]) -> None:
+        """Forget the values that were deleted."""
+        for span in deletes:
+            clocks = self._clocks.get(span.client)
+            if clocks:
+                first, end = bisect_left(clocks, span.clock), bisect_left(clocks, span.end)
+                for clock in clocks[first:end]:
+                    del self._values[span.client, clock]
+                del clocks[first:end]
+
+    def encode(self, encode: Callable[[bytes], bytes], known: Mapping[int, int], vector: Mapping[int, int]) -> bytes:
+        """What a document at a state vector lacks, with the values as they came.
+
+        Only the structs of clients that wrote such values are read.
+
+        Args:
+            encode: gives what the library encodes for an encoded state vector.
+            known: the document's state vector.
+            vector: the one of who asks.
+        """
+        apart = {client for client, clocks in self._clocks.items() if clocks and clocks[-1] >= vector.get(client, 0)}
+        if not apart:
+            return encode(encode_state_vector(vector))
+        runs = [(of, list(run)) for of, run in groupby(sorted(known, reverse=True), apart.__contains__)]
+        found: _Values = {}
+        if len(runs) > _MOST_RUNS:
+            update = self.restore(encode(encode_state_vector(vector)), found)
+        else:
+            deletes = encode(encode_state_vector(known))[1:]
+            count, sections = 0, list[bytes]()
+            for is_apart, clients in runs:
+                lacks = {**known, **{client: vector.get(client, 0) for client in clients}}
+                part = encode(encode_state_vector(lacks))
+                reader = lib0.Reader(self.restore(part, found) if is_apart else part)
+                count += reader.uint()
+                sections.append(reader.data[reader.at : reader.end - len(deletes)])
+            update = b"".join((lib0.uint(count), *sections, deletes))
+        if not vector:
+            self._clocks, self._values = {}, {}
+            for (client, clock), value in found.items():
+                self._keep(client, clock, value)
+        return update
+
+    def restore(self, update: bytes, found: _Values | None = None) -> bytes:
+        """Put the kept bytes into an update that the library encoded.
+
+        Args:
+            update: the update.
+            found: gets the values that are in it.
+        """
+        if not self._values:
+            return update
+        out: list[bytes] = []
+        copied = 0
+        for client, clock, kind, at in _structs_with_values(update):
+            if client not in self._clocks:
+                continue
+            for value, start, end in _values(update, clock, kind, at):
+                kept = self._values.get((client, value))
+                if kept is not None:
+                    out += (update[copied:start], kept)
+                    copied = end
+                    if found is not None:
+                        found[client, value] = kept
+        return b"".join((*out, update[copied:])) if out else update
+
+    def _keep(self, client: int, clock: int, value: bytes) -> None:
+        if (client, clock) in self._values:
+            return  # what is told again was known before
+        clocks = self._clocks.setdefault(client, [])
+        if not clocks or clocks[-1] < clock:
+            clocks.append(clock)
+        else:
+            clocks.insert(bisect_left(clocks, clock), clock)
+        self._values[client, clock] = value
+
+
+def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """The structs that hold values: the client, clock and kind of each, and where its content begins.
+
+    Hot: a first sync goes through all structs of a document here.
+    """
+    reader = lib0.Reader(update)
+    uint = reader.uint
+    for _ in range(uint()):
+        structs = uint()
+        start = reader.at
+        client = uint()
+        encoded = update[start : reader.at]
+        clock = uint()
+        at = reader.at
+        for _ in range(structs):
+            info = update[at]
+            kind = info & KIND
+            at += 1
+            if kind in (GC, SKIP):
+                reader.at = at
+                clock += uint()
+                at = reader.at
+                continue
+            ids = (info >> 7) + (info >> 6 & 1)
+            if not ids:
+                ids = update[at] == 0
+                at += 1
+                if not ids:
+                    reader.at = at
+                    reader.skip(uint())
+                    at = reader.at
+            for _ in range(ids):
+                if update.startswith(encoded, at):
+                    at += len(encoded)
+                else:
+                    while update[at] & 0x80:
+                        at += 1
+                    at += 1
+                while update[at] & 0x80:
+                    at += 1
+                at += 1
+            if info & KEY and not info & (LEFT | RIGHT):
+                if update[at] < 0x80:
+                    at += 1 + update[at]
+                else:
+                    reader.at = at
+                    reader.skip(uint())
+                    at = reader.at
+            reader.at = at
+            if kind == STRING:
+                size = uint()
+                at = reader.at + size
+                text = update[reader.at : at]
+                clock += size if text.isascii() else utf16_length(text)
+                continue
+            if kind == ANY and update[at] == 1:  # most are one plain value
+                of = update[at + 1]
+                if of == _STRING and update[at + 2] < 0x80:
+                    at += 3 + update[at + 2]
+                    clock += 1
+                    continue
+                if of in _SIZES:
+                    at += 2 + _SIZES[of]
+                    clock += 1
+                    continue
+            if kind in (ANY, EMBED, FORMAT):
+                yield client, clock, kind, at
+                reader.at = at
+            clock += skip_content(reader, kind)
+            at = reader.at
+        reader.at = at
+
+
+def _values(update: bytes, clock: int, kind: int, at: int) -> Iterator[tuple[int, int, int]]:
+    """The values of a struct: the clock of each, and where in the update it is."""
+    reader = lib0.Reader(update)
+    reader.at = at
+    if kind == ANY:
+        for value in range(clock, clock + reader.uint()):
+            start = reader.at
+            skip_any(reader, 0)
+            yield value, start, reader.at
+        return
+    if kind == FORMAT:
+        reader.skip(reader.uint())
+    start = reader.at
+    reader.skip(reader.uint())
+    yield clock, start, reader.at
+
+
+def _changes(update: bytes, kind: int, start: int) -> bool:
+    """Whether yrs would write a value otherwise."""
+    if kind == ANY and update[start] in _AS_IT_WAS:
+        return False
+    reader = lib0.Reader(update)
+    reader.at = start
+    if kind == ANY:
+        return _changes_any(reader)
+    return b"{" in reader.buffer()
+
+
+def _changes_any(reader: lib0.Reader) -> bool:
+    """The same for the value that a reader is at; it is left behind it, or in it where the answer is yes."""
+    start = reader.at
+    match reader.byte():
+        case 122:
+            return True
+        case 125:
+            first = reader.byte()
+            if first & 0x80:
+                reader.uint()
+            return first == 0x40  # minus zero
+        case 118:
+            count = reader.uint()
+            if count > 1:
+                return True
+            for _ in range(count):
+                reader.skip(reader.uint())
+                if _changes_any(reader):
+                    return True
+            return False
+        case 117:
+            return any(_changes_any(reader) for _ in range(reader.uint()))
+        case _:
+            reader.at = start
+            skip_any(reader, 0)
+            return False
