@@ -75,6 +75,7 @@ async def test_each_refusal_and_each_close_is_one_event(start_server: Callable[.
     turned_away = events(server, "connection.refused")
     assert [one["code"] for one in turned_away] == [4401, 4403, 4404, 401, 4410, 410]
     assert [one["session"] for one in turned_away[:3]] == ["org/trip", "org/trip", "none"]
+    assert [one["participant"] for one in turned_away] == [None, "ada", "ada", None, "ada", "root"]
     assert SECRET not in server.log.read_text()
 
 

@@ -12,6 +12,8 @@ from cosession.auth import TOKEN_PROTOCOL, Grant, Identities, Participant, check
 from cosession.errors import NotAllowed, NotAuthenticated
 from cosession.storage import Revocations
 
+from .refusals import BEARER
+
 
 async def accept(websocket: WebSocket) -> None:
     """Accept a socket with the first subprotocol that it offers, as browsers want; a token isn't sent back."""
@@ -28,7 +30,9 @@ async def identify(connection: HTTPConnection) -> Grant:
         NotAuthenticated: it isn't known.
     """
     identities: Identities = connection.app.state.identities
-    return await identities.identify(connection.headers, connection.query_params)
+    grant = await identities.identify(connection.headers, connection.query_params)
+    connection.scope[BEARER] = grant.id
+    return grant
 
 
 async def enter(connection: HTTPConnection, capability: str = "read", *others: str) -> Participant:

@@ -4,22 +4,23 @@ import time
 
 from starlette.types import Scope
 
-from cosession.auth import Participant
 from cosession.errors import CosessionError
 from cosession.logs import Sparingly, get_logger
+
+BEARER = "cosession.bearer"
+"""Under this key of a scope is the id of the participant whose credential the request bears, once it is known."""
 
 _refusals = Sparingly()
 
 log = get_logger(__name__)
 
 
-def log_refusal(scope: Scope, error: CosessionError, participant: Participant | None = None) -> None:
+def log_refusal(scope: Scope, error: CosessionError) -> None:
     """Log that a request or a socket is refused.
 
     Args:
         scope: of the request; its query, in which a token may be, is not logged.
         error: why.
-        participant: whose it is, where that is known.
     """
     is_socket = scope["type"] == "websocket"
     sizes = [value for name, value in scope["headers"] if name == b"content-length"]
@@ -28,7 +29,7 @@ def log_refusal(scope: Scope, error: CosessionError, participant: Participant | 
         code=error.close_code if is_socket else error.status,
         error=error.code,
         session=scope.get("path_params", {}).get("session"),
-        participant=participant and participant.id,
+        participant=scope.get(BEARER),
         path=scope["path"][:200],
         size=int(sizes[0]) if sizes and sizes[0].isdigit() else 0,
     )

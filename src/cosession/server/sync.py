@@ -116,7 +116,6 @@ async def _sync(websocket: WebSocket) -> None:
     extended = websocket.query_params.get("ext") == "1"
     channel = WebSocketChannel(websocket, websocket.path_params["session"])
     await accept(websocket)
-    participant = None
     try:
         read_flag(websocket, "ext")
         participant = await enter(websocket)
@@ -125,7 +124,7 @@ async def _sync(websocket: WebSocket) -> None:
         renewals: Renewals = websocket.app.state.renewals
         await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals)
     except CosessionError as error:
-        log_refusal(websocket.scope, error, participant)
+        log_refusal(websocket.scope, error)
         await refuse(channel, error, extended=extended)
 
 
