@@ -219,7 +219,7 @@ class Settings(BaseSettings):
         2000, ge=1, description="updates behind the last snapshot before the next; after a crash they are replayed"
     )
     snapshot_after_bytes: int = Field(
-        4 * 2**20, ge=1024, description="the same in bytes, for sessions whose updates are few and large"
+        4 * 2**20, ge=1024, description="the same in bytes, or the size of the last snapshot, if that is more"
     )
     compact_after_seconds: float = Field(
         600.0, ge=0, description="how often what an occupied room has written is compacted; an empty one is at once"

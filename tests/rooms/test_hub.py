@@ -78,6 +78,27 @@ async def test_an_idle_room_is_unloaded_into_a_snapshot_and_comes_back_whole(
         assert await notes(hub, "trip") == "one two three"
 
 
+async def test_snapshots_come_to_a_small_multiple_of_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(snapshot_after_bytes=1024, snapshot_after_updates=10**6)
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        kept: list[int] = []
+        save = hub.storage.save_snapshot
+
+        async def noting(snapshot: Snapshot) -> None:
+            kept.append(len(snapshot.update))
+            await save(snapshot)
+
+        monkeypatch.setattr(hub.storage, "save_snapshot", noting)
+        for number in range(40):
+            ada.write("x" * 1000)
+            ada.channel.say(Fence(b"%d" % number))
+            await ada.channel.hear(Fence)
+    assert len(kept) > 2
+    assert sum(kept) < 4 * 40_000, kept
+
+
 async def test_an_unknown_session_can_be_required_to_exist(tmp_path: Path) -> None:
     async with open_hub(tmp_path, Settings(create_on_connect=False)) as hub:
         with pytest.raises(NoSuchSession):

@@ -34,8 +34,8 @@ from .room import DAMAGED, Room
 from .turns import Turns
 
 _LARGEST_TO_TAIL = 8
-"""A snapshot is at most this many times what was written since the one before, so that keeping a large session
-safe writes no more than a small multiple of what its clients write."""
+"""A snapshot after many small updates is at most this many times what they came to: replaying them takes longer. One
+after large updates is at most as large as they are, so snapshots come to about twice what clients write."""
 
 _AFTER_GRACE_SECONDS = 1.0
 """What is held is over when its timer has rung, which is a moment later."""
@@ -233,9 +233,10 @@ class Slot:
 
     def _is_snapshot_due(self, version: int) -> bool:
         limits, tail = self._settings, self._tail_bytes
-        return tail * _LARGEST_TO_TAIL >= self._snapshot_bytes and (
-            version - self._tail_from >= limits.snapshot_after_updates or tail >= limits.snapshot_after_bytes
-        )
+        is_long = version - self._tail_from >= limits.snapshot_after_updates
+        if is_long and tail * _LARGEST_TO_TAIL >= self._snapshot_bytes:
+            return True
+        return tail >= max(limits.snapshot_after_bytes, self._snapshot_bytes)
 
     async def _keep_snapshot(self, live: LiveRoom) -> None:
         """Keep a snapshot of the living room, once the log holds what is in it.
