@@ -126,11 +126,11 @@ class _Round:
         """Wait until all who are online have the same, and none was refused."""
 
         async def is_settled() -> bool:
-            stands = [status for status in await self._pages.ask("status") if status["wants"]]
-            for status in stands:
-                final = [close for close in status["closes"] if close.startswith("44")]
-                if final:
-                    raise AssertionError(f"An edit was refused: {final}")
+            everybody = await self._pages.ask("status")
+            final = [close for status in everybody for close in status["closes"] if close.startswith("44")]
+            if final:
+                raise AssertionError(f"An edit was refused: {final}")
+            stands = [status for status in everybody if status["wants"]]
             first = stands[0] if stands else {}
             return all(
                 status["synced"]
