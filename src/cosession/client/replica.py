@@ -33,6 +33,7 @@ from cosession.protocol import (
     Foreign,
     Frame,
     Granted,
+    KeptValues,
     Limits,
     Notice,
     PermissionDenied,
@@ -140,6 +141,7 @@ class Replica:
         self._pieces: list[bytes] = []
         self._vector: dict[int, int] | None = None
         self._pairs: SurrogatePairs | None = None
+        self._kept = KeptValues()  # what others wrote, as they wrote it, if a server has lost it
         self._cut: dict[Id, Id | None] = {}  # the pairs that were cut, and what is left of each
         self._out: list[Frame] = []
         self._updates: list[bytes] = []
@@ -300,7 +302,7 @@ class Replica:
         self._is_behind = False
         self._fence = None
         self._sent_clock = self._own_clock()
-        update = self.doc.get_update(encode_state_vector(has))
+        update = self._kept.restore(self.doc.get_update(encode_state_vector(has)))
         if len(update) <= piece_bytes(self.limits):
             self._out.append(SyncStep2(update))
         else:
@@ -453,6 +455,9 @@ class Replica:
         if cuts is not None:
             update = self._without_cuts(update, cuts)
         self._pairs.add(update)
+        if not header.is_token:
+            self._kept.forget(header.deletes)
+            self._kept.learn(update)
         self.writers.update(span.client for span in header.brings if span.end > vector.get(span.client, 0))
         self._apply(update)
         if self._vector is vector:
