@@ -55,6 +55,14 @@ def test_an_answer_grows_where_it_stands(session: Session):
     assert screen.shows() == screen.shows() == "assistant\nOne two\n"
 
 
+def test_a_run_that_fails_before_its_first_word_says_so_once(session: Session):
+    screen = Screen(session)
+    say(session, "ada", "Where to?")
+    run = started(session, "r1")
+    run.end("error", at=AT, error="the model is \x1b[31mdown")
+    assert screen.shows() == screen.shows() == "ada\nWhere to?\n  ✗ assistant failed: the model is [31mdown\n"
+
+
 def test_a_message_in_between_is_printed_at_once_and_the_answer_goes_on(session: Session):
     screen = Screen(session)
     answer = say(session, "assistant", "One", "streaming")

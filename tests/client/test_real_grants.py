@@ -166,7 +166,7 @@ async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothin
             (lambda vic: vic.remove("m1"), "messages", ()),
             (lambda vic: vic.set_title("Mine"), "meta", ("Mine",)),
             (lambda vic: vic.state.set("trip", {"city": "Porto"}), "state", ("Porto",)),
-            (lambda vic: vic.steer("r1", "by train"), "requests", ("by train",)),
+            (lambda vic: vic.document.requests.ask_steer("r1", "s1", "vic", "by train"), "requests", ("by train",)),
             (lambda vic: vic.text("notes").insert(0, "scribbled"), "text:notes", ("scribbled",)),
             (
                 lambda vic: vic.document.requests.ask_vote("a1", "vic", "rejected", {"text": "dear"}),
@@ -200,7 +200,7 @@ async def test_words_that_stand_in_the_queue_or_in_a_reason_are_given_back_too(s
     ):
         vic.document.queue.append("Next, Porto", id="q1", author="vic", created_at="2026-01-01T00:00:00Z")
         await until(lambda: told)
-        vic.cancel("r1", "too dear")
+        vic.document.requests.ask_cancel("r1", "vic", "too dear")
         await until(lambda: len(told) == 2)
         assert [refusal.lost for refusal in told] == [("Next, Porto",), ("too dear",)]
         with vic.document.transaction():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -518,3 +519,60 @@ async def test_a_token_waits_thirty_milliseconds_for_others_unless_told_otherwis
         monkeypatch.undo()
 
     assert delays == [pytest.approx(0.03)]
+
+
+class Silent(Exception):
+    def __str__(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("the model is down"), "the model is down"),
+        (Silent(), "Silent, without a word."),
+        (RuntimeError("half of 🐙 is \ud83d"), "half of 🐙 is ?"),
+        (ExceptionGroup("tasks", [ExceptionGroup("more", [OSError("no route")])]), "no route"),
+        (RuntimeError("x" * 100_000), "x" * 2000 + "…"),
+    ],
+)
+async def test_a_run_that_fails_before_its_first_word_says_why_in_its_record(hub: Hub, error: Exception, said: str):
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        question = await session.send("Where to?")
+        with pytest.raises(type(error)):
+            async with session.run(reply_to=question):
+                raise error
+        await session.wait_saved()
+        [run] = hub.document.runs
+        assert (run.status, run.error, run.reply_to) == ("error", said, question.id)
+
+
+@pytest.mark.parametrize("how", ["complete", "error", "cancelled"])
+async def test_no_tool_call_outlives_its_run(hub: Hub, how: str):
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        with suppress(ZeroDivisionError):
+            async with session.run() as run:
+                run.tool("search", {"q": 1}, id="open")
+                run.tool("search", {"q": 2}, id="done").output("found")
+                message = run.message
+                assert message is not None
+                message.append_part({"type": "tool-book", "toolCallId": "typing", "state": "input-streaming"})
+                asked = {"type": "tool-book", "toolCallId": "asked", "state": "approval-requested", "input": {}}
+                message.append_part({**asked, "approval": {"id": "a1"}})
+                if how == "error":
+                    raise ZeroDivisionError
+                if how == "cancelled":
+                    await session.wait_saved()
+                    record = hub.document.runs.get(run.id)
+                    assert record is not None
+                    record.record_cancel(by="ben", at="t")
+                    await asyncio.Event().wait()
+        await session.wait_saved()
+        parts = {part["toolCallId"]: part for part in hub.document.messages[0].to_json()["parts"]}
+        assert {id_: part["state"] for id_, part in parts.items()} == {
+            "open": "output-error",
+            "done": "output-available",
+            "typing": "output-error",
+            "asked": "output-denied",
+        }
+        assert parts["open"]["errorText"].startswith("The run")

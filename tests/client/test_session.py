@@ -12,6 +12,7 @@ from cosession.client import link as link_module
 from cosession.client import transport as transport_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Change
+from cosession.document.policy import Policy
 from cosession.errors import BadDocument, Disconnected
 from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncStep2, SyncUpdate, decode_awareness
 
@@ -370,6 +371,28 @@ async def test_a_prompt_is_not_given_again_after_a_reconnect(hub: Hub):
         assert (await asyncio.wait_for(anext(prompts), 5)).id == "m2"
 
 
+async def test_an_agent_that_is_not_the_one_asked_is_told_who_is(hub: Hub, caplog: pytest.LogCaptureFixture):
+    hub.document.meta.set_policy(Policy(("planner",)))
+    async with connect(hub.url, session="trip", participant="planner") as planner:
+        planner.prompts()
+        assert not caplog.records
+        async with connect(hub.url, session="trip", participant="echo") as echo:
+            echo.prompts()
+            assert "Prompts that name no agent go to 'planner' here; 'echo' gets those" in caplog.text
+
+
+async def test_an_agent_that_is_not_alone_is_told_that_the_first_one_answers(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+):
+    async with (
+        connect(hub.url, session="trip", participant="planner"),
+        connect(hub.url, session="trip", participant="echo") as echo,
+    ):
+        await until(lambda: echo.presence.others())
+        echo.prompts()
+        assert "besides 'echo' there is 'planner'" in caplog.text
+
+
 async def test_a_deleted_prompt_is_not_given(hub: Hub):
     ask(hub, "m1")
     message = hub.document.messages.get("m1")
@@ -479,7 +502,7 @@ async def test_cancel_and_steer_are_asked_for_under_a_key_of_ones_own(hub: Hub):
     assert asked["cancel"].participant == asked["steer"].participant == "anna/1"
     assert asked["cancel"].subject == ("r1",)
     assert asked["cancel"].value == {"reason": "changed my mind"}
-    assert asked["steer"].subject == ("r1", steer)
+    assert asked["steer"].subject == ("r1", steer.id)
     assert asked["steer"].value == {"text": "cheaper, please"}
 
 

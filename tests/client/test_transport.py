@@ -40,6 +40,13 @@ def test_names_are_quoted_in_the_address():
     assert url == "ws://h/sync/a%2Fb%20%C3%BC?ext=1&user=x%26y&name=Zo%C3%AB+%26+co&kind=agent"
 
 
+@pytest.mark.parametrize(
+    ("name", "segment"), [("..", "%2E%2E"), (".", "%2E"), ("a.b", "a.b"), ("org/doc:1", "org%2Fdoc%3A1")]
+)
+def test_a_name_stays_one_segment_of_the_address(name: str, segment: str):
+    assert f"/sync/{segment}?" in sync_url("http://h", name, participant="p", name="P", kind="agent")
+
+
 @pytest.mark.parametrize("url", ["localhost:8765", "ftp://host", "http://", ""])
 def test_what_is_no_servers_address_is_refused_at_once(url: str):
     with pytest.raises(ValueError, match="http://localhost"):

@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from document.samples import AT, EVERY_PART, said
 
 from cosession.document import SessionDocument
+from cosession.errors import BadDocument
 
 SCRIPT = Path(__file__).parent.parent / "node" / "validate-ui-messages.mjs"
 
@@ -42,6 +44,13 @@ def test_the_sdk_accepts_every_part_in_every_state(session: SessionDocument) -> 
     for answer, case in zip(judge(*([message] for message in messages), messages), [*messages, None], strict=True):
         assert answer["valid"], (case, answer["error"])
     assert judge(messages)[0]["parts"][len(EVERY_PART)] == [part["type"] for part in EVERY_PART]
+    for dialect in ("ai-sdk", "pydantic-ai"):
+        strict = session.messages.to_json(dialect=dialect)
+        assert all(message.keys() == {"id", "role", "metadata", "parts"} for message in strict)
+        assert strict == [message.to_json(dialect=dialect) for message in session.messages]
+        assert judge(strict)[0]["valid"]
+    with pytest.raises(BadDocument, match="dialect"):
+        session.messages[0].to_json(dialect="klingon")  # type: ignore[arg-type]
 
 
 def test_the_sdk_accepts_a_message_at_every_moment_of_its_life(session: SessionDocument) -> None:

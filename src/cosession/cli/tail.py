@@ -134,6 +134,7 @@ class Printer:
     console: Console
     _seen: dict[str, _Printed] = field(default_factory=dict[str, _Printed])
     _steers: set[str] = field(default_factory=set[str])
+    _failed: set[str] = field(default_factory=set[str])
     _open: str | None = None
 
     def show(self, session: Session, messages: Iterable[Message]) -> None:
@@ -154,7 +155,9 @@ class Printer:
                 continue
             self._show_message(session, message, before)
             before.over, before.edited_at = not streams, message.edited_at
-        self._show_steers(session, session.runs)
+        runs = list(session.runs)
+        self._show_steers(session, runs)
+        self._show_failures(session, runs)
 
     def _grows_another(self, session: Session, message: Message) -> bool:
         """Whether another answer is open on the screen and still grows."""
@@ -200,6 +203,17 @@ class Printer:
                 self._end_line()
                 who = session.who(steer["by"]).name
                 self.console.print(Text(f"  ↳ {clean(who)}: {clean(steer['text'])}", style="italic"))
+
+    def _show_failures(self, session: Session, runs: Iterable[Run]) -> None:
+        """Say why a run failed: one that failed before its first word shows in nothing else."""
+        for run in runs:
+            if run.status != "error" or run.id in self._failed:
+                continue
+            self._failed.add(run.id)
+            self._end_line()
+            said = run.error if isinstance(run.error, str) else "it doesn't say why"
+            who = session.who(run.agent).name
+            self.console.print(Text(f"  ✗ {clean(who)} failed: {clean(said)}", style="red"))
 
     def _head(self, session: Session, author: str | None, *, again: bool) -> None:
         self._end_line()

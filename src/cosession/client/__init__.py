@@ -22,6 +22,7 @@ from .people import Person, Who
 from .presence import Presence
 from .prompts import Prompts
 from .refusal import Refusal
+from .request import Outcome, Request
 from .run import AgentRun, Steer
 from .session import Session
 from .state import SharedState, StateChange, StateChanges
@@ -40,10 +41,12 @@ __all__ = [
     "Handler",
     "Me",
     "OfferedTool",
+    "Outcome",
     "Person",
     "Presence",
     "Prompts",
     "Refusal",
+    "Request",
     "Session",
     "SessionInfo",
     "SharedState",

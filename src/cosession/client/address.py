@@ -21,6 +21,11 @@ def split_address(url: str) -> SplitResult:
     return parts
 
 
+def encoded(name: str) -> str:
+    """Return a name as one segment of a path: names of dots alone, which clients take for folders, as well."""
+    return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
+
+
 def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) -> str:
     """Return the WebSocket address of a session.
 
@@ -36,6 +41,6 @@ def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) 
     """
     parts = split_address(url)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = f"{parts.path.rstrip('/')}/sync/{quote(session, safe='')}"
+    path = f"{parts.path.rstrip('/')}/sync/{encoded(session)}"
     query = urlencode({"ext": "1", "user": participant, "name": name, "kind": kind})
     return urlunsplit((scheme, parts.netloc, path, query, ""))

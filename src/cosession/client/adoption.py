@@ -12,6 +12,7 @@ from typing import Any
 
 from cosession.document import Change, Run, SessionDocument, Subscription
 
+from .answer import CALLS_END
 from .link import Link
 from .stamps import now
 
@@ -144,6 +145,7 @@ def end(document: SessionDocument, run: Run, status: str, error: Any = None) -> 
         for id_ in run.messages:
             message = document.messages.get(id_)
             if message is not None and not message.to and not message.deleted:
+                message.end_calls(CALLS_END.get(status, CALLS_END["error"]))
                 message.set_status(status)
         agent = document.agents.get(run.agent)
         if agent is not None and agent.run == run.id:

@@ -25,6 +25,14 @@ from .stamps import fresh_id, now
 Kind = Literal["text", "reasoning"]
 
 
+CALLS_END = {
+    "complete": "The run ended without an output of this call.",
+    "cancelled": "The run was cancelled before there was an output.",
+    "error": "The run was interrupted before there was an output.",
+}
+"""What becomes of a tool call that has no end when its run ends, by how that ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A place in an answer.
@@ -199,6 +207,7 @@ class Answer:
             if self.failure is None:
                 self._finish_part()
             if self.message is not None and not self._gone():
+                self.message.end_calls(CALLS_END.get(status, CALLS_END["error"]))
                 self.message.set_status(status)
 
     def reopen(self) -> None:

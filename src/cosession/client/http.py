@@ -7,13 +7,14 @@ code they carry.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote, urlencode, urlunsplit
+from urllib.parse import urlencode, urlunsplit
 
 import httpx
 
 from cosession.errors import CosessionError
 
-from .address import split_address
+from .address import encoded, split_address
+from .refusal import error_of
 
 TIMEOUT_SECONDS = 10.0
 """How long a request may take: these are small questions to a server nearby."""
@@ -77,7 +78,7 @@ async def find_session(url: str, id: str, *, token: str | None = None) -> Sessio
         ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
-    return _info(url, await _call("GET", url, token, path="/" + quote(id, safe="")))
+    return _info(url, await _call("GET", url, token, path="/" + encoded(id)))
 
 
 async def create_session(
@@ -149,10 +150,7 @@ def _problem(response: httpx.Response) -> CosessionError:
         said = None
     problem = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
     detail = str(problem.get("detail") or problem.get("title") or f"The server answered {response.status_code}.")
-    for kind in CosessionError.__subclasses__():
-        if kind.code == problem.get("code"):
-            return kind(detail)
-    return CosessionError(detail)
+    return error_of(str(problem.get("code")), detail)
 
 
 def _info(url: str, said: object) -> SessionInfo:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
-from cosession.document import Change, Message, Run
+from cosession.document import Change, Message, Run, checked_text
 from cosession.document.run_states import FINAL
 from cosession.errors import RunCancelled, RunLost, WriteRefused
 
@@ -30,6 +30,9 @@ from .answer import Answer
 from .link import Link
 from .stamps import fresh_id, now
 from .work import Work
+
+_MOST_SAID = 2000
+"""Characters of an error that people read; some errors bring a whole request along."""
 
 _TAKEN_OVER = "Another process goes on with this run; what is written here gets nowhere."
 
@@ -126,6 +129,8 @@ class Life:
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
         self._loop = asyncio.get_running_loop()
+        checked_text(self._task_line, "The task")
+        checked_text(self._name, "The agent's name")
         with self._document.transaction():
             self._record = self._begin()
             if self._document.agents.get(self.agent) is None:
@@ -160,7 +165,7 @@ class Life:
         if stopped or isinstance(error, asyncio.CancelledError):
             self._end("cancelled")
         elif (failure := error or unwritten) is not None:
-            self._end("error", str(failure) or type(failure).__name__)
+            self._end("error", sentence_of(failure))
             if error is None:
                 raise failure
         else:
@@ -255,6 +260,16 @@ class Life:
         if (self._lost or self._cancel) is not None and not self._told:
             self._told = self._interrupted = True
             self._task.cancel()
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what people read of an error: what it says, or what it is, cut where it is long."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = next((one for one in group.exceptions if not _is_stopped(one)), group.exceptions[0])
+    said = str(error).strip() or f"{type(error).__name__}, without a word."
+    shown = said.encode("utf-8", "replace").decode()
+    return shown if len(shown) <= _MOST_SAID else f"{shown[:_MOST_SAID]}…"
 
 
 def _is_stopped(error: BaseException | None) -> bool:

@@ -5,14 +5,16 @@ network is away is kept in the document and goes out when it is back.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from cosession.document import SessionDocument
-from cosession.errors import Disconnected, RoomBroken, WriteRefused, is_crdt_error
+from cosession.document import Request as Wish
+from cosession.document import SessionDocument, checked
+from cosession.errors import Disconnected, NotAllowed, RoomBroken, TooLarge, WriteRefused, is_crdt_error
 from cosession.logs import get_logger
 from cosession.protocol import Limits, Notice, decode_state_vector
 
@@ -24,6 +26,7 @@ from .lost import unsaved
 from .presence import Presence
 from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS, Refusal
 from .replica import Replica
+from .request import Decisions, Request
 from .stamps import fresh_client_id
 from .transport import Status, Transport
 from .watched import WatchedDoc
@@ -37,6 +40,9 @@ GOODBYE_SECONDS = 1.0
 
 FLUSH_SECONDS = 5.0
 """How long leaving waits for what was written to be saved: a commit takes milliseconds, a stuck disk for ever."""
+
+_FRAME_SHARE = 64
+"""The part of a frame that is left for what is around a value: its names, ids and places."""
 
 
 class Link:
@@ -78,9 +84,16 @@ class Link:
         self._transport = Transport(url, carried=self, credential=credential, bell=self.bell)
         self.document = SessionDocument(WatchedDoc(client_id or fresh_client_id()))
         wake = self._transport.wake
-        self.presence = Presence(self.document.doc.client_id, user, wake=wake, changed=self.bell.ring)
+        self.presence = Presence(
+            self.document.doc.client_id,
+            user,
+            wake=wake,
+            changed=self.bell.ring,
+            most_bytes=lambda: self.limits.presence_bytes,
+        )
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
         self._asked = Asked(self.document, self._replica)
+        self._decisions = Decisions(session, self._tell)
         self._clients = [self.document.doc.client_id]
         """The ids under which was written here; what a refused document had may be in the next one, unsaved."""
         self._fresh: tuple[SessionDocument, Replica, Refusal] | None = None
@@ -108,6 +121,11 @@ class Link:
         return self._replica.saved
 
     @property
+    def breaks(self) -> int:
+        """How many connections have ended."""
+        return self._transport.breaks
+
+    @property
     def limits(self) -> Limits:
         """How much the server takes at once."""
         return self._replica.limits
@@ -122,6 +140,46 @@ class Link:
         """Who we are, as the server verified, or, until it says so, as was asked for."""
         return self._me
 
+    def decide(self, asked: Wish) -> Request:
+        """Note that the server was asked to decide something in the document that there is now."""
+        return self._decisions.ask(self, self.document, asked)
+
+    def check_fits(self, value: object, what: str) -> None:
+        """Go on only if a value that can't be cut fits a frame that the server takes.
+
+        Args:
+            value: what is to be written.
+            what: how the error's sentence names it.
+
+        Raises:
+            BadDocument: it isn't JSON-like.
+            TooLarge: it is larger than the server takes.
+        """
+        prepared, limits = checked(value, what), self.limits
+        size = len(json.dumps(prepared, ensure_ascii=False, separators=(",", ":")).encode())
+        if size > limits.frame_bytes - limits.frame_bytes // _FRAME_SHARE:
+            raise TooLarge(
+                f"{what} has {size} bytes, and the server takes {limits.frame_bytes} at once; keep large files "
+                "elsewhere, and write their address."
+            )
+        if size > limits.structs // 2 and (count := _count(prepared)) > limits.structs // 2:
+            raise TooLarge(
+                f"{what} has {count} values, and the server takes {limits.structs} things at once; write it in parts."
+            )
+
+    def check_may(self, *capabilities: str) -> None:
+        """Go on only if we may do something, as far as the server has said it.
+
+        Args:
+            capabilities: of which one is enough.
+
+        Raises:
+            NotAllowed: none of them was granted.
+        """
+        if not any(map(self._me.may, capabilities)):
+            needed = " or ".join(f"`{one}`" for one in capabilities)
+            raise NotAllowed(f"This takes the capability {needed}; ask for a token that has it.", needs=capabilities)
+
     def lost(self, document: SessionDocument) -> WriteRefused | None:
         """Return why what is written into a document of this session gets nowhere, or None when it doesn't."""
         last = None if document is self.document else self._last
@@ -135,6 +193,9 @@ class Link:
         """Take over what the server says of us, and its document when that has come anew."""
         if (grant := self.replica().grant) is not None:
             self._me = Me.granted(grant)
+        notices = self.replica().notices
+        while notices:
+            self._decisions.hear(notices.pop(0))
         if self._fresh is not None and self._fresh[1].synced:
             self._replace(*self._fresh)
 
@@ -346,3 +407,10 @@ class Link:
             self._transport.end(Disconnected("The session's connection isn't kept any more."))
             if self.ended is not None and not self.ended.lost:
                 self.ended.lost = self._lost_words()
+
+
+def _count(value: object) -> int:
+    """How many values a checked value holds, itself and all that is in it."""
+    if isinstance(value, dict):
+        return 1 + sum(map(_count, cast("dict[str, object]", value).values()))
+    return 1 + sum(map(_count, cast("list[object]", value))) if isinstance(value, list) else 1

@@ -17,10 +17,11 @@ from typing import Any, cast
 from cosession.document import Change, Message, SessionDocument, tool_key
 from cosession.document.message import as_ui_message
 from cosession.document.values import JsonObject, checked, checked_object, plain_list, plain_object
-from cosession.errors import BadDocument, Disconnected, NotAllowed, WriteRefused
+from cosession.errors import BadDocument, Disconnected, NotAllowed, TooLarge, WriteRefused
 from cosession.logs import get_logger
 
 from .claims import is_held, obtain
+from .life import sentence_of
 from .link import Link
 
 log = get_logger(__name__)
@@ -71,7 +72,11 @@ class Offering:
             raise BadDocument(f"The tool {name!r} is offered here already; take the first offer back.")
         said = checked_object({"name": name, "description": description, "schema": schema}, "A tool")
         tool = self._tools[name] = _Tool(call, said)
-        self._tell()
+        try:
+            self._tell()
+        except TooLarge:
+            del self._tools[name]
+            raise
         self._look_at_all()
 
         def take_back() -> None:
@@ -195,15 +200,16 @@ class Offering:
             return None
         try:
             output = tool.call(call.input)
-            return {"output": checked(await output if inspect.isawaitable(output) else output, "What the tool gave")}
+            given = checked(await output if inspect.isawaitable(output) else output, "What the tool gave")
+            self._link.check_fits(given, "What the tool gave")
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             return {"error": "The tool was cancelled."}
         except Exception as error:
             log.exception("client.tool_failed", tool=call.tool, call=call.id)
-            said = str(error) or type(error).__name__
-            return {"error": said.encode("utf-8", "replace").decode()}
+            return {"error": sentence_of(error)}
+        return {"output": given}
 
 
 def _asked(part: JsonObject) -> JsonObject:

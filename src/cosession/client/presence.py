@@ -11,12 +11,15 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from cosession.document import checked
-from cosession.errors import BadDocument
-from cosession.protocol import AwarenessEntry, decode_awareness, encode_awareness
+from cosession.errors import BadDocument, TooLarge
+from cosession.protocol import AwarenessEntry, Limits, decode_awareness, encode_awareness
 
 from .people import Who, identities
 
 _GONE = "null"
+
+_IDENTITY_BYTES = 256
+"""What the server may add: it puts the verified identity in the place of ours."""
 
 
 class Presence:
@@ -27,7 +30,13 @@ class Presence:
     """
 
     def __init__(
-        self, client: int, user: dict[str, Any], *, wake: Callable[[], None], changed: Callable[[], None]
+        self,
+        client: int,
+        user: dict[str, Any],
+        *,
+        wake: Callable[[], None],
+        changed: Callable[[], None],
+        most_bytes: Callable[[], int] = lambda: Limits().presence_bytes,
     ) -> None:
         """Start with a state that says who we are, and that we pay attention: who runs this is connected to work.
 
@@ -36,6 +45,7 @@ class Presence:
             user: who we are; the server puts the verified identity in its place.
             wake: called when there is something to send.
             changed: called when the others changed.
+            most_bytes: how large a state the server takes.
         """
         self.client = client
         self._state: dict[str, Any] = {"user": user, "visible": True}
@@ -45,6 +55,7 @@ class Presence:
         self._others: dict[int, tuple[int, dict[str, Any] | None]] = {}
         self._wake = wake
         self._changed = changed
+        self._most_bytes = most_bytes
 
     def set(self, field: str, value: Any) -> None:
         """Say something of this connection, such as a cursor or a hover, for as long as it lasts.
@@ -55,14 +66,20 @@ class Presence:
 
         Raises:
             BadDocument: it isn't JSON, or the field is `user`.
+            TooLarge: with it, our state is larger than the server takes.
         """
         if field == "user":
             raise BadDocument("`user` in presence is the identity; it is given to connect().")
         said = checked({field: value}, "What is said in presence")
+        state = {**self._state, **said}
         if value is None:
-            self._state.pop(field, None)
-        else:
-            self._state.update(said)
+            state.pop(field, None)
+        elif (size := len(_written(state).encode()) + _IDENTITY_BYTES) > (most := self._most_bytes()):
+            raise TooLarge(
+                f"With {field!r}, presence has {size} bytes, and the server takes {most}; what is large or lasting "
+                "belongs into the document."
+            )
+        self._state = state
         self.renew()
 
     def move(self, client: int) -> None:
@@ -105,7 +122,7 @@ class Presence:
         if not self._due:
             return None
         self._due = False
-        state = _GONE if self._left else json.dumps(self._state, ensure_ascii=False, separators=(",", ":"))
+        state = _GONE if self._left else _written(self._state)
         return encode_awareness([AwarenessEntry(self.client, self._clock, state)])
 
     def receive(self, payload: bytes) -> None:
@@ -125,3 +142,7 @@ class Presence:
                 said = None if entry.state == _GONE else cast("dict[str, Any]", json.loads(entry.state))
                 self._others[entry.client] = (entry.clock, said)
                 self._changed()
+
+
+def _written(state: dict[str, Any]) -> str:
+    return json.dumps(state, ensure_ascii=False, separators=(",", ":"))

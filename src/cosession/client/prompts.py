@@ -16,10 +16,13 @@ from typing import Any, cast
 
 from cosession.document import Change, Message, Run, SessionDocument, prompt_key
 from cosession.errors import NotAllowed, WriteRefused
+from cosession.logs import get_logger
 
 from .adoption import Adoption
 from .claims import is_held, obtain
 from .link import Link
+
+log = get_logger(__name__)
 
 _LATE = frozenset({"id", "role"})
 """Keys of a message that come with it; a foreign client that sets them later makes us read the list again."""
@@ -72,6 +75,25 @@ class Inbox:
         self._stale = True
         self._document = link.document
         self._watch = self._document.observe(self._on_change, *_ROOTS)
+        self._say_who_is_asked()
+
+    def _say_who_is_asked(self) -> None:
+        """Log where prompts go that name no agent, if not surely here: an agent that hears nothing looks broken."""
+        policy = self._document.meta.rules.agents
+        others = sorted(
+            {who.id for who in self._link.presence.people() if who.kind == "agent" and who.id != self._me}
+        )
+        if policy and policy[0] != self._me:
+            log.warning(
+                f"Prompts that name no agent go to {policy[0]!r} here; {self._me!r} gets those that name it in `to`. "
+                "A session's policy says so: `create_session(…, policy={'agents': […]})`."
+            )
+        elif not policy and others:
+            log.warning(
+                f"Prompts that name no agent go to the first that takes them here; besides {self._me!r} there is "
+                f"{', '.join(map(repr, others))}. Name one in `to`, or create the session with a policy: "
+                "`create_session(…, policy={'agents': […]})`."
+            )
 
     def move(self, document: SessionDocument) -> None:
         """Go on with another document of the same session; what was given isn't given again."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed, TooLarge
+from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed, TooLarge
 
 OF_WRITING = frozenset(error.close_code for error in (MalformedFrame, NotAllowed, ClientIdTaken, TooLarge))
 """Close codes to which a fresh document is the answer, when something was unsaved."""
@@ -24,6 +24,8 @@ class Refusal:
         touched: the place in the document that may not be touched, e.g. `messages/*/stamp`; empty when it was none.
         lost: the texts that were written here and that the server has not; nobody else has them.
         update: all that was lost, as a Yjs update, for who wants more than the texts.
+        final: whether it cost what was written; False for a request that the server declined, and for presence that
+            it didn't take: then nothing else changes.
     """
 
     code: int
@@ -32,3 +34,12 @@ class Refusal:
     touched: str = ""
     lost: tuple[str, ...] = ()
     update: bytes = b""
+    final: bool = True
+
+
+def error_of(code: str, reason: str) -> CosessionError:
+    """Return the error of a code, as the server gives it in a notice or a problem document."""
+    for kind in CosessionError.__subclasses__():
+        if kind.code == code and kind.__init__ in (CosessionError.__init__, NotAllowed.__init__):
+            return kind(reason)
+    return CosessionError(reason)

@@ -103,6 +103,7 @@ class Replica:
         edits: how many local updates there have been.
         saved_edits: how many of them the server has committed to storage.
         notice: the last notice of the server: why it is about to close.
+        notices: those after which it goes on, until they are taken from here.
         grant: who we are on this connection, and what we may do, as the server says; None while it hasn't.
         answered: whether on the last connection the server was sent what it lacked.
         saved_clock: up to which clock of ours the server has committed what was written here.
@@ -124,6 +125,7 @@ class Replica:
         self.edits = 0
         self.saved_edits = 0
         self.notice: Notice | None = None
+        self.notices: list[Notice] = []
         self.grant: Granted | None = None
         self.answered = False
         self.saved_clock = 0
@@ -265,9 +267,10 @@ class Replica:
                 self.presence.renew()
             case Fence(payload):
                 self._covered(payload)
+            case Notice(final=False):
+                self.notices.append(frame)
             case Notice():
-                if frame.final:
-                    self.notice = frame
+                self.notice = frame
             case Granted():
                 self.grant = frame
             case PermissionDenied(reason):

@@ -86,19 +86,22 @@ class AgentRun(Life):
     def tool(self, name: str, input: dict[str, Any] | None = None, *, id: str | None = None) -> ToolCall:  # noqa: A002
         """Show a call of a tool, its input known, its output to come. Raises as `text` does.
 
+        A call that has no end when the run ends is shown as failed.
+
         Args:
             name: the tool's name.
             input: what it is called with.
             id: the model's id of the call; None makes one.
         """
         self._step()
+        self._link.check_fits(input, "The input")
         part = {
             "type": f"tool-{name}",
             "toolCallId": id or fresh_id(),
             "state": "input-available",
             "input": input or {},
         }
-        return ToolCall(self._answer, self._answer.add(part), self._step)
+        return ToolCall(self._link, self._answer, self._answer.add(part), self._step)
 
     def progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
         """Say how far the work is. Raises as `text` does.

@@ -118,6 +118,7 @@ class Session(Writing):
 
         Raises:
             BadDocument: this session offers the tool already, or the schema isn't JSON.
+            TooLarge: with it, presence holds more than the server takes.
             NotAllowed: we may not answer calls.
             Disconnected: the session is over.
         """

@@ -50,9 +50,11 @@ class SharedState(State):
 
         Raises:
             BadDocument: the path isn't one, or the value isn't JSON.
+            TooLarge: the value is larger than the server takes.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_fits(value, "The value")
         super().set(path, value)
 
     def delete(self, path: Path) -> bool:

@@ -6,18 +6,21 @@ from typing import Any
 from cosession.document import Part
 
 from .answer import Answer
+from .link import Link
 
 
 class ToolCall:
     """One call of a tool, shown as a part of the answer; made by `AgentRun.tool`."""
 
-    def __init__(self, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
+    def __init__(self, link: Link, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
+        self._link = link
         self._answer = answer
         self._part = part
         self._step = step
 
     def output(self, value: Any) -> None:
         """Record what the tool returned. Raises as `AgentRun.text` does."""
+        self._link.check_fits(value, "The output")
         self._update(state="output-available", output=value)
 
     def error(self, text: str) -> None:

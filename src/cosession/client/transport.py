@@ -267,11 +267,11 @@ class Transport:
         try:
             while True:
                 data = await socket.recv()
-                before = replica.synced, replica.saved_edits, replica.grant
+                before = replica.synced, replica.saved_edits, replica.grant, len(replica.notices)
                 if isinstance(data, str):
                     raise MalformedFrame("The server sent text; is this the address of a session server?")  # noqa: TRY301
                 replica.receive(data)
-                if before != (replica.synced, replica.saved_edits, replica.grant):
+                if before != (replica.synced, replica.saved_edits, replica.grant, len(replica.notices)):
                     if replica.synced:
                         synced_at = synced_at or time.monotonic()
                         self.status = "online"

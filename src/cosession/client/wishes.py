@@ -6,6 +6,7 @@ from cosession.document import checked_policy
 
 from .claims import Claim
 from .link import Link
+from .request import Request
 from .stamps import fresh_id
 from .views import Views
 
@@ -30,7 +31,7 @@ class Wishes(Views):
         self._link.go_on()
         self.document.meta.set_title(title)
 
-    def cancel(self, about: str, reason: str = "") -> None:
+    def cancel(self, about: str, reason: str = "") -> Request:
         """Ask that a run be cancelled, or a prompt that nobody answers yet; the server decides and records it.
 
         Args:
@@ -38,13 +39,15 @@ class Wishes(Views):
             reason: a word to the agent and the others.
 
         Raises:
+            NotAllowed: we may cancel nothing.
             Disconnected: the session is over.
         """
         self._link.go_on()
-        self.document.requests.ask_cancel(about, self.participant, reason)
+        self._link.check_may("cancel-any", "cancel-own")
+        return self._link.decide(self.document.requests.ask_cancel(about, self.participant, reason))
 
-    def steer(self, run_id: str, text: str, *, id: str | None = None) -> str:  # noqa: A002
-        """Tell a run something while it works; return the steer's id.
+    def steer(self, run_id: str, text: str, *, id: str | None = None) -> Request:  # noqa: A002
+        """Tell a run something while it works; the server decides. The request's `id` is the steer's.
 
         Args:
             run_id: the run.
@@ -52,14 +55,16 @@ class Wishes(Views):
             id: the steer's id; the server records each once, so the same can be said again. None makes one.
 
         Raises:
+            NotAllowed: we may steer nothing.
             Disconnected: the session is over.
         """
         self._link.go_on()
-        steer = id or fresh_id()
-        self.document.requests.ask_steer(run_id, steer, self.participant, text)
-        return steer
+        self._link.check_may("steer", "cancel-own")
+        self._link.check_fits(text, "The steer")
+        asked = self.document.requests.ask_steer(run_id, id or fresh_id(), self.participant, text)
+        return self._link.decide(asked)
 
-    def vote(self, approval: str, decision: str, value: Any = None) -> None:
+    def vote(self, approval: str, decision: str, value: Any = None) -> Request:
         """Vote on something that an agent asks; the server decides when enough agree.
 
         Args:
@@ -68,12 +73,15 @@ class Wishes(Views):
             value: what is approved; None is what stands there now.
 
         Raises:
+            NotAllowed: we may approve nothing.
             Disconnected: the session is over.
         """
         self._link.go_on()
-        self.document.requests.ask_vote(approval, self.participant, decision, value)
+        self._link.check_may("approve")
+        self._link.check_fits(value, "The value")
+        return self._link.decide(self.document.requests.ask_vote(approval, self.participant, decision, value))
 
-    def set_policy(self, double_texting: str) -> None:
+    def set_policy(self, double_texting: str) -> Request:
         """Ask for another way with prompts that arrive while an agent works.
 
         Args:
@@ -81,12 +89,13 @@ class Wishes(Views):
 
         Raises:
             BadDocument: there is no such way.
+            NotAllowed: we may not change the policy.
             Disconnected: the session is over.
         """
         self._link.go_on()
-        self.document.requests.ask_policy(
-            self.participant, checked_policy({"double_texting": double_texting}).double_texting
-        )
+        self._link.check_may("queue")
+        policy = checked_policy({"double_texting": double_texting})
+        return self._link.decide(self.document.requests.ask_policy(self.participant, policy.double_texting))
 
     def claim(self, key: str, *, seconds: float | None = None, wait: bool = False) -> Claim:
         """Hold something that one process at a time holds: `async with session.claim("inbox") as claim:`.
@@ -98,5 +107,9 @@ class Wishes(Views):
             key: what it is.
             seconds: for how long at most.
             wait: whether to wait while another holds it.
+
+        Raises:
+            NotAllowed: we may claim nothing.
         """
+        self._link.check_may("claim", "run")
         return Claim(self._link, self._held, key, seconds=seconds, wait=wait)

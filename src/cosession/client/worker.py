@@ -11,7 +11,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
-from urllib.parse import quote, urlencode, urlunsplit
+from urllib.parse import urlencode, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -21,7 +21,7 @@ from cosession.document import Message
 from cosession.errors import Disconnected, NotAuthenticated
 from cosession.logs import get_logger
 
-from .address import split_address
+from .address import encoded, split_address
 from .connect import connect
 from .credential import Credential, Token, TokenFailed
 from .errand import Errand
@@ -281,4 +281,4 @@ def _work_url(url: str, agent: str, name: str) -> str:
     parts = split_address(url)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     query = urlencode({"user": agent, "name": name, "kind": "agent"})
-    return urlunsplit((scheme, parts.netloc, f"{parts.path.rstrip('/')}/work/{quote(agent, safe='')}", query, ""))
+    return urlunsplit((scheme, parts.netloc, f"{parts.path.rstrip('/')}/work/{encoded(agent)}", query, ""))

@@ -34,12 +34,16 @@ class Writing(Wishes):
             to: the agents that are asked; none is whoever answers here.
 
         Raises:
+            BadDocument: it isn't a message.
+            TooLarge: it is larger than the server takes.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        whole = [{"type": "text", "text": text, "state": "done"}, *parts]
+        self._link.check_fits(whole, "The message")
         return self.document.messages.append(
             role,
-            [{"type": "text", "text": text, "state": "done"}, *parts],
+            whole,
             id=id or fresh_id(),
             author=self.participant,
             created_at=now(),
@@ -55,9 +59,11 @@ class Writing(Wishes):
             to: the agents that are asked; none is whoever answers here.
 
         Raises:
+            TooLarge: it is larger than the server takes.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_fits(text, "The prompt")
         return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
 
     def edit(self, message_id: str, text: str) -> None:

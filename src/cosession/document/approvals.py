@@ -165,7 +165,7 @@ class Approvals(Records[Approval]):
         if who:
             fields["who"] = checked(list(who), "Who may answer")
         if value is not None:
-            fields["value"] = to_shared(checked(value, "The value"))
+            fields["value"] = to_shared(checked(value, "The value", depth=1))
         with transaction(self.shared):
             if checked_id(id, "An approval's id") in self.shared:
                 raise BadDocument(f"There is an approval {id!r} already; ids are used once.")

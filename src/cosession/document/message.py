@@ -1,17 +1,29 @@
 """A message: a Map that reads as an AI SDK 7 UIMessage. Its parts grow, its metadata says how far it is."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 from pycrdt import Array, Map, Text
 
 from cosession.errors import BadDocument
 
+from .part_schema import is_tool
 from .parts import Part, new_part
 from .policy import agents_of
 from .record import Record, maps_in
 from .text import SharedText, difference
 from .values import JsonObject, checked, checked_object, checked_text, plain, plain_object, to_shared, transaction
+
+Dialect = Literal["cosession", "ai-sdk", "pydantic-ai"]
+"""Whose idea of a message is written."""
+
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+
+_UI_MESSAGE = frozenset({"id", "role", "metadata", "parts"})
+"""The fields of a UIMessage."""
+
+_ENDED_CALLS = frozenset({"output-available", "output-error", "output-denied"})
+"""The states of a tool call after which nothing comes."""
 
 MESSAGE_STATUSES = ("streaming", "complete", "cancelled", "error")
 
@@ -210,16 +222,36 @@ class Message(Record):
             raise BadDocument(f"The status of a message is one of {', '.join(MESSAGE_STATUSES)}, not {status!r}.")
         self._note(status=status)
 
+    def end_calls(self, error: str) -> None:
+        """Let no tool call wait for what doesn't come any more: each that has no end gets one.
+
+        Args:
+            error: why there is no output.
+        """
+        with transaction(self.shared):
+            for part in self.parts:
+                approval: Any = part.get("approval")
+                if not is_tool(part.type) or part.state in _ENDED_CALLS:
+                    continue
+                if isinstance(approval, dict) and cast(JsonObject, approval).get("approved") is not True:
+                    part.update(state="output-denied", approval={**cast(JsonObject, approval), "approved": False})
+                else:
+                    part.update(state="output-error", errorText=checked_text(error, "The error"))
+
     def set_metadata(self, **fields: Any) -> None:
         """Set fields of the metadata, e.g. the application's own."""
         self._note(**checked_object(fields, "The metadata"))
 
-    def to_json(self) -> JsonObject:
+    def to_json(self, *, dialect: Dialect = "cosession") -> JsonObject:
         """The message as an AI SDK 7 UIMessage.
 
         Only an assistant's message may be without parts there: any other, e.g. a deleted one, shows an empty text.
+
+        Args:
+            dialect: for whom: `cosession` has the server's `stamp` beside the fields of a UIMessage; `ai-sdk` and
+                `pydantic-ai`, whose reader takes no other field, have the fields of a UIMessage only.
         """
-        return as_ui_message(plain_object(self.shared))
+        return in_dialect(as_ui_message(plain_object(self.shared)), dialect)
 
     def _about(self, key: str) -> str | None:
         metadata = self._map("metadata")
@@ -276,6 +308,19 @@ def as_ui_message(item: JsonObject) -> JsonObject:
         "metadata": metadata if isinstance(metadata, dict) else {},
         "parts": shown,
     }
+
+
+def in_dialect(message: JsonObject, dialect: Dialect) -> JsonObject:
+    """A UIMessage as its reader takes it; see `Message.to_json`.
+
+    Raises:
+        BadDocument: there is no such dialect.
+    """
+    if dialect not in DIALECTS:
+        raise BadDocument(f"The dialect of a message is one of {', '.join(DIALECTS)}, not {dialect!r}.")
+    if dialect == "cosession":
+        return message
+    return {key: value for key, value in message.items() if key in _UI_MESSAGE}
 
 
 def _spread(texts: list[SharedText], start: int, stop: int, middle: str) -> None:

@@ -11,7 +11,7 @@ from pycrdt import Array, Map
 from cosession.errors import BadDocument
 
 from .list_index import SHORT, ListIndex
-from .message import MESSAGE_STATUSES, Message, as_ui_message
+from .message import MESSAGE_STATUSES, Dialect, Message, as_ui_message, in_dialect
 from .parts import new_part
 from .policy import checked_agents
 from .record import maps_in
@@ -149,6 +149,11 @@ class Messages:
         self.shared.append(shared)
         return Message(shared)
 
-    def to_json(self) -> list[JsonObject]:
-        """All messages as UIMessages: one pass over the Array, where iterating looks each entry up."""
-        return [as_ui_message(cast(JsonObject, item)) for item in plain_list(self.shared) if isinstance(item, dict)]
+    def to_json(self, *, dialect: Dialect = "cosession") -> list[JsonObject]:
+        """All messages as UIMessages: one pass over the Array, where iterating looks each entry up.
+
+        Args:
+            dialect: for whom; see `Message.to_json`.
+        """
+        listed = [as_ui_message(cast(JsonObject, item)) for item in plain_list(self.shared) if isinstance(item, dict)]
+        return [in_dialect(message, dialect) for message in listed]

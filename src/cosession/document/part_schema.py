@@ -10,6 +10,9 @@ from cosession.errors import BadDocument
 
 from .values import JsonObject, checked_object
 
+PART_DEPTH = 3
+"""In how many others a part is: the messages, a message, its parts."""
+
 TEXT_STATES = ("streaming", "done")
 
 TOOL_STATES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -67,7 +70,7 @@ def checked_part(part: Mapping[str, Any]) -> JsonObject:
     Raises:
         BadDocument: it doesn't fit.
     """
-    result = checked_object(part, "A part")
+    result = checked_object(part, "A part", depth=PART_DEPTH)
     kind = result.get("type")
     if not isinstance(kind, str):
         raise BadDocument("A part needs a 'type', such as 'text'.")

@@ -11,7 +11,7 @@ from pycrdt import Map, Text
 
 from cosession.errors import BadDocument
 
-from .part_schema import TOOL_STATES, checked_part, is_growing_text, is_tool
+from .part_schema import PART_DEPTH, TOOL_STATES, checked_part, is_growing_text, is_tool
 from .record import Record
 from .text import SharedText
 from .values import checked_object, checked_text, is_same, to_shared, transaction
@@ -103,7 +103,7 @@ class Part(Record):
         Raises:
             BadDocument: the part would not be an AI SDK part any more.
         """
-        changed = checked_object(fields, "A part's fields")
+        changed = checked_object(fields, "A part's fields", depth=PART_DEPTH)
         if self.gone:
             return
         if changed.get("type", self.type) != self.type:

@@ -61,14 +61,15 @@ class Tree:
             BadDocument: the path isn't one or leads through a value that isn't an object, or the value isn't JSON.
         """
         *way, last = _keys(path)
-        prepared = checked(value)
+        prepared = checked(value, depth=len(way))
+        _check_way(self.shared, [*way, last], path)
         with transaction(self.shared):
             parent: Any = self.shared
             for key in way:
-                parent = self._enter(parent, key, path)
+                parent = _enter(parent, key)
             found, old = _step(parent, last)
             if not (found and is_same(plain(old), prepared)) or isinstance(prepared, dict | list):
-                _put(parent, last, prepared, path)
+                _put(parent, last, prepared)
 
     def delete(self, path: Path) -> bool:
         """Remove what is at a path.
@@ -92,18 +93,6 @@ class Tree:
         """The whole tree as plain JSON."""
         return plain_object(self.shared)
 
-    def _enter(self, parent: Any, key: str | int, path: Path) -> Any:
-        """The container under a key, made when nothing is there."""
-        child = _step(parent, key)[1]
-        if child is None:
-            _put(parent, key, {}, path)
-        elif isinstance(child, dict | list):
-            # A foreign client wrote plain JSON here: it becomes a shared type when something in it is set.
-            _put(parent, key, plain(cast(object, child)), path)
-        elif not isinstance(child, Map | Array):
-            raise BadDocument(f"The path {path!r} leads through {plain(child)!r}, not an object; delete that first.")
-        return _step(parent, key)[1]
-
 
 def _keys(path: Path) -> list[str | int]:
     keys: list[str | int] = list(path.split(".")) if isinstance(path, str) else list(path)
@@ -113,6 +102,17 @@ def _keys(path: Path) -> list[str | int]:
         if not isinstance(key, int) or isinstance(key, bool):
             checked_id(key, f"A key of the path {path!r}")
     return keys
+
+
+def _enter(parent: Any, key: str | int) -> Any:
+    """The container under a key of a way that was checked, made when nothing is there."""
+    child = _step(parent, key)[1]
+    if child is None:
+        _put(parent, key, {})
+    elif isinstance(child, dict | list):
+        # A foreign client wrote plain JSON here: it becomes a shared type when something in it is set.
+        _put(parent, key, plain(cast(object, child)))
+    return _step(parent, key)[1]
 
 
 def _step(container: Any, key: str | int) -> tuple[bool, Any]:
@@ -127,20 +127,44 @@ def _step(container: Any, key: str | int) -> tuple[bool, Any]:
     return False, None
 
 
-def _put(container: Any, key: str | int, value: Any, path: Path) -> None:
-    """Write a checked value under a key of a shared container; one past the end of a list appends."""
-    if isinstance(container, Map) and isinstance(key, str):
-        cast("Map[Any]", container)[key] = to_shared(value)
-    elif isinstance(container, Array):
-        array, index = cast("Array[Any]", container), _index(key)
-        if index is None or index > len(array):
-            raise BadDocument(f"The path {path!r} can't be written: the list has {len(array)} entries, no {key!r}.")
+def _check_way(container: Any, keys: list[str | int], path: Path) -> None:
+    """Check that a path can be written, before anything of it is: what is missing on the way becomes objects.
+
+    Raises:
+        BadDocument: it leads through a value that holds nothing, or a key doesn't fit.
+    """
+    for place, key in enumerate(keys[:-1]):
+        child = _step(container, key)[1]
+        if child is None:
+            _check_key(container, key, path)
+            for below in keys[place + 1 :]:
+                _check_key({}, below, path)
+            return
+        if not isinstance(child, Map | Array | dict | list):
+            raise BadDocument(f"The path {path!r} leads through {plain(child)!r}, not an object; delete that first.")
+        container = cast(Any, child)
+    _check_key(container, keys[-1], path)
+
+
+def _check_key(container: Any, key: str | int, path: Path) -> None:
+    if isinstance(container, Array | list):
+        index, length = _index(key), len(cast("list[Any]", container))
+        if index is None or index > length:
+            raise BadDocument(f"The path {path!r} can't be written: the list has {length} entries, no {key!r}.")
+    elif not isinstance(key, str):
+        raise BadDocument(f"The path {path!r} can't be written: {key!r} is no key of an object; keys are strings.")
+
+
+def _put(container: Any, key: str | int, value: Any) -> None:
+    """Write a checked value under a checked key of a shared container; one past the end of a list appends."""
+    if isinstance(container, Array):
+        array, index = cast("Array[Any]", container), _index(key) or 0
         if index < len(array):
             array[index] = to_shared(value)
         else:
             array.append(to_shared(value))
     else:
-        raise BadDocument(f"The path {path!r} can't be written: {key!r} is no key of an object; keys are strings.")
+        cast("Map[Any]", container)[cast(str, key)] = to_shared(value)
 
 
 def _remove(container: Any, key: str | int) -> None:

@@ -31,24 +31,25 @@ _KEPT = "!*'()"
 """What JavaScript's encodeURIComponent leaves as it is, besides what Python's quote does: both make the same keys."""
 
 
-def checked(value: object, what: str = "The value") -> Any:
+def checked(value: object, what: str = "The value", *, depth: int = 0) -> Any:
     """Return a copy of a JSON-like value that a document can hold: tuples as lists, whole floats as ints.
 
     Args:
         value: what a caller wants to write.
         what: how the error's sentence names it.
+        depth: how deep it will be in others.
 
     Raises:
         BadDocument: it isn't JSON, or holds a number or a key that browsers can't.
     """
-    return _checked(value, what, 0)
+    return _checked(value, what, depth)
 
 
-def checked_object(value: object, what: str = "The value") -> JsonObject:
+def checked_object(value: object, what: str = "The value", *, depth: int = 0) -> JsonObject:
     """Like `checked`, for a value that must be a JSON object."""
     if not isinstance(value, Mapping):
         raise BadDocument(f"{what} must be an object (a dict), not {type(value).__name__}.")
-    return cast(JsonObject, checked(cast(object, value), what))
+    return cast(JsonObject, checked(cast(object, value), what, depth=depth))
 
 
 def checked_text(value: object, what: str = "The text") -> str:
@@ -98,7 +99,7 @@ def _checked(value: object, what: str, depth: int) -> Any:
         return checked_text(value, what)
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            raise BadDocument(f"{what} holds {value}, which a browser's number can't; write it as a string.")
+            raise BadDocument(f"{what} holds an integer beyond 2^53, which no browser has; write it as a string.")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -1,0 +1,129 @@
+"""What doesn't fit is refused in the call that writes it, and nothing of it is written."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from client.hub import Hub, until
+
+from cosession.client import AgentRun, Session, connect
+from cosession.errors import BadDocument, TooLarge
+from cosession.protocol import Granted, Limits
+
+pytestmark = pytest.mark.anyio
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+BAD: dict[str, Any] = {
+    "NaN": float("nan"),
+    "an infinity": float("inf"),
+    "an integer that browsers can't hold": 2**53,
+    "an integer of many digits": 10**5000,
+    "bytes": b"abc",
+    "a time": datetime.datetime(2026, 1, 1),  # noqa: DTZ001 - it isn't JSON, whatever its zone
+    "a set": {1},
+    "an object": object(),
+    "too deep": nested(100),
+    "__proto__": {"__proto__": 1},
+    "half a character": "\ud83d",
+    "a key of half a character": {"\ud83d": 1},
+    "a key that is no text": {1: 1},
+}
+
+WAYS: dict[str, Callable[[Session, AgentRun, Any], object]] = {
+    "state": lambda session, run, bad: session.state.set("a.b", [bad]),
+    "presence": lambda session, run, bad: session.presence.set("cursor", {"at": bad}),
+    "a tool's schema": lambda session, run, bad: session.offer_tool("t", print, schema={"x": bad}),
+    "a tool's input": lambda session, run, bad: run.tool("t", {"x": [bad]}),
+    "a vote": lambda session, run, bad: session.vote("a1", "approved", {"x": bad}),
+    "a selection": lambda session, run, bad: session.selections.set("bot", "cell", {"x": bad}),
+    "a delegation": lambda session, run, bad: run.delegate("other", "do it", data={"x": bad}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_value_that_is_not_json_is_written_anywhere_nor_half_of_it(hub: Hub, way: str):
+    async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
+        run.has_steers()  # from the first step on it says that it works
+        await session.wait_saved()
+        before, said = session.document.to_json(), session.presence.everybody()
+        for name, bad in BAD.items():
+            with pytest.raises(BadDocument):
+                WAYS[way](session, run, bad)
+            assert session.document.to_json() == before, name
+            assert session.presence.everybody() == said, name
+        assert session.saved
+
+
+async def test_a_message_with_a_part_that_is_not_json_is_not_sent(hub: Hub):
+    async with connect(hub.url, session="trip", participant="bot") as session:
+        for bad in BAD.values():
+            with pytest.raises(BadDocument):
+                await session.send("look", parts=[{"type": "data-x", "data": {"x": bad}}])
+        with pytest.raises(BadDocument):
+            session.enqueue("\ud83d")
+        with pytest.raises(BadDocument):
+            session.count("likes", float("nan"))
+        with pytest.raises(BadDocument):
+            session.steer("r1", "\ud83d")
+        assert session.saved
+        assert session.messages.to_json() == []
+
+
+@pytest.mark.parametrize("path", [["a", 5, "b"], ["list", 7], ["list", 7, "x"], ["text", "x"], ["new", 0]])
+async def test_a_path_that_cannot_be_written_leaves_nothing_on_its_way(hub: Hub, path: list[str | int]):
+    async with connect(hub.url, session="trip", participant="bot") as session:
+        session.state.set("list", [1, 2])
+        session.state.set("text", "words")
+        before = session.state.to_json()
+        with pytest.raises(BadDocument, match="path"):
+            session.state.set(path, 1)
+        assert session.state.to_json() == before
+
+
+async def test_what_no_frame_holds_is_refused_in_the_call_and_the_rest_goes_on(hub: Hub):
+    hub.grant = Granted("bot", "Bot", "agent", ("admin",), None, Limits(4096, 1024, 1024))
+    async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
+        await until(lambda: session.me.capabilities)
+        attempts: list[Callable[[], Any]] = [
+            lambda: session.state.set("a", "x" * 5000),
+            lambda: session.state.set("a", [1] * 1200),
+            lambda: session.enqueue("🌊" * 1100),
+            lambda: run.tool("t", {"x": "x" * 5000}),
+            lambda: run.tool("t").output("x" * 5000),
+            lambda: session.steer("r1", "x" * 5000),
+            lambda: session.vote("a1", "approved", "x" * 5000),
+        ]
+        for attempt in attempts:
+            with pytest.raises(TooLarge, match="the server takes"):
+                attempt()
+        with pytest.raises(TooLarge, match="The message has"):
+            await session.send("look", parts=[{"type": "file", "mediaType": "image/png", "url": "A" * 5000}])
+        await session.send("fine")
+        await session.wait_saved()
+        run.text("a long answer, which is cut where it has to be: " + "🌊" * 5000)
+        await session.wait_saved()
+        assert hub.document.messages[0].text.endswith("🌊" * 5000)
+
+
+async def test_presence_and_tools_that_the_server_would_not_take_are_refused_in_the_call(hub: Hub):
+    async with connect(hub.url, session="trip", participant="bot") as session:
+        session.presence.set("selected", "🐙" * 1400)  # 5.6 KB, as text: fine
+        with pytest.raises(TooLarge, match="belongs into the document"):
+            session.presence.set("selected", "🐙" * 5000)
+        assert session.presence.everybody()[0]["selected"] == "🐙" * 1400
+        offered = 0
+        with pytest.raises(TooLarge):  # noqa: PT012 - one of them is too many
+            for offered in range(100):
+                session.offer_tool(f"tool_{offered}", print, description="x" * 400)
+        assert 10 < offered < 40
+        assert len(session.presence.everybody()[0]["tools"]) == offered
+        session.presence.set("selected", None)
+        session.offer_tool(f"tool_{offered}", print, description="x" * 400)
