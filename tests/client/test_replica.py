@@ -312,7 +312,7 @@ def test_bytes_that_are_no_frame_are_refused():
     replica = make()
     replica.open()
     with pytest.raises(MalformedFrame):
-        replica.receive(b"\x07\x01\x02")
+        replica.receive(b"\x00\x02\x7f")
     with pytest.raises(MalformedFrame):
         replica.receive(create_update_message(b"\x01\x01\xff"))
 

@@ -179,7 +179,7 @@ async def test_a_server_that_cannot_be_read_is_left_after_growing_pauses_and_a_f
         async with connect(hub.url, session="trip", participant="anna") as session:
             hub.holding = True
             await session.send("unsaved words")
-            hub.greeting = b"\x07 no frame"
+            hub.greeting = b"\x00\x02\x7f"
             hub.cut()
             await asyncio.wait_for(session.wait_closed(), 5)
             assert session.status == "closed"

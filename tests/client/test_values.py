@@ -114,7 +114,9 @@ async def test_what_no_frame_holds_is_refused_in_the_call_and_the_rest_goes_on(h
 
 
 async def test_presence_and_tools_that_the_server_would_not_take_are_refused_in_the_call(hub: Hub):
+    hub.grant = Granted("bot", "Bot", "agent", ("admin",), None, Limits(presence_bytes=2**14))
     async with connect(hub.url, session="trip", participant="bot") as session:
+        await until(lambda: session.me.capabilities)
         session.presence.set("selected", "🐙" * 1400)  # 5.6 KB, as text: fine
         with pytest.raises(TooLarge, match="belongs into the document"):
             session.presence.set("selected", "🐙" * 5000)
