@@ -187,8 +187,6 @@ def decode_frame(data: bytes, *, extended: bool = True) -> Frame:
     kind = reader.uint()
     frame: Frame
     match kind:
-        case 102 | 103 | 104 if not extended:
-            return Foreign(kind, reader.rest())
         case 0:
             frame = _decode_sync(reader)
         case 1:
@@ -199,6 +197,8 @@ def decode_frame(data: bytes, *, extended: bool = True) -> Frame:
             frame = PermissionDenied(reader.string())
         case 3:
             frame = QueryAwareness()
+        case 102 | 103 | 104 if not extended:
+            return Foreign(kind, reader.rest())
         case 102:
             frame = Fence(reader.rest())
         case 103:
