@@ -82,7 +82,7 @@ class AgentWorld(World):
         """Remember whom rooms fence off: when it is unloaded, one forgets whose claim lapsed to nobody."""
         assert self.process is not None
         for live in self.process.rooms():
-            self._fenced.setdefault(live.session, set()).update(live.room._memory.fenced)
+            self._fenced.setdefault(live.session, set()).update(client for client, _ in live.room._memory.fenced)
 
     def _check(self) -> None:
         super()._check()

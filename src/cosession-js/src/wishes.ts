@@ -4,7 +4,7 @@ import { editValue, type Vote } from "./approvals.ts";
 import { InvalidValue } from "./errors.ts";
 import type { Me } from "./grants.ts";
 import { freshId } from "./ids.ts";
-import { checkedText, type Json } from "./json.ts";
+import { checkedText, isObject, type Json } from "./json.ts";
 import { DOUBLE_TEXTING, type DoubleTexting } from "./policy.ts";
 import { type Request, Requests } from "./requests.ts";
 import { Shown } from "./shown.ts";
@@ -44,7 +44,8 @@ export abstract class Wishes extends Shown {
   vote(approval: string, decision: Vote["decision"], value?: Json): Request {
     if (decision !== "approved" && decision !== "rejected")
       throw new InvalidValue(`A vote is \`approved\` or \`rejected\`, not ${String(decision)}.`);
-    const vote = value === undefined ? { decision } : { decision, value };
+    const seen = value === undefined && decision === "approved" ? this.#editable(approval) : value;
+    const vote = seen === undefined ? { decision } : { decision, value: seen };
     return this.#ask("vote", [approval], vote);
   }
 
@@ -55,6 +56,12 @@ export abstract class Wishes extends Shown {
         `A policy is one of ${DOUBLE_TEXTING.join(", ")}, not ${String(doubleTexting)}.`,
       );
     return this.#ask("policy", [], { double_texting: doubleTexting });
+  }
+
+  /** The value of an approval as it is shown now, where it can be edited: a vote is for that one. */
+  #editable(id: string): Json | undefined {
+    const value = this.approvals.find((approval) => approval.id === id)?.value;
+    return isObject(value) || Array.isArray(value) ? value : undefined;
   }
 
   #ask(kind: string, subject: readonly string[], value: Json, id = subject[0] ?? kind): Request {

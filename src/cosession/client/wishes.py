@@ -70,7 +70,8 @@ class Wishes(Views):
         Args:
             approval: its id, as in `approvals`.
             decision: `approved` or `rejected`.
-            value: what is approved; None is what stands there now.
+            value: what is approved; None is what stands there now: the vote is for that, whatever becomes of it
+                before the vote arrives.
 
         Raises:
             NotAllowed: we may approve nothing.
@@ -78,6 +79,9 @@ class Wishes(Views):
         """
         self._link.go_on()
         self._link.check_may("approve")
+        asked = self.document.approvals.get(approval) if value is None and decision == "approved" else None
+        if asked is not None and asked.is_editable:
+            value = asked.value
         self._link.check_fits(value, "The value")
         return self._link.decide(self.document.requests.ask_vote(approval, self.participant, decision, value))
 

@@ -62,6 +62,16 @@ class Approval(Record):
         return self.get("value")
 
     @property
+    def is_editable(self) -> bool:
+        """Whether people may edit its value: then a vote says which value it is for."""
+        return not isinstance(self.shared.get("value"), str | float | int | bytes | dict | list | None)
+
+    @property
+    def asked_by(self) -> str | None:
+        """The participant who asked, as the server saw it; None where `run` says it."""
+        return self._optional_string("asked_by")
+
+    @property
     def votes(self) -> dict[str, JsonObject]:
         """{decision, value, at} of each who voted, by participant."""
         return {key: vote for key, vote in self._object("votes").items() if isinstance(vote, dict)}
@@ -70,6 +80,11 @@ class Approval(Record):
     def decision(self) -> JsonObject | None:
         """{by, decision, value, at}, or None while it is open."""
         return self._optional_object("decision")
+
+    def set_asked_by(self, participant: str) -> None:
+        """Write who asked; only the server does."""
+        if not self.gone:
+            self.write({"asked_by": checked_id(participant, "A participant's id")})
 
     def record_vote(self, participant: str, decision: str, value: Any, at: str) -> None:
         """Note how somebody votes, in place of what they said before; only the server does.

@@ -136,7 +136,15 @@ class Requests:
         return self.put("adopt", run, str(client), participant=participant)
 
     def ask_vote(self, approval: str, participant: str, decision: str, value: Any = None) -> Request:
-        """Vote on an approval: `approved` or `rejected`; without a value, on the one that is shown there."""
+        """Vote on an approval: `approved` or `rejected`.
+
+        Args:
+            approval: its id.
+            participant: who votes.
+            decision: `approved` or `rejected`.
+            value: the value that is approved, as the voter saw it; the server declines a vote without one where the
+                value may be edited.
+        """
         vote = {"decision": decision} if value is None else {"decision": decision, "value": value}
         return self.put("vote", approval, participant=participant, value=vote)
 

@@ -213,7 +213,7 @@ class Changes:
             self._kept.learn(update.update)
         by = peer.participant
         new = self._gate.applied(update.update, header, by, offered=offered)
-        is_own = not (offered and by.capabilities.may("edit-any"))
+        is_own = not (offered and by.capabilities.writes_everything)
         client = _only_client(update) if is_own else None
         effects = self._bind(new, by, client) if new else []
         effects += self._accept(update, connection, by, client)
@@ -325,10 +325,10 @@ class Changes:
 def _sign(messages: Sequence[Message], by: Participant, at: str, seq: int, *, offered: bool) -> None:
     """Stamp messages that have no stamp.
 
-    Who may edit everything may also bring back what others wrote, and is believed about who that was: of a half that
-    doesn't say it, nothing is said before it does.
+    A participant with `admin` may also bring back what others wrote, and is believed about who that was: of a half
+    that doesn't say it, nothing is said before it does.
     """
-    brings_back = offered and by.capabilities.may("edit-any")
+    brings_back = offered and by.capabilities.writes_everything
     for message in messages:
         author = message.author if brings_back else by.id
         if message.stamp is None and (author or not is_half(plain_object(message.shared))):

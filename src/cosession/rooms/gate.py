@@ -7,7 +7,7 @@ under it. Among those who may write everything only presence counts. The surroga
 here too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 from itertools import islice
 
@@ -35,7 +35,7 @@ class Gate:
         presence: who is here.
         settings: the limits.
         writers: whose each known Yjs client id is; the gate goes on with it.
-        fenced: whose each Yjs client is that has been taken over from: kept by who decides that.
+        fenced: each Yjs client that has been taken over from, with its participant: kept by who decides that.
     """
 
     __slots__ = ("_admission", "_document", "_pairs", "_presence", "_settings", "fenced", "writers")
@@ -46,7 +46,7 @@ class Gate:
         presence: Presence,
         settings: Settings,
         writers: dict[int, str],
-        fenced: Mapping[int, str],
+        fenced: Set[tuple[int, str]],
     ) -> None:
         self._document = document
         self._presence = presence
@@ -70,7 +70,7 @@ class Gate:
             Superseded: one of its clients is fenced off.
         """
         for span in header.brings:
-            if self.fenced.get(span.client) == by.id and span.end > known.get(span.client, 0):
+            if (span.client, by.id) in self.fenced and span.end > known.get(span.client, 0):
                 raise Superseded(
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )
@@ -159,12 +159,19 @@ class Gate:
             self._pairs.add(update)
         if self._admission is not None and by.capabilities.writes_everything:
             self._admission.applied(update, header)
-        if offered and by.capabilities.may("edit-any"):
+        if offered and by.capabilities.writes_everything:
             return []
         new = [span.client for span in header.brings if span.client not in self.writers]
         for client in new:
             self.writers[client] = by.id
         return new
+
+    def may_speak_for(self, participant: str, client: int) -> bool:
+        """Whether a Yjs client id is a participant's, or still free; also among those who may write everything."""
+        owner = self.writers.get(client)
+        if owner is None:
+            return not self._presence.is_others(client, participant)
+        return owner == participant
 
     def _judge(self) -> Admission:
         """What judges; made when the first one comes who may not write everything."""

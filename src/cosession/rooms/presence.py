@@ -109,8 +109,14 @@ class Presence:
 
     def may_write(self, participant: Participant, client: int) -> bool:
         """Whether a participant may write under a Yjs client id: not while another is present under it."""
+        return not self.is_others(client, participant.id)
+
+    def is_others(self, client: int, participant: str) -> bool:
+        """Whether another participant, who has a name, is present under a Yjs client id."""
         holder = self._here.get(client)
-        return holder is None or holder.brought or holder.participant.id in (participant.id, ANONYMOUS.id)
+        if holder is None or holder.brought:
+            return False
+        return holder.participant.id not in (participant, ANONYMOUS.id)
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry, mine: list[int]) -> bool:
         """Whether a connection that speaks for some clients may speak for this one.

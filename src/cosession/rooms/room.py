@@ -106,8 +106,10 @@ class Room:
         self._openings = Openings(settings.max_piece_bytes)
         self._receipts = Receipts(version, settings.max_fences)
         is_here = partial(_is_here, self.presence, self.peers)
-        self._memory = Memory(settings, is_here, Prompts(), partial(_listeners, self.peers))
-        gate = Gate(self.document, self.presence, settings, writers or {}, self._memory.fenced)
+        fenced = set[tuple[int, str]]()
+        gate = Gate(self.document, self.presence, settings, writers or {}, fenced)
+        listeners = partial(_listeners, self.peers)
+        self._memory = Memory(settings, is_here, Prompts(), listeners, gate.may_speak_for, fenced)
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings, self._kept)
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
         self._roster = Roster(

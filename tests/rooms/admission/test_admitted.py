@@ -40,7 +40,7 @@ MEMBER = [
     lambda d: d.approvals.shared["p-bot"]["value"].update({"limit": 150, "note": "by train"}),
     lambda d: d.surfaces.get("s-bot").update_data("/nights", 3),
     lambda d: d.queue.append("x", id="q-new", author="eve", created_at=AT),
-    lambda d: d.queue.get("q-bob").text.append("!"),
+    lambda d: d.queue.get("q-eve").text.append("!"),
     lambda d: d.queue.move("q-bob", 1),
     lambda d: d.queue.remove("q-bob"),
     lambda d: d.text("notes").insert(3, "🦊"),

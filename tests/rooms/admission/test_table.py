@@ -224,6 +224,12 @@ LIES = [
         role="agent",
     ),
     Lie(
+        "approvals/*/asked_by",
+        lambda d: d.approvals.shared.update({"p-new": Map({"asked_by": "ada"})}),
+        "approvals/p-new/asked_by",
+        role="agent",
+    ),
+    Lie(
         "approvals/*/decision",
         lambda d: d.approvals.get("p-bot").decide("yes", by="ada", at=AT),
         "approvals/p-bot/decision",
@@ -313,10 +319,12 @@ LIES = [
     Lie("queue/*/author", lambda d: d.queue.append("x", id="q", author="bob", created_at=AT), "queue/*/author"),
     Lie("queue/*/author", lambda d: queued(d, "q-bob").update({"author": "eve"}), "queue/*/author"),
     Lie("queue/*/created_at", lambda d: queued(d, "q-eve").update({"created_at": "1999"}), "queue/*/created_at"),
-    Lie("queue/*/**", lambda d: d.queue.get("q-bob").text.append("!"), "queue/*/text", without="queue"),
-    Lie("queue/*/to", lambda d: queued(d, "q-bob").update({"to": ["imp"]}), "queue/*/to", without="queue"),
+    Lie("queue/*/**", lambda d: d.queue.get("q-bob").text.append("!"), "queue/*/text"),
+    Lie("queue/*/**", lambda d: d.queue.get("q-bob").text.delete(0, 3), "queue/*/text", role="operator"),
+    Lie("queue/*/**", lambda d: queued(d, "q-bob").update({"text": "pay eve"}), "queue/*/text", role="operator"),
+    Lie("queue/*/to", lambda d: queued(d, "q-bob").update({"to": ["imp"]}), "queue/*/to", role="operator"),
     Lie("queue/*/to", lambda d: queued(d, "q-eve").update({"to": ["x"] * 33}), "queue/*/to"),
-    Lie("queue/*/**", lambda d: queued(d, "q-bob").update({"place": 0}), "queue/*/place", without="queue"),
+    Lie("queue/*/place", lambda d: queued(d, "q-bob").update({"place": 0}), "queue/*/place", without="queue"),
     Lie("text:NAME", lambda d: d.text("notes").append("!"), "text:notes", without="text:*"),
     Lie("text:NAME", lambda d: d.text("new").append("!"), "text:new", without="text:*"),
     Lie(

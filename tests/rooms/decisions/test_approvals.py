@@ -8,6 +8,7 @@ from rooms.scene import AT
 
 from cosession.document import Approval
 from cosession.document.times import later
+from cosession.protocol import Notice
 
 LIMIT = {"type": "object", "properties": {"limit": {"type": "number", "maximum": 500}}, "required": ["limit"]}
 
@@ -46,7 +47,7 @@ def heal(stage: Stage, heard: bytes) -> None:
 def test_one_vote_decides_where_no_quorum_is_asked_for(stage: Stage, bot: Actor) -> None:
     ask(bot, value={"limit": 200})
 
-    vote(stage.actor("ada"))
+    vote(stage.actor("ada"), value={"limit": 200})
 
     assert asked(stage).decision == {"by": ["ada"], "decision": "approved", "value": {"limit": 200}, "at": AT}
     assert len(stage.document.requests) == 0
@@ -59,13 +60,78 @@ def test_a_vote_is_for_the_value_that_was_shown(stage: Stage, bot: Actor) -> Non
     ask(bot, value={"limit": 200}, quorum=2)
     ada, bob = stage.actor("ada"), stage.actor("bob")
 
-    vote(ada)
+    vote(ada, value={"limit": 200})
     ada.write(lambda d: d.approvals.shared["a1"]["value"].update({"limit": 900}))
-    vote(bob)
+    vote(bob, value={"limit": 900})
     assert decided(stage) is None
     vote(bob, value={"limit": 200})
 
     assert asked(stage).decision == {"by": ["ada", "bob"], "decision": "approved", "value": {"limit": 200}, "at": AT}
+
+
+@pytest.mark.parametrize("value", [{"limit": 200}, {}, [200], []])
+def test_a_vote_without_a_value_is_declined_where_the_value_can_be_edited(stage: Stage, bot: Actor, value: Any):
+    ask(bot, value=value)
+    ada = stage.actor("ada", extended=True)
+
+    vote(ada)
+
+    assert (decided(stage), asked(stage).votes) == (None, {})
+    assert [one.code for one in stage.taken(ada.connection) if isinstance(one, Notice)] == ["request.invalid"]
+    vote(ada, value=value)
+    assert (asked(stage).decision or {})["value"] == value
+
+
+@pytest.mark.parametrize("value", [None, 200, "yes"])
+def test_a_vote_may_leave_out_what_nobody_can_edit(stage: Stage, bot: Actor, value: Any) -> None:
+    ask(bot, value=value)
+    vote(stage.actor("ada"))
+    assert (asked(stage).decision or {})["value"] == value
+
+
+def test_a_rejection_needs_no_value(stage: Stage, bot: Actor) -> None:
+    ask(bot, value={"limit": 200})
+    vote(stage.actor("ada"), "rejected")
+    assert decided(stage) == "rejected"
+
+
+def test_who_asked_does_not_answer_also_where_no_run_asks(stage: Stage, bot: Actor) -> None:
+    ask(bot, run=None)
+    assert asked(stage).asked_by == "bot"
+
+    vote(bot)
+    vote(stage.actor("bot", "agent"))
+    assert asked(stage.restart()).votes == {}
+
+    vote(stage.actor("ada"))
+    assert decided(stage) == "approved"
+
+
+def test_who_edits_the_value_of_an_old_question_has_not_asked_it(stage: Stage, bot: Actor) -> None:
+    stage.do(stage.room.edit(lambda d: d.approvals.ask("a1", question="?", created_at=AT, value={"limit": 1}), AT))
+    again = stage.restart()
+    ada = again.actor("ada")
+    ada.write(lambda d: d.approvals.shared["a1"]["value"].update({"limit": 2}))
+    vote(ada, value={"limit": 2})
+    assert decided(again) == "approved"
+
+
+def test_an_agent_does_not_answer_what_is_asked_on_its_behalf(stage: Stage, bot: Actor) -> None:
+    """The planner has asked the scout, the scout has asked the bot, and the bot asks people."""
+    planner, scout = stage.actor("planner", "agent"), stage.actor("scout", "agent")
+    planner.begin("r-planner")
+    planner.prompt("m1", role="assistant", run="r-planner", to=["scout"])
+    scout.begin("r-scout", reply_to="m1")
+    scout.prompt("m2", role="assistant", run="r-scout", to=["bot"])
+    bot.begin("r-bot", reply_to="m2")
+    ask(bot, run="r-bot")
+
+    for agent in (planner, scout, bot):
+        vote(agent)
+    assert asked(stage).votes == {}
+
+    vote(stage.actor("reviewer", "agent"))
+    assert decided(stage) == "approved"
 
 
 def test_true_is_not_one(stage: Stage, bot: Actor) -> None:

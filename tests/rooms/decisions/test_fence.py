@@ -105,3 +105,39 @@ def test_the_fence_holds_for_who_may_not_write_everything_too(stage: Stage) -> N
     with pytest.raises(Superseded):
         old.come()
     assert words(stage) == "one "
+
+
+def test_another_agent_claims_nothing_for_a_client_that_is_not_its_own(stage: Stage) -> None:
+    old = frozen(stage)
+    successor(stage)
+    eve = stage.actor("eve", "agent")
+    stage.actor("ada").prompt("m9", to=["eve"])
+    for ask in (
+        lambda d: d.requests.ask_claim("prompt/m9/eve", old.client, "eve"),
+        lambda d: d.requests.ask_claim("lock", old.client, "eve"),
+    ):
+        eve.write(ask)
+    assert stage.document.claims.to_json() == {}
+    old.write(lambda document: document.messages.get("r1.m").parts[0].text.append("STALE"))
+    with pytest.raises(Superseded):
+        old.come()
+
+
+def test_a_fence_stays_whoever_else_is_fenced_under_that_number(stage: Stage) -> None:
+    old = frozen(stage)
+    successor(stage)
+    eve = stage.actor("eve", "agent")
+    eve.write(lambda document: document.runs.start("r2", agent="eve", started_at=stage.at, client=old.client))
+    eve.leave()
+    stage.ring("lease/run/r2")
+    stage.actor("eve", "agent").adopt("r2")
+    old.write(lambda document: document.messages.get("r1.m").parts[0].text.append("STALE"))
+    with pytest.raises(Superseded):
+        old.come()
+
+
+def test_a_lost_run_is_adopted_only_for_a_client_of_its_agent(stage: Stage) -> None:
+    frozen(stage)
+    ada, new = stage.actor("ada"), stage.actor("bot", "agent")
+    new.write(lambda document: document.requests.ask_adopt("r1", ada.client, "bot"))
+    assert stage.run().status == "lost"

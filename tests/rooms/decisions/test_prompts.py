@@ -142,7 +142,7 @@ def test_who_took_a_prompt_and_froze_is_fenced_by_the_run_that_answers_it(stage:
     assert stage.claim("prompt/m1")["former"] == [bot.client]  # type: ignore[index]
     other.begin("r1", reply_to="m1")
     assert stage.run("r1").former == [bot.client]
-    assert stage.restart().room._memory.fenced == {bot.client: "bot"}
+    assert stage.restart().room._memory.fenced == {(bot.client, "bot")}
 
 
 # --- double texting -------------------------------------------------------------------------------------------------

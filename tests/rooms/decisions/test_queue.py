@@ -139,3 +139,46 @@ def test_of_a_queue_longer_than_anybody_plans_the_first_are_looked_at_and_each_h
     bot.begin("r1", reply_to="q255")
     bot.become("complete", "r1")
     assert stage.document.messages[-1].id == "q256"
+
+
+def test_anothers_message_under_the_id_of_an_entry_does_not_take_the_prompt(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1", "book a table")
+    stage.actor("mal").prompt("q1", ".")
+
+    bot.become("complete", "r1")
+    bot.begin("r2", reply_to="q1")
+    bot.become("complete", "r2")
+
+    assert waiting(stage) == []
+    assert [(one.text, one.author) for one in stage.document.messages if one.text == "book a table"] == [
+        ("book a table", "ada")
+    ]
+    assert len({message.id for message in stage.document.messages}) == 3
+
+
+def test_an_entry_that_its_author_has_sent_is_removed(stage: Stage, ada: Actor, bot: Actor) -> None:
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1")
+    ada.prompt("q1", "now")
+    bot.become("complete", "r1")
+    bot.begin("r2", reply_to="q1")
+    bot.become("complete", "r2")
+    assert (said(stage), waiting(stage)) == (["m1", "q1"], [])
+
+
+def test_a_steer_under_the_id_of_an_entry_does_not_take_the_prompt(stage: Stage, ada: Actor, bot: Actor) -> None:
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    mal = stage.actor("mal")
+    mal.write(lambda document: document.requests.ask_steer("r1", "m2", "mal", "."))
+    stage.do(stage.room.edit(lambda document: document.meta.set_policy(Policy((), "steer")), AT))
+    ada.prompt("m2", "book a table")
+    bot.write(lambda document: document.runs.get("r1").mark_seen("m2"))
+    bot.become("complete", "r1")
+
+    for place in (stage, stage.restart()):
+        place.actor("bot", "agent").claim("prompt/m2")
+        assert place.claim("prompt/m2") is not None

@@ -137,13 +137,11 @@ class Judge:
         Raises:
             NotAllowed: another participant's.
         """
-        if self._is_own is None or self._capabilities.may("edit-any"):
-            return
-        if not all(self._is_own(span.client) for span in brings):
+        if self._is_own is not None and not all(self._is_own(span.client) for span in brings):
             raise NotAllowed(
-                "Another participant wrote some of what you bring back, and only they may do that, or who may edit "
-                "everything; start from a fresh document.",
-                needs=("edit-any",),
+                "Another participant wrote some of what you bring back, and only they may do that; start from a "
+                "fresh document.",
+                needs=("admin",),
             )
 
     def finish(self) -> None:

@@ -111,6 +111,7 @@ RULES: Final[tuple[Rule, ...]] = (
     #
     Rule("approvals/*", _ONCE, ("run",), check="record", note="a question stays as it was asked"),
     Rule("approvals/*/run", _ONCE, ("run",), check="own run"),
+    Rule("approvals/*/asked_by", _ALL, note="written by the server, where no run says it"),
     Rule("approvals/*/decision", _ALL, note="decided by the server, on votes"),
     Rule("approvals/*/value", _ONCE, ("run",)),
     Rule("approvals/*/value/**", _ALL, ("approve",), ("approve",), "all", note="people edit what they approve"),
@@ -126,8 +127,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("queue/*/id", _ONCE, ("prompt",), check="new id"),
     Rule("queue/*/author", _ONCE, ("prompt",), check="self"),
     Rule("queue/*/created_at", _ONCE, ("prompt",)),
-    Rule("queue/*/to", _ALL, ("prompt", "queue"), ("queue",), check="agents"),
-    Rule("queue/*/**", _ALL, ("prompt", "queue"), ("queue",), note="its text, its place"),
+    Rule("queue/*/to", _ALL, ("prompt", "queue"), check="agents"),
+    Rule("queue/*/place", _ALL, ("prompt", "queue"), ("queue",), note="what the queue is ordered by"),
+    Rule("queue/*/**", _ALL, ("prompt", "queue"), note="its text: it is sent in its author's name"),
     #
     Rule("text:NAME", ("change",), (TEXT,), (TEXT,), "all"),
     Rule("text:NAME/**", _ALL, (TEXT,), (TEXT,), "all"),

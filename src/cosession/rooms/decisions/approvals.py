@@ -1,8 +1,10 @@
 """Approvals: people vote on what an agent asks, and the server decides, once.
 
-A vote is for a value: who has approved 200 has not approved 900, which another made of it meanwhile. The first
-decision and value that has the votes is what was decided. It stays, and so does the last vote of each: a replica that
-comes late with what a server said before it was killed, and never saved, doesn't change them.
+A vote is for the value that it carries: a voter who has approved 200 has not approved 900, which another participant
+made of it meanwhile. So a vote without a value counts only where the value can't be edited. The participant who asked
+doesn't vote, and neither does an agent on whose behalf they ask. The first decision and value that has the votes is
+decided. It stays, and so does the last vote of each: a replica that comes late with what a server said before it was
+killed, and never saved, doesn't change them.
 """
 
 import math
@@ -18,10 +20,14 @@ from cosession.errors import ApprovalClosed, BadDocument, BadRequest, NoSuchAppr
 from ..effects import Remind
 from .case import Case
 
+_MOST_DELEGATIONS = 16
+"""How far a chain of delegation is followed: each step looks a message up. Agents beyond it may vote."""
+
 
 def begin(case: Case) -> None:
     """Take up what is asked, at load: what is too late by now is decided so."""
     for id_, approval in case.document.approvals:
+        case.memory.approvals.add(id_)
         _watch(case, id_, approval)
 
 
@@ -30,8 +36,12 @@ def look(case: Case) -> None:
     for id_ in sorted(case.changed.get("approvals", ())):
         approval = case.document.approvals.get(id_)
         if approval is not None:
+            if id_ not in case.memory.approvals and asker_of(case.document, approval) is None:
+                approval.set_asked_by(case.by.id)
+            case.memory.approvals.add(id_)
             _watch(case, id_, approval)
         else:
+            case.memory.approvals.discard(id_)
             case.memory.decided.pop(id_, None)
             case.memory.votes.pop(id_, None)
             case.effects.append(Remind(f"approval/{id_}", None))
@@ -59,14 +69,14 @@ def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[
         document: the session.
         id_: the approval.
         voter: whose vote it is.
-        vote: {decision}, and {value} where it isn't for the one that is shown there.
+        vote: {decision}, and {value}, the value that is approved; it may be left out where it can't be edited.
         at: the server's time, RFC 3339.
 
     Raises:
         NoSuchApproval: there is none of this id.
         ApprovalClosed: it is decided, or its time is over.
-        NotAllowed: another is to answer.
-        BadRequest: the decision is none, or the value doesn't fit.
+        NotAllowed: another is to answer, the voter has asked it, or it is asked on the voter's behalf.
+        BadRequest: the decision is none, the value is missing, or it doesn't fit.
     """
     approval = document.approvals.get(id_)
     if approval is None:
@@ -75,12 +85,19 @@ def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[
         raise ApprovalClosed(f"It is decided already: {approval.decision.get('decision')}.")
     if approval.expires_at is not None and seconds_until(at, approval.expires_at) <= 0:
         raise ApprovalClosed(f"It was open until {approval.expires_at}.")
-    run = None if approval.run is None else document.runs.get(approval.run)
-    if (approval.who and voter not in approval.who) or (run is not None and run.agent == voter):
-        raise NotAllowed(f"{', '.join(approval.who) or 'Others than the agent that asks'} may answer this.")
+    if approval.who and voter not in approval.who:
+        raise NotAllowed(f"{', '.join(approval.who)} may answer this.")
+    if voter in _askers(document, approval):
+        raise NotAllowed("This was asked by you or for you, so others may answer it.")
     match vote.get("decision"):
         case "approved":
-            value = approval.value if vote.get("value") is None else vote["value"]
+            value = vote.get("value")
+            if value is None and approval.is_editable:
+                raise BadRequest(
+                    "The value of this approval can be edited, so a vote needs the 'value' that it is for, as its "
+                    "voter saw it."
+                )
+            value = approval.value if value is None else value
             wrong = None if approval.schema is None else misfit(value, approval.schema)
             if wrong is not None:
                 raise BadRequest(f"The value doesn't fit what was asked for: {wrong}.")
@@ -89,6 +106,26 @@ def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[
             return {"decision": "rejected", "value": None}
         case other:
             raise BadRequest(f"A vote is 'approved' or 'rejected', not {other!r}.")
+
+
+def asker_of(document: SessionDocument, approval: Approval) -> str | None:
+    """Return the participant who asked: the agent of the run, else as the server saw it; None if it didn't."""
+    run = None if approval.run is None else document.runs.get(approval.run)
+    return approval.asked_by if run is None else run.agent
+
+
+def _askers(document: SessionDocument, approval: Approval) -> set[str]:
+    """Return the participant who asked, and the agents on whose behalf that one works: the chain of delegation."""
+    asker = asker_of(document, approval)
+    askers = set[str]() if asker is None else {asker}
+    run = None if approval.run is None else document.runs.get(approval.run)
+    for _ in range(_MOST_DELEGATIONS):
+        message = None if run is None or run.reply_to is None else document.messages.get(run.reply_to)
+        run = None if message is None or message.run is None else document.runs.get(message.run)
+        if run is None:
+            break
+        askers.add(run.agent)
+    return askers
 
 
 def expire(case: Case, id_: str) -> None:

@@ -81,10 +81,14 @@ class Memory:
         is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
         prompts: who is to answer what.
         listeners: the connections of some participants that understand notices, by participant.
+        may_speak_for: whether a Yjs client id is a participant's, or still free.
+        fenced: see below; the gate reads it.
+        may_speak_for: whether a Yjs client id is a participant's, or still free.
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
         asked: the open approvals that each run asks for.
+        approvals: the approvals that have been seen, by id.
         decided: the decisions of the approvals by id, as the server made them.
         votes: the votes on the approvals by id, as the server last took them.
         denied: the runs that came too late: another process has their prompt.
@@ -92,11 +96,14 @@ class Memory:
         leases: what is held by somebody's being here.
         listeners: the connections of some participants that understand notices, by participant.
         prompts: who is to answer what.
-        fenced: whose each Yjs client was from which something passed to another; nothing new is taken from it.
+        fenced: the Yjs clients from which something passed to another, each with its participant, from whom nothing
+            new is taken under it. One is never taken away.
+        may_speak_for: whether a Yjs client id is a participant's, or still free.
         told: what the last `Waiting` said; None if it was never known.
     """
 
     __slots__ = (
+        "approvals",
         "asked",
         "decided",
         "denied",
@@ -105,6 +112,7 @@ class Memory:
         "leases",
         "ledger",
         "listeners",
+        "may_speak_for",
         "prompts",
         "told",
         "votes",
@@ -116,9 +124,12 @@ class Memory:
         is_here: Callable[[int, str], bool],
         prompts: "Prompts",
         listeners: Callable[[Collection[str]], Mapping[str, Sequence[int]]],
+        may_speak_for: Callable[[str, int], bool],
+        fenced: set[tuple[int, str]],
     ) -> None:
         self.ledger = Ledger()
         self.asked: dict[str, dict[str, None]] = {}
+        self.approvals: set[str] = set()
         self.decided: dict[str, JsonObject] = {}
         self.votes: dict[str, dict[str, JsonObject]] = {}
         self.denied: dict[str, None] = {}
@@ -126,7 +137,9 @@ class Memory:
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts
         self.listeners = listeners
-        self.fenced: dict[int, str] = {}
+        self.may_speak_for = may_speak_for
+        self.may_speak_for = may_speak_for
+        self.fenced = fenced
         self.told: tuple[frozenset[str], frozenset[str]] | None = None
 
 

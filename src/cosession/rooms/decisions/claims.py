@@ -10,7 +10,7 @@ from typing import Any, TypeGuard, cast
 from cosession.document import JsonObject, Request
 from cosession.document.times import later, seconds_until
 from cosession.document.values import checked_id
-from cosession.errors import ClaimHeld
+from cosession.errors import ClaimHeld, NotAllowed
 
 from ..effects import Remind
 from .case import Case
@@ -32,7 +32,7 @@ def begin(case: Case) -> None:
         if key and _is_claim(fact):
             _remember(case, key, fact, at_load=True)
             for client in _clients(fact.get("former")):
-                case.memory.fenced.setdefault(client, fact["by"])
+                case.memory.fenced.add((client, fact["by"]))
         else:
             case.document.claims.release(key)
 
@@ -41,10 +41,13 @@ def ask(case: Case, request: Request) -> None:
     """Grant something that is free, give its holder more time, or let a client wait for it.
 
     Raises:
+        NotAllowed: it is for a Yjs client of another participant.
         ClaimHeld: another holds it and the client doesn't wait, too many wait, or it is a prompt that isn't to be
             answered by this participant now.
     """
     key, asks = _claimed(request)
+    if not case.memory.may_speak_for(request.participant, asks["client"]):
+        raise NotAllowed(f"The Yjs client {asks['client']} is another participant's; claim for one of your own.")
     seconds = _seconds(request.value.get("seconds"))
     fact = case.memory.granted.get(key)
     if fact is None:
@@ -121,7 +124,7 @@ def lapse(case: Case, key: str) -> None:
     former = list(fact.get("former", []))
     if key.startswith(PROMPT) and fact["client"] not in former:
         former.append(fact["client"])
-        case.memory.fenced[fact["client"]] = fact["by"]
+        case.memory.fenced.add((fact["client"], fact["by"]))
     _pass_on(case, key, fact, former)
 
 

@@ -9,6 +9,7 @@ Runs are known from the load on. The messages are read when they are first neede
 """
 
 from dataclasses import replace
+from typing import TypeAlias
 
 from cosession.auth import SERVER
 from cosession.document import JsonObject, Message, Run
@@ -21,6 +22,9 @@ from .case import Case
 from .lanes import ANYBODY, Lane, Open, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
 from .leases import NOTHING
 
+Steer: TypeAlias = tuple[str, str | None]
+"""What a run is told, by its id and its author: an id alone may be taken by another participant."""
+
 _FAILED = frozenset({"cancelled", "error"})
 """The ends of a run after which another may answer its prompt once more, if it likes."""
 
@@ -31,7 +35,7 @@ class Prompts:
     Attributes:
         lanes: the lanes in which something is unfinished.
         is_read: whether the messages have been read.
-        promoted: the messages that the queue became in the life of this room.
+        promoted: the messages that the queue became in the life of this room, each with its author.
         has_halves: whether there was a message that isn't whole, of which the rest may still come.
     """
 
@@ -40,7 +44,7 @@ class Prompts:
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.is_read = False
-        self.promoted: dict[str, None] = {}
+        self.promoted: dict[tuple[str, str], None] = {}
         self.has_halves = False
         self._told: dict[str, Open] = {}
 
@@ -54,7 +58,7 @@ class Prompts:
 
     def arrived(self, case: Case, message: Message) -> None:
         """Hear of a message that was just stamped: do with it what the session's policy says."""
-        if message.id in self.promoted:
+        if (message.id, message.author) in self.promoted:
             queue.remove_twin(case, message)
             return
         fields = plain_object(message.shared)
@@ -89,8 +93,9 @@ class Prompts:
         for name in known.difference(lanes):
             del self.lanes[name].open[message.id]
         answered = {lane_of_run(agent, lanes) for agent in _answers(case).get(message.id, ())}
-        is_steer = any(message.id in steers for steers in _steers(case))
-        if not (is_steer or known.union(answered).intersection(lanes) or message.id in self.promoted):
+        is_steer = any((message.id, message.author) in steers for steers in _steers(case))
+        is_promoted = (message.id, message.author) in self.promoted
+        if not (is_steer or is_promoted or known.union(answered).intersection(lanes)):
             self.arrived(case, message)
 
     def begun(self, case: Case, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
@@ -193,7 +198,7 @@ class Prompts:
         self.is_read = True
         self._told = {}
         answers = _answers(case)
-        steers: tuple[set[str], set[str]] | None = None
+        steers: tuple[set[Steer], set[Steer]] | None = None
         policy = case.document.meta.rules
         for fields in map(plain_object, plain_list(case.document.messages.shared)):
             wish = None if self._is_half(fields) else read_wish(fields)
@@ -203,8 +208,9 @@ class Prompts:
             answered = {lane_of_run(agent, lanes) for agent in answers.get(wish.id, ())} if lanes else NOTHING
             for name in set(lanes).difference(answered):
                 steers = steers or _steers(case)
-                if wish.id not in steers[0]:
-                    place = self._told if wish.id in steers[1] else self.lane(name).open
+                steer = (wish.id, wish.author)
+                if steer not in steers[0]:
+                    place = self._told if steer in steers[1] else self.lane(name).open
                     place[wish.id] = _open(case, wish, name)
 
     def _is_half(self, message: JsonObject) -> bool:
@@ -214,10 +220,16 @@ class Prompts:
         return found
 
     def _tell(self, case: Case, id_: str, prompt: Open, message: Message) -> None:
-        """Tell a prompt to a run; it has no answer of its own, if the run takes it in."""
+        """Tell a prompt to a run; it has no answer of its own, if the run takes it in.
+
+        Where the run was told another participant's words under the same id, the prompt waits for an answer.
+        """
         run = case.document.runs.get(id_)
-        if run is not None:
-            run.record_steer(id=prompt.id, by=message.author or "", text=message.text, at=case.at)
+        if run is None:
+            return
+        author = message.author or ""
+        run.record_steer(id=prompt.id, by=author, text=message.text, at=case.at)
+        if any(steer["id"] == prompt.id and steer["by"] == author for steer in run.steers):
             self.lane(prompt.lane).open.pop(prompt.id, None)
             self._told[prompt.id] = prompt
 
@@ -270,13 +282,17 @@ def _answers(case: Case) -> dict[str, list[str]]:
     return answers
 
 
-def _steers(case: Case) -> tuple[set[str], set[str]]:
+def _steers(case: Case) -> tuple[set[Steer], set[Steer]]:
     """The steers that runs have taken in, and those that unfinished ones were told."""
-    taken_in, told = set[str](), set[str]()
+    taken_in, told = set[Steer](), set[Steer]()
     for id_, seen in case.memory.ledger.items():
         run = case.document.runs.get(id_)
-        if run is not None and seen.status in FINAL:
-            taken_in.update(run.seen)
-        elif run is not None:
-            told.update(str(steer["id"]) for steer in run.steers)
+        if run is None:
+            continue
+        steers = {(str(steer["id"]), str(steer["by"])) for steer in run.steers}
+        if seen.status in FINAL:
+            heard = set(run.seen)
+            taken_in |= {steer for steer in steers if steer[0] in heard}
+        else:
+            told |= steers
     return taken_in, told

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 from cosession.auth import SERVER
 from cosession.document import Message, QueuedPrompt
+from cosession.document.values import join_key
 from cosession.errors import BadDocument
 
 from .case import Case
@@ -42,16 +43,26 @@ def _has_turn(case: Case, name: str) -> bool:
 
 
 def _promote(case: Case, entry: QueuedPrompt) -> None:
+    """Make a message of an entry, unless its author has sent it as one.
+
+    Where another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
+    """
     author = entry.author or SERVER.id
-    if case.document.messages.get(entry.id) is None:
+    id_ = entry.id
+    there = case.document.messages.get(id_)
+    if there is not None and there.author != author:
+        id_ = join_key(entry.id, str(case.epoch))
+        if case.document.messages.get(id_) is not None:
+            return
+    if there is None or id_ != entry.id:
         text = {"type": "text", "text": str(entry.text or ""), "state": "done"}
         created_at = str(entry.get("created_at") or case.at)
         message = case.document.messages.append(
-            "user", [text], id=entry.id, author=author, created_at=created_at, to=entry.to
+            "user", [text], id=id_, author=author, created_at=created_at, to=entry.to
         )
         message.set_stamp(by=author, at=case.at, seq=case.epoch)
         case.memory.prompts.arrived(case, message)
-        case.memory.prompts.promoted[entry.id] = None
+        case.memory.prompts.promoted[id_, author] = None
     case.document.queue.remove(entry.id)
 
 

@@ -115,7 +115,7 @@ def adopt(case: Case, request: Request) -> None:
 
     Raises:
         NoSuchRun: there is no such run.
-        NotAllowed: it is another agent's.
+        NotAllowed: it is another agent's, or for a Yjs client of another participant.
         RunEnded: it is over, or was cancelled.
         Superseded: another process works on it.
     """
@@ -125,6 +125,8 @@ def adopt(case: Case, request: Request) -> None:
         raise NoSuchRun(f"The session has no run {id_!r}.")
     if run.agent != request.participant:
         raise NotAllowed(f"The run {id_!r} is {run.agent}'s, and only their processes may go on with it.")
+    if not case.memory.may_speak_for(request.participant, client):
+        raise NotAllowed(f"The Yjs client {client} is another participant's; adopt the run for one of your own.")
     if hand_over(case, id_, run, client):
         return
     if run.status in FINAL or run.cancel is not None:
@@ -150,7 +152,7 @@ def hand_over(case: Case, id_: str, run: Run, client: int) -> bool:
 
 def fence(case: Case, old: int, agent: str) -> None:
     """Take nothing new from a client any more: another goes on with what it did."""
-    case.memory.fenced[old] = agent
+    case.memory.fenced.add((old, agent))
 
 
 def lapse(case: Case, id_: str) -> None:
