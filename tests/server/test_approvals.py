@@ -52,9 +52,12 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 def test_votes_are_counted_and_the_decision_is_answered(server: Server, http: httpx.Client) -> None:
     ask(server, value={"limit": 200}, quorum=2)
 
-    first = vote(http, "ada").json()
+    unclear = vote(http, "ada")
+    assert code(unclear) == (422, "request.invalid")
+    assert "'value'" in unclear.json()["detail"]
+    first = vote(http, "ada", value={"limit": 200}).json()
     assert (first["id"], first["votes"]["ada"]["value"], first.get("decision")) == ("r1/1", {"limit": 200}, None)
-    second = vote(http, "bob").json()
+    second = vote(http, "bob", value={"limit": 200}).json()
 
     assert (second["decision"]["decision"], second["decision"]["by"]) == ("approved", ["ada", "bob"])
     assert code(vote(http, "eve", "rejected")) == (409, "approval.closed")
@@ -67,7 +70,7 @@ def test_a_vote_that_does_not_count_is_refused_with_the_reason(server: Server, h
     assert code(vote(http, "bob")) == (403, "auth.forbidden")
     assert code(vote(http, "bot")) == (403, "auth.forbidden")
     assert code(vote(http, "ada", "perhaps")) == (422, "request.invalid")
-    misfit = vote(http, "ada")
+    misfit = vote(http, "ada", value={"limit": 900})
     assert code(misfit) == (422, "request.invalid")
     assert "limit: 900 is greater than the maximum of 500" in misfit.json()["detail"]
     assert http.get("/sessions/trip").json()["document"]["approvals"]["r1/1"]["votes"] == {}

@@ -88,7 +88,7 @@ def agree(document: SessionDocument, voter: str) -> list[tuple[str, str]]:
         value = approval.value if decision == "approved" else None
         says_so = mine.get("decision") == decision and is_same(mine.get("value"), value)
         if approval.decision is None and (not approval.who or voter in approval.who) and not (says_so or id_ in asks):
-            document.requests.ask_vote(id_, voter, decision)
+            document.requests.ask_vote(id_, voter, decision, value)
             cast.append((id_, decision))
     return cast
 
