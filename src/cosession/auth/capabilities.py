@@ -1,9 +1,9 @@
 """Capabilities: what somebody may do in a session. Pure values, made once from a token, asked at every update.
 
-`CAPABILITIES` is the one list of them, `ROLES` names the usual sets. Two take an argument: `state:PATH` (a path in
-the session's state, a JSON Pointer without its first slash; it covers everything below it) and `text:NAME` (one
-shared text); `*` in its place means all of them. `admin` includes every other one, and is the only one whose writes
-nobody checks.
+`CAPABILITIES` is the one list of them, `ROLES` names the usual sets. Three take an argument: `state:PATH` (a path in
+the session's state, a JSON Pointer without its first slash; it covers everything below it), `text:NAME` (one shared
+text) and `root:NAME` (one root of the application's own); `*` in its place means all of them. `admin` includes every
+other one, and is the only one whose writes are not checked.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,13 +44,14 @@ CAPABILITIES: Final = {
 SCOPED: Final = {
     "state": "write the state at this path and below it; `*` is all of it",
     "text": "write the shared text of this name; `*` is all of them",
+    "root": "write the application's own root of this name, such as an editor's; `*` is all of them",
 }
 """The capabilities that take an argument."""
 
 _WATCH: Final = ("read", "presence")
 _TAKE_PART: Final = (
     *_WATCH, "history", "edit-own", "cancel-own", "select", "surface", "title", "queue", "count", "claim", "create",
-    "fork", "export", "state:*", "text:*",
+    "fork", "export", "state:*", "text:*", "root:*",
 )  # fmt: skip
 
 ROLES: Final[dict[str, tuple[str, ...]]] = {
@@ -71,11 +72,13 @@ class Capabilities:
         names: the capabilities without an argument.
         state: the paths of the state that may be written, each with all below it; `()` is the whole state.
         texts: the names of the texts that may be written; `*` is all of them.
+        roots: the names of the application's own roots that may be written; `*` is all of them.
     """
 
     names: frozenset[str] = field(default_factory=frozenset[str])
     state: frozenset[Path] = field(default_factory=frozenset[Path])
     texts: frozenset[str] = field(default_factory=frozenset[str])
+    roots: frozenset[str] = field(default_factory=frozenset[str])
 
     @classmethod
     def parse(cls, written: Iterable[str]) -> "Capabilities":
@@ -87,18 +90,21 @@ class Capabilities:
         names: set[str] = set()
         state: set[Path] = set()
         texts: set[str] = set()
+        roots: set[str] = set()
         for one in written:
             kind, colon, argument = one.partition(":")
             if kind == "state" and argument:
                 state.add(_path(argument))
             elif kind == "text" and argument:
                 texts.add(argument)
+            elif kind == "root" and argument:
+                roots.add(argument)
             elif one in CAPABILITIES and not colon:
                 names.add(one)
             else:
                 known = ", ".join((*CAPABILITIES, *(f"{scoped}:…" for scoped in SCOPED)))
                 raise NotAuthenticated(f"The capability {one[:64]!r} is unknown; there are {known}.")
-        return cls(frozenset(names), frozenset(state), frozenset(texts))
+        return cls(frozenset(names), frozenset(state), frozenset(texts), frozenset(roots))
 
     @classmethod
     def of(cls, role: str) -> "Capabilities":
@@ -112,15 +118,21 @@ class Capabilities:
         return cls.parse(ROLES[role])
 
     def __or__(self, other: "Capabilities") -> "Capabilities":
-        return Capabilities(self.names | other.names, self.state | other.state, self.texts | other.texts)
+        return Capabilities(
+            self.names | other.names,
+            self.state | other.state,
+            self.texts | other.texts,
+            self.roots | other.roots,
+        )
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.state or self.texts)
+        return bool(self.names or self.state or self.texts or self.roots)
 
     def written(self) -> tuple[str, ...]:
         """The capabilities as tokens write them: the inverse of `parse`."""
         paths = sorted("state:" + (_written_path(path) if path else "*") for path in self.state)
-        return (*sorted(self.names), *paths, *sorted(f"text:{name}" for name in self.texts))
+        texts, roots = (f"text:{name}" for name in self.texts), (f"root:{name}" for name in self.roots)
+        return (*sorted(self.names), *paths, *sorted(texts), *sorted(roots))
 
     @property
     def writes_everything(self) -> bool:
@@ -143,6 +155,10 @@ class Capabilities:
         """Whether they include writing a shared text, by the name after `text:` or `xml:`."""
         return "admin" in self.names or name in self.texts or "*" in self.texts
 
+    def may_root(self, name: str) -> bool:
+        """Whether they include writing a root of the application's own."""
+        return "admin" in self.names or name in self.roots or "*" in self.roots
+
     def include(self, other: "Capabilities") -> bool:
         """Whether everything that others allow is among them."""
         if "admin" in self.names:
@@ -151,6 +167,7 @@ class Capabilities:
             other.names <= self.names
             and all(self.may_state(path) for path in other.state)
             and all(self.may_text(name) for name in other.texts)
+            and all(self.may_root(name) for name in other.roots)
         )
 
     def require(self, capability: str, *others: str) -> None:

@@ -44,6 +44,12 @@ class Message(Record):
         return self._string("role")
 
     @property
+    def has_shape(self) -> bool:
+        """Whether it has what every message of the schema begins with: an id, a role, and metadata or parts."""
+        has_more = any(isinstance(self.shared.get(key), Map | Array | dict | list) for key in ("metadata", "parts"))
+        return bool(self.id and self.role and has_more)
+
+    @property
     def parts(self) -> list[Part]:
         """The parts, in order."""
         return [Part(part) for part in maps_in(self._array("parts"))]

@@ -47,6 +47,9 @@ ROOTS: dict[str, type[Root]] = {
 TEXT_PREFIX = "text:"
 XML_PREFIX = "xml:"
 
+RESERVED_PREFIX = "cosession"
+"""How the names of roots begin that later versions of the schema may use; every other name is an application's."""
+
 
 class SessionDocument:
     """Typed views over a pycrdt Doc.

@@ -323,13 +323,15 @@ class Changes:
 
 
 def _sign(messages: Sequence[Message], by: Participant, at: str, seq: int, *, offered: bool) -> None:
-    """Stamp messages that have no stamp.
+    """Stamp messages that have no stamp. An application's own entries under the name `messages` stay as they are.
 
     A participant with `admin` may also bring back what others wrote, and is believed about who that was: of a half
     that doesn't say it, nothing is said before it does.
     """
     brings_back = offered and by.capabilities.writes_everything
     for message in messages:
+        if by.capabilities.writes_everything and not message.has_shape:
+            continue
         author = message.author if brings_back else by.id
         if message.stamp is None and (author or not is_half(plain_object(message.shared))):
             message.set_stamp(by=author or by.id, at=at, seq=seq)

@@ -46,7 +46,7 @@ def trespasses(before: Json, after: Json, who: str, role: str, *, offered: bool 
     ]
     if {**before["meta"], "title": 0} != {**after["meta"], "title": 0} or not isinstance(after["meta"]["title"], str):
         found.append("meta")
-    if any(not name.startswith(("text:", "xml:")) for name in after["roots"]):
+    if any(name.startswith("cosession") or name in ("", "text:", "xml:") for name in after["roots"]):
         found.append("roots")
     found += _messages(before, after, who, role, offered)
     found += _runs(before, after, who, role)

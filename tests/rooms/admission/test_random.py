@@ -117,7 +117,7 @@ def protected(document: SessionDocument) -> dict[str, Any]:
         },
         **{name: whole[name] for name in ("runs", "agents", "participants", "claims")},
         "roots": sorted(
-            name for name in tuple(document.doc) if name not in ROOTS and not name.startswith(("text:", "xml:"))
+            name for name in tuple(document.doc) if name.startswith("cosession") or name in ("", "text:", "xml:")
         ),
     }
 

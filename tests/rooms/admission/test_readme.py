@@ -6,7 +6,7 @@ import cosession.rooms.admission as package
 from cosession.auth import CAPABILITIES
 from cosession.document.session import ROOTS
 from cosession.rooms.admission.checks import CHECKS
-from cosession.rooms.admission.rules import KIND, REQUESTS, RULES, STATE, TEXT, Rule, Whose
+from cosession.rooms.admission.rules import KIND, REQUESTS, ROOT, RULES, STATE, TEXT, Rule, Whose
 
 README = Path(package.__file__).with_name("README.md").read_text()
 
@@ -48,13 +48,13 @@ def test_the_readme_shows_every_kind_of_request() -> None:
 
 
 def test_every_root_of_the_schema_has_a_rule() -> None:
-    assert {rule.where.split("/")[0] for rule in RULES} == {*ROOTS, "text:NAME", "xml:NAME"}
+    assert {rule.where.split("/")[0] for rule in RULES} == {*ROOTS, "text:NAME", "xml:NAME", "root:NAME"}
 
 
 def test_every_capability_that_a_rule_needs_exists() -> None:
     named = {need for rule in RULES for need in (*rule.own, *rule.others)} | set(sum(REQUESTS.values(), ()))
 
-    assert {part for need in named - {STATE, TEXT, KIND} for part in need.split("+")} <= CAPABILITIES.keys()
+    assert {part for need in named - {STATE, TEXT, ROOT, KIND} for part in need.split("+")} <= CAPABILITIES.keys()
 
 
 def test_a_closer_place_stands_above_the_wider_one() -> None:

@@ -335,9 +335,10 @@ LIES = [
     ),
     Lie("xml:NAME/**", lambda d: d.xml("page").children.append(XmlElement("p")), "xml:page/*", without="text:*"),
     Lie("xml:NAME/**", lambda d: d.xml("page").children.__delitem__(0), "xml:page/*", without="text:*"),
-    Lie("", lambda d: d.doc.get("config", type=Map).update({"admin": "eve"}), "config/admin"),
+    Lie("", lambda d: d.doc.get("cosession", type=Map).update({"admin": "eve"}), "cosession/admin"),
     Lie("", lambda d: d.doc.get("text:", type=Text).insert(0, "x"), "text:/*"),
-    Lie("", lambda d: d.doc.get("Messages", type=Array).append("x"), "Messages/*"),
+    Lie("root:NAME/**", lambda d: d.doc.get("todos", type=Array).append("x"), "todos/*", without="root:*"),
+    Lie("root:NAME/**", lambda d: d.doc.get("todos", type=Array).append("x"), "todos/*", role="viewer"),
 ]
 
 
@@ -374,8 +375,8 @@ def test_a_refusal_is_read_by_somebody_who_knows_no_paths(scene: Scene) -> None:
         "You may not change a run, at runs/r-bot/status: it is bot's.": lambda d: d.runs.get("r-bot").end(
             "complete", at=AT
         ),
-        "You may not change a place that no session has, at config/a: data of your own belongs in the "
-        "state.": lambda d: d.doc.get("config", type=Map).update({"a": Map({"b": 1})}),
+        "You may not change the application's own data, at cosession/a: this name is reserved; give the root another "
+        "one.": lambda d: d.doc.get("cosession", type=Map).update({"a": Map({"b": 1})}),
         "You may not remove a message, at messages/*: it is bob's, and your access to this session doesn't include "
         "that; ask whoever gave it to you for edit-any.": lambda d: d.messages.shared.__delitem__(1),
     }

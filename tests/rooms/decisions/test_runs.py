@@ -271,3 +271,36 @@ def test_a_decision_that_fails_refuses_nobody_but_ends_the_room(
     monkeypatch.setattr("cosession.rooms.changes.decide", fail)
     with pytest.raises(RoomBroken):
         bot.begin()
+
+
+CALLS = {
+    "input-streaming": {"rawInput": "{"},
+    "input-available": {"input": {}},
+    "approval-requested": {"input": {}, "approval": {"id": "a"}},
+    "approval-responded": {"input": {}, "approval": {"id": "a", "approved": True}},
+}
+
+
+@pytest.mark.parametrize("how", ["complete", "cancelled", "error", "lost", "cancel"])
+@pytest.mark.parametrize("state", CALLS)
+def test_no_tool_call_outlives_its_run(stage: Stage, how: str, state: str) -> None:
+    bot = stage.actor("bot", "agent")
+    bot.begin(words="let me look")
+    call = {"type": "tool-look", "toolCallId": "c1", "state": state, **CALLS[state]}
+    done = {"type": "tool-look", "toolCallId": "c0", "state": "output-available", "input": {}, "output": 1}
+    for part in (done, call):
+        bot.write(lambda d, part=part: d.messages.get("r1.m").append_part(part))
+
+    if how in ("lost", "cancel"):
+        bot.leave()
+        stage.ring(LEASE)
+        if how == "cancel":
+            stage.actor("ada").cancel("r1")
+    else:
+        bot.become(how)
+
+    [message] = stage.document.messages
+    _, before, after = message.to_json()["parts"]
+    assert before == done
+    assert after["state"] == "output-error"
+    assert after["errorText"] == ("cancelled" if how == "cancelled" else "interrupted")

@@ -69,7 +69,7 @@ class Index:
         return 0 if clocks is None else clocks.end
 
     def root(self, name: str) -> Container:
-        """A root, by its name; one that the schema doesn't have is in no row of the table."""
+        """A root, by its name."""
         found = self.roots.get(name)
         if found is None:
             found = self.roots[name] = new_root(name)

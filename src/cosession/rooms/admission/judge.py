@@ -16,7 +16,7 @@ from cosession.protocol import ClockRange
 from .checks import CHECKS, Writing, inner_writings, shown
 from .index import Index
 from .places import Container
-from .rules import KIND, REQUESTS, REQUIRED, RULES, STATE, TEXT, Action, Check, Node, Rule
+from .rules import KIND, REQUESTS, REQUIRED, ROOT, RULES, STATE, TEXT, Action, Check, Node, Rule
 from .touches import Touch
 
 _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
@@ -29,7 +29,7 @@ _WRITING: Final = frozenset(
     one
     for needs in (*(rule.own for rule in RULES), *REQUESTS.values())
     for need in needs
-    if need not in (STATE, TEXT, KIND)
+    if need not in (STATE, TEXT, ROOT, KIND)
     for one in need.split("+")
 )
 """The capabilities that allow some writing."""
@@ -126,7 +126,8 @@ class Judge:
             NotAllowed: the participant may not write anywhere.
         """
         capabilities = self._capabilities
-        if not (capabilities.state or capabilities.texts or any(capabilities.may(one) for one in _WRITING)):
+        scoped = capabilities.state or capabilities.texts or capabilities.roots
+        if not (scoped or any(capabilities.may(one) for one in _WRITING)):
             raise NotAllowed("Your access to this session doesn't include writing; ask whoever gave it to you.")
 
     def look_at_writers(self, brings: Iterable[ClockRange]) -> None:
@@ -196,6 +197,8 @@ class Judge:
             root = touch.path[0]
             prefix = TEXT_PREFIX if root.startswith(TEXT_PREFIX) else XML_PREFIX
             return capabilities.may_text(root.removeprefix(prefix))
+        if need == ROOT:
+            return capabilities.may_root(touch.path[0])
         if need == KIND:
             return any(capabilities.may(one) for one in REQUESTS.get(split_key(touch.key or "")[0], ()))
         return capabilities.may(need) if "+" not in need else all(map(capabilities.may, need.split("+")))
@@ -237,6 +240,7 @@ def _named(needs: tuple[str, ...], touch: Touch) -> tuple[str, ...]:
     places = {
         STATE: Capabilities(state=frozenset({touch.path[1:]})).written(),
         TEXT: (f"text:{name}",),
+        ROOT: (f"root:{touch.path[0]}",),
         KIND: REQUESTS.get(kind, ()),
     }
     return tuple(one for need in needs for one in places.get(need, (need,)))
@@ -245,14 +249,14 @@ def _named(needs: tuple[str, ...], touch: Touch) -> tuple[str, ...]:
 def _done(touch: Touch) -> str:
     """What was done, for somebody who doesn't know paths."""
     root, *below = touch.path
-    thing = _THINGS.get(root) or _THINGS.get(root.partition(":")[0], "a place that no session has")
+    thing = _THINGS.get(root) or _THINGS.get(root.partition(":")[0], "the application's own data")
     verbs = _VERBS if len(below) == 1 else _INNER_VERBS
     return f"{verbs[touch.action]} {thing}"
 
 
 def _no_row(touch: Touch) -> str:
     if not touch.node.rules:
-        return "data of your own belongs in the state"
+        return "this name is reserved; give the root another one"
     return {
         "create": "nothing can be added there",
         "change": "it was written once, and stays",

@@ -4,13 +4,16 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pycrdt import Array, Text, XmlFragment
 
-from cosession.document.session import ROOTS, TEXT_PREFIX, XML_PREFIX
+from cosession.document.session import RESERVED_PREFIX, ROOTS, TEXT_PREFIX, XML_PREFIX
 from cosession.protocol.structs import Id
 
 from .rules import NOWHERE, TABLE, Node
 
 ARRAY, MAP, TEXT, XML_FRAGMENT, XML_TEXT = 0, 1, 2, 4, 6
 """Types, as in `Struct.type`."""
+
+UNKNOWN: Final = -1
+"""The type of an application's own root: its name doesn't say it."""
 
 _ROOT_TYPES: Final[dict[object, int]] = {Array: ARRAY, Text: TEXT, XmlFragment: XML_FRAGMENT}
 
@@ -69,11 +72,12 @@ NOTHING: Final = Container(None, -1, None, "", NOWHERE)
 
 
 def new_root(name: str) -> Container:
-    """Make a root; one that the schema doesn't have is in no row of the table."""
+    """Make a root; one of a reserved name is in no row of the table."""
     if name.startswith(TEXT_PREFIX) and name != TEXT_PREFIX:
         return Container(None, TEXT, None, name, TABLE.child("text:NAME"))
     if name.startswith(XML_PREFIX) and name != XML_PREFIX:
         return Container(None, XML_FRAGMENT, None, name, TABLE.child("xml:NAME"))
     if name in ROOTS:
         return Container(None, _ROOT_TYPES.get(ROOTS[name], MAP), None, name, TABLE.child(name))
-    return Container(None, MAP, None, name, NOWHERE)
+    is_reserved = name.startswith(RESERVED_PREFIX) or name in ("", TEXT_PREFIX, XML_PREFIX)
+    return Container(None, UNKNOWN, None, name, NOWHERE if is_reserved else TABLE.child("root:NAME"))

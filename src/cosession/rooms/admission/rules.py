@@ -29,8 +29,9 @@ Check: TypeAlias = Literal[
 
 STATE: Final = "state:PATH"
 TEXT: Final = "text:NAME"
+ROOT: Final = "root:NAME"
 KIND: Final = "of the kind"
-"""A capability that depends on the place: the path in the state, the text's name, the kind of request."""
+"""A capability that depends on the place: the path in the state, a text's or root's name, the kind of request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("text:NAME", ("change",), (TEXT,), (TEXT,), "all"),
     Rule("text:NAME/**", _ALL, (TEXT,), (TEXT,), "all"),
     Rule("xml:NAME/**", _ALL, (TEXT,), (TEXT,), "all"),
+    Rule("root:NAME/**", _ALL, (ROOT,), (ROOT,), "all", note="every other root is the application's"),
 )  # fmt: skip
 
 REQUESTS: Final[dict[str, tuple[str, ...]]] = {

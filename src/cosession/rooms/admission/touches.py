@@ -17,14 +17,14 @@ from cosession.protocol.update_format import ANY, BINARY, DELETED, EMBED, FORMAT
 
 from .clocks import ClockSet
 from .index import Index, Undo
-from .places import ARRAY, MAP, NOTHING, TEXT, XML_TEXT, Container, Slot
+from .places import ARRAY, MAP, NOTHING, TEXT, UNKNOWN, XML_TEXT, Container, Slot
 from .rules import NOWHERE, Action, Node
 
 _VALUES: Final = frozenset({ANY, BINARY, TYPE, DELETED})
 _PLAIN_TEXT: Final = frozenset({STRING, DELETED})
 _RICH_TEXT: Final = frozenset({STRING, EMBED, FORMAT, TYPE, DELETED})
 _NODES: Final = frozenset({TYPE, DELETED})
-_RICH_ROOTS: Final = frozenset({"text:NAME", "xml:NAME", "state"})
+_RICH_ROOTS: Final = frozenset({"text:NAME", "xml:NAME", "root:NAME", "state"})
 
 MAX_KEY: Final = 1024
 """Characters of a key or a root's name: an id may be 128, in a request three stand together, percent-encoded."""
@@ -197,6 +197,8 @@ def _deleted_records(index: Index, inside: Container, key: str | None, gone: Clo
 @cache
 def _held(type: int, has_key: bool, is_rich: bool) -> frozenset[int]:  # noqa: A002 - the attribute's name
     """What a shared type may hold, under a key or in its order."""
+    if type == UNKNOWN:
+        return _VALUES if has_key else _VALUES | _RICH_TEXT
     if has_key:
         return _VALUES if type == MAP or (is_rich and type != ARRAY) else frozenset()
     if type in (TEXT, XML_TEXT):

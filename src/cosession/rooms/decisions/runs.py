@@ -7,19 +7,23 @@ into its successor's words.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
-from cosession.document import JsonObject, Message, Request, Run, SessionDocument
-from cosession.document.part_schema import is_growing_text
+from cosession.document import JsonObject, Message, Part, Request, Run, SessionDocument
+from cosession.document.part_schema import is_growing_text, is_tool
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
-from cosession.document.values import keys_of
-from cosession.errors import BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
+from cosession.document.values import keys_of, plain_object
+from cosession.errors import BadDocument, BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
 
 from . import approvals
 from .case import Case, Seen
 
+_OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-requested", "approval-responded"})
+"""The states of a tool call that waits for something."""
+
 _MOST_PARTS = 64
-"""Texts of one message that the server finishes when its run ends, the last ones; an agent writes one at a time."""
+"""Texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
 
 
 def begin(case: Case) -> None:
@@ -241,14 +245,28 @@ def _take_back(case: Case, id_: str, run: Run) -> None:
 
 
 def _ended(case: Case, id_: str, run: Run) -> None:
-    """Do what follows from the end of a run."""
+    """Do what follows from the end of a run: its texts grow no more, and its tool calls get no answer."""
     for message in _messages(case, run):
+        for part in message.parts_like(_is_open_call, _MOST_PARTS):
+            with suppress(BadDocument):  # a foreign client's call may fit no state
+                _end_call(part, "cancelled" if run.status == "cancelled" else "interrupted")
         if message.status == "streaming":
             for part in message.parts_like(_is_unfinished, _MOST_PARTS):
                 part.finish()
             message.set_status(run.status if run.status in FINAL else "error")
     _settle(case, id_, run)
     case.memory.prompts.ended(case, id_, run)
+
+
+def _end_call(part: Part, why: str) -> None:
+    """End a tool call without an answer; an approval that was never given can't stay on it."""
+    approval = plain_object(part.get("approval"))
+    more = {} if approval.get("approved") is True else {"approval": None}
+    part.update(state="output-error", errorText=why, **more)
+
+
+def _is_open_call(part: JsonObject) -> bool:
+    return part.get("state") in _OPEN_CALLS and is_tool(str(part.get("type")))
 
 
 def _is_unfinished(part: JsonObject) -> bool:
