@@ -266,7 +266,7 @@ test("an approval is shown, edited and voted on", async () => {
     value: { limit: 150, to: { city: "Turin" } },
   });
   expect(server.doc.getMap("requests").toJSON()).toEqual({
-    "vote/a1/ana": { decision: "approved" },
+    "vote/a1/ana": { decision: "approved", value: { limit: 150, to: { city: "Turin" } } },
     "vote/a0/ana": { decision: "rejected", value: { limit: 1 } },
     "policy/ana": { double_texting: "steer" },
   });
