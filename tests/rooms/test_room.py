@@ -600,3 +600,22 @@ def test_a_decision_that_finds_nothing_to_do_writes_nothing_so_that_deciding_end
     scene.do(scene.room.edit(lambda document: document.meta.set_title(""), AT))
     assert scene.room.begin(AT) == []
     assert scene.room.version == version + 1, "the title alone"
+
+
+def test_readers_that_read_nothing_hold_no_more_than_a_bound() -> None:
+    def whole() -> bytes:
+        return document
+
+    writer = Writer()
+    document = writer.write("x" * 20_000)
+    openings = Openings(piece_bytes=1024, own_bytes=100_000)
+    replies = [openings.own(1, bytes(bytearray(document)), whole)[0] for _ in range(30)]
+    assert len({id(reply) for reply in replies}) == 5, "four of their own, and one for all others"
+    assert all(b"".join(reply) for reply in replies)
+    del replies
+    assert openings.own(1, bytes(bytearray(document)), whole)[0].update is not document, "they are gone"
+
+
+def test_a_small_reply_is_ones_own_whatever_others_hold() -> None:
+    openings = Openings(piece_bytes=1024, own_bytes=0)
+    assert openings.own(1, b"\x00\x00", lambda: b"\x00\x00" * 1000)[0].update == b"\x00\x00"

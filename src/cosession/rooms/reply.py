@@ -6,12 +6,16 @@ together cost little more than one.
 """
 
 from collections.abc import Callable, Iterator
-from weakref import ref
+from weakref import WeakSet, ref
 
 from cosession.protocol import EMPTY_UPDATE, SyncStep2, SyncUpdate, encode_frame, split_update
 
 _KEPT_BYTES = 16_384
 """From which size on a reply is kept."""
+
+
+OWN_BYTES = 64 * 2**20
+"""What the replies of one session that aren't shared may hold while they are being read."""
 
 
 class SharedFrame(bytes):
@@ -68,12 +72,15 @@ class Openings:
 
     Args:
         piece_bytes: how much is sent in one frame, about.
+        own_bytes: how much large replies to those that have some of it may hold together.
     """
 
-    __slots__ = ("_is_soon", "_kept", "_piece_bytes", "_sent", "_version")
+    __slots__ = ("_is_soon", "_kept", "_own", "_own_bytes", "_piece_bytes", "_sent", "_version")
 
-    def __init__(self, piece_bytes: int) -> None:
+    def __init__(self, piece_bytes: int, own_bytes: int = OWN_BYTES) -> None:
         self._piece_bytes = piece_bytes
+        self._own_bytes = own_bytes
+        self._own = WeakSet[Reply]()
         self._version = -1
         self._sent: ref[Reply] | None = None
         self._is_soon = False
@@ -97,6 +104,25 @@ class Openings:
         if not is_first:
             self._kept = reply
         return reply, is_first
+
+    def own(self, version: int, diff: bytes, whole: Callable[[], bytes]) -> tuple[Reply, bool]:
+        """The reply to a client that has some of the document, and whether `forget` must be called after a while.
+
+        Readers that read nothing hold what they were to be sent. Where that comes to too much, the next ones are sent
+        the whole document, which is one for all.
+
+        Args:
+            version: of the document.
+            diff: what the client lacks.
+            whole: gives the whole document.
+        """
+        reply = Reply(diff, self._piece_bytes)
+        if not reply.is_large:
+            return reply, False
+        if sum(len(one.update) for one in self._own) + len(diff) > self._own_bytes:
+            return self.reply(version, whole)
+        self._own.add(reply)
+        return reply, False
 
     def forget(self) -> None:
         """Keep it no longer than it is being sent: who comes now doesn't come soon after another."""

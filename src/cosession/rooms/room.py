@@ -44,7 +44,7 @@ from .intake import Intake
 from .peer import Peer
 from .presence import Presence
 from .receipts import Receipts
-from .reply import Openings, Reply
+from .reply import Openings
 from .roster import ATTENDANCE, Roster
 
 DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
@@ -298,7 +298,7 @@ class Room:
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         decode_state_vector(vector, self._settings.max_structs_per_frame)
         if vector != EMPTY_VECTOR:
-            reply, is_first = Reply(self.diff(vector), self._settings.max_piece_bytes), False
+            reply, is_first = self._openings.own(self.version, self.diff(vector), partial(self.diff, EMPTY_VECTOR))
         else:
             reply, is_first = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
         self.synced.add(connection)
