@@ -118,3 +118,9 @@ def test_what_is_deleted_is_forgotten() -> None:
     update = other.get_update()
     assert kept.restore(update) is update
     assert kept.encode(other.get_update, {3: 1}, decode_state_vector(EMPTY_VECTOR)) in (update, other.get_update())
+
+
+def test_a_bigint_comes_back_that_the_library_writes_as_a_float() -> None:
+    update = forge(3, 0, Item(ANY, b"\x01\x7a\x80" + bytes(7), parent="list"))
+    doc = document_of([update])
+    assert KeptValues([update]).encode(doc.get_update, {3: 1}, {}) == update

@@ -38,8 +38,8 @@ _LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|\{")
 _AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
 """How the values begin that hold no others, and come back as they were."""
 _STRING = 119
-_SIZES = {127: 0, 126: 0, 124: 4, 123: 8, 121: 0, 120: 0}
-"""How many bytes follow, where the kind of a plain value says it."""
+_PLAIN = frozenset({127, 126, 121, 120})
+"""Undefined, null and booleans. A number may be what the library made of a BigInt."""
 
 
 class KeptValues:
@@ -204,8 +204,8 @@ def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int]]:
                     at += 3 + update[at + 2]
                     clock += 1
                     continue
-                if of in _SIZES:
-                    at += 2 + _SIZES[of]
+                if of in _PLAIN:
+                    at += 2
                     clock += 1
                     continue
             if kind in (ANY, EMBED, FORMAT):
