@@ -20,7 +20,7 @@ export interface Limits {
 export const DEFAULT_LIMITS: Limits = Object.freeze({
   frameBytes: 8 * 2 ** 20,
   structs: 250_000,
-  presenceBytes: 16 * 2 ** 10,
+  presenceBytes: 64 * 2 ** 10,
 });
 
 /** What a frame holds besides one record: its head, and the ids around each value. */

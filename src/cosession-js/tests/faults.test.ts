@@ -332,7 +332,7 @@ test("a socket that throws when something is sent is another lost connection", a
 test.each([
   ["a BigInt", 5n],
   ["a cycle", cyclic()],
-  ["20 KB", "x".repeat(20_000)],
+  ["80 KB", "x".repeat(80_000)],
 ])(
   "presence that a plugin sets to %s is told as refused, and doesn't hide its person",
   async (_name, value) => {

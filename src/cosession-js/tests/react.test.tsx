@@ -222,7 +222,7 @@ test("what agents and people share is shown, and let go when the page goes", asy
 });
 
 test.each([
-  ["larger than presence", { description: "x".repeat(20_000) }],
+  ["larger than presence", { description: "x".repeat(80_000) }],
   ["no JSON", { minimum: 5n }],
 ])("a tool whose schema is %s is reported, and the page goes on", async (_name, schema) => {
   const uncaught = vi.fn();

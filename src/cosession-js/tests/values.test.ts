@@ -184,12 +184,12 @@ test("a message that is larger than a frame is refused with its size, and a stat
 test("presence is measured in bytes of UTF-8, and what is too large is refused", () => {
   ana.presence.set("selected", "🐙".repeat(1_400));
   ana.presence.set("selected", "漢".repeat(3_000));
-  expect(() => ana.presence.set("selected", "x".repeat(20_000))).toThrow(/presence has \d+ bytes/);
+  expect(() => ana.presence.set("selected", "x".repeat(80_000))).toThrow(/presence has \d+ bytes/);
   expect(ana.presence.all[0]?.selected).toBe("漢".repeat(3_000));
 });
 
 test("a tool that presence has no room for is refused, and those before it stay offered", () => {
-  const schema = { description: "x".repeat(1_000) };
+  const schema = { description: "x".repeat(4_000) };
   const offer = (name: string) => ana.offerTool(name, { schema, call: () => 1 });
   let count = 0;
   expect(() => {
