@@ -9,6 +9,8 @@ import { answer, noteFrames } from './driver.mjs'
 const { url, session, provider: major, params } = JSON.parse(process.argv[2])
 const { WebsocketProvider } = await import(major === 3 ? 'y-websocket' : `y-websocket-${major}`)
 
+const { readAuthMessage } = await import('y-protocols/auth')
+
 const doc = new Y.Doc()
 const { frames, Socket } = noteFrames()
 const provider = new WebsocketProvider(url, session, doc, {
@@ -18,9 +20,12 @@ const provider = new WebsocketProvider(url, session, doc, {
   maxBackoffTime: 400,
 })
 const closes = []
+const denials = []
 let finalClose = null
 let undoing = null
 provider.on('connection-close', (event) => closes.push({ code: event?.code ?? null, reason: String(event?.reason ?? '') }))
+provider.messageHandlers = [...provider.messageHandlers]
+provider.messageHandlers[2] = (_encoder, decoder) => readAuthMessage(decoder, provider, (_provider, reason) => denials.push(reason))
 provider.on('closed', (close) => { finalClose = close })
 
 const place = (index, length) => index < 0 ? length + 1 + index : Math.min(index, length)
@@ -32,6 +37,7 @@ answer({
     wants: provider.shouldConnect,
     client: doc.clientID,
     closes,
+    denials,
     finalClose,
   }),
   connect: () => provider.connect(),

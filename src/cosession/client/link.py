@@ -237,7 +237,8 @@ class Link:
         self._replica.release()
         self._asked.close()
         again = self._asked.taken(document)
-        update, texts = self._unsaved(decode_state_vector(document.doc.get_state()), document)
+        saved = {self.document.doc.client_id: self._replica.saved_clock}
+        update, texts = self._unsaved(decode_state_vector(document.doc.get_state()), document, saved)
         self._last = replace(refusal, lost=texts, update=update)
         self.document, self._replica = document, replica
         self._clients.append(document.doc.client_id)
@@ -257,10 +258,15 @@ class Link:
         except (Exception, asyncio.CancelledError):
             log.exception("client.refusal_unheard", session=self._session)
 
-    def _unsaved(self, has: Mapping[int, int], fresh: SessionDocument | None = None) -> tuple[bytes, tuple[str, ...]]:
+    def _unsaved(
+        self,
+        has: Mapping[int, int],
+        fresh: SessionDocument | None = None,
+        saved: Mapping[int, int] | None = None,
+    ) -> tuple[bytes, tuple[str, ...]]:
         """What was written here and a state vector lacks; nothing where the document can't be read any more."""
         try:
-            return unsaved(self.document, self._clients, has, fresh)
+            return unsaved(self.document, self._clients, has, fresh, saved)
         except BaseException as error:
             if isinstance(error, Exception) or is_crdt_error(error):
                 log.exception("client.unsaved_unread", session=self._session)

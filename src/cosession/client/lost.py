@@ -20,38 +20,82 @@ _WORDS = frozenset({"text", "title", "reason"})
 
 
 def unsaved(
-    document: SessionDocument, clients: Iterable[int], has: Mapping[int, int], fresh: SessionDocument | None = None
+    document: SessionDocument,
+    clients: Iterable[int],
+    has: Mapping[int, int],
+    fresh: SessionDocument | None = None,
+    saved: Mapping[int, int] | None = None,
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return what some clients wrote and a state vector hasn't: as an update, and its texts.
+
+    Of what the server refused it keeps the clocks, as deleted.
 
     Args:
         document: where they wrote.
         clients: their Yjs client ids.
         has: the state vector.
         fresh: the server's document, where it is known.
+        saved: up to which clock each client's words are known to be saved; what is deleted behind it was refused.
     """
     doc = document.doc
+    alive: list[ClockRange] = []
+    if fresh is not None and saved:
+        has, alive = _without_refused(fresh, has, saved)
     whole = decode_state_vector(doc.get_state())
     texts: list[str] = []
     for client in clients:  # one by one: texts are told apart by the order of one client's structs
         alone = doc.get_update(encode_state_vector(whole | {client: has.get(client, 0)}))
-        texts += lost_texts(alone, document, fresh)
+        texts += lost_texts(alone, document, fresh, alive)
     vector = whole | {client: has.get(client, 0) for client in clients}
     return doc.get_update(encode_state_vector(vector)), tuple(texts)
 
 
-def lost_texts(update: bytes, document: SessionDocument, fresh: SessionDocument | None = None) -> tuple[str, ...]:
+def _without_refused(
+    fresh: SessionDocument, has: Mapping[int, int], saved: Mapping[int, int]
+) -> tuple[dict[int, int], list[ClockRange]]:
+    """Return a state vector without what was refused, and the clocks behind it that were taken.
+
+    Args:
+        fresh: the server's document.
+        has: its state vector.
+        saved: up to which clock each client's words are known to be saved.
+    """
+    gone: dict[int, list[ClockRange]] = {}
+    for span in read_update_header(fresh.doc.get_update(fresh.doc.get_state())).deletes:
+        if span.end > saved.get(span.client, span.end):
+            gone.setdefault(span.client, []).append(span)
+    alive: list[ClockRange] = []
+    reduced = dict(has)
+    for client, spans in gone.items():
+        spans.sort(key=lambda span: span.clock)
+        at = reduced[client] = max(spans[0].clock, saved[client])
+        for span in spans:
+            if span.clock > at:
+                alive.append(ClockRange(client, at, span.clock - at))
+            at = max(at, span.end)
+        if at < has.get(client, 0):
+            alive.append(ClockRange(client, at, has[client] - at))
+    return reduced, alive
+
+
+def lost_texts(
+    update: bytes,
+    document: SessionDocument,
+    fresh: SessionDocument | None = None,
+    alive: Iterable[ClockRange] = (),
+) -> tuple[str, ...]:
     """Return the texts that an update brings, one for each place, in the order in which they were begun.
 
     Args:
         update: what one client wrote, and the server has not.
         document: the document that it is from.
         fresh: the server's document; a value that was set back to what stands in it isn't lost.
+        alive: the clocks of the update that the server has.
 
     Raises:
         MalformedFrame: it is no update.
     """
-    deletes = read_update_header(update).deletes
+    deletes = (*read_update_header(update).deletes, *alive)
     # What takes an older value's place doesn't name its key in the update: then the document tells what is said.
     said = {text for _, text in _said(document) - (_said(fresh) if fresh is not None else set())}
     texts: dict[Id, list[str]] = {}

@@ -1,17 +1,59 @@
-"""An update taken apart by who wrote it: for each client its structs, then for each what else of it is deleted.
+"""An update cut along its structs: what of it fits a document, and what takes the place of a refused struct.
 
-Each part is an update of its own. Structs go with what of themselves is deleted: who has seen them before that learns
-it from nothing else.
+What is left out of one client is all from some clock on, so the rest is an update of its own. What takes the place of
+a struct has its clocks, so what comes behind it fits. The work is linear in the update's structs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from . import lib0
-from .update_format import skip_struct
+from .header import ClockRange
+from .structs import Id
+from .update_format import DELETED, GC, KIND, SKIP, skip_struct
+
+_GONE = bytes((GC,))
 
 
-def split_by_client(update: bytes) -> Iterator[bytes]:
-    """Take an update apart.
+@dataclass(slots=True)
+class _Span:
+    """One struct: its clocks, where its bytes are, and which clocks it stands on.
+
+    Attributes:
+        needs: pairs of a client and the first clock after those that it stands on.
+        instead: what is written in its place; None where it stays.
+    """
+
+    clock: int
+    length: int
+    start: int
+    end: int
+    needs: tuple[Id, ...]
+    instead: bytes | None = None
+
+    @property
+    def until(self) -> int:
+        return self.clock + self.length
+
+
+@dataclass(slots=True)
+class Fit:
+    """What of an update fits a document.
+
+    Attributes:
+        update: that part; an empty update where nothing does.
+        lacks: per client, the first clock after those that what was left out waits for.
+        replaced: the clocks whose structs wait for what won't come, and were given up.
+    """
+
+    update: bytes
+    lacks: dict[int, int] = field(default_factory=dict[int, int])
+    replaced: tuple[ClockRange, ...] = ()
+
+
+class Sections:
+    """The structs and deletions of one update, which can be left out or replaced.
 
     Args:
         update: its header was read, so it is one whole update.
@@ -19,33 +61,240 @@ def split_by_client(update: bytes) -> Iterator[bytes]:
     Raises:
         MalformedFrame: it isn't.
     """
-    reader = lib0.Reader(update)
-    structs: dict[int, tuple[int, bytes]] = {}
-    for _ in range(reader.uint()):
-        start = reader.at
-        count = reader.uint()
-        client, clock = reader.uint(), reader.uint()
-        for _ in range(count):
-            skip_struct(reader, reader.byte(), {})
-        structs[client] = clock, update[start : reader.at]
-    deletes: dict[int, list[tuple[int, int]]] = {}
-    for _ in range(reader.uint()):
-        client = reader.uint()
-        spans = [(reader.uint(), reader.uint()) for _ in range(reader.uint())]
-        deletes[client] = [(clock, clock + length) for clock, length in spans]
-    for client, (first, section) in structs.items():
-        own = [(max(clock, first), end) for clock, end in deletes.get(client, ()) if end > first]
-        yield b"\x01" + section + _delete_set(client, own)
-    for client, spans in deletes.items():
-        first = structs[client][0] if client in structs else None
-        older = [(clock, end if first is None else min(end, first)) for clock, end in spans]
-        if rest := [(clock, end) for clock, end in older if clock < end]:
-            yield b"\x00" + _delete_set(client, rest)
+
+    def __init__(self, update: bytes) -> None:
+        self._update = update
+        self._spans: dict[int, list[_Span]] = {}
+        self._deletes: dict[int, list[tuple[int, int]]] = {}
+        reader = lib0.Reader(update)
+        for _ in range(reader.uint()):
+            count, client, clock = reader.uint(), reader.uint(), reader.uint()
+            spans = self._spans.setdefault(client, [])
+            for _ in range(count):
+                start, needs = reader.at, dict[int, int]()
+                info = reader.byte()
+                if info & KIND == SKIP:
+                    clock += reader.uint()
+                    continue
+                length = skip_struct(reader, info, needs)
+                spans.append(_Span(clock, length, start, reader.at, tuple(needs.items())))
+                clock += length
+        for _ in range(reader.uint()):
+            client = reader.uint()
+            ranges = self._deletes.setdefault(client, [])
+            for _ in range(reader.uint()):
+                clock = reader.uint()
+                ranges.append((clock, clock + reader.uint()))
+
+    def sizes(self) -> dict[Id, int]:
+        """The bytes of each struct, by its client and first clock."""
+        return {
+            (client, span.clock): span.end - span.start for client, spans in self._spans.items() for span in spans
+        }
+
+    def replace_all(self, gone: Mapping[Id, int | None]) -> None:
+        """Put something deleted in the places of some structs.
+
+        Args:
+            gone: per client and first clock, where in the update the struct's content begins: what is deleted then
+                has its neighbours. None: it has none.
+        """
+        for client, spans in self._spans.items():
+            for span in spans:
+                if (client, span.clock) in gone:
+                    self._gone(client, span, gone[client, span.clock])
+
+    def hollow(self) -> None:
+        """Keep nothing but the clocks: no struct, and no deletion but theirs."""
+        self._deletes.clear()
+        for client, spans in self._spans.items():
+            for span in spans:
+                self._gone(client, span, None)
+
+    def delete(self, gone: Iterable[ClockRange]) -> None:
+        """Delete some clocks."""
+        for one in gone:
+            self._deletes.setdefault(one.client, []).append((one.clock, one.end))
+
+    def drop_deletes(self, gone: Iterable[ClockRange]) -> None:
+        """Leave out some deletions."""
+        dropped: dict[int, list[tuple[int, int]]] = {}
+        for one in gone:
+            dropped.setdefault(one.client, []).append((one.clock, one.end))
+        for client, spans in dropped.items():
+            self._deletes[client] = list(_without(_joined(self._deletes.get(client, ())), _joined(spans)))
+
+    def cut(self, client: int, clock: int) -> None:
+        """Leave out what a client wrote from a clock on."""
+        self._spans[client] = [span for span in self._spans[client] if span.clock < clock]
+
+    def fit(
+        self,
+        known: Mapping[int, int],
+        may: Callable[[int], bool],
+        *,
+        may_replace: Callable[[int], bool] | None = None,
+    ) -> Fit:
+        """Return what of the update fits a document, in the order of each client's clocks, as far as it goes.
+
+        Args:
+            known: the document's state vector.
+            may: whether new clocks of a client may be taken.
+            may_replace: whether a struct of a client that stands on what is missing is replaced, so that what is
+                behind it goes on. None: no client's is.
+        """
+        taking = {client: spans for client, spans in self._spans.items() if may(client)}
+        way = _Way(taking, known)
+        replaced: list[ClockRange] = []
+        if may_replace is not None:
+            for client, span in way.hopeless(may_replace):
+                self._gone(client, span, None)
+                span.needs = ()
+                replaced.append(ClockRange(client, span.clock, span.length))
+        way.go()
+        reach, taken = way.reach, way.taken
+        lacks: dict[int, int] = {}
+        for client, spans in taking.items():
+            if taken[client] < len(spans):
+                span = spans[taken[client]]
+                missing = way.missing(client, span) or (client, span.clock)
+                lacks[missing[0]] = max(missing[1], lacks.get(missing[0], 0))
+        deletes: dict[int, list[tuple[int, int]]] = {}
+        for client, ranges in self._deletes.items():
+            until = reach.get(client, known.get(client, 0))
+            deletes[client] = [(clock, min(end, until)) for clock, end in ranges if clock < until]
+            last = max((end for _, end in ranges), default=0)
+            if last > until and not (client in self._spans and client not in taking):
+                lacks[client] = max(last, lacks.get(client, 0))
+        update = self._encode({client: spans[: taken[client]] for client, spans in taking.items()}, deletes)
+        return Fit(update, lacks, tuple(replaced))
+
+    def encode(self) -> bytes:
+        """Return what is left of the update."""
+        return self._encode(self._spans, self._deletes)
+
+    def _gone(self, client: int, span: _Span, content: int | None) -> None:
+        if span.instead is not None:
+            return
+        length = lib0.uint(span.length)
+        if content is None:
+            span.instead = _GONE + length
+        else:
+            info = self._update[span.start] & ~KIND | DELETED
+            span.instead = bytes((info,)) + self._update[span.start + 1 : content] + length
+        self._deletes.setdefault(client, []).append((span.clock, span.until))
+
+    def _encode(self, spans: Mapping[int, list[_Span]], deletes: Mapping[int, Iterable[tuple[int, int]]]) -> bytes:
+        sections = [(client, own) for client, own in spans.items() if own]
+        out = [lib0.uint(len(sections))]
+        for client, own in sections:
+            body: list[bytes] = []
+            at = own[0].clock
+            for span in own:
+                if span.clock > at:
+                    body.append(bytes((SKIP,)) + lib0.uint(span.clock - at))
+                body.append(self._update[span.start : span.end] if span.instead is None else span.instead)
+                at = span.until
+            out += (lib0.uint(len(body)), lib0.uint(client), lib0.uint(own[0].clock), *body)
+        ranges = [(client, joined) for client, spans in deletes.items() if (joined := _joined(spans))]
+        out.append(lib0.uint(len(ranges)))
+        for client, joined in ranges:
+            written = (lib0.uint(clock) + lib0.uint(end - clock) for clock, end in joined)
+            out += (lib0.uint(client), lib0.uint(len(joined)), *written)
+        return b"".join(out)
 
 
-def _delete_set(client: int, spans: Iterable[tuple[int, int]]) -> bytes:
-    spans = tuple(spans)
-    if not spans:
-        return b"\x00"
-    written = b"".join(lib0.uint(clock) + lib0.uint(end - clock) for clock, end in spans)
-    return b"\x01" + lib0.uint(client) + lib0.uint(len(spans)) + written
+class _Way:
+    """The order in which the structs of several clients fit, each behind those that it stands on.
+
+    A client whose next struct stands on what isn't there waits, under the client that it waits for, until that is as
+    far: so each struct is looked at once, and once more when what it waits for has come.
+    """
+
+    def __init__(self, spans: Mapping[int, list[_Span]], known: Mapping[int, int]) -> None:
+        self.reach = {client: known.get(client, 0) for client in spans}
+        self.taken = dict.fromkeys(spans, 0)
+        self._spans = spans
+        self._known = known
+        self._waiting: dict[int, list[tuple[int, int]]] = {}
+
+    def go(self) -> None:
+        """Take as many structs of each client as fit."""
+        ready = list(self._spans)
+        while ready:
+            client = ready.pop()
+            missing = self._advance(client)
+            if missing is not None:
+                heappush(self._waiting.setdefault(missing[0], []), (missing[1], client))
+            waiting = self._waiting.get(client)
+            while waiting and waiting[0][0] <= self.reach[client]:
+                ready.append(heappop(waiting)[1])
+
+    def missing(self, client: int, span: _Span) -> Id | None:
+        """Return the first clocks that a struct stands on and that aren't there."""
+        if span.clock > self.reach[client]:
+            return client, span.clock
+        for beside, end in span.needs:
+            if end > (self.reach[beside] if beside in self.reach else self._known.get(beside, 0)):
+                return beside, end
+        return None
+
+    def hopeless(self, may_replace: Callable[[int], bool]) -> Iterator[tuple[int, _Span]]:
+        """Find the structs of some clients that stand on what neither the document nor the update has."""
+        last = {client: self._last(client, spans) for client, spans in self._spans.items()}
+        for client, spans in self._spans.items():
+            for span in spans if may_replace(client) else ():
+                if span.until > last[client]:
+                    break
+                if any(end > last.get(beside, self._known.get(beside, 0)) for beside, end in span.needs):
+                    yield client, span
+
+    def _last(self, client: int, spans: Iterable[_Span]) -> int:
+        """Return how far the clocks of a client go without a hole."""
+        last = self.reach[client]
+        for span in spans:
+            if span.clock > last:
+                break
+            last = max(last, span.until)
+        return last
+
+    def _advance(self, client: int) -> Id | None:
+        """Take the next structs of a client that fit, and return what the first that doesn't waits for."""
+        spans = self._spans[client]
+        for at in range(self.taken[client], len(spans)):
+            span = spans[at]
+            missing = self.missing(client, span)
+            if missing is not None:
+                self.taken[client] = at
+                return missing
+            self.reach[client] = max(self.reach[client], span.until)
+        self.taken[client] = len(spans)
+        return None
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges in order, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for clock, end in sorted(ranges):
+        if joined and clock <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((clock, end))
+    return joined
+
+
+def _without(ranges: Iterable[tuple[int, int]], gone: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Return what of some ranges others don't cover; both are in order, and none touches the next."""
+    at = 0
+    for clock, end in ranges:
+        start = clock
+        while at < len(gone) and gone[at][1] <= start:
+            at += 1
+        look = at
+        while look < len(gone) and gone[look][0] < end:
+            if start < gone[look][0]:
+                yield start, gone[look][0]
+            start = max(start, gone[look][1])
+            look += 1
+        if start < end:
+            yield start, end

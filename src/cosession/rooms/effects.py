@@ -103,6 +103,14 @@ class Refuse:
 
 
 @dataclass(slots=True)
+class Decline:
+    """Note that something which a connection sent was not taken; the connection goes on."""
+
+    connection: int
+    error: CosessionError
+
+
+@dataclass(slots=True)
 class Retitle:
     """Note the session's new title in the list of sessions."""
 
@@ -152,6 +160,7 @@ Effect: TypeAlias = (
     | BroadcastPresence
     | Append
     | Refuse
+    | Decline
     | Retitle
     | Renew
     | Remind

@@ -7,24 +7,20 @@ under it. Among those who may write everything only presence counts. The surroga
 here too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
-from itertools import islice
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, Superseded
+from cosession.errors import ClientIdTaken, CosessionError, Superseded
 from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, read_update_header
-from cosession.protocol.sections import split_by_client
+from cosession.protocol.sections import Sections
 from cosession.protocol.structs import Id
 from cosession.protocol.surrogates import Cuts
 from cosession.settings import Settings
 
-from .admission import Admission, Admitted, Limits
+from .admission import Admission, Admitted, Limits, Salvaged
 from .presence import Presence
-
-_MAX_PARTS = 256
-"""Parts of an offer that are judged one by one: each takes its time."""
 
 
 class Gate:
@@ -56,24 +52,30 @@ class Gate:
         self.fenced = fenced
         self.writers = writers
 
-    def check_fence(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
-        """Refuse what is new from a client of which another process of its agent has taken over.
-
-        What others bring back of it was seen before, and is taken.
+    def collides(
+        self, header: UpdateHeader, connection: int, by: Participant, known: Mapping[int, int]
+    ) -> ClientIdTaken | Superseded | None:
+        """Why what a connection writes under another's client id isn't passed on for that other, if it isn't.
 
         Args:
-            header: the update's header.
-            by: whose update it is.
+            header: the header of an update with something under a client id that its participant may not bring.
+            connection: who sent it.
+            by: its participant.
             known: the document's state vector.
-
-        Raises:
-            Superseded: one of its clients is fenced off.
         """
         for span in header.brings:
-            if (span.client, by.id) in self.fenced and span.end > known.get(span.client, 0):
-                raise Superseded(
+            if span.end <= known.get(span.client, 0):
+                continue
+            if (span.client, by.id) in self.fenced:
+                return Superseded(
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )
+            is_its_own = self._presence.speaks_for(connection, span.client) and not self._may_write(by, span.client)
+            if span.client == self._document.doc.client_id or is_its_own:
+                return ClientIdTaken(
+                    "Another participant writes under this Yjs client id; start from a fresh document."
+                )
+        return None
 
     def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
         """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
@@ -82,24 +84,36 @@ class Gate:
             self._pairs.add(self._document.doc.get_update())
         return self._pairs.cut_by(update, header, known)
 
-    def check_writers(self, header: UpdateHeader, by: Participant, known: Mapping[int, int]) -> None:
-        """Refuse an update under a client id that is somebody else's.
+    def brings_others(
+        self, header: UpdateHeader, by: Participant, known: Mapping[int, int], *, offered: bool
+    ) -> bool:
+        """Whether an update holds something new under a client id that its participant may not bring.
 
         Args:
             header: the update's header.
             by: whose update it is.
             known: the document's state vector.
-
-        Raises:
-            ClientIdTaken: one of its client ids is.
+            offered: whether it is an answer to a sync step 1.
         """
         for span in header.brings:
-            if span.end <= known.get(span.client, 0):
-                continue
-            if span.client == self._document.doc.client_id or not self._may_write(by, span.client):
-                raise ClientIdTaken(
-                    "Another participant writes under this Yjs client id; start from a fresh document."
-                )
+            if span.end > known.get(span.client, 0) and not self.may_bring(by, span.client, offered=offered):
+                return True
+        return False
+
+    def may_bring(self, by: Participant, client: int, *, offered: bool) -> bool:
+        """Whether a participant may bring what is new under a client id.
+
+        Args:
+            by: the participant.
+            client: the client id.
+            offered: whether in an answer to a sync step 1; in one, what others wrote comes back with who may edit
+                everything.
+        """
+        if self.fenced and (client, by.id) in self.fenced:
+            return False
+        if offered and by.capabilities.may("edit-any"):
+            return True
+        return client != self._document.doc.client_id and self._may_write(by, client)
 
     def admit(
         self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
@@ -122,6 +136,55 @@ class Gate:
         first = delete_pairs(cuts) if cuts else None
         return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None, first)
 
+    def salvage(
+        self, update: bytes, header: UpdateHeader, connection: int, by: Participant, *, offered: bool
+    ) -> Salvaged:
+        """Admit what may be kept of an update that `admit` has refused; see `Admission.salvage`.
+
+        Raises:
+            CosessionError: nothing may.
+        """
+        is_own = partial(self._is_own, by) if offered else None
+        may_replace = partial(self.may_replace, connection, by, offered=offered)
+        return self._judge().salvage(update, header, by, is_own, may_replace)
+
+    def hollow(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        connection: int,
+        by: Participant,
+        error: CosessionError,
+        *,
+        offered: bool,
+    ) -> Salvaged:
+        """Admit the clocks of an update that would break documents, and nothing that is in it.
+
+        Raises:
+            CosessionError: not even those may be.
+        """
+        if not by.capabilities.writes_everything:
+            is_own = partial(self._is_own, by) if offered else None
+            may_replace = partial(self.may_replace, connection, by, offered=offered)
+            return Salvaged(self._judge().hollow(update, header, by, is_own, may_replace), error)
+        sections = Sections(update)
+        sections.hollow()
+        update = sections.encode()
+        return Salvaged(Admitted(update, read_update_header(update)), error)
+
+    def may_replace(self, connection: int, by: Participant, client: int, *, offered: bool) -> bool:
+        """Whether a participant may use up the clocks of a client id by what is refused: it must be surely theirs.
+
+        An id that nobody is known by may be another's, whose words come with this connection only because a crash
+        made the server forget them.
+        """
+        owner = self.writers.get(client)
+        if owner is not None:
+            return owner == by.id
+        return self._presence.speaks_for(connection, client) or (
+            not offered and not self._presence.speaks(connection) and self._may_write(by, client)
+        )
+
     def check_size(self, by: Participant, grows: int) -> None:
         """Refuse what the server is to write for a participant, where the document has no place for so many bytes.
 
@@ -130,17 +193,6 @@ class Gate:
         """
         if not by.capabilities.writes_everything:
             self._judge().check_size(grows)
-
-    def parts_of_offer(self, update: bytes, by: Participant) -> Iterator[tuple[bytes, UpdateHeader]]:
-        """The parts of an offer of which each may be admitted where the whole was not, with their headers.
-
-        A replica may hold what the server lost in a crash. It gives back what its participant wrote; what others
-        wrote comes back with them, or with somebody who may edit everything.
-        """
-        for part in islice(split_by_client(update), _MAX_PARTS):
-            header = read_update_header(part)
-            if all(self._is_own(by, span.client) for span in header.brings):
-                yield part, header
 
     def applied(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool = False) -> list[int]:
         """Hear of an update that was applied.

@@ -1,38 +1,55 @@
 """Intake: a client's update on its way in, up to the moment at which it may be applied.
 
-    frame → header → does it fit? ─→ whose ids? may they? → changes
-                       no: ask for all of it again
+    frame → header → does it fit? whose clocks? ─→ may they? ─→ changes
+                       no: what of it does          no: what of it may
 
 Invariant: an update that does not fit the state vector is never applied: yrs would integrate it silently and differ
-from Yjs for ever. The connection is asked for what it has instead, one question at a time, and its answer fills the
-gap. An answer may hold what others wrote; of one that may not be applied whole, what its participant may give back
-is taken, and the connection ends.
+from Yjs for ever. What is refused costs nothing else; see "What is kept of a refused update" in the README.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
 
-from cosession.errors import MalformedFrame, NotAllowed, TooLarge
+from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import (
     EMPTY_UPDATE,
+    PermissionDenied,
     SyncStep1,
     SyncUpdate,
+    UpdateHeader,
     encode_frame,
     read_update_header,
     replace_pairs,
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
+from cosession.protocol.sections import Sections
 from cosession.protocol.structs import Id
 
-from .admission import Admitted
+from .admission import Admitted, Salvaged
 from .changes import Changes
-from .effects import Effect, Refuse, Send, Update
+from .effects import Decline, Effect, Refuse, Remind, Send, Update
 from .gate import Gate
 from .peer import Peer
 from .receipts import Receipts
 
+WAITING = "waiting for others"
+"""The timer after which is asked again for what waits for others, and then given up."""
+
+ENDING = "ending "
+"""With the number of a connection, the timer after which it is closed, whether it has answered or not."""
+
+_WAITING_SECONDS = 30.0
+_PATIENCE = 2
+_ENDING_SECONDS = 3.0
+
+_OTHERS = "Another participant wrote some of what you bring, and only they may; it is taken when they bring it."
+
 _ANSWERS_WITH_HOLES = 3
 """How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
+
+_LACKS = 8
+"""How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
 
 
 class Intake:
@@ -45,30 +62,35 @@ class Intake:
         max_structs: how many structs a frame may hold.
     """
 
-    __slots__ = ("_changes", "_gate", "_max_structs", "_receipts")
+    __slots__ = ("_changes", "_gate", "_max_structs", "_receipts", "_waiting")
 
     def __init__(self, changes: Changes, gate: Gate, receipts: Receipts, max_structs: int) -> None:
         self._changes = changes
         self._gate = gate
         self._receipts = receipts
         self._max_structs = max_structs
+        self._waiting: dict[int, Peer] = {}
+        """The connections that wait for what others have not brought yet."""
 
     def ask(self, connection: int, peer: Peer) -> list[Effect]:
         """Ask a connection for what it has and the room lacks, unless it owes that answer already."""
         if peer.asked:
             return []
         peer.asked = True
-        return [Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))]
+        return [self._question(connection)]
 
     def answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
         """Take in the answer to that, and the fences that waited for it."""
         peer.asked = False
+        peer.is_stuck = False
+        self._waiting.pop(connection, None)
         effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
-        if peer.asked:
-            return effects  # it had holes
-        if effects and isinstance(effects[-1], Refuse):
-            return effects  # its fences stand for what was refused
-        peer.gap, peer.holes = False, 0
+        if peer.ending is not None:
+            peer.last_answers -= 1
+            return effects if peer.last_answers > 0 else [*effects, Refuse(connection, peer.ending)]
+        if peer.asked or peer.is_stuck or connection in self._waiting:
+            return effects
+        peer.gap, peer.holes, peer.patience = False, 0, 0
         return effects + self._receipts.release(self._changes.version, connection, peer)
 
     def update(
@@ -83,44 +105,214 @@ class Intake:
             frame: the sync frame around them.
             at: the server's time, RFC 3339.
             offered: whether it is an answer, which may hold what others wrote.
+
+        Raises:
+            MalformedFrame: the bytes are no update.
         """
         if update == EMPTY_UPDATE:
             return []
         header = read_update_header(update, self._max_structs)
-        if header.types > MAX_TYPES_DEEP:
-            check_nesting(update)
         vector = self._changes.vector
         if not header.fits(vector):
-            return self._ask_again(connection, peer, offered)
-        found = self._gate.find_cuts(update, header, vector)
+            if not offered:
+                return self._ask_for_gap(connection, peer, header)
+            effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
+        elif self._gate.brings_others(header, peer.participant, vector, offered=offered):
+            effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
+        else:
+            effects = self._take(connection, peer, update, frame, header, at, offered=offered)
+        return effects + self._ask_waiting() if self._waiting else effects
+
+    def regrant(self, connection: int, peer: Peer) -> list[Effect]:
+        """Ask for what was not taken, now that its participant may do something else."""
+        if not peer.is_stuck:
+            return []
+        peer.is_stuck, peer.told = False, ""
+        return self.ask(connection, peer)
+
+    def leave(self, connection: int) -> None:
+        """Forget a connection."""
+        self._waiting.pop(connection, None)
+
+    def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
+        """Go on after a while: ask again, or close a connection that doesn't answer.
+
+        Args:
+            what: the timer, `WAITING` or one of `ENDING`.
+            peers: who is here, by connection.
+        """
+        if what == WAITING:
+            effects: list[Effect] = [Remind(WAITING, _WAITING_SECONDS)] if self._waiting else []
+            for connection, peer in self._waiting.items():
+                peer.patience += 1
+                effects += self.ask(connection, peer)
+            return effects
+        connection = int(what.removeprefix(ENDING))
+        peer = peers.get(connection)
+        return [] if peer is None or peer.ending is None else [Refuse(connection, peer.ending)]
+
+    def _question(self, connection: int) -> Effect:
+        return Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))
+
+    def _ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
+        """Ask for all of an update that doesn't fit, if that can help."""
+        if connection in self._waiting:
+            return []  # is asked when what it waits for has come, and then has this as well
+        if peer.is_stuck:
+            return self._take_back(connection, peer, header)
+        peer.gap = True
+        return self.ask(connection, peer)
+
+    def _take_fitting(
+        self, connection: int, peer: Peer, update: bytes, header: UpdateHeader, at: str, *, offered: bool
+    ) -> list[Effect]:
+        """Take of an update what fits and its participant may bring; the rest waits for others to bring theirs."""
+        by, vector = peer.participant, self._changes.vector
+        may_bring = partial(self._gate.may_bring, by, offered=offered)
+        may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
+        gives_up = offered and peer.patience >= _PATIENCE
+        fit = Sections(update).fit(vector, may_bring, may_replace=may_replace if gives_up else None)
+        effects: list[Effect] = []
+        if fit.update != EMPTY_UPDATE:
+            effects = self._take(
+                connection,
+                peer,
+                fit.update,
+                encode_frame(SyncUpdate(fit.update)),
+                read_update_header(fit.update),
+                at,
+                offered=offered,
+            )
+        error = self._gate.collides(header, connection, by, vector)
+        if error is None and fit.replaced:
+            error = NotAllowed(
+                "What you wrote stands on what another participant has not brought; start from a fresh document."
+            )
+        if error is not None:
+            return effects + self._decline(connection, peer, error)
+        others = {
+            span.client: span.end
+            for span in header.brings
+            if span.end > vector.get(span.client, 0) and not self._gate.may_bring(by, span.client, offered=offered)
+        }
+        return effects + self._await(connection, peer, others, fit.lacks, offered=offered)
+
+    def _await(
+        self, connection: int, peer: Peer, others: dict[int, int], lacks: Mapping[int, int], *, offered: bool
+    ) -> list[Effect]:
+        """Wait until others have brought theirs, and ask a replica that has holes of its own to fill them.
+
+        Args:
+            connection: whose replica it is.
+            peer: what is known of it.
+            others: per client, up to which clock others wrote what it has.
+            lacks: the same of what its own words stand on.
+            offered: whether this was an answer.
+        """
+        effects: list[Effect] = []
+        if others and not peer.extended:  # it has no fences, and what it wrote itself was taken
+            effects, others = self._decline(connection, peer, ClientIdTaken(_OTHERS)), {}
+        if not (others or lacks) or peer.is_stuck or peer.ending is not None:
+            return effects
+        peer.gap = True
+        may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
+        others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
+        if others and peer.patience < _PATIENCE:
+            peer.lacks = dict(islice(others.items(), _LACKS))
+            is_first = not self._waiting
+            self._waiting[connection] = peer
+            return [*effects, Remind(WAITING, _WAITING_SECONDS)] if is_first else effects
+        if others:
+            return effects + self._decline(connection, peer, ClientIdTaken(_OTHERS))
+        peer.holes += offered
+        if peer.holes <= _ANSWERS_WITH_HOLES:
+            return effects + self.ask(connection, peer)
+        peer.is_stuck = True
+        error = MalformedFrame("The document that you sync has holes; start from a fresh one.")
+        return effects + self._decline(connection, peer, error)
+
+    def _ask_waiting(self) -> list[Effect]:
+        """Ask the connections again of which something has come that they waited for."""
+        known = self._changes.vector.get
+        return [
+            effect
+            for connection, peer in self._waiting.items()
+            if not peer.asked and any(known(client, 0) >= clock for client, clock in peer.lacks.items())
+            for effect in self.ask(connection, peer)
+        ]
+
+    def _take(
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        frame: bytes,
+        header: UpdateHeader,
+        at: str,
+        *,
+        offered: bool,
+    ) -> list[Effect]:
+        """Take in an update that fits and whose clocks are its participant's, or what may be kept of it."""
+        by = peer.participant
+        found = self._gate.find_cuts(update, header, self._changes.vector)
         if found is not None and found.own:
             update = replace_pairs(update, found.own)
             header, frame = read_update_header(update), encode_frame(SyncUpdate(update))
         cuts = found.held if found is not None else ()
-        by = peer.participant
-        if self._gate.fenced:
-            self._gate.check_fence(header, by, vector)
-        if not offered:
-            self._gate.check_writers(header, by, vector)
-        if not by.capabilities.writes_everything:
-            try:
-                admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
-            except NotAllowed as error:
-                if not offered:
-                    raise
-                return self._take_parts(connection, peer, update, at, error)
-            if admitted.update is not update:
-                return self._apply_admitted(admitted, connection, peer, at, offered=offered, cuts=cuts)
-        return self._changes.apply(
-            Update(update, frame, header.brings), header, connection, peer, at, offered=offered, cuts=cuts
-        )
+        try:
+            if header.types > MAX_TYPES_DEEP:
+                check_nesting(update)
+            if by.capabilities.writes_everything:
+                taken = Update(update, frame, header.brings)
+                return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
+        except (MalformedFrame, TooLarge) as error:
+            keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+            return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
+        try:
+            admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
+        except (NotAllowed, MalformedFrame, TooLarge) as error:
+            keep = partial(self._gate.salvage, update, header, connection, by, offered=offered)
+            if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
+                keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+            return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
+        if admitted.update is update:
+            taken = Update(update, frame, header.brings)
+            return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
+        return self._apply_admitted(admitted, connection, peer, at, offered=offered, cuts=cuts)
 
-    def _ask_again(self, connection: int, peer: Peer, offered: bool) -> list[Effect]:
-        peer.holes += offered
-        if peer.holes > _ANSWERS_WITH_HOLES:
-            raise MalformedFrame("The document that you sync has holes; start from a fresh one.")
-        peer.gap = True
-        return self.ask(connection, peer)
+    def _take_rest(
+        self,
+        connection: int,
+        peer: Peer,
+        header: UpdateHeader,
+        at: str,
+        keep: Callable[[], Salvaged],
+        error: CosessionError,
+        *,
+        offered: bool,
+    ) -> list[Effect]:
+        """Take in what may be kept of an update that was refused.
+
+        Args:
+            connection: who sent it.
+            peer: what is known of it.
+            header: the update's header.
+            at: the server's time, RFC 3339.
+            keep: admits what may be kept.
+            error: why it was refused.
+            offered: whether it is an answer.
+        """
+        try:
+            kept = keep()
+        except (NotAllowed, MalformedFrame, TooLarge):
+            peer.is_stuck = True
+            return self._take_back(connection, peer, header) + self._decline(connection, peer, error)
+        effects = self._apply_admitted(kept.admitted, connection, peer, at, offered=offered)
+        if kept.error is not None:
+            effects += self._decline(connection, peer, kept.error)
+        known = self._changes.vector
+        others = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
+        return effects + self._await(connection, peer, others, {}, offered=offered) if others else effects
 
     def _apply_admitted(
         self,
@@ -130,7 +322,7 @@ class Intake:
         at: str,
         *,
         offered: bool,
-        cuts: Sequence[Id],
+        cuts: Sequence[Id] = (),
     ) -> list[Effect]:
         """Apply what admission made of an update."""
         data, header = admitted.update, admitted.header
@@ -139,21 +331,31 @@ class Intake:
         update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
         return self._changes.apply(update, header, connection, peer, at, offered=offered, cuts=cuts)
 
-    def _take_parts(self, connection: int, peer: Peer, offer: bytes, at: str, error: NotAllowed) -> list[Effect]:
-        """Take of an offer what its participant may give, and end the connection: its document is another."""
-        by, vector = peer.participant, self._changes.vector
-        effects: list[Effect] = []
-        parts = list(self._gate.parts_of_offer(offer, by))
-        while parts:
-            waiting = [(part, header) for part, header in parts if not header.fits(vector)]
-            for part, header in parts:
-                if header.fits(vector):
-                    with suppress(NotAllowed, MalformedFrame, TooLarge):
-                        found = self._gate.find_cuts(part, header, vector)
-                        cuts = found.held if found is not None else ()
-                        admitted = self._gate.admit(part, header, by, offered=True, cuts=cuts)
-                        effects += self._apply_admitted(admitted, connection, peer, at, offered=True, cuts=cuts)
-            if len(waiting) == len(parts):
-                break
-            parts = waiting
-        return [*effects, Refuse(connection, error)]
+    def _take_back(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
+        """Have what is not taken vanish where it was written: its clocks are deleted, for that replica alone."""
+        known = self._changes.vector
+        sections = Sections(EMPTY_UPDATE)
+        sections.delete(
+            span
+            for span in header.brings
+            if span.end > known.get(span.client, 0)
+            and self._gate.may_replace(connection, peer.participant, span.client, offered=False)
+        )
+        gone = sections.encode()
+        return [] if peer.extended or gone == EMPTY_UPDATE else [Send(connection, encode_frame(SyncUpdate(gone)))]
+
+    def _decline(self, connection: int, peer: Peer, error: CosessionError) -> list[Effect]:
+        """Tell a connection that something isn't taken.
+
+        One that understands notices is asked for its document once more, then closed, and starts from a fresh one. A
+        stock Yjs client would come back with the same document for ever: it stays.
+        """
+        if peer.extended:
+            if peer.ending is not None:
+                return []
+            peer.ending, peer.last_answers, peer.asked = error, 1 + peer.asked, True
+            return [self._question(connection), Remind(f"{ENDING}{connection}", _ENDING_SECONDS)]
+        if peer.told == str(error):
+            return []
+        peer.told = str(error)
+        return [Decline(connection, error), Send(connection, encode_frame(PermissionDenied(str(error))))]

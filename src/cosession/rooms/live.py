@@ -21,7 +21,7 @@ from cosession.storage import LoggedUpdate, StoredSession
 from .connection import Connection
 from .decisions import Job
 from .delivery import Delivery
-from .effects import Append, Broadcast, BroadcastPresence, Effect, Refuse, Remind, Renew, Retitle, Waiting
+from .effects import Append, Broadcast, BroadcastPresence, Decline, Effect, Refuse, Remind, Renew, Retitle, Waiting
 from .lease import Grants, Lease
 from .log import Log
 from .outbox import Outbox
@@ -347,6 +347,16 @@ class LiveRoom:
             case Refuse(number, error):
                 if number in self._connections:
                     self._connections[number].end(error)
+            case Decline(number, error):
+                if number in self._connections:
+                    who = self._connections[number].participant.id
+                    log.info(
+                        "connection.declined",
+                        session=self.session,
+                        participant=who,
+                        connection=number,
+                        code=error.code,
+                    )
             case Retitle(title):
                 if title != self._title:
                     self._title = title

@@ -60,13 +60,15 @@ class Presence:
         max_bytes: how large a state may be: everybody gets it at every change.
     """
 
-    __slots__ = ("_departed", "_here", "_max_bytes", "_own")
+    __slots__ = ("_departed", "_here", "_max_bytes", "_own", "_tried")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._here: dict[int, _Holder] = {}
         self._own: dict[int, list[int]] = {}
         """The clients of each connection, its own first."""
+        self._tried: dict[int, int] = {}
+        """The client id that a connection would speak for, if it weren't another's."""
         self._departed: dict[int, int] = {}
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
@@ -84,6 +86,8 @@ class Presence:
             if entry.client not in mine and len(mine) < _MOST_CLIENTS and self._may_claim(participant, entry, mine):
                 mine = self._own.setdefault(connection, mine)
                 mine.append(entry.client)
+        if not mine and len(entries) == 1 and not entries[0].gone:
+            self._tried[connection] = entries[0].client
         own = [entry for entry in entries if entry.client in mine and self._may_tell(connection, participant, entry)]
         large = [entry for entry in own if _size(entry.state) > self._max_bytes]
         taken = [self._emptied(entry) if entry in large else entry for entry in own] if large else own
@@ -92,6 +96,7 @@ class Presence:
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
+        self._tried.pop(connection, None)
         left = [(own, self._here.get(own)) for own in self._own.pop(connection, ())]
         return tuple(
             self._depart(own, holder.clock) for own, holder in left if holder and holder.connection == connection
@@ -117,6 +122,15 @@ class Presence:
         if holder is None or holder.brought:
             return False
         return holder.participant.id not in (participant, ANONYMOUS.id)
+
+    def speaks(self, connection: int) -> bool:
+        """Whether a connection shows itself under some Yjs client id."""
+        return connection in self._own
+
+    def speaks_for(self, connection: int, client: int) -> bool:
+        """Whether a connection shows itself under a Yjs client id, or would if that weren't another's."""
+        own = self._own.get(connection)
+        return own[0] == client if own else self._tried.get(connection) == client
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry, mine: list[int]) -> bool:
         """Whether a connection that speaks for some clients may speak for this one.

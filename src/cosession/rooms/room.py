@@ -40,7 +40,7 @@ from .changes import Changes
 from .decisions import Job, Memory, Prompts, begin, remind, reserve
 from .effects import Answer, Effect, Remind, Renew, SendPresence
 from .gate import Gate
-from .intake import Intake
+from .intake import ENDING, WAITING, Intake
 from .peer import Peer
 from .presence import Presence
 from .receipts import Receipts
@@ -183,6 +183,8 @@ class Room:
             return []
         if what == ATTENDANCE:
             return self.attend(at)
+        if what == WAITING or what.startswith(ENDING):
+            return self._intake.remind(what, self.peers)
         return self._changes.rule(lambda case: remind(case, what), at)
 
     def reserve(self, agent: str, client: int, at: str) -> tuple[Job | None, list[Effect]]:
@@ -212,11 +214,13 @@ class Room:
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Take a connection for another participant: the same one, by a new token."""
-        return self._roster.regrant(connection, participant, at)
+        effects = self._roster.regrant(connection, participant, at)
+        return effects + self._intake.regrant(connection, self.peers[connection])
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
         self.synced.discard(connection)
+        self._intake.leave(connection)
         return self._roster.leave(connection, at)
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
@@ -254,6 +258,8 @@ class Room:
                 return []
             case Renewal(token):
                 return [Renew(connection, token)]
+            case Fence() if peer.ending is not None:
+                return []  # what it stands for may be what was refused
             case Fence(payload):
                 return self._receipts.fence(self.version, connection, peer, payload)
             case _:

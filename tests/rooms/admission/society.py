@@ -1,7 +1,7 @@
 """A room in which people of all roles do what they may, and what they may not; one number decides each step.
 
-After every step the oracle compares the session with what it was. Whoever is refused starts from a fresh document, as
-clients do.
+After every step the oracle compares the session with what it was. Half of them are stock Yjs clients, which go on
+with their document when something is refused; the others start from a fresh one.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +17,18 @@ from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.document.session import ROOTS
 from cosession.errors import CosessionError, RoomBroken
-from cosession.protocol import SyncStep2, SyncUpdate, decode_state_vector, encode_frame
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    SyncStep2,
+    SyncUpdate,
+    decode_state_vector,
+    encode_awareness,
+    encode_frame,
+)
 from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import ANY, GC, TYPE
-from cosession.rooms.effects import Append, Broadcast, Effect, Refuse
+from cosession.rooms.effects import Append, Broadcast, Decline, Effect, Refuse
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
@@ -101,6 +109,9 @@ class Society:
         before, version = everything(self.room.document), self.room.version
         try:
             effects = self.room.receive(member.connection, encode_frame(frame), AT)
+            while self.room.peers[member.connection].ending and not (effects and isinstance(effects[-1], Refuse)):
+                rest = member.document.doc.get_update(self.room.document.doc.get_state())
+                effects += self.room.receive(member.connection, encode_frame(SyncStep2(rest)), AT)
         except RoomBroken:
             raise
         except CosessionError as error:
@@ -112,8 +123,8 @@ class Society:
         assert not wrong, f"{member.who}, {role}, could {act.__name__}: {wrong}"
         self._remember(after, member.who, is_trusted=offered and role == "operator")
         self.admitted += self.room.version > version
+        self.refused += any(isinstance(effect, Refuse | Decline) for effect in effects)
         if any(isinstance(effect, Refuse) for effect in effects):
-            self.refused += 1
             self._do(self.room.leave(member.connection, AT))
             del self.members[member.who]
         member.last = update
@@ -151,7 +162,10 @@ class Society:
         if who not in self.members:
             self._connections += 1
             member = self.members[who] = Member(self, who, self._connections, random)
-            self._do(self.room.join(member.connection, Peer(self._participant(who), extended=True), AT))
+            peer = Peer(self._participant(who), extended=random.random() < 0.5)
+            self._do(self.room.join(member.connection, peer, AT))
+            said = encode_awareness([AwarenessEntry(member.document.doc.client_id, 1, "{}")])
+            self._do(self.room.receive(member.connection, encode_frame(Awareness(said)), AT))
             member.catch_up()
         if random.random() < 0.7:
             self.members[who].catch_up()
@@ -235,7 +249,7 @@ def manage(society: Society, member: Member, random: Random) -> bytes | None:
             case 2:
                 document.requests.ask_steer("r-bot", society.name("s"), who, "faster")
             case 3:
-                document.requests.ask_cancel(random.choice(sorted(document.runs.shared.keys())), who)
+                document.requests.ask_cancel(random.choice(sorted(document.runs.shared.keys()) or ["r-bot"]), who)
             case 4:
                 document.requests.ask_vote("p-bot", who, "approve")
             case 5:
@@ -243,7 +257,7 @@ def manage(society: Society, member: Member, random: Random) -> bytes | None:
             case 6:
                 document.queue.append("next", id=society.name("q"), author=who, created_at=AT)
             case _:
-                asked = random.choice([*(message.id for message in document.messages), None])
+                asked = random.choice([*(message.id for message in document.messages), None]) or None
                 document.runs.start(society.name("r"), agent=who, started_at=AT, reply_to=asked)
 
     return _sent(member, change)

@@ -11,8 +11,8 @@ Bounds: the index and the shadow are made when they are first needed, in a time 
 document's structs, and dropped when more than a megabyte of unjudged updates waits for them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -20,16 +20,18 @@ import pycrdt
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame, NotAllowed, is_crdt_error
+from cosession.errors import CosessionError, MalformedFrame, NotAllowed, TooLarge, is_crdt_error
 from cosession.protocol import ClockRange, KeptValues, UpdateHeader, read_update_header
 from cosession.protocol.lib0 import uint
-from cosession.protocol.structs import Id, read_structs
-from cosession.protocol.update_format import STRING
+from cosession.protocol.sections import Sections
+from cosession.protocol.structs import Id, Struct, read_structs
+from cosession.protocol.update_format import DELETED, GC, STRING
 
 from .clocks import ClockSet
 from .index import Index, Undo
 from .judge import Judge
-from .places import Container
+from .places import NOTHING, Container, Place, Slot
+from .refusals import Refusals
 from .shadow import Shadow
 from .size import STRUCT_BYTES, Size
 from .touches import Touch, stage
@@ -38,6 +40,8 @@ _WAITING: Final = 2**20
 """Bytes of updates that may wait for the index; whoever is judged next pays for them."""
 _LANES: Final = 1024
 """Yjs clients of which it is remembered that they go on with a text."""
+_PASSES: Final = 16
+"""How often a refused update is looked at: what is found in one pass may bring out more in the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,18 @@ class Admitted(NamedTuple):
 
     update: bytes
     header: UpdateHeader
+
+
+class Salvaged(NamedTuple):
+    """What was kept of an update that was refused.
+
+    Attributes:
+        admitted: what may be applied.
+        error: why something that the participant did isn't in it; None where that is only what others may have done.
+    """
+
+    admitted: Admitted
+    error: CosessionError | None
 
 
 class _Lane(NamedTuple):
@@ -175,20 +191,91 @@ class Admission:
             return Admitted(update, header)
         if _repeats(index, header):
             update, header = self._news(update)
+        return self._admit(index, update, header, participant, is_own)
+
+    def salvage(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+    ) -> Salvaged:
+        """Judge an update that was refused as a whole, and admit it without what may not be in it.
+
+        Each pass finds all that is refused of what the ones before have left; the last one finds nothing, and is the
+        judgement. Where that doesn't come to an end, only the clocks are admitted.
+
+        Args:
+            update: see `judge`.
+            header: see `judge`.
+            participant: see `judge`.
+            is_own: see `judge`.
+            may_replace: whether a Yjs client id is surely the participant's: only then its clocks may be used up.
+
+        Raises:
+            NotAllowed: the participant may write nothing.
+            MalformedFrame: not even the clocks can be taken.
+        """
+        index = self._caught_up()
+        if _repeats(index, header):
+            update, header = self._news(update)
+        error: CosessionError | None = None
+        try:
+            for _ in range(_PASSES):
+                refusals = self._refused(index, update, header, participant, is_own, may_replace)
+                error = error or refusals.error
+                if refusals or refusals.nothing:
+                    update = refusals.without(update, index.ends())
+                    header = read_update_header(update)
+                if not refusals:
+                    return Salvaged(self._admit(index, update, header, participant, is_own), error)
+        except (NotAllowed, MalformedFrame, TooLarge) as refused:
+            error = error or refused
+        return Salvaged(self.hollow(update, header, participant, is_own, may_replace), error)
+
+    def hollow(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+    ) -> Admitted:
+        """Admit the clocks of an update, and nothing that is in it; see `salvage`."""
+        if _repeats(self._caught_up(), header):
+            update, header = self._news(update)
+        sections = Sections(update)
+        for client in {span.client for span in header.brings if not may_replace(span.client)}:
+            sections.cut(client, 0)
+        sections.hollow()
+        update = sections.encode()
+        header = read_update_header(update)
+        return self._admit(self._caught_up(), update, header, participant, is_own, is_hollow=True)
+
+    def _admit(
+        self,
+        index: Index,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        *,
+        is_hollow: bool = False,
+    ) -> Admitted:
+        """Judge an update that tells nothing again; also a full document takes one that is hollow: clocks alone."""
         undo: Undo = []
         stillborn = ClockSet()
         roots, structs = len(index.roots), index.structs
         try:
             judge, last = self._looked(index, update, header, participant, is_own, undo, stillborn)
             grows = len(update) + (index.structs - structs) * STRUCT_BYTES
-            if header.brings:
+            if header.brings and not is_hollow:
                 self._size.check(grows)
             if header.brings or last is not None:
                 self._shadow.try_out(update)
         except BaseException:
-            index.take_back(undo, header.brings)
-            while len(index.roots) > roots:
-                index.roots.popitem()
+            _take_back(index, undo, header, roots)
             raise
         index.note_deleted(header.deletes)
         index.deleted.update(stillborn)
@@ -196,6 +283,65 @@ class Admission:
         if is_own is None:
             self._open_lane(index, header, participant, judge, last)
         return Admitted(update, header)
+
+    def _refused(
+        self,
+        index: Index,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+    ) -> Refusals:
+        """Find what of an update is refused, and leave no trace of it."""
+        undo: Undo = []
+        roots, structs = len(index.roots), index.structs
+        judge, refusals = Judge(index, participant, is_own), Refusals(may_replace)
+        records: dict[Id, int] = {}
+
+        def refuse(struct: Struct, error: CosessionError, place: Place, content: int | None = None) -> None:
+            """Refuse a struct, and with it the whole record that the update makes and it is in."""
+            inside = place.container if isinstance(place, Slot) else place
+            record = inside.record
+            if record is not None and record.id is not None and record in judge.made:
+                refusals.refuse(record.id, error, records.get(record.id))
+            refusals.refuse((struct.client, struct.clock), error, content)
+
+        try:
+            for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, ClockSet(), refuse):
+                struct, made = touch.struct, touch.made
+                if struct is not None and made is not None and made is made.record and touch.key is None:
+                    records[struct.client, struct.clock] = struct.content
+                try:
+                    judge.look(touch)
+                except CosessionError as error:
+                    if struct is not None:
+                        touch.refused = error
+                        content = struct.content if _may_be_deleted(judge, touch) else None
+                        refuse(struct, error, touch.container, content)
+                    elif touch.deleted is not None and not self._is_deleted_already(index, touch.deleted):
+                        refusals.refuse_deletion(touch.deleted, error)
+            for id, error in judge.faults():  # noqa: A001 - Yjs's word
+                refusals.refuse(id, error, records.get(id))
+            refusals.nothing += _nothing(index, update)
+            self._fill(update, len(update) + (index.structs - structs) * STRUCT_BYTES, refusals)
+        finally:
+            _take_back(index, undo, header, roots)
+        return refusals
+
+    def _fill(self, update: bytes, grows: int, refusals: Refusals) -> None:
+        """Refuse the structs for which a full document has no place: each that is larger than what is left then."""
+        try:
+            self._size.check(grows)
+        except TooLarge as error:
+            left = self._size.left
+            for id, size in Sections(update).sizes().items():  # noqa: A001 - Yjs's word
+                if refusals.is_refused(id):
+                    continue
+                if size + STRUCT_BYTES > left:
+                    refusals.refuse(id, error)
+                else:
+                    left -= size + STRUCT_BYTES
 
     def _looked(
         self,
@@ -313,6 +459,34 @@ class Admission:
                 "The update tells what the session knows in another way; start from a fresh document."
             )
         return news, header
+
+
+def _take_back(index: Index, undo: Undo, header: UpdateHeader, roots: int) -> None:
+    """Forget an update that was staged, when there were so many roots."""
+    index.take_back(undo, header.brings)
+    while len(index.roots) > roots:
+        index.roots.popitem()
+
+
+def _may_be_deleted(judge: Judge, touch: Touch) -> bool:
+    """Whether something deleted may stand in the place of a refused list entry, so that its neighbours stay."""
+    if touch.key is not None or touch.struct is None:
+        return False
+    if touch.node.is_record:
+        return True
+    gone = replace(touch, struct=replace(touch.struct, kind=DELETED, type=0), made=None, holder=None, refused=None)
+    try:
+        judge.look(gone)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _nothing(index: Index, update: bytes) -> Iterator[Id]:
+    """Find the structs of a staged update that hold something, and are nowhere."""
+    for struct in read_structs(update):
+        if struct.kind != GC and index.clients[struct.client].at(struct.clock) is NOTHING:
+            yield struct.client, struct.clock
 
 
 _encoded = lru_cache(2 * _LANES)(uint)

@@ -47,7 +47,7 @@ class Index:
         self._made: dict[int, list[int]] = {}
         """Per client, the clocks that hold shared types, in order."""
         self.structs = 0
-        """How many were added; never fewer, also when they are taken back or the library joins some."""
+        """How many were added, but for what is nothing; never fewer, also when they are taken back or joined."""
         self.learn(state, deletes)
 
     def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> None:
@@ -67,6 +67,10 @@ class Index:
         """The first clock of a client that isn't known."""
         clocks = self.clients.get(client)
         return 0 if clocks is None else clocks.end
+
+    def ends(self) -> dict[int, int]:
+        """The document's state vector."""
+        return {client: clocks.end for client, clocks in self.clients.items()}
 
     def root(self, name: str) -> Container:
         """A root, by its name."""
@@ -140,12 +144,28 @@ class Index:
             left = struct.left if known == 0 else (struct.client, clocks.end - 1)
             self.origins.add(struct.client, clocks.end, struct.length - known, left)
         clocks.append(struct.length - known, place)
+        if place is NOTHING:  # so is what is in it
+            return None
         self.structs += 1
         if struct.kind == TYPE:
             return self._add_container(struct, place, undo)
         if isinstance(place, Slot):
             self._add_fact(struct, place, update, undo)
         return None
+
+    def void(self, struct: Struct, undo: Undo, before: int) -> None:
+        """Make nothing of the struct that was added last, so that what is put into it is nothing as well.
+
+        Args:
+            struct: the struct.
+            undo: what takes back all that was added.
+            before: how many steps that had before the struct was.
+        """
+        while len(undo) > before:
+            undo.pop()()
+        clocks = self.clients[struct.client]
+        clocks.cut(struct.clock)
+        clocks.append(struct.length, NOTHING)
 
     def take_back(self, undo: Undo, brings: Iterable[ClockRange]) -> None:
         """Forget an update that was staged.

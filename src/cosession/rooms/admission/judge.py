@@ -4,7 +4,7 @@ Whose something is comes from what a client can't forge: the server's stamp on a
 the key that ends in an id. What it says of itself must agree.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from cosession.auth import Capabilities, Participant
@@ -12,6 +12,7 @@ from cosession.document import split_key
 from cosession.document.session import TEXT_PREFIX, XML_PREFIX
 from cosession.errors import NotAllowed
 from cosession.protocol import ClockRange
+from cosession.protocol.structs import Id
 
 from .checks import CHECKS, Writing, inner_writings, shown
 from .index import Index
@@ -151,19 +152,30 @@ class Judge:
         Raises:
             NotAllowed: a record lacks what it must have from the start, or has another stamp than the server's.
         """
+        for _, error in self.faults():
+            raise error
+
+    def faults(self) -> Iterator[tuple[Id, NotAllowed]]:
+        """Find what is wrong with the update as a whole: each struct that may not be in it, and why."""
         for record, keys in self.made.items():
-            if missing := sorted(REQUIRED.get(record.node.name, frozenset()) - keys):
+            if record.id is not None and (missing := sorted(REQUIRED.get(record.node.name, frozenset()) - keys)):
                 where = "/".join(record.path)
-                raise NotAllowed(
-                    f"What is added to {where} has no {' and no '.join(missing)}: make it whole, then add it, in one "
-                    "transaction.",
-                    touched=where,
-                    action="create",
+                yield (
+                    record.id,
+                    NotAllowed(
+                        f"What is added to {where} has no {' and no '.join(missing)}: make it whole, then add it, in "
+                        "one transaction.",
+                        touched=where,
+                        action="create",
+                    ),
                 )
         for touch, stamp in self._stamps:
             before = self._before.get(touch.container, [None])
-            if not all(message is not None and message.stamp == stamp for message in before):
-                raise self._refusal(touch, (), "only the server writes that")
+            if touch.struct is not None and not all(
+                message is not None and message.stamp == stamp for message in before
+            ):
+                struct = touch.struct
+                yield (struct.client, struct.clock), self._refusal(touch, (), "only the server writes that")
 
     def _look_who(self, touch: Touch, record: Container | None, rule: Rule) -> None:
         makes = record is not None and record is touch.made and touch.action == "create"

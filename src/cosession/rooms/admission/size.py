@@ -46,6 +46,11 @@ class Size:
         self._grown += grows
         self._shrunk = self._shrunk or shrinks
 
+    @property
+    def left(self) -> int:
+        """How many bytes it may grow by, without measuring."""
+        return self._limit - self._measured - self._grown
+
     def check(self, grows: int) -> None:
         """Go on only if the document may grow by so many bytes.
 

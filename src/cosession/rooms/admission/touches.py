@@ -5,19 +5,19 @@ that, and yields a touch for each; whoever judges them keeps the staged update o
 can't hold is refused here: a list has no keys, a map no order, a message's text no formatting, nothing a subdocument.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
-from cosession.errors import MalformedFrame, NotAllowed, TooLarge
+from cosession.errors import CosessionError, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import ClockRange
 from cosession.protocol.structs import Id, Struct, read_values
 from cosession.protocol.update_format import ANY, BINARY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
 
 from .clocks import ClockSet
 from .index import Index, Undo
-from .places import ARRAY, MAP, NOTHING, TEXT, UNKNOWN, XML_TEXT, Container, Slot
+from .places import ARRAY, MAP, NOTHING, TEXT, UNKNOWN, XML_TEXT, Container, Place, Slot
 from .rules import NOWHERE, Action, Node
 
 _VALUES: Final = frozenset({ANY, BINARY, TYPE, DELETED})
@@ -44,6 +44,7 @@ class Touch:
         made: the shared type that is written, or the record that is deleted.
         holder: the record that has this key, or this id, already; it may be deleted.
         deleted: of a deletion, what is deleted.
+        refused: why it may not be done, set by who judges it where that goes on; what it makes is then nothing.
     """
 
     container: Container
@@ -55,6 +56,7 @@ class Touch:
     made: Container | None = None
     holder: Container | None = None
     deleted: ClockRange | None = None
+    refused: CosessionError | None = None
 
     @property
     def record(self) -> Container | None:
@@ -74,6 +76,10 @@ class Touch:
         return (*self.container.path, "*" if self.key is None else self.key)
 
 
+Refuse: TypeAlias = Callable[[Struct, CosessionError, Place], None]
+"""Is told of a struct that may not be in an update, why, and where it would be."""
+
+
 def stage(
     index: Index,
     update: bytes,
@@ -81,6 +87,7 @@ def stage(
     undo: Undo,
     max_depth: int,
     stillborn: ClockSet,
+    refuse: Refuse | None = None,
 ) -> Iterator[Touch]:
     """Take an update into the index (but for what it deletes), and say of each thing in it what it does.
 
@@ -91,6 +98,7 @@ def stage(
         undo: gets what takes it back.
         max_depth: how many shared types may be in each other.
         stillborn: gets the clocks of what was deleted before it was sent.
+        refuse: is told of each struct that can't be where it says, which then is nothing; None: the first one raises.
 
     Raises:
         MalformedFrame: it stands on nothing, or puts something where it can't be.
@@ -101,44 +109,77 @@ def stage(
     written: set[Slot] = set()
     emptied: list[tuple[Slot, Touch]] = []
     for struct in index.in_order(update):
-        if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
-            raise TooLarge(f"The name of a root is longer than {MAX_KEY} characters; shorten it.")
-        place = index.place(struct)
+        before = len(undo)
+        try:
+            place = _checked_place(index, struct)
+        except CosessionError as error:
+            if refuse is None:
+                raise
+            refuse(struct, error, _place_of(index, struct))
+            place = NOTHING
         inside, key = place if isinstance(place, Slot) else (place, None)
-        if place is not NOTHING:
-            _check_content(struct, inside, key)
         holder = _holder(inside, key, update, struct)
         container = index.add(struct, place, update, undo)
+        if container is not None and container.depth > max_depth:
+            error = TooLarge(f"An update nests shared types deeper than {max_depth}; keep the document flatter.")
+            if refuse is None:
+                raise error
+            refuse(struct, error, place)
+            index.void(struct, undo, before)
+            continue
         if struct.kind in (GC, DELETED):
             stillborn.add(struct.client, struct.clock, struct.clock + struct.length)
         if container is not None:
             made.add(container)
-            if container.depth > max_depth:
-                raise TooLarge(f"An update nests shared types deeper than {max_depth}; keep the document flatter.")
         if place is NOTHING:
             continue
         if key is None and inside.type == TEXT and struct.kind != TYPE:
-            yield Touch(inside, None, "change", inside.node, struct)
-            continue
-        touch = Touch(inside, key, "create", inside.node.child(key), struct, update, container, holder)
-        if key is None and struct.kind == DELETED and touch.node.is_record:
-            continue  # made and taken out again before it was sent: nothing was ever there
-        if isinstance(place, Slot) and struct.kind == DELETED:
-            # Written and overwritten before it was sent, or written over what was there to take that away.
-            if inside not in made:
-                touch.action = "delete"
-                emptied.append((place, touch))
-            continue
-        if isinstance(place, Slot):
-            written.add(place)
-            if inside not in made and not (touch.node.is_record and (holder is None or index.is_dead(holder))):
+            touch = Touch(inside, None, "change", inside.node, struct)
+        else:
+            touch = Touch(inside, key, "create", inside.node.child(key), struct, update, container, holder)
+            if key is None and struct.kind == DELETED and touch.node.is_record:
+                continue  # made and taken out again before it was sent: nothing was ever there
+            if isinstance(place, Slot) and struct.kind == DELETED:
+                # Written and overwritten before it was sent, or written over what was there to take that away.
+                if inside not in made:
+                    touch.action = "delete"
+                    emptied.append((place, touch))
+                continue
+            if (
+                isinstance(place, Slot)
+                and inside not in made
+                and not (touch.node.is_record and (holder is None or index.is_dead(holder)))
+            ):
                 touch.action = "change"
         yield touch
+        if touch.refused is not None:
+            index.void(struct, undo, before)
+        elif isinstance(place, Slot):
+            written.add(place)
     for slot, touch in emptied:
         if slot not in written:
             yield touch
     if deletes:
         yield from _deletions(index, deletes, stillborn, written)
+
+
+def _checked_place(index: Index, struct: Struct) -> Place:
+    """Return where a struct is, if it may be there."""
+    if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
+        raise TooLarge(f"The name of a root is longer than {MAX_KEY} characters; shorten it.")
+    place = index.place(struct)
+    if place is not NOTHING:
+        inside, key = place if isinstance(place, Slot) else (place, None)
+        _check_content(struct, inside, key)
+    return place
+
+
+def _place_of(index: Index, struct: Struct) -> Place:
+    """Return where a struct is that may not be there; it may be nowhere."""
+    try:
+        return index.place(struct)
+    except MalformedFrame:
+        return NOTHING
 
 
 def _holder(inside: Container, key: str | None, update: bytes, struct: Struct) -> Container | None:
