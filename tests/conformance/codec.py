@@ -121,6 +121,31 @@ def read(frame: bytes) -> Message:
     raise Unreadable(f"a message of type {kind} with {len(rest)} bytes")
 
 
+def login(token: str) -> bytes:
+    """Write the login that hocuspocus wants before all else."""
+    return b"\x02\x00" + sized(token.encode())
+
+
+def read_hocuspocus(frame: bytes, prefix: bytes) -> Message | None:
+    """Read a message of hocuspocus's dialect.
+
+    Args:
+        frame: the frame.
+        prefix: the room's name, as each message begins.
+
+    Returns:
+        The message; None where y-websocket has nothing like it: logins, answers to them, saved, stateless messages.
+    """
+    if not frame.startswith(prefix):
+        raise Unreadable("a message of another room")
+    kind, rest = _number(frame[len(prefix) :])
+    if kind == 4:  # a sync message that asks for no answer
+        kind = 0
+    if kind == 2 and _number(rest)[0] != 0:
+        return None
+    return read(number(kind) + rest) if kind in (0, 1, 2, 3) else None
+
+
 def read_awareness(body: bytes) -> list[Presence]:
     """Read the body of an awareness message."""
     count, rest = _number(body)

@@ -1,4 +1,4 @@
-"""Which server is judged: ours by default, any by `--url`, or the y-websocket server by `--peer`.
+"""Which server is judged: ours by default, any by `--url`, the y-websocket server by `--peer`, others by `--subject`.
 
 Ours is started twice: once as in development, where participants name themselves, and once with a secret for tokens.
 A server elsewhere is one or the other: with `--secret` it is judged by the cases of tokens, without by all others.
@@ -12,13 +12,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from benchmarks.peers import PEERS
 from conformance.peer import Endpoint, Guarded
+from conformance.subject import Subject
 from processes import PATIENCE_SECONDS, Server, node_program
 
 FOLDER = Path(__file__).resolve().parent
 PEER = FOLDER / "node_modules" / "@y" / "websocket-server" / "src" / "server.js"
-KINDS = ("stock", "extended")
-SERVERS = ("endpoint", "guarded")
+KINDS = ("stock", "extended", "survival")
+SERVERS = ("endpoint", "guarded", "subject")
 """The fixtures of which each case takes one: the server that it judges."""
 
 SECRET = "a-secret-of-a-test-longer-than-any-guess"
@@ -30,11 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--url", help="judge the server at this address, e.g. ws://127.0.0.1:8765/sync/{room}")
     group.addoption("--secret", help="the judged server knows people by tokens, verified (HS256) with this secret")
     group.addoption("--peer", action="store_true", help="judge the y-websocket server, by the stock cases")
+    group.addoption(
+        "--subject", choices=sorted(PEERS), help="judge this server, started here, by the stock and survival cases"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register what a case is marked with."""
     config.addinivalue_line("markers", "stock: every y-websocket server must pass this case")
+    config.addinivalue_line("markers", "survival: what users of any Yjs server would want; not every server passes")
     config.addinivalue_line("markers", "extended: what a cosession server does beyond y-websocket")
 
 
@@ -44,8 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
     for item in ours:
         if sum(item.get_closest_marker(kind) is not None for kind in KINDS) != 1:
             raise pytest.UsageError(f"{item.nodeid} must be marked as one of {' and '.join(KINDS)}")
-    if config.getoption("peer", False):
+    if config.getoption("subject", None):
         left_out = [item for item in ours if item.get_closest_marker("extended")]
+    elif config.getoption("peer", False):
+        left_out = [item for item in ours if not item.get_closest_marker("stock")]
     elif config.getoption("url", None):
         judged = "guarded" if config.getoption("secret", None) else "endpoint"
         left_out = [item for item in ours if judged not in item.fixturenames]
@@ -66,7 +74,13 @@ def endpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """The server that is judged."""
     url = request.config.getoption("url", None)
     folder = tmp_path_factory.mktemp("conformance")
-    if url:
+    named = request.config.getoption("subject", None)
+    if named:
+        subject = Subject(PEERS[named])
+        subject.start()
+        yield subject.endpoint
+        subject.remove()
+    elif url:
         yield Endpoint(url)
     elif request.config.getoption("peer", False):
         yield from _y_websocket_server(folder)
@@ -83,6 +97,15 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return
     for endpoint in _our_server(tmp_path_factory.mktemp("guarded"), auth_secret=SECRET, auth_leeway_seconds=0):
         yield Guarded(endpoint, SECRET)
+
+
+@pytest.fixture
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """The server that is judged, as a process of its own that may be killed: ours, or the one that is named."""
+    subject = Subject(PEERS[request.config.getoption("subject", None) or "cosession"])
+    subject.start()
+    yield subject
+    subject.remove()
 
 
 @pytest.fixture

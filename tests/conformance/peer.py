@@ -38,8 +38,9 @@ class Peer:
         closed: the close code and reason, once the server has closed the connection.
     """
 
-    def __init__(self, socket: ClientConnection, *, answers: bool) -> None:
+    def __init__(self, socket: ClientConnection, *, answers: bool, prefix: bytes = b"") -> None:
         self.socket = socket
+        self.prefix = prefix
         self.doc: Doc[Any] = Doc()
         self.notes: Text = self.doc.get(NOTES, type=Text)
         self.came: list[Message] = []
@@ -70,7 +71,7 @@ class Peer:
 
     async def send(self, frame: bytes) -> None:
         """Send a frame as it is."""
-        await self.socket.send(frame)
+        await self.socket.send(self.prefix + frame)
 
     def changed(self, change: Callable[[Doc[Any]], object]) -> bytes:
         """Change the replica and return the update, without sending it."""
@@ -141,7 +142,9 @@ class Peer:
         try:
             async for frame in self.socket:
                 assert isinstance(frame, bytes), f"a text frame came: {frame!r}"
-                message = codec.read(frame)
+                message = codec.read_hocuspocus(frame, self.prefix) if self.prefix else codec.read(frame)
+                if message is None:
+                    continue
                 self.came.append(message)
                 await self._take(message)
         except ConnectionClosed:
@@ -176,11 +179,13 @@ class Endpoint:
 
     Args:
         template: its address, with `{room}` where the room's name goes.
+        is_hocuspocus: whether it speaks hocuspocus's dialect: the room's name before each message, and a login.
     """
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, *, is_hocuspocus: bool = False) -> None:
         assert "{room}" in template, f"The URL must say where the room's name goes, as {{room}}: {template}"
         self.template = template
+        self.is_hocuspocus = is_hocuspocus
 
     def address(self, room: str, **parameters: object) -> str:
         """The address of a room."""
@@ -200,7 +205,9 @@ class Endpoint:
             parameters: of the address, e.g. `ext=1`.
         """
         async with connect(self.address(room, **parameters), max_size=None, compression=None) as socket:
-            peer = Peer(socket, answers=answers)
+            peer = Peer(socket, answers=answers, prefix=codec.sized(room.encode()) if self.is_hocuspocus else b"")
+            if self.is_hocuspocus:
+                await peer.send(codec.login("token"))
             try:
                 if synced:
                     await peer.sync()

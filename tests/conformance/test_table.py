@@ -14,7 +14,9 @@ def test_the_table_in_the_readme_names_every_case_and_no_other() -> None:
         for name in re.findall(r"^async def test_(\w+)\(", path.read_text(), re.MULTILINE)
     }
     rows = re.findall(
-        r"^\| `(\w+\.py)` \| (?:stock|extended) \| (.+?) \|$", (FOLDER / "README.md").read_text(), re.MULTILINE
+        r"^\| `(\w+\.py)` \| (?:stock|extended|survival) \| (.+?) \|$",
+        (FOLDER / "README.md").read_text(),
+        re.MULTILINE,
     )
     assert set(rows) == cases
     assert len(rows) == len(cases)

@@ -1,0 +1,95 @@
+"""The scoreboard: what users of any Yjs server would want, asked of ours and of three others in one run.
+
+    python tests/conformance/scoreboard.py             # print the table
+    python tests/conformance/scoreboard.py --readme    # write it into README.md as well
+
+Each server runs as the benchmarks run it: hocuspocus with a store in SQLite, pycrdt-websocket with its own, the
+y-websocket server as its package starts it. The first run installs them. A case that a server can't be asked, because
+its wire has nothing like it, is left out of that server's column.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+TESTS = Path(__file__).resolve().parent.parent
+ROOT = TESTS.parent
+README = ROOT / "README.md"
+BEGIN = "<!-- scoreboard: tests/conformance/scoreboard.py --readme writes what follows -->\n"
+END = "<!-- scoreboard -->\n"
+
+SERVERS = {
+    "cosession": "cosession",
+    "hocuspocus": "hocuspocus 4",
+    "y-websocket": "y-websocket server",
+    "pycrdt-websocket": "pycrdt-websocket",
+}
+
+NOT_APPLICABLE = {
+    "hocuspocus": {
+        "test_a_message_of_an_unknown_type_costs_no_connection": "its own types stand there",
+        "test_a_client_that_offers_a_subprotocol_gets_in": "",
+    },
+}
+"""Cases that a server can't be asked, with the reason."""
+
+Outcome = Mapping[str, tuple[int, int]]
+"""Per case, how many of its variants passed, and how many there are."""
+
+
+def judge(server: str) -> dict[str, tuple[int, int]]:
+    """Run every stock and survival case against a server."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=no", "--subject", server]
+        subprocess.run([*command, f"--junitxml={report}", str(TESTS / "conformance")], cwd=ROOT, check=False)
+        outcome: dict[str, tuple[int, int]] = {}
+        for case in ElementTree.parse(report).iter("testcase"):
+            module, name = case.get("classname", "").rpartition(".")[2], case.get("name", "")
+            if module == "test_table":
+                continue
+            key = name.partition("[")[0] if module == "test_survival" else module
+            passed, asked = outcome.get(key, (0, 0))
+            failed = case.find("failure") is not None or case.find("error") is not None
+            outcome[key] = (passed + (not failed), asked + 1)
+    return outcome
+
+
+def table(outcomes: Mapping[str, Outcome]) -> str:
+    """The scoreboard as a Markdown table."""
+    lines = ["| | " + " | ".join(SERVERS[server] for server in outcomes) + " |", "|---|" + ":-:|" * len(outcomes)]
+    titles = {"test_sync": "the wire: documents (stock cases)", "test_awareness": "the wire: presence (stock cases)"}
+    for case in dict.fromkeys(case for outcome in outcomes.values() for case in outcome):
+        title = titles.get(case) or re.sub("_", " ", case.removeprefix("test_"))
+        cells = [_cell(server, case, outcome) for server, outcome in outcomes.items()]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(server: str, case: str, outcome: Outcome) -> str:
+    if case not in outcome or case in NOT_APPLICABLE.get(server, {}):
+        return "–"
+    passed, asked = outcome[case]
+    if asked == 1:
+        return "yes" if passed else "no"
+    return "yes" if passed == asked else f"{passed} of {asked}"
+
+
+def write(text: str) -> None:
+    """Put the table into the README, in the place of the last one."""
+    before, found, rest = README.read_text().partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise ValueError(f"{README} has no place for the scoreboard: put the lines {BEGIN!r} and {END!r} into it.")
+    README.write_text(before + BEGIN + text + END + after)
+
+
+if __name__ == "__main__":
+    text = table({server: judge(server) for server in SERVERS})
+    print(text)
+    if "--readme" in sys.argv[1:]:
+        write(text)
