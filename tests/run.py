@@ -40,7 +40,7 @@ NODE_NEEDED = (22, 12)
 SILENT_SECONDS = 900
 """A step that writes nothing for so long hangs, and fails; how long it takes in all depends on the machine."""
 
-APART = ("simulation", "conformance", "interop", "faults", "browser", "local")
+APART = ("simulation", "conformance", "interop", "faults", "browser", "editors", "local")
 """Folders of tests that are steps of their own: they take longer, or want more than Python."""
 
 BEGAN = time.monotonic()
@@ -191,6 +191,11 @@ def prepare_chromium() -> None:
     if not (shutil.which("chromium") or os.environ.get("COSESSION_TEST_CHROMIUM")):
         apt_install("chromium", "fonts-noto-color-emoji", "fonts-dejavu")
     os.environ.setdefault("COSESSION_TEST_CHROMIUM", shutil.which("chromium") or "")
+
+
+def prepare_editors() -> None:
+    """Install the editors that others wrote."""
+    install_packages(ROOT / "tests" / "editors", "--legacy-peer-deps")
 
 
 def prepare_peer() -> None:
@@ -385,9 +390,17 @@ STEPS: dict[str, Step] = {
     "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
     "browser": ([prepare_chromium], lambda: pytest("browser tests", "tests/browser")),
+    "editors": ([prepare_node, prepare_chromium, prepare_editors], lambda: pytest("editors", "tests/editors")),
+    "editors-matrix": (
+        [prepare_node, prepare_chromium, prepare_editors],
+        lambda: pytest("every editor in every way", "tests/editors", "--matrix"),
+    ),
     "local": ([prepare_node], test_local),
 }
 """What each step needs prepared, and what it does, in their order."""
+
+STEPS_ON_DEMAND = ("editors-matrix",)
+"""Steps that are taken only when they are named, for they take more than an hour."""
 
 STEPS_BESIDE = ("simulation", "interop", "faults")
 """Steps that go on beside the others: each of them alone leaves half of a machine with two cores unused."""
@@ -404,7 +417,7 @@ def main() -> None:
     """Prepare, check, test."""
     if not (3, 11) <= sys.version_info < (3, 14):
         sys.exit("Run this with Python 3.11, 3.12 or 3.13.")
-    names = sys.argv[1:] or list(STEPS)
+    names = sys.argv[1:] or [name for name in STEPS if name not in STEPS_ON_DEMAND]
     unknown = [name for name in names if name not in STEPS]
     if unknown:
         sys.exit(f"There is no step {', '.join(unknown)}. The steps: {' '.join(STEPS)}")
