@@ -50,15 +50,19 @@ export class Counters {
     return Object.hasOwn(sums, name) ? (sums[name] as number) : 0;
   }
 
-  /** The value of every counter, by name; the same object as before when nothing changed. */
+  /**
+   * The value of every counter, by name; the same object as before when nothing changed. A sum that no number holds
+   * stops at the largest one. The shares are added in the order of their keys, so that all clients have the same sum.
+   */
   toJSON(): Readonly<Record<string, number>> {
     const json = this.#snapshots.of(this.root) as Readonly<Record<string, unknown>>;
     const known = this.#sums.get(json);
     if (known) return known;
     const sums = new Map<string, number>();
-    for (const [key, value] of Object.entries(json)) {
+    for (const key of Object.keys(json).sort()) {
       const name = decodeSegment(key.split("/")[0] as string);
-      sums.set(name, (sums.get(name) ?? 0) + numberOf(value));
+      const sum = (sums.get(name) ?? 0) + numberOf(json[key]);
+      sums.set(name, Math.min(Math.max(sum, -Number.MAX_VALUE), Number.MAX_VALUE));
     }
     const read = Object.freeze(Object.fromEntries(sums));
     this.#sums.set(json, read);

@@ -132,3 +132,20 @@ test("null takes a field of presence away", () => {
   ana.presence.set("typing", null);
   expect(Object.keys(ana.presence.all[0] ?? {})).toEqual(["user", "client"]);
 });
+
+test.each([1, -1])("counters whose sum no number holds stop at the largest one, with sign %i", (sign) => {
+  const root = ana.doc.getMap("counters");
+  for (const device of ["c", "a", "b"]) root.set(`n/ben/${device}`, sign * Number.MAX_VALUE);
+  expect(ana.counters.get("n")).toBe(sign * Number.MAX_VALUE);
+});
+
+test("shares of a counter are added in the order of their keys, as in Python", () => {
+  const root = ana.doc.getMap("counters");
+  for (const [device, share] of [
+    ["c", 1],
+    ["b", -1e16],
+    ["a", 1e16],
+  ] as const)
+    root.set(`n/ben/${device}`, share);
+  expect(ana.counters.get("n")).toBe(1);
+});
