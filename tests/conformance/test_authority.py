@@ -78,14 +78,42 @@ async def test_nobody_speaks_for_the_client_of_somebody_else(endpoint: Endpoint,
         assert [(entry.state or {}).get("mood") for entry in said if entry.client == ann.client] == ["calm", "calmer"]
 
 
-async def test_a_connection_speaks_for_one_client_only(endpoint: Endpoint, room: str) -> None:
+async def test_a_connection_brings_others_under_its_own_name_as_a_bridge_does(endpoint: Endpoint, room: str) -> None:
+    async with endpoint.join(room, user="ben", name="Ben") as ben:
+        async with endpoint.join(room, user="ann", name="Ann") as ann:
+            await ann.say({"mood": "calm"})
+            await ann.send(codec.awareness(Presence(4711, 1, {"mood": "brought", "user": {"id": "ben"}})))
+            state = await state_of(ben, 4711, "brought")
+            assert state["user"] == {"id": "ann", "name": "Ann", "kind": "human"}
+            assert set(ben.present) == {ann.client, 4711}
+        await until(lambda: not ben.present, "Ann and whom she brought, gone")
+
+
+async def test_a_connection_brings_a_bounded_number_of_others(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
         await ann.say({"mood": "calm"})
-        await state_of(ben, ann.client, "calm")
-        await ann.send(codec.awareness(Presence(4711, 1, {"mood": "invented"})))
-        await ann.say({"mood": "real"})
-        await state_of(ben, ann.client, "real")
-        assert set(ben.present) == {ann.client}
+        for client in range(1, 101):
+            await ann.send(codec.awareness(Presence(client, 1, {})))
+        await ann.say({"mood": "crowded"})
+        await state_of(ben, ann.client, "crowded")
+        assert set(ben.present) == {ann.client, *range(1, 64)}
+
+
+async def test_a_client_that_is_only_brought_gives_way_to_a_connection_of_its_own(
+    endpoint: Endpoint, room: str
+) -> None:
+    async with endpoint.join(room, user="ben") as ben, endpoint.join(room, user="eve") as eve:
+        async with endpoint.join(room, user="ann") as ann:
+            await ann.say({"mood": "calm"})
+            await ann.send(codec.awareness(Presence(eve.client, 0, {"mood": "brought"})))
+            await state_of(ben, eve.client, "brought")
+            await eve.say({"mood": "herself"})
+            state = await state_of(ben, eve.client, "herself")
+            assert isinstance(state["user"], dict)
+            assert state["user"]["id"] == "eve"
+            await ann.send(codec.awareness(Presence(eve.client, 9, {"mood": "brought again"})))
+        await until(lambda: set(ben.present) == {eve.client}, "Ann alone, gone")
+        assert (ben.present[eve.client].state or {})["mood"] == "herself"
 
 
 async def test_whoever_relays_what_it_heard_leaves_no_ghost(endpoint: Endpoint, room: str) -> None:
@@ -99,11 +127,28 @@ async def test_whoever_relays_what_it_heard_leaves_no_ghost(endpoint: Endpoint, 
             await eve.send(codec.awareness(heard))
         await until(lambda: heard.client not in ben.present, "Ann, gone")
         await eve.send(codec.awareness(heard))
-        await eve.send(codec.awareness(Presence(heard.client, heard.clock + 5, state)))
         await eve.settle()
         async with endpoint.join(room) as late:
             await state_of(late, eve.client, "loud")
             assert set(late.present) == {eve.client}
+
+
+async def test_a_departed_client_is_brought_back_only_under_the_name_of_its_bringer(
+    endpoint: Endpoint, room: str
+) -> None:
+    """A newer clock was never said here, so it is no relay: its client lives on behind another connection."""
+    async with endpoint.join(room, user="ben") as ben:
+        async with endpoint.join(room, user="eve", name="Eve") as eve:
+            async with endpoint.join(room, user="ann") as ann:
+                await ann.say({"mood": "calm"})
+                state = await state_of(eve, ann.client, "calm")
+                await eve.say({"mood": "loud"})
+                heard = eve.present[ann.client].clock
+            await until(lambda: ann.client not in ben.present, "Ann, gone")
+            await eve.send(codec.awareness(Presence(ann.client, heard + 5, {**state, "mood": "brought"})))
+            brought = await state_of(ben, ann.client, "brought")
+            assert brought["user"] == {"id": "eve", "name": "Eve", "kind": "human"}
+        await until(lambda: not ben.present, "Eve and whom she brought, gone")
 
 
 async def test_whoever_relays_is_gone_alone_when_it_leaves(endpoint: Endpoint, room: str) -> None:

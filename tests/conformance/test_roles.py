@@ -1,4 +1,6 @@
-"""Roles: what somebody may not write is seen by nobody, and ends their connection with a word on what it was.
+"""Roles: what a role doesn't include is seen by no other, and its writer is told which place it was.
+
+A connection with our frames gives what else it has, then ends; a stock one goes on.
 
 Judged without tokens, where participants name themselves and may ask for less than everything.
 """
@@ -78,6 +80,36 @@ async def test_what_comes_before_and_after_a_refused_write_stays(endpoint: Endpo
         await until(lambda: eve.count(codec.DENIED), "the word of the server")
         await eve.write(" and on")
         await ben.until_reads("open: mine and on")
+
+
+async def test_a_refused_connection_is_asked_once_more_and_its_answer_is_taken(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with (
+        endpoint.join(room) as ben,
+        endpoint.join(room, ext=1, answers=False, user="eve", role="member") as eve,
+    ):
+        schema = ben.doc.get("meta", type=Map).get("schema")
+        assert schema != 2
+        await until(lambda: eve.count(codec.STEP1), "a step 1")
+        await eve.send(codec.step2(codec.EMPTY))
+        await eve.edit(lambda doc: doc.get("meta", type=Map).update({"schema": 2}))
+        await until(lambda: eve.count(codec.STEP1) == 2, "the question once more")
+        eve.changed(lambda doc: doc.get(NOTES, type=Text).__iadd__("last words"))
+        await eve.send(codec.step2(eve.doc.get_update(eve.bodies(codec.STEP1)[1])))
+        assert (await eve.until_closed())[0] == 4403
+        assert eve.came[-1].kind == codec.NOTICE
+        assert eve.count(codec.STEP1) == 2
+        await ben.until_reads("open: last words")
+        assert ben.doc.get("meta", type=Map).get("schema") == schema
+
+
+async def test_a_refused_connection_that_does_not_answer_is_closed_soon(endpoint: Endpoint, room: str) -> None:
+    await made(endpoint, room)
+    async with endpoint.join(room, ext=1, answers=False, user="eve", role="member") as eve:
+        await eve.edit(lambda doc: doc.get("meta", type=Map).update({"schema": 2}))
+        await until(lambda: eve.closed, "the close of the connection", seconds=10)
+        assert eve.closed is not None
+        assert eve.closed[0] == 4403
 
 
 async def test_what_is_written_under_the_client_id_of_another_is_not_taken(endpoint: Endpoint, room: str) -> None:
