@@ -112,13 +112,14 @@ async def test_without_credits_nothing_is_handed_out(hub: Hub):
         assert (await worker.next()).message == "m1"
 
 
-async def test_sessions_that_sleep_are_found_when_a_worker_comes(hub: Hub):
-    for number in range(20):
-        await ask(hub, f"trip{number}", "m1")
-    async with all_unloaded(hub):
-        worker = Worker(credits=100)
-        with hub.dispatch.open(worker):
-            jobs = [await worker.next() for _ in range(20)]
+async def test_sessions_that_sleep_are_found_when_a_worker_comes(tmp_path: Path, settings: Settings):
+    async with open_hub(tmp_path, settings) as hub:  # whose grace outlasts the test: no job is handed out twice
+        for number in range(20):
+            await ask(hub, f"trip{number}", "m1")
+        async with all_unloaded(hub):
+            worker = Worker(credits=100)
+            with hub.dispatch.open(worker):
+                jobs = [await worker.next() for _ in range(20)]
     assert {job.session for job in jobs} == {f"trip{number}" for number in range(20)}
     assert worker.credits == 80
 
