@@ -103,6 +103,25 @@ async def test_what_is_refused_is_told_and_the_session_goes_on(server: Server):
         await ann.wait_saved()
 
 
+async def test_what_stands_beside_a_refused_message_is_kept_and_not_told_as_lost(server: Server):
+    told: list[Refusal] = []
+    async with (
+        connect(
+            server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
+        ) as ann,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        for number in range(2):  # the second time in a document that begins with a loss
+            with ann.document.transaction():
+                await ann.send(f"before {number} 🌊")
+                await ann.send(f"forged {number} 🦑", role="assistant")
+                await ann.send(f"behind {number}")
+            await until(lambda number=number: len(told) > number)
+            assert told[number].lost == (f"forged {number} 🦑",)
+        await ann.wait_saved()
+        assert [message.text for message in ann.messages] == ["before 0 🌊", "behind 0", "before 1 🌊", "behind 1"]
+
+
 async def test_a_viewer_who_writes_anyway_changes_nothing(server: Server):
     async with (
         connect(server.url, session="trip", participant="ann", token=token("ann", "member")) as ann,

@@ -2,59 +2,106 @@
  * What was lost: the words of a document that the server has not.
  *
  * Read from the items of the document, since that is exact: what the server lacks are the clocks that its state vector
- * doesn't have. What is deleted isn't lost. Of plain values only what people write counts: the shared state's, and texts,
+ * doesn't have, and those that it has as deleted without a fence having vouched for them: it keeps the clocks of what it
+ * refuses, without the words. What is deleted here isn't lost. Of plain values only what people write counts: the shared state's, and texts,
  * titles and reasons anywhere; ids, times and names of roles would tell nobody anything.
  */
 
 import * as Y from "yjs";
 import { isObject } from "./json.ts";
 
-/** Up to which clock the server has each client; of clients that aren't in it, it has nothing. */
-export type Clocks = ReadonlyMap<number, number>;
+/** Clocks from `start` on, up to `stop`, which isn't among them. */
+export interface Span {
+  readonly start: number;
+  readonly stop: number;
+}
+
+/** The clocks of a client that the server has not, in order. */
+export type Missing = (client: number) => readonly Span[];
 
 // biome-ignore lint/suspicious/noExplicitAny: a Y.AbstractType of any events
 type Shared = Y.AbstractType<any>;
 
 const WORDS: ReadonlySet<unknown> = new Set(["text", "title", "reason"]);
 
+/** Everything from a clock of each client on; of clients that aren't named, everything. */
+export function missingFrom(known: ReadonlyMap<number, number>): Missing {
+  return (client) => [{ start: known.get(client) ?? 0, stop: Infinity }];
+}
+
+/**
+ * What a server lacks, or has refused.
+ *
+ * @param fresh - the server's document
+ * @param saved - up to which clock each client's words are known to be saved; what is deleted behind it was refused
+ */
+export function missingIn(fresh: Y.Doc, saved: ReadonlyMap<number, number>): Missing {
+  return (client) => {
+    const from = saved.get(client) ?? 0;
+    const spans: Span[] = [];
+    for (const struct of fresh.store.clients.get(client) ?? []) {
+      const stop = struct.id.clock + struct.length;
+      if (struct.deleted && stop > from) spans.push({ start: Math.max(struct.id.clock, from), stop });
+    }
+    return [...spans, { start: Y.getState(fresh.store, client), stop: Infinity }];
+  };
+}
+
 /**
  * The texts of some writers that only this document has, one for each place, in the order in which they were begun.
  *
- * @param known - what the server has
+ * @param missing - what the server has not
  * @param writers - whose texts
  * @param fresh - the server's document, where it is known: a value that was set back to what stands there isn't lost
  */
-export function lostTexts(doc: Y.Doc, known: Clocks, writers: Iterable<number>, fresh?: Y.Doc): string[] {
+export function lostTexts(doc: Y.Doc, missing: Missing, writers: Iterable<number>, fresh?: Y.Doc): string[] {
   const found: string[] = [];
   const read = new Set<Shared>();
-  const theirs = new Set(writers);
-  for (const client of theirs) {
-    const from = known.get(client) ?? 0;
+  const spans = new Map([...writers].map((client) => [client, missing(client)]));
+  for (const client of spans.keys()) {
     for (const item of doc.store.clients.get(client) ?? []) {
-      if (!(item instanceof Y.Item) || item.deleted || item.id.clock + item.length <= from) continue;
+      const ranges = item instanceof Y.Item ? lostOf(item, spans) : [];
+      if (!(item instanceof Y.Item) || ranges.length === 0) continue;
       const parent = item.parent as Shared;
       if (item.content instanceof Y.ContentString) {
-        if (!read.has(parent)) found.push(textOf(parent, known, theirs));
+        if (!read.has(parent)) found.push(textOf(parent, spans));
         read.add(parent);
       } else if (item.content instanceof Y.ContentAny) {
         const key = item.parentSub;
         const isSaid = rootOf(parent) === doc.share.get("state");
         if (key !== null && fresh && stands(fresh, parent, key, item.content.arr.at(-1))) continue;
-        for (const value of item.content.arr.slice(Math.max(from - item.id.clock, 0)))
-          found.push(...words(key === null ? value : { [key]: value }, isSaid));
+        for (const { start, stop } of ranges)
+          for (const value of item.content.arr.slice(start, stop))
+            found.push(...words(key === null ? value : { [key]: value }, isSaid));
       }
     }
   }
   return found.filter((text) => text.trim() !== "");
 }
 
-/** What some have written of a shared text that the server lacks, in its order. */
-function textOf(parent: Shared, known: Clocks, writers: ReadonlySet<number>): string {
+/** The places in an item that the server lacks, from 0 on; none of what is deleted, or of another writer. */
+function lostOf(item: Y.Item, missing: ReadonlyMap<number, readonly Span[]>): Span[] {
+  const spans = missing.get(item.id.client);
+  if (spans === undefined || item.deleted) return [];
+  const { clock } = item.id;
+  let [low, high] = [0, spans.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((spans[middle] as Span).stop <= clock) low = middle + 1;
+    else high = middle;
+  }
+  const found: Span[] = [];
+  for (let span = spans[low]; span !== undefined && span.start < clock + item.length; span = spans[++low])
+    found.push({ start: Math.max(span.start - clock, 0), stop: Math.min(span.stop - clock, item.length) });
+  return found;
+}
+
+/** What the server lacks of a shared text, in its order. */
+function textOf(parent: Shared, missing: ReadonlyMap<number, readonly Span[]>): string {
   let text = "";
   for (let item = parent._start; item !== null; item = item.right) {
-    if (item.deleted || !(item.content instanceof Y.ContentString) || !writers.has(item.id.client)) continue;
-    const from = (known.get(item.id.client) ?? 0) - item.id.clock;
-    text += item.content.str.slice(Math.max(from, 0));
+    if (!(item.content instanceof Y.ContentString)) continue;
+    for (const { start, stop } of lostOf(item, missing)) text += item.content.str.slice(start, stop);
   }
   return text;
 }

@@ -5,7 +5,7 @@
  * copy is then given up for a fresh one.
  */
 
-import * as Y from "yjs";
+import type * as Y from "yjs";
 import type { Address } from "./address.ts";
 import { Asked } from "./asked.ts";
 import { hasChanged } from "./backlog.ts";
@@ -15,7 +15,7 @@ import { Fences } from "./fences.ts";
 import type { Grant } from "./grants.ts";
 import type { Json } from "./json.ts";
 import type { Limits } from "./limits.ts";
-import { lostTexts } from "./lost.ts";
+import { lostTexts, missingFrom, missingIn } from "./lost.ts";
 import type { Notice, Refusal } from "./refusal.ts";
 import { Transport } from "./transport.ts";
 import { Unsaved } from "./unsaved.ts";
@@ -85,7 +85,7 @@ export class Replica {
 
   /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */
   lost(fresh: Y.Doc): string[] {
-    return lostTexts(this.doc, Y.decodeStateVector(Y.encodeStateVector(fresh)), this.writers, fresh);
+    return lostTexts(this.doc, missingIn(fresh, this.#unsaved.clocks), this.writers, fresh);
   }
 
   /** Asks `fresh`, which takes the place of this copy, for what the server had answered here and has forgotten. */
@@ -98,7 +98,7 @@ export class Replica {
 
   /** The texts that were written here, and that no fence has vouched for. */
   unsaved(): string[] {
-    return lostTexts(this.doc, this.#unsaved.clocks, this.writers);
+    return lostTexts(this.doc, missingFrom(this.#unsaved.clocks), this.writers);
   }
 
   close(): void {

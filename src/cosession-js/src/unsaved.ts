@@ -2,7 +2,8 @@
  * What was written here that the server may not have: the clients that wrote it, each with the clock up to which the
  * server has it.
  *
- * The server's sync step 1 tells that first; after that, every fence that came back. What came from the server isn't
+ * The server's first sync step 1 tells that; after that, every fence that came back. A later step 1 tells no more: it
+ * counts the clocks of what was refused meanwhile. It may tell less, after a crash. What came from the server isn't
  * here, also where a crash made the server lose it: whoever wrote it brings it back.
  */
 
@@ -37,9 +38,15 @@ export class Unsaved {
       if (clock !== (beforeState.get(client) ?? 0)) this.#writers.add(client);
   }
 
-  /** The server has told its state vector, at the beginning of a connection. */
+  /** The server has told its state vector. */
   compared(theirs: ReadonlyMap<number, number>): void {
-    this.#clocks = new Map([...this.#writers].map((client) => [client, theirs.get(client) ?? 0]));
+    const before = this.#clocks;
+    this.#clocks = new Map(
+      [...this.#writers].map((client) => {
+        const clock = theirs.get(client) ?? 0;
+        return [client, Math.min(before.get(client) ?? clock, clock)];
+      }),
+    );
   }
 
   /** The clock that a fence sent now will vouch for. */
