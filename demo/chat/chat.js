@@ -8,6 +8,7 @@ import { attempt, h, isEnter, keep, mark } from "./element.js";
 import { Here } from "./here.js";
 import { plain } from "./markdown.js";
 import { MessageList } from "./messages.js";
+import { refuse, tell, tried } from "./notice.js";
 import { avatar, person, rename, self } from "./people.js";
 import { showLoss } from "./refused.js";
 import { RunCards } from "./runs.js";
@@ -101,16 +102,6 @@ async function startNew() {
   } catch (error) {
     tell(`A new session could not be made. ${error.message}`);
   }
-}
-
-/** Says that something didn't come about. */
-function tell(text) {
-  refuse(text, "Close", () => (notice.hidden = true));
-}
-
-function refuse(text, label, act) {
-  notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: act }, label));
-  notice.hidden = false;
 }
 
 // -- painting: once per frame, and less often when a long answer makes it dear
@@ -256,7 +247,7 @@ title.addEventListener("change", () => session && entitle(title.value.trim()));
 function entitle(text, wanted = () => true) {
   const named = session;
   const begun = named.doc.getMap("meta").size > 0 ? Promise.resolve() : named.whenSynced();
-  begun.then(() => wanted(named) && named.setTitle(text), () => {}); // refused: the status says why
+  begun.then(() => wanted(named) && tried(() => named.setTitle(text)), () => {}); // refused: the status says why
 }
 
 const nameInput = find("name-input");

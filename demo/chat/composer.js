@@ -1,6 +1,7 @@
 // The box in which one writes: Enter sends, Shift+Enter starts a new line; says when one is typing.
 
 import { grow, isEnter, keep } from "./element.js";
+import { tried } from "./notice.js";
 
 const PLACEHOLDER = "Message everyone here";
 const TYPING_MS = 3000; // typing is over when no key was pressed for so long
@@ -25,11 +26,11 @@ export class Composer {
     this.#input.addEventListener("keydown", (event) => {
       if (!isEnter(event)) return;
       event.preventDefault();
-      this.#submit();
+      this.submit();
     });
     document.getElementById("composer-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#submit();
+      this.submit();
     });
   }
 
@@ -78,19 +79,23 @@ export class Composer {
     this.#setTyping(false);
   }
 
-  /** Sends a text as if it had been written here. */
+  /** Sends a text as if it had been written here; whether it could be sent. */
   send(text) {
-    if (!this.enabled) return;
-    this.#onSend(text);
-    this.rest();
+    return this.#give(text, this.#onSend);
   }
 
-  #submit() {
+  /** Gives what stands here to something that may refuse it: then it stays. */
+  submit(give = this.#onSend) {
     const text = this.text.trim();
-    if (!text || !this.enabled) return;
-    this.send(text);
+    if (!text || !this.#give(text, give)) return;
     this.text = "";
     this.focus();
+  }
+
+  #give(text, give) {
+    if (!this.enabled || !tried(() => give(text))) return false;
+    this.rest();
+    return true;
   }
 
   #fit() {

@@ -4,6 +4,7 @@
 import { merge } from "./edits.js";
 import { attempt, copy, grow, h, icon, isEnter, keep, mark, some } from "./element.js";
 import { list, object, objects, text } from "./given.js";
+import { tried } from "./notice.js";
 import { paintPart, steerNote } from "./parts.js";
 import { avatar, peopleKey, person } from "./people.js";
 
@@ -193,8 +194,8 @@ class MessageView {
     if (!own) return;
     add("edit", "Edit", "edit", () => this.openEditor());
     add("trash", "Delete", "delete", () => {
-      this.lastText = this.message.text;
-      this.session.remove(this.message.id);
+      const { id, text } = this.message;
+      if (tried(() => this.session.remove(id))) this.lastText = text;
     });
   }
 
@@ -205,8 +206,9 @@ class MessageView {
     const opened = input.value;
     const save = () => {
       const wanted = input.value;
-      if (wanted.trim() && wanted !== opened) this.session.edit(this.message.id, merge(opened, wanted, this.message.text));
-      this.closeEditor();
+      const { id, text } = this.message;
+      const isSaved = !wanted.trim() || wanted === opened || tried(() => this.session.edit(id, merge(opened, wanted, text)));
+      if (isSaved) this.closeEditor();
     };
     input.addEventListener("input", () => grow(input));
     input.addEventListener("keydown", (event) => {

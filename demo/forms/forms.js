@@ -112,8 +112,13 @@ class Field {
 
   write() {
     this.typed = false;
-    if (this.isLong) rewrite(session.text(this.name), this.control.value);
-    else session.state.set([this.name], this.control.value);
+    try {
+      if (this.isLong) rewrite(session.text(this.name), this.control.value);
+      else session.state.set([this.name], this.control.value);
+    } catch (error) {
+      this.typed = true; // it stays there
+      tell(error.message);
+    }
   }
 
   paint() {
@@ -140,7 +145,9 @@ class Field {
     const thanks = element("button", "");
     thanks.type = "button";
     thanks.textContent = "Thanks";
-    thanks.onclick = () => session.selections.set("dismissed", [...dismissed(), message.id]);
+    thanks.onclick = () => {
+      if (session.status !== "refused") session.selections.set("dismissed", [...dismissed(), message.id]);
+    };
     const from = document.createElement("b");
     from.textContent = nameOf(message.author);
     this.offer.replaceChildren(from, message.text, document.createElement("br"), thanks);

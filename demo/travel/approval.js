@@ -2,6 +2,7 @@
 
 import { h, keep } from "../chat/element.js";
 import { object, text } from "../chat/given.js";
+import { tried } from "../chat/notice.js";
 import { avatar, person } from "../chat/people.js";
 import { Keyed } from "./keyed.js";
 
@@ -30,11 +31,11 @@ class Card {
     this.session = session;
     this.fields = Object.entries(object(object(schema).properties)).filter(([, { type }]) => type === "number").map(([name, field]) => {
       const input = h("input", { type: "number", min: "0", "data-testid": `approval-${name}` });
-      input.addEventListener("input", () => input.value && session.setValue(id, [name], Number(input.value)));
+      input.addEventListener("input", () => input.value && tried(() => session.setValue(id, [name], Number(input.value))));
       return { name, input, label: h("label", {}, text(field.title) || name, input) };
     });
     const who = person(session.runs.find((each) => each.id === run)?.agent, session);
-    const vote = (decision) => () => session.vote(id, decision);
+    const vote = (decision) => () => tried(() => session.vote(id, decision));
     this.votes = h("p", { class: "hint" });
     this.buttons = [
       h("button", { type: "button", class: "button primary", "data-testid": "approve", onclick: vote("approved") }, "Approve"),

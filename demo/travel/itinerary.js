@@ -4,6 +4,7 @@
 import { h, icon, keep, mark } from "../chat/element.js";
 import { object, text } from "../chat/given.js";
 import { person } from "../chat/people.js";
+import { tried } from "../chat/notice.js";
 import { Keyed } from "./keyed.js";
 import { drag } from "./moving.js";
 import { price } from "./price.js";
@@ -54,12 +55,13 @@ export class Itinerary {
     return [...new Set(all)].sort((a, b) => a - b);
   }
 
+  /** Sets a field of an item; whether it could be set. */
   set(id, name, value) {
-    this.session.state.set(["itinerary", id, name], value);
+    return tried(() => this.session.state.set(["itinerary", id, name], value));
   }
 
   remove(id) {
-    this.session.state.delete(["itinerary", id]);
+    tried(() => this.session.state.delete(["itinerary", id]));
   }
 
   grip(event, row) {
@@ -83,7 +85,7 @@ export class Itinerary {
 
   #move(row, day) {
     if (day === row.day || !row.element.isConnected) return;
-    this.set(row.id, "day", day);
+    if (!this.set(row.id, "day", day)) return;
     keep(this.#announce, "textContent", `${row.title} is on ${nameOf(day).toLowerCase()} now.`);
   }
 }

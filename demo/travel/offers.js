@@ -2,6 +2,7 @@
 
 import { h, keep, mark } from "../chat/element.js";
 import { objects, object, text } from "../chat/given.js";
+import { tried } from "../chat/notice.js";
 import { planned } from "./itinerary.js";
 import { Keyed } from "./keyed.js";
 import { price } from "./price.js";
@@ -71,12 +72,12 @@ class Card {
   choose() {
     const { session } = this;
     const { id, rank, why, ...item } = this.option;
-    session.doc.transact(() => {
+    tried(() => session.doc.transact(() => {
       for (const [other, there] of planned(session)) {
         const isSame = there.kind === item.kind && there.leg === item.leg && item.kind !== "activities";
         if (isSame && there.status !== "booked") session.state.delete(["itinerary", other]);
       }
       session.state.set(["itinerary", id], { ...item, by: session.me.id, status: "chosen" });
-    });
+    }));
   }
 }

@@ -3,6 +3,7 @@
 
 import { h, keep, mark } from "../chat/element.js";
 import { object } from "../chat/given.js";
+import { tried } from "../chat/notice.js";
 import { Itinerary, planned } from "./itinerary.js";
 import { Offers } from "./offers.js";
 import { paintSelections } from "./selection.js";
@@ -50,7 +51,10 @@ export class Plan {
 
   #makeFact(name, label, type) {
     const input = h("input", { type, min: "0", "data-testid": `trip-${name}`, autocomplete: "off", spellcheck: "false", placeholder: name === "start" ? "any day" : null });
-    input.addEventListener("change", () => this.session.state.set(["trip", name], type === "number" ? Number(input.value) : input.value.trim()));
+    input.addEventListener("change", () => {
+      const value = type === "number" ? Number(input.value) : input.value.trim();
+      tried(() => this.session.state.set(["trip", name], value));
+    });
     this.trip.append(h("label", {}, label, input));
     return input;
   }

@@ -1,6 +1,7 @@
 // What waits for its turn: everybody who may edits, reorders and removes it.
 
 import { h, icon, keep } from "../chat/element.js";
+import { tried } from "../chat/notice.js";
 import { avatar, person } from "../chat/people.js";
 import { Keyed } from "./keyed.js";
 
@@ -29,17 +30,17 @@ class Row {
     const { queue } = session;
     this.input = h("input", { "aria-label": "A prompt that waits", "data-testid": "queued-text" });
     this.input.addEventListener("change", () => {
-      const text = queue.text(id);
-      session.doc.transact(() => {
+      tried(() => session.doc.transact(() => {
+        const text = queue.text(id);
         text.delete(0, text.length);
         text.insert(0, this.input.value);
-      });
+      }));
     });
     const place = () => queue.list.findIndex((entry) => entry.id === id);
     const act = (name, label, testid, onclick) => h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, "data-testid": testid, onclick }, icon(name));
-    this.up = act("send", "Ask it earlier", "queued-up", () => queue.move(id, place() - 1));
+    this.up = act("send", "Ask it earlier", "queued-up", () => tried(() => queue.move(id, place() - 1)));
     this.element = h("li", { class: "queued", "data-testid": "queued" }, avatar(person(author, session)), this.input, this.up,
-      act("close", "Remove it", "queued-remove", () => queue.remove(id)));
+      act("close", "Remove it", "queued-remove", () => tried(() => queue.remove(id))));
   }
 
   paint({ text }, index) {

@@ -6,8 +6,11 @@ import { person } from "../chat/people.js";
 
 /** Makes whatever has the focus in an element what one has selected. */
 export function selects(element, session, id) {
-  element.addEventListener("focusin", () => session.selections.set("item", id));
-  element.addEventListener("focusout", () => session.selections.set("item", null));
+  const select = (item) => {
+    if (!["refused", "closed"].includes(session.status)) session.selections.set("item", item);
+  };
+  element.addEventListener("focusin", () => select(id));
+  element.addEventListener("focusout", () => select(null));
 }
 
 /** Shows what others have selected. */

@@ -7,6 +7,7 @@ import { attempt, h, isEnter, keep, mark } from "../chat/element.js";
 import { Here } from "../chat/here.js";
 import { list as listOf } from "../chat/given.js";
 import { MessageList } from "../chat/messages.js";
+import { refuse, tell, tried } from "../chat/notice.js";
 import { avatar, present, rename, self } from "../chat/people.js";
 import { showLoss } from "../chat/refused.js";
 import { address, create, list, named } from "../chat/sessions.js";
@@ -73,7 +74,7 @@ async function begin() {
     history.replaceState(null, "", address(id));
     open(id);
   } catch (error) {
-    refuse(error.status === 401 ? wayIn() : `No trip could be opened. ${error.message}`);
+    shut(error.status === 401 ? wayIn() : `No trip could be opened. ${error.message}`);
     paintSaved("offline");
   }
 }
@@ -88,15 +89,9 @@ async function startNew() {
   }
 }
 
-/** Says that something didn't come about. */
-function tell(text) {
-  notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: () => (notice.hidden = true) }, "Close"));
-  notice.hidden = false;
-}
-
-function refuse(text) {
-  notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: () => location.reload() }, "Try again"));
-  notice.hidden = false;
+/** Says that there is no trip here, and why. */
+function shut(text) {
+  refuse(text, "Try again", () => location.reload());
 }
 
 // -- painting
@@ -150,7 +145,7 @@ function paintStatus() {
   keep(policy, "value", session.policy.double_texting);
   policy.disabled = !session.may("queue");
   find("new-session").disabled = !session.may("create");
-  if (status === "refused" && notice.hidden) refuse(refusal?.error === "auth.required" ? wayIn() : refusal?.reason || "The server refused this trip.");
+  if (status === "refused" && notice.hidden) shut(refusal?.error === "auth.required" ? wayIn() : refusal?.reason || "The server refused this trip.");
 }
 
 /** Says on a phone, where the team is out of sight, how many are here, and whether one has gone. */
@@ -185,14 +180,9 @@ new ResizeObserver(schedule).observe(scroller);
 
 // -- what one does
 
-find("enqueue").addEventListener("click", () => {
-  if (!composer.text.trim() || !composer.enabled) return;
-  session.queue.add(composer.text.trim());
-  composer.rest();
-  composer.text = "";
-});
-policy.addEventListener("change", () => session.setPolicy(policy.value));
-title.addEventListener("change", () => session.setTitle(title.value.trim()));
+find("enqueue").addEventListener("click", () => composer.submit((text) => session.queue.add(text)));
+policy.addEventListener("change", () => tried(() => session.setPolicy(policy.value)));
+title.addEventListener("change", () => tried(() => session.setTitle(title.value.trim())));
 title.addEventListener("keydown", (event) => isEnter(event) && title.blur());
 find("new-session").addEventListener("click", startNew);
 find("share").addEventListener("click", () => session && share(session.id, session.may("invite")));

@@ -2,10 +2,12 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from browser.conftest import DEMO
 from playwright.sync_api import expect
 from processes import Server
 
@@ -505,6 +507,40 @@ def test_every_button_has_a_name_at_every_width(chat: Server, join: "Join", widt
     expect(ann.testid("message")).to_have_count(1)
     names = ann.page.get_by_role("button").evaluate_all(NAMELESS)
     assert names == []
+
+
+@pytest.mark.parametrize(("static", "path"), [(DEMO, ""), (DEMO.parent, "/travel")])
+def test_what_is_too_large_to_send_stays_in_its_box_with_the_reason(
+    start_server: Callable[..., Server], join: "Join", static: Path, path: str
+) -> None:
+    server = start_server(static, max_frame_bytes=65_536)
+    ann = join(server.url + path, "trip", "Ann")
+    ann.sends("It fits")
+    expect(ann.message(0)).to_have_attribute("data-status", "complete")
+    long = "word 🐙 " * 12_000
+    notice, box = ann.testid("notice"), ann.testid("composer")
+
+    ann.sends(long)
+    expect(notice).to_contain_text("bytes")
+    expect(box).to_have_value(long)
+    notice.get_by_role("button").click()
+    expect(notice).to_be_hidden()
+
+    ann.message(0).hover()
+    ann.message(0).get_by_test_id("edit").click()
+    editor = ann.message(0).get_by_test_id("edit-input")
+    editor.fill(long)
+    editor.press("Enter")
+    expect(notice).to_contain_text("bytes")
+    expect(editor).to_have_value(long)
+    editor.fill("It fits again")
+    editor.press("Enter")
+    expect(ann.text(0)).to_have_text("It fits again")
+
+    ann.sends("And so does this")
+    expect(ann.text(1)).to_have_text("And so does this")
+    expect(box).to_have_value("")
+    ann.is_("saved")
 
 
 def test_no_missing_agent_is_told_of_before_one_is_missed(chat: Server, join: "Join") -> None:
