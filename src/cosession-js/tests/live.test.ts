@@ -120,14 +120,17 @@ describe.skipIf(URL === "")("against the server", () => {
 
   test("people edit what they approve, and the server counts", async () => {
     const id = fresh();
-    const [ana, ben] = [join(id, "ana"), join(id, "ben")];
-    await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+    const [bot, ana, ben] = [join(id, "bot"), join(id, "ana"), join(id, "ben")];
+    await Promise.all([bot, ana, ben].map((each) => each.whenSynced()));
     const fields = { question: "Book?", created_at: new Date().toISOString(), quorum: 2, votes: new Y.Map() };
     const value = new Y.Map([["limit", 200]]);
-    ana.doc.getMap("approvals").set("a1", new Y.Map<unknown>(Object.entries({ ...fields, value })));
+    bot.doc.getMap("approvals").set("a1", new Y.Map<unknown>(Object.entries({ ...fields, value })));
+    await until(ana, () => ana.approvals.length === 1);
     ana.setValue("a1", "limit", 150);
     ana.vote("a1", "approved");
     await until(ben, () => Object.keys(ben.approvals[0]?.votes ?? {}).length === 1);
+    const own = await bot.vote("a1", "approved").outcome();
+    expect(own).toMatchObject({ accepted: false, error: { code: "auth.forbidden" } });
     ben.vote("a1", "approved");
     await until(ana, () => Boolean(ana.approvals[0]?.decision));
 
