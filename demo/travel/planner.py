@@ -114,17 +114,23 @@ class Planner:
         return trip.facts(self._session)
 
     async def ask_specialists(self, **wanted: Any) -> dict[str, Any]:
-        """Delegate, wait for all, and return what they offer; what people add meanwhile is passed on to them."""
-        self._rounds += 1
+        """Delegate, wait for all, and return what they offer; what people add meanwhile is passed on to them.
+
+        A specialist that had ended before it heard of that is asked again.
+        """
         known = trip.facts(self._session)
-        jobs = [
-            self._run.delegate(kind, str(wanted[kind]), data={"trip": known}, key=f"{kind}-{self._rounds}")
-            for kind in KINDS
-            if wanted.get(kind)
-        ]
-        self._run.progress("The specialists are looking", 0, len(jobs))
-        added = await self._wait(jobs)
-        offers = {job.agent: trip.options(self._session, job.agent) for job in jobs}
+        wishes = {kind: str(wanted[kind]) for kind in KINDS if wanted.get(kind)}
+        jobs: dict[str, Delegation] = {}
+        added: list[str] = []
+        while wishes:
+            self._rounds += 1
+            for kind, wish in wishes.items():
+                jobs[kind] = self._run.delegate(kind, wish, data={"trip": known}, key=f"{kind}-{self._rounds}")
+            self._run.progress("The specialists are looking", 0, len(wishes))
+            added += await self._wait([jobs[kind] for kind in wishes])
+            missed = {kind: _missed(job, added) for kind, job in jobs.items()}
+            wishes = {kind: "\n\n".join([jobs[kind].message.text, *words]) for kind, words in missed.items() if words}
+        offers = {kind: trip.options(self._session, kind) for kind in jobs}
         return {"offers": offers, **({"people_added": added} if added else {})}
 
     async def _wait(self, jobs: list[Delegation]) -> list[str]:
@@ -213,3 +219,12 @@ class Planner:
                 self._session.state.set(["itinerary", id_, "status"], "booked")
                 self._session.state.set(["itinerary", id_, "reference"], reference)
         return reference
+
+
+def _missed(job: Delegation, added: list[str]) -> list[str]:
+    """What of the words that people added a specialist hasn't taken in, though it has done its work."""
+    run = job.run
+    if run is None or run.status != "complete":
+        return []
+    heard = {steer["text"] for steer in run.steers if steer["id"] in run.seen}
+    return [words for words in added if words not in heard and words not in job.message.text]

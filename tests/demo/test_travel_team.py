@@ -1,15 +1,16 @@
 """What the travel team does with what people say and do: by the script, and by a model that says nothing."""
 
+import asyncio
 import importlib
 import json
 from types import ModuleType
 from typing import Any
 
 import pytest
-from processes import Server, eventually
+from processes import PATIENCE_SECONDS, Server, eventually
 
 from cosession.cli.demo import find_demo
-from cosession.client import connect
+from cosession.client import Session, connect
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +91,42 @@ def test_what_is_said_after_the_specialists_have_looked_is_asked_of_those_whom_i
     assert first == [("set_trip", {})]
     assert list(then[-1][1]) == ["flights"]
     assert "Only direct flights" in then[-1][1]["flights"]
+
+
+def ended(session: Session, run_id: str) -> int:
+    """How many of those whom a run has asked have ended."""
+    run = session.document.runs.get(run_id)
+    return int(((run is not None and run.progress) or {}).get("done", 0))
+
+
+async def test_what_is_said_after_a_specialist_has_ended_is_asked_of_it_again(part: Any, server: Server) -> None:
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        connect(server.url, session="trip", participant="ada", kind="human") as ada,
+        connect(server.url, session="trip", participant="planner") as planner,
+        connect(server.url, session="trip", participant="flights") as flights,
+        connect(server.url, session="trip", participant="hotels") as hotels,
+    ):
+        prompt = await ada.send("Lisbon")
+        async with planner.run(reply_to=prompt) as run:
+            team = part("planner").Planner(planner, prompt, run, None)
+            asking = asyncio.create_task(team.ask_specialists(flights="Flights", hotels="Rooms"))
+            asked = flights.prompts()
+            async with flights.run(reply_to=await anext(asked)):
+                pass
+            async with hotels.run(reply_to=await anext(hotels.prompts())) as looking:
+                await eventually(lambda: ended(planner, run.id) == 1, "the end of one")
+                ada.steer(run.id, "Only direct flights")
+                await eventually(looking.has_steers, "the words")
+                assert [steer.text for steer in looking.steers()] == ["ada: Only direct flights"]
+            again = await anext(asked)
+            assert again.text == "Flights\n\nada: Only direct flights"
+            async with flights.run(reply_to=again):
+                pass
+            assert await asking == {
+                "offers": {"flights": [], "hotels": []},
+                "people_added": ["ada: Only direct flights"],
+            }
 
 
 @pytest.mark.parametrize(
