@@ -18,6 +18,7 @@ from .flat import Claims, Counters, Selections
 from .messages import Messages
 from .meta import Meta
 from .observe import Change, Root, Subscription
+from .own_roots import read_own_roots
 from .people import Agents, Participants
 from .queue import Queue
 from .requests import Requests
@@ -187,6 +188,7 @@ class SessionDocument:
     def to_json(self) -> JsonObject:
         """The whole session as plain JSON."""
         self._find_named_roots()
+        own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
         views = {
             "meta": self.meta,
             "messages": self.messages,
@@ -207,12 +209,17 @@ class SessionDocument:
                 **{name: view.to_json() for name, view in views.items()},
                 "text": self._named(TEXT_PREFIX),
                 "xml": self._named(XML_PREFIX),
+                "roots": read_own_roots(self.doc.get_update(), own) if own else {},
             }
 
     def _named(self, prefix: str) -> dict[str, str]:
         """The named texts that hold something: one that is only looked at has no trace in the document."""
         contents = {name: str(self._roots[name]) for name in sorted(self._roots) if name.startswith(prefix)}
         return {name.removeprefix(prefix): content for name, content in contents.items() if content}
+
+    @staticmethod
+    def _is_of_schema(name: str) -> bool:
+        return name in ROOTS or name.startswith((TEXT_PREFIX, XML_PREFIX))
 
     def _find_named_roots(self) -> None:
         """Take note of the texts that others made. A root is unknown to pycrdt until it is given a type."""
