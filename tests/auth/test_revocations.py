@@ -1,7 +1,9 @@
 """Access that is taken away stays away: over restarts and repairs, in every door, until it is given back."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ from auth.conftest import SECRET, good
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import Server
+from pycrdt import Map
 from rooms.channels import MemoryChannel
 from wire import Wire
 
-from cosession.auth import Identities, Participant
+from cosession.auth import Capabilities, Grant, Identities, Participant, Scope
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.errors import NotAllowed
@@ -22,6 +25,7 @@ from cosession.rooms import Hub
 from cosession.server.renewal import Renewals
 from cosession.settings import Settings
 from cosession.storage import Mended, Revocation, SqliteStorage, repair
+from cosession.storage.migrations import MIGRATIONS, migrate
 from cosession.storage.revocations import Revocations
 
 pytestmark = pytest.mark.anyio
@@ -31,11 +35,11 @@ AT = "2026-11-21T12:00:00.000Z"
 
 def revocation(number: int = 1, **names: str) -> Revocation:
     known: dict[str, str | None] = {"participant": None, "token": None, "session": None, **names}
-    return Revocation(f"r{number}", **known, reason="why", by="op", at=AT)  # type: ignore[arg-type]
+    return Revocation(f"r{number}", **known, reason="why", by="op", at=AT, by_admin=False)  # type: ignore[arg-type]
 
 
-def participant(name: str, token: str | None = None) -> Participant:
-    return Participant(name, name, token_id=token)
+def participant(name: str, token: str | None = None, role: str = "member") -> Participant:
+    return Participant(name, name, capabilities=Capabilities.of(role), token_id=token)
 
 
 async def test_a_revocation_survives_a_restart_until_it_is_lifted(tmp_path: Path):
@@ -59,12 +63,58 @@ NAMES = st.sampled_from([None, "a", "b"])
 def test_it_holds_where_everything_that_it_names_meets(
     revoked: list[tuple[str | None, str | None, str | None]], who: str, token: str | None, session: str | None
 ):
-    known = {str(number): Revocation(str(number), *names, "", "op", AT) for number, names in enumerate(revoked)}
+    known = {
+        str(number): Revocation(str(number), *names, "", "op", AT, by_admin=False)
+        for number, names in enumerate(revoked)
+    }
     asked = (who, token, session)
     expected = any(
         all(name is None or name == value for name, value in zip(names, asked, strict=True)) for names in revoked
     )
     assert Revocations(None, known).is_revoked(participant(who, token), session) == expected  # type: ignore[arg-type]
+
+
+ROLES = st.sampled_from(["viewer", "member", "agent", "operator", "admin"])
+SCOPES = st.dictionaries(st.sampled_from(["*", "a", "b"]), ROLES, min_size=1)
+
+
+@given(SCOPES, NAMES, st.booleans(), NAMES)
+def test_a_revocation_binds_admins_only_when_an_admin_made_it(
+    scopes: dict[str, str], place: str | None, by_admin: bool, session: str | None
+):
+    one = Revocation("r1", "ada", None, place, "", "op", AT, by_admin=by_admin)
+    revocations = Revocations(None, {"r1": one})  # type: ignore[arg-type]
+    held = tuple(Scope(pattern, Capabilities.of(role)) for pattern, role in scopes.items())
+    grant = Grant("ada", "Ada", "human", held)
+    # What belongs to no session is open to an admin of any.
+    admin = "admin" in (scopes.values() if session is None else {scopes.get(session, scopes.get("*"))})
+    expected = place in (None, session) and (by_admin or not admin)
+    assert revocations.is_revoked(grant, session) == expected
+    if session is not None and grant.capabilities(session) is not None:
+        assert revocations.is_revoked(grant.participant(session), session) == expected
+
+
+@pytest.mark.parametrize("by_admin", [True, False])
+async def test_it_stays_known_over_restarts_and_repairs_whether_an_admin_made_it(tmp_path: Path, by_admin: bool):
+    path = tmp_path / "cosession.sqlite3"
+    async with SqliteStorage.open(path) as storage:
+        await storage.create("trip", title="", at=AT)
+        await storage.revocations.add(replace(revocation(participant="ada"), by_admin=by_admin))
+    for _ in range(2):
+        async with SqliteStorage.open(path) as storage:
+            assert storage.revocations.is_revoked(participant("ada", role="admin"), "trip") == by_admin
+            assert storage.revocations.is_revoked(participant("ada", role="operator"), "trip")
+        assert repair(path, lambda remains: Mended("", AT, (), None, ("emptied",)), "now" + str(_)) is not None
+
+
+async def test_a_revocation_of_an_older_version_binds_everybody_as_it_did(tmp_path: Path):
+    path = tmp_path / "cosession.sqlite3"
+    old = sqlite3.connect(path, isolation_level=None)
+    migrate(old, "db", MIGRATIONS[:5])
+    old.execute("INSERT INTO revocations VALUES ('r1', 'ada', NULL, NULL, '', 'op', ?)", (AT,))
+    old.close()
+    async with SqliteStorage.open(path) as storage:
+        assert storage.revocations.is_revoked(participant("ada", role="admin"), "trip")
 
 
 async def test_observers_hear_of_a_revocation_once_it_is_kept(tmp_path: Path):
@@ -168,6 +218,66 @@ async def test_nobody_else_revokes_and_nobody_lifts_their_own(start_server: Call
         assert await revoke(bearer(sub="boss", role="admin"), participant="op") == 201
         assert await revoke(local, participant="boss", session="trip") == 403
         assert (await http.get("/revocations", headers=local)).status_code == 403
+
+
+async def test_an_operator_takes_nothing_from_an_admin(start_server: Callable[..., Server]):
+    server = start_server(auth_secret=SECRET)
+    root = {"sub": "root", "role": "admin", "jti": "t-root"}
+    admin, operator = bearer(**root), bearer(sub="op", role="operator")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        assert (await http.post("/sessions", json={"id": "trip"}, headers=admin)).status_code == 201
+
+        async def revoke(headers: dict[str, str], **names: str) -> httpx.Response:
+            return await http.post("/revocations", json=names, headers=headers)
+
+        async def reads(headers: dict[str, str]) -> int:
+            return (await http.get("/sessions/trip", headers=headers)).status_code
+
+        targets = ({"participant": "root"}, {"token": "t-root"}, {"participant": "root", "session": "trip"})
+        async with Wire.open(server, "trip", ext=1, token=token(**root)) as wire:
+            for names in targets:
+                answer = await revoke(operator, **names)
+                assert (answer.status_code, "another admin" in answer.json()["detail"]) == (403, True)
+            assert (await revoke(operator, session="trip")).status_code == 201, "it is closed to all but admins"
+            assert [await reads(admin), await reads(operator)] == [200, 403]
+            await wire.edit(lambda doc: doc.get("state", type=Map).update({"still": "here"}))
+            await wire.fence()
+            assert wire.closed is None
+        for names in targets:  # an admin who isn't connected is known by the token only
+            assert (await revoke(operator, **names)).status_code == 201
+        assert await reads(admin) == 200
+        assert (await http.get("/sessions", headers=admin)).status_code == 200
+        assert await reads(bearer(sub="root", role="operator")) == 403
+        async with Wire.open(server, "trip", ext=1, token=token(**root)) as wire:
+            assert (await revoke(bearer(sub="boss", role="admin"), participant="root")).status_code == 201
+            assert (await wire.wait_closed())[0] == 4401
+        assert await reads(admin) == 403
+
+
+async def test_an_operator_does_not_give_back_what_an_admin_took(start_server: Callable[..., Server]):
+    server = start_server(auth_secret=SECRET)
+    admin, operator = bearer(sub="root", role="admin"), bearer(sub="op", role="operator")
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        answer = await http.post("/revocations", json={"participant": "deputy"}, headers=admin)
+        path = f"/revocations/{answer.json()['id']}"
+        assert (await http.get("/revocations", headers=operator)).json() == {"revocations": []}
+        assert (await http.delete(path, headers=operator)).status_code == 404
+        assert (await http.delete(path, headers=admin)).status_code == 204
+
+
+async def test_an_operator_of_all_who_is_admin_of_one_loses_all_the_others(start_server: Callable[..., Server]):
+    server = start_server(auth_secret=SECRET)
+    mixed = bearer(sub="op", role="operator", grants={"mine": {"role": "admin"}})
+    async with httpx.AsyncClient(base_url=server.url) as http:
+
+        async def revoke(headers: dict[str, str], **names: str) -> int:
+            return (await http.post("/revocations", json=names, headers=headers)).status_code
+
+        assert await revoke(mixed, participant="bo") == 201
+        assert await revoke(bearer(sub="chief", role="operator"), participant="op") == 201
+        assert await revoke(mixed, participant="bo") == 403
+        assert await revoke(mixed, participant="bo", session="trip") == 403
+        assert await revoke(mixed, participant="bo", session="mine") == 201
 
 
 async def test_who_lost_a_session_neither_gets_it_back_nor_takes_it_from_others(start_server: Callable[..., Server]):

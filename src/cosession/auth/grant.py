@@ -59,6 +59,12 @@ class Grant:
         capabilities = self.capabilities(session)
         return capabilities is not None and capabilities.may(capability)
 
+    def is_admin(self, session: str | None) -> bool:
+        """Whether the grant includes `admin` in a session; None is any session."""
+        if session is None:
+            return any(scope.capabilities.may("admin") for scope in self.scopes)
+        return self.may("admin", session)
+
     def everywhere(self) -> Capabilities:
         """What may be done whatever the session: what `*` was given."""
         return next((scope.capabilities for scope in self.scopes if scope.pattern == "*"), Capabilities())

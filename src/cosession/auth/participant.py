@@ -31,6 +31,10 @@ class Participant:
     token_id: str | None = None
     expires_at: float | None = None
 
+    def is_admin(self, session: str | None) -> bool:  # noqa: ARG002 - of the one session that it is in
+        """Whether the capabilities include `admin`."""
+        return self.capabilities.may("admin")
+
 
 ANONYMOUS: Final = Participant("anonymous", "Anonymous")
 """Who connects without a word about themselves, as a stock y-websocket client does."""

@@ -197,6 +197,12 @@ class Hub:
         slot = self._slots.get(session)
         return slot.live.connections if slot and slot.live else 0
 
+    def connected(self) -> Iterator[tuple[Participant, str]]:
+        """The participant and the session of each connection in this process."""
+        for live in self.rooms():
+            for participant in live.participants():
+                yield participant, live.session
+
     def dismiss(self, judge: Callable[[Participant, str], CosessionError | None]) -> None:
         """End connections that may not stay.
 

@@ -4,7 +4,7 @@ Invariant: a room in which anything but a read has failed, other than by a refus
 connections come back, and the next one to ask for the session gets a room that is loaded from the log.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -104,6 +104,10 @@ class LiveRoom:
     def connections(self) -> int:
         """How many are here."""
         return len(self._connections)
+
+    def participants(self) -> Iterator[Participant]:
+        """The participant of each connection."""
+        return (connection.participant for connection in self._connections.values())
 
     @property
     def is_waiting(self) -> bool:

@@ -1,5 +1,6 @@
 """Revocations over HTTP: operators take access away, look what was taken, and give it back."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -7,8 +8,9 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cosession.auth import Grant, check_session_id
+from cosession.auth import Grant, Scope, check_session_id
 from cosession.errors import NoSuchRevocation, NotAllowed
+from cosession.rooms import Hub
 from cosession.rooms.hub import utc_now
 from cosession.storage import Revocation, Revocations
 
@@ -43,7 +45,17 @@ async def revoke(request: Request) -> Response:
             "Taking access away needs the capability 'revoke', in the session that the body names or, where it names "
             "none, in all (`*`)."
         )
-    revocation = Revocation(uuid4().hex, body.participant, body.token, body.session, body.reason, grant.id, utc_now())
+    revocation = Revocation(
+        uuid4().hex,
+        body.participant,
+        body.token,
+        body.session,
+        body.reason,
+        grant.id,
+        utc_now(),
+        by_admin=_is_admin(grant, body.session),
+    )
+    _check_target(request, revocation)
     await _revocations(request).add(revocation)
     return JSONResponse(_json(revocation), status_code=201)
 
@@ -74,17 +86,38 @@ async def _operator(request: Request) -> Grant:
 
 def _may(request: Request, grant: Grant, session: str | None) -> bool:
     """Whether one may take access to a session away; where one's own was taken, only with a right to all."""
-    everywhere = grant.everywhere().may("revoke")
+    at_large = replace(grant, scopes=(Scope("*", grant.everywhere()),))
+    everywhere = grant.everywhere().may("revoke") and not _revocations(request).is_revoked(at_large)
     if session is None:
         return everywhere
     return grant.may("revoke", session) and (everywhere or not _revocations(request).is_revoked(grant, session))
 
 
+def _is_admin(grant: Grant, session: str | None) -> bool:
+    """Whether one acts as an admin of a session; None is all of them."""
+    return grant.everywhere().may("admin") or (session is not None and grant.is_admin(session))
+
+
+def _check_target(request: Request, revocation: Revocation) -> None:
+    """Refuse to take access from an admin who is connected: it would hold for nothing that they do.
+
+    Raises:
+        NotAllowed: the revocation names one, and its maker is none.
+    """
+    if revocation.by_admin or (revocation.participant is None and revocation.token is None):
+        return
+    hub: Hub = request.app.state.hub
+    for who, session in hub.connected():
+        if revocation.names(who, session) and who.is_admin(session):
+            raise NotAllowed("The access of an admin is taken away by another admin only; ask one.")
+
+
 def _may_lift(request: Request, grant: Grant, revocation: Revocation) -> bool:
-    """Whether one may give back what was taken: nobody gives it back to themselves."""
+    """Whether one may give back what was taken: never to oneself, and what an admin took only as an admin."""
     fits = revocation.participant in (None, grant.id) and revocation.token in (None, grant.token_id)
     is_own = fits and not (revocation.participant is None and revocation.token is None)
-    return not is_own and _may(request, grant, revocation.session)
+    is_above = revocation.by_admin and not _is_admin(grant, revocation.session)
+    return not is_own and not is_above and _may(request, grant, revocation.session)
 
 
 def _revocations(request: Request) -> Revocations:

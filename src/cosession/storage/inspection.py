@@ -25,7 +25,7 @@ _MOST_SPANS = 8
 """How many places a sentence names: a log that lost every second row must not fill the screen."""
 
 _OTHERS = (
-    "SELECT id, participant, token, session, reason, by, at FROM revocations",
+    "SELECT id, participant, token, session, reason, by, at, by_admin FROM revocations",
     "SELECT session, client, participant FROM writers",
     "SELECT session, agent FROM work",
 )

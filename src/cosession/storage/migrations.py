@@ -108,6 +108,9 @@ MIGRATIONS: tuple[Migration, ...] = (
         """,
         "CREATE INDEX work_by_agent ON work (agent, session)",
     ),
+    (  # 6: a revocation of before binds everybody, as it did
+        "ALTER TABLE revocations ADD COLUMN by_admin INTEGER NOT NULL DEFAULT 1",
+    ),
 )
 
 

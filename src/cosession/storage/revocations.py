@@ -2,7 +2,7 @@
 
 All of them are in memory too, so that asking costs nothing: there are as many as operators made. A revocation holds
 until it is lifted. It names a participant, a token, a session, or several of these, and then means only where all
-of them meet: `ada` in `trip`, and not in other sessions.
+of them meet: `ada` in `trip`, and not in other sessions. A grant with `admin` loses access only to another admin.
 """
 
 import sqlite3
@@ -26,6 +26,7 @@ class Revocation:
         reason: a word to whoever looks later.
         by: who did it.
         at: when, RFC 3339.
+        by_admin: whether an admin did it: then it binds admins, too.
     """
 
     id: str
@@ -35,6 +36,15 @@ class Revocation:
     reason: str
     by: str
     at: str
+    by_admin: bool
+
+    def names(self, who: "Bearer", session: str | None) -> bool:
+        """Whether everything that it names meets in a bearer and a session."""
+        return (
+            self.participant in (None, who.id)
+            and self.token in (None, who.token_id)
+            and self.session in (None, session)
+        )
 
 
 class Bearer(Protocol):
@@ -48,6 +58,10 @@ class Bearer(Protocol):
     @property
     def token_id(self) -> str | None:
         """The `jti` of the token, if it has one."""
+        ...
+
+    def is_admin(self, session: str | None) -> bool:
+        """Whether it includes `admin` in a session; None is any session."""
         ...
 
 
@@ -80,10 +94,11 @@ class Revocations:
             who: whose.
             session: where; None asks only for what holds everywhere.
         """
-        if not self._taken:
+        taken = self._by_admins if who.is_admin(session) else self._taken
+        if not taken:
             return False
         return any(
-            (participant, token, place) in self._taken
+            (participant, token, place) in taken
             for participant in {who.id, None}
             for token in {who.token_id, None}
             for place in {session, None}
@@ -124,19 +139,22 @@ class Revocations:
             self._observers.remove(observer)
 
     def _index(self) -> None:
-        self._taken = {(one.participant, one.token, one.session) for one in self._known.values()}
+        known = self._known.values()
+        self._taken = {(one.participant, one.token, one.session) for one in known}
+        self._by_admins = {(one.participant, one.token, one.session) for one in known if one.by_admin}
 
 
 def read_revocations(db: sqlite3.Connection) -> list[Revocation]:
     """Read all rows."""
-    rows = db.execute("SELECT id, participant, token, session, reason, by, at FROM revocations").fetchall()
-    return [Revocation(*row) for row in rows]
+    rows = db.execute("SELECT id, participant, token, session, reason, by, at, by_admin FROM revocations").fetchall()
+    return [Revocation(*row[:-1], by_admin=bool(row[-1])) for row in rows]
 
 
 def write_revocation(db: sqlite3.Connection, revocation: Revocation) -> None:
     """Write one row, in a transaction of its own."""
     one = revocation
     db.execute(
-        "INSERT INTO revocations (id, participant, token, session, reason, by, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (one.id, one.participant, one.token, one.session, one.reason, one.by, one.at),
+        "INSERT INTO revocations (id, participant, token, session, reason, by, at, by_admin) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (one.id, one.participant, one.token, one.session, one.reason, one.by, one.at, one.by_admin),
     )
