@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from client.hub import until
 from processes import PATIENCE_SECONDS, Server
+from websockets.asyncio.server import ServerConnection, serve
 
 from cosession.client import Handler, Session, Worker, connect
+from cosession.client import worker as worker_module
 from cosession.document import Message
 from cosession.errors import Disconnected
 
@@ -136,6 +138,37 @@ async def test_a_prompt_that_a_handler_passes_over_is_offered_again(server: Serv
         await ada.send("to Oslo")
         await until(lambda: answers(ada) == ["to Oslo!"])
     assert passed == ["to Oslo", "to Oslo"]
+
+
+@pytest.mark.parametrize(("steady_seconds", "growing"), [(60.0, True), (0.0, False)])
+async def test_pauses_grow_until_a_connection_has_lasted(
+    monkeypatch: pytest.MonkeyPatch, steady_seconds: float, growing: bool
+):
+    monkeypatch.setattr(worker_module, "STEADY_SECONDS", steady_seconds)
+    attempts: list[int] = []
+    seen = asyncio.Event()
+
+    def note(attempt: int) -> float:
+        attempts.append(attempt)
+        if len(attempts) == 5:
+            seen.set()
+        return 0.0
+
+    async def leave(socket: ServerConnection) -> None:
+        await socket.send("[" * 100_000)
+        await socket.close(1011)
+
+    monkeypatch.setattr(worker_module, "retry_delay", note)
+    async with (
+        serve(leave, "127.0.0.1", 0) as useless,
+        asyncio.timeout(PATIENCE_SECONDS),
+        asyncio.TaskGroup() as tasks,
+    ):
+        port = useless.sockets[0].getsockname()[1]
+        running = tasks.create_task(Worker("flights", echo, url=f"http://127.0.0.1:{port}").run())
+        await seen.wait()
+        running.cancel()
+    assert attempts[:5] == ([0, 1, 2, 3, 4] if growing else [0] * 5)
 
 
 def test_a_program_that_the_server_refuses_says_why(tmp_path: Path):

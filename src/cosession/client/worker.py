@@ -26,7 +26,7 @@ from .connect import connect
 from .credential import Credential, Token, TokenFailed
 from .errand import Errand
 from .session import Session
-from .transport import retry_delay
+from .transport import STEADY_SECONDS, retry_delay
 
 log = get_logger(__name__)
 
@@ -147,7 +147,7 @@ class Worker:
 
     async def _keep(self, tasks: asyncio.TaskGroup) -> None:
         """Keep a socket to the server, through all its breaks."""
-        attempt = 0
+        loop, attempt = asyncio.get_running_loop(), 0
         while not self._over.is_set():
             code, reason = None, ""
             try:
@@ -155,8 +155,10 @@ class Worker:
                 async with open_socket(
                     self._address, additional_headers=headers, compression=None, close_timeout=_CLOSE_SECONDS
                 ) as socket:
-                    attempt = 0
+                    began = loop.time()
                     await self._attend(socket, tasks)
+                    if loop.time() - began >= STEADY_SECONDS:  # a server that only opens sockets is no use
+                        attempt = 0
                 code, reason = socket.close_code, socket.close_reason or ""
             except InvalidURI as error:
                 raise Disconnected(str(error)) from error
@@ -272,7 +274,7 @@ def _read(said: str | bytes) -> Errand | None:
     try:
         take = json.loads(said)["take"]
         return Errand(take["session"], take["message"], take["run"], take["client"], take["epoch"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
