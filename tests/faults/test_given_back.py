@@ -34,10 +34,16 @@ async def test_whoever_saw_what_the_server_lost_goes_on_and_its_writer_brings_it
                 await eventually(lambda: str(ben.text("notes")) == "kept, lost", "what is not on the disk")
                 await asyncio.to_thread(server.kill)
                 state.unlink()
+                await eventually(lambda: ben.status != "online", "the crash")
                 await asyncio.to_thread(server.start, FAULT_DISK=str(state))
-                await eventually(lambda: ben.status == "closed" or str(ben.text("notes")) == "kept, ", "what is left")
-                assert ben.status == "online"
-                async with Wire.open(server, "trip", synced=False, doc=ada, ext=1, token=token("ada", "member")):
-                    await eventually(lambda: str(ben.text("notes")) == "kept, lost", "what its writer brought back")
+                await eventually(lambda: ben.status == "online", "the return")
+                async with Wire.open(server, "trip", ext=1, token=token("cy", "member")) as cy:
+                    assert str(cy.doc.get("text:notes", type=Text)) == "kept, ", "only its writer brings it back"
+                    async with Wire.open(server, "trip", synced=False, doc=ada, ext=1, token=token("ada", "member")):
+                        await eventually(
+                            lambda: str(cy.doc.get("text:notes", type=Text)) == "kept, lost", "all of it"
+                        )
+                        await ben.wait_saved()
+                assert (ben.status, str(ben.text("notes"))) == ("online", "kept, lost")
     finally:
         server.close()

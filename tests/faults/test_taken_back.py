@@ -98,7 +98,9 @@ async def test_a_decision_that_a_crash_took_back_is_acted_on_by_nobody(
     server.save_nothing()
     async with httpx.AsyncClient(base_url=server.url) as http:
         path = f"/sessions/trip/approvals/{question.replace('/', '%2F')}"
-        await http.post(path, params={"user": "anna"}, json={"decision": "approved"})
+        vote = {"decision": "approved", "value": {"limit": 200}}
+        told = await http.post(path, params={"user": "anna"}, json=vote)
+    assert told.status_code == 503, "it is not on the disk yet"
     await eventually(lambda: agent.said("sees approved"), "a decision that isn't saved")
     await killed_while_it_sleeps(server, agent)
     async with connect(server.url, session="trip", participant="bob", kind="human") as bob:
