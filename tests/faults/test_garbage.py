@@ -149,7 +149,7 @@ async def test_a_frame_far_over_the_limit_is_not_taken_in(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("name", ["", "%20", "a%2Fb", "..", "x" * 300, "%00", NEWLINE, "tr%C3%AFp%2F"])
+@pytest.mark.parametrize("name", ["", "a%2A", "%2Fa", "..", "x" * 513, "%00", NEWLINE, "tr%C3%AFp%2F"])
 async def test_a_name_that_cannot_be_a_sessions_is_refused_for_good(server: Server, name: str) -> None:
     async with Wire.open(server, name, synced=False, ext=1) as ann:
         code, reason = await ann.wait_closed()
