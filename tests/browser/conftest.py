@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from processes import PATIENCE_SECONDS, ROOT, Server
 from pycrdt import Doc
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from cosession.protocol import Awareness, AwarenessEntry, SyncUpdate, encode_awareness, encode_frame
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    PermissionDenied,
+    SyncUpdate,
+    decode_frame,
+    encode_awareness,
+    encode_frame,
+)
 
 RESULTS = ROOT / "test-results"
 DEMO = ROOT / "demo" / "chat"
@@ -183,12 +191,14 @@ class Foreigner:
             change(self.doc)
         self._socket.send(encode_frame(SyncUpdate(self.doc.get_update(before))))
 
-    def hears_the_end(self) -> tuple[int, str]:
-        """Read until the server closes, and return its code and reason."""
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                self._socket.recv(PATIENCE_SECONDS)
-        return self._socket.close_code or 0, self._socket.close_reason or ""
+    def hears_a_refusal(self) -> str:
+        """Read until the server says that it took no write, and return why."""
+        end = time.monotonic() + PATIENCE_SECONDS  # presence comes for ever
+        while True:
+            data = self._socket.recv(max(end - time.monotonic(), 0))
+            frame = decode_frame(data) if isinstance(data, bytes) else None
+            if isinstance(frame, PermissionDenied):
+                return frame.reason
 
     def is_here_as(self, state: object) -> None:
         """Say this in presence."""

@@ -143,8 +143,7 @@ def test_a_viewer_whose_client_writes_anyway_is_refused_and_changes_nothing(
     with connect(guarded.ws_url("trip", token=token("vic", "viewer"))) as socket:
         forger = Foreigner(socket)
         forger.writes(lambda doc: doc.get("messages", type=Array).append(message("A forged word", "mia")))
-        code, reason = forger.hears_the_end()
-    assert code == 4403, reason
+        assert "You may not add a message" in forger.hears_a_refusal()
     expect(mia.testid("message")).to_have_count(1)
     mia.page.reload()
     mia.is_("saved")
