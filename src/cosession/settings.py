@@ -134,7 +134,8 @@ class Settings(BaseSettings):
     max_structs_per_frame: int = Field(
         250_000,
         ge=1024,
-        description="structs, values and deletions in one update; reading more would hold the loop of everybody",
+        description="structs, values and deletions in one update, but for deletions that are known: nearly all that "
+        "a replica tells when it comes back; reading more would hold the loop of everybody",
     )
     max_document_bytes: int = Field(
         64 * 2**20,

@@ -25,6 +25,8 @@ from cosession.protocol import (
     encode_state_vector,
     read_update_header,
 )
+from cosession.protocol.deletions import encode_deletions
+from cosession.protocol.lib0 import uint
 from cosession.protocol.nesting import MAX_TYPES_DEEP
 from cosession.rooms.effects import Answer, Remind, Renew, Retitle
 from cosession.rooms.reply import Openings, Reply
@@ -176,12 +178,80 @@ def test_what_nests_too_deep_for_other_libraries_is_refused_before_it_is_applied
     assert scene.room.document.to_json()["state"] == {}
 
 
-def test_a_question_that_names_more_clients_than_a_frame_may_hold_is_refused() -> None:
+def test_a_question_with_more_new_clients_than_a_frame_may_hold_is_refused() -> None:
     small = Scene(Settings(max_structs_per_frame=1024))
     small.join(1)
-    vector = encode_state_vector(dict.fromkeys(range(1025), 1))
+    vector = encode_state_vector(dict.fromkeys(range(1025 + len(small.room.vector)), 1))
     with pytest.raises(CosessionError):
         small.receive(1, SyncStep1(vector))
+
+
+def test_a_question_may_name_as_many_clients_more_as_the_document_knows() -> None:
+    small = Scene(Settings(max_structs_per_frame=1024))
+    small.join(1)
+    for client in range(1, 1501):
+        root = b"\x01\x01" + uint(client) + b"\x00\x04\x01\x09text:many\x01x\x00"
+        small.receive(1, SyncUpdate(root))
+    whole = small.room.document.doc.get_state()
+    small.join(2, "bo", synced=False)
+    small.receive(2, SyncStep1(encode_state_vector(decode_state_vector(whole) | {5000: 3})))
+    assert small.taken(2)
+
+
+@pytest.mark.parametrize("allowed", [(), ("read",), ("read", "text:notes")])
+def test_who_knows_more_deletions_than_a_frame_may_hold_comes_back_and_writes(allowed: tuple[str, ...]) -> None:
+    small, writer = Scene(Settings(max_structs_per_frame=1024)), Writer()
+    small.join(1)
+    text = writer.doc.get("text:notes", type=Text)
+    small.receive(1, SyncUpdate(writer.write("ab" * 5000)))
+    for start in range(0, 5000, 500):
+        before = writer.doc.get_state()
+        with writer.doc.transaction():
+            for at in range(start, start + 500):
+                del text[at : at + 1]
+        update = _deletes_after(writer.doc.get_update(before), start)
+        small.receive(1, SyncUpdate(update))
+    assert text_of(small) == str(text) == "b" * 5000
+    by = Participant("vic", "Vic", capabilities=Capabilities.parse(allowed)) if allowed else Participant("vic", "Vic")
+    small.do(small.room.join(2, Peer(by, extended=True), AT))
+    small.receive(2, SyncStep1(writer.doc.get_state()))
+    small.taken(2)
+    answer = writer.doc.get_update(small.room.document.doc.get_state())
+    assert len(read_update_header(answer).deletes) > 1024
+    rows = len(small.rows)
+    small.receive(2, SyncStep2(answer))
+    assert small.taken(2) == []
+    assert len(small.rows) == rows, "it told nothing new"
+    if allowed == ("read",):
+        return
+    again = Writer()
+    again.doc.apply_update(writer.doc.get_update())
+    state = again.doc.get_state()
+    word = again.write("!")
+    with again.doc.transaction():
+        del again.doc.get("text:notes", type=Text)[0:1]
+    small.receive(2, SyncStep2(again.doc.get_update(state)))
+    assert text_of(small) == "b" * 4999 + "!"
+    assert len(small.rows[-1].update) < 100, f"of the deletions only the new one is kept: {len(word)} bytes of words"
+
+
+def test_an_update_with_more_new_deletions_than_a_frame_may_hold_is_refused() -> None:
+    small, writer = Scene(Settings(max_structs_per_frame=1024)), Writer()
+    small.join(1)
+    small.receive(1, SyncUpdate(writer.write("ab" * 5000)))
+    text, before = writer.doc.get("text:notes", type=Text), writer.doc.get_state()
+    with writer.doc.transaction():
+        for at in range(2000):
+            del text[at : at + 1]
+    with pytest.raises(TooLarge):
+        small.receive(1, SyncUpdate(writer.doc.get_update(before)))
+    assert text_of(small) == "ab" * 5000
+
+
+def _deletes_after(update: bytes, start: int) -> bytes:
+    """An update that only deletes, without its first ranges."""
+    spans = [(span.client, span.clock, span.length) for span in read_update_header(update).deletes]
+    return b"\x00" + encode_deletions(spans[start:])
 
 
 def test_a_replica_that_answers_with_holes_is_asked_again_and_then_refused(scene: Scene) -> None:

@@ -5,6 +5,7 @@ one error, `MalformedFrame`.
 """
 
 from .awareness import AwarenessEntry, decode_awareness, encode_awareness
+from .deletions import KnownDeletions
 from .frames import (
     EMPTY_UPDATE,
     EMPTY_VECTOR,
@@ -42,6 +43,7 @@ __all__ = [
     "Frame",
     "Granted",
     "KeptValues",
+    "KnownDeletions",
     "Limits",
     "Notice",
     "PermissionDenied",

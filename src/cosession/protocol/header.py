@@ -6,14 +6,19 @@ Yjs keeps it waiting, and the two are then different for ever. Nearly every upda
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cosession.errors import MalformedFrame
 
 from . import lib0
+from .deletions import KnownDeletions, encode_deletions
 from .token_header import read_token
 from .update_format import JSON, MAX_CLOCK, SKIP, TYPE, check_clock, skip_struct
+
+_LONG: Final = 4096
+"""Bytes of a delete set from which on what is known of it is left out: fewer are read in less time."""
 
 _STANDS_ON_ITSELF = "A struct stands on itself, or on what its client wrote later; send a document's own updates."
 
@@ -42,6 +47,7 @@ class UpdateHeader:
         deletes: the clocks that it deletes.
         types: how many shared types it makes.
         is_token: whether it is one string that follows what it needs, and nothing else.
+        rest: the update without the deletions that were left out because they are known; None where none were.
     """
 
     brings: tuple[ClockRange, ...]
@@ -49,6 +55,7 @@ class UpdateHeader:
     deletes: tuple[ClockRange, ...]
     types: int = 0
     is_token: bool = False
+    rest: bytes | None = None
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
@@ -79,12 +86,16 @@ class UpdateHeader:
         return all(span.end <= vector.get(span.client, 0) for span in self.brings)
 
 
-def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
+def read_update_header(
+    update: bytes, limit: int = sys.maxsize, known: Callable[[], KnownDeletions] | None = None
+) -> UpdateHeader:
     """Read the header of an update in Yjs's update format, version 1.
 
     Args:
         update: the update's bytes.
         limit: how many structs, values and deleted ranges it may hold: reading one takes up to a microsecond.
+        known: gives the deletions of the document that it is for, where those needn't be told again: of a long delete
+            set they are left out, and aren't counted.
 
     Raises:
         MalformedFrame: they are not one whole update, or hold what not every reader takes alike.
@@ -133,9 +144,15 @@ def read_update_header(update: bytes, limit: int = sys.maxsize) -> UpdateHeader:
             needs[client] = needed
         if clock > start:
             brings.append(ClockRange(client, start, clock - start))
-    deletes = _read_delete_set(reader)
+    at, rest = reader.at, None
+    if known is not None and reader.end - at > _LONG:
+        spans, has_known = known().read_new(reader, limit)
+        deletes = tuple(ClockRange(client, clock, length) for client, clock, length in spans)
+        rest = update[:at] + encode_deletions(spans) if has_known else None
+    else:
+        deletes = _read_delete_set(reader)
     reader.finish()
-    return UpdateHeader(tuple(brings), needs, deletes, types)
+    return UpdateHeader(tuple(brings), needs, deletes, types, rest=rest)
 
 
 def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]:

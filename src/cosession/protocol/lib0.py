@@ -76,12 +76,20 @@ class Reader:
             TooLarge: with what was counted before they are more than the limit.
         """
         count = self.uint()
+        self.spend(count)
+        return count
+
+    def spend(self, count: int) -> None:
+        """Count things that follow.
+
+        Raises:
+            TooLarge: with what was counted before they are more than the limit.
+        """
         self._left -= count
         if self._left < 0:
             raise TooLarge(
                 f"The frame holds more than {self._limit} single things; send the change in several smaller ones."
             )
-        return count
 
     def skip(self, length: int) -> None:
         """Move over `length` bytes."""

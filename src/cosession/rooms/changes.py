@@ -26,6 +26,7 @@ from cosession.errors import MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
     EMPTY_UPDATE,
     KeptValues,
+    KnownDeletions,
     SyncUpdate,
     UpdateHeader,
     decode_state_vector,
@@ -47,6 +48,9 @@ from .watch import Watch
 _MOST_PASSES = 8
 """A decision may ask for another, and comes to an end: more in a row are a defect of one."""
 
+_MORE_DELETIONS = 256
+"""So many ranges may be deleted before all are read again, which takes a walk over the document."""
+
 _HALF_DONE = "The server met an error in the middle of a change; connect once more."
 
 
@@ -67,7 +71,19 @@ class Changes:
         version: of the last change.
     """
 
-    __slots__ = ("_document", "_gate", "_kept", "_memory", "_receipts", "_settings", "_watch", "vector", "version")
+    __slots__ = (
+        "_deletions",
+        "_document",
+        "_gate",
+        "_kept",
+        "_memory",
+        "_more_deletions",
+        "_receipts",
+        "_settings",
+        "_watch",
+        "vector",
+        "version",
+    )
 
     def __init__(
         self,
@@ -88,10 +104,19 @@ class Changes:
         self._memory = memory
         self._settings = settings
         self._watch = Watch(document)
+        self._deletions: KnownDeletions | None = None
+        self._more_deletions = 0
 
     def state_vector(self) -> bytes:
         """The document's state vector, encoded."""
         return self._document.doc.get_state()
+
+    def deletions(self) -> KnownDeletions:
+        """The document's deletions, but for a few of the last."""
+        if self._deletions is None or self._more_deletions > _MORE_DELETIONS:
+            doc = self._document.doc
+            self._deletions, self._more_deletions = KnownDeletions(doc.get_update(doc.get_state())), 0
+        return self._deletions
 
     def apply(
         self,
@@ -209,6 +234,7 @@ class Changes:
             if not only_deletes:  # else something may go with that of which its sender has not heard yet
                 receipt = update
         if not header.is_token:
+            self._more_deletions += len(header.deletes)
             self._kept.forget(header.deletes)
             self._kept.learn(update.update)
         by = peer.participant
@@ -236,6 +262,7 @@ class Changes:
         for data in updates:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+            self._more_deletions += len(header.deletes)
             self._kept.forget(header.deletes)
             self._kept.learn(data)
             new = self._gate.applied(data, header, SERVER)

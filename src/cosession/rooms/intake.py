@@ -111,7 +111,11 @@ class Intake:
         """
         if update == EMPTY_UPDATE:
             return []
-        header = read_update_header(update, self._max_structs)
+        header = read_update_header(update, self._max_structs, self._changes.deletions)
+        if header.rest is not None:
+            update, frame = header.rest, encode_frame(SyncUpdate(header.rest))
+            if update == EMPTY_UPDATE:
+                return []
         vector = self._changes.vector
         if not header.fits(vector):
             if not offered:

@@ -302,7 +302,8 @@ class Room:
         self._changes.close()
 
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
-        decode_state_vector(vector, self._settings.max_structs_per_frame)
+        # A replica knows the clients of the document, however many they are, and may have some of its own.
+        decode_state_vector(vector, len(self.vector) + self._settings.max_structs_per_frame)
         if vector != EMPTY_VECTOR:
             reply, is_first = self._openings.own(self.version, self.diff(vector), partial(self.diff, EMPTY_VECTOR))
         else:

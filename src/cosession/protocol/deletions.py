@@ -1,0 +1,180 @@
+"""The deletions that a document has, and what of an update's delete set is new to it.
+
+A Yjs client answers a sync step 1 with all deletions that it knows, and nearly all of them are known. They are passed
+over as bytes where both sides write the same, and aren't counted: a session may live longer than a frame is large.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final
+
+from cosession.errors import MalformedFrame, TooLarge
+
+from . import lib0
+from .update_format import check_clock
+
+_ENDLESS: Final = bytes(range(0x80, 0x100))
+"""The bytes that end no number."""
+_ENDS: Final = bytes(range(0x80))
+
+_OTHERWISE: Final = 4
+"""How many times the limit of a frame may be known in other ranges than the document's: each must be read."""
+
+_APART: Final = 256
+"""How many ranges are between two whose place is noted."""
+
+Span = tuple[int, int, int]
+"""A client, the first of its clocks, and how many."""
+
+
+class KnownDeletions:
+    """The deletions of a document.
+
+    Args:
+        update: an update of the document's library that holds them, and nothing else.
+    """
+
+    __slots__ = ("_data", "_marks", "_sections")
+
+    def __init__(self, update: bytes) -> None:
+        self._data = update
+        self._sections: dict[int, tuple[int, int]] = {}
+        """Per client, where its ranges begin and end."""
+        self._marks: dict[int, tuple[list[int], list[int]]] = {}
+        """Of clients that were asked for, the clocks and places of some of their ranges."""
+        reader = lib0.Reader(update)
+        reader.skip(1)
+        for _ in range(reader.uint()):
+            client, count = reader.uint(), reader.uint()
+            start = reader.at
+            reader.at = _after(update, start, 2 * count)
+            self._sections[client] = (start, reader.at)
+
+    def read_new(self, reader: lib0.Reader, limit: int) -> tuple[list[Span], bool]:
+        """Read a delete set, and return the ranges of it that hold something new, and whether others don't.
+
+        Args:
+            reader: stands before it; of what is new, each range counts.
+            limit: how many things a frame may hold.
+
+        Raises:
+            MalformedFrame: it isn't one.
+            TooLarge: too much of it is new, or known in ranges that aren't the document's.
+        """
+        new: list[Span] = []
+        told = 0
+        left = _OTHERWISE * limit
+        seen: set[int] = set()
+        for _ in range(reader.uint()):
+            client, count = reader.uint(), reader.uint()
+            section = (0, 0) if client in seen else self._sections.get(client, (0, 0))
+            seen.add(client)
+            told += count
+            if section == (0, 0):
+                reader.spend(1)
+            left = self._read_section(reader, client, _after(reader.data, reader.at, 2 * count), section, left, new)
+            if left < 0:
+                raise TooLarge("The frame deletes too much that is deleted; start from a fresh document.")
+        return new, told > len(new)
+
+    def _read_section(
+        self, reader: lib0.Reader, client: int, end: int, section: tuple[int, int], left: int, new: list[Span]
+    ) -> int:
+        """Read the ranges of one client; both sides are in order, or what isn't is taken for new."""
+        data, (start, until) = self._data, section
+        known = lib0.Reader(data)
+        known.at = start
+        marked, places = self._marked(client) if start else ([], [])
+        first = last = 0
+        while reader.at < end:
+            same = _common(reader.data, reader.at, end, data, known.at, until)
+            reader.at += same
+            known.at += same
+            if reader.at == end:
+                break
+            clock, length = reader.uint(), reader.uint()
+            if length == 0:
+                raise MalformedFrame("An update deletes an empty range; send a document's own updates.")
+            check_clock(clock + length)
+            mark = bisect_right(marked, clock) - 1
+            if mark >= 0 and places[mark] > known.at:
+                known.at = places[mark]
+            while last < clock + length and known.at < until:
+                at = known.at
+                first = known.uint()
+                if first > clock:
+                    known.at = at
+                    break
+                last = first + known.uint()
+            if first <= clock and clock + length <= last:
+                left -= 1
+            else:
+                reader.spend(1)
+                new.append((client, clock, length))
+            if left < 0:
+                break
+        return left
+
+    def _marked(self, client: int) -> tuple[list[int], list[int]]:
+        """Return the clocks and places of every so many ranges of a client, so that others needn't be read."""
+        marks = self._marks.get(client)
+        if marks is None:
+            start, until = self._sections[client]
+            reader, marks = lib0.Reader(self._data), self._marks.setdefault(client, ([], []))
+            while start < until:
+                reader.at = start
+                marks[0].append(reader.uint())
+                marks[1].append(start)
+                start = _skipped(self._data, start, until, 2 * _APART)
+        return marks
+
+
+def encode_deletions(spans: Iterable[Span]) -> bytes:
+    """Encode ranges as a delete set; those of one client stand together."""
+    clients: dict[int, list[bytes]] = {}
+    for client, clock, length in spans:
+        clients.setdefault(client, []).append(lib0.uint(clock) + lib0.uint(length))
+    out = [lib0.uint(len(clients))]
+    for client, ranges in clients.items():
+        out += (lib0.uint(client), lib0.uint(len(ranges)), *ranges)
+    return b"".join(out)
+
+
+def _after(data: bytes, at: int, numbers: int) -> int:
+    """Return where so many numbers end: each ends in its only byte below 0x80, and has at least that one."""
+    while numbers:
+        chunk = data[at : at + numbers]
+        if len(chunk) < numbers:
+            raise MalformedFrame("The frame ends in the middle of a value; send it whole.")
+        at += numbers
+        numbers -= len(chunk.translate(None, _ENDLESS))
+    return at
+
+
+def _skipped(data: bytes, at: int, end: int, numbers: int) -> int:
+    """Return where so many numbers end, or all do."""
+    while numbers and at < end:
+        chunk = data[at : min(at + numbers, end)]
+        at += len(chunk)
+        numbers -= len(chunk.translate(None, _ENDLESS))
+    return at
+
+
+def _common(one: bytes, at: int, end: int, other: bytes, start: int, until: int) -> int:
+    """Return how many bytes of whole ranges are the same in two delete sets, from two places on."""
+    most = min(end - at, until - start)
+    if most < 2 or one[at : at + 2] != other[start : start + 2]:
+        return 0
+    same, step = 2, 64
+    while same < most and one[at + same : at + same + step] == other[start + same : start + same + step]:
+        same, step = same + step, 2 * step
+    same = min(same, most)
+    while step and same < most:
+        step = min(step // 2, most - same)
+        if one[at + same : at + same + step] == other[start + same : start + same + step]:
+            same += step
+    ends = same - len(one[at : at + same].translate(None, _ENDS))
+    while same and (one[at + same - 1] >= 0x80 or ends % 2):
+        same -= 1
+        ends -= one[at + same] < 0x80
+    return same
