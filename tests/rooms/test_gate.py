@@ -503,6 +503,24 @@ def test_a_pair_that_is_cut_becomes_replacement_characters(
     assert str(replayed.room.document.text("notes")) == "a\ufffdx\ufffdb\ufffdcd"
 
 
+@pytest.mark.parametrize("pretends", [False, True])
+def test_a_client_id_is_its_first_ones_also_while_they_are_away(scene: Scene, pretends: bool) -> None:
+    ada = Writer(scene, 1, "ada", "member")
+    ada.show()
+    client = ada.session.doc.client_id
+    scene.do(scene.room.leave(1, AT))
+    eve = Writer(scene, 2, "eve", "member")
+    if pretends:
+        eve.frame(Awareness(encode_awareness([AwarenessEntry(client, 9, "{}")])))
+    with suppress(ClientIdTaken):
+        eve.frame(SyncUpdate(forge(client, 0, string("taken", parent="text:notes"))))
+    assert str(scene.room.document.text("notes")) == ""
+    scene.do(scene.room.join(3, Peer(ada.participant, True), AT))
+    ada.connection = 3
+    ada.say("m1", "written offline")
+    assert scene.room.document.messages.get("m1").text == "written offline"
+
+
 @pytest.mark.parametrize("act", ["deletes", "writes"])
 def test_a_refused_cut_leaves_the_pair_whole(scene: Scene, act: str) -> None:
     ada, eve = Writer(scene, 1, "ada", "member"), Writer(scene, 2, "eve", "member")

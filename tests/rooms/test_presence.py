@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from cosession.auth import ANONYMOUS, Participant
+from cosession.auth import ANONYMOUS, Capabilities, Participant
 from cosession.errors import MalformedFrame
 from cosession.protocol import AwarenessEntry, decode_awareness, encode_awareness
 from cosession.rooms.presence import Presence
 
 GONE = "null"
 ADA, BO, EVE = (Participant(name.lower(), name) for name in ("Ada", "Bo", "Eve"))
+JUDGED = Participant("jo", "Jo", capabilities=Capabilities.of("member"))
 
 
 def said(entry: AwarenessEntry) -> dict[str, object]:
@@ -245,3 +246,12 @@ def test_who_has_a_new_name_is_not_taken_for_somebody_else() -> None:
     assert presence.may_write(Participant(ADA.id, "Ada L."), 10)
     assert not presence.may_write(EVE, 10)
     assert presence.may_write(EVE, 11)
+
+
+def test_the_oldest_are_forgotten_of_those_who_were_first_under_a_client_id() -> None:
+    presence = Presence(10_000)
+    for client in range(5000):
+        presence.receive(client, JUDGED, [entry(client + 1, 1)])
+        presence.leave(client)
+    assert not presence.is_others(1, "eve")
+    assert presence.is_others(5000, "eve")

@@ -26,6 +26,9 @@ _MOST_CLIENTS = 64
 _DEPARTED = 1024
 """How many departed clients are remembered, so that a late relay can't make a ghost of one."""
 
+_FIRST = 4096
+"""How many client ids are remembered with the participant that was first present under them; the oldest go."""
+
 
 @dataclass(slots=True)
 class _Holder:
@@ -60,7 +63,7 @@ class Presence:
         max_bytes: how large a state may be: everybody gets it at every change.
     """
 
-    __slots__ = ("_departed", "_here", "_max_bytes", "_own", "_tried")
+    __slots__ = ("_departed", "_first", "_here", "_max_bytes", "_own", "_tried")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -70,6 +73,8 @@ class Presence:
         self._tried: dict[int, int] = {}
         """The client id that a connection would speak for, if it weren't another's."""
         self._departed: dict[int, int] = {}
+        self._first: dict[int, str] = {}
+        """Whose each client id is under which a participant was first present, where writes are judged."""
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
         """Every state, as a late joiner is told."""
@@ -84,6 +89,8 @@ class Presence:
         mine = self._own.get(connection, [])
         for entry in entries:
             if entry.client not in mine and len(mine) < _MOST_CLIENTS and self._may_claim(participant, entry, mine):
+                if not mine:
+                    self._bind(entry.client, participant)
                 mine = self._own.setdefault(connection, mine)
                 mine.append(entry.client)
         if not mine and len(entries) == 1 and not entries[0].gone:
@@ -117,7 +124,10 @@ class Presence:
         return not self.is_others(client, participant.id)
 
     def is_others(self, client: int, participant: str) -> bool:
-        """Whether another participant, who has a name, is present under a Yjs client id."""
+        """Whether another participant, who has a name, was first present under a Yjs client id, or is alone so."""
+        first = self._first.get(client)
+        if first is not None:
+            return first != participant
         holder = self._here.get(client)
         if holder is None or holder.brought:
             return False
@@ -131,6 +141,17 @@ class Presence:
         """Whether a connection shows itself under a Yjs client id, or would if that weren't another's."""
         own = self._own.get(connection)
         return own[0] == client if own else self._tried.get(connection) == client
+
+    def _bind(self, client: int, participant: Participant) -> None:
+        """Remember whose a client id is: others can see it now, and could write under it while its owner is away.
+
+        It isn't done where all may write everything: there participants name themselves, and change their names.
+        """
+        if participant.id == ANONYMOUS.id or participant.capabilities.writes_everything:
+            return
+        self._first.setdefault(client, participant.id)
+        if len(self._first) > _FIRST:
+            del self._first[next(iter(self._first))]
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry, mine: list[int]) -> bool:
         """Whether a connection that speaks for some clients may speak for this one.
