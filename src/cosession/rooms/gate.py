@@ -3,8 +3,8 @@
 What participants may do is judged by `admission`, unless they may write everything. Here it is known who writes under
 which Yjs client id: two that write under one differ silently for ever, even after a full sync. So an id belongs to
 who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who was first
-present under it, also while they are away. Among those who may write everything only presence counts. The surrogate pairs of the document are known
-here too.
+present under it, also while they are away. Among those who may write everything only presence counts. The surrogate
+pairs of the document are known here too.
 """
 
 from collections.abc import Mapping, Sequence, Set
