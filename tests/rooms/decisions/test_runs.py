@@ -304,3 +304,20 @@ def test_no_tool_call_outlives_its_run(stage: Stage, how: str, state: str) -> No
     assert before == done
     assert after["state"] == "output-error"
     assert after["errorText"] == ("cancelled" if how == "cancelled" else "interrupted")
+
+
+def test_a_call_to_peoples_devices_outlives_the_process_that_made_it_and_ends_with_the_run(stage: Stage) -> None:
+    bot = stage.actor("bot", "agent")
+    bot.begin(words="let me look")
+    asks = {"cosession": {"client": True, "who": []}}
+    call = {"type": "tool-row", "toolCallId": "c1", "state": "input-available", "input": {}}
+    bot.write(lambda d: d.messages.get("r1.m").append_part({**call, "callProviderMetadata": asks}))
+
+    bot.leave()
+    stage.ring(LEASE)
+    [message] = stage.document.messages
+    assert message.to_json()["parts"][-1]["state"] == "input-available"
+
+    stage.actor("ada").cancel("r1")
+    [message] = stage.document.messages
+    assert message.to_json()["parts"][-1]["state"] == "output-error"

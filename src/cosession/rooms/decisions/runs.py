@@ -245,9 +245,13 @@ def _take_back(case: Case, id_: str, run: Run) -> None:
 
 
 def _ended(case: Case, id_: str, run: Run) -> None:
-    """Do what follows from the end of a run: its texts grow no more, and its tool calls get no answer."""
+    """Do what follows from the end of a run: its texts grow no more, and its tool calls get no answer.
+
+    Of a lost run the calls of tools of people's devices stay open: the process that adopts it waits for the answers.
+    """
+    is_over = _is_open_call if run.status in FINAL else _is_left_call
     for message in _messages(case, run):
-        for part in message.parts_like(_is_open_call, _MOST_PARTS):
+        for part in message.parts_like(is_over, _MOST_PARTS):
             with suppress(BadDocument):  # a foreign client's call may fit no state
                 _end_call(part, "cancelled" if run.status == "cancelled" else "interrupted")
         if message.status == "streaming":
@@ -267,6 +271,12 @@ def _end_call(part: Part, why: str) -> None:
 
 def _is_open_call(part: JsonObject) -> bool:
     return part.get("state") in _OPEN_CALLS and is_tool(str(part.get("type")))
+
+
+def _is_left_call(part: JsonObject) -> bool:
+    """Whether a call is the process's own that made it, and went away."""
+    asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
+    return asked.get("client") is not True and _is_open_call(part)
 
 
 def _is_unfinished(part: JsonObject) -> bool:
