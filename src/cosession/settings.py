@@ -208,7 +208,9 @@ class Settings(BaseSettings):
         2000.0, gt=0, description="what one connection may send; beyond it, it is read more slowly"
     )
     flood_seconds: float = Field(
-        10.0, gt=0, description="how long a connection may send too fast before it is closed (4529)"
+        10.0,
+        gt=0,
+        description="how long a worker may send too fast before it is closed (4529); other sockets are only slowed",
     )
     slow_reader_seconds: float = Field(
         60.0, gt=0, description="how long one frame may wait for a reader before its connection is closed (4508)"

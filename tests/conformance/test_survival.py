@@ -146,6 +146,7 @@ async def test_large_whole_numbers_keep_their_kind(subject: Subject, room: str) 
         assert any(value in body for body in ben.bodies(codec.STEP2))
 
 
+@pytest.mark.scoreboard
 async def test_a_paste_of_nine_megabytes_arrives(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
         await ann.write("x" * (9 * MEGABYTE))

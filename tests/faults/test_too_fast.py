@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from processes import Server
 from pycrdt import Doc, Text
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
 
 from cosession.protocol import Fence, SyncUpdate, decode_frame, encode_frame
 
@@ -42,11 +42,9 @@ async def test_a_burst_is_taken_whole(start_server: Callable[..., Server]) -> No
         await fenced(server.ws_url("room", ext=1), updates(300))
 
 
-async def test_a_flood_is_slowed_and_then_refused_while_others_are_served(
-    start_server: Callable[..., Server],
-) -> None:
+async def test_a_flood_is_read_slowly_while_others_are_served(start_server: Callable[..., Server]) -> None:
     server = start_server(max_frames_per_second=100, flood_seconds=1)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async with connect(server.ws_url("room", ext=1, user="eve")) as flooder:
 
             async def flood() -> None:
@@ -60,7 +58,7 @@ async def test_a_flood_is_slowed_and_then_refused_while_others_are_served(
             flooding = asyncio.gather(flood(), listen())
             for _ in range(5):
                 await fenced(server.ws_url("room", ext=1, user="ada"), updates(10))
-            with pytest.raises(ConnectionClosed) as closed:
+            assert not flooding.done(), "the flood is neither taken at once nor cut off"
+            flooding.cancel()
+            with suppress(asyncio.CancelledError):
                 await flooding
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 4529

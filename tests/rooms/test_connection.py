@@ -9,7 +9,7 @@ from pycrdt import Channel
 from simulation.clock import VirtualLoop
 
 from cosession.auth import ANONYMOUS
-from cosession.errors import CosessionError, ShuttingDown, TooFast
+from cosession.errors import CosessionError, ShuttingDown
 from cosession.rooms.channel import DirectChannel
 from cosession.rooms.connection import Connection
 from cosession.rooms.outbox import Outbox
@@ -129,9 +129,9 @@ class Toiling(Still):
         self.answered += 1
 
 
-def test_who_asks_for_much_with_few_bytes_is_slowed_and_then_refused_while_others_have_their_turn() -> None:
+def test_a_client_that_asks_for_much_with_few_bytes_is_slowed_while_others_have_their_turn() -> None:
     async def scene() -> None:
-        settings, room = Settings(flood_seconds=5), Toiling()
+        settings, room = Settings(), Toiling()
         ends: list[CosessionError] = []
         turns = 0
 
@@ -144,11 +144,12 @@ def test_who_asks_for_much_with_few_bytes_is_slowed_and_then_refused_while_other
         connection = Connection(1, Greedy(), ANONYMOUS, False, settings, Pulse(20.0))
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(others())
-            await connection._reader.run(room, ends.append)
+            reading = group.create_task(connection._reader.run(room, ends.append))
+            await asyncio.sleep(20)
+            reading.cancel()
             serving.cancel()
-        assert [type(error) for error in ends] == [TooFast]
+        assert ends == []
         seconds = asyncio.get_running_loop().time()
-        assert seconds < 20
         assert room.answered * 0.01 < seconds / 2, "others have more of the loop's time"
         assert turns >= room.answered
 

@@ -1,9 +1,8 @@
-"""How fast one connection may send: slowed first, refused when it does not stop.
+"""How fast one connection may send: it is slowed, and refused only where it has to stop some time.
 
 A bucket of allowances that refills at `rate` per second and holds two seconds of them, so that a burst costs
 nothing. A frame takes one, a large one more, and one that took long to take in as many as it has cost the others
-of their time. A connection without allowance is read more slowly, and TCP holds its sender back; one that has been so
-for `patience` seconds on end is a flood.
+of their time. A connection without allowance is read more slowly, and TCP holds its sender back.
 """
 
 import asyncio
@@ -26,12 +25,12 @@ class Pace:
 
     Args:
         rate: frames per second.
-        patience: for how many seconds it may be slowed before it is refused.
+        patience: for how many seconds on end it may be slowed before it is refused; None is for ever.
     """
 
     __slots__ = ("_allowance", "_clock", "_counted_at", "_full", "_patience", "_rate", "_slowed_at")
 
-    def __init__(self, rate: float, patience: float) -> None:
+    def __init__(self, rate: float, patience: float | None = None) -> None:
         self._rate = rate
         self._patience = patience
         self._full = rate * _BURST_SECONDS
@@ -77,7 +76,7 @@ class Pace:
             return
         if self._slowed_at is None:
             self._slowed_at = self._counted_at
-        if self._counted_at - self._slowed_at > self._patience:
+        if self._patience is not None and self._counted_at - self._slowed_at > self._patience:
             raise TooFast(
                 f"More than {self._rate:g} frames a second for {self._patience:g} s; send fewer, merged ones."
             )

@@ -70,7 +70,7 @@ class Reader:
         self._channel = channel
         self._direct = direct(channel)
         self._writer = writer
-        self._pace = Pace(settings.max_frames_per_second, settings.flood_seconds)
+        self._pace = Pace(settings.max_frames_per_second)
         self._receiver: Receiver | None = None
         self._end: Callable[[CosessionError], None] | None = None
         self._reading: asyncio.Timeout | None = None

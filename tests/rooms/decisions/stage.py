@@ -11,6 +11,7 @@ from cosession.auth import Capabilities, Participant
 from cosession.auth.capabilities import EVERYTHING
 from cosession.document import Run, SessionDocument
 from cosession.document.values import JsonObject
+from cosession.errors import CosessionError
 from cosession.protocol import (
     EMPTY_UPDATE,
     Awareness,
@@ -23,7 +24,7 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.protocol.awareness import GONE
-from cosession.rooms.effects import Effect, Remind, Waiting
+from cosession.rooms.effects import Decline, Effect, Refuse, Remind, Waiting
 from cosession.rooms.peer import Peer
 from cosession.settings import Settings
 
@@ -37,6 +38,7 @@ class Stage(Scene):
         at: the server's time.
         timers: what will ring, and after how many seconds.
         told: of which agents the room said last that work waits.
+        refusals: why something was not taken, the last thing of each connection.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Stage(Scene):
         self.at = at
         self.timers: dict[str, float] = {}
         self.told = Waiting(frozenset(), frozenset())
+        self.refusals: dict[int, CosessionError] = {}
         self.actors: list[Actor] = []
         self._connections = count(1)
         super().__init__(self.settings, updates, version)
@@ -69,6 +72,8 @@ class Stage(Scene):
                         self.timers[what] = seconds
                 case Waiting():
                     self.told = effect
+                case Refuse(connection, error) | Decline(connection, error):
+                    self.refusals[connection] = error
                 case _:
                     pass
         for actor in self.actors:
@@ -132,6 +137,11 @@ class Actor:
     @property
     def client(self) -> int:
         return self.document.doc.client_id
+
+    @property
+    def refusal(self) -> CosessionError | None:
+        """Why the last thing that was not taken of its connection wasn't."""
+        return self.stage.refusals.get(self.connection)
 
     def come(self, stage: Stage | None = None, *, shows: bool = True) -> None:
         """Connect, sync and show oneself; also to the room that was loaded after a crash."""
