@@ -73,7 +73,7 @@ def test_a_document_that_nobody_wrote_to_reads_as_empty() -> None:
     shown = SessionDocument().to_json()
     assert list(shown) == [
         *("meta", "messages", "runs", "agents", "participants", "selections", "state", "counters"),
-        *("surfaces", "approvals", "claims", "requests", "queue", "text", "xml"),
+        *("surfaces", "approvals", "claims", "requests", "queue", "text", "xml", "roots"),
     ]
     assert not any(shown.values())
 

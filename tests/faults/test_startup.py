@@ -15,7 +15,10 @@ def cosession(*arguments: str | Path, **environment: str) -> subprocess.Complete
     """Run the real command until it ends."""
     return subprocess.run(
         [Path(sys.executable).with_name("cosession"), *map(str, arguments)],
-        env={**os.environ, **environment},
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("COSESSION_")},
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,
