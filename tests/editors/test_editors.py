@@ -131,6 +131,7 @@ async def decorate(scene: Scene) -> None:
 async def undo(scene: Scene) -> None:
     """Undo takes back one's own words and no other's; redo brings them back."""
     ann, ben = scene.open_pages["Ann"], scene.open_pages["Ben"]
+    await asyncio.sleep(0.7)  # longer than editors gather what is typed into one step of undo
     await scene.type(ann, " UNDOME")
     before = await scene.equal(ann, ben)
     assert "UNDOME" in before

@@ -10,7 +10,7 @@ pairs of the document are known here too.
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
 
-from cosession.auth import SERVER, Participant
+from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, CosessionError, Superseded
 from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, read_update_header
@@ -99,10 +99,6 @@ class Gate:
             if span.end > known.get(span.client, 0) and not self.may_bring(by, span.client, offered=offered):
                 return True
         return False
-
-    def is_servers(self, client: int) -> bool:
-        """Whether a client id is the server's, in this process or an earlier one."""
-        return client == self._document.doc.client_id or self.writers.get(client) == SERVER.id
 
     def may_bring(self, by: Participant, client: int, *, offered: bool) -> bool:
         """Whether a participant may bring what is new under a client id.

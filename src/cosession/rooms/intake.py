@@ -221,8 +221,7 @@ class Intake:
         peer.gap = True
         may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
         others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
-        is_lost = all(map(self._gate.is_servers, others))  # what a crash took of the server's comes from no one else
-        if others and peer.patience < _PATIENCE and not is_lost:
+        if others and peer.patience < _PATIENCE:
             peer.lacks = dict(islice(others.items(), _LACKS))
             is_first = not self._waiting
             self._waiting[connection] = peer
