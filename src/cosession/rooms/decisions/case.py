@@ -83,7 +83,6 @@ class Memory:
         listeners: the connections of some participants that understand notices, by participant.
         may_speak_for: whether a Yjs client id is a participant's, or still free.
         fenced: see below; the gate reads it.
-        may_speak_for: whether a Yjs client id is a participant's, or still free.
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
@@ -137,7 +136,6 @@ class Memory:
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts
         self.listeners = listeners
-        self.may_speak_for = may_speak_for
         self.may_speak_for = may_speak_for
         self.fenced = fenced
         self.told: tuple[frozenset[str], frozenset[str]] | None = None
