@@ -11,7 +11,7 @@ from rooms.channels import open_hub, until
 from cosession.auth import Participant
 from cosession.document import Policy, SessionDocument
 from cosession.errors import CosessionError
-from cosession.rooms import Hub, Job
+from cosession.rooms import Hub, Job, LiveRoom
 from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -54,13 +54,18 @@ async def ask(hub: Hub, session: str, *ids: str) -> None:
     await hub.create(session, policy=Policy(("flights",)))
     async with hub.room(session) as live:
         for id_ in ids:
-
-            def say(document: SessionDocument, id_: str = id_) -> None:
-                part = {"type": "text", "text": "hi"}
-                document.messages.append("user", [part], id=id_, author="ada", created_at=live.now())
-
-            live.edit(say, Participant("ada", "Ada"))
+            say(live, id_)
         await live.flush()
+
+
+def say(live: LiveRoom, id_: str) -> None:
+    """Write a prompt into a session."""
+
+    def write(document: SessionDocument) -> None:
+        part = {"type": "text", "text": "hi"}
+        document.messages.append("user", [part], id=id_, author="ada", created_at=live.now())
+
+    live.edit(write, Participant("ada", "Ada"))
 
 
 async def answer(hub: Hub, job: Job, *, status: str = "complete") -> None:
@@ -122,6 +127,23 @@ async def test_sessions_that_sleep_are_found_when_a_worker_comes(tmp_path: Path,
                 jobs = [await worker.next() for _ in range(20)]
     assert {job.session for job in jobs} == {f"trip{number}" for number in range(20)}
     assert worker.credits == 80
+
+
+async def test_what_arrived_before_the_worker_and_is_not_committed_yet_is_handed_out(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+):
+    """A room says once that something can be taken, and the storage may hear of it later than it is asked."""
+
+    async def nothing_yet(*_: object, **__: object) -> tuple[str, ...]:
+        return ()
+
+    await hub.create("trip", policy=Policy(("flights",)))
+    async with hub.room("trip") as live:
+        say(live, "m1")
+        monkeypatch.setattr(hub.storage, "work", nothing_yet)
+        worker = Worker(credits=1)
+        with hub.dispatch.open(worker):
+            assert (await worker.next()).message == "m1"
 
 
 async def test_one_session_is_worked_in_by_one_at_a_time_and_many_by_many(hub: Hub):

@@ -233,11 +233,16 @@ class Desk:
             self.ring()
 
     async def _tell(self) -> None:
-        """Tell the rooms of people who wait there how many workers the agent has."""
+        """Tell the rooms of people who wait there how many workers the agent has, and ask them what can be taken.
+
+        A room said so before the desk was there, and the storage is told with the next commit.
+        """
         if self._told == len(self.posts):
             return
         self._told = len(self.posts)
         for number, live in enumerate(list(self._rooms.rooms())):
+            if live.error is None and live.room.can_take(self.agent.id):
+                self.note(live.session, can_take=True)
             if live.error is None and self.agent.id in live.room.document.meta.rules.agents:
                 with suppress(CosessionError):  # the room has ended, and the next one is told when it is loaded
                     live.man(self.agent, self._told)

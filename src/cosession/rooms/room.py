@@ -199,6 +199,10 @@ class Room:
         effects = self._changes.rule(lambda case: jobs.append(reserve(case, agent, client)), at)
         return jobs[0], effects
 
+    def can_take(self, agent: str) -> bool:
+        """Whether something of an agent can be taken now, as it was last said."""
+        return self._memory.told is not None and agent in self._memory.told[1]
+
     def give_back(self, client: int) -> list[Effect]:
         """Let somebody else do at once what was reserved for a client that won't come."""
         return self._memory.leases.left(client, goodbye=True)
