@@ -1,6 +1,7 @@
 """Dispatch: what waits is handed to workers that take more, once, and only when it is committed."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -249,3 +250,11 @@ async def test_a_server_that_stops_sends_its_workers_away(tmp_path: Path, settin
     assert worker.error is not None
     assert worker.error.code == "server.shutting_down"
     await working
+
+
+async def test_a_prompt_that_no_agent_hears_is_in_the_log(hub: Hub, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING, "cosession"):
+        await ask(hub, "trip", "m1")
+        async with all_unloaded(hub):
+            (record,) = [record for record in caplog.records if record.getMessage() == "prompt.unheard"]
+    assert (vars(record)["session"], vars(record)["prompt"], vars(record)["agent"]) == ("trip", "m1", "flights")

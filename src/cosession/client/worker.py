@@ -246,7 +246,7 @@ class Worker:
                 session.on_suspended = lambda waits: self._suspend(task, waits)
                 message = session.take(errand)
                 if message is None:
-                    log.info("worker.late", agent=self.agent, session=errand.session, message=errand.message)
+                    log.info("worker.late", agent=self.agent, session=errand.session, prompt=errand.message)
                     return
                 try:
                     await self._handler(session, message)

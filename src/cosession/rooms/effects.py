@@ -151,6 +151,19 @@ class Waiting:
     takeable: frozenset[str]
 
 
+@dataclass(slots=True)
+class Unheard:
+    """Log that prompts wait for an agent of which nothing is connected: it looks broken, and says nothing.
+
+    Attributes:
+        agent: the agent that they name; "" if any may answer.
+        message: the first of them.
+    """
+
+    agent: str
+    message: str
+
+
 Effect: TypeAlias = (
     Send
     | Answer
@@ -165,4 +178,5 @@ Effect: TypeAlias = (
     | Renew
     | Remind
     | Waiting
+    | Unheard
 )

@@ -21,7 +21,19 @@ from cosession.storage import LoggedUpdate, StoredSession
 from .connection import Connection
 from .decisions import Job
 from .delivery import Delivery
-from .effects import Append, Broadcast, BroadcastPresence, Decline, Effect, Refuse, Remind, Renew, Retitle, Waiting
+from .effects import (
+    Append,
+    Broadcast,
+    BroadcastPresence,
+    Decline,
+    Effect,
+    Refuse,
+    Remind,
+    Renew,
+    Retitle,
+    Unheard,
+    Waiting,
+)
 from .lease import Grants, Lease
 from .log import Log
 from .outbox import Outbox
@@ -258,9 +270,10 @@ class LiveRoom:
         self._perform(lambda at: self.room.man(agent, workers, at))
 
     def settle(self) -> None:
-        """Write what waits to be written, before the room goes."""
+        """Write what waits to be written, and log what waits to be answered, before the room goes."""
         with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
             self._perform(partial(self.room.attend, at_once=True))
+            self._perform(lambda _: self.room.unheard())
 
     def close(self) -> None:
         """Let nothing happen by itself any more."""
@@ -369,6 +382,14 @@ class LiveRoom:
                 self._timers.set(what, seconds, self._ring)
             case Waiting():
                 self._on_waiting(effect)
+            case Unheard(agent, message):
+                log.warning(
+                    "prompt.unheard",
+                    session=self.session,
+                    prompt=message,
+                    agent=agent or None,
+                    hint="no agent is connected that would answer it; one that comes will",
+                )
             case Renew(number, token):
                 connection = self._connections.get(number)
                 if connection is not None and connection.lease is not None:

@@ -37,8 +37,8 @@ from cosession.settings import Settings
 
 from .attendance import attend
 from .changes import Changes
-from .decisions import Job, Memory, Prompts, begin, remind, reserve
-from .effects import Answer, Effect, Remind, Renew, SendPresence
+from .decisions import ANYBODY, UNHEARD, Job, Memory, Prompts, begin, remind, reserve
+from .effects import Answer, Effect, Remind, Renew, SendPresence, Unheard
 from .gate import Gate
 from .intake import ENDING, WAITING, Intake
 from .peer import Peer
@@ -183,9 +183,22 @@ class Room:
             return []
         if what == ATTENDANCE:
             return self.attend(at)
+        if what == UNHEARD:
+            return self.unheard()
         if what == WAITING or what.startswith(ENDING):
             return self._intake.remind(what, self.peers)
         return self._changes.rule(lambda case: remind(case, what), at)
+
+    def unheard(self) -> list[Effect]:
+        """Look which of the prompts that came lately wait for an agent that isn't here."""
+        waiting = dict(self._memory.prompts.waiting(self.document))
+        self._memory.prompts.is_looked_at = False
+        here = self._roster.agents() if waiting else frozenset[str]()
+        return [
+            Unheard("" if name == ANYBODY else name, message)
+            for name, message in waiting.items()
+            if (not here if name == ANYBODY else name not in here)
+        ]
 
     def reserve(self, agent: str, client: int, at: str) -> tuple[Job | None, list[Effect]]:
         """Reserve the next thing that an agent is to do; nobody may hear of it before it is committed.

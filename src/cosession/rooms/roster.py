@@ -3,7 +3,7 @@
 Pure, like the room that it is a part of: what should happen comes back as effects.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.document import SessionDocument
@@ -125,6 +125,11 @@ class Roster:
             self._workers.pop(agent.id, None)
         effects = self._edit(lambda document: introduce(document, agent, at), at) if workers else []
         return effects + self._changed(agent, at)
+
+    def agents(self) -> Set[str]:
+        """The agents of which something is connected, or that have workers; one pass over all connections."""
+        connected = (peer.participant for peer in self._peers.values())
+        return self._workers.keys() | {who.id for who in connected if who.kind == "agent"}
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
         """Write into the document who is here, where that has changed.

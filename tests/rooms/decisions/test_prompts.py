@@ -7,7 +7,10 @@ from pycrdt import Array, Map, Text
 from rooms.decisions.stage import Actor, Stage
 from rooms.scene import AT
 
+from cosession.auth import Participant
 from cosession.document import Message, Policy
+from cosession.rooms.decisions import UNHEARD
+from cosession.rooms.effects import Unheard
 
 
 def rule(stage: Stage, double_texting: str = "queue", *agents: str) -> None:
@@ -304,3 +307,30 @@ def test_what_only_looks_like_a_prompt_ends_nothing_and_the_session_can_be_loade
     ada.write(lambda document: document.messages.shared.append(Map({**message, **wrong})))
     ada.write(lambda document: document.queue.append("hi", id="q1", author="ada", created_at=AT))
     assert len(stage.restart().document.messages.shared) == 2
+
+
+def test_a_prompt_for_which_no_agent_is_here_is_told_once(stage: Stage, ada: Actor):
+    ada.prompt()
+    ada.prompt("m2", to=["planner"])
+    assert stage.timers.keys() & {UNHEARD}
+    assert stage.room.unheard() == [Unheard("", "m1"), Unheard("planner", "m2")]
+    assert stage.room.unheard() == []
+    ada.prompt("m3")
+    assert stage.room.remind(UNHEARD, AT) == [Unheard("", "m1"), Unheard("planner", "m2")]
+
+
+def test_a_prompt_for_which_an_agent_is_here_is_not_told(stage: Stage, ada: Actor, bot: Actor):
+    ada.prompt()
+    ada.prompt("m2", to=["bot"])
+    assert stage.room.unheard() == []
+    ada.prompt("m3", to=["planner"])
+    assert stage.room.unheard() == [Unheard("planner", "m3")]
+    ada.prompt("m4", to=["planner"])
+    stage.do(stage.room.man(Participant("planner", "Planner", "agent"), 1, AT))
+    assert stage.room.unheard() == []
+
+
+def test_of_prompts_that_are_gone_or_answered_nothing_is_told(stage: Stage, ada: Actor):
+    ada.prompt()
+    stage.do(stage.room.edit(lambda _: message(stage, "m1").delete(at=AT), AT))
+    assert stage.room.unheard() == []

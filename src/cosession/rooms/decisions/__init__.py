@@ -7,14 +7,16 @@ timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I
 from .approvals import checked_vote
 from .case import Case, Memory
 from .decide import DECIDED_ON, arrived, begin, completed, decide, remind
-from .lanes import is_half
+from .lanes import ANYBODY, is_half
 from .leases import Leases
-from .prompts import Prompts
+from .prompts import UNHEARD, Prompts
 from .reserve import Job, reserve
 from .runs import is_own_run
 
 __all__ = [
+    "ANYBODY",
     "DECIDED_ON",
+    "UNHEARD",
     "Case",
     "Job",
     "Leases",

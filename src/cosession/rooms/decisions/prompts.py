@@ -8,15 +8,18 @@ Runs are known from the load on. The messages are read when they are first neede
 10 ms for 200.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import TypeAlias
 
 from cosession.auth import SERVER
-from cosession.document import JsonObject, Message, Run
+from cosession.document import JsonObject, Message, Run, SessionDocument
 from cosession.document.run_states import ENDED, FINAL
 from cosession.document.times import seconds_until
 from cosession.document.values import plain_list, plain_object, split_key
 
+from ..effects import Remind
 from . import claims, queue, runs
 from .case import Case
 from .lanes import ANYBODY, Lane, Open, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
@@ -24,6 +27,15 @@ from .leases import NOTHING
 
 Steer: TypeAlias = tuple[str, str | None]
 """What a run is told, by its id and its author: an id alone may be taken by another participant."""
+
+UNHEARD = "unheard"
+"""The timer after which the room looks whether anybody is there to answer what came."""
+
+_UNHEARD_SECONDS = 10.0
+"""An agent that follows people into sessions has begun by then."""
+
+_MOST_UNHEARD = 100
+"""How many open prompts of a lane are looked at then."""
 
 _FAILED = frozenset({"cancelled", "error"})
 """The ends of a run after which another may answer its prompt once more, if it likes."""
@@ -37,15 +49,17 @@ class Prompts:
         is_read: whether the messages have been read.
         promoted: the messages that the queue became in the life of this room, each with its author.
         has_halves: whether there was a message that isn't whole, of which the rest may still come.
+        is_looked_at: whether prompts came of which it will be looked at whether an agent is there for them.
     """
 
-    __slots__ = ("_told", "has_halves", "is_read", "lanes", "promoted")
+    __slots__ = ("_told", "has_halves", "is_looked_at", "is_read", "lanes", "promoted")
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self.is_read = False
         self.promoted: dict[tuple[str, str], None] = {}
         self.has_halves = False
+        self.is_looked_at = False
         self._told: dict[str, Open] = {}
 
     def begin(self, case: Case) -> None:
@@ -76,6 +90,9 @@ class Prompts:
             message.refuse("busy", SERVER.id, case.at)
             self.refused(case, message)
             return
+        if not self.is_looked_at:
+            self.is_looked_at = True
+            case.effects.append(Remind(UNHEARD, _UNHEARD_SECONDS))
         for name in lanes:
             lane = self.lane(name)
             prompt = lane.open.setdefault(message.id, _open(case, wish, name))
@@ -186,6 +203,15 @@ class Prompts:
         if lane is None:
             return False
         return bool(_active(case, lane)) or any(prompt.key in case.memory.granted for prompt in lane.open.values())
+
+    def waiting(self, document: SessionDocument) -> Iterator[tuple[str, str]]:
+        """The lanes in which nothing is under way and a prompt waits, each with the first of its prompts."""
+        for name, lane in self.lanes.items() if self.is_looked_at else ():
+            for prompt in islice(lane.open.values() if not lane.runs else (), _MOST_UNHEARD):
+                message = document.messages.get(prompt.id)
+                if message is not None and not (message.deleted or message.refused):
+                    yield name, prompt.id
+                    break
 
     def lane(self, name: str) -> Lane:
         """A lane, made where there is none yet."""
