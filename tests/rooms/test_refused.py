@@ -323,6 +323,24 @@ def test_a_bearer_of_anothers_edits_stays_and_they_come_from_their_author(scene:
     assert [row.participant for row in scene.rows if b"Lisbon" in row.update] == ["ada"]
 
 
+@pytest.mark.parametrize("extended", [False, True])
+@pytest.mark.parametrize("role", ["member", "agent", "operator", "admin"])
+def test_words_of_others_in_an_answer_cost_its_sender_none_of_its_own(
+    scene: Scene, role: str, extended: bool
+) -> None:
+    ada = Replica(scene, 1, "ada")
+    bo = Replica(scene, 2, "bo", role, extended=extended)
+    ada.send(note("Porto, "))
+    bo.catch_up()
+    bo.doc.apply_update(ada.write(note("Lisbon, ")))
+    bo.write(say("m1", "bo", role="assistant" if role == "agent" else "user"))
+    bo.write(lambda document: document.selections.set("bo", "row", 3))
+    bo.offer()
+    assert scene.room.document.messages.get("m1") is not None
+    assert scene.room.document.selections.get("bo", "row") == 3
+    assert notes(scene.room.document) == ("Porto, Lisbon, " if role == "admin" else "Porto, ")
+
+
 def test_nobody_uses_up_the_clocks_of_an_unknown_client_by_what_is_refused(scene: Scene) -> None:
     """Its words may be another's, whom a crash made the server forget."""
     bo = Replica(scene, 2, "bo")

@@ -151,7 +151,8 @@ def _decide_alone(liar: Liar) -> None:
 
 
 def _make_a_root(liar: Liar) -> None:
-    liar.document.doc.get(LIE, type=Map)[LIE] = LIE
+    """Write into a root that is kept for later versions; every other one is the application's."""
+    liar.document.doc.get(f"cosession {LIE}", type=Map)[LIE] = LIE
 
 
 _SCRIBBLE: Callable[[Liar], None] = _scribble

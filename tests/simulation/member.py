@@ -1,10 +1,12 @@
 """A simulated client of a participant who may not do everything, and lies now and then.
 
-It does as the client libraries do: after a refusal it begins with a fresh document, and once that is in sync tells
-what only the old one has. So every word is in the session, or its writer was told that it is lost.
+One that understands notices does as the client libraries do: after a refusal it begins with a fresh document, and once
+that is in sync tells what only the old one has. So every word is in the session, or its writer was told that it is
+lost. A stock Yjs client is told as well, and stays with its document until its page is loaded again.
 """
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pycrdt import Doc
 from simulation.disk import words_of
-from simulation.lies import AT, Liar, tell_some_lie
+from simulation.lies import AT, LIE, Liar, tell_some_lie
 from simulation.line import Line
 from simulation.questions import Question, agree, edit_value, vote
 from simulation.replica import Act, Replica
@@ -20,7 +22,13 @@ from simulation.replica import Act, Replica
 from cosession.auth import Participant
 from cosession.client.lost import lost_texts
 from cosession.document import SessionDocument, later
-from cosession.protocol import SyncStep2, decode_frame, decode_state_vector, encode_state_vector
+from cosession.protocol import (
+    PermissionDenied,
+    SyncStep2,
+    decode_frame,
+    decode_state_vector,
+    encode_state_vector,
+)
 
 if TYPE_CHECKING:
     from simulation.restricted import RestrictedWorld
@@ -59,7 +67,7 @@ class Member(Replica):
 
     Attributes:
         said: the words of each of its messages, in order.
-        refusals: how often it was refused.
+        refusals: how often it was closed, or told that something was not taken.
         told: the words that it was told are lost.
     """
 
@@ -88,13 +96,18 @@ class Member(Replica):
         return "what it lost" if self._parted else ""
 
     @property
+    def is_declined(self) -> bool:
+        """Whether it was told that something of its document is not taken, and stays with that document."""
+        return self._is_declined
+
+    @property
     def lies(self) -> bool:
-        """Whether the document holds a lie."""
-        return self._lies
+        """Whether the document shows a lie."""
+        return LIE in json.dumps(self.document.to_json())
 
     def start_afresh(self) -> None:
         """Begin with an empty document."""
-        self._lies = False
+        self._lies = self._is_declined = False
         self._message: str | None = None
         super().start_afresh()
         self._clients.append(self.client)
@@ -221,9 +234,10 @@ class Member(Replica):
         super().reload()
 
     def refuse(self, code: int, reason: str) -> None:
-        """Begin anew after a refusal that is no mistake of the server's."""
+        """Begin anew after a refusal that is no mistake of the server's; a stock client is never refused."""
         lost_something = self.world.crashes > 0
-        if code not in (_AFTER_A_LIE if self._lies else _AFTER_A_LOSS if lost_something else ()):
+        reasons = _AFTER_A_LIE if self._lies else _AFTER_A_LOSS if lost_something else ()
+        if code not in reasons or not self.extended:
             super().refuse(code, reason)
             return
         self.refusals += 1
@@ -235,10 +249,40 @@ class Member(Replica):
     def hear(self, line: Line, frame: bytes) -> None:
         """Take in a frame; the whole session tells what a document that was given up has besides."""
         super().hear(line, frame)
-        if self._parted and line is self.line and isinstance(decode_frame(frame), SyncStep2):
+        if line is not self.line:
+            return
+        heard = decode_frame(frame)
+        if isinstance(heard, PermissionDenied):
+            assert not self.extended, f"{self.name} understands notices, and was told {heard.reason!r} without one"
+            assert self._lies or self.world.crashes, f"{self.name} did not lie, and was told {heard.reason!r}"
+            self._is_declined = True
+            self.refusals += 1
+        if self._parted and isinstance(heard, SyncStep2):
             for parted in self._parted:
                 self._tell_lost(parted)
             self._parted.clear()
+
+    def load_again(self) -> None:
+        """Load the page again after it was told that something was not taken; see that it knows what is lost.
+
+        What it wrote is in the session, or it has vanished, or it is under clocks that the session has not.
+        """
+        assert self._is_declined, f"{self.name} was told nothing"
+        room = words_of(self.world.disk.replica(self.session))
+        has = decode_state_vector(self.world.disk.replica(self.session).doc.get_state())
+        parted = _Parted(self.doc, frozenset(self._words), tuple(self._clients), self.saved)
+        shown, behind = words_of(self.document), "".join(_lost_of(parted, one, has) for one in self._clients)
+        in_messages = {word for words in self.said.values() for word in words}
+        for word in self._words - self.deleted - self.doubtful:
+            if word in room:
+                continue
+            assert word in behind or word not in shown, f"{self.name} shows {word}, which nobody else has"
+            assert self.world.crashes or word in in_messages, f"{word} was lost, and its writer lied about others"
+            self.told.add(word)
+        self.doubtful |= self.told | self.deleted | self.steers
+        self.surely_cancelled = False
+        self.cut()
+        self.start_afresh()
 
     def _tell_lost(self, parted: _Parted) -> None:
         has = decode_state_vector(self.doc.get_state())

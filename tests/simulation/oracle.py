@@ -1,6 +1,7 @@
 """What must be true of a world that has grown calm."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from simulation.disk import words_of
@@ -24,22 +25,28 @@ def disagreement(world: "World") -> str:
     for live in world.process.rooms():
         here = [replica for replica in world.replicas if replica.session == live.session]
         vector = decode_state_vector(live.room.document.doc.get_state())
+        declined = [replica for replica in here if replica.is_declined]
         for replica in here:
-            if decode_state_vector(replica.doc.get_state()) != vector:
+            if replica not in declined and decode_state_vector(replica.doc.get_state()) != vector:
                 return f"{replica.name} has not the clocks of the room"
         room = live.room.document.to_json()
         if room["requests"]:
             return f"the wishes {sorted(room['requests'])} are not answered"
         if world.disk.replica(live.session).to_json() != room:
             return "the log is not the live document"
+        for replica in declined:
+            if trouble := _departure(replica, vector, room, world.taken):
+                return trouble
         for replica in here:
-            if replica.document.to_json() != room:
+            if replica not in declined and replica.document.to_json() != room:
                 return f"{replica.name} is not equal to the room: {_difference(replica.document.to_json(), room)}"
             if replica.waits_for:
                 return f"{replica.name} has not been told {replica.waits_for}"
             if replica.unfenced:
                 return f"{replica.unfenced} fences of {replica.name} did not come back"
-            if not replica.extended and replica.echoed < replica.reach and replica.dialled == replica.last_dialled:
+            is_behind = replica in declined and replica.reach > vector.get(replica.client, 0)
+            waits = replica.echoed < replica.reach and replica.dialled == replica.last_dialled and not is_behind
+            if not replica.extended and waits:
                 return f"{replica.name} was not sent its last words back"
         trouble = presence(here, of=here) if world.strict_presence else ""
         if trouble:
@@ -47,6 +54,39 @@ def disagreement(world: "World") -> str:
         if live.connections != len(here):
             return f"the room has {live.connections} connections and not {len(here)}"
     return ""
+
+
+def _departure(
+    replica: "Replica", vector: Mapping[int, int], room: JsonObject, taken: Mapping[tuple[str, int], int]
+) -> str:
+    """What a replica with something that the server declined has otherwise than it may; empty when nothing is.
+
+    It has all of the room. What it has besides is its own, or a crash took it from the server. As long as no crash
+    did, its document holds nothing that the room doesn't: what was declined has vanished from it, and what it deleted
+    or wrote over without the right to may be missing.
+    """
+    has = decode_state_vector(replica.doc.get_state())
+    if behind := {client: clock for client, clock in vector.items() if has.get(client, 0) < clock}:
+        return f"{replica.name} lacks {behind} of the room"
+    more = {client: clock for client, clock in has.items() if clock > vector.get(client, 0)}
+    for client, clock in more.items():
+        if client != replica.client and clock > taken.get((replica.session, client), 0):
+            return f"{replica.name} has {clock} clocks of {client}, which no crash took from the room"
+    shows = replica.document.to_json()
+    took = any((replica.session, client) in taken for client in more)
+    return "" if took or _is_part(shows, room) else f"{replica.name} shows what is not: {_difference(shows, room)}"
+
+
+def _is_part(part: object, whole: object) -> bool:
+    """Whether a JSON value is another one without some of its keys and entries."""
+    match part, whole:
+        case dict(), dict():
+            return all(key in whole and _is_part(value, whole[key]) for key, value in part.items())
+        case list(), list():
+            rest = iter(whole)
+            return all(any(_is_part(one, other) for other in rest) for one in part)
+        case _:
+            return part == whole
 
 
 def check_words(world: "World") -> None:

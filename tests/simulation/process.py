@@ -113,6 +113,10 @@ class Process:
 
     def check_bounds(self) -> None:
         """Check that nothing waits beyond its limit."""
+        if self._task is not None and self._task.done() and self.running:
+            raise AssertionError(f"the server has ended by itself: {self._task.exception()!r}") from (
+                self._task.exception()
+            )
         now = asyncio.get_running_loop().time()
         for line in self._lines:
             stuck = 0 if line.stuck_at is None else now - line.stuck_at

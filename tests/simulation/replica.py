@@ -103,6 +103,11 @@ class Replica:
         return len(self._fences)
 
     @property
+    def is_declined(self) -> bool:
+        """Whether it was told that something of its document is not taken, and stays with that document."""
+        return False
+
+    @property
     def waits_for(self) -> str:
         """What it has yet to be told; empty when there is nothing."""
         return ""

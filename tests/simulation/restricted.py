@@ -6,6 +6,7 @@ refused is told each word that the session has not, and only those; nobody is re
 a crash took from the server. Of the decisions: see `questions`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
@@ -56,6 +57,16 @@ class RestrictedWorld(World):
             assert run is not None
             member.doubtful |= member.steers - {str(steer["id"]) for steer in run.steers}
             member.surely_cancelled &= run.cancel is not None
+
+    async def _calm_down(self, lives: list[asyncio.Task[None]]) -> None:
+        """Let all grow calm; then pages of stock clients that were told of a refusal are loaded again."""
+        await super()._calm_down(lives)
+        declined = [member for member in self.members if member.is_declined]
+        for member in declined:
+            member.load_again()
+        if declined:
+            await super()._calm_down([])
+            assert not any(member.is_declined for member in self.members), "a fresh document was declined"
 
     async def _end(self) -> None:
         """Check what everybody may have written, then all the rest."""

@@ -27,6 +27,7 @@ from simulation.vandal import Vandal
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.errors import CosessionError
+from cosession.protocol import decode_state_vector
 from cosession.settings import Settings
 
 KEEP_ALIVE_SECONDS = 5.0
@@ -48,7 +49,11 @@ CALM_SECONDS = 60.0
 
 
 class World:
-    """One seed's world."""
+    """One seed's world.
+
+    Attributes:
+        taken: per session and client, up to which clock a server had words that it lost in a crash.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -66,6 +71,7 @@ class World:
         self.window = choice((100, 2000, 2**20))
         self.kills = 0
         self.crashes = 0
+        self.taken: dict[tuple[str, int], int] = {}
         self.half_open = 0
         self.broken = 0
         self.strikes = 0
@@ -221,6 +227,11 @@ class World:
     async def _kill(self) -> None:
         assert self.process is not None
         self.crashes += 1
+        for live in self.process.rooms():
+            for client, clock in decode_state_vector(live.room.document.doc.get_state()).items():
+                if clock > self.disk.reach(live.session, client):
+                    taken = self.taken.get((live.session, client), 0)
+                    self.taken[live.session, client] = max(clock, taken)
         await self.process.kill()
         await self._come_back()
 

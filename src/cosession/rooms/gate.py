@@ -10,7 +10,7 @@ pairs of the document are known here too.
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
 
-from cosession.auth import Participant
+from cosession.auth import SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, CosessionError, Superseded
 from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, read_update_header
@@ -77,6 +77,10 @@ class Gate:
                 )
         return None
 
+    def is_servers(self, client: int) -> bool:
+        """Whether a Yjs client id is that of a server process, of now or of before."""
+        return client == self._document.doc.client_id or self.writers.get(client) == SERVER.id
+
     def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
         """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
         if self._pairs is None:  # not while a session is loaded: who only reads needn't wait for it
@@ -106,12 +110,12 @@ class Gate:
         Args:
             by: the participant.
             client: the client id.
-            offered: whether in an answer to a sync step 1; in one, what others wrote comes back with who may edit
-                everything.
+            offered: whether in an answer to a sync step 1; in one, a participant that may write everything brings
+                back what others wrote.
         """
         if self.fenced and (client, by.id) in self.fenced:
             return False
-        if offered and by.capabilities.may("edit-any"):
+        if offered and by.capabilities.writes_everything:
             return True
         return client != self._document.doc.client_id and self._may_write(by, client)
 

@@ -45,6 +45,8 @@ _ENDING_SECONDS = 3.0
 
 _OTHERS = "Another participant wrote some of what you bring, and only they may; it is taken when they bring it."
 
+_LOST = "A crash took words of the server that you have; start from a fresh document."
+
 _ANSWERS_WITH_HOLES = 3
 """How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
 
@@ -219,10 +221,14 @@ class Intake:
         if not (others or lacks) or peer.is_stuck or peer.ending is not None:
             return effects
         peer.gap = True
+        is_waiting = connection in self._waiting
+        if others and not lacks and not is_waiting and all(map(self._gate.is_servers, others)):
+            return effects + self._decline(connection, peer, ClientIdTaken(_LOST))  # nothing of its own needs them
         may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
         others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
         if others and peer.patience < _PATIENCE:
-            peer.lacks = dict(islice(others.items(), _LACKS))
+            before = peer.lacks if is_waiting else {}
+            peer.lacks = dict(islice((others | before).items(), _LACKS))
             is_first = not self._waiting
             self._waiting[connection] = peer
             return [*effects, Remind(WAITING, _WAITING_SECONDS)] if is_first else effects
