@@ -324,6 +324,48 @@ def test_a_bearer_of_anothers_edits_stays_and_they_come_from_their_author(scene:
 
 
 @pytest.mark.parametrize("extended", [False, True])
+def test_what_stands_on_unknown_words_that_are_refused_waits_for_their_author(scene: Scene, extended: bool) -> None:
+    """After a crash the server doesn't know whose they are, and refuses them of any other participant."""
+    lost = SessionDocument(Doc())
+    lost.doc.apply_update(scene.room.diff(lost.doc.get_state()))
+    say("m1", "ada")(lost)
+    note("Porto, ")(lost)
+    bo = Replica(scene, 2, "bo", extended=extended)
+    bo.doc.apply_update(lost.doc.get_update())
+    bo.write(note("Faro"))
+    scene.sent.clear()
+    assert not refused(bo.offer())
+    assert notes(scene.room.document) == ""
+    ada = Replica(scene, 1, "ada")
+    ada.session = lost
+    ada.offer()
+    [question] = [frame for frame in scene.taken(2) if isinstance(frame, SyncStep1)]
+    assert not refused(bo.frame(SyncStep2(bo.doc.get_update(question.vector))))
+    assert notes(scene.room.document) == "Porto, Faro"
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_what_stands_on_unknown_words_that_never_come_is_given_up(scene: Scene, extended: bool) -> None:
+    lost = SessionDocument(Doc())
+    say("m1", "ada")(lost)
+    note("Porto, ")(lost)
+    bo = Replica(scene, 2, "bo", extended=extended)
+    bo.doc.apply_update(lost.doc.get_update())
+    bo.write(note("Faro"))
+    bo.write(lambda document: document.selections.set("bo", "row", 3))
+    bo.offer()
+    assert scene.room.document.selections.get("bo", "row") is None
+    for _ in range(2):
+        scene.do(scene.room.remind(WAITING, AT))
+        effects = bo.offer()
+    if extended:
+        effects = bo.frame(SyncStep2(EMPTY_UPDATE))
+    assert bool(refused(effects)) == extended
+    assert scene.room.document.selections.get("bo", "row") == 3
+    assert notes(scene.room.document) == ""
+
+
+@pytest.mark.parametrize("extended", [False, True])
 @pytest.mark.parametrize("role", ["member", "agent", "operator", "admin"])
 def test_words_of_others_in_an_answer_cost_its_sender_none_of_its_own(
     scene: Scene, role: str, extended: bool

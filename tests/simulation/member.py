@@ -7,7 +7,6 @@ lost. A stock Yjs client is told as well, and stays with its document until its 
 
 import asyncio
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -20,14 +19,13 @@ from simulation.questions import Question, agree, edit_value, vote
 from simulation.replica import Act, Replica
 
 from cosession.auth import Participant
-from cosession.client.lost import lost_texts
+from cosession.client.lost import unsaved
 from cosession.document import SessionDocument, later
 from cosession.protocol import (
     PermissionDenied,
     SyncStep2,
     decode_frame,
     decode_state_vector,
-    encode_state_vector,
 )
 
 if TYPE_CHECKING:
@@ -270,8 +268,7 @@ class Member(Replica):
         assert self._is_declined, f"{self.name} was told nothing"
         room = words_of(self.world.disk.replica(self.session))
         has = decode_state_vector(self.world.disk.replica(self.session).doc.get_state())
-        parted = _Parted(self.doc, frozenset(self._words), tuple(self._clients), self.saved)
-        shown, behind = words_of(self.document), "".join(_lost_of(parted, one, has) for one in self._clients)
+        shown, behind = words_of(self.document), "".join(unsaved(self.document, self._clients, has)[1])
         in_messages = {word for words in self.said.values() for word in words}
         for word in self._words - self.deleted - self.doubtful:
             if word in room:
@@ -290,7 +287,9 @@ class Member(Replica):
         assert saved >= parted.saved, (
             f"{self.name} was told that {parted.saved} clocks are saved, and {saved} came back"
         )
-        lost, there = "".join(_lost_of(parted, client, has) for client in parted.clients), words_of(self.document)
+        old, reach = SessionDocument(parted.doc), {parted.doc.client_id: parted.saved}
+        lost = "".join(unsaved(old, parted.clients, has, self.document, reach)[1])
+        there = words_of(self.document)
         for word in parted.words - self.deleted - self.told:
             assert (word in lost) != (word in there), (
                 f"{self.name} was refused; of {word} it was told {word in lost}, and it is there: {word in there}"
@@ -298,9 +297,3 @@ class Member(Replica):
             if word in lost:
                 self.told.add(word)
         self.doubtful |= self.told
-
-
-def _lost_of(parted: _Parted, client: int, has: Mapping[int, int]) -> str:
-    """What a document has of a client, and the session has not."""
-    vector = decode_state_vector(parted.doc.get_state()) | {client: has.get(client, 0)}
-    return "".join(lost_texts(parted.doc.get_update(encode_state_vector(vector)), SessionDocument(parted.doc)))

@@ -13,7 +13,7 @@ from random import Random
 from simulation.disk import Disk
 from simulation.member import ROLES, VOTERS, Member
 from simulation.questions import Ballots
-from simulation.world import World
+from simulation.world import CALM_SECONDS, PATIENCE_SECONDS, World
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
@@ -32,6 +32,7 @@ class RestrictedWorld(World):
         self.odds["vote"] = Random(f"ballots {seed}").choice((0.0, 1.0, 0.0))
         self.leaps = (0,) if self.odds["vote"] else self.leaps  # else most questions expire at once
         self.ballots = Ballots()
+        self.calm_seconds = CALM_SECONDS + PATIENCE_SECONDS
         self.members: list[Member] = []
 
     def _let_in(self, sessions: Sequence[str]) -> None:

@@ -47,11 +47,15 @@ SHY_CLIENTS = True
 CALM_SECONDS = 60.0
 """How long a quiet world may take until everybody agrees: some retries with their pauses, and three renewals."""
 
+PATIENCE_SECONDS = 60.0
+"""How long a connection waits for words of others before it gives them up."""
+
 
 class World:
     """One seed's world.
 
     Attributes:
+        calm_seconds: how long it may take, when it is quiet, until everybody agrees.
         taken: per session and client, up to which clock a server had words that it lost in a crash.
     """
 
@@ -71,6 +75,7 @@ class World:
         self.window = choice((100, 2000, 2**20))
         self.kills = 0
         self.crashes = 0
+        self.calm_seconds = CALM_SECONDS
         self.taken: dict[tuple[str, int], int] = {}
         self.half_open = 0
         self.broken = 0
@@ -326,7 +331,7 @@ class World:
         began = loop.time()
         last_words = False
         while not (last_words and not disagreement(self)):
-            assert loop.time() - began < CALM_SECONDS, disagreement(self)
+            assert loop.time() - began < self.calm_seconds, disagreement(self)
             for replica in self.replicas:
                 replica.connect()
             await self._pass(1.0)

@@ -141,7 +141,14 @@ class Gate:
         return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None, first)
 
     def salvage(
-        self, update: bytes, header: UpdateHeader, connection: int, by: Participant, *, offered: bool
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        connection: int,
+        by: Participant,
+        *,
+        offered: bool,
+        gives_up: bool,
     ) -> Salvaged:
         """Admit what may be kept of an update that `admit` has refused; see `Admission.salvage`.
 
@@ -150,7 +157,7 @@ class Gate:
         """
         is_own = partial(self._is_own, by) if offered else None
         may_replace = partial(self.may_replace, connection, by, offered=offered)
-        return self._judge().salvage(update, header, by, is_own, may_replace)
+        return self._judge().salvage(update, header, by, is_own, may_replace, gives_up=gives_up)
 
     def hollow(
         self,

@@ -204,7 +204,14 @@ class Intake:
         return effects + self._await(connection, peer, others, fit.lacks, offered=offered)
 
     def _await(
-        self, connection: int, peer: Peer, others: dict[int, int], lacks: Mapping[int, int], *, offered: bool
+        self,
+        connection: int,
+        peer: Peer,
+        others: dict[int, int],
+        lacks: Mapping[int, int],
+        *,
+        offered: bool,
+        is_needed: bool = False,
     ) -> list[Effect]:
         """Wait until others have brought theirs, and ask a replica that has holes of its own to fill them.
 
@@ -214,15 +221,16 @@ class Intake:
             others: per client, up to which clock others wrote what it has.
             lacks: the same of what its own words stand on.
             offered: whether this was an answer.
+            is_needed: whether something that it wrote itself waits for what others wrote.
         """
         effects: list[Effect] = []
-        if others and not peer.extended:  # it has no fences, and what it wrote itself was taken
+        if others and not peer.extended and not is_needed:  # it has no fences, and what it wrote itself was taken
             effects, others = self._decline(connection, peer, ClientIdTaken(_OTHERS)), {}
         if not (others or lacks) or peer.is_stuck or peer.ending is not None:
             return effects
         peer.gap = True
         is_waiting = connection in self._waiting
-        if others and not lacks and not is_waiting and all(map(self._gate.is_servers, others)):
+        if others and not lacks and not is_needed and not is_waiting and all(map(self._gate.is_servers, others)):
             return effects + self._decline(connection, peer, ClientIdTaken(_LOST))  # nothing of its own needs them
         may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
         others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
@@ -281,7 +289,8 @@ class Intake:
         try:
             admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
         except (NotAllowed, MalformedFrame, TooLarge) as error:
-            keep = partial(self._gate.salvage, update, header, connection, by, offered=offered)
+            gives_up = offered and peer.patience >= _PATIENCE
+            keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
             if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
                 keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
             return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
@@ -321,8 +330,11 @@ class Intake:
         if kept.error is not None:
             effects += self._decline(connection, peer, kept.error)
         known = self._changes.vector
-        others = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
-        return effects + self._await(connection, peer, others, {}, offered=offered) if others else effects
+        left = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
+        may_replace = partial(self._gate.may_replace, connection, peer.participant, offered=offered)
+        others = {client: clock for client, clock in left.items() if not may_replace(client)}
+        is_needed = len(others) < len(left)
+        return effects + self._await(connection, peer, others, {}, offered=offered, is_needed=is_needed)
 
     def _apply_admitted(
         self,

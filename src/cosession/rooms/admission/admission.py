@@ -200,6 +200,8 @@ class Admission:
         participant: Participant,
         is_own: Callable[[int], bool] | None,
         may_replace: Callable[[int], bool],
+        *,
+        gives_up: bool,
     ) -> Salvaged:
         """Judge an update that was refused as a whole, and admit it without what may not be in it.
 
@@ -212,6 +214,7 @@ class Admission:
             participant: see `judge`.
             is_own: see `judge`.
             may_replace: whether a Yjs client id is surely the participant's: only then its clocks may be used up.
+            gives_up: whether what stands on the refused words of others is replaced; else it is left out, and waits.
 
         Raises:
             NotAllowed: the participant may write nothing.
@@ -226,7 +229,7 @@ class Admission:
                 refusals = self._refused(index, update, header, participant, is_own, may_replace)
                 error = error or refusals.error
                 if refusals or refusals.nothing:
-                    update = refusals.without(update, index.ends())
+                    update = refusals.without(update, index.ends(), gives_up=gives_up)
                     header = read_update_header(update)
                 if not refusals:
                     return Salvaged(self._admit(index, update, header, participant, is_own), error)

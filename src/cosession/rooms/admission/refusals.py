@@ -51,16 +51,17 @@ class Refusals:
     def __bool__(self) -> bool:
         return bool(self._structs or self._deletes)
 
-    def without(self, update: bytes, known: Mapping[int, int]) -> bytes:
+    def without(self, update: bytes, known: Mapping[int, int], *, gives_up: bool) -> bytes:
         """Return an update without what is refused, and without what is nothing.
 
         A struct is replaced by something deleted under the same clocks, and named among what is deleted, so that it
         vanishes where it was written. Of a client that isn't surely the participant's everything from there on is
-        left out instead, and what stands on that is replaced.
+        left out instead, and what stands on that with it: its author may bring it later.
 
         Args:
             update: the update.
             known: the state vector of the document.
+            gives_up: whether the participant's own structs that stand on what is left out are replaced: it won't come.
         """
         sections = Sections(update)
         gone = self._structs | dict.fromkeys(self.nothing)
@@ -74,4 +75,4 @@ class Refusals:
             sections.cut(client, clock)
         if not cut:
             return sections.encode()
-        return sections.fit(known, lambda _: True, may_replace=self._is_own).update
+        return sections.fit(known, lambda _: True, may_replace=self._is_own if gives_up else None).update
