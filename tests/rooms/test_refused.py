@@ -34,11 +34,21 @@ from .scene import AT, Scene
 class Replica:
     """A participant with a Yjs document of its own, which may be offline."""
 
-    def __init__(self, scene: Scene, connection: int, id_: str, role: str = "member", *, extended: bool = False):
+    def __init__(
+        self,
+        scene: Scene,
+        connection: int,
+        id_: str,
+        role: str = "member",
+        *,
+        extended: bool = False,
+        shows: bool = True,
+    ):
         self.scene = scene
         self.connection = connection
         self.participant = Participant(id_, id_, capabilities=Capabilities.of(role))
         self.extended = extended
+        self.shows = shows
         self.session = SessionDocument(Doc())
         self.connect()
         self.catch_up()
@@ -54,7 +64,8 @@ class Replica:
     def connect(self) -> None:
         self.scene.do(self.scene.room.join(self.connection, Peer(self.participant, self.extended), AT))
         self.scene.room.synced.add(self.connection)
-        self.frame(Awareness(encode_awareness([AwarenessEntry(self.doc.client_id, 1, "{}")])))
+        if self.shows:
+            self.frame(Awareness(encode_awareness([AwarenessEntry(self.doc.client_id, 1, "{}")])))
         self.frame(SyncStep2(EMPTY_UPDATE))
 
     def leave(self) -> None:
@@ -261,6 +272,17 @@ def test_our_client_is_asked_once_more_before_it_is_closed(scene: Scene) -> None
     assert notes(scene.room.document) == "in flight and unsent"
 
 
+def test_our_client_is_asked_once_more_when_its_answer_is_refused(scene: Scene) -> None:
+    ada = Replica(scene, 1, "ada", extended=True)
+    ada.write(forge_title)
+    scene.sent.clear()
+    assert not refused(ada.offer())
+    ada.write(note("in flight"))
+    [question] = [frame for frame in scene.taken(1) if isinstance(frame, SyncStep1)]
+    assert len(refused(ada.frame(SyncStep2(ada.doc.get_update(question.vector))))) == 1
+    assert notes(scene.room.document) == "in flight"
+
+
 def test_our_client_is_closed_after_a_while_when_it_does_not_answer(scene: Scene) -> None:
     ada = Replica(scene, 1, "ada", extended=True)
     ada.send(forge_title)
@@ -381,6 +403,21 @@ def test_words_of_others_in_an_answer_cost_its_sender_none_of_its_own(
     assert scene.room.document.messages.get("m1") is not None
     assert scene.room.document.selections.get("bo", "row") == 3
     assert notes(scene.room.document) == ("Porto, Lisbon, " if role == "admin" else "Porto, ")
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_a_replica_that_shows_nothing_loses_what_was_refused_and_nothing_else(scene: Scene, extended: bool) -> None:
+    """Its client id is known to be its own once it writes on under it."""
+    ada = Replica(scene, 1, "ada", extended=extended, shows=False)
+    ada.write(forge_title)
+    ada.write(note("Porto"))
+    scene.sent.clear()
+    ada.offer()
+    assert not refused(ada.send(note(", Lisbon")))
+    [question] = [frame for frame in scene.taken(1) if isinstance(frame, SyncStep1)]
+    effects = ada.frame(SyncStep2(ada.doc.get_update(question.vector)))
+    assert notes(scene.room.document) == "Porto, Lisbon"
+    assert bool(refused(effects)) == extended
 
 
 def test_nobody_uses_up_the_clocks_of_an_unknown_client_by_what_is_refused(scene: Scene) -> None:

@@ -77,9 +77,9 @@ def _departure(
     is_excused = any((replica.session, client) in taken for client in more)
     if replica.client in more and replica.client not in vector and replica.awareness.shown is None:
         is_excused = True
-    return (
-        "" if is_excused or _is_part(shows, room) else f"{replica.name} shows what is not: {_difference(shows, room)}"
-    )
+    if is_excused or _is_part(shows, room):
+        return ""
+    return f"{replica.name} shows what is not: {_difference(shows, room)}"
 
 
 def _is_part(part: object, whole: object) -> bool:

@@ -17,7 +17,7 @@ from simulation.world import World
 
 KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
     World: (1198, 95, 2237),
-    RestrictedWorld: (335, 437, 2235, 130),
+    RestrictedWorld: (335, 437, 2235, 130, 78, 210, 260),
     AgentWorld: (307,),
 }
 """Seeds that once found a mistake of the server's; they come first."""
@@ -27,10 +27,6 @@ SHARES: dict[type[World], int] = {World: 2, RestrictedWorld: 2, AgentWorld: 8}
 
 SEEDS = 2000
 """How many seeds a run takes when it isn't told."""
-
-BEHIND = frozenset({RestrictedWorld, AgentWorld})
-"""Worlds whose oracle still expects that every refusal ends a connection. It must learn that a stock client stays,
-and that a replica waits for the words of others; until then what they find is shown, and decides nothing."""
 
 PARTS = 10
 """How many tests the seeds of a kind of world are spread over, so that a run shows how far it is."""
@@ -44,9 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         everything = (*known, *range((SEEDS if many is None else many) // SHARES[world])) if one is None else (one,)
         parts += [(world, everything[part::PARTS]) for part in range(min(PARTS, len(everything)))]
     ids = [f"{len(seeds)} of {world.__name__} from {seeds[0]}" for world, seeds in parts]
-    behind = pytest.mark.xfail(reason="the oracle does not know yet that a refusal need not end a connection")
-    cases = [pytest.param(*part, marks=[behind] if part[0] in BEHIND else []) for part in parts]
-    metafunc.parametrize(("world", "seeds"), cases, ids=ids)
+    metafunc.parametrize(("world", "seeds"), parts, ids=ids)
 
 
 def test_whatever_happens_nothing_is_lost_or_doubled(world: type[World], seeds: Sequence[int]) -> None:

@@ -34,7 +34,7 @@ class Gate:
         fenced: each Yjs client that has been taken over from, with its participant: kept by who decides that.
     """
 
-    __slots__ = ("_admission", "_document", "_pairs", "_presence", "_settings", "fenced", "writers")
+    __slots__ = ("_admission", "_document", "_pairs", "_presence", "_settings", "_written", "fenced", "writers")
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class Gate:
         self._settings = settings
         self._admission: Admission | None = None
         self._pairs: SurrogatePairs | None = None
+        self._written: dict[int, int] = {}
+        """Under which client id a connection that shows nothing last wrote what didn't fit."""
         self.fenced = fenced
         self.writers = writers
 
@@ -192,9 +194,30 @@ class Gate:
         owner = self.writers.get(client)
         if owner is not None:
             return owner == by.id
-        return self._presence.speaks_for(connection, client) or (
-            not offered and not self._presence.speaks(connection) and self._may_write(by, client)
-        )
+        if self._presence.speaks_for(connection, client):
+            return True
+        is_written = not offered or self._written.get(connection) == client
+        return is_written and not self._presence.speaks(connection) and self._may_write(by, client)
+
+    def note_writing(self, connection: int, header: UpdateHeader) -> bool:
+        """Note under which Yjs client id a connection writes, by an update that is no answer.
+
+        A client that shows nothing of itself is known by that alone.
+
+        Returns:
+            Whether this is news.
+        """
+        clients = {span.client for span in header.brings}
+        if len(clients) != 1 or self._presence.speaks(connection):
+            return False
+        client = clients.pop()
+        is_news = self._written.get(connection) != client
+        self._written[connection] = client
+        return is_news
+
+    def leave(self, connection: int) -> None:
+        """Forget a connection."""
+        self._written.pop(connection, None)
 
     def check_size(self, by: Participant, grows: int) -> None:
         """Refuse what the server is to write for a participant, where the document has no place for so many bytes.

@@ -86,9 +86,10 @@ class Intake:
         peer.asked = False
         peer.is_stuck = False
         self._waiting.pop(connection, None)
+        was_ending = peer.ending is not None
         effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
         if peer.ending is not None:
-            peer.last_answers -= 1
+            peer.last_answers -= was_ending
             return effects if peer.last_answers > 0 else [*effects, Refuse(connection, peer.ending)]
         if peer.asked or peer.is_stuck or connection in self._waiting:
             return effects
@@ -139,6 +140,7 @@ class Intake:
     def leave(self, connection: int) -> None:
         """Forget a connection."""
         self._waiting.pop(connection, None)
+        self._gate.leave(connection)
 
     def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
         """Go on after a while: ask again, or close a connection that doesn't answer.
@@ -162,7 +164,7 @@ class Intake:
 
     def _ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
         """Ask for all of an update that doesn't fit, if that can help."""
-        if connection in self._waiting:
+        if not self._gate.note_writing(connection, header) and connection in self._waiting:
             return []  # is asked when what it waits for has come, and then has this as well
         if peer.is_stuck:
             return self._take_back(connection, peer, header)

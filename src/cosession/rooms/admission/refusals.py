@@ -61,7 +61,7 @@ class Refusals:
         Args:
             update: the update.
             known: the state vector of the document.
-            gives_up: whether the participant's own structs that stand on what is left out are replaced: it won't come.
+            gives_up: whether the participant's own structs that stand on what is left out are replaced.
         """
         sections = Sections(update)
         gone = self._structs | dict.fromkeys(self.nothing)
