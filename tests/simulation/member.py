@@ -1,8 +1,8 @@
 """A simulated client of a participant who may not do everything, and lies now and then.
 
 One that understands notices does as the client libraries do: after a refusal it begins with a fresh document, and
-once that is in sync tells what only the old one has. So every word is in the session, or its writer was told that it is
-lost. A stock Yjs client is told as well, and stays with its document until its page is loaded again.
+once that is in sync tells what only the old one has. So every word is in the session, or its writer was told that it
+is lost. A stock Yjs client is told as well, and stays with its document until its page is loaded again.
 """
 
 import asyncio
