@@ -240,7 +240,8 @@ class Scene:
 _SHOWN = """
 (() => {
   const ordered = (value) =>
-    Array.isArray(value) ? value.map(ordered)
+    typeof value === "string" ? value.toWellFormed()
+    : Array.isArray(value) ? value.map(ordered)
     : value && typeof value === "object"
       ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, ordered(value[key])]))
       : value;

@@ -14,7 +14,7 @@ import { $createParagraphNode, $createTextNode, $getRoot } from "lexical";
 import { useEffect, useRef } from "react";
 import { createRoot } from "react-dom/client";
 import * as Y from "yjs";
-import { doc, options, page, place, provider, ready, user } from "./page.js";
+import { doc, options, page, place, provider, ready, synced, user } from "./page.js";
 
 const nodes = [TableNode, TableRowNode, TableCellNode, ListNode, ListItemNode, HeadingNode, QuoteNode];
 const root = doc.get(options.root ?? "root", Y.XmlText);
@@ -26,27 +26,29 @@ const providerFactory = (id, documents) => {
 function Ready() {
   const [editor] = useLexicalComposerContext();
   useEffect(() => {
-    ready({
-      root,
-      input: "[contenteditable]",
-      caret: ".carets span",
-      shown: () => JSON.stringify(editor.getEditorState().toJSON().root),
-      focusEnd: () => {
-        document.querySelector("[contenteditable]").focus();
-        editor.update(() => void $getRoot().selectEnd(), { discrete: true });
-      },
-      decorate: () => {
-        editor.dispatchCommand(INSERT_TABLE_COMMAND, { rows: "2", columns: "2" });
-        editor.update(
-          () => {
-            const text = $createTextNode("bold 😀 text");
-            text.toggleFormat("bold");
-            $getRoot().append($createParagraphNode().append(text));
-          },
-          { discrete: true },
-        );
-      },
-    });
+    synced.then(() =>
+      ready({
+        root,
+        input: "[contenteditable]",
+        caret: ".carets span",
+        shown: () => JSON.stringify(editor.getEditorState().toJSON().root),
+        focusEnd: () => {
+          document.querySelector("[contenteditable]").focus();
+          editor.update(() => void $getRoot().selectEnd(), { discrete: true });
+        },
+        decorate: () => {
+          editor.dispatchCommand(INSERT_TABLE_COMMAND, { rows: "2", columns: "2" });
+          editor.update(
+            () => {
+              const text = $createTextNode("bold 😀 text");
+              text.toggleFormat("bold");
+              $getRoot().append($createParagraphNode().append(text));
+            },
+            { discrete: true },
+          );
+        },
+      }),
+    );
   }, [editor]);
   return null;
 }

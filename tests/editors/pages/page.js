@@ -14,28 +14,39 @@ export const options = {
   isFirst: query.has("first"),
   /** Whether the network is there. */
   isOffline: query.has("offline"),
-  /** Whether the editor connects by itself. */
+  /** Whether the editor connects by itself, once it listens: it shows nothing that was in the document before. */
   connects: location.pathname.includes("lexical"),
 };
 
 export const user = { name: query.get("name"), color: query.get("color"), colorLight: `${query.get("color")}33` };
 export const doc = new Y.Doc();
 
-const copy = query.has("database") ? new IndexeddbPersistence(query.get("database"), doc) : null;
 const Provider = { 1: Provider1, 2: Provider2, 3: Provider3 }[query.get("provider")];
 
 export const provider = new Provider(query.get("server"), query.get("room"), doc, {
   params: query.has("token") ? { token: query.get("token") } : {},
-  connect: !options.isOffline && !options.connects,
+  connect: false,
 });
-if (options.isOffline) provider.connect = () => {};
+
+const connect = provider.connect.bind(provider);
+const opened = new Promise((resolve) => {
+  /** Reads the local copy, and connects where there is a network. */
+  provider.connect = () => {
+    resolve(query.has("database") ? new IndexeddbPersistence(query.get("database"), doc) : null);
+    provider.connect = options.isOffline ? () => {} : connect;
+    provider.connect();
+  };
+});
+if (!options.connects) provider.connect();
 
 /** Resolves when the document is what the server, or without a network the local copy, has. */
 export const synced = options.isOffline
-  ? copy.whenSynced
+  ? opened.then((copy) => copy.whenSynced)
   : new Promise((resolve) => provider.on("sync", (isSynced) => isSynced && resolve()));
 
+// The author of half a surrogate pair keeps it until it is encoded, as U+FFFD: what is compared is what all others read.
 const ordered = (value) => {
+  if (typeof value === "string") return value.toWellFormed();
   if (Array.isArray(value)) return value.map(ordered);
   if (!value || typeof value !== "object" || value instanceof Uint8Array) return value;
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, ordered(value[key])]));
@@ -87,11 +98,5 @@ export const ready = (fields) => Object.assign(page, fields, { isReady: true });
 
 /** An element for the editor. */
 export const place = () => document.body.appendChild(document.createElement("div"));
-
-/** A manager of undo, for editors that have none of their own. */
-export const undoOf = (type) => {
-  const manager = new Y.UndoManager(type);
-  return { undo: () => void manager.undo(), redo: () => void manager.redo(), manager };
-};
 
 export const IMAGE = "data:image/png;base64,iVBORw0KGgo=";

@@ -1,21 +1,22 @@
 import Quill from "quill";
 import QuillCursors from "quill-cursors";
 import { QuillBinding } from "y-quill";
+import * as Y from "yjs";
 import "quill/dist/quill.snow.css";
-import { doc, IMAGE, options, place, provider, ready, synced, undoOf, user } from "./page.js";
+import { doc, IMAGE, options, place, provider, ready, synced, user } from "./page.js";
 
 Quill.register("modules/cursors", QuillCursors);
 const root = doc.getText(options.root ?? "quill");
 provider.awareness.setLocalStateField("user", user);
 await synced;
-const { undo, redo } = undoOf(root);
 const modules = { cursors: true, toolbar: false, history: { userOnly: true } };
 const quill = new Quill(place(), { modules, theme: "snow" });
-new QuillBinding(root, quill, provider.awareness);
+const binding = new QuillBinding(root, quill, provider.awareness);
+const undoManager = new Y.UndoManager(root, { trackedOrigins: new Set([binding]) });
 ready({
   root,
-  undo,
-  redo,
+  undo: () => void undoManager.undo(),
+  redo: () => void undoManager.redo(),
   input: ".ql-editor",
   caret: ".ql-cursor-name",
   // Nothing is compared: after an embed two pages of y-quill show equal documents in two ways.
