@@ -4,14 +4,16 @@ What is left out of one client is all from some clock on, so the rest is an upda
 a struct has its clocks, so what comes behind it fits. The work is linear in the update's structs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+
+from cosession.errors import MalformedFrame
 
 from . import lib0
 from .header import ClockRange
 from .structs import Id
-from .update_format import DELETED, GC, KIND, SKIP, skip_struct
+from .update_format import DELETED, GC, JSON, KIND, LEFT, SKIP, skip_content, skip_place, skip_struct
 
 _GONE = bytes((GC,))
 
@@ -202,6 +204,62 @@ class Sections:
             written = (lib0.uint(clock) + lib0.uint(end - clock) for clock, end in joined)
             out += (lib0.uint(client), lib0.uint(len(joined)), *written)
         return b"".join(out)
+
+
+def without_forbidden(update: bytes, limit: int) -> bytes:
+    """Put something deleted in the places of the structs that hold what not every reader takes alike.
+
+    A struct beside one that has no place any more has none either: it is said to be where its neighbour is.
+
+    Args:
+        update: an update of which no header can be read.
+        limit: how many structs, values and deleted ranges it may hold.
+
+    Raises:
+        MalformedFrame: it isn't one whole update otherwise.
+        TooLarge: it holds more than the limit.
+    """
+    reader = lib0.Reader(update, limit)
+    gone: dict[Id, int | None] = {}
+    nowhere = set[Id]()
+    for _ in range(reader.count()):
+        count, client, clock = reader.count(), reader.uint(), reader.uint()
+        for _ in range(count):
+            start, info = reader.at, reader.byte()
+            length = skip_struct(reader, info, {})
+            if info & KIND not in (GC, SKIP):
+                allowed = _allowed_until(update, start, nowhere)
+                if allowed is None:
+                    nowhere.add((client, clock + length - 1))
+                if allowed != reader.at:
+                    gone[client, clock] = allowed
+            clock += length
+    for _ in range(reader.count()):
+        reader.uint()
+        for _ in range(2 * reader.count()):
+            reader.uint()
+    reader.finish()
+    sections = Sections(update)
+    sections.replace_all(gone)
+    return sections.encode()
+
+
+def _allowed_until(update: bytes, start: int, nowhere: Set[Id]) -> int | None:
+    """Return where an item ends, or where its content begins if that is forbidden; None if its place is."""
+    reader = lib0.Reader(update)
+    reader.at = start + 1
+    info = update[start]
+    place = None
+    try:
+        if info & LEFT and (reader.uint(), reader.uint()) in nowhere:
+            return None
+        reader.at = start + 1
+        skip_place(reader, info, {}, strict=True)
+        place = reader.at
+        skip_content(reader, info & KIND, strict=True)
+    except MalformedFrame:
+        return place
+    return place if info & KIND == JSON else reader.at
 
 
 class _Way:

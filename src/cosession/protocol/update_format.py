@@ -64,6 +64,12 @@ def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict
         if info != kind:
             raise MalformedFrame("A struct that is collected or skipped has flags; send a document's own updates.")
         return reader.uint()
+    skip_place(reader, info, needs, strict=strict)
+    return skip_content(reader, kind, strict=strict)
+
+
+def skip_place(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict: bool = False) -> None:
+    """Move over what says where a struct is: its neighbours, or its parent and key; see `skip_struct`."""
     if info & LEFT:
         _note_need(reader, needs)
     if info & RIGHT:
@@ -78,7 +84,6 @@ def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict
                 raise MalformedFrame("A struct's parent is neither a root nor an item.")
         if info & KEY:
             _skip_key(reader, strict)
-    return skip_content(reader, kind, strict=strict)
 
 
 def check_clock(end: int) -> int:

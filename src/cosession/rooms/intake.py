@@ -23,7 +23,7 @@ from cosession.protocol import (
     replace_pairs,
 )
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
-from cosession.protocol.sections import Sections
+from cosession.protocol.sections import Sections, without_forbidden
 from cosession.protocol.structs import Id
 
 from .admission import Admitted, Salvaged
@@ -114,21 +114,31 @@ class Intake:
         """
         if update == EMPTY_UPDATE:
             return []
-        header = read_update_header(update, self._max_structs, self._changes.deletions)
+        declined: list[Effect] = []
+        try:
+            header = read_update_header(update, self._max_structs, self._changes.deletions)
+        except MalformedFrame as error:
+            if peer.extended:
+                raise
+            update = without_forbidden(update, self._max_structs)
+            header, frame = read_update_header(update, self._max_structs), encode_frame(SyncUpdate(update))
+            declined = self._decline(connection, peer, error)
         if header.rest is not None:
             update, frame = header.rest, encode_frame(SyncUpdate(header.rest))
             if update == EMPTY_UPDATE:
-                return []
+                return declined
         vector = self._changes.vector
         if not header.fits(vector):
             if not offered:
-                return self._ask_for_gap(connection, peer, header)
+                return declined + self._ask_for_gap(connection, peer, header)
             effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
         elif self._gate.brings_others(header, peer.participant, vector, offered=offered):
             effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
         else:
             effects = self._take(connection, peer, update, frame, header, at, offered=offered)
-        return effects + self._ask_waiting() if self._waiting else effects
+        if self._waiting:
+            effects += self._ask_waiting()
+        return effects + declined if declined else effects
 
     def regrant(self, connection: int, peer: Peer) -> list[Effect]:
         """Ask for what was not taken, now that its participant may do something else."""
