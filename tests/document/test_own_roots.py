@@ -58,6 +58,17 @@ def test_a_root_of_which_the_first_entries_are_deleted_keeps_its_type(kind: type
     assert read(doc.get_update()) == {"mine": wanted}
 
 
+def test_a_text_of_the_schema_that_holds_shared_types_is_read_with_them() -> None:
+    document = SessionDocument()
+    text = document.text("slate").shared
+    text.insert_embed(0, Text("é 😀"))
+    text.insert_embed(1, {"image": "x"})
+    document.text("quill").shared.insert(0, "bold", {"bold": True})
+    document.text("quill").shared.insert_embed(4, {"image": "x"})
+    shown = document.to_json()["text"]
+    assert shown == {"quill": "bold", "slate": [{"insert": "é 😀"}, {"insert": {"image": "x"}}]}
+
+
 def test_a_session_that_keeps_to_the_schema_has_no_other_roots() -> None:
     document = SessionDocument()
     document.state.set("trip", "Lyon")

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-from pycrdt import Array, Doc, Map, Text, XmlFragment, XmlText
+from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
 from cosession.protocol.structs import Id, Struct, read_structs
 from cosession.protocol.update_format import DELETED, EMBED, FORMAT, GC, STRING, TYPE
@@ -16,6 +16,7 @@ from .values import plain
 
 _XML_ELEMENT = 3
 _XML_TEXT = 6
+_SHARED = (Array, Map, Text, XmlElement, XmlFragment, XmlText)
 _MAX_DEPTH = 64
 """How deep texts that are in texts are read; beyond it there is null."""
 
@@ -35,6 +36,15 @@ def read_own_roots(update: bytes, names: Collection[str]) -> dict[str, Any]:
     doc.apply_update(update)
     found = {name: _read(doc, name, kind) for name, kind in _kinds(update, names).items()}
     return {name: value for name, value in sorted(found.items()) if value not in ("", [], {})}
+
+
+def read_text(text: Text) -> Any:
+    """Read a text: as a string without its formats, or as the parts of a delta where it holds shared types."""
+    words = str(text)
+    if len(text) == len(words.encode()):
+        return words
+    holds_types = any(isinstance(insert, _SHARED) for insert, _ in text.diff())
+    return _delta(text, 0) if holds_types else words
 
 
 def _read(doc: Doc[Any], name: str, kind: type) -> Any:

@@ -18,7 +18,7 @@ from .flat import Claims, Counters, Selections
 from .messages import Messages
 from .meta import Meta
 from .observe import Change, Root, Subscription
-from .own_roots import read_own_roots
+from .own_roots import read_own_roots, read_text
 from .people import Agents, Participants
 from .queue import Queue
 from .requests import Requests
@@ -207,14 +207,14 @@ class SessionDocument:
         with self.doc.transaction():
             return {
                 **{name: view.to_json() for name, view in views.items()},
-                "text": self._named(TEXT_PREFIX),
-                "xml": self._named(XML_PREFIX),
+                "text": self._named(TEXT_PREFIX, read_text),
+                "xml": self._named(XML_PREFIX, str),
                 "roots": read_own_roots(self.doc.get_update(), own) if own else {},
             }
 
-    def _named(self, prefix: str) -> dict[str, str]:
+    def _named(self, prefix: str, read: Callable[[Any], Any]) -> dict[str, Any]:
         """The named texts that hold something: one that is only looked at has no trace in the document."""
-        contents = {name: str(self._roots[name]) for name in sorted(self._roots) if name.startswith(prefix)}
+        contents = {name: read(self._roots[name]) for name in sorted(self._roots) if name.startswith(prefix)}
         return {name.removeprefix(prefix): content for name, content in contents.items() if content}
 
     @staticmethod
