@@ -382,7 +382,7 @@ STEPS: dict[str, Step] = {
     "layers": ([], lambda: run("layers", BIN / "lint-imports")),
     "python": (
         [prepare_node],
-        lambda: pytest("Python tests", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
+        lambda: pytest("Python tests", "--durations=25", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
     "typescript": ([prepare_node, prepare_client], test_client),
     "simulation": ([], lambda: pytest("simulation", "tests/simulation")),
