@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from conformance import codec
 from conformance.codec import Message, Presence
@@ -189,7 +189,7 @@ class Endpoint:
 
     def address(self, room: str, **parameters: object) -> str:
         """The address of a room."""
-        url = self.template.replace("{room}", room)
+        url = self.template.replace("{room}", quote(room) if self.is_hocuspocus else room)
         return url + ("&" if "?" in url else "?") + urlencode(parameters) if parameters else url
 
     @asynccontextmanager
@@ -204,7 +204,8 @@ class Endpoint:
             answers: whether the peer answers step 1.
             parameters: of the address, e.g. `ext=1`.
         """
-        async with connect(self.address(room, **parameters), max_size=None, compression=None) as socket:
+        url = self.address(room, **parameters)
+        async with connect(url, max_size=None, compression=None, ping_interval=None) as socket:  # as browsers do
             peer = Peer(socket, answers=answers, prefix=codec.sized(room.encode()) if self.is_hocuspocus else b"")
             if self.is_hocuspocus:
                 await peer.send(codec.login("token"))

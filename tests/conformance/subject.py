@@ -15,6 +15,9 @@ class Subject:
 
     def __init__(self, process: ServerProcess) -> None:
         self._process = copy.copy(process)
+        self._process.environment = process.environment | {
+            "YPERSISTENCE": "yes"
+        }  # the y-websocket server's own store
 
     @property
     def name(self) -> str:
