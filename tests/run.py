@@ -36,6 +36,9 @@ CLIENT_FOLDER = ROOT / "src" / "cosession-js"
 LOCAL_LOCK = ROOT / "tests" / "local" / "requirements.lock"
 PEER_FOLDER = ROOT / "tests" / "interop" / "pycrdt_websocket"
 
+EDITORS_REPORT = ROOT / "test-results" / "editors.xml"
+"""What `tests/editors/table.py` makes the README's table of."""
+
 NODE_NEEDED = (22, 12)
 SILENT_SECONDS = 900
 """A step that writes nothing for so long hangs, and fails; how long it takes in all depends on the machine."""
@@ -393,7 +396,7 @@ STEPS: dict[str, Step] = {
     "editors": ([prepare_node, prepare_chromium, prepare_editors], lambda: pytest("editors", "tests/editors")),
     "editors-matrix": (
         [prepare_node, prepare_chromium, prepare_editors],
-        lambda: pytest("every editor in every way", "tests/editors", "--matrix"),
+        lambda: pytest("every editor in every way", "tests/editors", "--matrix", f"--junitxml={EDITORS_REPORT}"),
     ),
     "local": ([prepare_node], test_local),
 }

@@ -39,35 +39,42 @@ NOT_APPLICABLE = {
 }
 """Cases that a server can't be asked, with the reason."""
 
+TITLES = {"test_sync": "the wire: documents (stock cases)", "test_awareness": "the wire: presence (stock cases)"}
+"""The rows of which each is a whole file of cases."""
+
 Outcome = Mapping[str, tuple[int, int]]
 """Per case, how many of its variants passed, and how many there are."""
 
 
-def judge(server: str) -> dict[str, tuple[int, int]]:
+def judge(server: str) -> Outcome:
     """Run every stock and survival case against a server."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=no", "--subject", server]
         subprocess.run([*command, f"--junitxml={report}", str(TESTS / "conformance")], cwd=ROOT, check=False)
-        outcome: dict[str, tuple[int, int]] = {}
-        for case in ElementTree.parse(report).iter("testcase"):
-            module, name = case.get("classname", "").rpartition(".")[2], case.get("name", "")
-            test = name.partition("[")[0]
-            if module == "test_table" or test in NOT_APPLICABLE.get(server, {}):
-                continue
-            key = test if module == "test_survival" else module
-            passed, asked = outcome.get(key, (0, 0))
-            failed = case.find("failure") is not None or case.find("error") is not None
-            outcome[key] = (passed + (not failed), asked + 1)
+        return outcome_of(server, report)
+
+
+def outcome_of(server: str, report: Path) -> Outcome:
+    """Read what pytest reports of a server (JUnit's XML)."""
+    outcome: dict[str, tuple[int, int]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        module, name = case.get("classname", "").rpartition(".")[2], case.get("name", "")
+        test = name.partition("[")[0]
+        if module == "test_table" or test in NOT_APPLICABLE.get(server, {}):
+            continue
+        key = test if module == "test_survival" else module
+        passed, asked = outcome.get(key, (0, 0))
+        failed = case.find("failure") is not None or case.find("error") is not None
+        outcome[key] = (passed + (not failed), asked + 1)
     return outcome
 
 
 def table(outcomes: Mapping[str, Outcome]) -> str:
     """The scoreboard as a Markdown table."""
     lines = ["| | " + " | ".join(SERVERS[server] for server in outcomes) + " |", "|---|" + ":-:|" * len(outcomes)]
-    titles = {"test_sync": "the wire: documents (stock cases)", "test_awareness": "the wire: presence (stock cases)"}
-    for case in dict.fromkeys(case for outcome in outcomes.values() for case in outcome):
-        title = titles.get(case) or re.sub("_", " ", case.removeprefix("test_"))
+    for case in dict.fromkeys([*TITLES, *(case for outcome in outcomes.values() for case in outcome)]):
+        title = TITLES.get(case) or re.sub("_", " ", case.removeprefix("test_"))
         cells = [_cell(outcome.get(case)) for outcome in outcomes.values()]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

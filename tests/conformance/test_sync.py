@@ -148,7 +148,7 @@ async def test_a_deletion_is_there_for_late_joiners(endpoint: Endpoint, room: st
         await ann.edit(lambda doc: doc.get(NOTES, type=Text).__delitem__(slice(4, 10)))
         await ann.settle()
     async with endpoint.join(room) as ben:
-        assert str(ben.notes) == "keep"
+        await ben.until_reads("keep")
 
 
 async def test_updates_that_come_in_the_wrong_order_end_right(endpoint: Endpoint, room: str) -> None:

@@ -36,6 +36,19 @@ class Editor:
     redo: str = "Control+y"
 
 
+EDITORS = {
+    "codemirror": Editor("codemirror", "text:code", "text"),
+    "monaco": Editor("monaco", "text:monaco", "text"),
+    "quill": Editor("quill", "text:quill", "text"),
+    "prosemirror": Editor("prosemirror", "xml:prosemirror", "xml"),
+    "tiptap": Editor("default", "xml:tiptap", "xml", redo="Control+Shift+z"),
+    "blocknote": Editor("document-store", "xml:blocknote", "xml"),
+    "lexical": Editor("root", "text:lexical", "nested"),
+    "slate": Editor("content", "text:slate", "nested"),
+}
+BOARDS = {"excalidraw": Editor("elements", "state", ""), "stores": Editor("todos", "state", "")}
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How the pages of one run get in.

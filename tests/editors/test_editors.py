@@ -13,22 +13,10 @@ from dataclasses import dataclass
 from itertools import product
 
 import pytest
-from editors.scene import Access, Editor, Scene, shown_json
+from editors.scene import BOARDS, EDITORS, Access, Scene, shown_json
 from people import SECRET, token
 from playwright.async_api import async_playwright
 from processes import Server, eventually
-
-EDITORS = {
-    "codemirror": Editor("codemirror", "text:code", "text"),
-    "monaco": Editor("monaco", "text:monaco", "text"),
-    "quill": Editor("quill", "text:quill", "text"),
-    "prosemirror": Editor("prosemirror", "xml:prosemirror", "xml"),
-    "tiptap": Editor("default", "xml:tiptap", "xml", redo="Control+Shift+z"),
-    "blocknote": Editor("document-store", "xml:blocknote", "xml"),
-    "lexical": Editor("root", "text:lexical", "nested"),
-    "slate": Editor("content", "text:slate", "nested"),
-}
-BOARDS = {"excalidraw": Editor("elements", "state", ""), "stores": Editor("todos", "state", "")}
 
 ROLES = {"Ann": "member", "Ben": "member", "Cy": "viewer", "bot": "agent"}
 ROOTS = ("own", "schema")
