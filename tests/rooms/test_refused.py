@@ -20,6 +20,7 @@ from cosession.protocol import (
     SyncStep1,
     SyncStep2,
     SyncUpdate,
+    decode_state_vector,
     encode_awareness,
     encode_frame,
 )
@@ -56,6 +57,10 @@ class Replica:
     @property
     def doc(self) -> Doc[Any]:
         return self.session.doc
+
+    @property
+    def reach(self) -> int:
+        return decode_state_vector(self.doc.get_state())[self.doc.client_id]
 
     @property
     def peer(self) -> Peer:
@@ -418,6 +423,33 @@ def test_a_replica_that_shows_nothing_loses_what_was_refused_and_nothing_else(sc
     effects = ada.frame(SyncStep2(ada.doc.get_update(question.vector)))
     assert notes(scene.room.document) == "Porto, Lisbon"
     assert bool(refused(effects)) == extended
+
+
+@pytest.mark.parametrize("why", ["refused", "waits"])
+def test_a_part_of_the_words_of_an_unknown_client_makes_it_nobodys(scene: Scene, why: str) -> None:
+    """After a crash another participant brings them first; their author would be locked out of its own client id."""
+    lost, cleo, bo = SessionDocument(Doc()), Replica(scene, 3, "cleo"), Replica(scene, 2, "bo")
+    cleo.send(note("Faro, "))
+    lost.doc.apply_update(scene.room.diff(lost.doc.get_state()))
+    note("Porto, ")(lost)
+    more = cleo.write(note("Lisbon, "))
+    if why == "waits":
+        lost.doc.apply_update(more)
+        lost.text("notes").insert(len(str(lost.text("notes"))), "Braga, ")
+    say("m1", "ada")(lost)
+    bo.doc.apply_update(lost.doc.get_update())
+    bo.offer()
+    assert lost.doc.client_id not in scene.room.vector
+    if why == "waits":
+        cleo.send(lambda _: None)
+        cleo.offer()
+    ada = Replica(scene, 1, "ada")
+    ada.session = lost
+    ada.frame(Awareness(encode_awareness([AwarenessEntry(lost.doc.client_id, 1, "{}")])))
+    ada.offer()
+    assert scene.room.vector[lost.doc.client_id] == ada.reach
+    assert scene.room.document.messages.get("m1") is not None
+    assert "Porto" in notes(scene.room.document)
 
 
 def test_nobody_uses_up_the_clocks_of_an_unknown_client_by_what_is_refused(scene: Scene) -> None:

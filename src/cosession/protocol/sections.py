@@ -46,12 +46,14 @@ class Fit:
     Attributes:
         update: that part; an empty update where nothing does.
         lacks: per client, the first clock after those that what was left out waits for.
+        parts: the clients of which it is a part, and the rest was left out.
         replaced: the clocks whose structs wait for what won't come, and were given up.
     """
 
     update: bytes
     lacks: dict[int, int] = field(default_factory=dict[int, int])
     replaced: tuple[ClockRange, ...] = ()
+    parts: frozenset[int] = frozenset()
 
 
 class Sections:
@@ -126,9 +128,9 @@ class Sections:
         for client, spans in dropped.items():
             self._deletes[client] = list(_without(_joined(self._deletes.get(client, ())), _joined(spans)))
 
-    def cut(self, client: int, clock: int) -> None:
-        """Leave out what a client wrote from a clock on."""
-        self._spans[client] = [span for span in self._spans[client] if span.clock < clock]
+    def leave_out(self, client: int) -> None:
+        """Leave out what a client wrote."""
+        self._spans[client] = []
 
     def fit(
         self,
@@ -169,7 +171,8 @@ class Sections:
             if last > until and not (client in self._spans and client not in taking):
                 lacks[client] = max(last, lacks.get(client, 0))
         update = self._encode({client: spans[: taken[client]] for client, spans in taking.items()}, deletes)
-        return Fit(update, lacks, tuple(replaced))
+        parts = frozenset(client for client, spans in taking.items() if 0 < taken[client] < len(spans))
+        return Fit(update, lacks, tuple(replaced), parts)
 
     def encode(self) -> bytes:
         """Return what is left of the update."""

@@ -189,7 +189,16 @@ class Intake:
         may_bring = partial(self._gate.may_bring, by, offered=offered)
         may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
         gives_up = offered and peer.patience >= _PATIENCE
-        fit = Sections(update).fit(vector, may_bring, may_replace=may_replace if gives_up else None)
+        sections = Sections(update)
+        fit = sections.fit(vector, may_bring, may_replace=may_replace if gives_up else None)
+        lacks = fit.lacks
+        may_part = gives_up or by.capabilities.writes_everything
+        for unsure in () if may_part else (fit.parts, {span.client for span in header.brings}):
+            if all(map(may_replace, fit.parts)):
+                break
+            # A part would make the client id its bearer's, and its author would find it taken.
+            gone = {client for client in unsure if not may_replace(client)}
+            fit = sections.fit(vector, lambda client, gone=gone: client not in gone and may_bring(client))
         effects: list[Effect] = []
         if fit.update != EMPTY_UPDATE:
             effects = self._take(
@@ -213,7 +222,7 @@ class Intake:
             for span in header.brings
             if span.end > vector.get(span.client, 0) and not self._gate.may_bring(by, span.client, offered=offered)
         }
-        return effects + self._await(connection, peer, others, fit.lacks, offered=offered)
+        return effects + self._await(connection, peer, others, lacks, offered=offered)
 
     def _await(
         self,

@@ -250,7 +250,7 @@ class Admission:
             update, header = self._news(update)
         sections = Sections(update)
         for client in {span.client for span in header.brings if not may_replace(span.client)}:
-            sections.cut(client, 0)
+            sections.leave_out(client)
         sections.hollow()
         update = sections.encode()
         header = read_update_header(update)

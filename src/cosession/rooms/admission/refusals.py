@@ -55,8 +55,8 @@ class Refusals:
         """Return an update without what is refused, and without what is nothing.
 
         A struct is replaced by something deleted under the same clocks, and named among what is deleted, so that it
-        vanishes where it was written. Of a client that isn't surely the participant's everything from there on is
-        left out instead, and what stands on that with it: its author may bring it later.
+        vanishes where it was written. A client that isn't surely the participant's is left out as a whole instead, and
+        what stands on it: its author may bring it later, and must not find its client id taken.
 
         Args:
             update: the update.
@@ -65,14 +65,11 @@ class Refusals:
         """
         sections = Sections(update)
         gone = self._structs | dict.fromkeys(self.nothing)
-        cut: dict[int, int] = {}
-        for client, clock in gone:
-            if not self._is_own(client):
-                cut[client] = min(clock, cut.get(client, clock))
+        cut = {client for client, _ in gone if not self._is_own(client)}
         sections.drop_deletes(self._deletes)
         sections.replace_all({id: content for id, content in gone.items() if id[0] not in cut})  # noqa: A001
-        for client, clock in cut.items():
-            sections.cut(client, clock)
+        for client in cut:
+            sections.leave_out(client)
         if not cut:
             return sections.encode()
         return sections.fit(known, lambda _: True, may_replace=self._is_own if gives_up else None).update
