@@ -55,8 +55,8 @@ class Refusals:
         """Return an update without what is refused, and without what is nothing.
 
         A struct is replaced by something deleted under the same clocks, and named among what is deleted, so that it
-        vanishes where it was written. A client that isn't surely the participant's is left out as a whole instead, and
-        what stands on it: its author may bring it later, and must not find its client id taken.
+        vanishes where it was written. A client that isn't surely the participant's is left out as a whole instead,
+        and what stands on it: its author may bring it later, and must not find its client id taken.
 
         Args:
             update: the update.
