@@ -40,6 +40,9 @@ VOTERS = ("member", "member", "agent", "agent", "viewer")
 _AFTER_A_LOSS = (4403, 4409)
 """How a server refuses who brings it what it lost: others' words, or words under a client id that others brought."""
 
+_ROBBED = "Another participant writes under this Yjs client id"
+"""Why, where a crash made the server forget an id and another participant brought the words under it first."""
+
 _AFTER_A_LIE = (4400, *_AFTER_A_LOSS)
 
 
@@ -52,12 +55,15 @@ class _Parted:
         words: what its page has written, in it and in those that it gave up before.
         clients: the client ids under which it did.
         saved: up to which clock of the document's own client id.
+        shown: what it showed of what was written, where another participant had taken its client id after a crash:
+            what that one deleted or was refused under the id had vanished from it. None: all was its own.
     """
 
     doc: Doc[Any]
     words: frozenset[str]
     clients: tuple[int, ...]
     saved: int
+    shown: str | None
 
 
 class Member(Replica):
@@ -239,7 +245,8 @@ class Member(Replica):
             super().refuse(code, reason)
             return
         self.refusals += 1
-        self._parted.append(_Parted(self.doc, frozenset(self._words), tuple(self._clients), self.saved))
+        shown = words_of(self.document) if self.world.crashes and reason.startswith(_ROBBED) else None
+        self._parted.append(_Parted(self.doc, frozenset(self._words), tuple(self._clients), self.saved, shown))
         self.doubtful |= self.deleted | self.steers
         self.surely_cancelled = False
         self.start_afresh()
@@ -291,6 +298,9 @@ class Member(Replica):
         lost = "".join(unsaved(old, parted.clients, has, self.document, reach)[1])
         there = words_of(self.document)
         for word in parted.words - self.deleted - self.told:
+            if parted.shown is not None and word not in parted.shown and word not in there:
+                self.told.add(word)
+                continue
             assert (word in lost) != (word in there), (
                 f"{self.name} was refused; of {word} it was told {word in lost}, and it is there: {word in there}"
             )
