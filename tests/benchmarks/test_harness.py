@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmarks import live, opening, readme, stored
+from benchmarks import live, opening, readme, stored, traces
 from benchmarks.joining import join_and_leave
 from benchmarks.peers import Peer
 from processes import Server
@@ -59,6 +59,13 @@ def test_joins_are_counted_when_the_whole_reply_is_there(peer: Peer) -> None:
     rate, taken = join_and_leave(url, opening.Greeting(peer)(url), peer.is_reply, seconds=0.3, at_once=3)
     assert sum(taken.values()) >= 3
     assert rate > 0
+
+
+def test_every_keystroke_of_a_trace_reaches_the_watcher(peer: Peer) -> None:
+    updates = traces.updates_of(traces.made_up(300))
+    result = traces.replay(peer, updates)
+    assert len(updates) == 301
+    assert (result["arrived"], result["connections_lost"]) == (True, 0)
 
 
 def test_results_go_into_the_readme_in_the_place_of_the_last_ones(
