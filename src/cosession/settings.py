@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         250_000,
         ge=1024,
         description="structs, values and deletions in one update, but for deletions that are known: nearly all that "
-        "a replica tells when it comes back; reading more would hold the loop of everybody",
+        "a replica tells when it comes back; so many take seconds, in steps between which others have their turn",
     )
     max_document_bytes: int = Field(
         64 * 2**20,

@@ -1,4 +1,4 @@
-"""Pieces of an update: each fits when it comes, and together they are the update, for documents of any history."""
+"""Pieces and parts of an update: each fits when it comes, and together they are it, for documents of any history."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,11 @@ from cosession.protocol import (
     EMPTY_UPDATE,
     ClockRange,
     decode_state_vector,
+    lib0,
     read_update_header,
     split_update,
 )
+from cosession.protocol.parts import split_work
 
 WRITERS = (3, 2**31 + 7, 170_000_001)
 words = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
@@ -99,16 +101,24 @@ def pieces_of(update: bytes, max_bytes: int) -> list[bytes]:
     return [piece for piece in split_update(update, max_bytes) if piece != EMPTY_UPDATE]
 
 
+def parts_of(update: bytes, most: int) -> list[bytes]:
+    return [part for part in split_work(update, read_update_header(update), most) if part is not None]
+
+
+@pytest.mark.parametrize("split", [pieces_of, parts_of])
 @given(edits, st.integers(1, 400), st.integers(0, 40))
 @settings(max_examples=300)
 def test_pieces_come_to_the_same_document_and_each_fits_when_it_comes(
-    steps: list[tuple[int, tuple[str, Any, Any]]], max_bytes: int, known: int
+    split: Callable[[bytes, int], list[bytes]],
+    steps: list[tuple[int, tuple[str, Any, Any]]],
+    size: int,
+    known: int,
 ) -> None:
     doc, reader, whole = written(steps), written(steps[:known]), written(steps[:known])
     vector = decode_state_vector(reader.get_state())
     update = doc.get_update(reader.get_state())
     deleted: set[tuple[int, int]] = set()
-    for piece in pieces_of(update, max_bytes):
+    for piece in split(update, size):
         header = read_update_header(piece)
         assert header.fits(vector)
         for span in header.brings:
@@ -217,3 +227,60 @@ def test_a_truncated_update_is_refused(
     if len(cut) > max_bytes:
         with pytest.raises(MalformedFrame):
             list(split_update(cut, max_bytes))
+
+
+def things(update: bytes) -> int:
+    reader = lib0.Reader(update)
+    clients = reader.uint()
+    header = read_update_header(update)
+    return sum(span.length for span in header.brings) + len(header.deletes) if clients else len(header.deletes)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 60))
+def test_a_record_is_in_one_part_unless_it_alone_is_several(sizes: list[int], most: int) -> None:
+    doc: Doc[Any] = Doc(client_id=7)
+    messages = doc.get("messages", type=Array)
+    with doc.transaction():
+        for size in sizes:
+            messages.append(Map({f"k{number}": number for number in range(size)}))
+    reader: Doc[Any] = Doc()
+    for part in parts_of(doc.get_update(), most):
+        assert things(part) <= 4 * most
+        reader.apply_update(part)
+        seen = [len(entry) for entry in reader.get("messages", type=Array)]
+        for size, found in zip(sizes, seen, strict=False):
+            assert found == size or 2 * size + 1 > most
+
+
+def test_what_was_written_and_deleted_again_is_never_seen() -> None:
+    doc: Doc[Any] = Doc(client_id=7, skip_gc=True)
+    messages = doc.get("messages", type=Array)
+    with doc.transaction():
+        for number in range(9):
+            messages.append(f"m{number}")
+            doc.get("m", type=Map)[f"k{number}"] = number
+    del messages[3:6]
+    reader: Doc[Any] = Doc()
+    for part in parts_of(doc.get_update(), 4):
+        reader.apply_update(part)
+        assert not {"m3", "m4", "m5"} & set(reader.get("messages", type=Array).to_py() or ())
+    assert reader.get("messages", type=Array).to_py() == messages.to_py()
+
+
+def test_a_list_of_many_values_comes_in_parts() -> None:
+    doc: Doc[Any] = Doc()
+    doc.get("a", type=Array).extend(list(range(1000)))
+    parts = parts_of(doc.get_update(), 100)
+    assert len(parts) > 9
+    reader: Doc[Any] = Doc()
+    for part in parts:
+        reader.apply_update(part)
+    assert reader.get("a", type=Array).to_py() == list(range(1000))
+    assert reader.get_state() == doc.get_state()
+
+
+def test_clients_that_stand_on_each_other_in_a_chain_come_in_order() -> None:
+    clients = [b"\x01" + lib0.uint(2000 - number) + b"\x00\x84" for number in range(1000)]
+    chain = [client + lib0.uint(1999 - number) + b"\x00\x01a" for number, client in enumerate(clients)]
+    update = lib0.uint(1000) + b"".join(chain) + b"\x00"
+    assert b"".join(parts_of(update, 10)).count(b"\x01a") == 1000

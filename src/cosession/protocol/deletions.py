@@ -5,12 +5,13 @@ over as bytes where both sides write the same, and aren't counted: a session may
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Final
 
 from cosession.errors import MalformedFrame, TooLarge
 
 from . import lib0
+from .steps import AT_ONCE, finish
 from .update_format import check_clock
 
 _ENDLESS: Final = bytes(range(0x80, 0x100))
@@ -50,8 +51,8 @@ class KnownDeletions:
             reader.at = _after(update, start, 2 * count)
             self._sections[client] = (start, reader.at)
 
-    def read_new(self, reader: lib0.Reader, limit: int) -> tuple[list[Span], bool]:
-        """Read a delete set, and return the ranges of it that hold something new, and whether others don't.
+    def read_new(self, reader: lib0.Reader, limit: int) -> Generator[None, None, tuple[list[Span], bool]]:
+        """Read a delete set in steps, and return the ranges of it that hold something new, and whether others don't.
 
         Args:
             reader: stands before it; of what is new, each range counts.
@@ -72,21 +73,25 @@ class KnownDeletions:
             told += count
             if section == (0, 0):
                 reader.spend(1)
-            left = self._read_section(reader, client, _after(reader.data, reader.at, 2 * count), section, left, new)
+            end = _after(reader.data, reader.at, 2 * count)
+            left = yield from self._read_section(reader, client, end, section, left, new)
             if left < 0:
                 raise TooLarge("The frame deletes too much that is deleted; start from a fresh document.")
         return new, told > len(new)
 
     def _read_section(
         self, reader: lib0.Reader, client: int, end: int, section: tuple[int, int], left: int, new: list[Span]
-    ) -> int:
+    ) -> Generator[None, None, int]:
         """Read the ranges of one client; both sides are in order, or what isn't is taken for new."""
         data, (start, until) = self._data, section
         known = lib0.Reader(data)
         known.at = start
         marked, places = self._marked(client) if start else ([], [])
-        first = last = 0
+        first = last = read = 0
         while reader.at < end:
+            read += 1
+            if not read % AT_ONCE:
+                yield
             same = _common(reader.data, reader.at, end, data, known.at, until)
             reader.at += same
             known.at += same
@@ -131,9 +136,16 @@ class KnownDeletions:
 
 def encode_deletions(spans: Iterable[Span]) -> bytes:
     """Encode ranges as a delete set; those of one client stand together."""
+    return finish(encode_in_steps(spans))
+
+
+def encode_in_steps(spans: Iterable[Span]) -> Generator[None, None, bytes]:
+    """Encode ranges that may be many in steps; see `encode_deletions`."""
     clients: dict[int, list[bytes]] = {}
-    for client, clock, length in spans:
+    for count, (client, clock, length) in enumerate(spans, 1):
         clients.setdefault(client, []).append(lib0.uint(clock) + lib0.uint(length))
+        if not count % AT_ONCE:
+            yield
     out = [lib0.uint(len(clients))]
     for client, ranges in clients.items():
         out += (lib0.uint(client), lib0.uint(len(ranges)), *ranges)

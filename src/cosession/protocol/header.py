@@ -6,14 +6,15 @@ Yjs keeps it waiting, and the two are then different for ever. Nearly every upda
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from cosession.errors import MalformedFrame
 
 from . import lib0
-from .deletions import KnownDeletions, encode_deletions
+from .deletions import KnownDeletions, encode_in_steps
+from .steps import AT_ONCE, finish
 from .token_header import read_token
 from .update_format import JSON, MAX_CLOCK, SKIP, TYPE, check_clock, skip_struct
 
@@ -59,21 +60,39 @@ class UpdateHeader:
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
+        if not self.is_token:
+            return finish(self.fits_in_steps(vector))
+        span, known = self.brings[0], vector.get
+        if span.clock > known(span.client, 0):
+            return False
+        for client, end in self.needs.items():  # noqa: SIM110 - at every token, and a generator is slower
+            if client != span.client and end > known(client, 0):
+                return False
+        return True
+
+    def fits_in_steps(self, vector: Mapping[int, int]) -> Generator[None, None, bool]:
+        """Find out in steps whether it fits."""
         known = vector.get
         reach: dict[int, int] = {}
-        for span in self.brings:
+        for count, span in enumerate(self.brings, 1):
             have = reach.get(span.client)
             if have is None:
                 have = known(span.client, 0)
             if span.clock > have:
                 return False
             reach[span.client] = max(span.end, have)
-        for client, end in self.needs.items():
+            if not count % AT_ONCE:
+                yield
+        for count, (client, end) in enumerate(self.needs.items(), 1):
             if end > (reach[client] if client in reach else known(client, 0)):
                 return False
-        for span in self.deletes:
+            if not count % AT_ONCE:
+                yield
+        for count, span in enumerate(self.deletes, 1):
             if span.end > (reach[span.client] if span.client in reach else known(span.client, 0)):
                 return False
+            if not count % AT_ONCE:
+                yield
         return True
 
     def is_news(self, vector: Mapping[int, int]) -> bool:
@@ -109,6 +128,18 @@ def read_update_header(
         if origin == client and before >= clock:
             raise MalformedFrame(_STANDS_ON_ITSELF)
         return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, (), is_token=True)
+    return finish(read_header_in_steps(update, limit, known))
+
+
+def read_header_in_steps(
+    update: bytes, limit: int = sys.maxsize, known: Callable[[], KnownDeletions] | None = None
+) -> Generator[None, None, UpdateHeader]:
+    """Read the header of an update that may be long, in steps; see `read_update_header`.
+
+    Raises:
+        MalformedFrame: see there.
+        TooLarge: see there.
+    """
     reader = lib0.Reader(update, limit)
     brings: list[ClockRange] = []
     needs: dict[int, int] = {}
@@ -120,9 +151,13 @@ def read_update_header(
         if client in seen:
             raise MalformedFrame("An update names a client twice; send a document's own updates.")
         seen.add(client)
+        if not len(seen) % AT_ONCE:
+            yield
         start = clock = reader.uint()
         needed = needs.pop(client, 0)  # by others; what its own structs need is written before them
-        for _ in range(structs):
+        for number in range(structs):
+            if not number % AT_ONCE and number:
+                yield
             info = reader.byte()
             kind = info & 0x1F
             if kind == SKIP and info == SKIP:
@@ -146,11 +181,16 @@ def read_update_header(
             brings.append(ClockRange(client, start, clock - start))
     at, rest = reader.at, None
     if known is not None and reader.end - at > _LONG:
-        spans, has_known = known().read_new(reader, limit)
-        deletes = tuple(ClockRange(client, clock, length) for client, clock, length in spans)
-        rest = update[:at] + encode_deletions(spans) if has_known else None
+        spans, has_known = yield from known().read_new(reader, limit)
+        ranges: list[ClockRange] = []
+        for count, (client, clock, length) in enumerate(spans, 1):
+            ranges.append(ClockRange(client, clock, length))
+            if not count % AT_ONCE:
+                yield
+        deletes = tuple(ranges)
+        rest = update[:at] + (yield from encode_in_steps(spans)) if has_known else None
     else:
-        deletes = _read_delete_set(reader)
+        deletes = yield from _read_delete_set(reader)
     reader.finish()
     return UpdateHeader(tuple(brings), needs, deletes, types, rest=rest)
 
@@ -180,11 +220,13 @@ def encode_state_vector(vector: Mapping[int, int]) -> bytes:
     return lib0.uint(len(vector)) + b"".join(lib0.uint(client) + lib0.uint(clock) for client, clock in vector.items())
 
 
-def _read_delete_set(reader: lib0.Reader) -> tuple[ClockRange, ...]:
+def _read_delete_set(reader: lib0.Reader) -> Generator[None, None, tuple[ClockRange, ...]]:
     deletes: list[ClockRange] = []
     for _ in range(reader.count()):
         client = reader.uint()
         for _ in range(reader.count()):
+            if not len(deletes) % AT_ONCE and deletes:
+                yield
             clock, length = reader.uint(), reader.uint()
             if length == 0:
                 raise MalformedFrame("An update deletes an empty range; send a document's own updates.")

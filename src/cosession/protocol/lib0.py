@@ -35,6 +35,11 @@ class Reader:
         self.end = len(data)
         self._limit = self._left = limit
 
+    @property
+    def counted(self) -> int:
+        """How many things were counted so far."""
+        return self._limit - self._left
+
     def byte(self) -> int:
         """Read one byte."""
         at = self.at

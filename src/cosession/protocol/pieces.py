@@ -33,7 +33,7 @@ _TO_THE_END = 2**53
 
 
 @dataclass(slots=True)
-class _Client:
+class Client:
     """A client's structs that have not been given yet: how many, and the clock and offset of the first of them."""
 
     id: int
@@ -111,8 +111,8 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
         yield update
         return
     reader = lib0.Reader(update)
-    clients: dict[int, _Client] = {}
-    for _ in _find_clients(reader, clients):
+    clients: dict[int, Client] = {}
+    for _ in find_clients(reader, clients):
         yield EMPTY_UPDATE
     piece, work = _Piece(), 0
     for run in _in_order(update, clients, max_bytes):
@@ -138,7 +138,7 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
     yield piece.encode()
 
 
-def _find_clients(reader: lib0.Reader, clients: dict[int, _Client]) -> Iterator[None]:
+def find_clients(reader: lib0.Reader, clients: dict[int, Client]) -> Iterator[None]:
     """Note where each client's structs begin; those of the last are not read for it."""
     needs: dict[int, int] = {}
     work = 0
@@ -148,7 +148,7 @@ def _find_clients(reader: lib0.Reader, clients: dict[int, _Client]) -> Iterator[
         if client in clients:
             raise MalformedFrame("An update names a client twice; send a document's own updates.")
         clock = reader.uint()
-        clients[client] = _Client(client, structs, clock, reader.at)
+        clients[client] = Client(client, structs, clock, reader.at)
         for _ in range(structs if following else 0):
             skip_struct(reader, reader.byte(), needs)
             work += 1
@@ -157,7 +157,7 @@ def _find_clients(reader: lib0.Reader, clients: dict[int, _Client]) -> Iterator[
                 work = 0
 
 
-def _in_order(update: bytes, clients: dict[int, _Client], max_bytes: int) -> Iterator[_Run]:
+def _in_order(update: bytes, clients: dict[int, Client], max_bytes: int) -> Iterator[_Run]:
     """Give all structs, each after those that it stands on.
 
     A client is followed as far as it goes; where it stands on another one, that one is followed first, up to there.
@@ -169,7 +169,7 @@ def _in_order(update: bytes, clients: dict[int, _Client], max_bytes: int) -> Ite
             id_, until = next(reversed(following.items()))
             client = clients[id_]
             if not client.left or client.clock >= until:
-                del following[id_]
+                following.popitem()
                 continue
             start, clock, structs = client.at, client.clock, client.left
             missing = _follow(reader, client, until, following, clients, max_bytes)
@@ -181,10 +181,10 @@ def _in_order(update: bytes, clients: dict[int, _Client], max_bytes: int) -> Ite
 
 def _follow(
     reader: lib0.Reader,
-    client: _Client,
+    client: Client,
     until: int,
     following: Container[int],
-    clients: Mapping[int, _Client],
+    clients: Mapping[int, Client],
     max_bytes: int,
 ) -> tuple[int, int] | None:
     """Move a client on, until it stands on what is still to come (which is returned) or enough has come together.
@@ -215,7 +215,7 @@ def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:
         yield run
         return
     reader = lib0.Reader(run.data)
-    place, right = _read_place(reader)
+    place, right = read_place(reader)
     info, clock = run.data[0] | LEFT, run.clock
     parts = _text_parts(reader, max_bytes) if kind == STRING else _list_parts(reader, kind, max_bytes)
     for content, length in parts:
@@ -224,7 +224,7 @@ def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:
         place = bytes((info,)) + lib0.uint(run.client) + lib0.uint(clock - 1) + right
 
 
-def _read_place(reader: lib0.Reader) -> tuple[bytes, bytes]:
+def read_place(reader: lib0.Reader) -> tuple[bytes, bytes]:
     """Read what comes before a struct's content: all of it, and its right neighbour alone."""
     info = reader.byte()
     if info & LEFT:

@@ -8,12 +8,15 @@ so a pair is taken away before an update cuts it, and what is left of it is writ
 import re
 from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from . import lib0
+from .frames import EMPTY_UPDATE
 from .header import ClockRange, UpdateHeader
+from .steps import AT_ONCE
 from .structs import Id, Struct, read_structs
 from .update_format import GC, KIND, LEFT, RIGHT, SKIP, STRING, skip_content, skip_struct
 
@@ -40,12 +43,35 @@ class Cuts:
 
 
 class SurrogatePairs:
-    """Knows the clocks at which the surrogate pairs of a document begin. A deleted one may stay known."""
+    """Knows the clocks at which the surrogate pairs of a document begin. A deleted one may stay known.
 
-    __slots__ = ("_firsts",)
+    Args:
+        state: the document, as an update; it is read in steps, or when it is first needed.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_firsts", "_reading", "_unread")
+
+    def __init__(self, state: bytes = EMPTY_UPDATE) -> None:
         self._firsts: dict[int, array[int]] = {}
+        self._unread = deque((state,) if _may_hold_one(state) else ())
+        self._reading: Iterator[None] | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all that was added is known."""
+        return not self._unread
+
+    def read(self) -> Iterator[None]:
+        """Read what was added, in steps; several may ask for them in turn."""
+        while self._unread:
+            if self._reading is None:
+                self._reading = self._read()
+            try:
+                next(self._reading)
+            except StopIteration:
+                self._reading = None
+            else:
+                yield
 
     def add(self, update: bytes) -> None:
         """Learn the pairs of an update that was applied.
@@ -55,10 +81,21 @@ class SurrogatePairs:
         """
         if not _may_hold_one(update):
             return
-        for client, clock in _firsts_of(update):
-            known = self._firsts.setdefault(client, array("Q"))
-            if not known or known[-1] < clock:
-                known.append(clock)
+        self._unread.append(update)
+        if len(self._unread) == 1:
+            for _ in self.read():
+                pass
+
+    def _read(self) -> Iterator[None]:
+        while self._unread:
+            for count, struct in enumerate(read_structs(self._unread[0]), 1):
+                for client, clock in _firsts_in(self._unread[0], struct):
+                    known = self._firsts.setdefault(client, array("Q"))
+                    if not known or known[-1] < clock:
+                        known.append(clock)
+                if not count % AT_ONCE:
+                    yield
+            self._unread.popleft()
 
     def cut_by(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
         """The pairs that an update would cut, of the document and of its own; None when it cuts none.
@@ -255,15 +292,20 @@ def _may_hold_one(data: bytes) -> bool:
 
 def _firsts_of(update: bytes) -> Iterator[Id]:
     """The first clock of each pair of an update, in the order of their client."""
-    reader = lib0.Reader(update)
     for struct in read_structs(update):
-        if struct.kind == STRING:
-            reader.at = struct.content
-            text = reader.buffer()
-            if not _may_hold_one(text):
-                continue
-            for before, found in enumerate(_TAKES_TWO.finditer(text.decode())):
-                yield struct.client, struct.clock + found.start() + before
+        yield from _firsts_in(update, struct)
+
+
+def _firsts_in(update: bytes, struct: Struct) -> Iterator[Id]:
+    if struct.kind != STRING:
+        return
+    reader = lib0.Reader(update)
+    reader.at = struct.content
+    text = reader.buffer()
+    if not _may_hold_one(text):
+        return
+    for before, found in enumerate(_TAKES_TWO.finditer(text.decode())):
+        yield struct.client, struct.clock + found.start() + before
 
 
 def _borders(update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Iterator[Id]:

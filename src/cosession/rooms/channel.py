@@ -46,8 +46,11 @@ class DirectChannel(Channel):
         ...
 
     @abstractmethod
-    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
-        """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them."""
+    def listen(self, receiver: Callable[[bytes], bool] | None) -> None:
+        """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them.
+
+        One that the receiver doesn't take (it returns False) is kept.
+        """
         ...
 
     @abstractmethod

@@ -7,7 +7,7 @@ present under it, also while they are away. Among those who may write everything
 pairs of the document are known here too.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 
 from cosession.auth import SERVER, Participant
@@ -85,10 +85,24 @@ class Gate:
 
     def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
         """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
-        if self._pairs is None:  # not while a session is loaded: who only reads needn't wait for it
-            self._pairs = SurrogatePairs()
-            self._pairs.add(self._document.doc.get_update())
-        return self._pairs.cut_by(update, header, known)
+        pairs = self._pairs
+        if pairs is None or not pairs.is_read:
+            pairs = self._known_pairs()
+            for _ in pairs.read():
+                pass
+        return pairs.cut_by(update, header, known)
+
+    def is_prepared(self, by: Participant) -> bool:
+        """Whether what a participant writes can be taken at once, and needs nothing that takes long to make."""
+        if self._pairs is None or not self._pairs.is_read:
+            return False
+        return by.capabilities.writes_everything or (self._admission is not None and self._admission.is_prepared)
+
+    def prepare(self, by: Participant) -> Iterator[None]:
+        """Make that in steps, between which others may write."""
+        yield from self._known_pairs().read()
+        if not by.capabilities.writes_everything:
+            yield from self._judge().prepare()
 
     def brings_others(
         self, header: UpdateHeader, by: Participant, known: Mapping[int, int], *, offered: bool
@@ -258,6 +272,12 @@ class Gate:
         if owner is None:
             return not self._presence.is_others(client, participant)
         return owner == participant
+
+    def _known_pairs(self) -> SurrogatePairs:
+        """The document's surrogate pairs; not while a session is loaded: who only reads needn't wait for them."""
+        if self._pairs is None:
+            self._pairs = SurrogatePairs(self._document.doc.get_update())
+        return self._pairs
 
     def _judge(self) -> Admission:
         """What judges; made when the first one comes who may not write everything."""

@@ -7,9 +7,11 @@ Invariant: an update that does not fit the state vector is never applied: yrs wo
 from Yjs for ever. What is refused costs nothing else; see "What is kept of a refused update" in the README.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import (
@@ -22,15 +24,18 @@ from cosession.protocol import (
     read_update_header,
     replace_pairs,
 )
+from cosession.protocol.header import read_header_in_steps
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
+from cosession.protocol.parts import split_work
 from cosession.protocol.sections import Sections, without_forbidden
 from cosession.protocol.structs import Id
+from cosession.protocol.update_format import MAX_CLOCK
 
 from .admission import Admitted, Salvaged
 from .changes import Changes
 from .effects import Decline, Effect, Refuse, Remind, Send, Update
 from .gate import Gate
-from .peer import Peer
+from .peer import Left, Peer
 from .receipts import Receipts
 
 WAITING = "waiting for others"
@@ -49,6 +54,9 @@ _LOST = "A crash took words of the server that you have; start from a fresh docu
 
 _ANSWERS_WITH_HOLES = 3
 """How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
+
+Step: TypeAlias = Callable[[str], list[Effect]]
+"""Takes a part of a frame in, at a time of the server (RFC 3339)."""
 
 _LACKS = 8
 """How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
@@ -83,23 +91,66 @@ class Intake:
 
     def answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
         """Take in the answer to that, and the fences that waited for it."""
-        peer.asked = False
-        peer.is_stuck = False
-        self._waiting.pop(connection, None)
-        was_ending = peer.ending is not None
+        was_ending = self._begin_answer(connection, peer)
         effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
-        if peer.ending is not None:
-            peer.last_answers -= was_ending
-            return effects if peer.last_answers > 0 else [*effects, Refuse(connection, peer.ending)]
-        if peer.asked or peer.is_stuck or connection in self._waiting:
-            return effects
-        peer.gap, peer.holes, peer.patience = False, 0, 0
-        return effects + self._receipts.release(self._changes.version, connection, peer)
+        return effects + self._end_answer(connection, peer, was_ending)
+
+    def answer_in_steps(self, connection: int, peer: Peer, update: bytes) -> Iterator[Step | None]:
+        """Take in a long answer; see `update_in_steps`."""
+        was_ending = self._begin_answer(connection, peer)
+        yield from self.update_in_steps(connection, peer, update, offered=True)
+        yield lambda _: self._end_answer(connection, peer, was_ending)
+
+    def update_in_steps(
+        self, connection: int, peer: Peer, update: bytes, *, offered: bool = False
+    ) -> Iterator[Step | None]:
+        """Take in a long update, a part at each step; other frames of other connections may come between them.
+
+        Nothing is taken of an update that is malformed or too large, or of one that doesn't fit and can be asked for.
+
+        Args:
+            connection: who sent it.
+            peer: what is known of it.
+            update: its bytes.
+            offered: whether it is an answer, which may hold what others wrote.
+
+        Yields:
+            The steps; None where there is only work. What isn't asked for any more isn't taken.
+
+        Raises:
+            MalformedFrame: the bytes are no update.
+            TooLarge: it holds too much.
+        """
+        if update == EMPTY_UPDATE:
+            return
+        peer.left = left = Left()
+        try:
+            try:
+                header = yield from read_header_in_steps(update, self._max_structs, self._changes.deletions)
+            except MalformedFrame as error:
+                if peer.extended:
+                    raise
+                update = without_forbidden(update, self._max_structs)
+                header = yield from read_header_in_steps(update, self._max_structs)
+                yield partial(self._decline_at, connection, peer, error)
+            update = header.rest or update
+            if update == EMPTY_UPDATE:
+                return
+            yield from self._gate.prepare(peer.participant)
+            if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
+                yield lambda _: self._ask_for_gap(connection, peer, header)
+                return
+            for part in split_work(update, header):
+                yield None if part is None else partial(self._take_part, connection, peer, part, offered=offered)
+            if left:
+                yield lambda _: self._end_parts(connection, peer, left, header, offered=offered)
+        finally:
+            peer.left = None
 
     def update(
         self, connection: int, peer: Peer, update: bytes, frame: bytes, at: str, *, offered: bool = False
     ) -> list[Effect]:
-        """Take in an update.
+        """Take in an update at once.
 
         Args:
             connection: who sent it.
@@ -167,7 +218,45 @@ class Intake:
             return effects
         connection = int(what.removeprefix(ENDING))
         peer = peers.get(connection)
-        return [] if peer is None or peer.ending is None else [Refuse(connection, peer.ending)]
+        if peer is None or peer.ending is None:
+            return []
+        if peer.left is not None:  # its last answer is being taken in
+            return [Remind(what, _ENDING_SECONDS)]
+        return [Refuse(connection, peer.ending)]
+
+    def _begin_answer(self, connection: int, peer: Peer) -> bool:
+        """Begin to take in an answer, and return whether it is one of the last."""
+        peer.asked = False
+        peer.is_stuck = False
+        self._waiting.pop(connection, None)
+        return peer.ending is not None
+
+    def _end_answer(self, connection: int, peer: Peer, was_ending: bool) -> list[Effect]:
+        if peer.ending is not None:
+            peer.last_answers -= was_ending
+            return [] if peer.last_answers > 0 else [Refuse(connection, peer.ending)]
+        if peer.asked or peer.is_stuck or connection in self._waiting:
+            return []
+        peer.gap, peer.holes, peer.patience = False, 0, 0
+        return self._receipts.release(self._changes.version, connection, peer)
+
+    def _take_part(self, connection: int, peer: Peer, part: bytes, at: str, *, offered: bool) -> list[Effect]:
+        return self.update(connection, peer, part, encode_frame(SyncUpdate(part)), at, offered=offered)
+
+    def _end_parts(
+        self, connection: int, peer: Peer, left: Left, header: UpdateHeader, *, offered: bool
+    ) -> list[Effect]:
+        """Wait for what the parts of an update lacked, but for what its earlier parts brought and wasn't taken."""
+        peer.left = None
+        brought = [(span.client, span.clock, span.end) for span in header.brings]
+        brought.sort()
+
+        def is_brought(client: int, clock: int) -> bool:
+            at = bisect_right(brought, (client, clock, MAX_CLOCK)) - 1
+            return at >= 0 and brought[at][0] == client and clock < brought[at][2]
+
+        lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
+        return self._await(connection, peer, left.others, lacks, offered=offered, is_needed=left.is_needed)
 
     def _question(self, connection: int) -> Effect:
         return Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))
@@ -244,6 +333,9 @@ class Intake:
             offered: whether this was an answer.
             is_needed: whether something that it wrote itself waits for what others wrote.
         """
+        if peer.left is not None:
+            peer.left.note(others, lacks, is_needed=is_needed)
+            return []
         effects: list[Effect] = []
         if others and not peer.extended and not is_needed:  # it has no fences, and what it wrote itself was taken
             effects, others = self._decline(connection, peer, ClientIdTaken(_OTHERS)), {}
@@ -386,6 +478,9 @@ class Intake:
         )
         gone = sections.encode()
         return [] if peer.extended or gone == EMPTY_UPDATE else [Send(connection, encode_frame(SyncUpdate(gone)))]
+
+    def _decline_at(self, connection: int, peer: Peer, error: CosessionError, _: str) -> list[Effect]:
+        return self._decline(connection, peer, error)
 
     def _decline(self, connection: int, peer: Peer, error: CosessionError) -> list[Effect]:
         """Tell a connection that something isn't taken.

@@ -4,7 +4,7 @@ Invariant: a room in which anything but a read has failed, other than by a refus
 connections come back, and the next one to ask for the session gets a room that is loaded from the log.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,7 @@ from .effects import (
     Unheard,
     Waiting,
 )
+from .intake import Step
 from .lease import Grants, Lease
 from .log import Log
 from .outbox import Outbox
@@ -80,6 +81,7 @@ class LiveRoom:
         "_on_waiting",
         "_timers",
         "_title",
+        "_turns",
         "_updated_at",
         "broken",
         "error",
@@ -109,6 +111,7 @@ class LiveRoom:
         self._title = stored.title
         self._connections: dict[int, Connection] = {}
         self._delivery = Delivery(settings, turns)
+        self._turns = turns
         self._on_waiting = on_waiting
         self._timers = Timers()
 
@@ -202,6 +205,26 @@ class LiveRoom:
                 raise
             raise self._break(error, connection) from error
         self._carry_out(effects, at)
+
+    def is_quick(self, connection: int, data: bytes) -> bool:
+        """Whether a frame is short, and nothing must be made first to take it in."""
+        return self.broken or self.room.is_quick(connection, data)
+
+    async def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
+        """Take in a frame that isn't quick, in steps between which others have their turn.
+
+        Yields:
+            The seconds that each step took.
+
+        Raises:
+            CosessionError: the connection must end for it.
+        """
+        steps = self.room.receive_in_steps(connection, data)
+        goes_on = True
+        while goes_on:
+            goes_on, seconds = await self._turns.step(partial(self._go_on, connection, steps))
+            yield seconds
+            await self.ready()
 
     def take(self, outbox: Outbox) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
@@ -335,6 +358,21 @@ class LiveRoom:
             if _is_refusal(error):
                 raise
             raise self._break(error, None) from error
+
+    def _go_on(self, connection: int, steps: Iterator[Step | None]) -> bool:
+        """Do the next step of taking in a frame; False when that was the last."""
+        at = self._now()
+        try:
+            step = next(steps)
+            effects = () if step is None else step(at)
+        except StopIteration:
+            return False
+        except BaseException as error:
+            if _is_refusal(error):
+                raise
+            raise self._break(error, connection) from error
+        self._carry_out(effects, at)
+        return True
 
     def _break(self, error: BaseException, sender: int | None) -> RoomBroken:
         """End the room after an error that is no refusal, and return what its user is told.

@@ -60,7 +60,11 @@ class Pace:
         Returns:
             False when it took so long that others must have their turn before the next one.
         """
-        allowances = (self._clock() - began) / _WORK_SECONDS
+        return self.spend(self._clock() - began)
+
+    def spend(self, seconds: float) -> bool:
+        """Count what taking in a frame took; see `worked`."""
+        allowances = seconds / _WORK_SECONDS
         if allowances > 1:
             self._allowance -= min(self._full, allowances - 1)
         return allowances < _LONG

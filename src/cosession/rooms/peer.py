@@ -1,9 +1,36 @@
 """A peer: what a room knows of one connection."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.errors import CosessionError
+
+
+@dataclass(slots=True)
+class Left:
+    """What the parts of a long frame lacked.
+
+    Attributes:
+        others: per client, up to which clock others wrote what it has.
+        lacks: the same of what its own words stand on.
+        is_needed: whether some of its own words wait for what others wrote.
+    """
+
+    others: dict[int, int] = field(default_factory=dict[int, int])
+    lacks: dict[int, int] = field(default_factory=dict[int, int])
+
+    is_needed: bool = False
+
+    def note(self, others: Mapping[int, int], lacks: Mapping[int, int], *, is_needed: bool) -> None:
+        """Add what another part lacked."""
+        self.is_needed = self.is_needed or is_needed
+        for known, new in ((self.others, others), (self.lacks, lacks)):
+            for client, end in new.items():
+                known[client] = max(end, known.get(client, 0))
+
+    def __bool__(self) -> bool:
+        return bool(self.others or self.lacks)
 
 
 @dataclass(slots=True)
@@ -24,6 +51,7 @@ class Peer:
         last_answers: how many answers to a sync step 1 come before that.
         fences: how many of its fences wait.
         held: those of them that came after a gap: they stand for what the answer will bring.
+        left: while a long frame is taken in, what its parts lacked.
     """
 
     participant: Participant
@@ -39,6 +67,7 @@ class Peer:
     last_answers: int = 0
     fences: int = 0
     held: list[bytes] = field(default_factory=list[bytes])
+    left: Left | None = None
 
     @property
     def shows(self) -> bool:

@@ -2,11 +2,11 @@
 
 Where the channel can, frames come straight from the socket's callback. When the connection is too fast, takes long to
 serve, hasn't read what it asked for, or the disk is behind, they are kept and taken one by one, with a wait before
-each: TCP holds the other side back meanwhile.
+each: TCP holds the other side back meanwhile. So does a long frame, which is taken in steps.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from pycrdt import Channel
@@ -34,8 +34,16 @@ class Receiver(Protocol):
         """Wait until another frame may be taken in."""
         ...
 
+    def is_quick(self, connection: int, data: bytes) -> bool:
+        """Whether a frame may be taken in at once, or takes steps."""
+        ...
+
     def receive(self, connection: int, data: bytes) -> None:
         """Take in a frame; raises a CosessionError when the connection must end for it."""
+        ...
+
+    def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
+        """Take in a frame in steps, and give the seconds that each took; raises as `receive` does."""
         ...
 
 
@@ -118,7 +126,10 @@ class Reader:
                 await receiver.ready()
                 if self._closed:
                     return
-                self._hand_in(receiver, data)
+                if receiver.is_quick(self._number, data):
+                    self._hand_in(receiver, data)
+                else:
+                    await self._hand_in_steps(receiver, data)
             except StopAsyncIteration:
                 return
             except CosessionError as error:
@@ -137,20 +148,33 @@ class Reader:
         if self._direct is not None:
             self._direct.listen(None)
 
-    def _receive(self, data: bytes) -> None:
-        """Take a frame in as it comes."""
+    def _receive(self, data: bytes) -> bool:
+        """Take a frame in as it comes; False where it can't be, and must wait to be iterated."""
         receiver, end = self._receiver, self._end
         if receiver is None or end is None:
-            return
+            return True
+        if not receiver.is_quick(self._number, data):
+            self._keep()
+            return False
         try:
             was_short = self._hand_in(receiver, data)
         except CosessionError as error:
             self.size = len(data)
             end(error)
-            return
+            return True
         in_time = self._pace.take(len(data))
         if not (was_short and in_time) or self._writer.outbox.is_full or not receiver.has_room:
             self._keep()
+        return True
+
+    async def _hand_in_steps(self, receiver: Receiver, data: bytes) -> None:
+        """Give a frame to the room that takes long; what isn't taken yet when the connection ends is left."""
+        seconds = 0.0
+        async for took in receiver.receive_in_steps(self._number, data):
+            seconds += took
+            if self._closed:
+                return
+        self._pace.spend(seconds)
 
     def _hand_in(self, receiver: Receiver, data: bytes) -> bool:
         """Give a frame to the room; one that takes long is on account, however short: a few bytes may ask for much.

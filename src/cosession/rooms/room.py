@@ -23,6 +23,7 @@ from cosession.protocol import (
     Awareness,
     Fence,
     Foreign,
+    Frame,
     KeptValues,
     Limits,
     QueryAwareness,
@@ -40,7 +41,7 @@ from .changes import Changes
 from .decisions import ANYBODY, UNHEARD, Job, Memory, Prompts, begin, remind, reserve
 from .effects import Answer, Effect, Remind, Renew, SendPresence, Unheard
 from .gate import Gate
-from .intake import ENDING, WAITING, Intake
+from .intake import ENDING, WAITING, Intake, Step
 from .peer import Peer
 from .presence import Presence
 from .receipts import Receipts
@@ -52,6 +53,12 @@ DAMAGED = "The session is damaged and can't be replayed; ask the server's operat
 
 _MESSAGES = b"messages"
 """What an update holds that begins the list of messages."""
+
+_SHORT = 2048
+"""Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""
+
+_BRING_UPDATES = (b"\x00\x01", b"\x00\x02")
+"""How the frames begin that bring updates."""
 
 _OPENED = "opened"
 """The timer after which the next one doesn't open the session soon after another."""
@@ -80,6 +87,7 @@ class Room:
 
     __slots__ = (
         "_changes",
+        "_gate",
         "_intake",
         "_kept",
         "_memory",
@@ -107,7 +115,7 @@ class Room:
         self._receipts = Receipts(version, settings.max_fences)
         is_here = partial(_is_here, self.presence, self.peers)
         fenced = set[tuple[int, str]]()
-        gate = Gate(self.document, self.presence, settings, writers or {}, fenced)
+        self._gate = gate = Gate(self.document, self.presence, settings, writers or {}, fenced)
         listeners = partial(_listeners, self.peers)
         self._memory = Memory(settings, is_here, Prompts(), listeners, gate.may_speak_for, fenced)
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings, self._kept)
@@ -256,10 +264,8 @@ class Room:
             CosessionError: the connection must be closed for it; nothing of the frame has been applied.
             RoomBroken: this room must be thrown away.
         """
-        if len(data) > self._settings.max_frame_bytes:
-            raise TooLarge(f"The frame is larger than {self._settings.max_frame_bytes} bytes; send less at once.")
         peer = self.peers[connection]
-        frame = decode_frame(data, extended=peer.extended)
+        frame = self._decode(data, peer)
         match frame:
             case SyncUpdate(update):
                 return self._intake.update(connection, peer, update, data, at)
@@ -281,6 +287,37 @@ class Room:
                 return self._receipts.fence(self.version, connection, peer, payload)
             case _:
                 raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")
+
+    def is_quick(self, connection: int, data: bytes) -> bool:
+        """Whether a frame is short, and nothing must be made first to take it in."""
+        if len(data) > _SHORT:
+            return False
+        return data[:2] not in _BRING_UPDATES or self._gate.is_prepared(self.peers[connection].participant)
+
+    def receive_in_steps(self, connection: int, data: bytes) -> Iterator[Step | None]:
+        """Take in one frame that may be long, or for which much must be read first.
+
+        Other connections may do anything between two steps; each step is done before the next is asked for. What is
+        not asked for isn't taken: see "A long frame" in the README.
+
+        Args:
+            connection: who sent it; it has joined, and sends nothing else meanwhile.
+            data: the frame.
+
+        Yields:
+            What takes a part of it, with the server's time, and returns effects; None where there is only work.
+
+        Raises:
+            CosessionError: see `receive`; also a step raises it.
+        """
+        peer = self.peers[connection]
+        match self._decode(data, peer):
+            case SyncUpdate(update):
+                yield from self._intake.update_in_steps(connection, peer, update)
+            case SyncStep2(update):
+                yield from self._intake.answer_in_steps(connection, peer, update)
+            case _:
+                yield lambda at: self.receive(connection, data, at)
 
     def edit(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
@@ -317,6 +354,11 @@ class Room:
     def close(self) -> None:
         """Stop observing the document."""
         self._changes.close()
+
+    def _decode(self, data: bytes, peer: Peer) -> Frame:
+        if len(data) > self._settings.max_frame_bytes:
+            raise TooLarge(f"The frame is larger than {self._settings.max_frame_bytes} bytes; send less at once.")
+        return decode_frame(data, extended=peer.extended)
 
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         # A replica knows the clients of the document, however many they are, and may have some of its own.

@@ -4,6 +4,8 @@ Sending one update to many sockets costs more than taking it in. A process that 
 under load only send, and what comes in would wait. So rooms with news queue, and each iteration of the loop sends out
 for about half a millisecond, between taking in what has come: what comes for a room that waits for its turn is
 merged, so frames become fewer and larger under load, and an idle process sends at once.
+
+Long work is done in steps of a few milliseconds, one in each iteration of the loop, whoever's it is.
 """
 
 import asyncio
@@ -21,6 +23,19 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Callable[[], None]] = deque()
         self._scheduled = False
+        self._long = asyncio.Lock()
+
+    async def step(self, act: Callable[[], bool]) -> tuple[bool, float]:
+        """Do a step of long work when it is its turn, and then let everything else have its turn.
+
+        Returns:
+            What it returned, and how many seconds it took.
+        """
+        async with self._long:  # those who wait are served in the order in which they came
+            began = self._loop.time()
+            done = act(), self._loop.time() - began
+            await asyncio.sleep(0)
+            return done
 
     def ask(self, send_out: Callable[[], None]) -> None:
         """Be called when it is one's turn."""

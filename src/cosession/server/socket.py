@@ -84,7 +84,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     """
 
     _heartbeat: Heartbeat | None = None
-    _receiver: Callable[[bytes], None] | None = None
+    _receiver: Callable[[bytes], bool] | None = None
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
     _rest = b""
     """What came and isn't parsed yet, because nobody takes what it says."""
@@ -198,7 +198,9 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
         self.frames = []
-        self._receiver(data)
+        if not self._receiver(data):
+            self.frames = [data]
+            super().send_receive_event_to_app()
 
     async def send_binary(self, message: bytes) -> None:
         """Send one binary message, once the socket takes more.
@@ -214,7 +216,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         else:
             self.transport.write(pack((message,)))
 
-    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
+    def listen(self, receiver: Callable[[bytes], bool] | None) -> None:
         """Set who gets binary messages as they come; None: they wait in the queue, and the peer is held back."""
         self._receiver = receiver
 

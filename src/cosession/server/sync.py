@@ -79,7 +79,7 @@ class WebSocketChannel(DirectChannel):
         if self._socket is not None:
             self._socket.transport.abort()
 
-    def listen(self, receiver: Callable[[bytes], None] | None) -> None:
+    def listen(self, receiver: Callable[[bytes], bool] | None) -> None:
         """Hand binary messages to the receiver as they come, where that can be done."""
         if self._socket is not None:
             self._socket.listen(receiver)

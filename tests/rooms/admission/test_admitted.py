@@ -319,7 +319,7 @@ def test_unjudged_updates_cost_nothing_until_somebody_is_judged() -> None:
 
 def test_what_comes_after_the_index_was_prepared_is_known() -> None:
     scene = Scene()
-    scene.admission.prepare()
+    assert list(scene.admission.prepare())
     scene.by_server(lambda d: d.text("notes").append(" and more"))
 
     scene.client(participant("eve", role="member")).write(lambda d: d.text("notes").append("!"))

@@ -8,9 +8,11 @@ document before the next is judged. Updates that nobody judges (the server's own
 everything) are told by `applied`, and cost nothing until a restricted participant writes.
 
 Bounds: the index and the shadow are made when they are first needed, in a time that grows with the number of the
-document's structs, and dropped when more than a megabyte of unjudged updates waits for them.
+document's structs, and dropped when more than a megabyte of unjudged updates waits for them. `prepare` does that in
+steps, between which the document may change.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,6 +24,7 @@ from cosession.auth import Participant
 from cosession.document import SessionDocument
 from cosession.errors import CosessionError, MalformedFrame, NotAllowed, TooLarge, is_crdt_error
 from cosession.protocol import ClockRange, KeptValues, UpdateHeader, read_update_header
+from cosession.protocol.header import read_header_in_steps
 from cosession.protocol.lib0 import uint
 from cosession.protocol.sections import Sections
 from cosession.protocol.structs import Id, Struct, read_structs
@@ -38,6 +41,10 @@ from .touches import Touch, stage
 
 _WAITING: Final = 2**20
 """Bytes of updates that may wait for the index; whoever is judged next pays for them."""
+_MEANWHILE: Final = 2**24
+"""Bytes of updates that may wait while the index is being made; beyond it that is begun anew."""
+_FEW: Final = 2**14
+"""Bytes of updates that may wait for the index and are read at once: a few milliseconds."""
 _LANES: Final = 1024
 """Yjs clients of which it is remembered that they go on with a text."""
 _PASSES: Final = 16
@@ -120,23 +127,37 @@ class Admission:
         self._limits = limits
         self._shadow = Shadow(document.doc.get_update)
         self._index: Index | None = None
-        self._waiting: list[tuple[bytes, tuple[ClockRange, ...]]] = []
+        self._work: Iterator[None] | None = None
+        self._waiting = deque[tuple[bytes, tuple[ClockRange, ...]]]()
         self._bytes = 0
         self._lanes: dict[int, _Lane] = {}
         self._size = Size(document.doc.get_update, limits.max_document_bytes)
 
-    def prepare(self) -> None:
-        """Make the index now and not at the first judgement, e.g. in the thread that loads a long session."""
-        self._caught_up()
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the next update can be judged without reading much first."""
+        return self._index is not None and self._work is None and self._bytes <= _FEW
+
+    def prepare(self) -> Iterator[None]:
+        """Read the document, or what has changed in it, in steps; several may ask for them in turn."""
+        while self._index is None or self._work is not None or self._waiting:
+            if self._work is None:
+                self._work = self._catch_up()
+            try:
+                next(self._work)
+            except StopIteration:
+                self._work = None
+            else:
+                yield
 
     def applied(self, update: bytes, header: UpdateHeader) -> None:
         """Hear of an update, with its header, that was applied to the live document without being judged."""
-        if self._index is None:
+        if self._index is None and self._work is None:
             return
         self._shadow.follow(update)
         self._waiting.append((update, header.deletes))
         self._bytes += len(update)
-        if self._bytes > _WAITING:
+        if self._bytes > (_WAITING if self._work is None else _MEANWHILE):
             self._forget()
 
     def check_size(self, grows: int) -> None:
@@ -176,6 +197,7 @@ class Admission:
         """
         if first is None:
             return self._judged(update, header, participant, is_own)
+        self._caught_up()
         try:
             self._shadow.try_out(first)
             return self._judged(update, header, participant, is_own)
@@ -379,25 +401,43 @@ class Admission:
 
     def _deleted(self) -> tuple[ClockRange, ...]:
         """All that is deleted in the live document."""
+        return read_update_header(self._deletions()).deletes
+
+    def _deletions(self) -> bytes:
         doc = self._document.doc
-        return read_update_header(doc.get_update(doc.get_state())).deletes
+        return doc.get_update(doc.get_state())
 
     def _caught_up(self) -> Index:
         index = self._index
-        if index is None:
-            index = self._index = Index(self._size.measure(), self._deleted())
-        elif self._waiting:
-            for update, deletes in self._waiting:
-                structs = index.structs
-                index.learn(update, deletes)
-                grows = len(update) + (index.structs - structs) * STRUCT_BYTES
-                self._size.changed(grows, shrinks=bool(deletes))
-            self._waiting.clear()
-            self._bytes = 0
+        if index is None or self._work is not None or self._waiting:
+            for _ in self.prepare():
+                pass
+            index = self._index
+            assert index is not None, "it was made just now"
         return index
 
+    def _catch_up(self) -> Iterator[None]:
+        """Make the index, where there is none, and take in what waits for it."""
+        index = self._index
+        if index is None:
+            state, deleted = self._document.doc.get_update(), self._deletions()
+            index = Index()
+            yield from self._shadow.prepare(state)
+            yield from self._size.measure_in_steps(state)
+            yield from index.learn(state, ())
+            yield from index.learn(deleted, (yield from read_header_in_steps(deleted)).deletes)
+            self._index = index
+        while self._waiting:
+            update, deletes = self._waiting[0]
+            structs = index.structs
+            yield from index.learn(update, deletes)
+            grows = len(update) + (index.structs - structs) * STRUCT_BYTES
+            self._size.changed(grows, shrinks=bool(deletes))
+            self._waiting.popleft()
+            self._bytes -= len(update)
+
     def _forget(self) -> None:
-        self._index = None
+        self._index = self._work = None
         self._shadow.drop()
         self._lanes.clear()
         self._waiting.clear()

@@ -10,13 +10,13 @@ a concurrent write is deleted without a word; `Index.note_deleted` brings it up 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
-from itertools import groupby
 from typing import Final, TypeAlias, cast
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange
+from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id, Struct, read_structs, read_values
 from cosession.protocol.update_format import DELETED, GC, TYPE
 
@@ -31,14 +31,9 @@ Undo: TypeAlias = list[Callable[[], object]]
 
 
 class Index:
-    """The places of a document.
+    """The places of a document; it is empty until it learns of one."""
 
-    Args:
-        state: the whole document, as an update of the library's own.
-        deletes: what is deleted in it.
-    """
-
-    def __init__(self, state: bytes, deletes: Iterable[ClockRange]) -> None:
+    def __init__(self) -> None:
         self.clients: dict[int, ClockMap[Place]] = {}
         self.containers: dict[Id, Container] = {}
         self.roots: dict[str, Container] = {}
@@ -48,15 +43,20 @@ class Index:
         """Per client, the clocks that hold shared types, in order."""
         self.structs = 0
         """How many were added, but for what is nothing; never fewer, also when they are taken back or joined."""
-        self.learn(state, deletes)
 
-    def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> None:
-        """Take in an update that the document has."""
-        self.note_deleted(deletes)
-        for struct in self.in_order(update):
+    def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> Iterator[None]:
+        """Take in an update that the document has, in steps."""
+        for count, span in enumerate(deletes, 1):
+            self.deleted.add(span.client, span.clock, span.end)
+            if not count % AT_ONCE:
+                yield
+        structs = read_structs(update) if update[0] == 1 else self._sorted((yield from _gather(update)))
+        for count, struct in enumerate(structs, 1):
             self.add(struct, self.place(struct, strict=False), update)
             if struct.kind in (GC, DELETED):
                 self.deleted.add(struct.client, struct.clock, struct.clock + struct.length)
+            if not count % AT_ONCE:
+                yield
 
     def note_deleted(self, deletes: Iterable[ClockRange]) -> None:
         """Take note of what is deleted."""
@@ -211,10 +211,9 @@ class Index:
             MalformedFrame: they stand on each other in a circle, or on what isn't there.
         """
         # Those of one client stand in order, and `place` looks for what they stand on.
-        return read_structs(update) if update[0] == 1 else self._sorted(update)
+        return read_structs(update) if update[0] == 1 else self._sorted(finish(_gather(update)))
 
-    def _sorted(self, update: bytes) -> Iterator[Struct]:
-        waiting = {client: list(structs)[::-1] for client, structs in groupby(read_structs(update), _client)}
+    def _sorted(self, waiting: dict[int, list[Struct]]) -> Iterator[Struct]:
         for client in waiting:
             way = [client]
             while way:
@@ -320,5 +319,13 @@ def _own(record: Container, owner: str | None, stamp: dict[str, object] | None) 
     record.owner, record.stamp = owner, stamp
 
 
-def _client(struct: Struct) -> int:
-    return struct.client
+def _gather(update: bytes) -> Generator[None, None, dict[int, list[Struct]]]:
+    """Read the structs of each client, the last first, in steps."""
+    clients: dict[int, list[Struct]] = {}
+    for count, struct in enumerate(read_structs(update), 1):
+        clients.setdefault(struct.client, []).append(struct)
+        if not count % AT_ONCE:
+            yield
+    for structs in clients.values():
+        structs.reverse()
+    return clients

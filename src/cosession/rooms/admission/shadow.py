@@ -5,15 +5,19 @@ participant sends, unless it is a plain token, is applied here first: a panic co
 when it is next needed, and the live document was never touched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pycrdt import Doc
 
 from cosession.errors import MalformedFrame, is_crdt_error
+from cosession.protocol import EMPTY_UPDATE, split_update
 
-_WAITING: Final = 2**20
-"""Bytes of updates that may wait for the shadow; beyond it, a copy of the document is cheaper than catching up."""
+_WAITING: Final = 2**18
+"""Bytes of updates that may wait for the shadow: applying them takes some twenty milliseconds. Beyond it, a copy is
+made when it is next needed."""
+_PIECE: Final = 2**16
+"""Bytes of the document that are applied at once: a few milliseconds."""
 
 
 class Shadow:
@@ -26,16 +30,32 @@ class Shadow:
     def __init__(self, state: Callable[[], bytes]) -> None:
         self._state = state
         self._doc: Doc[Any] | None = None
+        self._is_being_made = False
         self._waiting: list[bytes] = []
         self._bytes = 0
 
+    def prepare(self, state: bytes) -> Iterator[None]:
+        """Make the copy of a large document in steps, while the document may change.
+
+        Args:
+            state: the document; the updates that it gets from then on must be followed.
+        """
+        doc: Doc[Any] = Doc()
+        self.drop()
+        self._is_being_made = True
+        for piece in split_update(state, _PIECE) if len(state) > 4 * _PIECE else (state,):
+            if piece != EMPTY_UPDATE:
+                doc.apply_update(piece)
+            yield
+        self._doc, self._is_being_made = doc, False
+
     def follow(self, update: bytes) -> None:
         """Hear of an update that the live document gets."""
-        if self._doc is None:
+        if self._doc is None and not self._is_being_made:
             return
         self._waiting.append(update)
         self._bytes += len(update)
-        if self._bytes > _WAITING:
+        if self._bytes > _WAITING and not self._is_being_made:
             self.drop()
 
     def try_out(self, update: bytes) -> None:
@@ -62,6 +82,6 @@ class Shadow:
 
     def drop(self) -> None:
         """Let the copy go."""
-        self._doc = None
+        self._doc, self._is_being_made = None, False
         self._waiting.clear()
         self._bytes = 0

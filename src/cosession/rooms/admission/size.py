@@ -4,10 +4,11 @@ Each struct counts for some bytes besides its own: a key of one letter is ten by
 memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from cosession.errors import TooLarge
+from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import read_structs
 
 STRUCT_BYTES: Final = 128
@@ -30,12 +31,17 @@ class Size:
         self._measured = self._grown = 0
         self._shrunk = False
 
-    def measure(self) -> bytes:
-        """Measure the document, and return it."""
-        state = self._state()
-        structs = sum(1 for _ in read_structs(state))
+    def measure_in_steps(self, state: bytes) -> Iterator[None]:
+        """Measure the document, which others may change meanwhile.
+
+        Args:
+            state: the document as an update.
+        """
+        structs = 0
+        for structs, _ in enumerate(read_structs(state), 1):
+            if not structs % AT_ONCE:
+                yield
         self._measured, self._grown, self._shrunk = len(state) + structs * STRUCT_BYTES, 0, False
-        return state
 
     def surely_fits(self, grows: int) -> bool:
         """Whether the document stays below the limit with so many bytes more, without measuring."""
@@ -60,7 +66,8 @@ class Size:
         if self.surely_fits(grows):
             return
         if self._grown > self._limit // 64 or (self._shrunk and self._measured + grows > self._limit):
-            self.measure()
+            for _ in self.measure_in_steps(self._state()):
+                pass
         if self._measured + grows > self._limit:
             raise TooLarge(
                 f"The session is full: all that it holds may come to {self._limit} bytes, and each single thing "

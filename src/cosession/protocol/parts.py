@@ -1,0 +1,282 @@
+"""One update as parts of little work each, so that a room can take a long one between others.
+
+Applied in their order the parts give the same document as the update:
+
+- What a struct stands on (its neighbours, its parent) is in an earlier part, in the same one, or not in the update.
+- A record (an entry of a root, with all that is made in it at once) is in one part, unless it alone is several: who
+  judges a message sees it whole.
+- A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
+  All other deletions come last.
+
+`pieces` splits by bytes, for slow lines; here a long text is one thing, and a deletion of one letter another.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from . import lib0
+from .deletions import Span, encode_deletions
+from .header import UpdateHeader
+from .pieces import Client, find_clients, read_place
+from .steps import AT_ONCE
+from .structs import Id
+from .update_format import ANY, GC, KEY, KIND, LEFT, RIGHT, SKIP, TYPE, skip_any, skip_content
+
+_TO_THE_END: Final = 2**53
+
+
+class _Struct(NamedTuple):
+    """A struct of the update.
+
+    Attributes:
+        client: whose it is.
+        clock: its first clock.
+        end: the clock behind it.
+        data: its bytes.
+        kind: what it holds.
+        beside: the ids of its neighbours.
+        parent: the id of the shared type that it names.
+        work: how many things it is.
+    """
+
+    client: int
+    clock: int
+    end: int
+    data: bytes
+    kind: int
+    beside: tuple[Id, ...]
+    parent: Id | None
+    work: int
+
+
+@dataclass(slots=True)
+class _Record:
+    """Structs that are made together, as far as they have been read.
+
+    Attributes:
+        types: the shared types among them.
+        clocks: per client, the first clock of each.
+        inside: per client, whether each is in one of the types.
+    """
+
+    types: set[Id] = field(default_factory=set[Id])
+    clocks: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    inside: dict[int, list[bool]] = field(default_factory=dict[int, list[bool]])
+
+    def has(self, struct: _Struct) -> bool:
+        """Whether a struct is in a shared type of the record."""
+        if struct.parent is not None:
+            return struct.parent in self.types
+        for client, clock in struct.beside:
+            clocks = self.clocks.get(client)
+            at = bisect_right(clocks, clock) - 1 if clocks else -1
+            if at >= 0:
+                return self.inside[client][at]
+        return False
+
+    def add(self, struct: _Struct, *, is_inside: bool) -> None:
+        """Add a struct."""
+        self.clocks.setdefault(struct.client, []).append(struct.clock)
+        self.inside.setdefault(struct.client, []).append(is_inside)
+        if struct.kind == TYPE:
+            self.types.add((struct.client, struct.clock))
+
+
+def split_work(update: bytes, header: UpdateHeader, most: int = AT_ONCE) -> Iterator[bytes | None]:
+    """Split an update into smaller ones that must be applied in their order.
+
+    Args:
+        update: in Yjs's update format, version 1.
+        header: its header.
+        most: structs, values and deletions of a part; of one in which a record alone is larger, twice as many.
+
+    Yields:
+        The parts, or the update itself where it is one; None where others should have their turn.
+    """
+    clients: dict[int, Client] = {}
+    reader = lib0.Reader(update)
+    yield from find_clients(reader, clients)
+    deletions = yield from _sorted(header, clients, most)
+    part: list[_Struct] = []
+    work = border = before = parts = 0
+    record = _Record()
+    for number, struct in enumerate(_in_order(update, clients, most), 1):
+        if not number % AT_ONCE:
+            yield None
+        is_inside = record.has(struct)
+        if not is_inside:
+            record, border, before = _Record(), len(part), work
+        if work + struct.work > (2 * most if is_inside and not border else most) and part:
+            cut, done = (border, before) if is_inside and border else (len(part), work)
+            yield from deletions.encode(part[:cut])
+            del part[:cut]
+            parts += 1
+            work, border, before = work - done, 0, 0
+        record.add(struct, is_inside=is_inside)
+        part.append(struct)
+        work += struct.work
+    if not parts and work + len(header.deletes) <= 2 * most:
+        yield update
+        return
+    yield from deletions.encode(part)
+    yield from deletions.rest()
+
+
+class _Deletions:
+    """The deletions of an update, with those of its own clocks by client.
+
+    Args:
+        own: those, in order.
+        others: the rest.
+        most: how many go into one update.
+    """
+
+    def __init__(self, own: Mapping[int, Sequence[tuple[int, int]]], others: list[Span], most: int) -> None:
+        self._most = most
+        self._own = own
+        self._others = others
+
+    def encode(self, structs: Iterable[_Struct]) -> Iterator[bytes]:
+        """Encode structs as an update, with the deletions of their clocks; what is too much of these follows it."""
+        sections: dict[int, list[_Struct]] = {}
+        for struct in structs:
+            sections.setdefault(struct.client, []).append(struct)
+        out: list[bytes] = []
+        gone: list[Span] = []
+        count = 0
+        for client, section in sorted(sections.items(), reverse=True):
+            if section[0].kind == SKIP:
+                section.pop(0)
+            if not section:
+                continue
+            count += 1
+            out += (lib0.uint(len(section)), lib0.uint(client), lib0.uint(section[0].clock))
+            out += (struct.data for struct in section)
+            gone += self._within(client, section[0].clock, section[-1].end)
+        if count:
+            yield b"".join((lib0.uint(count), *out, encode_deletions(gone[: self._most])))
+            gone = gone[self._most :]
+        yield from self._encode(gone)
+
+    def rest(self) -> Iterator[bytes]:
+        """Encode the deletions of what was there before the update."""
+        return self._encode(self._others)
+
+    def _encode(self, spans: Sequence[Span]) -> Iterator[bytes]:
+        for start in range(0, len(spans), self._most):
+            yield b"\x00" + encode_deletions(spans[start : start + self._most])
+
+    def _within(self, client: int, start: int, end: int) -> Iterator[Span]:
+        own = self._own.get(client, ())
+        first = max(bisect_right(own, (start, _TO_THE_END)) - 1, 0)
+        for clock, until in own[first : bisect_left(own, (end, 0))]:
+            clock, until = max(clock, start), min(until, end)
+            if clock < until:
+                yield client, clock, until - clock
+
+
+def _sorted(header: UpdateHeader, clients: Mapping[int, Client], most: int) -> Generator[None, None, _Deletions]:
+    """Tell the deletions of an update's own clocks from the others."""
+    own: dict[int, list[tuple[int, int]]] = {}
+    others: list[Span] = []
+    for number, span in enumerate(header.deletes, 1):
+        if not number % AT_ONCE:
+            yield
+        client = clients.get(span.client)
+        start = span.end if client is None else client.clock
+        if span.clock < start:
+            others.append((span.client, span.clock, min(span.end, start) - span.clock))
+        if span.end > start:
+            own.setdefault(span.client, []).append((max(span.clock, start), span.end))
+    return _Deletions({client: _joined(spans) for client, spans in own.items()}, others, most)
+
+
+def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges in order, those that overlap as one."""
+    spans.sort()
+    joined: list[tuple[int, int]] = []
+    for clock, end in spans:
+        if joined and clock <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((clock, end))
+    return joined
+
+
+def _in_order(update: bytes, clients: Mapping[int, Client], most: int) -> Iterator[_Struct]:
+    """Give all structs, each behind those that it stands on; a list of very many values in parts.
+
+    A client is followed as far as it goes; where it stands on another one, that one is followed first, up to there.
+    """
+    reader = lib0.Reader(update)
+    for first in clients.values():
+        following = {first.id: _TO_THE_END}
+        while following:
+            id_, until = next(reversed(following.items()))
+            client = clients[id_]
+            if not client.left or client.clock >= until:
+                following.popitem()
+                continue
+            reader.at = client.at
+            struct = _read(reader, client)
+            missing = _missing(struct, following, clients)
+            if missing is not None:
+                following[missing[0]] = missing[1] + 1
+                continue
+            client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
+            yield from _cut(struct, most) if struct.kind == ANY and struct.work > most else (struct,)
+
+
+def _missing(struct: _Struct, following: Mapping[int, int], clients: Mapping[int, Client]) -> Id | None:
+    """Return what of the update a struct stands on and is still to come. What stands on itself is let through."""
+    for of, clock in struct.beside if struct.parent is None else (struct.parent,):
+        if of not in following and of in clients and clients[of].left and clients[of].clock <= clock:
+            return of, clock
+    return None
+
+
+def _read(reader: lib0.Reader, client: Client) -> _Struct:
+    """Read the next struct of a client."""
+    start, counted, info = reader.at, reader.counted, reader.byte()
+    kind = info & KIND
+    beside: tuple[Id, ...] = ()
+    parent: Id | None = None
+    if kind in (GC, SKIP):
+        length = reader.uint()
+    else:
+        if info & LEFT:
+            beside = ((reader.uint(), reader.uint()),)
+        if info & RIGHT:
+            beside = (*beside, (reader.uint(), reader.uint()))
+        if not beside:
+            if reader.uint():
+                reader.skip(reader.uint())
+            else:
+                parent = reader.uint(), reader.uint()
+            if info & KEY:
+                reader.skip(reader.uint())
+        length = skip_content(reader, kind)
+    data = reader.data[start : reader.at]
+    work = 1 + reader.counted - counted
+    return _Struct(client.id, client.clock, client.clock + length, data, kind, beside, parent, work)
+
+
+def _cut(struct: _Struct, most: int) -> Iterator[_Struct]:
+    """Cut a list of many values between them; one value can't be cut."""
+    reader = lib0.Reader(struct.data)
+    place, right = read_place(reader)
+    info, clock = struct.data[0] | LEFT, struct.clock
+    for _ in range(reader.uint()):
+        start, counted, values = reader.at, reader.counted, 0
+        while reader.at < reader.end and reader.counted - counted + values < most:
+            skip_any(reader, 0)
+            values += 1
+        if not values:
+            return
+        data = place + lib0.uint(values) + struct.data[start : reader.at]
+        work = 1 + values + reader.counted - counted
+        yield _Struct(struct.client, clock, clock + values, data, ANY, struct.beside, struct.parent, work)
+        clock += values
+        place = bytes((info,)) + lib0.uint(struct.client) + lib0.uint(clock - 1) + right

@@ -1,0 +1,258 @@
+"""Long frames: taken in steps of little work, between which other connections have their turn."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycrdt import Doc, Map, Text
+
+from cosession.auth import Capabilities, Participant
+from cosession.document import SessionDocument
+from cosession.errors import MalformedFrame
+from cosession.protocol import Fence, SyncStep1, SyncStep2, SyncUpdate, encode_frame
+from cosession.protocol.lib0 import buffer, uint
+from cosession.rooms.effects import Effect
+from cosession.rooms.peer import Peer
+from cosession.settings import Settings
+
+from .channels import connected, open_hub, until
+from .scene import AT, Scene
+
+FULL = Participant("ada", "Ada")
+MEMBER = Participant("ada", "Ada", capabilities=Capabilities.of("operator"))
+BOTH = pytest.mark.parametrize("who", [FULL, MEMBER], ids=["full write", "judged"])
+
+
+def typed(size: int) -> bytes:
+    """So many letters, each written before the last one: a struct each."""
+    first = b"\x04\x01" + buffer(b"text:notes") + b"\x01a"
+    others = (b"\x44" + uint(7) + uint(number) + b"\x01a" for number in range(size - 1))
+    return b"\x01" + uint(size) + uint(7) + b"\x00" + first + b"".join(others) + b"\x00"
+
+
+def keys(size: int) -> bytes:
+    structs = (b"\x28\x01" + buffer(b"state") + buffer(b"k%d" % number) + b"\x01\x7d\x01" for number in range(size))
+    return b"\x01" + uint(size) + uint(7) + b"\x00" + b"".join(structs) + b"\x00"
+
+
+def messages(size: int) -> bytes:
+    document = SessionDocument(Doc(client_id=7))
+    with document.transaction():
+        for number in range(size // 12):
+            document.messages.append(
+                "user", [{"type": "text", "text": "hello"}], id=f"m{number}", author="ada", created_at=AT
+            )
+    return document.doc.get_update()
+
+
+def clients(size: int) -> bytes:
+    """One key, written under so many Yjs client ids."""
+    written = b"\x00\x28\x01" + buffer(b"state") + buffer(b"k") + b"\x01\x7d\x01"
+    return uint(size) + b"".join(uint(1) + uint(1_000_000 + number) + written for number in range(size)) + b"\x00"
+
+
+def deletions(size: int) -> bytes:
+    return b"\x00\x01" + uint(9) + uint(size) + b"".join(uint(2 * number) + b"\x01" for number in range(size))
+
+
+KINDS: dict[str, Callable[[int], bytes]] = {
+    "letters": typed,
+    "keys": keys,
+    "messages": messages,
+    "client ids": clients,
+    "deletions": deletions,
+}
+
+
+def without_stamps(document: dict[str, Any]) -> dict[str, Any]:
+    messages = [{key: value for key, value in one.items() if key != "stamp"} for one in document["messages"]]
+    return {**document, "messages": messages}
+
+
+def scene_of(who: Participant, size: int = 0) -> Scene:
+    """A room with a text of another hand, and one connection."""
+    doc: Doc[Any] = Doc(client_id=9)
+    doc.get("text:notes", type=Text).insert(0, "ab" * (size + 1))
+    scene = Scene(Settings(), [doc.get_update()], 1)
+    scene.room.begin(AT)
+    join(scene, 1, who)
+    return scene
+
+
+def join(scene: Scene, connection: int, who: Participant) -> None:
+    scene.do(scene.room.join(connection, Peer(who, extended=True), AT))
+    scene.receive(connection, SyncStep1(b"\x00"))
+    scene.receive(connection, SyncStep2(b"\x00\x00"))
+
+
+def steps(scene: Scene, connection: int, frame: bytes) -> Iterator[list[Effect]]:
+    for step in scene.room.receive_in_steps(connection, frame):
+        effects = [] if step is None else step(AT)
+        scene.do(effects)
+        yield effects
+
+
+def calls_of_each(work: Iterator[object]) -> list[int]:
+    """How many functions each step of some work calls: the same on every machine."""
+    counts: list[int] = []
+    count = 0
+
+    def note(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    ended = object()
+    while True:
+        count = 0
+        sys.setprofile(note)
+        try:
+            done = next(work, ended)
+        finally:
+            sys.setprofile(None)
+        counts.append(count)
+        if done is ended:
+            return counts
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_work_between_two_turns_does_not_grow_with_the_frame(who: Participant, kind: str) -> None:
+    worst: list[int] = []
+    for size in (1_500, 4_500):
+        scene = scene_of(who, 4_500)
+        counts = calls_of_each(steps(scene, 1, encode_frame(SyncUpdate(KINDS[kind](size)))))
+        assert len(counts) > size // 500
+        worst.append(max(counts))
+    assert worst[1] <= 1.5 * worst[0], worst
+    assert worst[1] < 100_000, worst
+
+
+def test_the_first_judged_write_reads_the_session_in_steps() -> None:
+    worst: list[int] = []
+    for size in (100, 400):
+        scene = Scene(Settings(), [messages(12 * size)], 1)
+        scene.room.begin(AT)
+        join(scene, 1, MEMBER)
+        frame = encode_frame(SyncUpdate(b"\x01\x01\x08\x00\x04\x01" + buffer(b"text:notes") + buffer(b"a") + b"\x00"))
+        assert not scene.room.is_quick(1, frame)
+        counts = calls_of_each(steps(scene, 1, frame))
+        assert scene.room.is_quick(1, frame)
+        worst.append(max(counts))
+    assert worst[1] <= 2 * worst[0], worst  # a step may be the end of one thing and the begin of the next
+
+
+@BOTH
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_frame_in_steps_gives_what_it_gives_at_once(who: Participant, kind: str) -> None:
+    frame = encode_frame(SyncUpdate(KINDS[kind](1_500)))
+    at_once, in_steps = scene_of(who, 1_500), scene_of(who, 1_500)
+    at_once.do(at_once.room.receive(1, frame, AT))
+    list(steps(in_steps, 1, frame))
+    one, two = at_once.room, in_steps.room
+    assert without_stamps(two.document.to_json()) == without_stamps(one.document.to_json())
+    assert two.vector[7 if kind not in ("client ids", "deletions") else 9] == one.vector.get(7, one.vector[9])
+    assert len(in_steps.logged) > len(at_once.logged)
+    again = Scene(Settings(), [row.update for row in in_steps.rows], two.version)
+    assert kind == "deletions" or again.room.document.state.to_json() == two.document.state.to_json()
+
+
+@BOTH
+def test_other_connections_write_between_the_steps_of_a_long_frame(who: Participant) -> None:
+    scene = scene_of(who)
+    bo = Participant("bo", "Bo", capabilities=MEMBER.capabilities)
+    join(scene, 2, bo)
+    for number, _ in enumerate(steps(scene, 1, encode_frame(SyncUpdate(messages(2_400))))):
+        structs = b"\x28\x01" + buffer(b"state") + buffer(b"bo%d" % number) + b"\x01\x7d\x01"
+        update = b"\x01\x01" + uint(8) + uint(number) + structs + b"\x00"
+        scene.do(scene.room.receive(2, encode_frame(SyncUpdate(update)), AT))
+    written = scene.room.document.to_json()
+    assert len(written["messages"]) == 200
+    assert all(message["stamp"]["by"] == "ada" for message in written["messages"])
+    assert len(written["state"]) == number + 1
+    assert [row.version for row in scene.rows] == list(range(2, scene.room.version + 1))
+
+
+@BOTH
+def test_a_connection_that_goes_in_the_middle_brings_the_rest_when_it_is_back(who: Participant) -> None:
+    scene = scene_of(who)
+    update = messages(2_400)
+    work = steps(scene, 1, encode_frame(SyncUpdate(update)))
+    while len(scene.room.document.messages) < 60:
+        next(work)
+    scene.do(scene.room.leave(1, AT))
+    del work
+    taken = len(scene.room.document.messages)
+    assert 60 <= taken < 200
+    join(scene, 2, who)
+    list(steps(scene, 2, encode_frame(SyncStep2(update))))
+    assert [message.id for message in scene.room.document.messages] == [f"m{number}" for number in range(200)]
+
+
+@BOTH
+def test_a_long_frame_that_is_broken_at_its_end_brings_nothing(who: Participant) -> None:
+    scene = scene_of(who)
+    before = scene.room.version
+    with pytest.raises(MalformedFrame):
+        list(steps(scene, 1, encode_frame(SyncUpdate(messages(2_400)[:-1] + b"\x01"))))
+    assert scene.room.version == before
+
+
+def test_what_is_refused_in_a_long_frame_costs_nothing_else() -> None:
+    scene = scene_of(MEMBER)
+    document = SessionDocument(Doc(client_id=7))
+    with document.transaction():
+        for number in range(2_000):
+            document.state.set(f"k{number}", number)
+            if number == 777:
+                document.doc.get("meta", type=Map)["schema"] = "forged"
+    list(steps(scene, 1, encode_frame(SyncUpdate(document.doc.get_update()))))
+    assert scene.room.document.state.to_json() == document.state.to_json()
+    assert scene.room.document.to_json()["meta"].get("schema") != "forged"
+    assert scene.room.peers[1].ending is not None
+
+
+def test_words_of_others_in_a_long_answer_wait_for_their_author() -> None:
+    member = Capabilities.of("member")
+    scene = scene_of(Participant("ada", "Ada", capabilities=member))
+    bo = Participant("bo", "Bo", capabilities=member)
+    join(scene, 2, bo)
+    first = b"\x28\x01" + buffer(b"state") + buffer(b"of bo") + b"\x01\x7d\x01"
+    theirs = b"\x01\x01" + uint(5) + b"\x00" + first + b"\x00"
+    scene.do(scene.room.receive(2, encode_frame(SyncUpdate(theirs)), AT))
+    doc: Doc[Any] = Doc(client_id=5)
+    doc.apply_update(theirs)
+    doc.get("state", type=Map)["also of bo"] = 1
+    later = doc.get_update()
+    doc = Doc(client_id=7)
+    doc.apply_update(later)
+    with doc.transaction():
+        for number in range(3_000):
+            doc.get("state", type=Map)[f"k{number}"] = number
+    scene.room.peers[1].asked = True
+    list(steps(scene, 1, encode_frame(SyncStep2(doc.get_update()))))
+    state = scene.room.document.state.to_json()
+    assert ("also of bo" in state, len(state)) == (False, 3_001)
+    assert scene.room.peers[1].lacks == {5: 2}
+    scene.do(scene.room.receive(2, encode_frame(SyncUpdate(later)), AT))
+    assert len(scene.room.document.state.to_json()) == 3_002
+
+
+@pytest.mark.anyio
+async def test_a_fence_behind_a_long_frame_stands_for_all_of_it(tmp_path: Path) -> None:
+    async with (
+        open_hub(tmp_path, Settings()) as hub,
+        connected(hub, "trip") as ada,
+        connected(hub, "trip", "bo") as bo,
+    ):
+        ada.channel.say(SyncUpdate(messages(2_400)))
+        ada.channel.say(Fence(b"1"))
+        bo.write("meanwhile")
+        bo.channel.say(Fence(b"2"))
+        await bo.channel.hear(Fence)
+        between = len(next(iter(hub.rooms())).room.document.messages)
+        await ada.channel.hear(Fence)
+        live = next(iter(hub.rooms()))
+        await until(lambda: live.room.committed_version == live.room.version)
+        assert between < len(live.room.document.messages) == 200
