@@ -225,6 +225,14 @@ class ServerFull(CosessionError):
     status = 503
 
 
+class ServerBusy(CosessionError):
+    """The server has as much on its way in as it takes; another try will succeed."""
+
+    code = "server.busy"
+    close_code = 4503
+    status = 503
+
+
 class TooFast(CosessionError):
     """A connection sent more than the server takes."""
 

@@ -128,8 +128,21 @@ class Settings(BaseSettings):
     body_seconds: float = Field(
         60.0, gt=0, description="how long a request's body may take to arrive; it holds a connection meanwhile"
     )
+    max_body_bytes: int = Field(
+        8 * 2**20,
+        ge=1024,
+        description="largest body of a request; it is read whole, and JSON takes many times its size",
+    )
     max_frame_bytes: int = Field(
-        8 * 2**20, ge=1024, description="largest frame taken; more would hold the loop and the memory of everybody"
+        64 * 2**20,
+        ge=1024,
+        description="largest frame taken: a photo is one value, and a stock client's offline work is one frame",
+    )
+    max_arriving_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="what has come of frames over 64 KB, of all connections, and isn't taken in; two of the largest "
+        "always fit. Beyond half of it further ones wait, beyond it the slowest is given up (4503)",
     )
     max_structs_per_frame: int = Field(
         250_000,

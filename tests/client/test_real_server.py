@@ -1,6 +1,7 @@
 """The SDK against the server itself: a process with a disk, killed and started again."""
 
 import asyncio
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -8,7 +9,7 @@ from client.hub import until
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import Session, connect, create_session, list_sessions
-from cosession.errors import BadSessionId, CosessionError, Disconnected, NoSuchSession, SessionExists
+from cosession.errors import BadSessionId, CosessionError, Disconnected, NoSuchSession, SessionExists, TooLarge
 
 pytestmark = pytest.mark.anyio
 
@@ -158,3 +159,42 @@ async def test_a_session_that_is_deleted_ends_for_those_who_are_in_it(server: Se
         with pytest.raises(Disconnected) as ended:
             await anext(anna.prompts())
         assert ended.value.close == 4410
+
+
+async def test_a_photo_of_ten_megabytes_in_one_value_arrives(server: Server):
+    photo = f"data:image/jpeg;base64,{'A' * (10 * 2**20)}"
+    async with (
+        connect(server.url, session="trip", participant="anna", kind="human") as anna,
+        connect(server.url, session="trip", participant="ben", kind="human") as ben,
+        asyncio.timeout(3 * PATIENCE_SECONDS),
+    ):
+        await anna.send("Look", parts=[{"type": "file", "mediaType": "image/jpeg", "url": photo}])
+        anna.state.set("photo", photo)
+        await anna.wait_saved()
+        await until(lambda: ben.state.get("photo"))
+        assert ben.state.get("photo") == photo
+        await until(lambda: len(ben.messages) == 1)
+
+
+async def test_a_value_larger_than_the_server_takes_is_refused_before_it_is_written(
+    start_server: Callable[..., Server],
+):
+    server = start_server(max_frame_bytes=2**20)
+    async with connect(server.url, session="trip", participant="anna", kind="human") as anna:
+        with pytest.raises(TooLarge, match="the server takes 1048576 at once"):
+            anna.state.set("photo", "A" * 2**20)
+        with pytest.raises(TooLarge, match="the server takes 1048576 at once"):
+            await anna.send("Look", parts=[{"type": "file", "mediaType": "image/jpeg", "url": "A" * 2**20}])
+        async with anna.run() as run:
+            with pytest.raises(TooLarge, match="the server takes 1048576 at once"):
+                await run.ask("Is this it?", value={"photo": "A" * 2**20})
+            with pytest.raises(TooLarge, match="the server takes 1048576 at once"):
+                await run.call("show", {"photo": "A" * 2**20})
+            with pytest.raises(TooLarge, match="the server takes 1048576 at once"):
+                run.delegate("ben", "A" * 2**20)
+            with pytest.raises(TooLarge, match="the server takes 1048576 at once"):
+                run.tool("look").error("A" * 2**20)
+            run.text("word " * 2**18)
+        await anna.wait_saved()
+        assert (len(anna.messages), anna.state.get("photo")) == (1, None)
+        assert len(anna.messages[0].text) == 5 * 2**18

@@ -151,7 +151,6 @@ async def test_large_whole_numbers_keep_their_kind(subject: Subject, room: str) 
         await until(lambda: value in told(ben), "the same bytes")
 
 
-@pytest.mark.scoreboard
 async def test_a_paste_of_nine_megabytes_arrives(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
         await ann.write("x" * (9 * MEGABYTE))

@@ -66,6 +66,21 @@ def test_who_deletes_a_part_cuts_what_begins_or_ends_inside_of_a_character(text:
     assert is_cut or stays_whole(document, update)
 
 
+@pytest.mark.parametrize("rest", ["", "x" * 1_000], ids=["full of them", "with one now and then"])
+@given(words, st.integers(1, 40), st.data())
+def test_it_is_known_of_a_long_text_too(rest: str, text: str, known: int, data: st.DataObject) -> None:
+    text = (text + rest) * (20_000 // len(text + rest) + 1)
+    ends = [units(text) * known // 40, units(text)]
+    start = bytes(text.encode("utf-16-le")[: 2 * ends[0]]).decode("utf-16-le", "ignore")
+    document = [forge(ANN, 0, string(start, parent="text:n"))] if start else []
+    document.append(forge(ANN, 0, string(text, parent="text:n")))
+    at = data.draw(st.integers(0, ends[1] - 2))
+    halves = text.encode("utf-16-le")[2 * at : 2 * at + 4]
+    is_cut = 0xD8 <= halves[1] <= 0xDB
+    assert cuts(document, forge(BEN, 0, string("y", left=(ANN, at)))) == is_cut
+    assert cuts(document, forge(BEN, 0, deletes=((ANN, 0, at + 1),))) == is_cut
+
+
 @given(st.lists(words, min_size=1, max_size=5), st.data())
 def test_it_is_known_of_every_piece_that_came(texts: list[str], data: st.DataObject) -> None:
     document = [forge(ANN, 0, string(texts[0], parent="text:n"))]

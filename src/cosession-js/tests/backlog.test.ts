@@ -36,6 +36,17 @@ test("photos that were sent without a network arrive, each in a frame of its own
   expect(server.steps.filter((step) => step !== 0).slice(-4)).toEqual([1, 1, 1, 102]);
 });
 
+test("a photo of ten megabytes arrives, in a message and as a value of its own", async () => {
+  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  await ana.whenSynced();
+  const url = `data:image/jpeg;base64,${"A".repeat(10 * 2 ** 20)}`;
+  ana.send([{ type: "file", mediaType: "image/jpeg", url }]);
+  ana.state.set("photo", url);
+  await ana.whenSaved();
+  expect(server.doc.getMap("state").get("photo")).toHaveLength(url.length);
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
 test("the limits that the server announces hold for everything that is sent", async () => {
   server.grant = GRANT;
   server.limits = { frame_bytes: 2_000, structs: 100, presence_bytes: 500 };

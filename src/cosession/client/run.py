@@ -179,7 +179,9 @@ class AgentRun(Life):
 
         Raises:
             BadDocument: something of the question doesn't fit.
+            TooLarge: it is larger than the server takes.
         """
+        self._link.check_fits({"question": question, "schema": schema, "value": value}, "The question")
         return await asking.ask(
             self._work, question, schema=schema, value=value, who=who, quorum=quorum, seconds=seconds, key=key
         )
@@ -206,7 +208,9 @@ class AgentRun(Life):
 
         Raises:
             ToolFailed: the tool gave an error, or no client answered in time.
+            TooLarge: the input is larger than the server takes.
         """
+        self._link.check_fits(input, "The input")
         return await asking.call(self._work, tool, input, who=who, seconds=seconds, key=key)
 
     def delegate(
@@ -222,7 +226,11 @@ class AgentRun(Life):
             text: what is asked.
             data: more of it, as JSON.
             key: a name of the delegation, unique in the run; see `ask`.
+
+        Raises:
+            TooLarge: what is asked is larger than the server takes.
         """
+        self._link.check_fits({"text": text, "data": dict(data or {})}, "The message")
         return delegation.delegate(self._work, agent, text, data=data, key=key)
 
     def edits(self) -> list[Edit]:

@@ -26,6 +26,12 @@ _LOOKS_LIKE_ONE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 _LONG = 500
 """Bytes from which on it takes less time to look for each of the leads than for the pattern."""
 _TAKES_TWO = re.compile("[\U00010000-\U0010ffff]")
+_LONG_TEXT = 2**14
+"""Bytes from which on the pairs of a text are found at once: one by one, those of 60 MB take a minute."""
+_IS_FIRST = bytes(0xD8 <= high <= 0xDB for high in range(256))
+"""By its high byte, whether a UTF-16 unit is the first half of a pair."""
+_DENSE = 32
+"""With a pair for so many units, a long text is kept as a mask of its units, a byte each; else as clocks."""
 _REPLACEMENT = "\ufffd"
 
 
@@ -42,6 +48,24 @@ class Cuts:
     held: tuple[Id, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """The pairs of a long text.
+
+    Attributes:
+        clock: of its first unit.
+        firsts: for each unit, 1 where a pair begins, else 0.
+    """
+
+    clock: int
+    firsts: bytes
+
+    @property
+    def end(self) -> int:
+        """The clock behind its last unit."""
+        return self.clock + len(self.firsts)
+
+
 class SurrogatePairs:
     """Knows the clocks at which the surrogate pairs of a document begin. A deleted one may stay known.
 
@@ -49,10 +73,12 @@ class SurrogatePairs:
         state: the document, as an update; it is read in steps, or when it is first needed.
     """
 
-    __slots__ = ("_firsts", "_reading", "_unread")
+    __slots__ = ("_firsts", "_masks", "_reading", "_unread")
 
     def __init__(self, state: bytes = EMPTY_UPDATE) -> None:
         self._firsts: dict[int, array[int]] = {}
+        """Their clocks, for each client that wrote one; those of long texts full of them are in masks."""
+        self._masks: dict[int, list[_Mask]] = {}
         self._unread = deque((state,) if _may_hold_one(state) else ())
         self._reading: Iterator[None] | None = None
 
@@ -88,14 +114,42 @@ class SurrogatePairs:
 
     def _read(self) -> Iterator[None]:
         while self._unread:
-            for count, struct in enumerate(read_structs(self._unread[0]), 1):
-                for client, clock in _firsts_in(self._unread[0], struct):
-                    known = self._firsts.setdefault(client, array("Q"))
-                    if not known or known[-1] < clock:
-                        known.append(clock)
+            update = self._unread[0]
+            for count, struct in enumerate(read_structs(update), 1):
+                if struct.kind == STRING:
+                    self._learn(update, struct)
                 if not count % AT_ONCE:
                     yield
             self._unread.popleft()
+
+    def _learn(self, update: bytes, struct: Struct) -> None:
+        """Learn the pairs of a struct's text."""
+        reader = lib0.Reader(update)
+        reader.at = struct.content
+        text = reader.buffer()
+        if not _may_hold_one(text):
+            return
+        known = self._firsts.setdefault(struct.client, array("Q"))
+        if len(text) < _LONG_TEXT:
+            found = _TAKES_TWO.finditer(text.decode())
+            firsts: Iterable[int] = (struct.clock + one.start() + before for before, one in enumerate(found))
+        else:
+            mask = text.decode().encode("utf-16-le")[1::2].translate(_IS_FIRST)
+            if mask.count(1) * _DENSE > len(mask):
+                self._add_mask(struct.client, _Mask(struct.clock, mask))
+                return
+            firsts = (struct.clock + at for at in _ones(mask))
+        for first in firsts:
+            if not known or known[-1] < first:
+                known.append(first)
+
+    def _add_mask(self, client: int, mask: _Mask) -> None:
+        """Learn the pairs of a long text, as far as it wasn't known before."""
+        masks = self._masks.setdefault(client, [])
+        if masks and mask.end > masks[-1].end > mask.clock:
+            mask = _Mask(masks[-1].end, mask.firsts[masks[-1].end - mask.clock :])
+        if not masks or mask.clock >= masks[-1].end:
+            masks.append(mask)
 
     def cut_by(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
         """The pairs that an update would cut, of the document and of its own; None when it cuts none.
@@ -110,20 +164,33 @@ class SurrogatePairs:
                 return None
             [(client, end)] = header.needs.items()
             return Cuts(frozenset(), ((client, end - 1),)) if self._holds(client, end - 1) else None
-        own = set(_firsts_of(update)) if _may_hold_one(update) else set[Id]()
-        if not own and self._firsts.keys().isdisjoint((*header.needs, *(span.client for span in header.deletes))):
+        may_hold = _may_hold_one(update)
+        if not may_hold and self._firsts.keys().isdisjoint(
+            (*header.needs, *(span.client for span in header.deletes))
+        ):
             return None
         firsts = {(client, clock - 1) for client, clock in _borders(update, header, known)}
         held = tuple(sorted(first for first in firsts if self._holds(*first)))
-        cut = firsts & own
-        return Cuts(frozenset(cut), held) if cut or held else None
+        own, spans = SurrogatePairs(), dict[int, int]()
+        for span in header.brings:
+            spans[span.client] = min(span.clock, spans.get(span.client, span.clock))
+        if may_hold and any(clock >= spans.get(client, clock + 1) for client, clock in firsts):
+            own.add(update)
+        cut = frozenset(first for first in firsts if own._holds(*first))
+        return Cuts(cut, held) if cut or held else None
 
     def _holds(self, client: int, clock: int) -> bool:
         firsts = self._firsts.get(client)
         if firsts is None:
             return False
         at = bisect_left(firsts, clock)
-        return at < len(firsts) and firsts[at] == clock
+        if at < len(firsts) and firsts[at] == clock:
+            return True
+        masks = self._masks.get(client)
+        if not masks:
+            return False
+        at = bisect_right(masks, clock, key=lambda mask: mask.clock) - 1
+        return at >= 0 and clock < masks[at].end and masks[at].firsts[clock - masks[at].clock] == 1
 
 
 def replace_pairs(update: bytes, firsts: Collection[Id]) -> bytes:
@@ -290,22 +357,12 @@ def _may_hold_one(data: bytes) -> bool:
     return _LOOKS_LIKE_ONE.search(data) is not None
 
 
-def _firsts_of(update: bytes) -> Iterator[Id]:
-    """The first clock of each pair of an update, in the order of their client."""
-    for struct in read_structs(update):
-        yield from _firsts_in(update, struct)
-
-
-def _firsts_in(update: bytes, struct: Struct) -> Iterator[Id]:
-    if struct.kind != STRING:
-        return
-    reader = lib0.Reader(update)
-    reader.at = struct.content
-    text = reader.buffer()
-    if not _may_hold_one(text):
-        return
-    for before, found in enumerate(_TAKES_TWO.finditer(text.decode())):
-        yield struct.client, struct.clock + found.start() + before
+def _ones(mask: bytes) -> Iterator[int]:
+    """Where the units of a mask are 1."""
+    at = mask.find(1)
+    while at >= 0:
+        yield at
+        at = mask.find(1, at + 1)
 
 
 def _borders(update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Iterator[Id]:

@@ -130,6 +130,7 @@ class Reader:
                     self._hand_in(receiver, data)
                 else:
                     await self._hand_in_steps(receiver, data)
+                data = b""  # a large one isn't held until the next comes
             except StopAsyncIteration:
                 return
             except CosessionError as error:

@@ -65,6 +65,9 @@ _OPENED = "opened"
 
 _OPENED_SECONDS = 2.0
 
+_OTHER_BYTES = 8 * 2**20
+"""The largest frame that brings no update: presence is JSON, which takes long to read."""
+
 
 class Room:
     """The live document of one session.
@@ -356,8 +359,11 @@ class Room:
         self._changes.close()
 
     def _decode(self, data: bytes, peer: Peer) -> Frame:
-        if len(data) > self._settings.max_frame_bytes:
-            raise TooLarge(f"The frame is larger than {self._settings.max_frame_bytes} bytes; send less at once.")
+        most = self._settings.max_frame_bytes
+        if len(data) > _OTHER_BYTES and data[0] != 0:
+            most = min(most, _OTHER_BYTES)
+        if len(data) > most:
+            raise TooLarge(f"The frame is larger than {most} bytes; send less at once.")
         return decode_frame(data, extended=peer.extended)
 
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:

@@ -23,10 +23,10 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
 
     Raises:
         BadRequest: it does not fit.
-        TooLarge: it is larger than a frame may be.
+        TooLarge: it is larger than `max_body_bytes`.
     """
     hub: Hub = request.app.state.hub
-    limit = hub.settings.max_frame_bytes
+    limit = hub.settings.max_body_bytes
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise BadRequest(f"The body must be application/json, not {kind!r}.")

@@ -21,14 +21,16 @@ from cosession.settings import Settings
 from cosession.storage import SqliteStorage
 
 from .app import create_app
+from .arrivals import Arrivals
 from .door import is_loopback
 from .lobby import Listener, Lobby, Tally, exempt_addresses
 from .request import RequestProtocol
 from .socket import SyncProtocol
 
 _FRAME_ROOM = 4
-"""The WebSocket library takes frames this many times larger than we do, so that a frame over our limit is refused
-by a room, with a notice."""
+_MOST_FRAME_ROOM = 2**20
+"""The WebSocket library takes frames this many times larger than we do, or so many bytes larger, so that a frame over
+our limit is refused by a room, with a notice."""
 
 _HEAD_ROOM = 4
 """Heads are read up to this many times our limit, so that a WebSocket is told why it is refused; more get a 431."""
@@ -77,7 +79,7 @@ async def serve(
         ):
             revoked = storage.revocations
             app = create_app(hub, identities, revoked, settings, static=static, page=page)
-            config = _config(app, settings)
+            config = _config(app, settings, tally.key)
             server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
             if not identities.verified:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")
@@ -157,18 +159,19 @@ def _stopped_by_signals(server: uvicorn.Server) -> Generator[None, None, None]:
             loop.remove_signal_handler(number)
 
 
-def _config(app: Callable[..., object], settings: Settings) -> uvicorn.Config:
-    beat_seconds = settings.presence_timeout_seconds * _BEAT
+def _config(app: Callable[..., object], settings: Settings, key: Callable[[str], str | None]) -> uvicorn.Config:
+    beat_seconds, largest = settings.presence_timeout_seconds * _BEAT, settings.max_frame_bytes
+    arrivals = Arrivals(max(settings.max_arriving_bytes, 2 * largest), key)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         loop="asyncio",
         http=RequestProtocol,
         h11_max_incomplete_event_size=_HEAD_ROOM * settings.max_head_bytes,
-        ws=partial(SyncProtocol, pulse=Pulse(beat_seconds)),  # type: ignore[arg-type]
+        ws=partial(SyncProtocol, pulse=Pulse(beat_seconds), arrivals=arrivals),  # type: ignore[arg-type]
         ws_per_message_deflate=False,
         ws_ping_interval=beat_seconds,
         ws_ping_timeout=settings.slow_reader_seconds,  # a ping waits behind what a slow reader still has to read
-        ws_max_size=_FRAME_ROOM * settings.max_frame_bytes,
+        ws_max_size=min(_FRAME_ROOM * largest, largest + _MOST_FRAME_ROOM),
         lifespan="off",
         log_config=None,
         access_log=False,

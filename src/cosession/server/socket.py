@@ -17,10 +17,11 @@ from websockets.exceptions import PayloadTooBig
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request
 
-from cosession.errors import CosessionError, TooFast, TooLarge
+from cosession.errors import CosessionError, ServerBusy, TooFast, TooLarge
 from cosession.logs import get_logger
 from cosession.rooms import Pulse, SharedFrame
 
+from .arrivals import SMALL_BYTES, Arrivals
 from .heartbeat import Heartbeat, can_look, look
 from .refusals import log_refused_address
 from .shared_frames import write_shared
@@ -80,6 +81,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     Args:
         arguments: of uvicorn's protocol.
         pulse: when it looks whether the other end lives.
+        arrivals: where its large frames are counted.
         options: of uvicorn's protocol.
     """
 
@@ -88,13 +90,20 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
     _rest = b""
     """What came and isn't parsed yet, because nobody takes what it says."""
+    _size = 0
+    """The bytes that came since the last whole message."""
+    _is_held = False
+    """Whether a large frame waits for room."""
+    _owes = False
+    """Whether the application has a large message, or is about to get it."""
     _idle = 0
     _idle_since = 0.0
     _is_deaf = False
 
-    def __init__(self, *arguments: Any, pulse: Pulse, **options: Any) -> None:
+    def __init__(self, *arguments: Any, pulse: Pulse, arrivals: Arrivals, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._pulse = pulse
+        self._arrivals = arrivals
         self._place = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,15 +118,21 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         for start in range(0, len(data), _AT_ONCE):
             if self._is_deaf or self.transport.is_closing():
                 return
-            if self.read_paused:
+            if self.read_paused or self._is_held:
                 self._rest = data[start:]
                 return
             if self.close_sent:
                 self._count()
+            self._size += min(_AT_ONCE, len(data) - start)
             super().data_received(data[start : start + _AT_ONCE])
+            if self._size > SMALL_BYTES and not self._arrivals.grow(self, self._size) and not self._is_deaf:
+                self._is_held = True
+                self.transport.pause_reading()
 
     async def receive(self) -> Any:
         """Give the application the next message; until it asks for the second one, who it is isn't known."""
+        if self._owes and self.queue.empty():
+            self._taken()
         if self.read_paused and self.queue.empty():
             self._read_on()
         message = await super().receive()
@@ -169,11 +184,22 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         else:
             self.conn.data_to_send()
 
+    def handle_bytes(self, event: Frame) -> None:
+        """Take in a binary message, or its first part."""
+        super().handle_bytes(event)
+        event.data = b""  # the parser holds the frame until the next one
+
+    def handle_text(self, event: Frame) -> None:
+        """Take in a text message, or its first part."""
+        super().handle_text(event)
+        event.data = b""
+
     def handle_cont(self, event: Frame) -> None:
         """Take in a part of a message."""
         if not event.fin and len(event.data) < _SLIVER:
             self._count()
         super().handle_cont(event)
+        event.data = b""
 
     def handle_pong(self, event: Frame) -> None:
         """Hear a sign of life."""
@@ -191,6 +217,10 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand a message that is whole to the receiver; to the queue, if there is none or others wait there."""
+        is_large, self._size = self._size > SMALL_BYTES, 0
+        if is_large:
+            self._arrivals.finish(self)
+            self._owes = True
         if self.close_sent:
             self._count()  # it is passed over
         if self._receiver is None or self.curr_msg_data_type == "text" or not self.queue.empty() or self.close_sent:
@@ -201,6 +231,8 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         if not self._receiver(data):
             self.frames = [data]
             super().send_receive_event_to_app()
+        elif is_large:
+            self._taken()
 
     async def send_binary(self, message: bytes) -> None:
         """Send one binary message, once the socket takes more.
@@ -247,6 +279,30 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         """Hear that the socket is gone."""
         super().connection_lost(exc)
         self._tell()
+        self._forget()
+        if not self._owes:
+            self._arrivals.release(self)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Hear that the application is done with the socket."""
+        super().on_task_complete(task)
+        self._taken()
+
+    @property
+    def address(self) -> str:
+        """Where the socket comes from."""
+        return self.client[0] if self.client else ""
+
+    def go_on(self) -> None:
+        """Read on: there is room for the large frame that waits."""
+        self._is_held = False
+        self.transport.resume_reading()
+        self.loop.call_soon(self._go_on)
+
+    def give_up(self) -> None:
+        """Forget the large frame that is coming, and close the socket with a code that clients try again."""
+        self._forget()
+        self._go_deaf(ServerBusy("The server has as many large frames under way as it takes; come back in a moment."))
 
     def handle_close(self, event: Frame) -> None:
         """Answer the other side's close; nothing may follow it."""
@@ -270,18 +326,32 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self._idle, self._idle_since = 0, now
         self._idle += 1
         if self._idle > _MOST_IDLE and not self._is_deaf:
-            self._is_deaf, self.read_paused = True, False
-            self.transport.pause_reading()
-            if not self.close_sent:
-                self._say(TooFast(f"More than {_MOST_IDLE} frames in {_IDLE_SECONDS:g} s that bring no message."))
-            if self.close_timer is not None:
-                self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
+            self._go_deaf(TooFast(f"More than {_MOST_IDLE} frames in {_IDLE_SECONDS:g} s that bring no message."))
+
+    def _go_deaf(self, error: CosessionError) -> None:
+        """Hear nothing more of the other side, which is told why, and hang up soon."""
+        self._is_deaf, self.read_paused, self._is_held = True, False, False
+        self.transport.pause_reading()
+        if not self.close_sent:
+            self._say(error)
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
+
+    def _taken(self) -> None:
+        """Note that the application is done with a large message."""
+        self._owes = False
+        self._arrivals.release(self)
+
+    def _forget(self) -> None:
+        """Let go of the memory of a message that never becomes whole."""
+        self._rest, self.frames = b"", []
+        self.conn.reader.discard()
 
     def _say(self, error: CosessionError) -> None:
         """Close the socket with an error; nothing may follow it."""
         log_refused_address(
-            self.client[0] if self.client else "",
+            self.address,
             code=error.close_code,
             error=error.code,
             path=self.scope["path"][:200],
