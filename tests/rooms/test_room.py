@@ -1,7 +1,7 @@
 """A room, without loop, socket or disk: order, gaps, receipts, decisions."""
 
 import pytest
-from pycrdt import Doc, Map, Text, merge_updates
+from pycrdt import Array, Doc, Map, Text, merge_updates
 from rooms.scene import AT, Scene
 
 from cosession.auth import ANONYMOUS, Capabilities, Participant
@@ -548,6 +548,55 @@ def test_a_new_session_is_written_once_by_the_server(scene: Scene) -> None:
     scene.do(scene.room.create("Other", AT))
     assert scene.room.document.meta.title == "Trip"
     assert [row.participant for row in scene.rows] == ["server"]
+
+
+def facts(scene: Scene) -> dict[str, object]:
+    return scene.room.document.to_json()["meta"]
+
+
+def test_an_application_with_roots_of_its_own_finds_nothing_of_ours(scene: Scene) -> None:
+    scene.do(scene.room.create("", AT))
+    scene.join(1)
+    doc: Doc = Doc()
+    doc.get("messages", type=Array).append(Map({"text": "hi", "from": "x"}))
+    doc.get("state", type=Map)["a"] = 1
+    scene.receive(1, SyncUpdate(doc.get_update()))
+    scene.do(scene.room.attend(AT, at_once=True))
+    assert facts(scene) == {}
+    assert scene.room.document.doc.get("messages", type=Array).to_py() == [{"text": "hi", "from": "x"}]
+
+
+@pytest.mark.parametrize("extended", [True, False])
+def test_the_facts_of_a_session_are_written_with_the_first_use_of_the_schema(scene: Scene, extended: bool) -> None:
+    scene.do(scene.room.create("", "2025-12-31T00:00:00.000Z"))
+    scene.join(1, extended=extended)
+    document = SessionDocument()
+    document.meta.set_title("Porto")
+    if extended:
+        document.state.set("a", 1)
+    else:
+        document.messages.append("user", [{"type": "text", "text": "hi"}], id="m1", author="ada", created_at=AT)
+    scene.receive(1, SyncUpdate(document.doc.get_update()))
+    written = {"schema": 1, "created_at": "2025-12-31T00:00:00.000Z", "title": "Porto"}
+    assert facts(scene) == written
+    rows = len(scene.rows)
+    scene.do(scene.room.create("", AT))
+    document.state.set("b", 2)
+    scene.receive(1, SyncUpdate(document.doc.get_update()))
+    assert (facts(scene), len(scene.rows)) == (written, rows + 1)
+
+
+def test_a_session_without_facts_gets_them_after_a_restart_too(scene: Scene) -> None:
+    scene.do(scene.room.create("", AT))
+    scene.join(1)
+    doc: Doc = Doc()
+    doc.get("notes", type=Text).insert(0, "hi")
+    scene.receive(1, SyncUpdate(doc.get_update()))
+    again = Scene(Settings(agents=("planner",)), [row.update for row in scene.rows], scene.room.version)
+    again.do(again.room.create("", AT))
+    assert (facts(again), again.rows) == ({}, [])
+    again.do(again.room.edit(lambda document: document.runs.start("r1", agent="ada", started_at=AT), AT))
+    assert facts(again) == {"schema": 1, "created_at": AT}
 
 
 def test_a_title_that_a_member_writes_is_noted_for_the_list(scene: Scene) -> None:

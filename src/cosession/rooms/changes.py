@@ -67,6 +67,7 @@ class Changes:
         kept: the values that the library gives back otherwise than they came; it hears of each change.
 
     Attributes:
+        on_first_use: writes the session's facts, once the schema is used; None where they are written.
         vector: the document's state vector.
         version: of the last change.
     """
@@ -81,6 +82,7 @@ class Changes:
         "_receipts",
         "_settings",
         "_watch",
+        "on_first_use",
         "vector",
         "version",
     )
@@ -104,6 +106,7 @@ class Changes:
         self._memory = memory
         self._settings = settings
         self._watch = Watch(document)
+        self.on_first_use: Callable[[SessionDocument], object] | None = None
         self._deletions: KnownDeletions | None = None
         self._more_deletions = 0
 
@@ -156,6 +159,8 @@ class Changes:
         if messages:
             effects += self._stamp(messages, by, at, offered=offered)
         self._watch.notice(update.update, header)
+        if self.on_first_use is not None and peer.extended and effects:  # our clients write what the schema has
+            effects += self._begin()
         return effects + self._decide(by, at) if self._watch.touched else effects
 
     def edit(
@@ -169,6 +174,14 @@ class Changes:
             effects = self._write(change, by)
         stamps = self._stamp(messages, by, at) if messages else []
         return effects + stamps + self._decide(by, at)
+
+    def attend(self, change: Callable[[SessionDocument], object], at: str) -> list[Effect]:
+        """Write who is here; that alone is no use of the schema."""
+        first_use, self.on_first_use = self.on_first_use, None
+        try:
+            return self.edit(change, at)
+        finally:
+            self.on_first_use = first_use
 
     def rule(self, decision: Callable[[Case], object], at: str) -> list[Effect]:
         """Make a decision that no change asks for, and those that follow from it."""
@@ -254,7 +267,13 @@ class Changes:
             with self._document.transaction(origin=SERVER.id):
                 change(self._document)
 
-        return self._written(_captured(self._document.doc, act), by)
+        effects = self._written(_captured(self._document.doc, act), by)
+        return effects + self._begin() if effects and self.on_first_use is not None else effects
+
+    def _begin(self) -> list[Effect]:
+        """Write the session's facts: the schema is used."""
+        write, self.on_first_use = self.on_first_use, None
+        return [] if write is None else self._write(write, SERVER)
 
     def _written(self, updates: Sequence[bytes], by: Participant) -> list[Effect]:
         """Accept what the server's hand has changed."""

@@ -75,6 +75,7 @@ class LiveRoom:
     __slots__ = (
         "_clock",
         "_connections",
+        "_created_at",
         "_delivery",
         "_log",
         "_on_end",
@@ -109,6 +110,7 @@ class LiveRoom:
         self._on_end = on_end
         self._updated_at = stored.updated_at
         self._title = stored.title
+        self._created_at = stored.created_at
         self._connections: dict[int, Connection] = {}
         self._delivery = Delivery(settings, turns)
         self._turns = turns
@@ -132,7 +134,9 @@ class LiveRoom:
     def info(self) -> StoredSession:
         """The room's line in the list of sessions, as of now."""
         meta = self.room.document.meta
-        return StoredSession(self.session, meta.title, meta.created_at or "", self._updated_at, self.room.version)
+        return StoredSession(
+            self.session, meta.title, meta.created_at or self._created_at, self._updated_at, self.room.version
+        )
 
     def end(self, error: CosessionError) -> None:
         """Close the room: every connection is told why. The first reason stands."""

@@ -127,7 +127,7 @@ class Room:
             self.peers,
             self.presence,
             self._memory.leases,
-            self._changes.edit,
+            self._changes.attend,
             settings.attendance_seconds,
             Limits(settings.max_frame_bytes, settings.max_structs_per_frame, settings.max_presence_bytes),
         )
@@ -158,16 +158,27 @@ class Room:
         return iter(()) if index is None else index.read()
 
     def create(self, title: str, at: str) -> list[Effect]:
-        """Write the first facts of a new session; an existing one is left as it is."""
-        if self.version:
+        """Write the first facts of a new session: now, where it has a title or rules, else when the schema is used.
+
+        A session that has them stays as it is. In a document of an application with roots of its own there are none.
+
+        Args:
+            title: what people call it; may be empty.
+            at: when it was made, RFC 3339.
+        """
+        if self.document.meta.schema:
             return []
+        agents = () if self.version else self._settings.agents
 
         def write(document: SessionDocument) -> None:
-            document.initialise(created_at=at, title=title)
-            if self._settings.agents:
-                document.meta.set_policy(Policy(self._settings.agents))
+            document.initialise(created_at=at, title="" if document.meta.title else title)
+            if agents:
+                document.meta.set_policy(Policy(agents))
 
-        return self.edit(write, at)
+        if not self.version and (title or agents):
+            return self.edit(write, at)
+        self._changes.on_first_use = write
+        return []
 
     def recover(self, at: str) -> list[Effect]:
         """Write that nobody is here, after a crash that let nobody say so.
@@ -176,7 +187,9 @@ class Room:
             at: the last time that is known of, RFC 3339.
         """
         gone = [id_ for id_, who in self.document.participants if who.online]
-        return self.edit(lambda document: attend(document, dict.fromkeys(gone, ()), dict.fromkeys(gone, at)), at)
+        return self._changes.attend(
+            lambda document: attend(document, dict.fromkeys(gone, ()), dict.fromkeys(gone, at)), at
+        )
 
     def begin(self, at: str) -> list[Effect]:
         """Take up what was under way when the room was last loaded; once, before anybody joins."""

@@ -228,7 +228,7 @@ def _answer(live: LiveRoom, status: int = 200) -> Response:
     body = {
         "id": live.session,
         "title": meta.get("title", ""),
-        "created_at": meta.get("created_at"),
+        "created_at": live.info().created_at,
         "version": live.room.version,
         "connections": live.connections,
         "document": document,
