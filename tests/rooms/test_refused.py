@@ -473,3 +473,51 @@ def test_a_full_document_takes_deletions_and_the_clocks_of_what_it_has_no_place_
     ada.send(lambda document: document.text("notes").shared.clear())
     ada.send(note("again"))
     assert notes(scene.room.document) == "again"
+
+
+def reuse(scene: Scene, *, extended: bool) -> tuple[Replica, Replica]:
+    """Two participants whose documents have one Yjs client id; the first has written more than the second will."""
+    ada = Replica(scene, 1, "ada")
+    eve = Replica(scene, 2, "eve", extended=extended)
+    ada.send(lambda session: session.text("notes").append("the words of ada"))
+    eve.session = SessionDocument(Doc(client_id=ada.doc.client_id))
+    return ada, eve
+
+
+@pytest.mark.parametrize("root", ["notes", "others"])
+def test_words_under_clocks_that_have_other_words_are_refused_before_their_fence(root: str) -> None:
+    scene = Scene(Settings())
+    _, eve = reuse(scene, extended=True)
+    effects = eve.send(lambda session: session.text(root).append("lost"))
+    effects += eve.frame(Fence(b"1"))
+    effects += eve.frame(SyncStep2(EMPTY_UPDATE))
+    assert [effect.error.close_code for effect in effects if isinstance(effect, Refuse)] == [4409]
+    assert not any(isinstance(frame, Fence) for frame in scene.taken(2))
+
+
+def test_a_stock_client_with_the_id_of_another_is_told_that_its_words_are_lost() -> None:
+    scene = Scene(Settings())
+    ada, eve = reuse(scene, extended=False)
+    scene.taken(2)
+    eve.send(lambda session: session.state.set("a", 1))
+    assert any(isinstance(frame, PermissionDenied) for frame in scene.taken(2))
+    ada.send(lambda session: session.text("notes").append(", and more"))
+    assert str(scene.room.document.doc.get("text:notes", type=Text)) == "the words of ada, and more"
+
+
+def test_words_that_are_told_again_are_no_reuse_of_an_id() -> None:
+    scene = Scene(Settings())
+    ada, ben = Replica(scene, 1, "ada"), Replica(scene, 2, "ben", extended=True)
+    updates = [
+        ada.write(lambda session: session.text("notes").append("é🐙 and ")),
+        ada.write(lambda session: session.state.set("a", {"b": [1, 2**40, 0.5], "c": None})),
+        ada.write(say("m1", "ada", "hi 🐙")),
+        ada.write(lambda session: session.text("notes").append("more")),
+        ada.write(lambda session: session.text("notes").delete(1, 2)),
+    ]
+    for update in updates:
+        ada.frame(SyncUpdate(update))
+    for update in (*updates, ada.doc.get_update(), scene.room.diff(b"\x00")):
+        scene.room.peers[2].compared = frozenset()
+        assert not any(isinstance(effect, Refuse | Remind) for effect in ben.frame(SyncUpdate(update)))
+    assert ben.peer.ending is None

@@ -13,7 +13,8 @@ from functools import partial
 from cosession.auth import SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, CosessionError, Superseded
-from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, read_update_header
+from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, encode_state_vector, read_update_header
+from cosession.protocol.same_content import texts_differ
 from cosession.protocol.sections import Sections
 from cosession.protocol.structs import Id
 from cosession.protocol.surrogates import Cuts
@@ -103,6 +104,19 @@ class Gate:
         yield from self._known_pairs().read()
         if not by.capabilities.writes_everything:
             yield from self._judge().prepare()
+
+    def differs(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> bool:
+        """Whether an update brings other words than the document has, under clocks that the document has.
+
+        Args:
+            update: its bytes.
+            header: its header.
+            known: the document's state vector.
+        """
+        starts = {span.client: span.clock for span in reversed(header.brings)}
+        ends = {client: known[client] for client, clock in starts.items() if clock < known.get(client, 0)}
+        lacks = {client: starts[client] if client in ends else clock for client, clock in known.items()}
+        return texts_differ(update, self._document.doc.get_update(encode_state_vector(lacks)), ends)
 
     def brings_others(
         self, header: UpdateHeader, by: Participant, known: Mapping[int, int], *, offered: bool

@@ -58,6 +58,13 @@ _ANSWERS_WITH_HOLES = 3
 Step: TypeAlias = Callable[[str], list[Effect]]
 """Takes a part of a frame in, at a time of the server (RFC 3339)."""
 
+_REUSED = (
+    "The session has other words than yours under your Yjs client id; start from a fresh document, with a new id."
+)
+
+_COMPARED = 64
+"""For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
+
 _LACKS = 8
 """How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
 
@@ -137,6 +144,9 @@ class Intake:
             if update == EMPTY_UPDATE:
                 return
             yield from self._gate.prepare(peer.participant)
+            if header.repeats(self._changes.vector) and self._differs(peer, update, header):
+                yield partial(self._decline_at, connection, peer, ClientIdTaken(_REUSED))
+                return
             if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
                 yield lambda _: self._ask_for_gap(connection, peer, header)
                 return
@@ -179,6 +189,8 @@ class Intake:
             if update == EMPTY_UPDATE:
                 return declined
         vector = self._changes.vector
+        if header.repeats(vector) and self._differs(peer, update, header):
+            return self._decline(connection, peer, ClientIdTaken(_REUSED))
         if not header.fits(vector):
             if not offered:
                 return declined + self._ask_for_gap(connection, peer, header)
@@ -257,6 +269,20 @@ class Intake:
 
         lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
         return self._await(connection, peer, left.others, lacks, offered=offered, is_needed=left.is_needed)
+
+    def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> bool:
+        """Whether words of an update would be passed over, because the document has others under their clocks.
+
+        They are those of a client that uses the id of another one. Honest ones are told again unchanged.
+        """
+        known = self._changes.vector
+        clients = {span.client for span in header.brings if span.clock < known.get(span.client, 0)}
+        if clients <= peer.compared or len(peer.compared) >= _COMPARED:
+            return False
+        if self._gate.differs(update, header, known):
+            return True
+        peer.compared |= clients
+        return False
 
     def _question(self, connection: int) -> Effect:
         return Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))

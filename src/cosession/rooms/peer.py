@@ -45,6 +45,7 @@ class Peer:
         holes: how many of its last answers to a sync step 1 did not fit.
         lacks: per client, up to which clock others must bring theirs before what it has left can be taken.
         patience: how often what it lacks is waited for before that is given up.
+        compared: the clients of which something came that was known, and was compared with the document.
         is_stuck: whether its own clocks have a hole that nothing will fill: what comes behind it is dropped.
         told: what it was last told that isn't taken.
         ending: why it is closed when it has given what it still has.
@@ -61,6 +62,7 @@ class Peer:
     holes: int = 0
     lacks: dict[int, int] = field(default_factory=dict[int, int])
     patience: int = 0
+    compared: frozenset[int] = frozenset()
     is_stuck: bool = False
     told: str = ""
     ending: CosessionError | None = None

@@ -1,0 +1,57 @@
+"""Whether two updates hold the same under the same clocks, as far as both still have it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from . import lib0
+from .structs import read_structs
+from .update_format import DELETED, GC, STRING
+
+_MOST: Final = 4096
+"""Clocks that are compared: another's words differ soon, and reading more would take long."""
+
+
+def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> bool:
+    """Whether two updates hold different text, or text and something else, under the same clocks.
+
+    What was deleted differs from nothing, and so does half a character, of which a server may have made U+FFFD. Of
+    what isn't text the kind is compared: libraries write one value in several ways.
+
+    Args:
+        update: an update, of which the header was read.
+        other: another one, of which at most the clocks of these clients are read that the first one has.
+        ends: for each client, the clock before which its structs are compared.
+    """
+    mine: dict[tuple[int, int], int] = {}
+    for client, clock, what in _clocks(update):
+        if clock < ends.get(client, 0):
+            mine[client, clock] = what
+            if len(mine) >= _MOST:
+                break
+    left = len(mine)
+    for client, clock, what in _clocks(other):
+        known = mine.get((client, clock))
+        if known is None:
+            continue
+        if known >= 0 <= what and known != what:
+            return True
+        left -= 1
+        if not left:
+            break
+    return False
+
+
+def _clocks(update: bytes) -> Iterator[tuple[int, int, int]]:
+    """What is under each clock: the UTF-16 unit of a text, or the kind; negative is like everything."""
+    reader = lib0.Reader(update)
+    for struct in read_structs(update):
+        if struct.kind == STRING:
+            reader.at = struct.content
+            units = reader.string().encode("utf-16-le")
+            for at in range(struct.length):
+                unit = int.from_bytes(units[2 * at : 2 * at + 2], "little")
+                yield struct.client, struct.clock + at, -1 if 0xD800 <= unit < 0xE000 or unit == 0xFFFD else unit
+        else:
+            what = -1 if struct.kind in (GC, DELETED) else 0x10000 + struct.kind
+            for clock in range(struct.clock, struct.clock + min(struct.length, _MOST)):
+                yield struct.client, clock, what
