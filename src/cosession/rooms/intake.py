@@ -190,7 +190,7 @@ class Intake:
                 return declined
         vector = self._changes.vector
         if header.repeats(vector) and self._differs(peer, update, header):
-            return self._decline(connection, peer, ClientIdTaken(_REUSED))
+            return declined + self._decline(connection, peer, ClientIdTaken(_REUSED))
         if not header.fits(vector):
             if not offered:
                 return declined + self._ask_for_gap(connection, peer, header)
