@@ -40,7 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register what a case is marked with."""
     config.addinivalue_line("markers", "stock: every y-websocket server must pass this case")
-    config.addinivalue_line("markers", "scoreboard: asked by the scoreboard alone, for ours doesn't pass it yet")
     config.addinivalue_line("markers", "survival: what users of any Yjs server would want; not every server passes")
     config.addinivalue_line("markers", "extended: what a cosession server does beyond y-websocket")
 
@@ -59,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
         judged = "guarded" if config.getoption("secret", None) else "endpoint"
         left_out = [item for item in ours if judged not in item.fixturenames]
     else:
-        left_out = [item for item in ours if item.get_closest_marker("scoreboard")]
+        left_out = []
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
