@@ -1,16 +1,31 @@
 """What large frames on their way in may hold together, and which goes on."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import eventually
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
 
-from cosession.server.arrivals import SMALL_BYTES, Arrivals
+from cosession.rooms import Pulse
+from cosession.server.arrivals import SMALL_BYTES, Arrivals, Sender
+from cosession.server.socket import EXTENSION, SyncProtocol
 
 pytestmark = pytest.mark.anyio
 
 LARGEST = 16 * SMALL_BYTES
+HANDSHAKE = (
+    b"GET /sync/trip HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+App = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
 @pytest.fixture
@@ -24,7 +39,7 @@ class Socket:
     """A sender; a real one would decide by itself when bytes come."""
 
     address: str
-    said: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list[str])
     size: int = 0
 
     def go_on(self) -> None:
@@ -98,3 +113,104 @@ async def test_frames_never_hold_more_than_the_bound(steps: list[tuple[int, str,
         arrivals.release(socket)
     assert not any(one.said for one in sockets if one not in waits)
     assert arrivals.grow(Socket("new"), LARGEST)
+
+
+class Noted(Arrivals):
+    """What sockets say of their large frames, in order."""
+
+    def __init__(self) -> None:
+        super().__init__(2 * LARGEST, lambda address: address)
+        self.said: list[str] = []
+
+    def grow(self, sender: Sender, size: int) -> bool:
+        if self.said[-1:] != ["grow"]:
+            self.said.append("grow")
+        return super().grow(sender, size)
+
+    def finish(self, sender: Sender) -> None:
+        self.said.append("finish")
+        super().finish(sender)
+
+    def release(self, sender: Sender) -> None:
+        self.said.append("release")
+        super().release(sender)
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    arrivals: Arrivals, app: App
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A socket of an application, behind its handshake; every byte is the test's."""
+    config = uvicorn.Config(app, ws="none", ws_max_size=4 * LARGEST, ws_ping_interval=None, log_config=None)  # type: ignore[arg-type]
+    config.load()
+    state, pulse = ServerState(), Pulse(20)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SyncProtocol(config, state, {}, pulse=pulse, arrivals=arrivals), "127.0.0.1", 0
+    )
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        writer.write(HANDSHAKE)
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+
+def message(size: int, opcode: Opcode = Opcode.BINARY) -> bytes:
+    return Frame(opcode, bytes(size)).serialize(mask=True)
+
+
+async def test_a_large_frame_that_comes_behind_the_servers_close_is_forgotten() -> None:
+    async def turn_away(_: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4401})
+
+    arrivals = Noted()
+    async with connected(arrivals, turn_away) as (reader, writer):
+        await reader.readexactly(4)
+        writer.write(message(LARGEST + SMALL_BYTES) + message(0, Opcode.CLOSE))
+        await reader.read()
+    assert "grow" in arrivals.said
+    assert arrivals.grow(Socket("another"), SMALL_BYTES + 1), "there is room again"
+
+
+async def test_the_next_large_frame_of_a_socket_waits_until_the_last_is_taken() -> None:
+    arrivals, sizes = Noted(), list[int]()
+    done = asyncio.Event()
+
+    async def take_two(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        transport = scope["extensions"][EXTENSION].transport
+        for _ in range(2):
+            sizes.append(len((await receive())["bytes"]))
+            if len(sizes) == 1:
+                await eventually(lambda: not transport.is_reading() or arrivals.said[-1] == "grow", "what comes next")
+        done.set()
+        await receive()
+
+    async with connected(arrivals, take_two) as (_, writer):
+        writer.write(message(LARGEST) + message(LARGEST - 1))
+        await asyncio.wait_for(done.wait(), 10)
+    assert sizes == [LARGEST, LARGEST - 1]
+    assert arrivals.said[:5] == ["grow", "finish", "release", "grow", "finish"]
+
+
+async def test_control_frames_are_no_large_frame_however_many_come() -> None:
+    arrivals = Noted()
+    came = asyncio.Event()
+
+    async def take_one(_: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        came.set()
+        await receive()
+
+    async with connected(arrivals, take_one) as (_, writer):
+        writer.write(message(125, Opcode.PONG) * 600 + message(1))
+        await asyncio.wait_for(came.wait(), 10)
+        assert arrivals.said == []

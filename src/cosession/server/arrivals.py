@@ -3,7 +3,8 @@
 A frame counts from its first `SMALL_BYTES` until it has been taken in. Beyond half of the bound another large frame
 has to wait, and TCP holds its sender back; next is one of the address with the fewest frames in. Beyond the bound the
 slowest unfinished frame of the address that holds most is given up; while frames wait, so are those that stand
-still. A socket that loses its frame is closed with 4503, after which clients try again. Small frames always go on.
+still. A socket that loses its frame is closed with 4503, after which clients try again. Small frames always go on;
+a socket's next large one waits until its last is taken.
 """
 
 import asyncio

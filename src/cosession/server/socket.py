@@ -90,10 +90,12 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
     _rest = b""
     """What came and isn't parsed yet, because nobody takes what it says."""
-    _size = 0
-    """The bytes that came since the last whole message."""
+    _joined = 0
+    """The bytes of the parts of the message that is coming."""
+    _is_counted = False
+    """Whether the message that is coming is known to be a large one."""
     _is_held = False
-    """Whether a large frame waits for room."""
+    """Whether it waits: for room, or until the large message before it is taken."""
     _owes = False
     """Whether the application has a large message, or is about to get it."""
     _idle = 0
@@ -123,9 +125,9 @@ class SyncProtocol(WebSocketsSansIOProtocol):
                 return
             if self.close_sent:
                 self._count()
-            self._size += min(_AT_ONCE, len(data) - start)
             super().data_received(data[start : start + _AT_ONCE])
-            if self._size > SMALL_BYTES and not self._arrivals.grow(self, self._size) and not self._is_deaf:
+            size = self._joined + len(self.conn.reader.buffer)
+            if size > SMALL_BYTES and not self._is_deaf and not self._may_grow(size) and not self._is_deaf:
                 self._is_held = True
                 self.transport.pause_reading()
 
@@ -186,11 +188,13 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def handle_bytes(self, event: Frame) -> None:
         """Take in a binary message, or its first part."""
+        self._joined = len(event.data)
         super().handle_bytes(event)
         event.data = b""  # the parser holds the frame until the next one
 
     def handle_text(self, event: Frame) -> None:
         """Take in a text message, or its first part."""
+        self._joined = len(event.data)
         super().handle_text(event)
         event.data = b""
 
@@ -198,6 +202,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         """Take in a part of a message."""
         if not event.fin and len(event.data) < _SLIVER:
             self._count()
+        self._joined += len(event.data)
         super().handle_cont(event)
         event.data = b""
 
@@ -217,13 +222,18 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Hand a message that is whole to the receiver; to the queue, if there is none or others wait there."""
-        is_large, self._size = self._size > SMALL_BYTES, 0
+        is_large = self._is_counted or self._joined > SMALL_BYTES
+        self._is_counted, self._joined = False, 0
+        if self.close_sent:  # it is passed over, also by an application that has ended
+            self._count()
+            super().send_receive_event_to_app()
+            if is_large and not self._owes:
+                self._arrivals.release(self)
+            return
         if is_large:
             self._arrivals.finish(self)
             self._owes = True
-        if self.close_sent:
-            self._count()  # it is passed over
-        if self._receiver is None or self.curr_msg_data_type == "text" or not self.queue.empty() or self.close_sent:
+        if self._receiver is None or self.curr_msg_data_type == "text" or not self.queue.empty():
             super().send_receive_event_to_app()
             return
         data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
@@ -338,14 +348,23 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self.close_timer.cancel()
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
 
+    def _may_grow(self, size: int) -> bool:
+        """Count the large message that is coming; False while it must wait. There is one at a time of a socket."""
+        if self._owes:
+            return False
+        self._is_counted = True
+        return self._arrivals.grow(self, size)
+
     def _taken(self) -> None:
-        """Note that the application is done with a large message."""
+        """Note that the application is done with a large message; the next one may come."""
         self._owes = False
         self._arrivals.release(self)
+        if self._is_held:
+            self.go_on()
 
     def _forget(self) -> None:
         """Let go of the memory of a message that never becomes whole."""
-        self._rest, self.frames = b"", []
+        self._rest, self.frames, self._joined = b"", [], 0
         self.conn.reader.discard()
 
     def _say(self, error: CosessionError) -> None:
