@@ -11,7 +11,7 @@ from pycrdt import Doc, Map, Text
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame
-from cosession.protocol import Fence, SyncStep1, SyncStep2, SyncUpdate, encode_frame
+from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, encode_frame
 from cosession.protocol.lib0 import buffer, uint
 from cosession.rooms.effects import Effect
 from cosession.rooms.peer import Peer
@@ -237,6 +237,35 @@ def test_words_of_others_in_a_long_answer_wait_for_their_author() -> None:
     assert scene.room.peers[1].lacks == {5: 2}
     scene.do(scene.room.receive(2, encode_frame(SyncUpdate(later)), AT))
     assert len(scene.room.document.state.to_json()) == 3_002
+
+
+def long_with_policy() -> bytes:
+    """Words of a client that nobody knows, and in their middle what only few may write."""
+    document = SessionDocument(Doc(client_id=5))
+    with document.transaction():
+        for number in range(800):
+            document.state.set(f"k{number}", number)
+            if number == 500:
+                document.doc.get("meta", type=Map)["policy"] = {"agents": ["eve"]}
+    return document.doc.get_update()
+
+
+def test_a_part_of_a_long_answer_makes_a_forgotten_client_id_nobodys() -> None:
+    scene = scene_of(MEMBER)
+    bo = Participant("bo", "Bo")
+    join(scene, 2, bo)
+    for connection in (1, 2):
+        list(steps(scene, connection, encode_frame(SyncStep2(long_with_policy()))))
+    written = scene.room.document.to_json()
+    assert (len(written["state"]), written["meta"]["policy"]) == (800, {"agents": ["eve"]})
+    assert not [row for row in scene.rows if row.client == 5 and row.participant == "ada"]
+
+
+def test_a_forgotten_client_id_is_its_bearers_when_all_of_a_long_answer_was_taken() -> None:
+    scene = scene_of(MEMBER)
+    list(steps(scene, 1, encode_frame(SyncStep2(messages(2_400)))))
+    assert len(scene.room.document.messages) == 200
+    assert [row.update for row in scene.rows if row.client == 7 and row.participant == "ada"] == [EMPTY_UPDATE]
 
 
 @pytest.mark.anyio

@@ -11,7 +11,7 @@ panic of the CRDT library the room is broken: it must be thrown away and loaded 
 Where a change leads to a decision of the server is `_decide`; what it decides is in `decisions`.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -187,6 +187,10 @@ class Changes:
         """Make a decision that no change asks for, and those that follow from it."""
         return self._rule(decision, SERVER, at, {}) + self._decide(SERVER, at)
 
+    def bind(self, clients: Iterable[int], by: Participant) -> list[Effect]:
+        """Make Yjs client ids a participant's that are nobody's yet."""
+        return self._bind(self._gate.bind(clients, by), by, None)
+
     def close(self) -> None:
         """Stop observing the document."""
         self._watch.close()
@@ -251,9 +255,12 @@ class Changes:
             self._kept.forget(header.deletes)
             self._kept.learn(update.update)
         by = peer.participant
-        new = self._gate.applied(update.update, header, by, offered=offered)
+        unsure = peer.unsure
+        new = self._gate.applied(update.update, header, by, offered=offered, unsure=unsure)
         is_own = not (offered and by.capabilities.writes_everything)
         client = _only_client(update) if is_own else None
+        if client in unsure:
+            client = None
         effects = self._bind(new, by, client) if new else []
         effects += self._accept(update, connection, by, client)
         if not peer.extended:

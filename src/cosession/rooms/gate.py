@@ -7,7 +7,7 @@ present under it, also while they are away. Among those who may write everything
 pairs of the document are known here too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
 from cosession.auth import SERVER, Participant
@@ -256,7 +256,15 @@ class Gate:
         if not by.capabilities.writes_everything:
             self._judge().check_size(grows)
 
-    def applied(self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool = False) -> list[int]:
+    def applied(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        by: Participant,
+        *,
+        offered: bool = False,
+        unsure: Set[int] = frozenset(),
+    ) -> list[int]:
         """Hear of an update that was applied.
 
         Args:
@@ -265,6 +273,7 @@ class Gate:
             by: who wrote it, the server where it did so in somebody's name; who may write everything isn't judged, so
                 admission hears of it here.
             offered: whether it may hold what others wrote.
+            unsure: the Yjs client ids that stay free nevertheless.
 
         Returns:
             The Yjs client ids that are its writer's from now on.
@@ -275,7 +284,14 @@ class Gate:
             self._admission.applied(update, header)
         if offered and by.capabilities.writes_everything:
             return []
-        new = [span.client for span in header.brings if span.client not in self.writers]
+        new = [span.client for span in header.brings if span.client not in self.writers and span.client not in unsure]
+        for client in new:
+            self.writers[client] = by.id
+        return new
+
+    def bind(self, clients: Iterable[int], by: Participant) -> list[int]:
+        """Note that Yjs client ids are a participant's, and return those that were nobody's before."""
+        new = [client for client in clients if client not in self.writers]
         for client in new:
             self.writers[client] = by.id
         return new

@@ -8,7 +8,7 @@ from Yjs for ever. What is refused costs nothing else; see "What is kept of a re
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -28,6 +28,7 @@ from cosession.protocol.header import read_header_in_steps
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.protocol.parts import split_work
 from cosession.protocol.sections import Sections, without_forbidden
+from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import Id
 from cosession.protocol.update_format import MAX_CLOCK
 
@@ -150,8 +151,10 @@ class Intake:
             if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
                 yield lambda _: self._ask_for_gap(connection, peer, header)
                 return
+            left.unsure = yield from self._unsure(connection, peer, header, offered=offered)
             for part in split_work(update, header):
                 yield None if part is None else partial(self._take_part, connection, peer, part, offered=offered)
+            yield from self._bind_taken(peer, left, header)
             if left:
                 yield lambda _: self._end_parts(connection, peer, left, header, offered=offered)
         finally:
@@ -254,6 +257,34 @@ class Intake:
 
     def _take_part(self, connection: int, peer: Peer, part: bytes, at: str, *, offered: bool) -> list[Effect]:
         return self.update(connection, peer, part, encode_frame(SyncUpdate(part)), at, offered=offered)
+
+    def _unsure(
+        self, connection: int, peer: Peer, header: UpdateHeader, *, offered: bool
+    ) -> Generator[None, None, frozenset[int]]:
+        """Find in steps which clients' ids a part alone may not make its bearer's; see `_take_fitting`."""
+        by, known = peer.participant, self._changes.vector
+        found: set[int] = set()
+        for count, span in enumerate(() if by.capabilities.writes_everything else header.brings, 1):
+            if span.end > known.get(span.client, 0) and not self._gate.may_replace(
+                connection, by, span.client, offered=offered
+            ):
+                found.add(span.client)
+            if not count % AT_ONCE:
+                yield
+        return frozenset(found)
+
+    def _bind_taken(self, peer: Peer, left: Left, header: UpdateHeader) -> Iterator[Step]:
+        """Make those of a long frame's unsure clients its participant's of which all was taken."""
+        if not left.unsure:
+            return
+        ends = list({span.client: span.end for span in header.brings if span.client in left.unsure}.items())
+        for start in range(0, len(ends), AT_ONCE):
+            yield partial(self._bind, peer, dict(ends[start : start + AT_ONCE]))
+
+    def _bind(self, peer: Peer, ends: Mapping[int, int], _: str) -> list[Effect]:
+        known = self._changes.vector
+        taken = (client for client, end in ends.items() if known.get(client, 0) >= end)
+        return self._changes.bind(taken, peer.participant)
 
     def _end_parts(
         self, connection: int, peer: Peer, left: Left, header: UpdateHeader, *, offered: bool

@@ -9,14 +9,17 @@ from cosession.errors import CosessionError
 
 @dataclass(slots=True)
 class Left:
-    """What the parts of a long frame lacked.
+    """What is known of a long frame while its parts are taken in.
 
     Attributes:
+        unsure: the clients in it of which it isn't known whose they are. They become its participant's when all that
+            it brings of them was taken.
         others: per client, up to which clock others wrote what it has.
         lacks: the same of what its own words stand on.
         is_needed: whether some of its own words wait for what others wrote.
     """
 
+    unsure: frozenset[int] = frozenset()
     others: dict[int, int] = field(default_factory=dict[int, int])
     lacks: dict[int, int] = field(default_factory=dict[int, int])
 
@@ -52,7 +55,7 @@ class Peer:
         last_answers: how many answers to a sync step 1 come before that.
         fences: how many of its fences wait.
         held: those of them that came after a gap: they stand for what the answer will bring.
-        left: while a long frame is taken in, what its parts lacked.
+        left: while a long frame is taken in, what is known of it.
     """
 
     participant: Participant
@@ -70,6 +73,11 @@ class Peer:
     fences: int = 0
     held: list[bytes] = field(default_factory=list[bytes])
     left: Left | None = None
+
+    @property
+    def unsure(self) -> frozenset[int]:
+        """The clients of a long frame that aren't its participant's yet, however much of them was taken."""
+        return frozenset() if self.left is None else self.left.unsure
 
     @property
     def shows(self) -> bool:
