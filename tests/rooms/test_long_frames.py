@@ -10,7 +10,7 @@ from pycrdt import Doc, Map, Text
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame
+from cosession.errors import MalformedFrame, NotAllowed
 from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, encode_frame
 from cosession.protocol.lib0 import buffer, uint
 from cosession.rooms.effects import Effect
@@ -285,3 +285,33 @@ async def test_a_fence_behind_a_long_frame_stands_for_all_of_it(tmp_path: Path) 
         live = next(iter(hub.rooms()))
         await until(lambda: live.room.committed_version == live.room.version)
         assert between < len(live.room.document.messages) == 200
+
+
+@pytest.mark.anyio
+async def test_nothing_more_of_a_long_frame_is_taken_when_its_connection_was_ended(tmp_path: Path) -> None:
+    async with (
+        open_hub(tmp_path, Settings()) as hub,
+        connected(hub, "trip") as ada,
+        connected(hub, "trip", "bo") as bo,
+    ):
+        live = next(iter(hub.rooms()))
+        taken: list[int] = []
+
+        def turn_away(event: Any) -> None:
+            """Take ada's access away while a part of bo's frame is taken in, and ada's waits for its turn."""
+            if not taken and 7 in live.room.vector and b"of bo" in event.update:
+                taken.append(live.room.vector[7])
+                ada.channel.reading.clear()
+                live.dismiss(lambda who, _: NotAllowed("No more.") if who.id == "ada" else None)
+
+        subscription = live.room.document.doc.observe(turn_away)
+        doc: Doc[Any] = Doc(client_id=8)
+        with doc.transaction():
+            doc.get("state", type=Map).update({f"of bo {number}": 1 for number in range(3_000)})
+        ada.channel.say(SyncUpdate(messages(6_000)))
+        bo.channel.say(SyncUpdate(doc.get_update()))
+        bo.channel.say(Fence(b"1"))
+        await bo.channel.hear(Fence)
+        live.room.document.doc.unobserve(subscription)
+        assert taken == [live.room.vector[7]]
+        ada.channel.reading.set()

@@ -74,6 +74,11 @@ class Connection:
         self.writer = Writer(number, channel, extended, settings, pulse, rollup_seconds)
         self._reader = Reader(number, channel, self.writer, settings)
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is taken of it."""
+        return self._reader.is_closed
+
     def end(self, error: CosessionError) -> None:
         """Close the connection, saying why; the first reason stands."""
         if self.writer.finish(error):

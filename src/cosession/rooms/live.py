@@ -364,7 +364,9 @@ class LiveRoom:
             raise self._break(error, None) from error
 
     def _go_on(self, connection: int, steps: Iterator[Step | None]) -> bool:
-        """Do the next step of taking in a frame; False when that was the last."""
+        """Do the next step of taking in a frame; False when that was the last, or its sender may do no more."""
+        if self._connections[connection].is_ending:
+            return False
         at = self._now()
         try:
             step = next(steps)

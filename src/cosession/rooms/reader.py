@@ -102,6 +102,11 @@ class Reader:
             self._receiver = self._end = self._reading = None
             self.close()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more frames are handed in."""
+        return self._closed
+
     def stop(self) -> None:
         """Have `run` return: nothing more is to be said, and whether the other side hangs up is all the same."""
         if self._reading is not None and not self._reading.expired():
