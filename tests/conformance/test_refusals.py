@@ -116,7 +116,9 @@ async def test_an_identity_that_cannot_be_is_refused_after_the_handshake(
 
 async def test_a_frame_that_is_too_large_is_refused_for_good(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann, endpoint.join(room) as ben:
-        await ann.send(codec.update(bytes(17 * 2**20)))
+        await until(lambda: ann.count(codec.GRANT), "the limits of the server")
+        limits = codec.read_json(ann.bodies(codec.GRANT)[0])["limits"]
+        await ann.send(codec.update(bytes(limits["frame_bytes"])))
         code, reason = await ann.until_closed()
         assert code == 4413
         assert 0 < len(reason.encode()) <= REASON_BYTES
