@@ -107,15 +107,16 @@ class Society:
         offered = random.random() < 0.15
         frame = SyncStep2(update) if offered else SyncUpdate(update)
         before, version = everything(self.room.document), self.room.version
+        effects: list[Effect] = []
         try:
-            effects = self.room.receive(member.connection, encode_frame(frame), AT)
+            effects += self.room.receive(member.connection, encode_frame(frame), AT)
             while self.room.peers[member.connection].ending and not (effects and isinstance(effects[-1], Refuse)):
                 rest = member.document.doc.get_update(self.room.document.doc.get_state())
                 effects += self.room.receive(member.connection, encode_frame(SyncStep2(rest)), AT)
         except RoomBroken:
             raise
         except CosessionError as error:
-            effects = [Refuse(member.connection, error)]
+            effects.append(Refuse(member.connection, error))
         self._do(effects)
         after = everything(self.room.document)
         role = self.roles[member.who]
