@@ -35,6 +35,9 @@ ANY_MOMENT = "any moment"
 LIFE = 25
 """Kills after which fresh sessions are used: long enough for snapshots on snapshots, short enough to stay quick."""
 
+_PATIENCE_SECONDS = 120.0
+"""A server waits a minute for the author of words that a kill took, before it refuses what stands on them."""
+
 
 @dataclass
 class Writer:
@@ -64,7 +67,7 @@ class Writer:
             ) as wire:
                 try:
                     await wire.sync()
-                    await wire.fence()
+                    await wire.fence(_PATIENCE_SECONDS)
                 except (AssertionError, WebSocketException):
                     await wire.wait_closed()
                     if self._is_refused(wire):
@@ -236,24 +239,40 @@ class Run:
         if not self.writers:
             return
         assert await self.start()
-        async with contextlib.AsyncExitStack() as stack:
+        here: set[str] = set()
+        may_go = asyncio.Event()
+
+        async def stay(writer: Writer) -> None:
+            async with writer.connected(self.server):
+                here.add(writer.name)
+                await may_go.wait()
+
+        # All at once: what one of them has may stand on words of another that a kill took from the server.
+        async with asyncio.TaskGroup() as tasks:
             for writer in self.writers:
-                await stack.enter_async_context(writer.connected(self.server))
+                tasks.create_task(stay(writer))
+            await eventually(lambda: len(here) == len(self.writers), "the writers", _PATIENCE_SECONDS)
             for session in {writer.session for writer in self.writers}:
-                members = [writer for writer in self.writers if writer.session == session]
-                reader = await stack.enter_async_context(Writer(session, "reader", "viewer").connected(self.server))
-
-                def are_equal(docs: tuple[Doc, ...] = (reader.doc, *(writer.doc for writer in members))) -> bool:
-                    return len({str(doc.get("text:notes", type=Text)) for doc in docs}) == 1
-
-                await eventually(are_equal, "equal replicas")
-                there = Counter(str(reader.doc.get("text:notes", type=Text)).split())
-                lost = {word for writer in members for word in writer.lost}
-                assert there.keys() | lost == {word for writer in members for word in writer.written}, session
-                assert set(there.values()) <= {1}, f"{session}: doubled words"
-                self.figures.words += len(there)
-                self.figures.lost += len(lost - there.keys())
+                await self.compare(session)
+            may_go.set()
         self.figures.refusals += sum(writer.refusals for writer in self.writers)
         self.figures.fences += sum(len(writer.fenced) for writer in self.writers)
         await asyncio.to_thread(self.server.stop)
         self.look("after a clean stop")
+
+    async def compare(self, session: str) -> None:
+        """Check that all who are in a session have the same, and every word once."""
+        members = [writer for writer in self.writers if writer.session == session]
+        reader = Writer(session, "reader", "viewer")
+        async with reader.connected(self.server):
+
+            def are_equal(docs: tuple[Doc, ...] = (reader.doc, *(writer.doc for writer in members))) -> bool:
+                return len({str(doc.get("text:notes", type=Text)) for doc in docs}) == 1
+
+            await eventually(are_equal, "equal replicas")
+            there = Counter(str(reader.doc.get("text:notes", type=Text)).split())
+        lost = {word for writer in members for word in writer.lost}
+        assert there.keys() | lost == {word for writer in members for word in writer.written}, session
+        assert set(there.values()) <= {1}, f"{session}: doubled words"
+        self.figures.words += len(there)
+        self.figures.lost += len(lost - there.keys())
