@@ -114,9 +114,21 @@ async def test_ten_clients_that_open_a_cold_session_at_once_are_all_served(serve
 
 async def test_ten_clients_that_open_a_new_session_at_once_make_one_document(server: Server) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        clients = await asyncio.gather(*(stack.enter_async_context(Wire.open(server, "new")) for _ in range(10)))
+        clients = await asyncio.gather(
+            *(stack.enter_async_context(Wire.open(server, "new", ext=1)) for _ in range(10))
+        )
+        await eventually(lambda: all(client.count(SyncStep1) for client in clients), "the server's question to each")
+        assert all(client.doc.get("meta", type=Map).to_py() == {} for client in clients), "nobody uses the schema yet"
+        await asyncio.gather(
+            *(
+                client.edit(lambda doc, number=number: doc.get("state", type=Map).update({f"from {number}": number}))
+                for number, client in enumerate(clients)
+            )
+        )
+        for client in clients:
+            await eventually(lambda client=client: len(client.doc.get("state", type=Map)) == 10, "what all wrote")
+            await eventually(lambda client=client: len(client.doc.get("meta", type=Map)) > 0, "the session's facts")
         metas = [client.doc.get("meta", type=Map).to_py() for client in clients]
         assert metas[0]
         assert metas[0]["schema"] == 1
         assert all(meta == metas[0] for meta in metas)
-        await eventually(lambda: all(client.count(SyncStep1) for client in clients), "the server's question to each")
