@@ -274,6 +274,7 @@ test("what can't be sent is told as lost, and the session goes on", async () => 
 });
 
 test("a value of the document that is larger than a frame is told as lost", async () => {
+  server.grant = { id: "ana", name: "Ana", kind: "human", capabilities: ["admin"], life: null };
   server.limits = { frame_bytes: 8 * 2 ** 20, structs: 100_000, presence_bytes: 65_536 };
   const ana = open(server.url, "trip", { user: { id: "ana" } });
   await ana.whenSynced();
