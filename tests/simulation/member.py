@@ -101,8 +101,11 @@ class Member(Replica):
 
     @property
     def is_declined(self) -> bool:
-        """Whether it was told that something of its document is not taken, and stays with that document."""
-        return self._is_declined
+        """Whether it was told that something of its document is not taken, and stays with that document.
+
+        Of a lie it may have been told on a line that was lost since.
+        """
+        return self._is_declined or (self._lies and not self.extended and self.dialled > self._lied_on)
 
     @property
     def lies(self) -> bool:
@@ -112,6 +115,7 @@ class Member(Replica):
     def start_afresh(self) -> None:
         """Begin with an empty document."""
         self._lies = self._is_declined = False
+        self._lied_on = 0
         self._message: str | None = None
         super().start_afresh()
         self._clients.append(self.client)
@@ -228,7 +232,7 @@ class Member(Replica):
         others = sorted({replica.participant.id for replica in self.world.replicas} - {self.participant.id})
         other = self.random.choice([*others, "bot"])
         if tell_some_lie(Liar(self.document, self.participant, other, self.random)):
-            self._lies = True
+            self._lies, self._lied_on = True, self.dialled + (self.line is None)
 
     def reload(self) -> None:
         """Lose the line and the document, and what nobody told of yet."""
@@ -272,7 +276,7 @@ class Member(Replica):
 
         What it wrote is in the session, or it has vanished, or it is under clocks that the session has not.
         """
-        assert self._is_declined, f"{self.name} was told nothing"
+        assert self.is_declined, f"{self.name} was told nothing"
         room = words_of(self.world.disk.replica(self.session))
         has = decode_state_vector(self.world.disk.replica(self.session).doc.get_state())
         shown, behind = words_of(self.document), "".join(unsaved(self.document, self._clients, has)[1])
