@@ -375,7 +375,7 @@ def test_local() -> None:
 
 
 MODEL = ModelBuild()
-BESIDE = Background("simulation, interop and faults", CACHE / "beside.log")
+BESIDE = Background("simulation, interop, faults and conformance", CACHE / "beside.log")
 
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
@@ -405,7 +405,7 @@ STEPS: dict[str, Step] = {
 STEPS_ON_DEMAND = ("editors", "editors-matrix")
 """Steps that are taken only when they are named: they take many minutes, the last one more than an hour."""
 
-STEPS_BESIDE = ("simulation", "interop", "faults")
+STEPS_BESIDE = ("simulation", "interop", "faults", "conformance")
 """Steps that go on beside the others: each of them alone leaves half of a machine with two cores unused."""
 
 
