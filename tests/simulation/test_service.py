@@ -25,7 +25,7 @@ KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
 SHARES: dict[type[World], int] = {World: 2, RestrictedWorld: 2, AgentWorld: 8}
 """Which part of the seeds each kind of world takes: in one with agents much more happens."""
 
-SEEDS = 2000
+SEEDS = 1200
 """How many seeds a run takes when it isn't told."""
 
 PARTS = 10
