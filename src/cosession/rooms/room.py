@@ -57,9 +57,6 @@ _MESSAGES = b"messages"
 _SHORT = 2048
 """Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""
 
-_SMALL = 500
-"""Clocks of a document for which what the first write needs is made at once."""
-
 _BRING_UPDATES = (b"\x00\x01", b"\x00\x02")
 """How the frames begin that bring updates."""
 
@@ -311,9 +308,7 @@ class Room:
         """Whether a frame is short, and nothing must be made first to take it in."""
         if len(data) > _SHORT:
             return False
-        if data[:2] not in _BRING_UPDATES or self._gate.is_prepared(self.peers[connection].participant):
-            return True
-        return sum(self.vector.values()) <= _SMALL
+        return data[:2] not in _BRING_UPDATES or self._gate.is_prepared(self.peers[connection].participant)
 
     def receive_in_steps(self, connection: int, data: bytes) -> Iterator[Step | None]:
         """Take in one frame that may be long, or for which much must be read first.
