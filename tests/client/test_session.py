@@ -63,6 +63,21 @@ async def test_a_message_that_is_sent_is_whole_and_saved_when_the_block_is_left(
     )
 
 
+async def test_what_another_task_writes_while_the_block_is_left_is_saved_as_well(hub: Hub):
+    async def write_late() -> None:
+        await until(lambda: hub.held)
+        await session.send("Late", id="m2")
+        await hub.release()
+
+    async with connect(hub.url, session="trip", participant="anna") as session:
+        hub.holding = True
+        await session.send("Hello", id="m1")
+        writing = asyncio.create_task(write_late())
+    await writing
+    assert session.saved
+    assert ids(hub) == ["m1", "m2"]
+
+
 async def test_wait_saved_ends_after_the_fence_and_not_before(hub: Hub):
     async with connect(hub.url, session="trip", participant="anna") as session:
         assert session.saved

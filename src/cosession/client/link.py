@@ -387,7 +387,8 @@ class Link:
         try:
             self._transport.hurry()
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self.wait_saved()
+                while not self.saved:  # other tasks may still write, as when they are cancelled
+                    await self.wait_saved()
         except TimeoutError:
             pass
         except (Disconnected, WriteRefused) as error:
