@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.growth import plot
+from markers import write_between
 from processes import ROOT
 
-README = ROOT / "README.md"
 PLOT = ROOT / "tests" / "benchmarks" / "growth.svg"
 BEGIN, END = "<!-- measured: tests/benchmarks/run.py --readme writes what follows -->\n", "<!-- measured -->\n"
 
@@ -29,14 +29,10 @@ def write(rows: Rows) -> None:
     Raises:
         ValueError: the README has no place for them.
     """
-    before, found, rest = README.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ValueError(f"{README} has no place for results: put the lines {BEGIN!r} and {END!r} into it.")
+    write_between(BEGIN, END, table(rows) + "\n" + _ours(rows))
     curves = {row["peer"]: row for row in rows if row["scenario"] == "growth" and "watchers" in row}
     if curves:
         PLOT.write_text(plot(curves))
-    README.write_text(before + BEGIN + table(rows) + "\n" + _ours(rows) + END + after)
 
 
 def table(rows: Rows) -> str:

@@ -18,7 +18,10 @@ from xml.etree import ElementTree
 
 TESTS = Path(__file__).resolve().parent.parent
 ROOT = TESTS.parent
-README = ROOT / "README.md"
+sys.path.insert(0, str(TESTS))
+
+from markers import write_between  # noqa: E402 - the path comes first
+
 BEGIN = "<!-- scoreboard: tests/conformance/scoreboard.py --readme writes what follows -->\n"
 END = "<!-- scoreboard -->\n"
 
@@ -89,17 +92,8 @@ def _cell(result: tuple[int, int] | None) -> str:
     return f"{passed} of {asked}" if passed else "no"
 
 
-def write(text: str) -> None:
-    """Put the table into the README, in the place of the last one."""
-    before, found, rest = README.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ValueError(f"{README} has no place for the scoreboard: put the lines {BEGIN!r} and {END!r} into it.")
-    README.write_text(before + BEGIN + text + END + after)
-
-
 if __name__ == "__main__":
     text = table({server: judge(server) for server in SERVERS})
     print(text)
     if "--readme" in sys.argv[1:]:
-        write(text)
+        write_between(BEGIN, END, text)

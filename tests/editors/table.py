@@ -15,8 +15,8 @@ TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
 from editors.scene import BOARDS, EDITORS  # noqa: E402 - the path comes first
+from markers import write_between  # noqa: E402
 
-README = TESTS.parent / "README.md"
 REPORT = TESTS.parent / "test-results" / "editors.xml"
 BEGIN, END = "<!-- editors: tests/editors/table.py --readme writes what follows -->\n", "<!-- editors -->\n"
 
@@ -65,18 +65,9 @@ def table(runs: Iterable[tuple[str, str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(text: str) -> None:
-    """Put the table into the README, in the place of the last one."""
-    before, found, rest = README.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ValueError(f"{README} has no place for the editors: put the lines {BEGIN!r} and {END!r} into it.")
-    README.write_text(before + BEGIN + text + END + after)
-
-
 if __name__ == "__main__":
     named = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     text = table(passed(Path(named[0]) if named else REPORT))
     print(text)
     if "--readme" in sys.argv[1:]:
-        write(text)
+        write_between(BEGIN, END, text)

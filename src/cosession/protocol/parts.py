@@ -3,8 +3,8 @@
 Applied in their order the parts give the same document as the update:
 
 - What a struct stands on (its neighbours, its parent) is in an earlier part, in the same one, or not in the update.
-- A record (an entry of a root, with all that is made in it at once) is in one part, unless it alone is several: who
-  judges a message sees it whole.
+- A record (an entry of a root, with all that is made in it at once) is in one part, unless it alone is several: a
+  message is judged as a whole.
 - A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
   All other deletions come last.
 
@@ -12,14 +12,15 @@ Applied in their order the parts give the same document as the update:
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 from . import lib0
 from .deletions import Span, encode_deletions
 from .header import UpdateHeader
-from .pieces import Client, find_clients, read_place
+from .pieces import Client, find_clients, in_order, read_place
 from .steps import AT_ONCE
 from .structs import Id
 from .update_format import ANY, GC, KEY, KIND, LEFT, RIGHT, SKIP, TYPE, skip_any, skip_content
@@ -31,7 +32,7 @@ class _Struct(NamedTuple):
     """A struct of the update.
 
     Attributes:
-        client: whose it is.
+        client: the Yjs client that wrote it.
         clock: its first clock.
         end: the clock behind it.
         data: its bytes.
@@ -102,7 +103,7 @@ def split_work(update: bytes, header: UpdateHeader, most: int = AT_ONCE) -> Iter
     part: list[_Struct] = []
     work = border = before = parts = 0
     record = _Record()
-    for number, struct in enumerate(_in_order(update, clients, most), 1):
+    for number, struct in enumerate(in_order(clients, partial(_follow, lib0.Reader(update), clients, most)), 1):
         if not number % AT_ONCE:
             yield None
         is_inside = record.has(struct)
@@ -205,36 +206,25 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _in_order(update: bytes, clients: Mapping[int, Client], most: int) -> Iterator[_Struct]:
-    """Give all structs, each behind those that it stands on; a list of very many values in parts.
+def _follow(
+    reader: lib0.Reader,
+    clients: Mapping[int, Client],
+    most: int,
+    client: Client,
+    _: int,
+    following: Container[int],
+) -> tuple[Iterable[_Struct], Id | None]:
+    """Move a client on by one struct, or tell what it stands on and is still to come; see `in_order`.
 
-    A client is followed as far as it goes; where it stands on another one, that one is followed first, up to there.
+    A list of very many values is given in parts. What stands on itself, by way of others, is let through.
     """
-    reader = lib0.Reader(update)
-    for first in clients.values():
-        following = {first.id: _TO_THE_END}
-        while following:
-            id_, until = next(reversed(following.items()))
-            client = clients[id_]
-            if not client.left or client.clock >= until:
-                following.popitem()
-                continue
-            reader.at = client.at
-            struct = _read(reader, client)
-            missing = _missing(struct, following, clients)
-            if missing is not None:
-                following[missing[0]] = missing[1] + 1
-                continue
-            client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
-            yield from _cut(struct, most) if struct.kind == ANY and struct.work > most else (struct,)
-
-
-def _missing(struct: _Struct, following: Mapping[int, int], clients: Mapping[int, Client]) -> Id | None:
-    """Return what of the update a struct stands on and is still to come. What stands on itself is let through."""
+    reader.at = client.at
+    struct = _read(reader, client)
     for of, clock in struct.beside if struct.parent is None else (struct.parent,):
         if of not in following and of in clients and clients[of].left and clients[of].clock <= clock:
-            return of, clock
-    return None
+            return (), (of, clock + 1)
+    client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
+    return _cut(struct, most) if struct.kind == ANY and struct.work > most else (struct,), None
 
 
 def _read(reader: lib0.Reader, client: Client) -> _Struct:

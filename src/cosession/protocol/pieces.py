@@ -14,8 +14,10 @@ Work is done as it is asked for, a few hundred structs at a time, and takes the 
 Source: `Item.write` of the `yjs` package.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from cosession.errors import MalformedFrame
 
@@ -115,7 +117,7 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
     for _ in find_clients(reader, clients):
         yield EMPTY_UPDATE
     piece, work = _Piece(), 0
-    for run in _in_order(update, clients, max_bytes):
+    for run in in_order(clients, partial(_follow, reader, clients, max_bytes)):
         work += run.structs
         if work > _AT_ONCE:
             yield EMPTY_UPDATE
@@ -157,12 +159,22 @@ def find_clients(reader: lib0.Reader, clients: dict[int, Client]) -> Iterator[No
                 work = 0
 
 
-def _in_order(update: bytes, clients: dict[int, Client], max_bytes: int) -> Iterator[_Run]:
+_Read = TypeVar("_Read")
+
+
+def in_order(
+    clients: Mapping[int, Client],
+    follow: Callable[[Client, int, Container[int]], tuple[Iterable[_Read], tuple[int, int] | None]],
+) -> Iterator[_Read]:
     """Give all structs, each after those that it stands on.
 
     A client is followed as far as it goes; where it stands on another one, that one is followed first, up to there.
+
+    Args:
+        clients: those of the update, none of which was followed yet.
+        follow: moves a client on, at most to a clock, while some are followed; returns what it read, and the client
+            and clock that must be reached first, if there is one.
     """
-    reader = lib0.Reader(update)
     for first in clients.values():
         following = {first.id: _TO_THE_END}
         while following:
@@ -171,41 +183,46 @@ def _in_order(update: bytes, clients: dict[int, Client], max_bytes: int) -> Iter
             if not client.left or client.clock >= until:
                 following.popitem()
                 continue
-            start, clock, structs = client.at, client.clock, client.left
-            missing = _follow(reader, client, until, following, clients, max_bytes)
-            if client.at > start:
-                yield _Run(id_, clock, structs - client.left, update[start : client.at])
+            found, missing = follow(client, until, following)
+            yield from found
             if missing is not None:
                 following[missing[0]] = missing[1]
 
 
 def _follow(
     reader: lib0.Reader,
+    clients: Mapping[int, Client],
+    max_bytes: int,
     client: Client,
     until: int,
     following: Container[int],
-    clients: Mapping[int, Client],
-    max_bytes: int,
-) -> tuple[int, int] | None:
+) -> tuple[tuple[_Run, ...], tuple[int, int] | None]:
     """Move a client on, until it stands on what is still to come (which is returned) or enough has come together.
 
     What seems to stand on itself, by way of others, is no document's; it is let through as it is.
     """
     needs: dict[int, int] = {}
-    start = reader.at = client.at
+    missing: tuple[int, int] | None = None
+    start, clock, structs = client.at, client.clock, client.left
+    reader.at = start
     last = max(0, client.left - _AT_ONCE)
     while client.left > last and client.clock < until and reader.at - start <= max_bytes // _RUNS:
         needs.clear()
         length = skip_struct(reader, reader.byte(), needs)
         for id_, end in needs.items():
             if id_ not in following and id_ in clients and clients[id_].left and clients[id_].clock < end:
-                return id_, end
+                missing = id_, end
+                break
+        if missing is not None:
+            break
         if client.at > start and reader.at - start > max_bytes:
             break  # it may have to be cut: it comes alone
         client.at = reader.at
         client.clock += length
         client.left -= 1
-    return None
+    if client.at == start:
+        return (), missing
+    return (_Run(client.id, clock, structs - client.left, reader.data[start : client.at]),), missing
 
 
 def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:

@@ -304,7 +304,7 @@ class Gate:
         return owner == participant
 
     def _known_pairs(self) -> SurrogatePairs:
-        """The document's surrogate pairs; not while a session is loaded: who only reads needn't wait for them."""
+        """The document's surrogate pairs; not made while a session is loaded: readers needn't wait for them."""
         if self._pairs is None:
             self._pairs = SurrogatePairs(self._document.doc.get_update())
         return self._pairs

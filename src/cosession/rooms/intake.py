@@ -117,7 +117,7 @@ class Intake:
         Nothing is taken of an update that is malformed or too large, or of one that doesn't fit and can be asked for.
 
         Args:
-            connection: who sent it.
+            connection: where it came from.
             peer: what is known of it.
             update: its bytes.
             offered: whether it is an answer, which may hold what others wrote.

@@ -74,7 +74,7 @@ class Presence:
         """The client id that a connection would speak for, if it weren't another's."""
         self._departed: dict[int, int] = {}
         self._first: dict[int, str] = {}
-        """Whose each client id is under which a participant was first present, where writes are judged."""
+        """The participant that was first present under each client id, where writes are judged."""
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
         """Every state, as a late joiner is told."""

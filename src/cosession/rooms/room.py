@@ -317,7 +317,7 @@ class Room:
         not asked for isn't taken: see "A long frame" in the README.
 
         Args:
-            connection: who sent it; it has joined, and sends nothing else meanwhile.
+            connection: where it came from; it has joined, and sends nothing else meanwhile.
             data: the frame.
 
         Yields:
