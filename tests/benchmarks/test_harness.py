@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import markers
 import pytest
 from benchmarks import live, opening, readme, stored, traces
 from benchmarks.joining import join_and_leave
@@ -72,7 +73,7 @@ def test_results_go_into_the_readme_in_the_place_of_the_last_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, plot = tmp_path / "README.md", tmp_path / "growth.svg"
-    monkeypatch.setattr(readme, "README", page)
+    monkeypatch.setattr(markers, "README", page)
     monkeypatch.setattr(readme, "PLOT", plot)
     page.write_text(f"before\n{readme.BEGIN}old\n{readme.END}after\n")
     delay = {

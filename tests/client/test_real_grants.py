@@ -166,9 +166,9 @@ async def test_a_member_may_take_part_in_everything_that_is_theirs(server: Serve
             await until(lambda: (record := bot.runs.get(run.id)) and record.cancel)
             run.text("never written")
         assert told == []
-        await until(lambda: ann.messages.get(question.id) is not None and ann.saved)
+        await until(lambda: ann.saved and ann.messages.get("q1"))
         assert (ann.title, ann.counters.value("likes"), str(bot.text("notes"))) == ("Lisbon", 1, "sea 🌊")
-        assert [message.text for message in ann.messages] == ["Where to go?", "To Lisbon, "]
+        assert [message.text for message in ann.messages] == ["Where to go?", "To Lisbon, ", "And then?"]
 
 
 async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothing(server: Server):
