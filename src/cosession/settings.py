@@ -225,6 +225,12 @@ class Settings(BaseSettings):
         gt=0,
         description="how long a worker may send too fast before it is closed (4529); other sockets are only slowed",
     )
+    max_new_clients_per_minute: float = Field(
+        600.0,
+        gt=0,
+        description="Yjs client ids that one participant may add to a session, and five minutes' worth at once: a "
+        "page load takes one, and each is named in every state vector for ever. Beyond it they wait",
+    )
     slow_reader_seconds: float = Field(
         60.0, gt=0, description="how long one frame may wait for a reader before its connection is closed (4508)"
     )

@@ -39,7 +39,7 @@ from cosession.protocol.structs import Id
 from cosession.settings import Settings
 
 from .decisions import Case, Memory, arrived, completed, decide, is_half
-from .effects import Append, Broadcast, Effect, Retitle, Update
+from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .gate import Gate
 from .peer import Peer
 from .receipts import Receipts
@@ -308,10 +308,15 @@ class Changes:
 
     def _accept(self, update: Update, connection: int | None, by: Participant, client: int | None) -> list[Effect]:
         """Give an applied update its version, and say who gets it."""
+        known = len(self.vector)
         for span in update.brings:
             self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
         self.version += 1
-        return [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
+        effects: list[Effect] = [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
+        new = len(self.vector) - known
+        if new and connection is not None and not by.capabilities.writes_everything:
+            effects.append(NewIds(by.id, new))
+        return effects
 
     def _stamp(self, messages: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
         """Write on the messages that just came who wrote them, when they came and after which others."""

@@ -95,6 +95,14 @@ class Append:
 
 
 @dataclass(slots=True)
+class NewIds:
+    """Count Yjs client ids that a participant brought, and that the document didn't have."""
+
+    participant: str
+    count: int
+
+
+@dataclass(slots=True)
 class Refuse:
     """Close a connection, saying why; what it had before that stays done."""
 
@@ -172,6 +180,7 @@ Effect: TypeAlias = (
     | SendPresence
     | BroadcastPresence
     | Append
+    | NewIds
     | Refuse
     | Decline
     | Retitle

@@ -8,7 +8,7 @@ from Yjs for ever. What is refused costs nothing else; see "What is kept of a re
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -58,6 +58,12 @@ _ANSWERS_WITH_HOLES = 3
 
 Step: TypeAlias = Callable[[str], list[Effect]]
 """Takes a part of a frame in, at a time of the server (RFC 3339)."""
+
+
+def hold(_: str) -> list[Effect]:
+    """Do nothing: a step before one that brings new Yjs client ids, at which its participant waits until it may."""
+    return []
+
 
 _REUSED = (
     "The session has other words than yours under your Yjs client id; start from a fresh document, with a new id."
@@ -151,8 +157,10 @@ class Intake:
             if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
                 yield lambda _: self._ask_for_gap(connection, peer, header)
                 return
-            left.unsure = yield from self._unsure(connection, peer, header, offered=offered)
+            yield from self._look_at_clients(connection, peer, header, left, offered=offered)
             for part in split_work(update, header):
+                if part is not None and left.brings_new:
+                    yield hold
                 yield None if part is None else partial(self._take_part, connection, peer, part, offered=offered)
             yield from self._bind_taken(peer, left, header)
             if left:
@@ -258,20 +266,21 @@ class Intake:
     def _take_part(self, connection: int, peer: Peer, part: bytes, at: str, *, offered: bool) -> list[Effect]:
         return self.update(connection, peer, part, encode_frame(SyncUpdate(part)), at, offered=offered)
 
-    def _unsure(
-        self, connection: int, peer: Peer, header: UpdateHeader, *, offered: bool
-    ) -> Generator[None, None, frozenset[int]]:
-        """Find in steps which clients' ids a part alone may not make its bearer's; see `_take_fitting`."""
+    def _look_at_clients(
+        self, connection: int, peer: Peer, header: UpdateHeader, left: Left, *, offered: bool
+    ) -> Iterator[None]:
+        """Find in steps which clients are new, and whose ids a part alone may not make its bearer's."""
         by, known = peer.participant, self._changes.vector
         found: set[int] = set()
         for count, span in enumerate(() if by.capabilities.writes_everything else header.brings, 1):
+            left.brings_new = left.brings_new or span.client not in known
             if span.end > known.get(span.client, 0) and not self._gate.may_replace(
                 connection, by, span.client, offered=offered
             ):
                 found.add(span.client)
             if not count % AT_ONCE:
                 yield
-        return frozenset(found)
+        left.unsure = frozenset(found)
 
     def _bind_taken(self, peer: Peer, left: Left, header: UpdateHeader) -> Iterator[Step]:
         """Make those of a long frame's unsure clients its participant's of which all was taken."""

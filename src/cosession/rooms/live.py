@@ -4,6 +4,7 @@ Invariant: a room in which anything but a read has failed, other than by a refus
 connections come back, and the next one to ask for the session gets a room that is loaded from the log.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,7 @@ from .effects import (
     BroadcastPresence,
     Decline,
     Effect,
+    NewIds,
     Refuse,
     Remind,
     Renew,
@@ -34,9 +36,10 @@ from .effects import (
     Unheard,
     Waiting,
 )
-from .intake import Step
+from .intake import Step, hold
 from .lease import Grants, Lease
 from .log import Log
+from .new_clients import NewClients
 from .outbox import Outbox
 from .peer import Peer
 from .room import Room
@@ -78,6 +81,7 @@ class LiveRoom:
         "_created_at",
         "_delivery",
         "_log",
+        "_new_clients",
         "_on_end",
         "_on_waiting",
         "_timers",
@@ -116,6 +120,7 @@ class LiveRoom:
         self._turns = turns
         self._on_waiting = on_waiting
         self._timers = Timers()
+        self._new_clients = NewClients(settings.max_new_clients_per_minute)
 
     @property
     def connections(self) -> int:
@@ -211,8 +216,11 @@ class LiveRoom:
         self._carry_out(effects, at)
 
     def is_quick(self, connection: int, data: bytes) -> bool:
-        """Whether a frame is short, and nothing must be made first to take it in."""
-        return self.broken or self.room.is_quick(connection, data)
+        """Whether a frame is short, and nothing must be made or waited for first to take it in."""
+        if self.broken:
+            return True
+        may_bring = self._new_clients.is_free or not self._seconds_to_wait(connection)
+        return may_bring and self.room.is_quick(connection, data)
 
     async def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
         """Take in a frame that isn't quick, in steps between which others have their turn.
@@ -224,9 +232,11 @@ class LiveRoom:
             CosessionError: the connection must end for it.
         """
         steps = self.room.receive_in_steps(connection, data)
-        goes_on = True
-        while goes_on:
-            goes_on, seconds = await self._turns.step(partial(self._go_on, connection, steps))
+        wait: float | None = 0.0
+        while wait is not None:
+            if wait:
+                await asyncio.sleep(wait)
+            wait, seconds = await self._turns.step(partial(self._go_on, connection, steps))
             yield seconds
             await self.ready()
 
@@ -363,22 +373,32 @@ class LiveRoom:
                 raise
             raise self._break(error, None) from error
 
-    def _go_on(self, connection: int, steps: Iterator[Step | None]) -> bool:
-        """Do the next step of taking in a frame; False when that was the last, or its sender may do no more."""
+    def _seconds_to_wait(self, connection: int) -> float:
+        """Return the seconds before a connection may bring new client ids."""
+        return self._new_clients.seconds_to_wait(self._connections[connection].participant.id)
+
+    def _go_on(self, connection: int, steps: Iterator[Step | None]) -> float | None:
+        """Do the next step of taking in a frame.
+
+        Returns:
+            The seconds before the next one; None when that was the last, or its sender may do no more.
+        """
         if self._connections[connection].is_ending:
-            return False
+            return None
         at = self._now()
         try:
             step = next(steps)
+            if step is hold:
+                return self._seconds_to_wait(connection)
             effects = () if step is None else step(at)
         except StopIteration:
-            return False
+            return None
         except BaseException as error:
             if _is_refusal(error):
                 raise
             raise self._break(error, connection) from error
         self._carry_out(effects, at)
-        return True
+        return 0.0
 
     def _break(self, error: BaseException, sender: int | None) -> RoomBroken:
         """End the room after an error that is no refusal, and return what its user is told.
@@ -405,6 +425,8 @@ class LiveRoom:
                 self._delivery.broadcast(effect, self._send_out)
             case BroadcastPresence():
                 self._delivery.announce(effect, self._send_out)
+            case NewIds(participant, count):
+                self._new_clients.count(participant, count)
             case Refuse(number, error):
                 if number in self._connections:
                     self._connections[number].end(error)

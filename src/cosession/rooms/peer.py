@@ -12,6 +12,8 @@ class Left:
     """What is known of a long frame while its parts are taken in.
 
     Attributes:
+        brings_new: whether it brings client ids that the document doesn't have, of a participant that may not write
+            everything.
         unsure: the clients in it of which it isn't known whose they are. They become its participant's when all that
             it brings of them was taken.
         others: per client, up to which clock others wrote what it has.
@@ -19,6 +21,7 @@ class Left:
         is_needed: whether some of its own words wait for what others wrote.
     """
 
+    brings_new: bool = False
     unsure: frozenset[int] = frozenset()
     others: dict[int, int] = field(default_factory=dict[int, int])
     lacks: dict[int, int] = field(default_factory=dict[int, int])

@@ -322,6 +322,7 @@ class Room:
 
         Yields:
             What takes a part of it, with the server's time, and returns effects; None where there is only work.
+            `intake.hold` comes before what must wait until its participant may bring new client ids.
 
         Raises:
             CosessionError: see `receive`; also a step raises it.

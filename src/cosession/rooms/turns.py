@@ -11,9 +11,12 @@ Long work is done in steps of a few milliseconds, one in each iteration of the l
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 _TURN_SECONDS = 0.0005
 """Longer turns let what comes in wait; shorter ones cost an iteration of the loop for each room."""
+
+_Result = TypeVar("_Result")
 
 
 class Turns:
@@ -25,7 +28,7 @@ class Turns:
         self._scheduled = False
         self._long = asyncio.Lock()
 
-    async def step(self, act: Callable[[], bool]) -> tuple[bool, float]:
+    async def step(self, act: Callable[[], _Result]) -> tuple[_Result, float]:
         """Do a step of long work when it is its turn, and then let everything else have its turn.
 
         Returns:
