@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client.hub import until
+from client.relay import Relay
 from processes import PATIENCE_SECONDS, Server, node_program
 
 from cosession.auth.keys import secret_keys
@@ -36,7 +38,7 @@ def server(start_server: Callable[..., Server]) -> Server:
 
 
 @asynccontextmanager
-async def page(server: Server, subject: str, role: str) -> AsyncGenerator[Ask]:
+async def page(server: Server | Relay, subject: str, role: str) -> AsyncGenerator[Ask]:
     """A page; what it is asked is done in one turn, and answered by what it was told as refused."""
     process = await asyncio.create_subprocess_exec(
         node_program(),
@@ -114,3 +116,22 @@ async def test_of_a_text_a_page_is_told_only_what_was_refused_and_not_what_was_t
             assert (told["code"], told["lost"]) == (4403, [", Ben"])
             assert told["texts"] == ["Anna's", "mine 🌊, saved"]
             assert (ann.messages.get("m1") or ann.messages[0]).text == "Anna's"
+
+
+async def test_a_refusal_whose_notice_was_lost_with_its_connection_is_told_at_the_next_one(server: Server):
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        Relay.open(server) as line,
+        connect(server.url, session="trip", participant="ben", token=token("ben", "member")) as ben,
+        page(line, "ann", "member") as ask,
+    ):
+        forged = {"role": "assistant"}
+        assert (await ask(["send", "forged 🐙", forged]))["lost"] == ["forged 🐙"]
+        line.is_deaf = True
+        asking = asyncio.create_task(ask(["send", "fine"], ["send", "forged 🦑", forged]))
+        await until(lambda: [message.text for message in ben.messages] == ["fine"])
+        line.cut()
+        line.is_deaf = False
+        told = await asking
+        assert (told["code"], told["touched"], told["lost"]) == (4403, "messages/*/role", ["forged 🦑"])
+        assert told["texts"] == ["fine"]

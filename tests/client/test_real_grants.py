@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from client.hub import until
+from client.relay import Relay
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.auth.keys import secret_keys
@@ -101,6 +102,27 @@ async def test_what_is_refused_is_told_and_the_session_goes_on(server: Server):
         assert [message.text for message in ann.messages] == ["fine"]
         await ann.send("and on")
         await ann.wait_saved()
+
+
+async def test_a_refusal_whose_notice_was_lost_with_its_connection_is_told_at_the_next_one(server: Server):
+    told: list[Refusal] = []
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        Relay.open(server) as line,
+        connect(server.url, session="trip", participant="ben", token=token("ben", "member")) as ben,
+        connect(
+            line.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
+        ) as ann,
+    ):
+        line.is_deaf = True
+        await ann.send("fine")
+        await ann.send("forged 🦑", role="assistant")
+        await until(lambda: [message.text for message in ben.messages] == ["fine"])
+        line.cut()
+        line.is_deaf = False
+        await until(lambda: len(told) > 0 and ann.saved)
+        assert [(refusal.code, refusal.lost) for refusal in told] == [(4403, ("forged 🦑",))]
+        assert [message.text for message in ann.messages] == ["fine"]
 
 
 async def test_what_stands_beside_a_refused_message_is_kept_and_not_told_as_lost(server: Server):

@@ -12,6 +12,7 @@ from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.protocol import (
     EMPTY_UPDATE,
+    EMPTY_VECTOR,
     Awareness,
     AwarenessEntry,
     Fence,
@@ -66,8 +67,11 @@ class Replica:
     def peer(self) -> Peer:
         return self.scene.room.peers[self.connection]
 
+    def make_peer(self) -> Peer:
+        return Peer(self.participant, self.extended, self.doc.client_id if self.extended else 0)
+
     def connect(self) -> None:
-        self.scene.do(self.scene.room.join(self.connection, Peer(self.participant, self.extended), AT))
+        self.scene.do(self.scene.room.join(self.connection, self.make_peer(), AT))
         self.scene.room.synced.add(self.connection)
         if self.shows:
             self.frame(Awareness(encode_awareness([AwarenessEntry(self.doc.client_id, 1, "{}")])))
@@ -294,6 +298,26 @@ def test_our_client_is_closed_after_a_while_when_it_does_not_answer(scene: Scene
     assert [effect.connection for effect in refused(scene.room.remind(f"{ENDING}1", AT))] == [1]
     ada.leave()
     assert scene.room.remind(f"{ENDING}1", AT) == []
+
+
+def test_our_client_that_never_heard_of_a_refusal_is_told_when_it_comes_back(scene: Scene) -> None:
+    ada = Replica(scene, 1, "ada", extended=True)
+    ada.send(forge_title)
+    ada.leave()
+    before = ada.doc.get_state()
+    scene.sent.clear()
+    scene.do(scene.room.join(1, ada.make_peer(), AT))
+    scene.receive(1, SyncStep1(before))
+    [question] = [frame for frame in scene.taken(1) if isinstance(frame, SyncStep1 | SyncStep2)]
+    assert isinstance(question, SyncStep1)
+    ada.write(note("written meanwhile"))
+    effects = ada.frame(SyncStep2(ada.doc.get_update(question.vector)))
+    assert [effect.error.code for effect in refused(effects)] == ["auth.forbidden"]
+    assert notes(scene.room.document) == "written meanwhile"
+    ada.leave()
+    scene.do(scene.room.join(1, Peer(ada.participant, True, 7), AT))
+    scene.receive(1, SyncStep1(EMPTY_VECTOR))
+    assert any(isinstance(frame, SyncStep2) for frame in scene.taken(1))
 
 
 def test_what_stands_on_the_words_of_others_waits_until_they_bring_them(scene: Scene) -> None:

@@ -80,11 +80,11 @@ class Process:
         self._task = self._spawn(self._serve(started))
         await started.wait()
 
-    def accept(self, line: Line, participant: Participant, extended: bool) -> None:
+    def accept(self, line: Line, participant: Participant, extended: bool, client: int = 0) -> None:
         """Serve a line, as the endpoint of a socket does."""
         self._lines.add(line)
         self._accepted += 1
-        self._spawn(self._serve_line(line, participant, extended))
+        self._spawn(self._serve_line(line, participant, extended, client))
 
     async def stop(self) -> None:
         """Stop as a service does: everything is flushed."""
@@ -176,9 +176,9 @@ class Process:
             started.set()
             await self._stopping.wait()
 
-    async def _serve_line(self, line: Line, participant: Participant, extended: bool) -> None:
+    async def _serve_line(self, line: Line, participant: Participant, extended: bool, client: int) -> None:
         try:
-            await self.hub.serve(line, participant, extended=extended)
+            await self.hub.serve(line, participant, extended=extended, client=client)
         except CosessionError as error:
             await refuse(line, error, extended=extended)
         finally:

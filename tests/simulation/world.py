@@ -133,7 +133,7 @@ class World:
         if self.process is None or not self.process.running:
             return None
         line = self._line(caller, caller.session, caller.random)
-        self.process.accept(line, caller.participant, caller.extended)
+        self.process.accept(line, caller.participant, caller.extended, caller.client)
         return line
 
     def _line(self, caller: Any, session: str, random: Random) -> Line:

@@ -264,7 +264,8 @@ export class Transport {
     this.hasAnswered = false;
     this.#isServed = false;
     this.#isAsked = false;
-    const query = new URLSearchParams({ ext: "1", ...this.#address.parameters });
+    const client = String(this.#tie.doc.clientID);
+    const query = new URLSearchParams({ ext: "1", client, ...this.#address.parameters });
     try {
       const url = `${syncUrl(this.#address.url)}/${encodeURIComponent(this.#address.session)}?${query}`;
       const line: Line = new Line(url, {

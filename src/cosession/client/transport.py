@@ -181,7 +181,7 @@ class Transport:
                 # No compression: it costs a token's latency. No size limit: a first sync is as large as the session.
                 # No pings of its own: see `pulse`.
                 async with open_socket(
-                    self._url,
+                    f"{self._url}&client={replica.doc.client_id}",
                     additional_headers=headers,
                     compression=None,
                     max_size=None,

@@ -48,13 +48,14 @@ class Connection:
         settings: the limits.
         pulse: when it says something, whatever else is said.
         rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
+        client: the Yjs client id of its replica, where it said so; else 0.
 
     Attributes:
         lease: how long it may stay, once it is in a room.
         writer: what it gets goes through this.
     """
 
-    __slots__ = ("_reader", "_session", "extended", "lease", "number", "participant", "writer")
+    __slots__ = ("_reader", "_session", "client", "extended", "lease", "number", "participant", "writer")
 
     def __init__(
         self,
@@ -65,11 +66,13 @@ class Connection:
         settings: Settings,
         pulse: Pulse,
         rollup_seconds: float = 0.0,
+        client: int = 0,
     ) -> None:
         self.number = number
         self._session = channel.path.strip("/")
         self.participant = participant
         self.extended = extended
+        self.client = client
         self.lease: Lease | None = None
         self.writer = Writer(number, channel, extended, settings, pulse, rollup_seconds)
         self._reader = Reader(number, channel, self.writer, settings)

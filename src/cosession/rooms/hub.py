@@ -98,6 +98,7 @@ class Hub:
         extended: bool = False,
         rollup_seconds: float = 0.0,
         grants: Grants | None = None,
+        client: int = 0,
     ) -> None:
         """Serve one connection until it ends.
 
@@ -107,6 +108,7 @@ class Hub:
             extended: whether it asked for fences and notices.
             rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
             grants: who verifies a new token of it; None when it can't be renewed.
+            client: the Yjs client id of its replica, where it said so; else 0.
 
         Raises:
             CosessionError: it can't be served; the caller closes the channel with the error's close code.
@@ -114,7 +116,14 @@ class Hub:
         create = self.settings.create_on_connect and participant.capabilities.may("create")
         async with self.room(channel.path.strip("/"), create=create) as live:
             connection = Connection(
-                next(self._numbers), channel, participant, extended, self.settings, self._pulse, rollup_seconds
+                next(self._numbers),
+                channel,
+                participant,
+                extended,
+                self.settings,
+                self._pulse,
+                rollup_seconds,
+                client,
             )
             await live.serve(connection, grants)
 

@@ -72,6 +72,9 @@ _REUSED = (
 _COMPARED = 64
 """For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
 
+_TOLD = 1_024
+"""How many replicas are remembered of which something was refused; the oldest are forgotten."""
+
 _LACKS = 8
 """How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
 
@@ -86,7 +89,7 @@ class Intake:
         max_structs: how many structs a frame may hold.
     """
 
-    __slots__ = ("_changes", "_gate", "_max_structs", "_receipts", "_waiting")
+    __slots__ = ("_changes", "_gate", "_max_structs", "_receipts", "_refused", "_waiting")
 
     def __init__(self, changes: Changes, gate: Gate, receipts: Receipts, max_structs: int) -> None:
         self._changes = changes
@@ -95,6 +98,17 @@ class Intake:
         self._max_structs = max_structs
         self._waiting: dict[int, Peer] = {}
         """The connections that wait for what others have not brought yet."""
+        self._refused: dict[int, CosessionError] = {}
+        """Why something of a replica was refused, by its Yjs client id."""
+
+    def join(self, connection: int, peer: Peer) -> list[Effect]:
+        """Ask a connection that comes for what it has and the room lacks.
+
+        A replica of which something was refused comes back where its connection was lost before the notice arrived:
+        one that was told has a new Yjs client id. It is told again, before it gets the document without its words.
+        """
+        error = self._refused.get(peer.client) if peer.extended else None
+        return self.ask(connection, peer) if error is None else self._decline(connection, peer, error)
 
     def ask(self, connection: int, peer: Peer) -> list[Effect]:
         """Ask a connection for what it has and the room lacks, unless it owes that answer already."""
@@ -558,8 +572,15 @@ class Intake:
             if peer.ending is not None:
                 return []
             peer.ending, peer.last_answers, peer.asked = error, 1 + peer.asked, True
+            if peer.client:
+                self._note_refused(peer.client, error)
             return [self._question(connection), Remind(f"{ENDING}{connection}", _ENDING_SECONDS)]
         if peer.told == str(error):
             return []
         peer.told = str(error)
         return [Decline(connection, error), Send(connection, encode_frame(PermissionDenied(str(error))))]
+
+    def _note_refused(self, client: int, error: CosessionError) -> None:
+        while client not in self._refused and len(self._refused) >= _TOLD:
+            del self._refused[next(iter(self._refused))]
+        self._refused[client] = error

@@ -173,7 +173,7 @@ class LiveRoom:
             connection.end(self.error)
         try:
             lease.begin()
-            peer = Peer(connection.participant, connection.extended)
+            peer = Peer(connection.participant, connection.extended, connection.client)
             self._perform(lambda at: self.room.join(number, peer, at))
             await connection.serve(self)
         finally:

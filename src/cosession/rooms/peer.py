@@ -46,6 +46,7 @@ class Peer:
     Attributes:
         participant: whose it is.
         extended: whether it asked for our own frames (`?ext=1`); then it gets fences, and no echo.
+        client: the Yjs client id of its replica, where it said so; else 0.
         asked: whether it owes the answer to a sync step 1.
         gap: whether an update of it was not applied, because something before it is missing.
         holes: how many of its last answers to a sync step 1 did not fit.
@@ -63,6 +64,7 @@ class Peer:
 
     participant: Participant
     extended: bool = False
+    client: int = 0
     asked: bool = False
     gap: bool = False
     holes: int = 0

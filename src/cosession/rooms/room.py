@@ -251,7 +251,7 @@ class Room:
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
         """Let a connection in: it is told what it may do, asked for what it has, and told who is here."""
         granted = self._roster.grant(connection, peer)
-        return granted + self._intake.ask(connection, peer) + self._roster.join(connection, peer, at)
+        return granted + self._intake.join(connection, peer) + self._roster.join(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Take a connection for another participant: the same one, by a new token."""
@@ -285,6 +285,8 @@ class Room:
         match frame:
             case SyncUpdate(update):
                 return self._intake.update(connection, peer, update, data, at)
+            case SyncStep1() if peer.ending is not None:
+                return []  # it would see its words deleted, and could not tell which were refused
             case SyncStep1(vector):
                 return self._sync(connection, vector)
             case SyncStep2(update):

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cosession.errors import CosessionError, NoSuchSession
+from cosession.protocol.lib0 import MAX_NUMBER
 from cosession.rooms import DirectChannel, Hub, Write, refuse
 
 from . import work
@@ -120,9 +121,12 @@ async def _sync(websocket: WebSocket) -> None:
         read_flag(websocket, "ext")
         participant = await enter(websocket)
         rollup = read_number(websocket, "rollup", 0, 0, _MAX_ROLLUP) / 1000
+        client = read_number(websocket, "client", 0, 0, MAX_NUMBER)
         websocket.scope["headers"] = ()  # they have said what they had to, and a socket lives long
         renewals: Renewals = websocket.app.state.renewals
-        await hub.serve(channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals)
+        await hub.serve(
+            channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals, client=client
+        )
     except CosessionError as error:
         log_refusal(websocket.scope, error)
         await refuse(channel, error, extended=extended)
