@@ -9,12 +9,14 @@ One room without sockets or disk: a frame goes in, effects come out. CPU time, b
 import argparse
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
-from pycrdt import Array, Doc, Map, Text
+from pycrdt import Doc, get_state
 
 from cosession.auth import ROLES, Capabilities, Participant
 from cosession.document import SessionDocument
@@ -23,6 +25,7 @@ from cosession.protocol import (
     AwarenessEntry,
     SyncStep1,
     SyncUpdate,
+    decode_state_vector,
     encode_awareness,
     encode_frame,
 )
@@ -46,45 +49,123 @@ WRITERS = 100
 
 
 def session(size: int, writers: int = WRITERS) -> bytes:
-    """A session in which so much has happened of everything, by the hands of so many."""
+    """A session in which so much has happened of everything, by the hands of so many.
+
+    Its bytes are written here: yrs walks a list from its start to append to it, which takes an hour for the largest.
+    """
     doc: Doc[Any] = Doc(client_id=1)
-    document = SessionDocument(doc)
-    document.initialise(created_at=AT, title="Trip")
-    with doc.transaction():
-        messages = document.messages.shared
-        for start in range(0, size, 1000):
-            messages.extend([_message(number) for number in range(start, min(start + 1000, size))])
-    with doc.transaction():
-        runs, approvals, participants = document.runs.shared, document.approvals.shared, document.participants.shared
-        requests, claims, state = document.requests.shared, document.claims.shared, document.state.shared
+    SessionDocument(doc).initialise(created_at=AT, title="Trip")
+    structs = _Structs(doc.get_update())
+    last = None
+    for number in range(size):
+        last = _message(structs, number, last)
+    for number in range(size):
+        of = structs.shared(root("runs", f"old-{number}"), MAP)
+        structs.values(of, id=f"old-{number}", agent="bot", status="complete", started_at=AT)
+        of = structs.shared(root("approvals", f"old-{number}"), MAP)
+        structs.values(of, question="?", run=f"old-{number}", decision={"decision": "approved"})
+        structs.shared(key(of, "votes"), MAP)
+        of = structs.shared(root("participants", f"p{number}"), MAP)
+        structs.values(of, name="Ann", kind="human", online=False, since=AT)
+    kept, last = structs.clock, None
+    for name in ("requests", "claims", "state"):
         for number in range(size):
-            runs[f"old-{number}"] = Map(
-                {"id": f"old-{number}", "agent": "bot", "status": "complete", "started_at": AT}
-            )
-            approvals[f"old-{number}"] = Map(
-                {"question": "?", "run": f"old-{number}", "decision": {"decision": "approved"}, "votes": Map()}
-            )
-            participants[f"p{number}"] = Map({"name": "Ann", "kind": "human", "online": False, "since": AT})
-            requests[f"cancel/old-{number}/ada"] = {}
-            claims[f"tool/old-{number}"] = {}
-            state[f"old-{number}"] = number
-    with doc.transaction():
-        for shared in (requests, claims, state):
-            for key in list(shared.keys()):
-                del shared[key]
-        queue = document.queue.shared
-        queue.extend([Map({"id": f"q{number}", "text": Text("later")}) for number in range(size)])
-    with doc.transaction():
-        queue.clear()
+            structs.value(root(name, f"old-{number}"), number)
+    for number in range(size):
+        last = structs.entry("queue", last)
+        structs.values(last, id=f"q{number}")
+    doc.apply_update(structs.update(kept))
     doc.apply_update(_writers(writers))
     return doc.get_update()
 
 
-def _message(number: int) -> Map[Any]:
-    part = Map({"type": "text", "text": Text("some words of a message"), "state": "done"})
-    about = Map({"author": "ada", "status": "complete", "created_at": AT})
-    stamp = {"by": "ada", "at": AT, "seq": number}
-    return Map({"id": f"m{number}", "role": "assistant", "metadata": about, "parts": Array([part]), "stamp": stamp})
+MAP, ARRAY, TEXT = b"\x01", b"\x00", b"\x02"
+
+
+def root(name: str, key: str) -> bytes:
+    """The place of a key in a root."""
+    return b"\x01" + buffer(name.encode()) + buffer(key.encode())
+
+
+def key(parent: int, name: str) -> bytes:
+    """The place of a key in the Map of a clock."""
+    return b"\x00\x01" + uint(parent) + buffer(name.encode())
+
+
+class _Structs:
+    """What client 1 writes besides what it has written; see the update format of Yjs.
+
+    Attributes:
+        clock: the clock that it has reached.
+    """
+
+    def __init__(self, written: bytes) -> None:
+        self._first = self.clock = decode_state_vector(get_state(written))[1]
+        self._written: list[bytes] = []
+
+    def value(self, place: bytes, value: object) -> None:
+        """Write a value under a key."""
+        self._write(b"\x28" + place + b"\x01" + _any(value))
+
+    def values(self, parent: int, **fields: object) -> None:
+        """Write some into the Map of a clock."""
+        for name, value in fields.items():
+            self.value(key(parent, name), value)
+
+    def shared(self, place: bytes, kind: bytes) -> int:
+        """Write a shared type under a key; its clock."""
+        return self._write(b"\x27" + place + kind)
+
+    def entry(self, name: str, last: int | None) -> int:
+        """Write a Map into a root, behind the last entry; its clock."""
+        if last is None:
+            return self._write(b"\x07\x01" + buffer(name.encode()) + MAP)
+        return self._write(b"\x87\x01" + uint(last) + MAP)
+
+    def first(self, parent: int) -> int:
+        """Write a Map into an empty Array; its clock."""
+        return self._write(b"\x07\x00\x01" + uint(parent) + MAP)
+
+    def text(self, parent: int, text: str) -> None:
+        """Write into an empty Text."""
+        self._write(b"\x04\x00\x01" + uint(parent) + buffer(text.encode()))
+        self.clock += len(text) - 1
+
+    def update(self, kept: int) -> bytes:
+        """All of it; what came from a clock on is deleted."""
+        head = uint(1) + uint(len(self._written)) + uint(1) + uint(self._first)
+        deleted = uint(1) + uint(1) + uint(1) + uint(kept) + uint(self.clock - kept)
+        return b"".join((head, *self._written, deleted))
+
+    def _write(self, struct: bytes) -> int:
+        self._written.append(struct)
+        self.clock += 1
+        return self.clock - 1
+
+
+def _any(value: object) -> bytes:
+    match value:
+        case bool():
+            return b"\x78" if value else b"\x79"
+        case str():
+            return b"\x77" + buffer(value.encode())
+        case int():
+            return b"\x7d" + (bytes((value,)) if value < 64 else bytes((value & 63 | 128,)) + uint(value >> 6))
+        case dict():
+            fields = cast("dict[str, object]", value)
+            return b"\x76" + uint(len(fields)) + b"".join(buffer(k.encode()) + _any(v) for k, v in fields.items())
+        case _:
+            raise TypeError(f"No {type(value).__name__} is written here.")
+
+
+def _message(structs: _Structs, number: int, last: int | None) -> int:
+    message = structs.entry("messages", last)
+    structs.values(message, id=f"m{number}", role="assistant", stamp={"by": "ada", "at": AT, "seq": number})
+    structs.values(structs.shared(key(message, "metadata"), MAP), author="ada", status="complete", created_at=AT)
+    part = structs.first(structs.shared(key(message, "parts"), ARRAY))
+    structs.values(part, type="text", state="done")
+    structs.text(structs.shared(key(part, "text"), TEXT), "some words of a message")
+    return message
 
 
 def _writers(size: int) -> bytes:
@@ -116,7 +197,7 @@ class Scene:
         )
         self.numbers = count(1)
         self.connection = self.join()
-        self.room.receive(self.connection, encode_frame(SyncStep1(b"\x00")), AT)
+        self.room.receive(self.connection, encode_frame(SyncStep1(self.room.document.doc.get_state())), AT)
         self.doc: Doc[Any] = Doc(client_id=7, skip_gc=True)
         self.doc.apply_update(self.room.document.doc.get_update())
         self.document = SessionDocument(self.doc)
@@ -340,14 +421,19 @@ def measure(scene: Scene, name: str, repeats: int) -> float:
     return statistics.median(times)
 
 
-def table(sizes: list[int], names: list[str], repeats: int, writers: int, restricted: bool) -> Iterator[str]:
-    """The lines of a table of one participant."""
+def table(
+    sizes: list[int], names: list[str], repeats: int, writers: int, restricted: bool, show: Callable[[str], object]
+) -> Iterator[str]:
+    """The lines of a table of one participant; each figure is shown as it comes."""
     rows: dict[str, list[float]] = {name: [] for name in names}
     for size in sizes:
+        began = time.process_time()
         scene = Scene(session(size, writers), restricted)
+        show(f"{size:,}: made and loaded in {time.process_time() - began:.1f} s of CPU")
         for name in names:
             if name not in GROWING or size <= 10_000:
                 rows[name].append(measure(scene, name, 3 if name in GROWING else repeats))
+                show(f"{size:,}: {name} {rows[name][-1]:,.0f} µs")
     yield f"{'µs of CPU':18}" + "".join(f"{size:>12,}" for size in sizes) + "   from 1,000"
     base = sizes.index(1000) if 1000 in sizes else 0
     for name, costs in rows.items():
@@ -364,7 +450,8 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=WRITERS, help="how many Yjs clients have written")
     parser.add_argument("--restricted", action="store_true", help="a member, whose writes are judged")
     options = parser.parse_args()
-    for line in table(options.sizes, options.only, options.repeats, options.writers, options.restricted):
+    show = partial(print, file=sys.stderr, flush=True)
+    for line in table(options.sizes, options.only, options.repeats, options.writers, options.restricted, show):
         print(line, flush=True)
 
 

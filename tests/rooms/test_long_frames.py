@@ -143,6 +143,44 @@ def test_the_first_judged_write_reads_the_session_in_steps() -> None:
     assert worst[1] <= 2 * worst[0], worst  # a step may be the end of one thing and the begin of the next
 
 
+def queued(text: str) -> bytes:
+    """What waits in the queue, as an update."""
+    document = SessionDocument(Doc(client_id=8))
+    document.queue.append(text, id="later", author="ada", created_at=AT)
+    return document.doc.get_update()
+
+
+def test_the_first_entry_of_the_queue_has_the_prompts_read_in_steps() -> None:
+    worst: list[int] = []
+    for size in (200, 800):
+        scene = scene_with_prompts(size)
+        frame = encode_frame(SyncUpdate(queued("words")))
+        assert not scene.room.is_quick(1, frame)
+        worst.append(max(calls_of_each(steps(scene, 1, frame))))
+        assert scene.room.is_quick(1, frame)
+        assert scene.room.document.messages.get("later") is not None
+    assert worst[1] <= 1.5 * worst[0], worst
+
+
+def test_a_prompt_that_goes_while_they_are_read_is_none() -> None:
+    scene = scene_with_prompts(100)
+    work = steps(scene, 1, encode_frame(SyncUpdate(queued("words"))))
+    next(work)
+    scene.do(scene.room.edit(lambda document: document.messages.shared.clear(), AT))
+    list(work)
+    assert [message.text for message in scene.room.document.messages] == ["words"]
+    assert not len(scene.room.document.queue)
+
+
+def scene_with_prompts(size: int) -> Scene:
+    """A room of so many messages."""
+    scene = Scene(Settings(), [messages(12 * size)], 1)
+    list(scene.room.prepare())
+    scene.room.begin(AT)
+    join(scene, 1, FULL)
+    return scene
+
+
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_frame_in_steps_gives_what_it_gives_at_once(who: Participant, kind: str) -> None:

@@ -76,6 +76,11 @@ class ListIndex:
         """The entries of the list; None for what is no Map."""
         return (entry.item for entry in self._entries)
 
+    def walk(self) -> Iterator["Map[Any] | None"]:
+        """The entries of now, each as it is when it is asked for; None for one that is gone or no Map."""
+        entries = self._entries.copy()
+        return (entry.item for entry in entries)
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -44,6 +44,13 @@ class Messages:
         items = maps_in(self.shared) if self.index is None else self.index
         return (Message(item) for item in items if item is not None)
 
+    def walk(self) -> "Iterator[Map[Any] | None]":
+        """The entries that are Maps now, one by one while others change the list; one that is gone by then is None.
+
+        Of a list without an index this must end before the list changes.
+        """
+        return iter(maps_in(self.shared)) if self.index is None else self.index.walk()
+
     def __getitem__(self, index: int) -> Message:
         step = 1 if index >= 0 else -1
         wanted = index if index >= 0 else -1 - index

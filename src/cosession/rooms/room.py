@@ -34,6 +34,7 @@ from cosession.protocol import (
     decode_frame,
     decode_state_vector,
 )
+from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
 
 from .attendance import attend
@@ -59,6 +60,9 @@ _SHORT = 2048
 
 _BRING_UPDATES = (b"\x00\x01", b"\x00\x02")
 """How the frames begin that bring updates."""
+
+_NOTHING = 5
+"""Bytes of a frame that brings an empty update."""
 
 _OPENED = "opened"
 """The timer after which the next one doesn't open the session soon after another."""
@@ -310,7 +314,9 @@ class Room:
         """Whether a frame is short, and nothing must be made first to take it in."""
         if len(data) > _SHORT:
             return False
-        return data[:2] not in _BRING_UPDATES or self._gate.is_prepared(self.peers[connection].participant)
+        if data[:2] not in _BRING_UPDATES:
+            return True
+        return self._gate.is_prepared(self.peers[connection].participant) and self._needs_no_prompts(data)
 
     def receive_in_steps(self, connection: int, data: bytes) -> Iterator[Step | None]:
         """Take in one frame that may be long, or for which much must be read first.
@@ -332,8 +338,10 @@ class Room:
         peer = self.peers[connection]
         match self._decode(data, peer):
             case SyncUpdate(update):
+                yield from self._read_prompts(data)
                 yield from self._intake.update_in_steps(connection, peer, update)
             case SyncStep2(update):
+                yield from self._read_prompts(data)
                 yield from self._intake.answer_in_steps(connection, peer, update)
             case _:
                 yield lambda at: self.receive(connection, data, at)
@@ -373,6 +381,22 @@ class Room:
     def close(self) -> None:
         """Stop observing the document."""
         self._changes.close()
+
+    def _needs_no_prompts(self, data: bytes) -> bool:
+        """Whether the prompts among the messages are known, soon read, or not asked for by a frame."""
+        if self._memory.prompts.is_read or self.document.messages.index is None or len(data) <= _NOTHING:
+            return True
+        match decode_frame(data):
+            case SyncUpdate(update) | SyncStep2(update):
+                return read_token(update) is not None
+            case _:
+                return True
+
+    def _read_prompts(self, data: bytes) -> Iterator[Step]:
+        """Read the prompts in steps, if a frame may need them: what touches the queue, a run or a request does."""
+        prompts = self._memory.prompts
+        while not (prompts.is_read or self._needs_no_prompts(data)):
+            yield lambda at: self._changes.rule(prompts.read_some, at)
 
     def _decode(self, data: bytes, peer: Peer) -> Frame:
         most = self._settings.max_frame_bytes

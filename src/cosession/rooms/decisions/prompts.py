@@ -5,25 +5,26 @@ all that agents want of each other), is told to the run that works (`steer`), is
 is never answered (`reject`). A prompt has one answer in a lane; what another process says later is taken back.
 
 Runs are known from the load on. The messages are read when they are first needed, because that reads all of them:
-10 ms for 200.
+10 ms for 200. The room does it in steps, before it takes in the first frame that may need them.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from pycrdt import Map
 
 from cosession.auth import SERVER
 from cosession.document import JsonObject, Message, Run, SessionDocument
 from cosession.document.run_states import ENDED, FINAL
 from cosession.document.times import seconds_until
-from cosession.document.values import plain_list, plain_object, split_key
+from cosession.document.values import plain_object, split_key
 
 from ..effects import Remind
 from . import claims, queue, runs
 from .case import Case
 from .lanes import ANYBODY, Lane, Open, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
-from .leases import NOTHING
 
 Steer: TypeAlias = tuple[str, str | None]
 """What a run is told, by its id and its author: an id alone may be taken by another participant."""
@@ -36,6 +37,9 @@ _UNHEARD_SECONDS = 10.0
 
 _MOST_UNHEARD = 100
 """How many open prompts of a lane are looked at then."""
+
+_AT_ONCE = 32
+"""How many runs or messages are read in one step: a message takes 50 µs."""
 
 _FAILED = frozenset({"cancelled", "error"})
 """The ends of a run after which another may answer its prompt once more, if it likes."""
@@ -52,7 +56,17 @@ class Prompts:
         is_looked_at: whether prompts came of which it will be looked at whether an agent is there for them.
     """
 
-    __slots__ = ("_told", "has_halves", "is_looked_at", "is_read", "lanes", "promoted")
+    __slots__ = (
+        "_steers",
+        "_told",
+        "_unread",
+        "_unread_runs",
+        "has_halves",
+        "is_looked_at",
+        "is_read",
+        "lanes",
+        "promoted",
+    )
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
@@ -61,10 +75,14 @@ class Prompts:
         self.has_halves = False
         self.is_looked_at = False
         self._told: dict[str, Open] = {}
+        self._unread: Iterator[Map[Any] | None] | None = None
+        self._unread_runs: Iterator[str] = iter(())
+        self._steers: tuple[set[Steer], set[Steer]] = (set(), set())
+        """Of the runs that were read, the steers that they have taken in, and those that unfinished ones were told."""
 
     def begin(self, case: Case) -> None:
         """Look at the runs that are there; also when somebody took one out of the document."""
-        self.lanes, self.is_read = {}, False
+        self.lanes, self.is_read, self._unread = {}, False, None
         for id_, seen in case.memory.ledger.items():
             run = case.document.runs.get(id_) if seen.status not in FINAL and id_ not in case.memory.denied else None
             if run is not None and (answered := _answered(case, run)) is not None:
@@ -109,10 +127,13 @@ class Prompts:
         known = {name for name, lane in self.lanes.items() if message.id in lane.open}
         for name in known.difference(lanes):
             del self.lanes[name].open[message.id]
-        answered = {lane_of_run(agent, lanes) for agent in _answers(case).get(message.id, ())}
-        is_steer = any((message.id, message.author) in steers for steers in _steers(case))
-        is_promoted = (message.id, message.author) in self.promoted
-        if not (is_steer or is_promoted or known.union(answered).intersection(lanes)):
+        is_answered = not known.union(_answered_lanes(case, message.id, lanes)).isdisjoint(lanes)
+        if not lanes or is_answered or (message.id, message.author) in self.promoted:
+            return
+        steers = (set[Steer](), set[Steer]())
+        for id_ in case.memory.ledger:
+            _note_steers(case, id_, *steers)
+        if not any((message.id, message.author) in some for some in steers):
             self.arrived(case, message)
 
     def begun(self, case: Case, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
@@ -218,26 +239,41 @@ class Prompts:
         return self.lanes.setdefault(name, Lane())
 
     def read(self, case: Case) -> None:
-        """Read the messages, if they haven't been read, for prompts that nobody has begun to answer."""
-        if self.is_read:
+        """Read the messages, as far as they haven't been read, for prompts that nobody has begun to answer."""
+        while not self.is_read:
+            self.read_some(case)
+
+    def read_some(self, case: Case) -> None:
+        """Read some of them, and before them the runs; between two calls anything may change."""
+        if self._unread is None:
+            self._unread, self._unread_runs = case.document.messages.walk(), iter(tuple(case.memory.ledger))
+            self._told, self._steers = {}, (set(), set())
+        runs = tuple(islice(self._unread_runs, _AT_ONCE))
+        for id_ in runs:
+            _note_steers(case, id_, *self._steers)
+        if runs:
             return
-        self.is_read = True
-        self._told = {}
-        answers = _answers(case)
-        steers: tuple[set[Steer], set[Steer]] | None = None
-        policy = case.document.meta.rules
-        for fields in map(plain_object, plain_list(case.document.messages.shared)):
-            wish = None if self._is_half(fields) else read_wish(fields)
-            if wish is None:
-                continue
-            lanes = lanes_of(policy, author=wish.author, role=wish.role, to=wish.to)
-            answered = {lane_of_run(agent, lanes) for agent in answers.get(wish.id, ())} if lanes else NOTHING
-            for name in set(lanes).difference(answered):
-                steers = steers or _steers(case)
-                steer = (wish.id, wish.author)
-                if steer not in steers[0]:
-                    place = self._told if steer in steers[1] else self.lane(name).open
-                    place[wish.id] = _open(case, wish, name)
+        for _ in range(_AT_ONCE):
+            try:
+                item = next(self._unread)
+            except StopIteration:
+                self.is_read, self._unread, self._steers = True, None, (set(), set())
+                return
+            if item is not None:
+                self._read(case, plain_object(item))
+
+    def _read(self, case: Case, fields: JsonObject) -> None:
+        """Read a message, for whether it is a prompt that nobody has begun to answer."""
+        wish = None if self._is_half(fields) else read_wish(fields)
+        if wish is None:
+            return
+        lanes = lanes_of(case.document.meta.rules, author=wish.author, role=wish.role, to=wish.to)
+        for name in set(lanes).difference(_answered_lanes(case, wish.id, lanes)):
+            taken_in, told = self._steers
+            steer = (wish.id, wish.author)
+            if steer not in taken_in:
+                place = self._told if steer in told else self.lane(name).open
+                place[wish.id] = _open(case, wish, name)
 
     def _is_half(self, message: JsonObject) -> bool:
         """Whether something is missing of a message that may still come; if so, it is waited for."""
@@ -298,27 +334,21 @@ def _open(case: Case, wish: Wish, lane: str) -> Open:
     return Open(wish.id, wish.author, lane, key, wish.seq, wish.role == "user", offers)
 
 
-def _answers(case: Case) -> dict[str, list[str]]:
-    """The agents of the runs that answer each message."""
-    answers: dict[str, list[str]] = {}
-    for id_, seen in case.memory.ledger.items():
-        run = case.document.runs.get(id_) if seen.reply_to is not None and id_ not in case.memory.denied else None
-        if run is not None and seen.reply_to is not None:
-            answers.setdefault(seen.reply_to, []).append(run.agent)
-    return answers
+def _answered_lanes(case: Case, message: str, lanes: tuple[str, ...]) -> set[str | None]:
+    """The lanes in which a run answers a message."""
+    ledger, denied = case.memory.ledger, case.memory.denied
+    runs = [case.document.runs.get(id_) for id_ in ledger.answering(message) if id_ not in denied] if lanes else []
+    return {lane_of_run(run.agent, lanes) for run in runs if run is not None}
 
 
-def _steers(case: Case) -> tuple[set[Steer], set[Steer]]:
-    """The steers that runs have taken in, and those that unfinished ones were told."""
-    taken_in, told = set[Steer](), set[Steer]()
-    for id_, seen in case.memory.ledger.items():
-        run = case.document.runs.get(id_)
-        if run is None:
-            continue
-        steers = {(str(steer["id"]), str(steer["by"])) for steer in run.steers}
-        if seen.status in FINAL:
-            heard = set(run.seen)
-            taken_in |= {steer for steer in steers if steer[0] in heard}
-        else:
-            told |= steers
-    return taken_in, told
+def _note_steers(case: Case, id_: str, taken_in: set[Steer], told: set[Steer]) -> None:
+    """Note the steers that a run has taken in, or, where it is unfinished, was told."""
+    run = case.document.runs.get(id_)
+    if run is None:
+        return
+    steers = {(str(steer["id"]), str(steer["by"])) for steer in run.steers}
+    if case.memory.ledger[id_].status in FINAL:
+        heard = set(run.seen) if steers else ()
+        taken_in |= {steer for steer in steers if steer[0] in heard}
+    else:
+        told |= steers
