@@ -78,7 +78,7 @@ class Prompts:
         self._unread: Iterator[Map[Any] | None] | None = None
         self._unread_runs: Iterator[str] = iter(())
         self._steers: tuple[set[Steer], set[Steer]] = (set(), set())
-        """Of the runs that were read, the steers that they have taken in, and those that unfinished ones were told."""
+        """Of the runs that were read, the steers that they took in, and those that unfinished ones were told."""
 
     def begin(self, case: Case) -> None:
         """Look at the runs that are there; also when somebody took one out of the document."""
