@@ -1,12 +1,35 @@
 """A room whose effects are kept, for tests without a loop."""
 
+from pycrdt import merge_updates
+
 from cosession.auth import Participant
-from cosession.protocol import AwarenessEntry, Frame, SyncStep1, SyncStep2, decode_frame, encode_frame
+from cosession.protocol import (
+    AwarenessEntry,
+    Encoded,
+    Frame,
+    KeptValues,
+    SyncStep1,
+    SyncStep2,
+    decode_frame,
+    encode_frame,
+)
 from cosession.rooms.effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Send, SendPresence
+from cosession.rooms.reply import Reply
 from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"
+
+
+def encoded(update: bytes) -> Encoded:
+    """An update as a room gives it to a reply."""
+    return KeptValues().encode(lambda _: update, {}, {})
+
+
+def whole(reply: Reply) -> bytes:
+    """What a reply brings, as one update."""
+    updates = [decode_frame(frame).update for frame in reply if frame]
+    return updates[0] if len(updates) == 1 else merge_updates(*updates)
 
 
 class Scene:
@@ -38,7 +61,7 @@ class Scene:
                 case Send(connection, frame):
                     self.sent.setdefault(connection, []).append(decode_frame(frame))
                 case Answer(connection, reply):
-                    self.sent.setdefault(connection, []).append(SyncStep2(reply.update))
+                    self.sent.setdefault(connection, []).append(SyncStep2(whole(reply)))
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:
                         self.sent.setdefault(connection, []).append(decode_frame(update.frame))

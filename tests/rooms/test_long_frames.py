@@ -11,9 +11,9 @@ from pycrdt import Doc, Map, Text
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed
-from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, encode_frame
+from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
 from cosession.protocol.lib0 import buffer, uint
-from cosession.rooms.effects import Effect
+from cosession.rooms.effects import Answer, Effect
 from cosession.rooms.peer import Peer
 from cosession.settings import Settings
 
@@ -179,6 +179,34 @@ def scene_with_prompts(size: int) -> Scene:
     scene.room.begin(AT)
     join(scene, 1, FULL)
     return scene
+
+
+def test_a_first_sync_puts_the_values_as_they_came_into_it_in_steps() -> None:
+    worst: list[int] = []
+    for size in (4_000, 16_000):
+        value = b"\x01\x76\x02" + buffer(b"a") + b"\x7d\x01" + buffer(b"b") + b"\x7d\x02"
+        structs = (b"\x28\x01" + buffer(b"state") + buffer(b"k%d" % number) + value for number in range(size))
+        update = b"\x01" + uint(size) + uint(7) + b"\x00" + b"".join(structs) + b"\x00"
+        scene = Scene(Settings(max_piece_bytes=2**14), [update], 1)
+        scene.room.begin(AT)
+        scene.do(scene.room.join(1, Peer(FULL, extended=True), AT))
+        frames: list[bytes] = []
+        worst.append(max(calls_of_each(sync(scene, frames))))
+        reader: Doc[Any] = Doc()
+        for frame in frames:
+            reader.apply_update(decode_frame(frame, extended=True).update)
+        assert len(reader.get("state", type=Map)) == size
+        assert sum(frame.count(value) for frame in frames) == size
+    assert worst[1] <= 1.2 * worst[0], worst
+
+
+def sync(scene: Scene, frames: list[bytes]) -> Iterator[None]:
+    """Have a room answer a reader that has nothing, and gather its frames."""
+    [answer] = [one for one in scene.room.receive(1, encode_frame(SyncStep1(b"\x00")), AT) if isinstance(one, Answer)]
+    yield
+    for frame in answer.reply:
+        frames += [frame] if frame else []
+        yield
 
 
 @BOTH

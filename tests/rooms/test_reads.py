@@ -57,7 +57,7 @@ async def test_a_first_sync_that_fails_ends_its_connection_and_no_other(
         async with asyncio.TaskGroup() as group:
             group.create_task(hub.serve(channel, extended=True))
             with monkeypatch.context() as patch:
-                patch.setattr(Room, "diff", failing(Unreadable("It can't be told.")))
+                patch.setattr(Room, "lacks", failing(Unreadable("It can't be told.")))
                 channel.say(SyncStep1(b"\x01\x05\x01"))
                 notice = await channel.hear(Notice)
             assert isinstance(notice, Notice)

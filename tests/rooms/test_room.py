@@ -2,7 +2,7 @@
 
 import pytest
 from pycrdt import Array, Doc, Map, Text, merge_updates
-from rooms.scene import AT, Scene
+from rooms.scene import AT, Scene, encoded
 
 from cosession.auth import ANONYMOUS, Capabilities, Participant
 from cosession.document import SessionDocument
@@ -10,6 +10,7 @@ from cosession.errors import CosessionError, MalformedFrame, RoomBroken, TooFast
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
+    Encoded,
     Fence,
     Granted,
     Notice,
@@ -440,7 +441,7 @@ def test_who_open_a_large_session_soon_after_each_other_get_the_same_reply_until
     assert opened(4) == opened(5) == (first, [])
     scene.receive(1, SyncUpdate(Writer().write("more")))
     larger, [timer] = opened(6)
-    assert len(larger.update) > len(first.update)
+    assert larger.size > first.size
     second, [] = opened(7)
     assert opened(8) == (second, [])
     assert scene.room.remind(timer.what, AT) == []
@@ -450,9 +451,9 @@ def test_who_open_a_large_session_soon_after_each_other_get_the_same_reply_until
 def test_a_reply_that_is_sent_is_kept_for_a_while_where_two_came_and_not_where_one_did() -> None:
     openings, made = Openings(1024), list[bytes]()
 
-    def whole() -> bytes:
+    def whole() -> Encoded:
         made.append(Writer().write("x" * 20_000))
-        return made[-1]
+        return encoded(made[-1])
 
     assert [openings.reply(1, whole)[1] for _ in range(4)] == [True, False, False, False]
     assert len(made) == 2, "the first one was sent, and gone"
@@ -724,19 +725,21 @@ def test_a_decision_that_finds_nothing_to_do_writes_nothing_so_that_deciding_end
 
 
 def test_readers_that_read_nothing_hold_no_more_than_a_bound() -> None:
-    def whole() -> bytes:
-        return document
+    def whole() -> Encoded:
+        return encoded(document)
 
     writer = Writer()
     document = writer.write("x" * 20_000)
     openings = Openings(piece_bytes=1024, own_bytes=100_000)
-    replies = [openings.own(1, bytes(bytearray(document)), whole)[0] for _ in range(30)]
+    replies = [openings.own(1, encoded(document), whole)[0] for _ in range(30)]
     assert len({id(reply) for reply in replies}) == 5, "four of their own, and one for all others"
     assert all(b"".join(reply) for reply in replies)
     del replies
-    assert openings.own(1, bytes(bytearray(document)), whole)[0].update is not document, "they are gone"
+    [kept] = {id(openings.reply(1, whole)[0]) for _ in range(2)}
+    assert id(openings.own(1, encoded(document), whole)[0]) != kept, "they are gone"
 
 
 def test_a_small_reply_is_ones_own_whatever_others_hold() -> None:
     openings = Openings(piece_bytes=1024, own_bytes=0)
-    assert openings.own(1, b"\x00\x00", lambda: b"\x00\x00" * 1000)[0].update == b"\x00\x00"
+    reply, _ = openings.own(1, encoded(b"\x00\x00"), lambda: encoded(b"\x00\x00" * 1000))
+    assert list(reply) == [encode_frame(SyncStep2(b"\x00\x00"))]

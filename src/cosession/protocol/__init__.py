@@ -27,7 +27,7 @@ from .frames import (
     encode_frame,
 )
 from .header import ClockRange, UpdateHeader, decode_state_vector, encode_state_vector, read_update_header
-from .kept_values import KeptValues
+from .kept_values import Encoded, KeptValues
 from .pieces import split_update
 from .surrogates import SurrogatePairs, delete_pairs, find_left, move_ahead, replace_pairs, write_replacements
 
@@ -38,6 +38,7 @@ __all__ = [
     "Awareness",
     "AwarenessEntry",
     "ClockRange",
+    "Encoded",
     "Fence",
     "Foreign",
     "Frame",

@@ -8,11 +8,12 @@ Bound: the bytes of the values that are in the document. What is deleted is forg
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import groupby
 
 from . import lib0
 from .header import ClockRange, encode_state_vector
+from .steps import finish
 from .update_format import (
     ANY,
     EMBED,
@@ -32,6 +33,8 @@ from .update_format import (
 _Values = dict[tuple[int, int], bytes]
 _MOST_RUNS = 16
 """Parts that a document is encoded in at most, each with all that is deleted; beyond it all of it is read."""
+_AT_ONCE = 1023
+"""How many structs are looked through in one step, and one: 2 µs each."""
 _SHORT = 96
 """Bytes below which no object has more than 31 keys, and `_LOOKS_LIKE_ONE` finds each."""
 _LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|\{")
@@ -61,7 +64,7 @@ class KeptValues:
         """
         if len(update) < _SHORT and _LOOKS_LIKE_ONE.search(update) is None:
             return
-        for client, clock, kind, at in _structs_with_values(update):
+        for client, clock, kind, at in filter(None, _structs_with_values(update)):
             for value, start, end in _values(update, clock, kind, at):
                 if _changes(update, kind, start):
                     self._keep(client, value, update[start:end])
@@ -76,10 +79,12 @@ class KeptValues:
                     del self._values[span.client, clock]
                 del clocks[first:end]
 
-    def encode(self, encode: Callable[[bytes], bytes], known: Mapping[int, int], vector: Mapping[int, int]) -> bytes:
+    def encode(
+        self, encode: Callable[[bytes], bytes], known: Mapping[int, int], vector: Mapping[int, int]
+    ) -> "Encoded":
         """What a document at a state vector lacks, with the values as they came.
 
-        Only the structs of clients that wrote such values are read.
+        Only the structs of clients that wrote such values are read, and later.
 
         Args:
             encode: gives what the library encodes for an encoded state vector.
@@ -88,39 +93,43 @@ class KeptValues:
         """
         apart = {client for client, clocks in self._clocks.items() if clocks and clocks[-1] >= vector.get(client, 0)}
         if not apart:
-            return encode(encode_state_vector(vector))
+            return Encoded(self, [(encode(encode_state_vector(vector)), False)])
         runs = [(of, list(run)) for of, run in groupby(sorted(known, reverse=True), apart.__contains__)]
-        found: _Values = {}
         if len(runs) > _MOST_RUNS:
-            update = self.restore(encode(encode_state_vector(vector)), found)
-        else:
-            deletes = encode(encode_state_vector(known))[1:]
-            count, sections = 0, list[bytes]()
-            for is_apart, clients in runs:
-                lacks = {**known, **{client: vector.get(client, 0) for client in clients}}
-                part = encode(encode_state_vector(lacks))
-                reader = lib0.Reader(self.restore(part, found) if is_apart else part)
-                count += reader.uint()
-                sections.append(reader.data[reader.at : reader.end - len(deletes)])
-            update = b"".join((lib0.uint(count), *sections, deletes))
-        if not vector:
-            self._clocks, self._values = {}, {}
-            for (client, clock), value in found.items():
-                self._keep(client, clock, value)
-        return update
+            return Encoded(self, [(encode(encode_state_vector(vector)), True)], is_whole=not vector)
+        deletes = encode(encode_state_vector(known))[1:]
+        count, parts = 0, list[tuple[bytes, bool]]()
+        for is_apart, clients in runs:
+            lacks = {**known, **{client: vector.get(client, 0) for client in clients}}
+            part = encode(encode_state_vector(lacks))
+            count += lib0.Reader(part).uint()
+            parts.append((part, is_apart))
+        return Encoded(self, parts, count, deletes, is_whole=not vector)
 
-    def restore(self, update: bytes, found: _Values | None = None) -> bytes:
+    def restore(self, update: bytes) -> bytes:
         """Put the kept bytes into an update that the library encoded.
 
         Args:
             update: the update.
-            found: gets the values that are in it.
+        """
+        return finish(self.restore_in_steps(update, None))
+
+    def restore_in_steps(self, update: bytes, found: set[tuple[int, int]] | None) -> Generator[None, None, bytes]:
+        """Do that in steps, between which values may come and go; see `restore`.
+
+        Args:
+            update: the update.
+            found: gets the clients and clocks of the values that are in it.
         """
         if not self._values:
             return update
         out: list[bytes] = []
         copied = 0
-        for client, clock, kind, at in _structs_with_values(update):
+        for struct in _structs_with_values(update):
+            if struct is None:
+                yield
+                continue
+            client, clock, kind, at = struct
             if client not in self._clocks:
                 continue
             for value, start, end in _values(update, clock, kind, at):
@@ -129,8 +138,21 @@ class KeptValues:
                     out += (update[copied:start], kept)
                     copied = end
                     if found is not None:
-                        found[client, value] = kept
+                        found.add((client, value))
         return b"".join((*out, update[copied:])) if out else update
+
+    def ids(self) -> list[tuple[int, int]]:
+        """The clients and clocks of all values."""
+        return list(self._values)
+
+    def drop(self, gone: Iterable[tuple[int, int]]) -> None:
+        """Forget values by their clients and clocks."""
+        clients: set[int] = set()
+        for client, clock in gone:
+            if self._values.pop((client, clock), None) is not None:
+                clients.add(client)
+        for client in clients:
+            self._clocks[client] = [clock for clock in self._clocks[client] if (client, clock) in self._values]
 
     def _keep(self, client: int, clock: int, value: bytes) -> None:
         if (client, clock) in self._values:
@@ -143,9 +165,63 @@ class KeptValues:
         self._values[client, clock] = value
 
 
-def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int]]:
+class Encoded:
+    """What a document lacks, as the library encoded it; what was kept is put into it when it is asked for, once.
+
+    Args:
+        kept: the values that were kept.
+        parts: the sections of some clients each as an update, and whether some of them wrote such values.
+        count: how many clients these are together; None where there is one part, and it is all.
+        deletes: the delete set of each part.
+        is_whole: whether it is the whole document, and values that aren't in it may be forgotten.
+
+    Attributes:
+        size: its bytes, about.
+    """
+
+    __slots__ = ("_count", "_deletes", "_is_whole", "_kept", "_parts", "size")
+
+    def __init__(
+        self,
+        kept: KeptValues,
+        parts: list[tuple[bytes, bool]],
+        count: int | None = None,
+        deletes: bytes = b"",
+        *,
+        is_whole: bool = False,
+    ) -> None:
+        self._kept = kept
+        self._parts = parts
+        self._count = count
+        self._deletes = deletes
+        self._is_whole = is_whole
+        self.size = sum(len(part) - len(deletes) for part, _ in parts) + len(deletes)
+
+    def update(self) -> bytes:
+        """All of it as one update, at once."""
+        return finish(self.in_steps())
+
+    def in_steps(self) -> Generator[None, None, bytes]:
+        """All of it as one update, in steps between which the document may change."""
+        known = self._kept.ids() if self._is_whole else []
+        found: set[tuple[int, int]] = set()
+        done: list[bytes] = []
+        while self._parts:
+            part, is_apart = self._parts.pop(0)
+            restored = (yield from self._kept.restore_in_steps(part, found)) if is_apart else part
+            reader = lib0.Reader(restored)
+            if self._count is not None:
+                reader.uint()
+            done.append(restored[reader.at : reader.end - len(self._deletes)])
+        if known:
+            self._kept.drop(value for value in known if value not in found)
+        return b"".join((b"" if self._count is None else lib0.uint(self._count), *done, self._deletes))
+
+
+def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int] | None]:
     """The structs that hold values: the client, clock and kind of each, and where its content begins.
 
+    Between them comes None where others may have their turn.
     Hot: a first sync goes through all structs of a document here.
     """
     reader = lib0.Reader(update)
@@ -157,7 +233,9 @@ def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int]]:
         encoded = update[start : reader.at]
         clock = uint()
         at = reader.at
-        for _ in range(structs):
+        for number in range(structs):
+            if not number & _AT_ONCE and number:
+                yield None
             info = update[at]
             kind = info & KIND
             at += 1

@@ -260,13 +260,25 @@ class LiveRoom:
         """
         return self._read(self.room.document.to_json)
 
-    def snapshot(self) -> bytes:
-        """The whole document, as one update.
+    async def snapshot(self) -> bytes:
+        """The whole document as it is now, as one update; made in steps, between which it may change.
 
         Raises:
             Unreadable: it can't be read.
         """
-        return self._read(partial(self.room.diff, EMPTY_VECTOR))
+        steps = self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps()
+        made: list[bytes] = []
+
+        def go_on() -> bool:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                made.append(ended.value)
+            return not made
+
+        while not made:
+            await self._turns.step(go_on)
+        return made[0]
 
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
         """Change the document by the server's hand; see `Room.edit`.

@@ -111,7 +111,7 @@ class Outbox:
     def put_reply(self, reply: Reply) -> None:
         """Queue the reply to a sync step 1."""
         if reply.is_large:
-            self._put_large(len(reply.update), iter(reply))
+            self._put_large(reply.size, iter(reply))
         else:
             self.put_frame(next(iter(reply)))
 

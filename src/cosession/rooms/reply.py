@@ -5,10 +5,10 @@ they are first needed, and once for all who are sent the same reply: a hundred p
 together cost little more than one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from weakref import WeakSet, ref
 
-from cosession.protocol import EMPTY_UPDATE, SyncStep2, SyncUpdate, encode_frame, split_update
+from cosession.protocol import EMPTY_UPDATE, Encoded, SyncStep2, SyncUpdate, encode_frame, split_update
 
 _KEPT_BYTES = 16_384
 """From which size on a reply is kept."""
@@ -32,21 +32,21 @@ class Reply:
     """What a document lacks.
 
     Args:
-        update: it, as one update.
+        lacks: it.
         piece_bytes: how much is sent in one frame, about.
 
     Attributes:
-        update: it, as one update.
+        size: its bytes, about.
         is_large: whether it goes in pieces.
     """
 
-    __slots__ = ("__weakref__", "_frames", "_rest", "is_large", "update")
+    __slots__ = ("__weakref__", "_frames", "_rest", "is_large", "size")
 
-    def __init__(self, update: bytes, piece_bytes: int) -> None:
-        self.update = update
-        self.is_large = len(update) > piece_bytes
+    def __init__(self, lacks: Encoded, piece_bytes: int) -> None:
+        self.size = lacks.size
+        self.is_large = self.size > piece_bytes
         self._frames: list[bytes] = []
-        self._rest = _in_frames(update, piece_bytes) if self.is_large else iter((_last(update),))
+        self._rest = _in_frames(lacks, piece_bytes) if self.is_large else iter((_last(lacks.update()),))
 
     def __iter__(self) -> Iterator[bytes]:
         """The frames; an empty one is none yet: others may have their turn."""
@@ -86,7 +86,7 @@ class Openings:
         self._is_soon = False
         self._kept: Reply | None = None
 
-    def reply(self, version: int, whole: Callable[[], bytes]) -> tuple[Reply, bool]:
+    def reply(self, version: int, whole: Callable[[], Encoded]) -> tuple[Reply, bool]:
         """The reply with the whole document, and whether `forget` must be called after a while.
 
         Args:
@@ -97,7 +97,7 @@ class Openings:
             self.forget()
             self._version, self._sent = version, None
         reply = (self._sent and self._sent()) or Reply(whole(), self._piece_bytes)
-        if len(reply.update) < _KEPT_BYTES:
+        if reply.size < _KEPT_BYTES:
             return reply, False
         self._sent = ref(reply)
         is_first, self._is_soon = not self._is_soon, True
@@ -105,7 +105,7 @@ class Openings:
             self._kept = reply
         return reply, is_first
 
-    def own(self, version: int, diff: bytes, whole: Callable[[], bytes]) -> tuple[Reply, bool]:
+    def own(self, version: int, diff: Encoded, whole: Callable[[], Encoded]) -> tuple[Reply, bool]:
         """The reply to a client that has some of the document, and whether `forget` must be called after a while.
 
         Readers that read nothing hold what they were to be sent. Where that comes to too much, the next ones are sent
@@ -119,7 +119,7 @@ class Openings:
         reply = Reply(diff, self._piece_bytes)
         if not reply.is_large:
             return reply, False
-        if sum(len(one.update) for one in self._own) + len(diff) > self._own_bytes:
+        if sum(one.size for one in self._own) + diff.size > self._own_bytes:
             return self.reply(version, whole)
         self._own.add(reply)
         return reply, False
@@ -135,8 +135,9 @@ def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:
         yield b"" if piece == EMPTY_UPDATE else encode_frame(SyncUpdate(piece))
 
 
-def _in_frames(update: bytes, piece_bytes: int) -> Iterator[bytes]:
-    """Turn a large update into frames of which the last is the step 2: by it the other side knows that it has all."""
+def _in_frames(lacks: Encoded, piece_bytes: int) -> Iterator[bytes]:
+    """Turn it into frames of which the last is the step 2: by it the other side knows that it has all."""
+    update = yield from _empty(lacks.in_steps())
     before = EMPTY_UPDATE
     for piece in split_update(update, piece_bytes):
         if piece == EMPTY_UPDATE:
@@ -146,6 +147,16 @@ def _in_frames(update: bytes, piece_bytes: int) -> Iterator[bytes]:
             yield SharedFrame(encode_frame(SyncUpdate(before)))
         before = piece
     yield _last(before)
+
+
+def _empty(work: Generator[None, None, bytes]) -> Generator[bytes, None, bytes]:
+    """Do work in steps, with an empty frame for each."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as ended:
+            return ended.value
+        yield b""
 
 
 def _last(update: bytes) -> SharedFrame:

@@ -21,6 +21,7 @@ from cosession.errors import MalformedFrame, SessionDamaged, TooLarge, Unreadabl
 from cosession.protocol import (
     EMPTY_VECTOR,
     Awareness,
+    Encoded,
     Fence,
     Foreign,
     Frame,
@@ -373,6 +374,14 @@ class Room:
         Raises:
             Unreadable: it can't be told; nothing has changed.
         """
+        return self.lacks(vector).update()
+
+    def lacks(self, vector: bytes) -> Encoded:
+        """The same, made in steps.
+
+        Raises:
+            Unreadable: it can't be told; nothing has changed.
+        """
         try:
             return self._kept.encode(self.document.doc.get_update, self.vector, decode_state_vector(vector))
         except Exception as error:
@@ -410,9 +419,9 @@ class Room:
         # A replica knows the clients of the document, however many they are, and may have some of its own.
         decode_state_vector(vector, len(self.vector) + self._settings.max_structs_per_frame)
         if vector != EMPTY_VECTOR:
-            reply, is_first = self._openings.own(self.version, self.diff(vector), partial(self.diff, EMPTY_VECTOR))
+            reply, is_first = self._openings.own(self.version, self.lacks(vector), partial(self.lacks, EMPTY_VECTOR))
         else:
-            reply, is_first = self._openings.reply(self.version, partial(self.diff, EMPTY_VECTOR))
+            reply, is_first = self._openings.reply(self.version, partial(self.lacks, EMPTY_VECTOR))
         self.synced.add(connection)
         return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
 

@@ -247,7 +247,7 @@ class Slot:
         self._tail_bytes = 0
         self._keeping = True
         try:
-            snapshot = Snapshot(self.session, version, live.snapshot())
+            snapshot = Snapshot(self.session, version, await live.snapshot())
             self._snapshot_bytes = len(snapshot.update)
             while live.room.committed_version < version:
                 if live.error is not None:
@@ -277,7 +277,7 @@ class Slot:
         await self._log.flush(self.session, patient=True)
         version = live.room.version
         if not live.broken and not foreign and version > self._snapshot:
-            await self._storage.save_snapshot(Snapshot(self.session, version, live.snapshot()))
+            await self._storage.save_snapshot(Snapshot(self.session, version, await live.snapshot()))
         live.room.close()
         if live.error is None:
             self._compactor.ask(self.session)

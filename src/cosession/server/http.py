@@ -107,7 +107,7 @@ async def read_session(request: Request) -> Response:
         if _UPDATE not in request.headers.get("accept", ""):
             return _answer(live)
         headers = {"cosession-version": str(live.room.version), "vary": "accept"}
-        return Response(live.snapshot(), media_type=_UPDATE, headers=headers)
+        return Response(await live.snapshot(), media_type=_UPDATE, headers=headers)
 
 
 async def delete_session(request: Request) -> Response:
