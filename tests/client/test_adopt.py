@@ -235,7 +235,7 @@ async def test_a_process_that_was_away_too_long_is_followed_by_the_next_and_may_
         working = tasks.create_task(work(old, await anext(old.prompts()), begun))
         await begun.wait()
         transport = old._link._transport  # pyright: ignore[reportPrivateUsage]
-        url, transport._url = transport._url, "ws://127.0.0.1:9"  # pyright: ignore[reportPrivateUsage]
+        url, transport._url = transport._url, "ws://127.0.0.1:9/?ext=1"  # pyright: ignore[reportPrivateUsage]
         assert transport._socket is not None  # pyright: ignore[reportPrivateUsage]
         transport._socket.transport.abort()  # pyright: ignore[reportPrivateUsage]
         async with (

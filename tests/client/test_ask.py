@@ -105,7 +105,7 @@ async def test_the_next_process_finds_the_answer_to_what_the_one_before_asked(
                 working = asyncio.ensure_future(work(one))
                 question = await until_asked(anna)
                 transport = one._link._transport  # pyright: ignore[reportPrivateUsage]
-                transport._url = "ws://127.0.0.1:9"  # pyright: ignore[reportPrivateUsage]
+                transport._url = "ws://127.0.0.1:9/?ext=1"  # pyright: ignore[reportPrivateUsage]
                 assert transport._socket is not None  # pyright: ignore[reportPrivateUsage]
                 transport._socket.transport.abort()  # pyright: ignore[reportPrivateUsage]
                 await until(lambda: [run.status for run in anna.runs] == ["lost"], 15)

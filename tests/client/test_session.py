@@ -43,8 +43,9 @@ async def test_the_document_is_here_when_the_block_is_entered(hub: Hub):
 
 
 async def test_the_address_carries_the_identity_and_the_header_the_token(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner", name="Planner", token="secret"):
-        assert hub.paths == ["/sync/trip?ext=1&user=planner&name=Planner&kind=agent"]
+    async with connect(hub.url, session="trip", participant="planner", name="Planner", token="secret") as session:
+        address = f"/sync/trip?ext=1&user=planner&name=Planner&kind=agent&client={session.document.doc.client_id}"
+        assert hub.paths == [address]
         assert hub.headers == ["Bearer secret"]
 
 

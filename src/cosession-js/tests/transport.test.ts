@@ -39,6 +39,7 @@ test("the query says who connects, and asks for the extended frames", async () =
 
   expect(Object.fromEntries(server.queries[0] ?? [])).toEqual({
     ext: "1",
+    client: String(session.doc.clientID),
     user: "ana b",
     name: "Ana & co",
     kind: "operator",
