@@ -315,9 +315,11 @@ def test_our_client_that_never_heard_of_a_refusal_is_told_when_it_comes_back(sce
     assert [effect.error.code for effect in refused(effects)] == ["auth.forbidden"]
     assert notes(scene.room.document) == "written meanwhile"
     ada.leave()
-    scene.do(scene.room.join(1, Peer(ada.participant, True, 7), AT))
-    scene.receive(1, SyncStep1(EMPTY_VECTOR))
-    assert any(isinstance(frame, SyncStep2) for frame in scene.taken(1))
+    fresh, foreign = Peer(ada.participant, True, 7), Peer(Participant("eve", "Eve"), True, ada.doc.client_id)
+    for connection, peer in enumerate((fresh, foreign), 2):
+        scene.do(scene.room.join(connection, peer, AT))
+        scene.receive(connection, SyncStep1(EMPTY_VECTOR))
+        assert any(isinstance(frame, SyncStep2) for frame in scene.taken(connection))
 
 
 def test_what_stands_on_the_words_of_others_waits_until_they_bring_them(scene: Scene) -> None:

@@ -98,8 +98,8 @@ class Intake:
         self._max_structs = max_structs
         self._waiting: dict[int, Peer] = {}
         """The connections that wait for what others have not brought yet."""
-        self._refused: dict[int, CosessionError] = {}
-        """Why something of a replica was refused, by its Yjs client id."""
+        self._refused: dict[tuple[str, int], CosessionError] = {}
+        """Why something of a replica was refused, by its participant and its Yjs client id."""
 
     def join(self, connection: int, peer: Peer) -> list[Effect]:
         """Ask a connection that comes for what it has and the room lacks.
@@ -107,7 +107,7 @@ class Intake:
         A replica of which something was refused comes back where its connection was lost before the notice arrived:
         one that was told has a new Yjs client id. It is told again, before it gets the document without its words.
         """
-        error = self._refused.get(peer.client) if peer.extended else None
+        error = self._refused.get((peer.participant.id, peer.client)) if peer.extended else None
         return self.ask(connection, peer) if error is None else self._decline(connection, peer, error)
 
     def ask(self, connection: int, peer: Peer) -> list[Effect]:
@@ -573,14 +573,15 @@ class Intake:
                 return []
             peer.ending, peer.last_answers, peer.asked = error, 1 + peer.asked, True
             if peer.client:
-                self._note_refused(peer.client, error)
+                self._note_refused(peer, error)
             return [self._question(connection), Remind(f"{ENDING}{connection}", _ENDING_SECONDS)]
         if peer.told == str(error):
             return []
         peer.told = str(error)
         return [Decline(connection, error), Send(connection, encode_frame(PermissionDenied(str(error))))]
 
-    def _note_refused(self, client: int, error: CosessionError) -> None:
-        while client not in self._refused and len(self._refused) >= _TOLD:
+    def _note_refused(self, peer: Peer, error: CosessionError) -> None:
+        replica = peer.participant.id, peer.client
+        if replica not in self._refused and len(self._refused) >= _TOLD:
             del self._refused[next(iter(self._refused))]
-        self._refused[client] = error
+        self._refused[replica] = error
