@@ -1,7 +1,9 @@
 """The README's table of editors: with which access and which y-websocket each was seen to pass.
 
 python3 tests/run.py editors-matrix                    # writes the report, over an hour
-python tests/editors/table.py [REPORT.xml] --readme    # puts it into README.md; without --readme it is printed
+python tests/editors/table.py [REPORT.xml …] --readme  # puts it into README.md; without --readme it is printed
+
+Of several reports it is what passed in any of them: a run that was ended early goes on with `pytest -k`.
 """
 
 import json
@@ -67,7 +69,7 @@ def table(runs: Iterable[tuple[str, str, str]]) -> str:
 
 if __name__ == "__main__":
     named = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    text = table(passed(Path(named[0]) if named else REPORT))
+    text = table(set().union(*(passed(Path(name)) for name in named or [REPORT])))
     print(text)
     if "--readme" in sys.argv[1:]:
         write_between(BEGIN, END, text)
