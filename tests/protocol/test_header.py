@@ -10,7 +10,7 @@ from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, merg
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import decode_state_vector, lib0, read_update_header
-from cosession.protocol.token_header import read_token
+from cosession.protocol.token_header import read_between, read_deletion, read_token
 
 keys = st.text().filter(lambda key: key != "__proto__")
 leaves = (
@@ -176,19 +176,22 @@ def test_a_value_nested_too_deep_is_refused():
     st.integers(0, 2**31) | st.integers(0, 2**53),
     st.integers(0, 2**53),
     st.integers(0, 2**31) | st.integers(0, 2**53),
+    st.none() | st.tuples(st.integers(0, 2**53), st.integers(0, 2**31)),
     st.text(max_size=200) | st.binary(max_size=9),
     st.sampled_from((b"\x00", b"\x01", b"", b"\x00\x00")),
 )
 def test_the_update_of_a_token_is_read_alike_by_its_short_way_and_the_long_one(
-    client, clock, origin, before, text, end
+    client, clock, origin, before, right, text, end
 ):
     content = lib0.buffer(text if isinstance(text, bytes) else text.encode(errors="surrogatepass"))
-    numbers = [lib0.uint(number) for number in (client, clock, origin, before)]
-    update = b"\x01\x01" + numbers[0] + numbers[1] + b"\x84" + numbers[2] + numbers[3] + content + end
+    start = b"\x01\x01" + lib0.uint(client) + lib0.uint(clock)
+    beside = lib0.uint(origin) + lib0.uint(before)
+    place = b"\x84" + beside if right is None else b"\xc4" + beside + b"".join(map(lib0.uint, right))
+    update = start + place + content + end
     nobody = b"\x00" + lib0.uint(1 if client == 0 else 0) + b"\x00"  # a second client that brings nothing
     long_way = b"\x02" + update[1:-1] + nobody + b"\x00"
     try:
-        token = read_token(update)
+        token = read_token(update) or read_between(update)
         header = read_update_header(update) if token else None
     except MalformedFrame:
         with pytest.raises(MalformedFrame):
@@ -199,6 +202,33 @@ def test_the_update_of_a_token_is_read_alike_by_its_short_way_and_the_long_one(
         return
     longer = read_update_header(long_way)
     assert (header.brings, header.needs, header.deletes) == (longer.brings, longer.needs, longer.deletes)
+
+
+@given(st.integers(0, 2**53), st.integers(0, 2**31) | st.integers(0, 2**53), st.integers(0, 2**31))
+def test_one_deletion_is_read_alike_by_its_short_way_and_the_long_one(client, clock, length):
+    ranges = lib0.uint(client) + b"\x01" + lib0.uint(clock) + lib0.uint(length)
+    update, long_way = b"\x00\x01" + ranges, b"\x00\x02" + ranges + lib0.uint(client ^ 1) + b"\x00"
+    try:
+        header = read_update_header(update)
+    except MalformedFrame:
+        with pytest.raises(MalformedFrame):
+            read_update_header(long_way)
+        return
+    assert read_deletion(update) is not None
+    assert header == read_update_header(long_way)
+
+
+def test_each_keystroke_inside_a_text_is_read_the_short_way():
+    doc = Doc()
+    text = doc.get("text:a", type=Text)
+    text += "as"
+    updates = []
+    subscription = doc.observe(lambda event: updates.append(event.update))
+    text.insert(1, "w")
+    del text[0:1]
+    doc.unobserve(subscription)
+    assert [read_between(update) is not None for update in updates] == [True, False]
+    assert [read_deletion(update) is not None for update in updates] == [False, True]
 
 
 def test_each_word_of_a_growing_text_is_read_the_short_way():

@@ -458,7 +458,7 @@ class Replica:
         if cuts is not None:
             update = self._without_cuts(update, cuts)
         self._pairs.add(update)
-        if not header.is_token:
+        if not header.is_string:
             self._kept.forget(header.deletes)
             self._kept.learn(update)
         self.writers.update(span.client for span in header.brings if span.end > vector.get(span.client, 0))

@@ -31,6 +31,9 @@ EMPTY_UPDATE = b"\x00\x00"
 EMPTY_VECTOR = b"\x00"
 """The state vector of an empty document."""
 
+_UPDATE = b"\x00\x02"
+"""How the frame of an update begins."""
+
 KEEP_ALIVE = b"\x01\x01\x00"
 """An awareness frame about nobody: harmless to every client, and it counts as something heard."""
 
@@ -183,6 +186,8 @@ def decode_frame(data: bytes, *, extended: bool = True) -> Frame:
     Raises:
         MalformedFrame: the bytes are not exactly one frame of a known type, nor of any other.
     """
+    if data.startswith(_UPDATE) and 3 < len(data) < 0x83 and data[2] == len(data) - 3:
+        return SyncUpdate(data[3:])  # a token: its length is one byte
     reader = lib0.Reader(data)
     kind = reader.uint()
     frame: Frame
@@ -215,7 +220,7 @@ def encode_frame(frame: Frame) -> bytes:
     """Encode one frame: the inverse of `decode_frame`."""
     match frame:
         case SyncUpdate(update):
-            return b"\x00\x02" + lib0.buffer(update)
+            return _UPDATE + lib0.buffer(update)
         case SyncStep2(update):
             return b"\x00\x01" + lib0.buffer(update)
         case SyncStep1(vector):

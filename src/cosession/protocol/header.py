@@ -15,7 +15,7 @@ from cosession.errors import MalformedFrame
 from . import lib0
 from .deletions import KnownDeletions, encode_in_steps
 from .steps import AT_ONCE, finish
-from .token_header import read_token
+from .token_header import read_between, read_deletion, read_token
 from .update_format import JSON, MAX_CLOCK, SKIP, TYPE, check_clock, skip_struct
 
 _LONG: Final = 4096
@@ -47,7 +47,8 @@ class UpdateHeader:
         needs: per client, the first clock after those that its structs refer to.
         deletes: the clocks that it deletes.
         types: how many shared types it makes.
-        is_token: whether it is one string that follows what it needs, and nothing else.
+        is_string: whether it is one string beside others, and nothing else.
+        is_token: whether that string was written behind something, before nothing.
         rest: the update without the deletions that were left out because they are known; None where none were.
     """
 
@@ -55,18 +56,38 @@ class UpdateHeader:
     needs: Mapping[int, int]
     deletes: tuple[ClockRange, ...]
     types: int = 0
+    is_string: bool = False
     is_token: bool = False
     rest: bytes | None = None
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
-        if not self.is_token:
+        if len(self.brings) > 1:
             return finish(self.fits_in_steps(vector))
+        known, writer, reach = vector.get, -1, 0
+        for span in self.brings:
+            writer, reach = span.client, known(span.client, 0)
+            if span.clock > reach:
+                return False
+            reach = max(span.end, reach)
+        for client, end in self.needs.items():
+            if end > (reach if client == writer else known(client, 0)):
+                return False
+        for span in self.deletes:  # noqa: SIM110 - at every keystroke, and a generator is slower
+            if span.end > (reach if span.client == writer else known(span.client, 0)):
+                return False
+        return True
+
+    def is_next(self, vector: Mapping[int, int]) -> bool:
+        """Whether it is one string that goes on where a document with this state vector ends, and fits."""
+        if not self.is_string:
+            return False
         span, known = self.brings[0], vector.get
-        if span.clock > known(span.client, 0):
+        writer = span.client
+        if span.clock != known(writer, 0):
             return False
         for client, end in self.needs.items():  # noqa: SIM110 - at every token, and a generator is slower
-            if client != span.client and end > known(client, 0):
+            if client != writer and end > known(client, 0):
                 return False
         return True
 
@@ -97,8 +118,10 @@ class UpdateHeader:
 
     def is_news(self, vector: Mapping[int, int]) -> bool:
         """Whether it brings something, and a document with this state vector holds nothing of that."""
-        known = vector.get
-        return bool(self.brings) and all(span.clock >= known(span.client, 0) for span in self.brings)
+        for span in self.brings:
+            if span.clock < vector.get(span.client, 0):
+                return False
+        return bool(self.brings)
 
     def repeats(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector holds some of what it brings."""
@@ -134,7 +157,21 @@ def read_update_header(
             check_clock(max(clock + length, before + 1))
         if origin == client and before >= clock:
             raise MalformedFrame(_STANDS_ON_ITSELF)
-        return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, (), is_token=True)
+        return UpdateHeader((ClockRange(client, clock, length),), {origin: before + 1}, (), 0, True, True)
+    between = read_between(update)
+    if between is not None:
+        client, clock, length, left, behind, right, before = between
+        check_clock(max(clock + length, behind + 1, before + 1))
+        needs = {left: behind + 1}
+        needs[right] = max(before + 1, needs.get(right, 0))
+        if needs.get(client, 0) > clock:
+            raise MalformedFrame(_STANDS_ON_ITSELF)
+        return UpdateHeader((ClockRange(client, clock, length),), needs, (), 0, True)
+    deletion = read_deletion(update)
+    if deletion is not None and deletion[2]:
+        client, clock, length = deletion
+        check_clock(clock + length)
+        return UpdateHeader((), {}, (ClockRange(client, clock, length),))
     return finish(read_header_in_steps(update, limit, known))
 
 

@@ -57,6 +57,9 @@ class Reader:
     def uint(self) -> int:
         """Read a variable-length unsigned integer, seven bits a byte, lowest first."""
         data, at, end = self.data, self.at, self.end
+        if at < end and (number := data[at]) < 0x80:  # most are small
+            self.at = at + 1
+            return number
         number = shift = 0
         while at < end:
             byte = data[at]

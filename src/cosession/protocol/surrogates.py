@@ -165,18 +165,19 @@ class SurrogatePairs:
             [(client, end)] = header.needs.items()
             return Cuts(frozenset(), ((client, end - 1),)) if self._holds(client, end - 1) else None
         may_hold = _may_hold_one(update)
-        if not may_hold and self._firsts.keys().isdisjoint(
-            (*header.needs, *(span.client for span in header.deletes))
+        firsts = self._firsts.keys()
+        if not may_hold and (
+            not firsts or firsts.isdisjoint((*header.needs, *(span.client for span in header.deletes)))
         ):
             return None
-        firsts = {(client, clock - 1) for client, clock in _borders(update, header, known)}
-        held = tuple(sorted(first for first in firsts if self._holds(*first)))
+        before = {(client, clock - 1) for client, clock in _borders(update, header, known)}
+        held = tuple(sorted(first for first in before if self._holds(*first)))
         own, spans = SurrogatePairs(), dict[int, int]()
         for span in header.brings:
             spans[span.client] = min(span.clock, spans.get(span.client, span.clock))
-        if may_hold and any(clock >= spans.get(client, clock + 1) for client, clock in firsts):
+        if may_hold and any(clock >= spans.get(client, clock + 1) for client, clock in before):
             own.add(update)
-        cut = frozenset(first for first in firsts if own._holds(*first))
+        cut = frozenset(first for first in before if own._holds(*first))
         return Cuts(cut, held) if cut or held else None
 
     def _holds(self, client: int, clock: int) -> bool:

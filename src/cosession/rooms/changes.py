@@ -244,13 +244,14 @@ class Changes:
             if not changes:
                 return []
             [data] = changes
-            data = KeptValues([update.update]).restore(data)
-            only_deletes = not header.brings
-            header = read_update_header(data)
-            update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
-            if not only_deletes:  # else something may go with that of which its sender has not heard yet
-                receipt = update
-        if not header.is_token:
+            if data != update.update:
+                data = KeptValues([update.update]).restore(data)
+                only_deletes = not header.brings
+                header = read_update_header(data)
+                update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+                if not only_deletes:  # else something may go with that of which its sender has not heard yet
+                    receipt = update
+        if not header.is_string:
             self._more_deletions += len(header.deletes)
             self._kept.forget(header.deletes)
             self._kept.learn(update.update)
@@ -308,12 +309,15 @@ class Changes:
 
     def _accept(self, update: Update, connection: int | None, by: Participant, client: int | None) -> list[Effect]:
         """Give an applied update its version, and say who gets it."""
-        known = len(self.vector)
+        vector = self.vector
+        known = len(vector)
         for span in update.brings:
-            self.vector[span.client] = max(span.end, self.vector.get(span.client, 0))
+            end = span.clock + span.length
+            if end > vector.get(span.client, 0):
+                vector[span.client] = end
         self.version += 1
         effects: list[Effect] = [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
-        new = len(self.vector) - known
+        new = len(vector) - known
         if new and connection is not None and not by.capabilities.writes_everything:
             effects.append(NewIds(by.id, new))
         return effects

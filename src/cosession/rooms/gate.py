@@ -35,7 +35,17 @@ class Gate:
         fenced: each Yjs client that has been taken over from, with its participant: kept by who decides that.
     """
 
-    __slots__ = ("_admission", "_document", "_pairs", "_presence", "_settings", "_written", "fenced", "writers")
+    __slots__ = (
+        "_admission",
+        "_document",
+        "_pairs",
+        "_presence",
+        "_server",
+        "_settings",
+        "_written",
+        "fenced",
+        "writers",
+    )
 
     def __init__(
         self,
@@ -52,6 +62,7 @@ class Gate:
         self._pairs: SurrogatePairs | None = None
         self._written: dict[int, int] = {}
         """Under which client id a connection that shows nothing last wrote what didn't fit."""
+        self._server = document.doc.client_id
         self.fenced = fenced
         self.writers = writers
 
@@ -74,7 +85,7 @@ class Gate:
                     "Another process has taken over what this one did while it was away; start from a fresh document."
                 )
             is_its_own = self._presence.speaks_for(connection, span.client) and not self._may_write(by, span.client)
-            if span.client == self._document.doc.client_id or is_its_own:
+            if span.client == self._server or is_its_own:
                 return ClientIdTaken(
                     "Another participant writes under this Yjs client id; start from a fresh document."
                 )
@@ -82,7 +93,7 @@ class Gate:
 
     def is_servers(self, client: int) -> bool:
         """Whether a Yjs client id is that of a server process, of now or of before."""
-        return client == self._document.doc.client_id or self.writers.get(client) == SERVER.id
+        return client == self._server or self.writers.get(client) == SERVER.id
 
     def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
         """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
@@ -130,7 +141,8 @@ class Gate:
             offered: whether it is an answer to a sync step 1.
         """
         for span in header.brings:
-            if span.end > known.get(span.client, 0) and not self.may_bring(by, span.client, offered=offered):
+            client = span.client
+            if span.clock + span.length > known.get(client, 0) and not self.may_bring(by, client, offered=offered):
                 return True
         return False
 
@@ -147,7 +159,7 @@ class Gate:
             return False
         if offered and by.capabilities.writes_everything:
             return True
-        return client != self._document.doc.client_id and self._may_write(by, client)
+        return client != self._server and self._may_write(by, client)
 
     def admit(
         self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
@@ -284,9 +296,13 @@ class Gate:
             self._admission.applied(update, header)
         if offered and by.capabilities.writes_everything:
             return []
-        new = [span.client for span in header.brings if span.client not in self.writers and span.client not in unsure]
-        for client in new:
-            self.writers[client] = by.id
+        writers = self.writers
+        new: list[int] = []
+        for span in header.brings:
+            client = span.client
+            if client not in writers and client not in unsure:
+                writers[client] = by.id
+                new.append(client)
         return new
 
     def bind(self, clients: Iterable[int], by: Participant) -> list[int]:

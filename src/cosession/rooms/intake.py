@@ -214,9 +214,10 @@ class Intake:
             if update == EMPTY_UPDATE:
                 return declined
         vector = self._changes.vector
-        if header.repeats(vector) and self._differs(peer, update, header):
+        is_next = header.is_next(vector)
+        if not is_next and header.repeats(vector) and self._differs(peer, update, header):
             return declined + self._decline(connection, peer, ClientIdTaken(_REUSED))
-        if not header.fits(vector):
+        if not is_next and not header.fits(vector):
             if not offered:
                 return declined + self._ask_for_gap(connection, peer, header)
             effects = self._take_fitting(connection, peer, update, header, at, offered=offered)

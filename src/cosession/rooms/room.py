@@ -287,9 +287,9 @@ class Room:
         """
         peer = self.peers[connection]
         frame = self._decode(data, peer)
+        if isinstance(frame, SyncUpdate):  # a token: a match of the class takes ten times as long
+            return self._intake.update(connection, peer, frame.update, data, at)
         match frame:
-            case SyncUpdate(update):
-                return self._intake.update(connection, peer, update, data, at)
             case SyncStep1() if peer.ending is not None:
                 return []  # it would see its words deleted, and could not tell which were refused
             case SyncStep1(vector):
