@@ -151,11 +151,11 @@ class Settings(BaseSettings):
         "a replica tells when it comes back; so many take seconds, in steps between which others have their turn",
     )
     max_document_bytes: int = Field(
-        64 * 2**20,
+        128 * 2**20,
         ge=1024,
-        description="how large the document of a session may grow by the hands of those whose writes are judged; "
-        "each thing in it (a stretch of text, a value, a shared type) counts for 128 bytes more, for small ones take "
-        "most memory",
+        description="how large the document of a session may grow by the hands of those whose writes are judged: ten "
+        "photos of 5 MB, as text, are more than half of it; each thing in it (a stretch of text, a value, a shared "
+        "type) counts for 128 bytes more, for small ones take most memory, and a deleted one for 32",
     )
     max_depth: int = Field(64, ge=8, le=100, description="how deep shared types may be in each other; judged like it")
     max_waiting_bytes: int = Field(

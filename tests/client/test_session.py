@@ -5,7 +5,8 @@ import json
 
 import pytest
 from client.hub import Hub, until
-from pycrdt import Map
+from pycrdt import Doc, Map
+from websockets.asyncio.server import ServerConnection
 
 from cosession.client import Who, connect
 from cosession.client import link as link_module
@@ -14,7 +15,17 @@ from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Change
 from cosession.document.policy import Policy
 from cosession.errors import BadDocument, Disconnected
-from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncStep2, SyncUpdate, decode_awareness
+from cosession.protocol import (
+    Awareness,
+    AwarenessEntry,
+    Fence,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    decode_awareness,
+    decode_frame,
+    encode_frame,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -256,6 +267,35 @@ async def test_a_server_that_is_not_there_is_an_error_that_says_so():
     with pytest.raises(Disconnected, match="is the server running"):
         async with connect("http://127.0.0.1:9", session="trip", participant="anna", wait_seconds=0.3):
             pytest.fail("the block must not be entered")
+
+
+class InPieces(Hub):
+    """A server whose document comes in ten pieces, one every quarter of a second, or stops in the middle."""
+
+    pieces = 10
+
+    async def _answer(self, socket: ServerConnection, data: bytes, spoken: dict[int, int]) -> None:
+        if isinstance(decode_frame(data), SyncStep1):
+            for number in range(self.pieces):
+                await socket.send(encode_frame(SyncUpdate(Doc(client_id=number + 1).get_update())))
+                await asyncio.sleep(0.25)
+            if self.pieces < 10:
+                await asyncio.sleep(60)
+        await super()._answer(socket, data, spoken)
+
+
+async def test_a_document_whose_pieces_go_on_coming_is_waited_for():
+    hub = InPieces()
+    await hub.start()
+    try:
+        async with connect(hub.url, session="trip", participant="anna", wait_seconds=1) as anna:
+            assert anna.id == "trip"
+        hub.pieces = 6
+        with pytest.raises(Disconnected, match="No session came"):
+            async with connect(hub.url, session="trip", participant="anna", wait_seconds=1):
+                pytest.fail("the block must not be entered")
+    finally:
+        await hub.close()
 
 
 async def test_an_exception_of_the_block_comes_out_as_it_is(hub: Hub):

@@ -38,7 +38,8 @@ async def connect(
         kind: `agent`, `human` or `operator`.
         token: the credential, or a function, plain or async, that gives a fresh one: it is called at each connection,
             and when most of the last one's life is over. None on a development server.
-        wait_seconds: how long to wait for the document at first; None waits for ever.
+        wait_seconds: how long to wait for the document at first, and for more of one that comes in pieces; None
+            waits for ever.
         on_refused: called when the server refuses something that was written here, with what is lost, when its
             document is here anew; then the session goes on with that. None ends the session instead.
         client_id: the Yjs client id to write under, where the server has drawn one for us; None draws a fresh one.

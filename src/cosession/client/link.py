@@ -369,16 +369,21 @@ class Link:
             raise failure
 
     async def _open(self, url: str, seconds: float | None) -> None:
-        """Wait for the document."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self.status == "connecting":
-                    await self.bell.wait()
-        except TimeoutError:
-            trouble = f" The last try ended so: {self._transport.trouble}" if self._transport.trouble else ""
-            raise Disconnected(
-                f"No session came from {url} in {seconds} s; is the server running there?{trouble}"
-            ) from None
+        """Wait for the document, for longer while pieces of it come: a document has a bound, and so has that."""
+        most = 0
+        while self.status == "connecting":
+            try:
+                async with asyncio.timeout(seconds):
+                    while self.status == "connecting":
+                        await self.bell.wait()
+            except TimeoutError:
+                came, most = self._replica.pieces > most, max(most, self._replica.pieces)
+                if came:
+                    continue
+                trouble = f" The last try ended so: {self._transport.trouble}" if self._transport.trouble else ""
+                raise Disconnected(
+                    f"No session came from {url} in {seconds} s; is the server running there?{trouble}"
+                ) from None
         self.go_on()
 
     async def _close(self) -> Disconnected | None:

@@ -232,6 +232,11 @@ class Replica:
             frames.append(Fence(self._fence.payload))
         return [encode_frame(frame) for frame in frames]
 
+    @property
+    def pieces(self) -> int:
+        """How many pieces of the document have come on this connection, of which the last is still to come."""
+        return len(self._pieces)
+
     def confirm(self) -> None:
         """Ask for one more fence: what the server wrote itself is committed as well when it comes back."""
         self.edits += 1

@@ -1,7 +1,7 @@
 """How large the document is: a bound that grows with every update, measured anew when it seems to be too much.
 
 Each struct counts for some bytes besides its own: a key of one letter is ten bytes on the wire and a kilobyte in
-memory.
+memory. What was deleted counts for less: Yjs keeps it for ever, and a session must outlive a month of deletions.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,9 +10,16 @@ from typing import Final
 from cosession.errors import TooLarge
 from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import read_structs
+from cosession.protocol.update_format import DELETED, GC
 
 STRUCT_BYTES: Final = 128
 """What a struct counts for: with it, whatever a document holds takes some ten times its limit in memory at most."""
+
+GONE_BYTES: Final = 32
+"""The same for what was deleted; a document of nothing else takes some fifteen times its limit."""
+
+_A_CHANGE = 1000
+"""For as many structs a change pays: a full document may be measured again when its changes pay for all of them."""
 
 
 class Size:
@@ -23,12 +30,12 @@ class Size:
         limit: bytes.
     """
 
-    __slots__ = ("_grown", "_limit", "_measured", "_shrunk", "_state")
+    __slots__ = ("_changes", "_grown", "_limit", "_measured", "_shrunk", "_state", "_structs")
 
     def __init__(self, state: Callable[[], bytes], limit: int) -> None:
         self._state = state
         self._limit = limit
-        self._measured = self._grown = 0
+        self._measured = self._grown = self._structs = self._changes = 0
         self._shrunk = False
 
     def measure_in_steps(self, state: bytes) -> Iterator[None]:
@@ -37,11 +44,14 @@ class Size:
         Args:
             state: the document as an update.
         """
-        structs = 0
-        for structs, _ in enumerate(read_structs(state), 1):
-            if not structs % AT_ONCE:
+        size, number = len(state), 0
+        for number, struct in enumerate(read_structs(state), 1):
+            size += GONE_BYTES if struct.kind in (GC, DELETED) else STRUCT_BYTES
+            if not number % AT_ONCE:
                 yield
-        self._measured, self._grown, self._shrunk = len(state) + structs * STRUCT_BYTES, 0, False
+        self._measured, self._structs = size, number
+        self._grown = self._changes = 0
+        self._shrunk = False
 
     def surely_fits(self, grows: int) -> bool:
         """Whether the document stays below the limit with so many bytes more, without measuring."""
@@ -49,6 +59,7 @@ class Size:
 
     def changed(self, grows: int, *, shrinks: bool = False) -> None:
         """Hear that the document got an update of so many bytes, which perhaps deletes something."""
+        self._changes += 1
         self._grown += grows
         self._shrunk = self._shrunk or shrinks
 
@@ -65,7 +76,9 @@ class Size:
         """
         if self.surely_fits(grows):
             return
-        if self._grown > self._limit // 64 or (self._shrunk and self._measured + grows > self._limit):
+        self._changes += 1
+        may_have_shrunk = self._shrunk and self._changes * _A_CHANGE >= self._structs
+        if self._grown > self._limit // 64 or (may_have_shrunk and self._measured + grows > self._limit):
             for _ in self.measure_in_steps(self._state()):
                 pass
         if self._measured + grows > self._limit:
