@@ -12,7 +12,7 @@ they are.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _TURN_SECONDS = 0.0005
 """Longer turns let what comes in wait; shorter ones cost an iteration of the loop for each room. An iteration that
@@ -34,7 +34,7 @@ class Turns:
         self._scheduled = False
         self._since = 0.0
         """When the last turn ended, or the first room asked for the next one."""
-        self._steps: deque[tuple[Callable[[], bool], asyncio.Future[tuple[bool, float]]]] = deque()
+        self._steps: deque[tuple[Callable[[], object], asyncio.Future[tuple[Any, float]]]] = deque()
         """Bound: each of those who wait has one."""
 
     async def step(self, act: Callable[[], _Result]) -> tuple[_Result, float]:
@@ -43,7 +43,7 @@ class Turns:
         Returns:
             What it returned, and how many seconds it took.
         """
-        done: asyncio.Future[tuple[bool, float]] = self._loop.create_future()
+        done: asyncio.Future[tuple[Any, float]] = self._loop.create_future()
         if not self._steps:
             self._loop.call_soon(self._go_on)
         self._steps.append((act, done))  # they are done in the order in which they came
