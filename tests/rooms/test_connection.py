@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from pycrdt import Channel
@@ -118,20 +118,37 @@ class Greedy(Broken):
 
 
 class Toiling(Still):
-    """A room in which an answer takes a hundredth of a second, however short the question."""
+    """A room in which an answer takes a hundredth of a second, however short the question: at once or in steps."""
 
     answered = 0
 
+    def __init__(self, *, in_steps: bool) -> None:
+        self._in_steps = in_steps
+
+    def is_quick(self, connection: int, data: bytes) -> bool:
+        return not self._in_steps
+
     def receive(self, connection: int, data: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        loop.work(0.01)
+        self._work(0.01)
         self.answered += 1
 
+    async def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
+        for _ in range(10):
+            self._work(0.001)
+            yield 0.001
+            await asyncio.sleep(0)
+        self.answered += 1
 
-def test_a_client_that_asks_for_much_with_few_bytes_is_slowed_while_others_have_their_turn() -> None:
+    def _work(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.work(seconds)
+
+
+@pytest.mark.parametrize("in_steps", [False, True], ids=["at once", "in steps"])
+def test_a_client_that_asks_for_much_with_few_bytes_is_slowed_while_others_have_their_turn(in_steps: bool) -> None:
     async def scene() -> None:
-        settings, room = Settings(), Toiling()
+        settings, room = Settings(), Toiling(in_steps=in_steps)
         ends: list[CosessionError] = []
         turns = 0
 
@@ -150,6 +167,7 @@ def test_a_client_that_asks_for_much_with_few_bytes_is_slowed_while_others_have_
             serving.cancel()
         assert ends == []
         seconds = asyncio.get_running_loop().time()
+        assert room.answered > 100, "it is not refused"
         assert room.answered * 0.01 < seconds / 2, "others have more of the loop's time"
         assert turns >= room.answered
 

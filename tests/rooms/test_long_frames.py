@@ -10,7 +10,7 @@ from pycrdt import Doc, Map, Text
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame, NotAllowed
+from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed
 from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
 from cosession.protocol.lib0 import buffer, uint
 from cosession.rooms.effects import Answer, Effect
@@ -263,6 +263,19 @@ def test_a_long_frame_that_is_broken_at_its_end_brings_nothing(who: Participant)
     with pytest.raises(MalformedFrame):
         list(steps(scene, 1, encode_frame(SyncUpdate(messages(2_400)[:-1] + b"\x01"))))
     assert scene.room.version == before
+
+
+@BOTH
+def test_a_long_frame_with_other_words_under_known_clocks_brings_nothing(who: Participant) -> None:
+    scene = scene_of(who)
+    for _ in steps(scene, 1, encode_frame(SyncUpdate(typed(1_000)))):
+        pass
+    version = scene.room.version
+    other = typed(1_500).replace(b"\x01a", b"\x01b")
+    for _ in steps(scene, 1, encode_frame(SyncUpdate(other))):
+        pass
+    assert isinstance(scene.room.peers[1].ending, ClientIdTaken)
+    assert (scene.room.vector[7], scene.room.version) == (1_000, version)
 
 
 def test_what_is_refused_in_a_long_frame_costs_nothing_else() -> None:
