@@ -12,7 +12,8 @@ from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed
 from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
-from cosession.protocol.lib0 import buffer, uint
+from cosession.protocol.lib0 import Reader, buffer, uint
+from cosession.protocol.update_format import skip_struct
 from cosession.rooms.effects import Answer, Effect
 from cosession.rooms.peer import Peer
 from cosession.settings import Settings
@@ -209,6 +210,16 @@ def sync(scene: Scene, frames: list[bytes]) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("count", [b"\x01\x75%s", b"%s"], ids=["one value", "a list"])
+def test_the_values_of_one_struct_are_passed_over_without_a_call_for_each(count: bytes) -> None:
+    counts: list[int] = []
+    for size in (200, 20_000):
+        reader = Reader(b"\x08\x01" + buffer(b"root:list") + count % uint(size) + b"\x7d\x01" * size)
+        counts += calls_of_each(skip_struct(read, read.byte(), {}) for read in [reader])[:1]
+        reader.finish()
+    assert counts[1] <= counts[0] + 2, counts
+
+
 @BOTH
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_frame_in_steps_gives_what_it_gives_at_once(who: Participant, kind: str) -> None:
@@ -225,7 +236,7 @@ def test_a_frame_in_steps_gives_what_it_gives_at_once(who: Participant, kind: st
 
 
 @BOTH
-def test_other_connections_write_between_the_steps_of_a_long_frame(who: Participant) -> None:
+def test_other_connections_write_between_the_counts_a_long_frame(who: Participant) -> None:
     scene = scene_of(who)
     bo = Participant("bo", "Bo", capabilities=MEMBER.capabilities)
     join(scene, 2, bo)

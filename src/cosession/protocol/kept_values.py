@@ -31,6 +31,8 @@ from .update_format import (
 )
 
 _Values = dict[tuple[int, int], bytes]
+_Value = tuple[int, int, int]
+"""The clock of a value, and where in an update it begins and ends."""
 _MOST_RUNS = 16
 """Parts that a document is encoded in at most, each with all that is deleted; beyond it all of it is read."""
 _AT_ONCE = 1023
@@ -41,6 +43,8 @@ _LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|\{")
 _AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
 """How the values begin that hold no others, and come back as they were."""
 _STRING = 119
+_INTEGER = 125
+_MINUS_ZERO = 0x40
 _PLAIN = frozenset({127, 126, 121, 120})
 """Undefined, null and booleans. A number may be what the library made of a BigInt."""
 
@@ -64,8 +68,8 @@ class KeptValues:
         """
         if len(update) < _SHORT and _LOOKS_LIKE_ONE.search(update) is None:
             return
-        for client, clock, kind, at in filter(None, _structs_with_values(update)):
-            for value, start, end in _values(update, clock, kind, at):
+        for client, kind, values in filter(None, _structs_with_values(update)):
+            for value, start, end in values:
                 if _changes(update, kind, start):
                     self._keep(client, value, update[start:end])
 
@@ -129,10 +133,10 @@ class KeptValues:
             if struct is None:
                 yield
                 continue
-            client, clock, kind, at = struct
+            client, _, values = struct
             if client not in self._clocks:
                 continue
-            for value, start, end in _values(update, clock, kind, at):
+            for value, start, end in values:
                 kept = self._values.get((client, value))
                 if kept is not None:
                     out += (update[copied:start], kept)
@@ -218,8 +222,8 @@ class Encoded:
         return b"".join((b"" if self._count is None else lib0.uint(self._count), *done, self._deletes))
 
 
-def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int] | None]:
-    """The structs that hold values: the client, clock and kind of each, and where its content begins.
+def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, list[_Value]] | None]:
+    """The structs that hold values: the client and kind of each, and the values.
 
     Between them comes None where others may have their turn.
     Hot: a first sync goes through all structs of a document here.
@@ -287,28 +291,29 @@ def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, int, int] | 
                     clock += 1
                     continue
             if kind in (ANY, EMBED, FORMAT):
-                yield client, clock, kind, at
-                reader.at = at
-            clock += skip_content(reader, kind)
+                values = _values(reader, clock, kind)
+                yield client, kind, values
+                clock += len(values)
+            else:
+                clock += skip_content(reader, kind)
             at = reader.at
         reader.at = at
 
 
-def _values(update: bytes, clock: int, kind: int, at: int) -> Iterator[tuple[int, int, int]]:
-    """The values of a struct: the clock of each, and where in the update it is."""
-    reader = lib0.Reader(update)
-    reader.at = at
+def _values(reader: lib0.Reader, clock: int, kind: int) -> list[_Value]:
+    """The values of a struct that a reader is at; it is left behind them."""
     if kind == ANY:
+        values: list[_Value] = []
         for value in range(clock, clock + reader.uint()):
             start = reader.at
             skip_any(reader, 0)
-            yield value, start, reader.at
-        return
+            values.append((value, start, reader.at))
+        return values
     if kind == FORMAT:
         reader.skip(reader.uint())
     start = reader.at
     reader.skip(reader.uint())
-    yield clock, start, reader.at
+    return [(clock, start, reader.at)]
 
 
 def _changes(update: bytes, kind: int, start: int) -> bool:
@@ -328,11 +333,11 @@ def _changes_any(reader: lib0.Reader) -> bool:
     match reader.byte():
         case 122:
             return True
-        case 125:
+        case 125:  # an integer
             first = reader.byte()
             if first & 0x80:
                 reader.uint()
-            return first == 0x40  # minus zero
+            return first == _MINUS_ZERO
         case 118:
             count = reader.uint()
             if count > 1:
@@ -343,8 +348,34 @@ def _changes_any(reader: lib0.Reader) -> bool:
                     return True
             return False
         case 117:
-            return any(_changes_any(reader) for _ in range(reader.uint()))
+            return _changes_in_list(reader)
         case _:
             reader.at = start
             skip_any(reader, 0)
             return False
+
+
+def _changes_in_list(reader: lib0.Reader) -> bool:
+    """The same for the values of a list, which may be very many."""
+    data = reader.data
+    left, at = reader.uint(), reader.at
+    for _ in range(left):
+        kind = data[at]
+        if kind == _STRING and data[at + 1] < 0x80:
+            at += 2 + data[at + 1]
+        elif kind == _INTEGER:
+            if data[at + 1] == _MINUS_ZERO:
+                return True
+            at += 1
+            while data[at] & 0x80:
+                at += 1
+            at += 1
+        elif kind in _PLAIN:
+            at += 1
+        else:
+            reader.at = at
+            if _changes_any(reader):
+                return True
+            at = reader.at
+    reader.at = at
+    return False

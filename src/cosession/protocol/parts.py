@@ -224,7 +224,8 @@ def _follow(
         if of not in following and of in clients and clients[of].left and clients[of].clock <= clock:
             return (), (of, clock + 1)
     client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
-    return _cut(struct, most) if struct.kind == ANY and struct.work > most else (struct,), None
+    is_list = struct.kind == ANY and struct.end - struct.clock > 1
+    return _cut(struct, most) if is_list and struct.work > most else (struct,), None
 
 
 def _read(reader: lib0.Reader, client: Client) -> _Struct:

@@ -16,7 +16,7 @@ from typing import Final
 from cosession.errors import MalformedFrame
 
 from . import lib0
-from .json_text import MAX_DEPTH, check_json, check_key
+from .json_text import FORBIDDEN_KEY, MAX_DEPTH, check_json, check_key
 
 KIND: Final = 0x1F
 KEY: Final = 0x20
@@ -41,6 +41,11 @@ MAX_CLOCK: Final = 2**31
 
 _OBJECT: Final = 118
 """The type of a JSON-like value that is an object."""
+_LIST: Final = 117
+_TEXT: Final = 119
+_INTEGER: Final = 125
+_FORBIDDEN_SIZE: Final = len(FORBIDDEN_KEY)
+"""The size of a key that may be none; others of that size are looked at as well."""
 _XML_ELEMENT: Final = 3
 _TYPES: Final = (0, 1, 2, _XML_ELEMENT, 4, 6)
 """Array, Map, Text, XML element, fragment and text. A hook (5) isn't known to yrs, which would read on in the
@@ -134,8 +139,10 @@ def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int
         return utf16_length(reader.buffer())
     if kind == ANY:
         count = reader.count()
-        for _ in range(count):
+        if count == 1:
             skip_any(reader, 0, strict=strict)
+        else:
+            _skip_values(reader, count, 0, is_object=False, strict=strict)
         return count
     if kind == DELETED:
         return reader.uint()
@@ -197,12 +204,64 @@ def skip_any(reader: lib0.Reader, depth: int, *, strict: bool = False) -> None:
             _skip_text(reader, strict)
         case 116:
             reader.skip(reader.uint())
-        case 118:
-            for _ in range(reader.count()):
-                _skip_key(reader, strict)
-                skip_any(reader, depth + 1, strict=strict)
-        case 117:
-            for _ in range(reader.count()):
-                skip_any(reader, depth + 1, strict=strict)
+        case 118 | 117 as kind:
+            _skip_values(reader, reader.count(), depth + 1, is_object=kind == _OBJECT, strict=strict)
         case other:
             raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")
+
+
+def _skip_values(reader: lib0.Reader, left: int, depth: int, *, is_object: bool, strict: bool) -> None:
+    """Move over the values of an object or a list, which may be very many: so the commonest are read here.
+
+    Args:
+        reader: before the first of them.
+        left: how many there are.
+        depth: of the values in it.
+        is_object: whether they have keys.
+        strict: see `skip_struct`.
+    """
+    data = reader.data
+    above: list[tuple[int, bool]] = []
+    at = reader.at
+    try:
+        while True:
+            if left and depth + len(above) > MAX_DEPTH:
+                raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}; make it flatter.")
+            while left:
+                left -= 1
+                if is_object:
+                    size = data[at]
+                    at += 1 + size
+                    if size >= 0x80 or size == _FORBIDDEN_SIZE:
+                        reader.at = at - size - 1
+                        _skip_key(reader, strict)
+                        at = reader.at
+                    elif strict:
+                        data[at - size : at].decode()
+                kind = data[at]
+                if kind == _TEXT and data[at + 1] < 0x80:
+                    size = data[at + 1]
+                    at += 2 + size
+                    if strict:
+                        data[at - size : at].decode()
+                elif kind == _INTEGER and data[at + 1] < 0x80:
+                    at += 2
+                elif kind in (_OBJECT, _LIST):
+                    above.append((left, is_object))
+                    reader.at = at + 1
+                    left, is_object, at = reader.count(), kind == _OBJECT, reader.at
+                    break
+                else:
+                    reader.at = at
+                    skip_any(reader, depth + len(above), strict=strict)
+                    at = reader.at
+            else:
+                if not above:
+                    break
+                left, is_object = above.pop()
+    except IndexError as error:
+        raise MalformedFrame("The frame ends in the middle of a value; send it whole.") from error
+    except UnicodeDecodeError as error:
+        raise MalformedFrame("The frame holds a string that is not UTF-8.") from error
+    reader.at = 0
+    reader.skip(at)

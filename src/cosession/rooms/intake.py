@@ -164,6 +164,7 @@ class Intake:
             update = header.rest or update
             if update == EMPTY_UPDATE:
                 return
+            yield None  # one value may have taken long
             yield from self._gate.prepare(peer.participant)
             if header.repeats(self._changes.vector) and self._differs(peer, update, header):
                 yield partial(self._decline_at, connection, peer, ClientIdTaken(_REUSED))
@@ -175,7 +176,10 @@ class Intake:
             for part in split_work(update, header):
                 if part is not None and left.brings_new:
                     yield hold
-                yield None if part is None else partial(self._take_part, connection, peer, part, offered=offered)
+                read = header if part == update else None
+                yield (
+                    None if part is None else partial(self._take_part, connection, peer, part, read, offered=offered)
+                )
             yield from self._bind_taken(peer, left, header)
             if left:
                 yield lambda _: self._end_parts(connection, peer, left, header, offered=offered)
@@ -183,7 +187,15 @@ class Intake:
             peer.left = None
 
     def update(
-        self, connection: int, peer: Peer, update: bytes, frame: bytes, at: str, *, offered: bool = False
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        frame: bytes,
+        at: str,
+        *,
+        offered: bool = False,
+        header: UpdateHeader | None = None,
     ) -> list[Effect]:
         """Take in an update at once.
 
@@ -194,6 +206,7 @@ class Intake:
             frame: the sync frame around them.
             at: the server's time, RFC 3339.
             offered: whether it is an answer, which may hold what others wrote.
+            header: its header, where that was read.
 
         Raises:
             MalformedFrame: the bytes are no update.
@@ -202,7 +215,7 @@ class Intake:
             return []
         declined: list[Effect] = []
         try:
-            header = read_update_header(update, self._max_structs, self._changes.deletions)
+            header = header or read_update_header(update, self._max_structs, self._changes.deletions)
         except MalformedFrame as error:
             if peer.extended:
                 raise
@@ -278,8 +291,11 @@ class Intake:
         peer.gap, peer.holes, peer.patience = False, 0, 0
         return self._receipts.release(self._changes.version, connection, peer)
 
-    def _take_part(self, connection: int, peer: Peer, part: bytes, at: str, *, offered: bool) -> list[Effect]:
-        return self.update(connection, peer, part, encode_frame(SyncUpdate(part)), at, offered=offered)
+    def _take_part(
+        self, connection: int, peer: Peer, part: bytes, header: UpdateHeader | None, at: str, *, offered: bool
+    ) -> list[Effect]:
+        """Take a part of an update in; its header was read where it is all of it."""
+        return self.update(connection, peer, part, encode_frame(SyncUpdate(part)), at, offered=offered, header=header)
 
     def _look_at_clients(
         self, connection: int, peer: Peer, header: UpdateHeader, left: Left, *, offered: bool
