@@ -11,8 +11,18 @@ from pycrdt import Doc, Map, Text
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed
-from cosession.protocol import EMPTY_UPDATE, Fence, SyncStep1, SyncStep2, SyncUpdate, decode_frame, encode_frame
+from cosession.protocol import (
+    EMPTY_UPDATE,
+    Fence,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    decode_frame,
+    encode_frame,
+    read_update_header,
+)
 from cosession.protocol.lib0 import Reader, buffer, uint
+from cosession.protocol.parts import split_work
 from cosession.protocol.update_format import skip_struct
 from cosession.rooms.effects import Answer, Effect
 from cosession.rooms.peer import Peer
@@ -218,6 +228,24 @@ def test_the_values_of_one_struct_are_passed_over_without_a_call_for_each(count:
         counts += calls_of_each(skip_struct(read, read.byte(), {}) for read in [reader])[:1]
         reader.finish()
     assert counts[1] <= counts[0] + 2, counts
+
+
+def test_many_clients_at_one_place_are_taken_few_at_once_and_elsewhere_are_not() -> None:
+    def sizes(update: bytes) -> list[int]:
+        parts = [part for part in split_work(update, read_update_header(update)) if part is not None]
+        return [len(read_update_header(part).brings) for part in parts]
+
+    there, passed = 0, list[int]()
+    for size in sizes(clients(4_000)):
+        there += size
+        passed.append(size * there)
+    assert there == 4_000
+    assert max(passed) <= 30_000  # so many are passed over in the library, when each is put in its place
+    apart = [
+        uint(1) + uint(1_000_000 + one) + b"\x00\x28\x01" + buffer(b"state") + buffer(b"k%d" % one) + b"\x01\x7d\x01"
+        for one in range(4_000)
+    ]
+    assert len(sizes(uint(len(apart)) + b"".join(apart) + b"\x00")) <= 40
 
 
 @BOTH

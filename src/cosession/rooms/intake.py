@@ -173,7 +173,7 @@ class Intake:
                 yield lambda _: self._ask_for_gap(connection, peer, header)
                 return
             yield from self._look_at_clients(connection, peer, header, left, offered=offered)
-            for part in split_work(update, header):
+            for part in split_work(update, header, others=len(self._changes.vector)):
                 if part is not None and left.brings_new:
                     yield hold
                 read = header if part == update else None
