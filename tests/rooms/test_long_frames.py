@@ -154,6 +154,21 @@ def test_the_first_judged_write_reads_the_session_in_steps() -> None:
     assert worst[1] <= 2 * worst[0], worst  # a step may be the end of one thing and the begin of the next
 
 
+def test_the_first_write_is_taken_at_once_while_the_session_is_small() -> None:
+    word = encode_frame(SyncUpdate(b"\x01\x01\x08\x00\x04\x01" + buffer(b"text:notes") + buffer(b"a") + b"\x00"))
+    for state, is_quick in (((), True), ((typed(100),), True), ((typed(2_000),), False)):
+        scene = Scene(Settings(), list(state), len(state))
+        join(scene, 1, FULL)
+        assert scene.room.is_quick(1, word) is is_quick
+
+
+def test_what_the_server_writes_makes_the_first_write_of_a_client_long() -> None:
+    scene = Scene(Settings())
+    join(scene, 1, FULL)
+    scene.room.edit(lambda document: document.state.set("much", "words " * 500), AT)
+    assert not scene.room.is_quick(1, encode_frame(SyncUpdate(keys(1))))
+
+
 def queued(text: str) -> bytes:
     """What waits in the queue, as an update."""
     document = SessionDocument(Doc(client_id=8))

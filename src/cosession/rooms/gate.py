@@ -23,6 +23,10 @@ from cosession.settings import Settings
 from .admission import Admission, Admitted, Limits, Salvaged
 from .presence import Presence
 
+_SMALL = 2048
+"""Bytes of a document whose surrogate pairs are found at once, in less than a millisecond; those of a larger one in
+steps."""
+
 
 class Gate:
     """Judges the updates of one room.
@@ -33,6 +37,7 @@ class Gate:
         settings: the limits.
         writers: whose each known Yjs client id is; the gate goes on with it.
         fenced: each Yjs client that has been taken over from, with its participant: kept by who decides that.
+        size: the bytes of the document.
     """
 
     __slots__ = (
@@ -42,6 +47,7 @@ class Gate:
         "_presence",
         "_server",
         "_settings",
+        "_unread",
         "_written",
         "fenced",
         "writers",
@@ -54,12 +60,15 @@ class Gate:
         settings: Settings,
         writers: dict[int, str],
         fenced: Set[tuple[int, str]],
+        size: int,
     ) -> None:
         self._document = document
         self._presence = presence
         self._settings = settings
         self._admission: Admission | None = None
         self._pairs: SurrogatePairs | None = None
+        self._unread = size
+        """The bytes of the document, and of what was applied to it, before its pairs are known."""
         self._written: dict[int, int] = {}
         """Under which client id a connection that shows nothing last wrote what didn't fit."""
         self._server = document.doc.client_id
@@ -106,7 +115,8 @@ class Gate:
 
     def is_prepared(self, by: Participant) -> bool:
         """Whether what a participant writes can be taken at once, and needs nothing that takes long to make."""
-        if self._pairs is None or not self._pairs.is_read:
+        pairs = self._pairs
+        if self._unread > _SMALL if pairs is None else not pairs.is_read:
             return False
         return by.capabilities.writes_everything or (self._admission is not None and self._admission.is_prepared)
 
@@ -292,6 +302,8 @@ class Gate:
         """
         if self._pairs is not None:
             self._pairs.add(update)
+        else:
+            self._unread += len(update)
         if self._admission is not None and by.capabilities.writes_everything:
             self._admission.applied(update, header)
         if offered and by.capabilities.writes_everything:

@@ -114,7 +114,7 @@ class Room:
     ) -> None:
         self._settings = settings
         updates = list(updates)
-        self.document = _replay(updates)
+        self.document, size = _replay(updates)
         self._kept = KeptValues(updates)
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
@@ -123,7 +123,7 @@ class Room:
         self._receipts = Receipts(version, settings.max_fences)
         is_here = partial(_is_here, self.presence, self.peers)
         fenced = set[tuple[int, str]]()
-        self._gate = gate = Gate(self.document, self.presence, settings, writers or {}, fenced)
+        self._gate = gate = Gate(self.document, self.presence, settings, writers or {}, fenced, size)
         listeners = partial(_listeners, self.peers)
         self._memory = Memory(settings, is_here, Prompts(), listeners, gate.may_speak_for, fenced)
         self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings, self._kept)
@@ -442,8 +442,8 @@ def _listeners(peers: Mapping[int, Peer], participants: Collection[str]) -> dict
     return found
 
 
-def _replay(updates: Sequence[bytes]) -> SessionDocument:
-    """The document of a log, and, where its list of messages is long, their index."""
+def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
+    """The document of a log with, where its list of messages is long, their index; and its bytes as an update."""
     document = SessionDocument(Doc())
     messages = document.messages if any(_MESSAGES in update for update in updates) else None
     if messages is not None:
@@ -452,7 +452,7 @@ def _replay(updates: Sequence[bytes]) -> SessionDocument:
         with document.doc.transaction():
             for update in updates:
                 document.doc.apply_update(update)
-        document.doc.get_update()  # what can be applied can't always be encoded
+        size = len(document.doc.get_update())  # what can be applied can't always be encoded
     except BaseException as error:
         if is_crdt_error(error):
             raise SessionDamaged(DAMAGED) from error
@@ -460,4 +460,4 @@ def _replay(updates: Sequence[bytes]) -> SessionDocument:
     if messages is not None and messages.index is not None:
         messages.index.take_arrived()
         messages.unindex_if_short()
-    return document
+    return document, size
