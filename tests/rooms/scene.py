@@ -5,9 +5,7 @@ from pycrdt import merge_updates
 from cosession.auth import Participant
 from cosession.protocol import (
     AwarenessEntry,
-    Encoded,
     Frame,
-    KeptValues,
     SyncStep1,
     SyncStep2,
     decode_frame,
@@ -19,11 +17,6 @@ from cosession.rooms.room import Peer, Room
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"
-
-
-def encoded(update: bytes) -> Encoded:
-    """An update as a room gives it to a reply."""
-    return KeptValues().encode(lambda _: update, {}, {})
 
 
 def whole(reply: Reply) -> bytes:

@@ -5,6 +5,7 @@ from pycrdt import Doc, Text
 from cosession.protocol import (
     Awareness,
     AwarenessEntry,
+    Encoded,
     Fence,
     Frame,
     SyncStep2,
@@ -19,8 +20,6 @@ from cosession.protocol.awareness import GONE
 from cosession.rooms.effects import Update
 from cosession.rooms.outbox import Outbox
 from cosession.rooms.reply import Reply
-
-from .scene import encoded
 
 
 class Writer:
@@ -165,7 +164,7 @@ def taken(outbox: Outbox, doc: Doc) -> list[Frame]:
 def test_a_large_answer_leaves_in_pieces_that_fit_and_the_last_one_is_the_step_2() -> None:
     writer, outbox = Writer(), Outbox(10_000, 256, 1000)
     writer.write("é👩‍🚀" * 1000)
-    outbox.put_reply(Reply(encoded(writer.doc.get_update()), 1000))
+    outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
     pieces = taken(outbox, writer.doc)
     vector: dict[int, int] = {}
     for piece in pieces:
@@ -181,7 +180,7 @@ def test_a_large_answer_leaves_in_pieces_that_fit_and_the_last_one_is_the_step_2
 def test_a_large_reply_is_made_once_for_all_and_each_reads_at_its_own_pace() -> None:
     writer = Writer()
     writer.write("x" * 20_000)
-    reply = Reply(encoded(writer.doc.get_update()), 1000)
+    reply = Reply(Encoded.of(writer.doc.get_update()), 1000)
     first, second = Outbox(10_000, 256, 1000), Outbox(10_000, 256, 1000)
     first.put_reply(reply)
     ahead = [frame for _ in range(5) for frame in first.take(never, {})]
@@ -195,7 +194,7 @@ def test_a_large_reply_is_made_once_for_all_and_each_reads_at_its_own_pace() -> 
 def test_a_small_answer_is_one_frame() -> None:
     writer, outbox = Writer(), Outbox(10_000, 256, 1000)
     update = writer.write("hello").update
-    outbox.put_reply(Reply(encoded(update), 1000))
+    outbox.put_reply(Reply(Encoded.of(update), 1000))
     assert taken(outbox, writer.doc) == [SyncStep2(update)]
 
 
@@ -203,7 +202,7 @@ def test_between_pieces_go_fences_presence_and_receipts_but_no_update_that_stand
     writer, own, outbox, reader = Writer(), Writer(), Outbox(100_000, 256, 1000), Doc()
     reader.apply_update(own.doc.get_update())
     writer.write("x" * 5000)
-    outbox.put_reply(Reply(encoded(writer.doc.get_update()), 1000))
+    outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
     before = outbox.take(never, {})
     outbox.put_updates([writer.write("later")])
     outbox.put_frame(encode_frame(Fence(b"1")))
@@ -241,10 +240,10 @@ def test_who_falls_behind_again_while_it_gets_pieces_gets_all_of_it() -> None:
 def test_answers_that_wait_for_their_turn_hold_the_asker_back() -> None:
     writer, outbox = Writer(), Outbox(3000, 256, 1000)
     writer.write("x" * 5000)
-    outbox.put_reply(Reply(encoded(writer.doc.get_update()), 1000))
+    outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
     outbox.take(never, {})
     assert not outbox.is_full, "the one under way is not counted: it is as large as the document"
-    outbox.put_reply(Reply(encoded(writer.doc.get_update()), 1000))
+    outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
     assert outbox.is_full
     assert [type(frame) for frame in taken(outbox, writer.doc)].count(SyncStep2) == 2
     assert not outbox.is_full

@@ -2,7 +2,7 @@
 
 import pytest
 from pycrdt import Array, Doc, Map, Text, merge_updates
-from rooms.scene import AT, Scene, encoded
+from rooms.scene import AT, Scene
 
 from cosession.auth import ANONYMOUS, Capabilities, Participant
 from cosession.document import SessionDocument
@@ -453,7 +453,7 @@ def test_a_reply_that_is_sent_is_kept_for_a_while_where_two_came_and_not_where_o
 
     def whole() -> Encoded:
         made.append(Writer().write("x" * 20_000))
-        return encoded(made[-1])
+        return Encoded.of(made[-1])
 
     assert [openings.reply(1, whole)[1] for _ in range(4)] == [True, False, False, False]
     assert len(made) == 2, "the first one was sent, and gone"
@@ -726,20 +726,51 @@ def test_a_decision_that_finds_nothing_to_do_writes_nothing_so_that_deciding_end
 
 def test_readers_that_read_nothing_hold_no_more_than_a_bound() -> None:
     def whole() -> Encoded:
-        return encoded(document)
+        return Encoded.of(document)
 
     writer = Writer()
     document = writer.write("x" * 20_000)
     openings = Openings(piece_bytes=1024, own_bytes=100_000)
-    replies = [openings.own(1, encoded(document), whole)[0] for _ in range(30)]
+    replies = [openings.own(1, Encoded.of(document), whole)[0] for _ in range(30)]
     assert len({id(reply) for reply in replies}) == 5, "four of their own, and one for all others"
     assert all(b"".join(reply) for reply in replies)
     del replies
     [kept] = {id(openings.reply(1, whole)[0]) for _ in range(2)}
-    assert id(openings.own(1, encoded(document), whole)[0]) != kept, "they are gone"
+    assert id(openings.own(1, Encoded.of(document), whole)[0]) != kept, "they are gone"
 
 
 def test_a_small_reply_is_ones_own_whatever_others_hold() -> None:
     openings = Openings(piece_bytes=1024, own_bytes=0)
-    reply, _ = openings.own(1, encoded(b"\x00\x00"), lambda: encoded(b"\x00\x00" * 1000))
+    reply, _ = openings.own(1, Encoded.of(b"\x00\x00"), lambda: Encoded.of(b"\x00\x00" * 1000))
     assert list(reply) == [encode_frame(SyncStep2(b"\x00\x00"))]
+
+
+def test_a_client_that_has_every_struct_is_sent_what_was_deleted_since_it_asked_last(scene: Scene) -> None:
+    scene.join(1)
+    writer = Writer()
+    scene.receive(1, SyncUpdate(writer.write("some words")))
+    for number in range(3):
+        scene.join(2 + number, synced=False)
+        replica = Doc()
+        replica.apply_update(scene.room.diff(b"\x00"))
+        scene.do(scene.room.edit(lambda document: document.doc.get("text:notes", type=Text).__delitem__(0), AT))
+        scene.receive(2 + number, SyncStep1(replica.get_state()))
+        [answer] = scene.taken(2 + number)
+        assert isinstance(answer, SyncStep2)
+        replica.apply_update(answer.update)
+        assert str(replica.get("text:notes", type=Text)) == text_of(scene)
+
+
+def test_the_deletions_for_clients_that_have_every_struct_are_read_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.join(1)
+    scene.receive(1, SyncUpdate(Writer().write("some words")))
+    asked: list[bytes] = []
+    read = Doc.get_update
+    monkeypatch.setattr(Doc, "get_update", lambda doc, state: asked.append(state) or read(doc, state))
+    vector = scene.room.document.doc.get_state()
+    for connection in (2, 3, 4):
+        scene.join(connection, "ada", synced=False)
+        scene.receive(connection, SyncStep1(vector))
+    assert len(asked) == 1

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import groupby
+from typing import Self
 
 from . import lib0
 from .header import ClockRange, encode_state_vector
@@ -200,6 +201,11 @@ class Encoded:
         self._deletes = deletes
         self._is_whole = is_whole
         self.size = sum(len(part) - len(deletes) for part, _ in parts) + len(deletes)
+
+    @classmethod
+    def of(cls, update: bytes) -> Self:
+        """An update that is as it shall be."""
+        return cls(KeptValues(), [(update, False)])
 
     def update(self) -> bytes:
         """All of it as one update, at once."""

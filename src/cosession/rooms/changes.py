@@ -25,6 +25,7 @@ from cosession.document.values import plain_object
 from cosession.errors import MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
     EMPTY_UPDATE,
+    ClockRange,
     KeptValues,
     KnownDeletions,
     SyncUpdate,
@@ -73,6 +74,7 @@ class Changes:
     """
 
     __slots__ = (
+        "_deleted",
         "_deletions",
         "_document",
         "_gate",
@@ -109,6 +111,7 @@ class Changes:
         self.on_first_use: Callable[[SessionDocument], object] | None = None
         self._deletions: KnownDeletions | None = None
         self._more_deletions = 0
+        self._deleted: bytes | None = None
 
     def state_vector(self) -> bytes:
         """The document's state vector, encoded."""
@@ -120,6 +123,16 @@ class Changes:
             doc = self._document.doc
             self._deletions, self._more_deletions = KnownDeletions(doc.get_update(doc.get_state())), 0
         return self._deletions
+
+    def deleted(self) -> bytes:
+        """The document's deletions alone, as an update: all that a client lacks for certain that has every struct.
+
+        The library walks over the document for them, so they are kept until something is deleted.
+        """
+        if self._deleted is None:
+            doc = self._document.doc
+            self._deleted = doc.get_update(doc.get_state())
+        return self._deleted
 
     def apply(
         self,
@@ -218,6 +231,7 @@ class Changes:
         for data in _captured(self._document.doc, lambda: self._apply(delete_pairs(cuts))):
             deleted = read_update_header(data)
             self._gate.applied(data, deleted, SERVER)
+            self._forget(deleted.deletes)
             effects += self._accept(Update(data, encode_frame(SyncUpdate(data)), ()), None, peer.participant, None)
             gone = {(span.client, clock) for span in deleted.deletes for clock in range(span.clock, span.end)}
             present = [first for first in cuts if first in gone]
@@ -252,8 +266,7 @@ class Changes:
                 if not only_deletes:  # else something may go with that of which its sender has not heard yet
                     receipt = update
         if not header.is_string:
-            self._more_deletions += len(header.deletes)
-            self._kept.forget(header.deletes)
+            self._forget(header.deletes)
             self._kept.learn(update.update)
         by = peer.participant
         unsure = peer.unsure
@@ -267,6 +280,13 @@ class Changes:
         if not peer.extended:
             self._receipts.owe_echo(self.version, connection, receipt)
         return effects
+
+    def _forget(self, deletes: Sequence[ClockRange]) -> None:
+        """Note that something was deleted."""
+        if deletes:
+            self._more_deletions += len(deletes)
+            self._deleted = None
+            self._kept.forget(deletes)
 
     def _write(self, change: Callable[[SessionDocument], object], by: Participant) -> list[Effect]:
         """Change the document by the server's hand in one transaction, and accept what comes of it."""
@@ -289,8 +309,7 @@ class Changes:
         for data in updates:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
-            self._more_deletions += len(header.deletes)
-            self._kept.forget(header.deletes)
+            self._forget(header.deletes)
             self._kept.learn(data)
             new = self._gate.applied(data, header, SERVER)
             self._watch.notice(data, header)

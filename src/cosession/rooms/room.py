@@ -417,9 +417,10 @@ class Room:
 
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         # A replica knows the clients of the document, however many they are, and may have some of its own.
-        decode_state_vector(vector, len(self.vector) + self._settings.max_structs_per_frame)
+        known = decode_state_vector(vector, len(self.vector) + self._settings.max_structs_per_frame)
         if vector != EMPTY_VECTOR:
-            reply, is_first = self._openings.own(self.version, self.lacks(vector), partial(self.lacks, EMPTY_VECTOR))
+            lacks = Encoded.of(self._changes.deleted()) if known == self.vector else self.lacks(vector)
+            reply, is_first = self._openings.own(self.version, lacks, partial(self.lacks, EMPTY_VECTOR))
         else:
             reply, is_first = self._openings.reply(self.version, partial(self.lacks, EMPTY_VECTOR))
         self.synced.add(connection)
