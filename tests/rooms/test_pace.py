@@ -106,3 +106,18 @@ def worked(pace: Pace, loop: VirtualLoop, seconds: float) -> bool:
     began = pace.now()
     loop.work(seconds)
     return pace.worked(began)
+
+
+def test_a_slowed_connection_wakes_up_once_for_several_frames(play: Scene) -> None:
+    async def scene(_: Pace, loop: VirtualLoop) -> None:
+        pace = Pace(rate=2000)
+        while pace.take(0):
+            pass
+        began = loop.time()
+        await pace.wait(0)
+        frames = 1
+        while pace.take(0):
+            frames += 1
+        assert 5 <= frames <= (loop.time() - began) * 2000 + 1
+
+    play(scene)

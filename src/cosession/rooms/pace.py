@@ -19,6 +19,10 @@ _WORK_SECONDS = 0.0001
 _LONG = 10.0
 """As many allowances of work hold the others for a millisecond."""
 
+_REST_SECONDS = 0.005
+"""How much longer than it must a slowed connection waits, and has that allowance for its next frames: to wait before
+each of them costs as much as the frame."""
+
 
 class Pace:
     """The allowance of one connection.
@@ -84,4 +88,4 @@ class Pace:
             raise TooFast(
                 f"More than {self._rate:g} frames a second for {self._patience:g} s; send fewer, merged ones."
             )
-        await asyncio.sleep(-self._allowance / self._rate)
+        await asyncio.sleep(_REST_SECONDS - self._allowance / self._rate)
