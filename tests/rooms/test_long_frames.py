@@ -319,6 +319,16 @@ def test_a_long_frame_that_is_broken_at_its_end_brings_nothing(who: Participant)
     assert scene.room.version == before
 
 
+def test_each_message_of_a_long_frame_is_whole_as_soon_as_it_is_seen() -> None:
+    scene = scene_of(MEMBER)
+    seen: list[list[Any]] = []
+    for _ in steps(scene, 1, encode_frame(SyncUpdate(messages(6_000)))):
+        seen.append(without_stamps(scene.room.document.to_json())["messages"])
+    whole = seen[-1]
+    assert len(whole) == 500
+    assert all(some == whole[: len(some)] for some in seen)
+
+
 @BOTH
 def test_a_long_frame_with_other_words_under_known_clocks_brings_nothing(who: Participant) -> None:
     scene = scene_of(who)
