@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
 from client.hub import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycrdt import Doc, Provider, Text, create_sync_message, create_update_message, handle_sync_message
+from pycrdt import Doc, Map, Provider, Text, create_sync_message, create_update_message, handle_sync_message
 
 from cosession.client.presence import Presence
 from cosession.client.replica import DocumentBroken, Replica
@@ -442,6 +443,36 @@ def test_a_first_sync_in_pieces_is_seen_whole_and_at_once():
     assert replica.edits == 0
     replica.receive(create_update_message(b"\x00\x00"))
     assert vector(replica.doc) == vector(server)
+
+
+def calls_of_sync(*pieces: bytes) -> int:
+    """How many functions a first sync calls: the same on every machine."""
+    replica = make()
+    replica.open()
+    count = 0
+
+    def note(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        for piece in pieces[:-1]:
+            replica.receive(encode_frame(SyncUpdate(piece)))
+        replica.receive(encode_frame(SyncStep2(pieces[-1])))
+    finally:
+        sys.setprofile(None)
+    assert replica.synced
+    return count
+
+
+def test_a_first_sync_in_pieces_is_hardly_more_work_than_in_one():
+    server: Doc[Any] = Doc(client_id=9)
+    for number in range(2_000):
+        server.get("state", type=Map)[f"key {number}"] = "value"
+    whole = server.get_update()
+    pieces = [piece for piece in split_update(whole, len(whole) // 5) if piece != EMPTY_UPDATE]
+    assert calls_of_sync(*pieces) < 1.5 * calls_of_sync(whole)
 
 
 def test_a_piece_of_a_first_sync_that_fits_only_after_its_end_is_taken_in_then():

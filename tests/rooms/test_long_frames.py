@@ -321,9 +321,8 @@ def test_a_long_frame_that_is_broken_at_its_end_brings_nothing(who: Participant)
 
 def test_each_message_of_a_long_frame_is_whole_as_soon_as_it_is_seen() -> None:
     scene = scene_of(MEMBER)
-    seen: list[list[Any]] = []
-    for _ in steps(scene, 1, encode_frame(SyncUpdate(messages(6_000)))):
-        seen.append(without_stamps(scene.room.document.to_json())["messages"])
+    frame = encode_frame(SyncUpdate(messages(6_000)))
+    seen = [without_stamps(scene.room.document.to_json())["messages"] for _ in steps(scene, 1, frame)]
     whole = seen[-1]
     assert len(whole) == 500
     assert all(some == whole[: len(some)] for some in seen)

@@ -43,6 +43,7 @@ from cosession.protocol import (
     SyncStep1,
     SyncStep2,
     SyncUpdate,
+    UpdateHeader,
     decode_frame,
     decode_state_vector,
     delete_pairs,
@@ -140,7 +141,7 @@ class Replica:
         self._fence: _Covered | None = None
         self._sent_clock = 0
         """Up to which clock of ours the server was sent everything, on this connection."""
-        self._pieces: list[bytes] = []
+        self._pieces: list[tuple[bytes, UpdateHeader]] = []
         self._vector: dict[int, int] | None = None
         self._pairs: SurrogatePairs | None = None
         self._kept = KeptValues()  # what others wrote, as they wrote it, if a server has lost it
@@ -256,8 +257,7 @@ class Replica:
                 if self.synced:
                     self._integrate(update)
                 else:
-                    read_update_header(update)  # what is malformed is said at once
-                    self._pieces.append(update)
+                    self._pieces.append((update, read_update_header(update)))  # what is malformed is said at once
             case SyncStep2(update):
                 self._asked = False
                 if self._integrate_whole(update):
@@ -435,19 +435,20 @@ class Replica:
         if not pieces:
             return self._integrate(update)
         with self._taking_in(), self.doc.transaction():
-            late = [piece for piece in pieces if not self._fits(piece) or not self._integrate(piece)]
+            late = [piece for piece in pieces if not self._fits(piece[1]) or not self._integrate(*piece)]
             fitted = self._integrate(update)
-            return all(self._integrate(piece) for piece in late) and fitted
+            return all(self._integrate(*piece) for piece in late) and fitted
         return True  # an observer failed, and all of it is in
 
-    def _fits(self, update: bytes) -> bool:
+    def _fits(self, header: UpdateHeader) -> bool:
         if self._vector is None:
             self._vector = decode_state_vector(self.doc.get_state())
-        return read_update_header(update).fits(self._vector)
+        return header.fits(self._vector)
 
-    def _integrate(self, update: bytes) -> bool:
-        """Apply an update if it fits; return whether it did."""
-        header = read_update_header(update)
+    def _integrate(self, update: bytes, header: UpdateHeader | None = None) -> bool:
+        """Apply an update if it fits, and return whether it did; its header is read, unless it was before."""
+        if header is None:
+            header = read_update_header(update)
         if self._vector is None:
             self._vector = decode_state_vector(self.doc.get_state())
         vector = self._vector
