@@ -121,3 +121,23 @@ def test_a_slowed_connection_wakes_up_once_for_several_frames(play: Scene) -> No
         assert 5 <= frames <= (loop.time() - began) * 2000 + 1
 
     play(scene)
+
+
+def test_others_have_their_turn_once_for_several_frames_that_take_little(play: Scene) -> None:
+    async def scene(pace: Pace, _: VirtualLoop) -> None:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        task = asyncio.create_task(others())
+        for _ in range(18):
+            await pace.wait(0)
+            pace.spend(0.0001)
+        task.cancel()
+        assert 0 < turns < 6
+
+    play(scene)

@@ -23,6 +23,10 @@ _REST_SECONDS = 0.005
 """How much longer than it must a slowed connection waits, and has that allowance for its next frames: to wait before
 each of them costs as much as the frame."""
 
+_TURN_SECONDS = 0.0005
+"""After so much work for one connection others have their turn. After each frame their turn would cost as much as the
+frame, and nothing that comes would be merged."""
+
 
 class Pace:
     """The allowance of one connection.
@@ -32,7 +36,7 @@ class Pace:
         patience: for how many seconds on end it may be slowed before it is refused; None is for ever.
     """
 
-    __slots__ = ("_allowance", "_clock", "_counted_at", "_full", "_patience", "_rate", "_slowed_at")
+    __slots__ = ("_allowance", "_clock", "_counted_at", "_full", "_held", "_patience", "_rate", "_slowed_at")
 
     def __init__(self, rate: float, patience: float | None = None) -> None:
         self._rate = rate
@@ -42,6 +46,8 @@ class Pace:
         self._clock = asyncio.get_running_loop().time
         self._counted_at = self._clock()
         self._slowed_at: float | None = None
+        self._held = 0.0
+        """The seconds of work since others had their turn."""
 
     def take(self, size: int) -> bool:
         """Count a frame of so many bytes; False when the next ones must wait. A large one costs like several."""
@@ -68,20 +74,24 @@ class Pace:
 
     def spend(self, seconds: float) -> bool:
         """Count what taking in a frame took; see `worked`."""
+        self._held += seconds
         allowances = seconds / _WORK_SECONDS
         if allowances > 1:
             self._allowance -= min(self._full, allowances - 1)
         return allowances < _LONG
 
     async def wait(self, size: int) -> None:
-        """Count a frame of so many bytes, and wait until it may be taken in; others have their turn at least.
+        """Count a frame of so many bytes, and wait until it may be taken in; others have their turn now and then.
 
         Raises:
             TooFast: it has been slowed for too long.
         """
         if self.take(size):
-            await asyncio.sleep(0)
+            if self._held >= _TURN_SECONDS:
+                self._held = 0.0
+                await asyncio.sleep(0)
             return
+        self._held = 0.0
         if self._slowed_at is None:
             self._slowed_at = self._counted_at
         if self._patience is not None and self._counted_at - self._slowed_at > self._patience:
