@@ -235,6 +235,18 @@ def sync(scene: Scene, frames: list[bytes]) -> Iterator[None]:
         yield
 
 
+def test_what_no_reader_may_see_is_taken_out_of_a_long_frame_in_steps() -> None:
+    worst: list[int] = []
+    for size in (1_500, 4_500):
+        scene = scene_of(FULL)
+        scene.do(scene.room.join(2, Peer(FULL, extended=False), AT))
+        forbidden = b"\x28\x01" + buffer(b"state") + buffer(b"__proto__") + b"\x01\x7d\x01"
+        update = keys(size).replace(b"\x28\x01" + buffer(b"state") + buffer(b"k7") + b"\x01\x7d\x01", forbidden)
+        worst.append(max(calls_of_each(steps(scene, 2, encode_frame(SyncUpdate(update))))))
+        assert len(scene.room.document.state.to_json()) == size - 1
+    assert worst[1] <= 1.2 * worst[0], worst
+
+
 @pytest.mark.parametrize("count", [b"\x01\x75%s", b"%s"], ids=["one value", "a list"])
 def test_the_values_of_one_struct_are_passed_over_without_a_call_for_each(count: bytes) -> None:
     counts: list[int] = []

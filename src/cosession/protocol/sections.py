@@ -4,14 +4,16 @@ What is left out of one client is all from some clock on, so the rest is an upda
 a struct has its clocks, so what comes behind it fits. The work is linear in the update's structs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from cosession.errors import MalformedFrame
 
 from . import lib0
+from .deletions import Span, encode_in_steps
 from .header import ClockRange
+from .steps import AT_ONCE, finish
 from .structs import Id
 from .update_format import DELETED, GC, JSON, KIND, LEFT, SKIP, skip_content, skip_place, skip_struct
 
@@ -181,12 +183,7 @@ class Sections:
     def _gone(self, client: int, span: _Span, content: int | None) -> None:
         if span.instead is not None:
             return
-        length = lib0.uint(span.length)
-        if content is None:
-            span.instead = _GONE + length
-        else:
-            info = self._update[span.start] & ~KIND | DELETED
-            span.instead = bytes((info,)) + self._update[span.start + 1 : content] + length
+        span.instead = _instead(self._update, span.start, content, span.length)
         self._deletes.setdefault(client, []).append((span.clock, span.until))
 
     def _encode(self, spans: Mapping[int, list[_Span]], deletes: Mapping[int, Iterable[tuple[int, int]]]) -> bytes:
@@ -222,12 +219,22 @@ def without_forbidden(update: bytes, limit: int) -> bytes:
         MalformedFrame: it isn't one whole update otherwise.
         TooLarge: it holds more than the limit.
     """
+    return finish(without_forbidden_in_steps(update, limit))
+
+
+def without_forbidden_in_steps(update: bytes, limit: int) -> Generator[None, None, bytes]:
+    """Do that in steps; see `without_forbidden`."""
     reader = lib0.Reader(update, limit)
-    gone: dict[Id, int | None] = {}
+    out: list[bytes] = []
+    spans: list[Span] = []
     nowhere = set[Id]()
+    copied = work = 0
     for _ in range(reader.count()):
         count, client, clock = reader.count(), reader.uint(), reader.uint()
         for _ in range(count):
+            work += 1
+            if not work % AT_ONCE:
+                yield
             start, info = reader.at, reader.byte()
             length = skip_struct(reader, info, {})
             if info & KIND not in (GC, SKIP):
@@ -235,16 +242,28 @@ def without_forbidden(update: bytes, limit: int) -> bytes:
                 if allowed is None:
                     nowhere.add((client, clock + length - 1))
                 if allowed != reader.at:
-                    gone[client, clock] = allowed
+                    out += (update[copied:start], _instead(update, start, allowed, length))
+                    spans.append((client, clock, length))
+                    copied = reader.at
             clock += length
+    out.append(update[copied : reader.at])
     for _ in range(reader.count()):
-        reader.uint()
-        for _ in range(2 * reader.count()):
-            reader.uint()
+        client = reader.uint()
+        for _ in range(reader.count()):
+            work += 1
+            if not work % AT_ONCE:
+                yield
+            spans.append((client, reader.uint(), reader.uint()))
     reader.finish()
-    sections = Sections(update)
-    sections.replace_all(gone)
-    return sections.encode()
+    out.append((yield from encode_in_steps(spans)))
+    return b"".join(out)
+
+
+def _instead(update: bytes, start: int, content: int | None, length: int) -> bytes:
+    """What has the clocks of a struct: something deleted where its content begins, or that has no place."""
+    if content is None:
+        return _GONE + lib0.uint(length)
+    return bytes((update[start] & ~KIND | DELETED,)) + update[start + 1 : content] + lib0.uint(length)
 
 
 def _allowed_until(update: bytes, start: int, nowhere: Set[Id]) -> int | None:

@@ -27,7 +27,7 @@ from cosession.protocol import (
 from cosession.protocol.header import read_header_in_steps
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.protocol.parts import split_work
-from cosession.protocol.sections import Sections, without_forbidden
+from cosession.protocol.sections import Sections, without_forbidden, without_forbidden_in_steps
 from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import Id
 from cosession.protocol.update_format import MAX_CLOCK
@@ -158,7 +158,7 @@ class Intake:
             except MalformedFrame as error:
                 if peer.extended:
                     raise
-                update = without_forbidden(update, self._max_structs)
+                update = yield from without_forbidden_in_steps(update, self._max_structs)
                 header = yield from read_header_in_steps(update, self._max_structs)
                 yield partial(self._decline_at, connection, peer, error)
             update = header.rest or update
