@@ -1,9 +1,10 @@
 """Whether two updates hold the same under the same clocks, as far as both still have it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
 from . import lib0
+from .steps import AT_ONCE
 from .structs import read_structs
 from .update_format import DELETED, GC, STRING
 
@@ -11,8 +12,8 @@ _MOST: Final = 4096
 """Clocks that are compared: another's words differ soon, and reading more would take long."""
 
 
-def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> bool:
-    """Whether two updates hold different text, or text and something else, under the same clocks.
+def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> Generator[None, None, bool]:
+    """Find out in steps whether two updates hold different text, or text and something else, under the same clocks.
 
     What was deleted differs from nothing, and so does half a character, of which a server may have made U+FFFD. Of
     what isn't text the kind is compared: libraries write one value in several ways.
@@ -23,13 +24,17 @@ def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> bool:
         ends: for each client, the clock before which its structs are compared.
     """
     mine: dict[tuple[int, int], int] = {}
-    for client, clock, what in _clocks(update):
+    for count, (client, clock, what) in enumerate(_clocks(update), 1):
+        if not count % AT_ONCE:
+            yield
         if clock < ends.get(client, 0):
             mine[client, clock] = what
             if len(mine) >= _MOST:
                 break
     left = len(mine)
-    for client, clock, what in _clocks(other):
+    for count, (client, clock, what) in enumerate(_clocks(other), 1):
+        if not count % AT_ONCE:
+            yield
         known = mine.get((client, clock))
         if known is None:
             continue

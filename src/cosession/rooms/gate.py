@@ -7,7 +7,7 @@ present under it, also while they are away. Among those who may write everything
 pairs of the document are known here too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
 from cosession.auth import SERVER, Participant
@@ -126,8 +126,8 @@ class Gate:
         if not by.capabilities.writes_everything:
             yield from self._judge().prepare()
 
-    def differs(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> bool:
-        """Whether an update brings other words than the document has, under clocks that the document has.
+    def differs(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Generator[None, None, bool]:
+        """Find out in steps whether an update brings other words than the document has under the same clocks.
 
         Args:
             update: its bytes.
@@ -137,7 +137,7 @@ class Gate:
         starts = {span.client: span.clock for span in reversed(header.brings)}
         ends = {client: known[client] for client, clock in starts.items() if clock < known.get(client, 0)}
         lacks = {client: starts[client] if client in ends else clock for client, clock in known.items()}
-        return texts_differ(update, self._document.doc.get_update(encode_state_vector(lacks)), ends)
+        return (yield from texts_differ(update, self._document.doc.get_update(encode_state_vector(lacks)), ends))
 
     def brings_others(
         self, header: UpdateHeader, by: Participant, known: Mapping[int, int], *, offered: bool

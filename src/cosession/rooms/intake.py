@@ -8,7 +8,7 @@ from Yjs for ever. What is refused costs nothing else; see "What is kept of a re
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeAlias
@@ -166,7 +166,7 @@ class Intake:
                 return
             yield None  # one value may have taken long
             yield from self._gate.prepare(peer.participant)
-            if header.repeats(self._changes.vector) and self._differs(peer, update, header):
+            if header.repeats(self._changes.vector) and (yield from self._differs(peer, update, header)):
                 yield partial(self._decline_at, connection, peer, ClientIdTaken(_REUSED))
                 return
             if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
@@ -341,8 +341,8 @@ class Intake:
         lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
         return self._await(connection, peer, left.others, lacks, offered=offered, is_needed=left.is_needed)
 
-    def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> bool:
-        """Whether words of an update would be passed over, because the document has others under their clocks.
+    def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> Generator[None, None, bool]:
+        """Find out in steps whether words would be passed over, because the document has others under their clocks.
 
         They are those of a client that uses the id of another one. Honest ones are told again unchanged.
         """
@@ -350,7 +350,7 @@ class Intake:
         clients = {span.client for span in header.brings if span.clock < known.get(span.client, 0)}
         if clients <= peer.compared or len(peer.compared) >= _COMPARED:
             return False
-        if self._gate.differs(update, header, known):
+        if (yield from self._gate.differs(update, header, known)):
             return True
         peer.compared |= clients
         return False
