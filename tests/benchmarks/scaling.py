@@ -16,7 +16,7 @@ from functools import partial
 from itertools import count
 from typing import Any, cast
 
-from pycrdt import Doc, get_state
+from pycrdt import Array, Doc, Map, get_state
 
 from cosession.auth import ROLES, Capabilities, Participant
 from cosession.document import SessionDocument
@@ -39,6 +39,9 @@ AT = "2026-01-01T00:00:00.000Z"
 SIZES = (100, 1_000, 10_000, 100_000)
 GROWING = frozenset({"first sync", "whole GET"})
 """What may grow with the session: it gives all of it."""
+
+WALKING = frozenset({"message", "post", "queue", "yrs alone"})
+"""What appends to a list: yrs walks it from its start, deleted entries too, to append and to tell of it."""
 
 CAPABILITIES = (*ROLES["operator"], "prompt", "run")
 """Of a participant whose writes are judged, and who may do all of this."""
@@ -188,7 +191,7 @@ class Scene:
     """A room, and one participant in it, whose operations are measured."""
 
     def __init__(self, update: bytes, restricted: bool) -> None:
-        self.room = Room(Settings(), [update], 1)
+        self.room = Room(Settings(max_document_bytes=2**34), [update], 1)  # the largest is beyond the default
         self.room.begin(AT)
         self.who = (
             Participant("ada", "Ada", capabilities=Capabilities.parse(CAPABILITIES))
@@ -206,6 +209,15 @@ class Scene:
         self.show()
         self.oldest = self.document.messages[0]
         self.part = self.oldest.parts[0]
+        self._alone: Array[Any] | None = None
+
+    def alone(self) -> Array[Any]:
+        """The list of messages in a document of its own."""
+        if self._alone is None:
+            doc: Doc[Any] = Doc()
+            doc.apply_update(self.doc.get_update())
+            self._alone = doc.get("messages", type=Array)
+        return self._alone
 
     def join(self) -> int:
         connection = next(self.numbers)
@@ -384,6 +396,18 @@ def _queue(scene: Scene, number: int) -> Callable[[], object]:
     )
 
 
+@operation("yrs alone")
+def _append_alone(scene: Scene, number: int) -> Callable[[], object]:
+    messages = scene.alone()
+
+    def append() -> None:
+        watch = messages.observe(lambda event: event.delta)
+        messages.append(Map({"id": f"alone{number}"}))
+        messages.unobserve(watch)
+
+    return append
+
+
 @operation("presence")
 def _presence(scene: Scene, _: int) -> Callable[[], object]:
     return scene.show
@@ -438,7 +462,8 @@ def table(
     base = sizes.index(1000) if 1000 in sizes else 0
     for name, costs in rows.items():
         ratio = costs[-1] / costs[min(base, len(costs) - 1)]
-        mark = "" if ratio <= 2 or name in GROWING else "  grows"
+        grows = "  yrs walks the list" if name in WALKING else "  grows"
+        mark = "" if ratio <= 2 or name in GROWING else grows
         yield f"{name:18}" + "".join(f"{cost:12,.0f}" for cost in costs) + f"   × {ratio:.1f}{mark}"
 
 

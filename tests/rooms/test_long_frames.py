@@ -241,7 +241,7 @@ def test_a_long_frame_that_comes_again_is_compared_in_steps() -> None:
         scene = scene_of(FULL)
         list(steps(scene, 1, encode_frame(SyncUpdate(keys(size)))))
         worst.append(max(calls_of_each(steps(scene, 1, encode_frame(SyncUpdate(keys(size)))))))
-    assert worst[1] <= 1.2 * worst[0], worst
+    assert worst[1] <= 1.5 * worst[0], worst
 
 
 def test_what_no_reader_may_see_is_taken_out_of_a_long_frame_in_steps() -> None:

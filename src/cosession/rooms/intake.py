@@ -28,7 +28,7 @@ from cosession.protocol.header import read_header_in_steps
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.protocol.parts import split_work
 from cosession.protocol.sections import Sections, without_forbidden, without_forbidden_in_steps
-from cosession.protocol.steps import AT_ONCE
+from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id
 from cosession.protocol.update_format import MAX_CLOCK
 
@@ -228,7 +228,7 @@ class Intake:
                 return declined
         vector = self._changes.vector
         is_next = header.is_next(vector)
-        if not is_next and header.repeats(vector) and self._differs(peer, update, header):
+        if not is_next and header.repeats(vector) and finish(self._differs(peer, update, header)):
             return declined + self._decline(connection, peer, ClientIdTaken(_REUSED))
         if not is_next and not header.fits(vector):
             if not offered:
