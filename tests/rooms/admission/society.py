@@ -86,6 +86,7 @@ class Society:
         self.owners: dict[str, str] = {}
         self.admitted = self.refused = self._connections = self._names = 0
         self.members: dict[str, Member] = {}
+        self._do(self.room.begin(AT))
         self._do(self.room.join(WATCHER, Peer(Participant("ada", "Ada"), extended=True), AT))
         self.room.synced.add(WATCHER)
         # What waits from before is decided by the first request: it must not look like that one's doing.
