@@ -15,7 +15,9 @@ from cosession.errors import CosessionError
 from cosession.rooms import Hub, refuse
 from cosession.rooms.connection import Connection
 from cosession.rooms.live import LiveRoom
+from cosession.rooms.log import Log
 from cosession.settings import Settings
+from cosession.storage import LoggedUpdate
 
 _OWNER: ContextVar["Process | None"] = ContextVar("_OWNER", default=None)
 
@@ -31,13 +33,12 @@ def make_task(
     return task
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stall:
-    """When the disk last made progress: the rows that waited, and who was here, less all who had ever come."""
+    """While more waits for the disk than may: the rows that came; the connections then, less all that had come."""
 
-    rows: int
     writers: int
-    resting: frozenset[str]
+    rows: int = 0
 
 
 class Process:
@@ -133,25 +134,30 @@ class Process:
                 for peer in room.peers.values():
                     assert 0 <= peer.fences <= self._settings.max_fences
 
-    def _check_back_pressure(self) -> None:
-        """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings.
+    def _watch_back_pressure(self, log: Log) -> None:
+        """Count the rows that come while too much waits for the disk.
 
         Sessions that rest after a failure have a limit of their own, so that the others can go on.
         """
-        log = self.hub._log
-        resting = frozenset(log._resting)
-        for rests, waiting in ((True, log._resting_bytes), (False, log._bytes - log._resting_bytes)):
-            rooms = [live.room for live in self.rooms() if (live.session in resting) is rests and not live.broken]
-            rows = sum(room.version - room.committed_version for room in rooms)
+        append = log.append
+
+        def counted(row: LoggedUpdate) -> None:
+            rests = row.session in log._resting
+            waiting = log._resting_bytes if rests else log._bytes - log._resting_bytes
             if waiting <= self._settings.max_uncommitted_bytes:  # not `has_room`, which is what is checked
                 self._stalled.pop(rests, None)
-                continue
-            stall = self._stalled.get(rests)
-            if stall is None or rows < stall.rows or resting != stall.resting:
+            else:
                 here = sum(live.connections for live in self.rooms())
-                stall = self._stalled[rests] = _Stall(rows, here - self._accepted, resting)
-            more, writers = rows - stall.rows, stall.writers + self._accepted
-            assert more <= 3 * writers + 3, f"{more} rows more of {writers} writers, and the disk takes none"
+                self._stalled.setdefault(rests, _Stall(here - self._accepted)).rows += 1
+            append(row)
+
+        log.append = counted
+
+    def _check_back_pressure(self) -> None:
+        """Check that a disk that takes nothing holds the writers back: one more frame of each, and what it brings."""
+        for stall in self._stalled.values():
+            writers = stall.writers + self._accepted
+            assert stall.rows <= 3 * writers + 3, f"{stall.rows} rows more of {writers} writers, the disk is full"
 
     def clock(self) -> str:
         """The time as the machine believes it is: it may go back."""
@@ -173,6 +179,7 @@ class Process:
     async def _serve(self, started: asyncio.Event) -> None:
         async with Hub.open(self.handle, self._settings, self.clock) as hub:
             self.hub = hub
+            self._watch_back_pressure(hub._log)
             started.set()
             await self._stopping.wait()
 
