@@ -317,8 +317,9 @@ class ModelBuild:
         os.environ.update(CMAKE_ARGS="-DGGML_NATIVE=OFF", CMAKE_BUILD_PARALLEL_LEVEL="2")
         run(
             "build llama-cpp-python",
-            *(PYTHON, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps"),
-            *("--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
+            # The compiler's lines show that it goes on: on a busy machine it takes longer than silence may.
+            *(PYTHON, "-m", "pip", "wheel", "-v", "--progress-bar", "off", "--disable-pip-version-check"),
+            *("--no-deps", "--require-hashes", "--no-binary", "llama-cpp-python", "-r", pinned, "-w", self.folder),
         )
 
     def finish(self) -> None:
