@@ -242,11 +242,13 @@ class Background:
     Args:
         title: what is said of it.
         log: the file.
+        is_shown: whether it is shown also where all went well.
     """
 
-    def __init__(self, title: str, log: Path) -> None:
+    def __init__(self, title: str, log: Path, *, is_shown: bool) -> None:
         self.title = title
         self.log = log
+        self.is_shown = is_shown
         self.process: multiprocessing.process.BaseProcess | None = None
 
     def start(self, act: Callable[[], None]) -> None:
@@ -275,7 +277,8 @@ class Background:
                 written, quiet_since = size, time.monotonic()
         code = self.process.exitcode
         self.stop()
-        print(self.log.read_text(errors="replace"), flush=True)
+        if code != 0 or self.is_shown:
+            print(self.log.read_text(errors="replace"), flush=True)
         if code != 0:
             say(f"{self.title}: FAILED with exit code {code}")
             sys.exit(code or 1)
@@ -295,7 +298,7 @@ class ModelBuild:
         self.requirement = locked("llama-cpp-python", LOCAL_LOCK)
         self.version = self.requirement.split()[0].partition("==")[2]
         self.folder = CACHE / "wheels"
-        self.building = Background("the build of llama-cpp-python", CACHE / "llama-cpp-python.log")
+        self.building = Background("the build of llama-cpp-python", CACHE / "llama-cpp-python.log", is_shown=False)
 
     def wheel(self) -> Path | None:
         """The wheel, when it has been built."""
@@ -376,7 +379,7 @@ def test_local() -> None:
 
 
 MODEL = ModelBuild()
-BESIDE = Background("simulation, interop, faults and conformance", CACHE / "beside.log")
+BESIDE = Background("simulation, interop, faults and conformance", CACHE / "beside.log", is_shown=True)
 
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
