@@ -280,7 +280,7 @@ class InPieces(Hub):
                 await socket.send(encode_frame(SyncUpdate(Doc(client_id=number + 1).get_update())))
                 await asyncio.sleep(0.25)
             if self.pieces < 10:
-                await asyncio.sleep(60)
+                await socket.wait_closed()
         await super()._answer(socket, data, spoken)
 
 
