@@ -149,6 +149,24 @@ def test_new_clients_wait_on_whichever_connection_they_come_and_known_ones_do_no
     play(loop, scene)
 
 
+def test_a_large_frame_waits_for_a_minute_at_most_and_goes_on_when_it_comes_again(loop: VirtualLoop) -> None:
+    async def scene(hub: Hub) -> None:
+        update = written(10_000, 6_000)
+        assert len(update) > 2**16
+        async with visit(hub, BO):
+            [live] = hub.rooms()
+            for least in (300, 350, 400):
+                async with visit(hub, MEMBER) as ada:
+                    began = asyncio.get_running_loop().time()
+                    ada.say(SyncUpdate(update))
+                    code, reason = await ada.closed
+                    assert (code, "come again" in reason) == (4529, True)
+                    assert asyncio.get_running_loop().time() - began < 62
+                    assert len(live.room.vector) > least
+
+    play(loop, scene)
+
+
 def test_a_connection_that_ends_while_it_waits_brings_no_more(loop: VirtualLoop) -> None:
     async def scene(hub: Hub) -> None:
         async with visit(hub, MEMBER) as ada, visit(hub, BO):

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import TypeVar, TypeVarTuple
 
 from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, SessionDocument
-from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError, Unreadable
+from cosession.errors import CosessionError, MalformedFrame, RoomBroken, StorageError, TooFast, Unreadable
 from cosession.logs import get_logger
 from cosession.protocol import EMPTY_VECTOR
 from cosession.settings import Settings
@@ -58,6 +59,14 @@ _Arguments = TypeVarTuple("_Arguments")
 _Result = TypeVar("_Result")
 
 
+_LARGE = 2**16
+"""Bytes from which on frames share one bound in memory: while such a one waits, those of others may have to."""
+
+_TOO_MANY_CLIENTS = (
+    "A large frame brings more new Yjs client ids than may come in a minute; come again with the rest."
+)
+
+
 class LiveRoom:
     """One session that is loaded in this process.
 
@@ -85,6 +94,7 @@ class LiveRoom:
         "_new_clients",
         "_on_end",
         "_on_waiting",
+        "_patience",
         "_timers",
         "_title",
         "_turns",
@@ -122,6 +132,7 @@ class LiveRoom:
         self._on_waiting = on_waiting
         self._timers = Timers()
         self._new_clients = NewClients(settings.max_new_clients_per_minute)
+        self._patience = settings.slow_reader_seconds
 
     @property
     def connections(self) -> int:
@@ -233,10 +244,14 @@ class LiveRoom:
             CosessionError: the connection must end for it.
         """
         steps = self.room.receive_in_steps(connection, data)
+        patience = self._patience if len(data) > _LARGE else inf
         wait: float | None = 0.0
         while wait is not None:
             if wait:
-                await asyncio.sleep(wait)
+                await asyncio.sleep(min(wait, patience))
+                patience -= wait
+                if patience < 0:
+                    raise TooFast(_TOO_MANY_CLIENTS)
             wait, seconds = await self._turns.step(partial(self._go_on, connection, steps))
             yield seconds
             await self.ready()
