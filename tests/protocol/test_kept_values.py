@@ -126,3 +126,14 @@ def test_a_bigint_comes_back_that_the_library_writes_as_a_float() -> None:
     update = forge(3, 0, Item(ANY, b"\x01\x7a\x80" + bytes(7), parent="list"))
     doc = document_of([update])
     assert KeptValues([update]).encode(doc.get_update, {3: 1}, {}).update() == update
+
+
+def test_a_value_that_comes_while_the_whole_is_made_in_steps_is_not_forgotten() -> None:
+    first, later = (forge(of, 0, Item(ANY, b"\x01\x7a\x80" + bytes(7), parent="list")) for of in (3, 70))
+    doc, kept = document_of([first]), KeptValues([first])
+    whole = kept.encode(doc.get_update, {3: 1}, {})
+    doc.apply_update(later)
+    kept.learn(later)
+    assert whole.update() == first
+    both = kept.encode(doc.get_update, {3: 1, 70: 1}, {}).update()
+    assert value_bytes(both) == value_bytes(first) | value_bytes(later)

@@ -184,7 +184,7 @@ class Encoded:
         size: its bytes, about.
     """
 
-    __slots__ = ("_count", "_deletes", "_is_whole", "_kept", "_parts", "size")
+    __slots__ = ("_count", "_deletes", "_kept", "_known", "_parts", "size")
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class Encoded:
         self._parts = parts
         self._count = count
         self._deletes = deletes
-        self._is_whole = is_whole
+        self._known = kept.ids() if is_whole else []  # those of now: others may come before it is asked for
         self.size = sum(len(part) - len(deletes) for part, _ in parts) + len(deletes)
 
     @classmethod
@@ -213,7 +213,6 @@ class Encoded:
 
     def in_steps(self) -> Generator[None, None, bytes]:
         """All of it as one update, in steps between which the document may change."""
-        known = self._kept.ids() if self._is_whole else []
         found: set[tuple[int, int]] = set()
         done: list[bytes] = []
         while self._parts:
@@ -223,8 +222,7 @@ class Encoded:
             if self._count is not None:
                 reader.uint()
             done.append(restored[reader.at : reader.end - len(self._deletes)])
-        if known:
-            self._kept.drop(value for value in known if value not in found)
+        self._kept.drop(value for value in self._known if value not in found)
         return b"".join((b"" if self._count is None else lib0.uint(self._count), *done, self._deletes))
 
 
