@@ -91,8 +91,12 @@ async def test_a_room_goes_on_while_the_disk_fails_and_is_saved_when_it_heals(di
         for number in range(1, 30):
             await ann.edit(lambda _, number=number: notes.update({str(number): BLOCK}))
         await ann.send(Fence(b"not yet"))
+        blocks = set(map(str, range(30)))
+        await eventually(
+            lambda: set(ben.doc.get("state", type=Map).keys()) == blocks, "blocks, which no page has room for"
+        )
         mark = await stock.edit(lambda doc: doc.get("state", type=Map).update({"stock": 1}))
-        everything = {*map(str, range(30)), "stock"}
+        everything = {*blocks, "stock"}
         await eventually(lambda: set(ben.doc.get("state", type=Map).keys()) == everything, "what others wrote")
         await eventually(lambda: server.log.read_text().count("log.append_failed") >= 3, "another try to save")
         assert disk.cause in server.log.read_text(), "the operator reads the cause"
