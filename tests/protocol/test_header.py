@@ -4,12 +4,12 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText, merge_updates
 
-from cosession.errors import MalformedFrame
-from cosession.protocol import decode_state_vector, lib0, read_update_header
+from cosession.errors import MalformedFrame, TooLarge
+from cosession.protocol import KeptValues, UpdateHeader, decode_state_vector, header, lib0, read_update_header
 from cosession.protocol.token_header import read_between, read_deletion, read_token
 
 keys = st.text().filter(lambda key: key != "__proto__")
@@ -240,3 +240,50 @@ def test_each_word_of_a_growing_text_is_read_the_short_way():
         text += word
     doc.unobserve(subscription)
     assert [read_token(update) is not None for update in updates] == [False, True, True, True, True]
+
+
+def outcome(update, limit):
+    try:
+        return read_update_header(update, limit)
+    except (MalformedFrame, TooLarge) as error:
+        return type(error)
+
+
+plain = st.none() | st.booleans() | st.integers(0, 63) | st.sampled_from(["", "a", "word"])
+other = plain | st.integers(-70, 70) | st.sampled_from(["é", "z" * 130]) | values
+nested = st.one_of(
+    st.dictionaries(st.sampled_from(["", "id", "__proto_", "k" * 127]), plain, max_size=6),
+    st.dictionaries(st.sampled_from(["", "id", "__proto_", "é", "k" * 130]), other, max_size=6),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(nested, min_size=1, max_size=3),
+    st.sampled_from([3, 200, 2**40]),
+    st.sampled_from([0, 200]),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=2),
+    st.sampled_from([8, 10**6]),
+)
+def test_plain_structs_are_read_alike_by_their_short_way_and_the_long_one(
+    monkeypatch, maps, client, before, changed, limit
+):
+    doc = Doc(client_id=client)
+    doc.get("t", type=Text).insert(0, "x" * before)
+    known = doc.get_state()
+    for number, fields in enumerate(maps):
+        doc.get("m", type=Map)[f"{number}"] = Map({**fields, "inner": Map({"a": Array([1]), "b": Text("word")})})
+    update = bytearray(doc.get_update(known))
+    for at, byte in changed:
+        update[at % len(update)] = byte
+    update = bytes(update)
+    with monkeypatch.context() as patch:
+        patch.setattr(header, "skip_plain", lambda *_: -1)
+        long = outcome(update, limit)
+    short = outcome(update, limit)
+    if isinstance(long, UpdateHeader) and isinstance(short, UpdateHeader):
+        event("plain" if short.is_plain else "with values")
+        if short.is_plain:
+            assert KeptValues([update]).ids() == []
+        long.is_plain = short.is_plain
+    assert short == long

@@ -8,7 +8,7 @@ numbers without a fraction are ints (Yjs has only floats), NaN is null, bytes ar
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote, unquote
 
 from pycrdt import Array, Doc, Map, Text, Transaction, XmlElement, XmlFragment, XmlText
@@ -128,8 +128,13 @@ def to_shared(value: Any) -> Any:
     return value
 
 
+_PLAIN_TYPES: Final = frozenset({str, bool, type(None)})
+
+
 def plain(value: object) -> Any:
     """Turn anything read from a document into plain JSON that could be written into one; never raises."""
+    if type(value) in _PLAIN_TYPES:  # nearly everything
+        return value
     if isinstance(value, (Map, Array)):
         try:
             return _DECODER.decode(str(cast(object, value)))

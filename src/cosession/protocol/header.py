@@ -16,11 +16,12 @@ from . import lib0
 from .deletions import KnownDeletions, encode_in_steps
 from .steps import AT_ONCE, finish
 from .token_header import read_between, read_deletion, read_token
-from .update_format import JSON, MAX_CLOCK, SKIP, TYPE, check_clock, skip_struct
+from .update_format import ANY, EMBED, FORMAT, JSON, KIND, MAX_CLOCK, SKIP, TYPE, check_clock, skip_plain, skip_struct
 
 _LONG: Final = 4096
 """Bytes of a delete set from which on what is known of it is left out: fewer are read in less time."""
 
+_WITH_VALUES: Final = (ANY, EMBED, FORMAT)
 _STANDS_ON_ITSELF = "A struct stands on itself, or on what its client wrote later; send a document's own updates."
 
 
@@ -49,6 +50,7 @@ class UpdateHeader:
         types: how many shared types it makes.
         is_string: whether it is one string beside others, and nothing else.
         is_token: whether that string was written behind something, before nothing.
+        is_plain: whether each value in it is one that the CRDT library gives back as it came, for certain.
         rest: the update without the deletions that were left out because they are known; None where none were.
     """
 
@@ -58,6 +60,7 @@ class UpdateHeader:
     types: int = 0
     is_string: bool = False
     is_token: bool = False
+    is_plain: bool = True
     rest: bytes | None = None
 
     def fits(self, vector: Mapping[int, int]) -> bool:
@@ -188,22 +191,37 @@ def read_header_in_steps(
     brings: list[ClockRange] = []
     needs: dict[int, int] = {}
     types = 0
+    is_plain = True
     seen: set[int] = set()
     for _ in range(reader.count()):
         structs = reader.count()
+        before = reader.at
         client = reader.uint()
+        own = update[before : reader.at]
         if client in seen:
             raise MalformedFrame("An update names a client twice; send a document's own updates.")
         seen.add(client)
         if not len(seen) % AT_ONCE:
             yield
         start = clock = reader.uint()
+        reach = 0
         needed = needs.pop(client, 0)  # by others; what its own structs need is written before them
         for number in range(structs):
             if not number % AT_ONCE and number:
                 yield
             info = reader.byte()
-            kind = info & 0x1F
+            kind = info & KIND
+            parent = skip_plain(reader, info, own)
+            if parent >= 0:
+                if parent >= clock:
+                    raise MalformedFrame(_STANDS_ON_ITSELF)
+                if parent >= reach:
+                    reach = parent + 1
+                types += kind == TYPE
+                clock += 1
+                continue
+            if kind in _WITH_VALUES:
+                is_plain = False
             if kind == SKIP and info == SKIP:
                 if clock > start:
                     brings.append(ClockRange(client, start, clock - start))
@@ -219,8 +237,9 @@ def read_header_in_steps(
             types += kind == TYPE
             clock += length
         check_clock(clock)
-        if needed > needs.get(client, 0):
-            needs[client] = needed
+        reach = max(reach, needed)
+        if reach > needs.get(client, 0):
+            needs[client] = reach
         if clock > start:
             brings.append(ClockRange(client, start, clock - start))
     at, rest = reader.at, None
@@ -236,7 +255,7 @@ def read_header_in_steps(
     else:
         deletes = yield from _read_delete_set(reader)
     reader.finish()
-    return UpdateHeader(tuple(brings), needs, deletes, types, rest=rest)
+    return UpdateHeader(tuple(brings), needs, deletes, types, is_plain=is_plain, rest=rest)
 
 
 def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]:

@@ -51,6 +51,13 @@ _TYPES: Final = (0, 1, 2, _XML_ELEMENT, 4, 6)
 """Array, Map, Text, XML element, fragment and text. A hook (5) isn't known to yrs, which would read on in the
 wrong place; at any other every browser throws."""
 
+_PLAIN_STRUCTS: Final = (KEY | ANY, KEY | TYPE, TYPE, ANY)
+_PLAIN_TYPES: Final = (0, 1, 2)
+_MINUS_ZERO: Final = 0x40
+"""The sign bit of an integer of one byte; from here on it is negative, or minus zero."""
+_SIZES: Final = {127: 0, 126: 0, 121: 0, 120: 0, 124: 4, 123: 8}
+"""Undefined, null, booleans and floats: how many bytes each has behind its type."""
+
 
 def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict: bool = False) -> int:
     """Move over one struct, note what it refers to, and return its length.
@@ -89,6 +96,68 @@ def skip_place(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict:
                 raise MalformedFrame("A struct's parent is neither a root nor an item.")
         if info & KEY:
             _skip_key(reader, strict)
+
+
+def skip_plain(reader: lib0.Reader, info: int, own: bytes) -> int:
+    """Move over a struct that is as most of a message or of state are, in a fifth of the time.
+
+    That is: in a type of its own client, at a key or the first of a list or text, it is a new type, a short string,
+    or a plain value that the CRDT library gives back as it came. It is checked as by `skip_struct`.
+
+    Args:
+        reader: behind the struct's info byte; it stays there when the struct is of another shape.
+        info: that byte.
+        own: the encoded id of the client that wrote it.
+
+    Returns:
+        the clock of the type that it is in, or -1 for another shape. It takes one clock.
+    """
+    if info not in _PLAIN_STRUCTS:
+        return -1
+    data, start = reader.data, reader.at
+    at = start
+    try:
+        if data[at] or not data.startswith(own, at + 1):
+            return -1
+        at += 1 + len(own)
+        parent = data[at]
+        at += 1
+        if parent >= 0x80:
+            reader.at = at - 1
+            parent = reader.uint()
+            at, reader.at = reader.at, start
+        if info & KEY:
+            size = data[at]
+            if size >= 0x80 or size == _FORBIDDEN_SIZE or not data[at + 1 : at + 1 + size].isascii():
+                return -1
+            at += 1 + size
+        kind = data[at]
+        if info & KIND == TYPE:
+            if kind not in _PLAIN_TYPES:
+                return -1
+            at += 1
+        else:
+            value = data[at + 1]
+            if kind != 1:  # as many values
+                return -1
+            if value == _TEXT:
+                size = data[at + 2]
+                if size >= 0x80 or not data[at + 3 : at + 3 + size].isascii():
+                    return -1
+                at += 3 + size
+            elif value in _SIZES:
+                at += 2 + _SIZES[value]
+            elif value == _INTEGER and data[at + 2] < _MINUS_ZERO:
+                at += 3
+            else:
+                return -1
+            reader.spend(1)
+    except IndexError:
+        return -1
+    if at > reader.end:
+        return -1
+    reader.at = at
+    return parent
 
 
 def check_clock(end: int) -> int:

@@ -267,7 +267,8 @@ class Changes:
                     receipt = update
         if not header.is_string:
             self._forget(header.deletes)
-            self._kept.learn(update.update)
+            if not header.is_plain:
+                self._kept.learn(update.update)
         by = peer.participant
         unsure = peer.unsure
         new = self._gate.applied(update.update, header, by, offered=offered, unsure=unsure)
@@ -310,7 +311,8 @@ class Changes:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
             self._forget(header.deletes)
-            self._kept.learn(data)
+            if not header.is_plain:
+                self._kept.learn(data)
             new = self._gate.applied(data, header, SERVER)
             self._watch.notice(data, header)
             client = _only_client(update) if by is SERVER else None

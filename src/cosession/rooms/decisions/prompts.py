@@ -90,18 +90,18 @@ class Prompts:
 
     def arrived(self, case: Case, message: Message) -> None:
         """Hear of a message that was just stamped: do with it what the session's policy says."""
-        if (message.id, message.author) in self.promoted:
+        if self.promoted and (message.id, message.author) in self.promoted:
             queue.remove_twin(case, message)
             return
         fields = plain_object(message.shared)
         wish = None if self._is_half(fields) else read_wish(fields)
         if wish is None:
             return
-        lanes = _lanes_of(case, message)
+        rules = case.document.meta.rules
+        lanes = lanes_of(rules, author=wish.author, role=wish.role, to=wish.to)
         if not lanes:
             return
-        is_persons = message.role == "user"
-        policy = case.document.meta.rules.double_texting if is_persons else "queue"
+        policy = rules.double_texting if wish.role == "user" else "queue"
         if lanes != (ANYBODY,) or policy != "queue":
             self.read(case)
         if policy == "reject" and any(self.is_busy(case, lane) for lane in lanes):
