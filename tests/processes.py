@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from forks import Forked
+
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
@@ -98,7 +100,7 @@ class Server:
         self.log = folder / "server.log"
         self.port = 0
         self.url = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Forked | None = None
         self._python = str(python or os.environ.get("COSESSION_TEST_PYTHON") or sys.executable)
         self._script = script
         self._static = [str(static)] if static else []
@@ -116,13 +118,13 @@ class Server:
         environment |= variables
         self._close_pipe()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [self._python, str(self._script), *self._static],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+            if self._python == sys.executable:
+                self.process = Forked(self._script, *self._static, env=environment, stderr=log)
+            else:
+                command = [self._python, str(self._script), *self._static]
+                self.process = subprocess.Popen(
+                    command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+                )
         self.url = self._wait_until_ready()
         self.port = int(self.url.rsplit(":", 1)[1].strip("/"))
 

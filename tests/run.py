@@ -433,6 +433,7 @@ def main() -> None:
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
     os.environ.pop("PYTHONPATH", None)  # the tests are for what is here
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start, and each would compile everything
     here = [name for name in names if name not in STEPS_BESIDE] or names
     beside = [name for name in names if name not in here]
     try:

@@ -1,10 +1,9 @@
 """Agents as processes of their own, and what they say."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+from forks import Forked
 from processes import Server
 
 AGENT = Path(__file__).with_name("agent.py")
@@ -22,7 +21,7 @@ class Agent:
     def __init__(self, server: Server, what: str, log: Path) -> None:
         self.log = log
         with log.open("wb") as out:
-            self.process = subprocess.Popen([sys.executable, str(AGENT), server.url, what], stdout=out)
+            self.process = Forked(AGENT, server.url, what, stdout=out)
 
     def send(self, how: signal.Signals) -> None:
         """Kill it, freeze it, let it go on."""

@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from faults.worker import ANSWER
+from forks import Forked
 from processes import TESTS, Server, eventually
 
 from cosession.client import connect
@@ -30,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def workers(server: Server) -> Iterator[list[subprocess.Popen[bytes]]]:
+def workers(server: Server) -> Iterator[list[Forked]]:
     """Three worker processes."""
     running = [_start(server) for _ in range(3)]
     yield running
@@ -39,11 +38,9 @@ def workers(server: Server) -> Iterator[list[subprocess.Popen[bytes]]]:
         worker.wait()
 
 
-def _start(server: Server) -> subprocess.Popen[bytes]:
+def _start(server: Server) -> Forked:
     with server.log.with_name("workers.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, str(TESTS / "faults" / "worker.py"), server.url, "0.03"], stdout=log, stderr=log
-        )
+        return Forked(TESTS / "faults" / "worker.py", server.url, "0.03", stdout=log, stderr=log)
 
 
 async def _ask(server: Server, number: int) -> None:
@@ -55,7 +52,7 @@ async def _ask(server: Server, number: int) -> None:
         await ada.wait_saved()
 
 
-async def _kill_some(server: Server, workers: list[subprocess.Popen[bytes]], seed: int) -> None:
+async def _kill_some(server: Server, workers: list[Forked], seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(6):
         await asyncio.sleep(0.3 + chance.random())
@@ -73,7 +70,7 @@ async def _outcome(server: Server, number: int) -> JsonObject:
 
 
 async def test_every_prompt_has_one_answer_whichever_worker_dies_and_the_server_too(
-    server: Server, workers: list[subprocess.Popen[bytes]]
+    server: Server, workers: list[Forked]
 ):
     async with asyncio.TaskGroup() as tasks:
         for number in range(SESSIONS):
