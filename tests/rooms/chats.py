@@ -37,18 +37,19 @@ class Chat:
 
     log: list[LoggedUpdate] = field(default_factory=list[LoggedUpdate])
     second: float = 0.0
+    _whole: Doc[Any] = field(default_factory=Doc[Any])
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
     _tokens: Iterator[str] = field(default_factory=lambda: iter(english()))
 
     @contextmanager
-    def logged(self, doc: Doc[Any], who: str, seen: int = 0) -> Iterator[SessionDocument]:
+    def logged(self, doc: Doc[Any], who: str) -> Iterator[SessionDocument]:
         """Bring a document up to date, and log what is written into it for the length of a block."""
-        for row in self.log[seen:]:
-            doc.apply_update(row.update)
+        doc.apply_update(self._whole.get_update(doc.get_state()))
 
         def note(event: TransactionEvent) -> None:
             at = (_BEGAN + timedelta(seconds=self.second)).isoformat(timespec="milliseconds")
             self.log.append(LoggedUpdate("chat", len(self.log) + 1, at, who, doc.client_id, event.update))
+            self._whole.apply_update(event.update)
 
         watch = doc.observe(note)
         yield SessionDocument(doc)
@@ -89,20 +90,18 @@ class Chat:
 
 def one_at_a_time(messages: int = 200) -> Chat:
     """A person and an agent who answer each other; the agent's runs each have a client id of their own."""
-    chat, person, seen = Chat(), Doc[Any](), 0
+    chat, person = Chat(), Doc[Any]()
     for number in range(messages):
         chat.pause()
         if number % 2:
-            doc, who, role, known = Doc[Any](), "agent", "assistant", 0
+            doc, who, role = Doc[Any](), "agent", "assistant"
         else:
-            doc, who, role, known = person, "ada", "user", seen
-        with chat.logged(doc, who, known) as session:
+            doc, who, role = person, "ada", "user"
+        with chat.logged(doc, who) as session:
             message = chat.begin(session, who, role)
             for _ in range(TOKENS // messages + number % 2):
                 chat.stream(message)
             chat.end(message)
-        if not number % 2:
-            seen = len(chat.log)
     return chat
 
 

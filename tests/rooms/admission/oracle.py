@@ -20,11 +20,10 @@ _KEY_OF = {"selections": 0, "counters": 1, "requests": -1}
 
 def everything(document: SessionDocument) -> Json:
     """All of a session as plain JSON, and the names of its roots."""
-    whole: Json = {name: document.doc.get(name, type=kind).to_py() for name, kind in ROOTS.items()}
+    whole: Json = {name: json.loads(str(document.doc.get(name, type=kind))) for name, kind in ROOTS.items()}
     whole["text:notes"] = str(document.text("notes"))
     whole["roots"] = sorted(name for name in tuple(document.doc) if name not in ROOTS)
-    # What is no number is not equal to itself.
-    return json.loads(json.dumps(whole, default=repr), parse_constant=str)
+    return whole
 
 
 def trespasses(before: Json, after: Json, who: str, role: str, *, offered: bool = False) -> list[str]:
