@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from benchmarks.yframes import TOKEN, client_frame, sized
+from forks import Forked
 from processes import ROOT, node_program
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +43,7 @@ class Peer:
     environment: dict[str, str] = field(default_factory=dict)
     folder: Path = field(init=False)
     port: int = field(init=False, default=0)
-    process: "subprocess.Popen[bytes] | None" = field(init=False, default=None)
+    process: "subprocess.Popen[bytes] | Forked | None" = field(init=False, default=None)
 
     def start(self, *, keep: bool = False, **settings: object) -> None:
         """Start it on the server's core, and wait until it listens.
@@ -64,7 +66,7 @@ class Peer:
         os.sched_setaffinity(0, {SERVER_CORE} & _CORES or _CORES)
         try:
             with (self.folder / "output.log").open("ab") as log:
-                self.process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log, cwd=HERE)
+                self.process = self._launch(environment, log)
         finally:
             os.sched_setaffinity(0, before)
         self._wait_until_listening()
@@ -129,6 +131,9 @@ class Peer:
     def output(self) -> str:
         """The end of what it wrote."""
         return (self.folder / "output.log").read_text(errors="replace")[-2000:]
+
+    def _launch(self, environment: dict[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes] | Forked":
+        return subprocess.Popen(self.command(), env=environment, stdout=log, stderr=log, cwd=HERE)
 
     def _end(self, how: signal.Signals) -> None:
         if self.process is not None and self.process.poll() is None:

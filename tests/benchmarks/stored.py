@@ -9,7 +9,14 @@ from benchmarks.peers import Peer
 from benchmarks.yframes import FENCE, fence_frame
 
 
-def paced(peer: Peer, sessions: int = 200, rate: int = 20_000, fence_every: int = 20, seconds: float = 6.0) -> Result:
+def paced(
+    peer: Peer,
+    sessions: int = 200,
+    rate: int = 20_000,
+    fence_every: int = 20,
+    seconds: float = 6.0,
+    silence: float = 5.0,
+) -> Result:
     """Updates at a steady rate from many sessions, with a fence after every few: does the disk keep up?
 
     Args:
@@ -18,6 +25,7 @@ def paced(peer: Peer, sessions: int = 200, rate: int = 20_000, fence_every: int 
         rate: updates a second, all sessions together.
         fence_every: after how many updates of a writer it sends a fence.
         seconds: how long.
+        silence: for how long nothing more must come until it is over, in seconds.
     """
     crowd = gather(peer, sessions, 0, "ext=1")
     load = crowd.load
@@ -45,7 +53,7 @@ def paced(peer: Peer, sessions: int = 200, rate: int = 20_000, fence_every: int 
         sent_for = (time.monotonic_ns() - start) / SECOND
         for writer in crowd.writers:
             writer.send(fence_frame((time.monotonic_ns() - start) // 1000))
-        load.receive(until=time.monotonic_ns() + 30 * SECOND, silence=5.0)
+        load.receive(until=time.monotonic_ns() + 30 * SECOND, silence=silence)
     delays: Counter[int] = Counter()
     answered, last = 0, start
     for writer in crowd.writers:

@@ -44,7 +44,7 @@ def test_frames_at_saturation_are_counted(peer: Peer) -> None:
 
 
 def test_every_fence_is_answered_and_every_update_survives(peer: Peer) -> None:
-    result = stored.paced(peer, sessions=3, rate=100, fence_every=5, seconds=0.5)
+    result = stored.paced(peer, sessions=3, rate=100, fence_every=5, seconds=0.5, silence=3.0)
     assert result["fences_answered"] == result["fences"]
     assert result["survived_kill"] == 1.0
 

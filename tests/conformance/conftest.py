@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from benchmarks.peers import PEERS
 from conformance.peer import Endpoint, Guarded
-from conformance.subject import Subject
+from conformance.subject import OURS, Subject
 from processes import PATIENCE_SECONDS, Server, node_program
 
 FOLDER = Path(__file__).resolve().parent
@@ -102,7 +102,8 @@ def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     """The server that is judged, as a process of its own that may be killed: ours, or the one that is named."""
-    subject = Subject(PEERS[request.config.getoption("subject", None) or "cosession"])
+    named = request.config.getoption("subject", None)
+    subject = Subject(PEERS[named] if named else OURS)
     subject.start()
     yield subject
     subject.remove()

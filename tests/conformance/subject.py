@@ -1,9 +1,23 @@
 """A server that is judged as a process: it can be killed, started again on its data, and weighed."""
 
 import copy
+from typing import IO
 
+from benchmarks.peers import HERE, PEERS
 from benchmarks.peers import Peer as ServerProcess
 from conformance.peer import Endpoint
+from forks import Forked
+
+
+class _Ours(ServerProcess):
+    """Our server, forked instead of started; it may run on every core."""
+
+    def _launch(self, environment: dict[str, str], log: IO[bytes]) -> Forked:
+        return Forked(HERE / "servers" / "cosession_server.py", env=environment, stdout=log, stderr=log)
+
+
+OURS = _Ours("cosession", list, path=PEERS["cosession"].path, durable=True, database=PEERS["cosession"].database)
+"""Ours, when no other is named."""
 
 
 class Subject:

@@ -1,4 +1,4 @@
-"""The whole service in virtual time, from thousands of seeds; what happens and what must hold: `world`, `restricted`,
+"""The whole service in virtual time, from many seeds; what happens and what must hold: `world`, `restricted`,
 `teamwork`.
 
 python -m pytest tests/simulation --seed 17       one seed again
@@ -25,8 +25,8 @@ KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
 SHARES: dict[type[World], int] = {World: 2, RestrictedWorld: 2, AgentWorld: 8}
 """Which part of the seeds each kind of world takes: in one with agents much more happens."""
 
-SEEDS = 1200
-"""How many seeds a run takes when it isn't told."""
+SEEDS = 640
+"""How many seeds a run takes when it isn't told; a change of rooms or storage deserves thousands."""
 
 PARTS = 10
 """How many tests the seeds of a kind of world are spread over, so that a run shows how far it is."""
