@@ -25,7 +25,7 @@ from forks import Forked
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """How long a test waits for anything; far longer than it takes, also on a busy machine."""
 
 

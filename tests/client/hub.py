@@ -33,7 +33,7 @@ from cosession.protocol import (
 )
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Wait for a condition, and fail when it doesn't come."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - any condition, with a limit

@@ -43,7 +43,7 @@ def answers(session: Session) -> list[Message]:
 
 async def test_a_lost_run_gives_its_prompt_again_and_its_words_are_replaced_in_one_transaction(hub: Hub):
     record = begun(hub)
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         prompt = await anext(session.prompts())
         async with session.run(reply_to=prompt) as run:
             assert (prompt.id, run.id, run.adopted, run.epoch) == ("m1", "r1", True, 2)
@@ -59,7 +59,7 @@ async def test_a_lost_run_gives_its_prompt_again_and_its_words_are_replaced_in_o
 @pytest.mark.parametrize("granted", [False, True])
 async def test_who_stops_waiting_for_a_lost_run_in_the_middle_gets_it_when_waiting_again(hub: Hub, granted: bool):
     record = begun(hub)
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         prompts = session.prompts()
         hub.holding = True
         waiting = asyncio.ensure_future(anext(prompts))
@@ -80,7 +80,7 @@ async def test_a_lost_run_that_was_asked_for_and_is_wanted_by_nobody_is_ended_in
 ):
     monkeypatch.setattr(adoption, "BEGIN_SECONDS", 0.3)
     record = begun(hub)
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         waiting = asyncio.ensure_future(anext(session.prompts()))
         await until(lambda: len(session.document.requests))
         waiting.cancel()
@@ -91,7 +91,7 @@ async def test_an_adopted_run_may_go_on_in_the_words_that_are_there(hub: Hub):
     begun(hub)
     async with (
         connect(hub.url, session="trip", participant="planner") as session,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         session.run(reply_to=await anext(session.prompts())) as run,
     ):
         assert run.resume() == "To Lis"
@@ -101,7 +101,7 @@ async def test_an_adopted_run_may_go_on_in_the_words_that_are_there(hub: Hub):
 
 async def test_a_run_that_another_process_took_over_ends_its_block_and_writes_no_more(hub: Hub):
     ask(hub)
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         went_on = False
         async with session.run(reply_to="m1") as run:
             run.text("To ")
@@ -144,7 +144,7 @@ async def test_a_run_that_begins_when_its_prompt_was_called_off_is_cancelled(ser
 
 
 async def test_a_run_that_the_server_ended_ends_its_block(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         went_on = False
         async with session.run() as run:
             run.text("To ")
@@ -160,7 +160,7 @@ async def test_a_run_that_the_server_ended_ends_its_block(hub: Hub):
 
 
 async def test_a_run_that_was_taken_for_lost_is_adopted_by_the_process_that_has_it(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         async with session.run() as run:
             run.text("To ")
             await session.wait_saved()
@@ -175,7 +175,7 @@ async def test_a_run_that_was_taken_for_lost_is_adopted_by_the_process_that_has_
 
 
 async def test_the_end_of_a_run_that_came_too_late_is_said_again(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         async with session.run() as run:
             run.text("To Lisbon.")
             await session.wait_saved()
@@ -256,7 +256,7 @@ async def test_a_process_that_was_away_too_long_is_followed_by_the_next_and_may_
 
 
 async def test_last_words_are_written_although_the_run_is_cancelled(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(10):
+    async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         async with session.run() as run:
             run.text("To Lisbon")
             with pytest.raises(RuntimeError):
@@ -277,7 +277,7 @@ async def test_last_words_are_written_although_the_run_is_cancelled(hub: Hub):
 async def test_steers_can_be_looked_for_without_taking_them_in(hub: Hub):
     async with (
         connect(hub.url, session="trip", participant="planner") as session,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         session.run() as run,
     ):
         assert not run.has_steers()

@@ -109,7 +109,7 @@ async def test_a_holder_without_a_connection_stops_in_time(hub: Hub, monkeypatch
     monkeypatch.setattr("cosession.client.claims.AWAY_SECONDS", 0.0)
     async with (
         connect(hub.url, session="trip", participant="planner") as session,
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         session.claim("inbox") as claim,
     ):
         claim.check()

@@ -172,7 +172,7 @@ async def test_who_is_here_and_who_looks_is_one_list(hub: Hub):
     async with (
         connect(hub.url, session="trip", participant="bot", name="Bot") as bot,
         connect(hub.url, session="trip", participant="other") as other,
-        asyncio.timeout(5),
+        asyncio.timeout(60),
     ):
         await until(lambda: len(bot.people) == 3)
         assert [(who.id, who.online, who.devices, who.looking) for who in bot.people] == [

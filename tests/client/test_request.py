@@ -93,7 +93,7 @@ async def test_an_outcome_is_waited_for_over_a_break_and_the_facts_tell_what_was
         for request in list(hub.document.requests.items()):
             hub.document.requests.remove(request.key)
         await hub.start()
-        outcomes = [await asyncio.wait_for(each.outcome(), 5) for each in asked]
+        outcomes = [await asyncio.wait_for(each.outcome(), 60) for each in asked]
         assert [outcome.accepted for outcome in outcomes] == [True, False]
         assert isinstance(outcomes[1].error, RunEnded)
 
@@ -104,7 +104,7 @@ async def test_a_request_that_was_lost_with_something_refused_is_not_called_acce
         with ann.document.transaction():
             await ann.send("forbidden")
             asked = ann.steer("r1", "by train")
-        outcome = await asyncio.wait_for(asked.outcome(), 5)
+        outcome = await asyncio.wait_for(asked.outcome(), 60)
         assert isinstance(outcome.error, WriteRefused)
 
 

@@ -154,7 +154,7 @@ async def test_progress_is_in_the_document(hub: Hub, session: Session):
 
 
 async def test_a_cancel_interrupts_a_body_that_waits_for_something_else(hub: Hub, session: Session):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with session.run() as run:
             run.text("I was about to ")
             await arrived(hub, run.id)
@@ -178,7 +178,7 @@ async def test_a_cancel_is_raised_at_the_next_step_with_who_and_why(hub: Hub, se
         await arrived(hub, run.id)
         cancel(hub, run.id, "too slow")
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             try:
@@ -268,7 +268,7 @@ async def test_a_cancel_that_reaches_a_task_group_of_the_body_ends_at_the_border
             run.text(run_text)
             await asyncio.sleep(0.001)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with session.run() as run, asyncio.TaskGroup() as tasks:
             tasks.create_task(tokens("a"))
             tasks.create_task(tokens("b"))
@@ -283,7 +283,7 @@ async def test_a_cancel_of_one_run_leaves_the_next_alone(hub: Hub, session: Sess
     async with session.run() as first:
         await arrived(hub, first.id)
         cancel(hub, first.id)
-        await asyncio.wait_for(asyncio.Event().wait(), 5)
+        await asyncio.wait_for(asyncio.Event().wait(), 60)
     async with session.run() as second:
         await asyncio.sleep(0.01)
         second.text("fine")
@@ -296,7 +296,7 @@ async def test_a_cancel_of_one_run_leaves_the_next_alone(hub: Hub, session: Sess
 
 async def test_a_cancel_of_an_outer_run_goes_through_the_inner_one(hub: Hub, session: Session):
     reached: list[str] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with session.run() as outer:
             async with session.run() as inner:
                 cancel_here(session, outer.id)

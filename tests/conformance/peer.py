@@ -14,7 +14,7 @@ from pycrdt import Doc, Text, TransactionEvent
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-PATIENCE_SECONDS = 35.0
+PATIENCE_SECONDS = 60.0
 """Longer than the longest silence that the protocol allows."""
 
 NOTES = "text:notes"

@@ -68,7 +68,7 @@ async def test_a_writer_without_pause_does_not_starve_the_others(server: Server)
         before = server.memory_bytes()
         for number in range(20):
             await ben.edit(lambda doc, number=number: doc.get("state", type=Map).update({"n": number}))
-            await ben.fence(seconds=5)
+            await ben.fence()
         flooding.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await flooding

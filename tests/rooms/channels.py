@@ -54,7 +54,7 @@ class MemoryChannel(Channel):
 
     async def hear(self, kind: type[Frame]) -> Frame:
         """The next frame of this kind; others are passed over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 frame = decode_frame(await self.heard.get())
                 if isinstance(frame, kind):
@@ -103,7 +103,7 @@ async def open_hub(folder: Path, settings: Settings) -> AsyncIterator[Hub]:
         yield hub
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until a condition comes true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event

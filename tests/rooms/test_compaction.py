@@ -78,7 +78,7 @@ async def rows(hub: Hub, session: str) -> Sequence[LoggedUpdate]:
 
 
 async def until_thinned(hub: Hub, session: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (loaded := await hub.storage.load(session)) is None or not loaded.thinned:
             pass
 

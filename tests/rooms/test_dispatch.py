@@ -40,7 +40,7 @@ class Worker:
         self.error = error
 
     async def next(self) -> Job:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.jobs.get()
 
 

@@ -194,7 +194,7 @@ async def test_the_next_large_frame_of_a_socket_waits_until_the_last_is_taken() 
 
     async with connected(arrivals, take_two) as (_, writer):
         writer.write(message(LARGEST) + message(LARGEST - 1))
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
     assert sizes == [LARGEST, LARGEST - 1]
     assert arrivals.said[:5] == ["grow", "finish", "release", "grow", "finish"]
 
@@ -212,5 +212,5 @@ async def test_control_frames_are_no_large_frame_however_many_come() -> None:
 
     async with connected(arrivals, take_one) as (_, writer):
         writer.write(message(125, Opcode.PONG) * 600 + message(1))
-        await asyncio.wait_for(came.wait(), 10)
+        await asyncio.wait_for(came.wait(), 60)
         assert arrivals.said == []

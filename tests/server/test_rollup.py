@@ -45,7 +45,7 @@ async def test_a_slow_device_gets_fewer_frames_and_all_of_the_text(server: Serve
     doc: Doc = Doc()
     text = doc.get("text:notes", type=Text)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(60),
         connect(server.ws_url("room", ext=1)) as writer,
         connect(server.ws_url("room", ext=1)) as at_once,
         connect(server.ws_url("room", ext=1, rollup=300)) as gathered,
@@ -67,7 +67,7 @@ async def test_a_slow_device_gets_fewer_frames_and_all_of_the_text(server: Serve
 async def test_a_rollup_that_can_not_be_is_refused_for_good(server: Server, rollup: str) -> None:
     async with connect(server.ws_url("room", rollup=rollup)) as socket:
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4400
     assert "rollup" in closed.value.rcvd.reason
@@ -90,6 +90,6 @@ async def until_closed(socket: ClientConnection) -> AsyncIterator[bytes]:
     """What comes until the socket is closed."""
     with contextlib.suppress(ConnectionClosed):
         while True:
-            data = await asyncio.wait_for(socket.recv(), 10)
+            data = await asyncio.wait_for(socket.recv(), 60)
             assert isinstance(data, bytes)
             yield data

@@ -40,7 +40,7 @@ async def test_a_closing_that_is_cancelled_still_closes(tmp_path: Path):
                 leaving.set()
 
         using = asyncio.create_task(use())
-        await asyncio.wait_for(leaving.wait(), 30)
+        await asyncio.wait_for(leaving.wait(), 60)
         for _ in range(turns):
             await asyncio.sleep(0)
         using.cancel()
