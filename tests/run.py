@@ -379,7 +379,7 @@ def test_local() -> None:
 
 
 MODEL = ModelBuild()
-BESIDE = Background("simulation, interop, faults and conformance", CACHE / "beside.log", is_shown=True)
+BESIDE = Background("the steps beside", CACHE / "beside.log", is_shown=True)
 
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
@@ -409,15 +409,34 @@ STEPS: dict[str, Step] = {
 STEPS_ON_DEMAND = ("editors", "editors-matrix")
 """Steps that are taken only when they are named: they take many minutes, the last one more than an hour."""
 
-STEPS_BESIDE = ("simulation", "interop", "faults", "conformance")
+STEPS_LAST = ("local",)
+"""Steps that wait for what goes on in the background, and are taken when nothing else is left."""
+
+STEPS_BESIDE = ("faults", "simulation", "interop", "conformance")
 """Steps that go on beside the others: each of them alone leaves half of a machine with two cores unused."""
 
 
-def carry_out(names: Sequence[str]) -> None:
-    """Take some steps, which are prepared."""
-    for name in names:
-        say(f"== {name} (alone: python3 tests/run.py {name})")
-        STEPS[name][1]()
+class Taken:
+    """Which steps were begun: two processes carry them out, and each step is begun by one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self, name: str) -> bool:
+        """Take a step, unless it was taken."""
+        try:
+            (self.folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+def carry_out(names: Sequence[str], spare: Sequence[str], taken: Taken) -> None:
+    """Take some steps, which are prepared; then those that the other process has not come to, its last one first."""
+    for name in (*names, *reversed(spare)):
+        if taken.take(name):
+            say(f"== {name} (alone: python3 tests/run.py {name})")
+            STEPS[name][1]()
 
 
 def main() -> None:
@@ -434,8 +453,20 @@ def main() -> None:
     os.environ["PIP_ROOT_USER_ACTION"] = "ignore"
     os.environ.pop("PYTHONPATH", None)  # the tests are for what is here
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes start, and each would compile everything
-    here = [name for name in names if name not in STEPS_BESIDE] or names
-    beside = [name for name in names if name not in here]
+    last = [name for name in names if name in STEPS_LAST]
+    here = [name for name in names if name not in (*STEPS_BESIDE, *last)]
+    beside = [name for name in STEPS_BESIDE if name in names]
+    if not here:
+        here, beside = beside, []
+    with tempfile.TemporaryDirectory() as folder:
+        take_steps(names, here, beside, last, Taken(Path(folder)))
+    say(f"all is well: {', '.join(names)}")
+
+
+def take_steps(
+    names: Sequence[str], here: Sequence[str], beside: Sequence[str], last: Sequence[str], taken: Taken
+) -> None:
+    """Prepare all steps, and carry them out in two processes; the last ones in this one."""
     try:
         prepare_python()
         if "local" in names:
@@ -443,13 +474,13 @@ def main() -> None:
         for need in dict.fromkeys(need for name in names for need in STEPS[name][0]):
             need()
         if beside:
-            BESIDE.start(functools.partial(carry_out, beside))
-        carry_out(here)
+            BESIDE.start(functools.partial(carry_out, beside, here, taken))
+        carry_out(here, beside, taken)
+        carry_out(last, (), taken)
         BESIDE.finish()
     finally:
         BESIDE.stop()
         MODEL.building.stop()
-    say(f"all is well: {', '.join(names)}")
 
 
 if __name__ == "__main__":
