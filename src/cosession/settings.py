@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         description="largest body of a request; it is read whole, and JSON takes many times its size",
     )
     max_frame_bytes: int = Field(
-        64 * 2**20,
+        96 * 2**20,
         ge=1024,
         description="largest frame taken: a photo is one value, and a stock client's offline work is one frame",
     )

@@ -40,7 +40,7 @@ SIZES = (100, 1_000, 10_000, 100_000)
 GROWING = frozenset({"first sync", "whole GET"})
 """What may grow with the session: it gives all of it."""
 
-WALKING = frozenset({"message", "post", "queue", "yrs alone"})
+WALKING = frozenset({"queue", "yrs alone"})
 """What appends to a list: yrs walks it from its start, deleted entries too, to append and to tell of it."""
 
 CAPABILITIES = (*ROLES["operator"], "prompt", "run")
@@ -319,7 +319,7 @@ def _post(scene: Scene, number: int) -> Callable[[], object]:
 
     def post() -> None:
         assert scene.room.document.messages.get(f"posted{number}") is None
-        scene.room.edit(append, AT, scene.who, 500)
+        scene.room.append(append, AT, scene.who, 500)
         assert scene.room.document.messages.get(f"posted{number}") is not None
 
     return post

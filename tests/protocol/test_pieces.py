@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from cosession.protocol import (
     ClockRange,
     decode_state_vector,
     lib0,
+    parts,
     read_update_header,
     split_update,
 )
@@ -105,7 +107,12 @@ def parts_of(update: bytes, most: int) -> list[bytes]:
     return [part for part in split_work(update, read_update_header(update), most) if part is not None]
 
 
-@pytest.mark.parametrize("split", [pieces_of, parts_of])
+def parts_of_cut_texts(update: bytes, most: int) -> list[bytes]:
+    with patch.object(parts, "_TEXT_BITS", 1):
+        return parts_of(update, most)
+
+
+@pytest.mark.parametrize("split", [pieces_of, parts_of, parts_of_cut_texts])
 @given(edits, st.integers(1, 400), st.integers(0, 40))
 @settings(max_examples=300)
 def test_pieces_come_to_the_same_document_and_each_fits_when_it_comes(

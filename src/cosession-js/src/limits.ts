@@ -18,7 +18,7 @@ export interface Limits {
 
 /** The defaults of the server's settings, until it says its own. */
 export const DEFAULT_LIMITS: Limits = Object.freeze({
-  frameBytes: 64 * 2 ** 20,
+  frameBytes: 96 * 2 ** 20,
   structs: 250_000,
   presenceBytes: 64 * 2 ** 10,
 });

@@ -171,11 +171,11 @@ test("a claim without a key, or for no number of seconds, is refused", async () 
 });
 
 test("a message that is larger than a frame is refused with its size, and a state of many leaves isn't", () => {
-  const photo = `data:image/jpeg;base64,${"A".repeat(40 * 2 ** 20)}`;
+  const photo = `data:image/jpeg;base64,${"A".repeat(50 * 2 ** 20)}`;
   const part = { type: "file", mediaType: "image/jpeg", url: photo };
   ana.send([part]);
-  expect(() => ana.send([part, part])).toThrow(/bytes, and the server takes 67108864 at once/);
-  expect(() => ana.state.set("photo", "é".repeat(40 * 2 ** 20))).toThrow(InvalidValue);
+  expect(() => ana.send([part, part])).toThrow(/bytes, and the server takes 100663296 at once/);
+  expect(() => ana.state.set("photo", "é".repeat(50 * 2 ** 20))).toThrow(InvalidValue);
   expect(() => ana.selections.set("photo", [photo, photo])).toThrow(InvalidValue);
   ana.state.set("photos", [photo, photo]);
   expect(ana.messages.length).toBe(1);

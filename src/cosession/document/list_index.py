@@ -2,13 +2,18 @@
 
 Invariant: the index has the entries of the list, in order. It hears of what goes in the transaction in which it goes:
 yrs frees that at its end, and nothing of it is kept.
+
+yrs also walks the list to say what changed in it. So it isn't asked about an entry that is known to come behind the
+last one: such a one is empty when it comes, and an event of what goes into it then tells the Map.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, Self, cast
 
-from pycrdt import Array, ArrayEvent, Map
+from pycrdt import Array, ArrayEvent, Doc, Map
+from pycrdt._pycrdt import MapEvent as _MapEvent
 
 SHORT: Final = 64
 """Lists of so many entries aren't indexed: looking through one costs less than the memory of an index."""
@@ -43,18 +48,40 @@ class ListIndex:
     Args:
         shared: the list.
         entries: what is in it.
+
+    Attributes:
+        last: the Yjs client and clock of the last entry, where that is known.
+        ends_in_new: whether the last change was that one entry came behind all others.
     """
 
-    __slots__ = ("_arrived", "_by_id", "_entries", "_nameless", "_shared", "_subscription", "_unread")
+    __slots__ = (
+        "_arrived",
+        "_by_id",
+        "_came",
+        "_doc",
+        "_entries",
+        "_expects",
+        "_nameless",
+        "_shared",
+        "_subscription",
+        "_unread",
+        "ends_in_new",
+        "last",
+    )
 
     def __init__(self, shared: Array[Any], entries: Sequence[object] = ()) -> None:
+        self.last: tuple[int, int] | None = None
+        self.ends_in_new = False
+        self._expects = self._came = False
         self._shared = shared
+        self._doc: Doc[Any] = cast(Any, shared).doc
         self._entries = [_Entry(item) for item in entries]
         self._by_id: dict[str, _Entry] = {}
         self._nameless = deque[_Entry](maxlen=_RECENT)
         self._unread = self._entries[::-1]
         self._arrived: list[_Entry] = []
-        self._subscription = shared.observe(self._note)
+        # pycrdt's own event asks for the change at once, and yrs walks the list for it.
+        self._subscription = shared.integrated.observe(self._note)
 
     @classmethod
     def after(cls, shared: Array[Any], steps: Sequence[dict[str, Any]]) -> Self:
@@ -115,9 +142,37 @@ class ListIndex:
         arrived, self._arrived = self._arrived, []
         return [entry.item for entry in arrived if entry.item is not None]
 
+    def append(self, id: tuple[int, int], begin: Callable[[], None], fill: Callable[[], None]) -> None:  # noqa: A002
+        """Let an entry come behind the last one, without a walk over the list.
+
+        Args:
+            id: its Yjs client and clock.
+            begin: brings it, a Map, and nothing else into the list.
+            fill: brings what is in it, in another transaction.
+        """
+        filled: list[Any] = []
+        self._expects, self._came = True, False
+        try:
+            begin()
+        finally:
+            self._expects = False
+        if not self._came:  # it went into another list
+            self.last = None
+            fill()
+            return
+        subscription = self._shared.integrated.observe_deep(partial(_note_maps, filled))
+        try:
+            fill()
+        finally:
+            subscription.drop()
+        place = len(self._entries)
+        item: object = Map[Any](_integrated=filled[0], _doc=self._doc) if len(filled) == 1 else self._shared[place]
+        self._add(place, [_Entry(item)])
+        self.last = id
+
     def close(self) -> None:
         """Follow the list no longer."""
-        self._shared.unobserve(self._subscription)
+        self._subscription.drop()
 
     def _read(self, entry: _Entry) -> None:
         if entry.item is None:
@@ -129,21 +184,34 @@ class ListIndex:
         entry.id, entry.before = written, self._by_id.get(written)
         self._by_id[written] = entry
 
-    def _note(self, event: ArrayEvent) -> None:
-        place = 0
-        for step in cast("list[dict[str, Any]]", event.delta):
+    def _note(self, event: Any) -> None:
+        """Hear of a change of the list, in the library's own event, which tells only what it is asked for."""
+        if self._expects:
+            self._came = True
+            return
+        place, known, count = 0, len(self._entries), 0
+        changes = cast("list[dict[str, Any]]", ArrayEvent(event, self._doc).delta)
+        for step in changes:
             if "insert" in step:
                 new = [_Entry(item) for item in step["insert"]]
-                self._entries[place:place] = new
-                self._unread[:0] = reversed(new)
-                self._arrived += new
+                self._add(place, new)
                 place += len(new)
+                count += len(new)
             elif "delete" in step:
                 for entry in self._entries[place : place + step["delete"]]:
                     self._forget(entry)
                 del self._entries[place : place + step["delete"]]
             else:
                 place += step["retain"]
+        self.ends_in_new = (
+            count == 1 and place == len(self._entries) == known + 1 and self._entries[-1].item is not None
+        )
+        self.last = None
+
+    def _add(self, place: int, new: list[_Entry]) -> None:
+        self._entries[place:place] = new
+        self._unread[:0] = reversed(new)
+        self._arrived += new
 
     def _forget(self, entry: _Entry) -> None:
         entry.item = None
@@ -152,3 +220,8 @@ class ListIndex:
                 del self._by_id[entry.id]
             else:
                 self._by_id[entry.id] = entry.before
+
+
+def _note_maps(found: list[Any], events: list[Any]) -> None:
+    """Note the Maps in which something changed; an entry of a list is one, and what is new in it is not."""
+    found += [cast(Any, event).target for event in events if isinstance(event, _MapEvent)]

@@ -122,7 +122,7 @@ class Limits:
         presence_bytes: the largest awareness state.
     """
 
-    frame_bytes: int = 64 * 2**20
+    frame_bytes: int = 96 * 2**20
     structs: int = 250_000
     presence_bytes: int = 64 * 2**10
 

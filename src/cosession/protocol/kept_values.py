@@ -18,14 +18,18 @@ from .steps import finish
 from .update_format import (
     ANY,
     EMBED,
+    FLOAT,
     FORMAT,
     GC,
     KEY,
     KIND,
     LEFT,
+    PLAIN,
     RIGHT,
+    RUN,
     SKIP,
     STRING,
+    run_of,
     skip_any,
     skip_content,
     utf16_length,
@@ -46,6 +50,7 @@ _AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
 _STRING = 119
 _INTEGER = 125
 _MINUS_ZERO = 0x40
+_UNCHANGED = run_of(PLAIN, FLOAT, rb"\x7d(?:[\x00-\x3f\x41-\x7f]|[\x80-\xbf][\x01-\x7f])")
 _PLAIN = frozenset({127, 126, 121, 120})
 """Undefined, null and booleans. A number may be what the library made of a BigInt."""
 
@@ -363,6 +368,8 @@ def _changes_in_list(reader: lib0.Reader) -> bool:
     """The same for the values of a list, which may be very many."""
     data = reader.data
     left, at = reader.uint(), reader.at
+    while left >= RUN and (run := _UNCHANGED.match(data, at)) is not None:
+        at, left = run.end(), left - RUN
     for _ in range(left):
         kind = data[at]
         if kind == _STRING and data[at + 1] < 0x80:

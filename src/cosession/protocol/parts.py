@@ -8,7 +8,7 @@ Applied in their order the parts give the same document as the update:
 - A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
   All other deletions come last.
 
-`pieces` splits by bytes, for slow lines; here a long text is one thing, and a deletion of one letter another.
+`pieces` splits by bytes, for slow lines; here 4 KB of text are one thing, and a deletion of one letter another.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,7 +23,10 @@ from .header import UpdateHeader
 from .pieces import Client, find_clients, in_order, read_place
 from .steps import AT_ONCE
 from .structs import Id
-from .update_format import ANY, GC, KEY, KIND, LEFT, RIGHT, SKIP, TYPE, skip_any, skip_content
+from .update_format import ANY, GC, KEY, KIND, LEFT, RIGHT, SKIP, STRING, TYPE, skip_any, skip_content, utf16_length
+
+_TEXT_BITS: Final = 12
+"""4 KB of text are as much work as a struct."""
 
 _TO_THE_END: Final = 2**53
 
@@ -249,7 +252,8 @@ def _follow(
 ) -> tuple[Iterable[_Struct], Id | None]:
     """Move a client on by one struct, or tell what it stands on and is still to come; see `in_order`.
 
-    A list of very many values is given in parts. What stands on itself, by way of others, is let through.
+    A list of very many values, and a very long text, is given in parts. What stands on itself, by way of others, is
+    let through.
     """
     reader.at = client.at
     struct = _read(reader, client)
@@ -257,6 +261,8 @@ def _follow(
         if of not in following and of in clients and clients[of].left and clients[of].clock <= clock:
             return (), (of, clock + 1)
     client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
+    if struct.work > most and struct.kind == STRING:
+        return _cut_text(struct, most << _TEXT_BITS), None
     is_list = struct.kind == ANY and struct.end - struct.clock > 1
     return _cut(struct, most) if is_list and struct.work > most else (struct,), None
 
@@ -284,6 +290,8 @@ def _read(reader: lib0.Reader, client: Client) -> _Struct:
         length = skip_content(reader, kind)
     data = reader.data[start : reader.at]
     work = 1 + reader.counted - counted
+    if kind == STRING:
+        work += len(data) >> _TEXT_BITS
     return _Struct(client.id, client.clock, client.clock + length, data, kind, beside, parent, work)
 
 
@@ -303,4 +311,22 @@ def _cut(struct: _Struct, most: int) -> Iterator[_Struct]:
         work = 1 + values + reader.counted - counted
         yield _Struct(struct.client, clock, clock + values, data, ANY, struct.beside, struct.parent, work)
         clock += values
+        place = bytes((info,)) + lib0.uint(struct.client) + lib0.uint(clock - 1) + right
+
+
+def _cut_text(struct: _Struct, most: int) -> Iterator[_Struct]:
+    """Cut a long text between its characters, after so many bytes each."""
+    reader = lib0.Reader(struct.data)
+    place, right = read_place(reader)
+    info, clock, text = struct.data[0] | LEFT, struct.clock, reader.buffer()
+    at = 0
+    while at < len(text):
+        end = min(at + most, len(text))
+        while end < len(text) and text[end] & 0xC0 == 0x80:
+            end -= 1
+        part, at = text[at:end], end
+        behind = clock + utf16_length(part)
+        data, work = place + lib0.buffer(part), 1 + (len(part) >> _TEXT_BITS)
+        yield _Struct(struct.client, clock, behind, data, STRING, struct.beside, struct.parent, work)
+        clock = behind
         place = bytes((info,)) + lib0.uint(struct.client) + lib0.uint(clock - 1) + right

@@ -39,6 +39,7 @@ from cosession.protocol import (
 from cosession.protocol.structs import Id
 from cosession.settings import Settings
 
+from .appending import bring, learn_last, write_apart
 from .decisions import Case, Memory, arrived, completed, decide, is_half
 from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .gate import Gate
@@ -188,6 +189,19 @@ class Changes:
         stamps = self._stamp(messages, by, at) if messages else []
         return effects + stamps + self._decide(by, at)
 
+    def append(
+        self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
+    ) -> list[Effect]:
+        """Append a message by the server's own hand; see `Room.append`."""
+        self._gate.check_size(by, grows)
+        data = None if self.on_first_use else write_apart(self._document, self.vector, change)
+        if data is None:
+            return self.edit(change, at, by, grows)
+        with _arrivals(self._document) as messages:
+            self._bring(data, read_update_header(data))
+            effects = self._written([data], by)
+        return effects + self._stamp(messages, by, at) + self._decide(by, at)
+
     def attend(self, change: Callable[[SessionDocument], object], at: str) -> list[Effect]:
         """Write who is here; that alone is no use of the schema."""
         first_use, self.on_first_use = self.on_first_use, None
@@ -251,13 +265,14 @@ class Changes:
         """Apply a client's update, and accept what of it is new."""
         receipt = update
         if header.is_news(self.vector):
-            self._apply(update.update)
+            self._bring(update.update, header)
         else:
             # Who wrote what is known already must not get it back with this, before it is committed.
             changes = _captured(self._document.doc, lambda: self._apply(update.update))
             if not changes:
                 return []
             [data] = changes
+            learn_last(self._document, data, header)
             if data != update.update:
                 data = KeptValues([update.update]).restore(data)
                 only_deletes = not header.brings
@@ -315,6 +330,7 @@ class Changes:
                 self._kept.learn(data)
             new = self._gate.applied(data, header, SERVER)
             self._watch.notice(data, header)
+            learn_last(self._document, data, header)
             client = _only_client(update) if by is SERVER else None
             effects += self._bind(new, SERVER, client) + self._accept(update, None, by, client)
         return effects
@@ -393,6 +409,14 @@ class Changes:
         if self._memory.prompts.has_halves:
             self._watch.await_rest()
         return [*case.notices, *effects, *case.effects]
+
+    def _bring(self, data: bytes, header: UpdateHeader) -> None:
+        """Apply an update that is all news."""
+        if not header.types or self._watch.awaits_rest:
+            self._apply(data)
+            return
+        bring(self._document, data, header, self._apply)
+        learn_last(self._document, data, header)
 
     def _apply(self, update: bytes) -> None:
         try:

@@ -303,9 +303,13 @@ class LiveRoom:
             StorageError: the storage is so far behind that no more is taken; nothing has changed.
             TooLarge: the document is full; nothing has changed.
         """
-        if not self.has_room:
-            raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
+        self._check_room()
         self._perform(lambda at: self.room.edit(change, at, by, grows))
+
+    def append(self, change: Callable[[SessionDocument], object], by: Participant, grows: int) -> None:
+        """Append a message by the server's hand; see `Room.append`, and `edit` for what it raises."""
+        self._check_room()
+        self._perform(lambda at: self.room.append(change, at, by, grows))
 
     def create(self, title: str, created_at: str) -> None:
         """Write the first facts of a new session."""
@@ -362,6 +366,10 @@ class LiveRoom:
         if self.broken:
             raise RoomBroken(_BROKEN)
         return self._clock()
+
+    def _check_room(self) -> None:
+        if not self.has_room:
+            raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
 
     def _perform(self, act: Callable[[str], Iterable[Effect]]) -> None:
         """Do something to the room as of now, and what follows from it."""

@@ -364,6 +364,22 @@ class Room:
         """
         return self._changes.edit(change, at, by, grows)
 
+    def append(
+        self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
+    ) -> list[Effect]:
+        """Append a message by the server's own hand, at a cost that doesn't grow with those that are there.
+
+        Args:
+            change: appends it, and does nothing else; it may get another document than the room's.
+            at: see `edit`.
+            by: see `edit`.
+            grows: see `edit`.
+
+        Raises:
+            TooLarge: see `edit`.
+        """
+        return self._changes.append(change, at, by, grows)
+
     def committed(self, version: int) -> list[Effect]:
         """Hear that the log holds everything up to a version; the receipts for it may leave."""
         return self._receipts.committed(version, self.peers)

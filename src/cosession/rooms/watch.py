@@ -32,14 +32,15 @@ class Watch:
         touched: per root the keys in which something has changed; none of a list. Whoever looks empties it.
         late: where in the list the messages are of which something came later than they; as `touched`, and noted
             only from `await_rest` on.
+        awaits_rest: whether that is noted.
     """
 
-    __slots__ = ("_awaits_rest", "_document", "_later", "_subscriptions", "late", "touched")
+    __slots__ = ("_document", "_later", "_subscriptions", "awaits_rest", "late", "touched")
 
     def __init__(self, document: SessionDocument) -> None:
         self.touched: dict[str, set[str]] = {}
         self.late: set[int] = set()
-        self._awaits_rest = False
+        self.awaits_rest = False
         self._document = document
         there = DECIDED_ON.intersection(document.doc.keys())
         self._later = _without(DECIDED_ON, there)
@@ -69,8 +70,8 @@ class Watch:
 
     def await_rest(self) -> None:
         """Note what comes of messages later than they: after a crash their halves may be brought back apart."""
-        if not self._awaits_rest:
-            self._awaits_rest = True
+        if not self.awaits_rest:
+            self.awaits_rest = True
             messages = self._document.doc.get("messages", type=ROOTS["messages"])
             self._subscriptions.append(Subscription(_noting_late(self.late), {"messages": messages}))
 

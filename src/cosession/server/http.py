@@ -137,7 +137,7 @@ async def append_message(request: Request) -> Response:
 
         known = None if body.id is None else live.room.document.messages.get(body.id)
         if known is None:
-            live.edit(append, author, grows)
+            live.append(append, author, grows)
         elif (known.stamp or {}).get("by") != author.id:
             raise MessageExists(f"Another participant's message has the id {body.id!r}; take a new one.")
         message = known or live.room.document.messages.get(message_id)

@@ -1,0 +1,108 @@
+"""Whether an update appends one Map to a list, and the same update in two: up to that Map, and what goes into it.
+
+Told from its bytes alone, for a reader that knows which entry of which list is the last.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from . import lib0
+from .structs import Id, Struct, read_structs
+from .update_format import MAP, TYPE
+
+_ONE_CLIENT: Final = b"\x01"
+_NO_DELETES: Final = b"\x00"
+
+
+@dataclass(slots=True)
+class Append:
+    """A Map that is put behind an entry of a list.
+
+    Attributes:
+        id: of the new entry.
+        left: the entry that it is put behind.
+        first: the update up to the new entry, which is empty in it.
+        rest: what follows, with the deletions.
+    """
+
+    id: Id
+    left: Id
+    first: bytes
+    rest: bytes
+
+
+def read_append(update: bytes) -> Append | None:
+    """Read an update that puts one Map behind something, and else nothing into any list that was there before.
+
+    What it is put behind may be an entry of any list, or the value of a key before that one.
+
+    Args:
+        update: its header was read, so it is one whole update.
+
+    Returns:
+        None for an update of another shape.
+    """
+    if not update.startswith(_ONE_CLIENT):
+        return None
+    found: Struct | None = None
+    number = count = 0
+    begin = -1
+    for struct in read_structs(update):
+        count += 1
+        if begin < 0:
+            begin = struct.clock
+        if struct.right is not None:
+            return None
+        if struct.left is None:
+            if isinstance(struct.parent, str) and struct.key is None:
+                return None  # the first of a root
+        elif not _is_inside(struct, begin, found):
+            if found is not None or struct.kind != TYPE or struct.type != MAP:
+                return None
+            found, number = struct, count
+    reader = lib0.Reader(update)
+    reader.uint()
+    if found is None or found.left is None or count == number or reader.uint() != count:
+        return None
+    client, clock, split = reader.uint(), reader.uint(), found.content + 1
+    first = (
+        _ONE_CLIENT,
+        lib0.uint(number),
+        lib0.uint(client),
+        lib0.uint(clock),
+        update[reader.at : split],
+        _NO_DELETES,
+    )
+    rest = (_ONE_CLIENT, lib0.uint(count - number), lib0.uint(client), lib0.uint(found.clock + 1), update[split:])
+    return Append((client, found.clock), found.left, b"".join(first), b"".join(rest))
+
+
+def write_last(name: str, last: Id, client: int, clock: int) -> bytes:
+    """Write an update that gives an empty document a root list with one entry, an empty Map, and a client's clock.
+
+    Args:
+        name: of the root.
+        last: the entry's id.
+        client: what this client writes next has the clock.
+        clock: see `client`.
+    """
+    writer, at = last
+    entry = b"\x07\x01" + lib0.buffer(name.encode()) + lib0.uint(MAP)
+    structs = [*_unknown(at), entry]
+    if writer == client:
+        structs += _unknown(clock - at - 1)
+    sections = [lib0.uint(len(structs)) + lib0.uint(writer) + lib0.uint(0) + b"".join(structs)]
+    if writer != client and clock:
+        sections.append(lib0.uint(1) + lib0.uint(client) + lib0.uint(0) + b"".join(_unknown(clock)))
+    return b"".join((lib0.uint(len(sections)), *sections, _NO_DELETES))
+
+
+def _is_inside(struct: Struct, begin: int, entry: Struct | None) -> bool:
+    """Whether a struct is beside one of the same update that is no entry of a list that was there before."""
+    client, clock = struct.left or (-1, -1)
+    return client == struct.client and clock >= begin and (entry is None or clock != entry.clock)
+
+
+def _unknown(length: int) -> list[bytes]:
+    """A struct of so many clocks that says nothing of them."""
+    return [b"\x00" + lib0.uint(length)] if length else []

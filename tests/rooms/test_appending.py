@@ -1,0 +1,217 @@
+"""Messages that are appended to a long list: no walk over it, and all is as with one."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from pycrdt import Array, Doc, Map, TransactionEvent
+from rooms.scene import AT, Scene
+
+from cosession.auth import EVERYTHING, Capabilities, Participant
+from cosession.document import SessionDocument, list_index
+from cosession.document.list_index import SHORT
+from cosession.protocol import SyncUpdate, encode_frame
+from cosession.rooms import appending
+from cosession.rooms.room import Peer
+from cosession.settings import Settings
+
+WHO = {
+    1: Participant("ada", "Ada", "human", EVERYTHING),
+    2: Participant("bo", "Bo", "human", Capabilities.of("member")),
+    3: Participant("cy", "Cy", "human", Capabilities.of("member")),
+}
+MOST = 3
+
+
+def past() -> bytes:
+    """A list that is just long enough for an index."""
+    document = SessionDocument(Doc())
+    document.initialise(created_at=AT)
+    for number in range(SHORT + 1):
+        say(document, f"old{number}", "ada").set_stamp(by="ada", at=AT, seq=number)
+    return document.doc.get_update()
+
+
+def say(document: SessionDocument, id_: str, author: str) -> Any:
+    parts = [{"type": "text", "text": "hello", "state": "done"}]
+    return document.messages.append("user", parts, id=id_, author=author, created_at=AT)
+
+
+PAST = past()
+
+
+@pytest.fixture(autouse=True)
+def every_list_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appending, "LONG", 1)
+
+
+class Client:
+    """A participant's replica, which hears what was logged only when it is told to."""
+
+    def __init__(self, scene: Scene, connection: int) -> None:
+        self.connection = connection
+        self.scene = scene
+        self.document = SessionDocument(Doc())
+        self.document.doc.apply_update(PAST)
+        self.heard = 0
+
+    def hear(self) -> None:
+        for row in self.scene.rows[self.heard :]:
+            self.document.doc.apply_update(row.update)
+        self.heard = len(self.scene.rows)
+
+    def act(self, *what: Any) -> None:
+        updates: list[bytes] = []
+
+        def note(event: TransactionEvent) -> None:
+            updates.append(event.update)
+
+        subscription = self.document.doc.observe(note)
+        with self.document.transaction():
+            for one in what:
+                one(self.document)
+        self.document.doc.unobserve(subscription)
+        for update in updates:
+            self.scene.do(self.scene.room.receive(self.connection, encode_frame(SyncUpdate(update)), AT))
+
+
+def room(settings: Settings) -> tuple[Scene, dict[int, Client]]:
+    scene = Scene(settings, [PAST], 1)
+    scene.room.begin(AT)
+    for connection, who in WHO.items():
+        scene.do(scene.room.join(connection, Peer(who, extended=True), AT))
+    return scene, {connection: Client(scene, connection) for connection in WHO}
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["say", "say", "say", "say twice", "post", "queue", "delete", "edit", "run"]),
+        st.integers(1, MOST),
+        st.booleans(),
+        st.integers(0, 3),
+    ),
+    max_size=25,
+)
+
+
+def take(scene: Scene, client: Client, step: Any, number: int) -> None:
+    what, who, _, place = step
+    author, new = WHO[who].id, f"new{number}"
+    match what:
+        case "say":
+            client.act(lambda document: say(document, new, author))
+        case "say twice":
+            client.act(lambda document: say(document, new, author), lambda document: say(document, f"{new}b", author))
+        case "post":
+            scene.do(scene.room.append(lambda document: say(document, new, author), AT, WHO[who], 100))
+        case "queue":
+            scene.do(scene.room.edit(lambda document: add_entry(document, new), AT))
+        case "delete":
+            scene.do(scene.room.edit(lambda document: remove(document, place), AT))
+        case "edit":
+            client.act(lambda document: document.messages[-1 - place].shared.__setitem__("note", number))
+        case "run" if who == 1:
+            client.act(
+                lambda document: document.runs.start(new, agent=author, started_at=AT, client=document.doc.client_id),
+                lambda document: say(document, f"{new}.m", author),
+            )
+        case _:
+            pass
+
+
+def add_entry(document: SessionDocument, id_: str) -> None:
+    document.queue.append("later", id=id_, author="ada", created_at=AT, to=["bot"])
+
+
+def remove(document: SessionDocument, place: int) -> None:
+    del document.messages.shared[len(document.messages.shared) - 1 - place]
+
+
+@examples(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+def test_whatever_is_done_the_index_has_the_list_and_the_log_the_document(settings: Settings, taken: Any) -> None:
+    scene, clients = room(settings)
+    for number, step in enumerate(taken):
+        client = clients[step[1]]
+        if step[2]:
+            client.hear()
+        take(scene, client, step, number)
+        messages = scene.room.document.messages
+        assert messages.index is not None
+        event("the last is known" if messages.index.last else "the last is not known")
+        listed: list[Any] = messages.shared.to_py() or []
+        assert [item and item.to_py() for item in messages.index] == listed
+        assert all("stamp" in item for item in listed)
+        assert len({item["id"] for item in listed}) == len(listed)
+        for item in listed[-4:]:
+            found = messages.get(item["id"])
+            assert found is not None
+            assert found.shared.to_py() == item
+    replica = Doc[Any]()
+    replica.apply_update(PAST)
+    for row in scene.rows:
+        replica.apply_update(row.update)
+    assert SessionDocument(replica).messages.to_json() == scene.room.document.messages.to_json()
+
+
+def fail(*_: object) -> None:
+    raise AssertionError("the library was asked what changed in the list: it walks the list for that")
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_a_message_behind_the_last_takes_no_walk_over_the_list(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, who: int
+) -> None:
+    scene, clients = room(settings)
+    clients[who].act(lambda document: say(document, "first", WHO[who].id))
+    monkeypatch.setattr(list_index, "ArrayEvent", fail)
+    monkeypatch.setattr(Array, "__getitem__", fail)
+    for number in range(3):
+        clients[who].act(lambda document, number=number: say(document, f"m{number}", WHO[who].id))
+    for client in clients.values():
+        client.hear()
+    other = who % MOST + 1
+    clients[other].act(lambda document: say(document, "other", WHO[other].id))
+    found = scene.room.document.messages.get("other")
+    assert found is not None
+    assert (found.stamp or {}).get("by") == WHO[other].id
+
+
+def test_a_message_that_the_server_appends_takes_no_walk_over_the_list(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, clients = room(settings)
+    clients[1].act(lambda document: say(document, "first", "ada"))
+    monkeypatch.setattr(list_index, "ArrayEvent", fail)
+    index = scene.room.document.messages.index
+    for number in range(3):
+        scene.do(scene.room.append(lambda document, n=number: say(document, f"m{n}", "ada"), AT, WHO[1], 100))
+        assert index is not None
+        assert index.last is not None
+    posted = scene.room.document.messages.get("m2")
+    assert posted is not None
+    assert posted.stamp == {"by": "ada", "at": AT, "seq": scene.room.version - 1}
+    assert posted.text == "hello"
+
+
+def test_an_entry_of_another_list_is_not_taken_for_a_message() -> None:
+    doc: Doc[Any] = Doc()
+    messages, queue = (doc.get(name, type=Array) for name in ("messages", "queue"))
+    index = list_index.ListIndex(messages)
+    messages.append(Map({"id": "a"}))
+    index.append((doc.client_id, 99), lambda: queue.append(Map()), lambda: queue[0].update({"id": "b"}))
+    assert [item and item["id"] for item in index] == ["a"]
+    assert index.last is None
+
+
+def test_a_message_that_cannot_be_read_leaves_all_as_it_was(settings: Settings) -> None:
+    scene, clients = room(settings)
+    clients[1].act(lambda document: say(document, "first", "ada"))
+    before = scene.room.document.doc.get_state()
+    with pytest.raises(Exception, match="role"):
+        scene.room.append(
+            lambda document: document.messages.append_json({"id": "m", "role": "nobody", "parts": []}), AT, WHO[1], 1
+        )
+    assert scene.room.document.doc.get_state() == before
