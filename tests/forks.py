@@ -31,6 +31,7 @@ class Forked:
     Args:
         script: the file.
         arguments: the script's.
+        python: the interpreter.
         env: its environment.
         stdout: where its output goes; None makes a pipe.
         stderr: where its errors go; None shows them.
@@ -45,6 +46,7 @@ class Forked:
         self,
         script: Path,
         *arguments: str,
+        python: str = sys.executable,
         env: Mapping[str, str] | None = None,
         stdout: IO[bytes] | None = None,
         stderr: IO[bytes] | None = None,
@@ -60,7 +62,7 @@ class Forked:
                 self.stdout = os.fdopen(reading)
                 stdout = files.enter_context(os.fdopen(writing, "wb"))
             passed = [status.fileno(), stdout.fileno(), stderr.fileno() if stderr else 2]
-            socket.send_fds(_origin(), [json.dumps(request).encode()], passed)
+            socket.send_fds(_origin(python), [json.dumps(request).encode()], passed)
         self.pid = int(self._read())
 
     def poll(self) -> int | None:
@@ -111,12 +113,12 @@ class Forked:
 
 
 @functools.cache
-def _origin() -> socket.socket:
-    """Start the process that is forked, once; return the socket on which it is asked."""
+def _origin(python: str) -> socket.socket:
+    """Start the process that is forked, once for an interpreter; return the socket on which it is asked."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _REQUEST_BYTES)
     with its:
-        origin = subprocess.Popen([sys.executable, __file__, str(its.fileno())], pass_fds=[its.fileno()])
+        origin = subprocess.Popen([python, __file__, str(its.fileno())], pass_fds=[its.fileno()])
 
     @atexit.register
     def end() -> None:

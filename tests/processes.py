@@ -100,7 +100,7 @@ class Server:
         self.log = folder / "server.log"
         self.port = 0
         self.url = ""
-        self.process: subprocess.Popen[str] | Forked | None = None
+        self.process: Forked | None = None
         self._python = str(python or os.environ.get("COSESSION_TEST_PYTHON") or sys.executable)
         self._script = script
         self._static = [str(static)] if static else []
@@ -118,13 +118,7 @@ class Server:
         environment |= variables
         self._close_pipe()
         with self.log.open("ab") as log:
-            if self._python == sys.executable:
-                self.process = Forked(self._script, *self._static, env=environment, stderr=log)
-            else:
-                command = [self._python, str(self._script), *self._static]
-                self.process = subprocess.Popen(
-                    command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-                )
+            self.process = Forked(self._script, *self._static, python=self._python, env=environment, stderr=log)
         self.url = self._wait_until_ready()
         self.port = int(self.url.rsplit(":", 1)[1].strip("/"))
 
