@@ -80,7 +80,7 @@ async def test_silence_is_broken_before_a_stock_client_hangs_up(start_server: Ca
     async with Wire.open(server, "quiet") as ann:
         before, began = len(ann.frames), time.monotonic()
         await eventually(lambda: len(ann.frames) >= before + 3, "something to hear in the silence")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert all(isinstance(frame, Awareness) for frame in ann.frames[before:])
 
 

@@ -49,26 +49,33 @@ async def test_many_join_a_large_session_while_somebody_writes(start_server: Cal
         await writer.edit(lambda _: state.update(BLOCKS))
         await writer.fence()
 
-        async def join(number: int) -> Wire:
-            sock = server.small_socket() if number % 3 == 0 else None
+        async def join(until: asyncio.Event | None = None) -> Wire:
+            """Join; with an event, read nothing until it comes."""
+            sock = server.small_socket() if until else None
             url = server.ws_url("large")
             wire = Wire(await sockets.enter_async_context(connect(url, sock=sock, max_size=None, compression=None)))
-            if number % 3 == 0:
+            if until:
                 wire.socket.transport.pause_reading()
-                asyncio.get_running_loop().call_later(0.5, wire.socket.transport.resume_reading)
-            await wire.sync()
-            kept.append(_shared(server))
+            syncing = asyncio.create_task(wire.sync())
+            if until:
+                await until.wait()
+                wire.socket.transport.resume_reading()
+            await syncing
             return wire
 
         joined: list[Wire] = []
-        kept: list[int] = []
         for number in range(3):  # at a version that stays, at one that changes, and at one that stays again
-            joined += await asyncio.gather(*map(join, range(8)))
+            late = asyncio.Event()
+            slow = [asyncio.create_task(join(late)) for _ in range(3)]
+            joined += await asyncio.gather(*(join() for _ in range(5)))
+            if number == 0:
+                await eventually(lambda: _shared(server) > len(BLOCKS) / 2, "the slow ones share what waits for them")
+            late.set()
+            joined += await asyncio.gather(*slow)
             await writer.edit(lambda _, number=number: state.update({"number": number}))
-        assert max(kept) > len(BLOCKS) / 2
         for wire in joined:
             found = wire.doc.get("state", type=Map)
-            await eventually(lambda found=found: found.to_py() == {**BLOCKS, "number": 2}, "all of it", 30)
+            await eventually(lambda found=found: found.to_py() == {**BLOCKS, "number": 2}, "all of it")
         await eventually(lambda: not _shared(server), "what was kept for others is let go")
 
 
@@ -86,7 +93,7 @@ async def test_who_leaves_in_the_middle_takes_nothing_from_the_others(start_serv
             ) as one:
                 wire = Wire(one)
                 asking = asyncio.create_task(wire.sync())
-                await eventually(lambda: len(wire.frames) > 4, "some of it", 30)
+                await eventually(lambda: len(wire.frames) > 4, "some of it")
                 one.transport.abort()
                 await asking
 
