@@ -265,6 +265,7 @@ def visitors(browser: Browser, url: str, name: str, script: str, **usual: Any) -
 
     def come(who: str, **options: Any) -> Person:
         context = browser.new_context(**{**usual, **options})
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         context.add_init_script(script.format(json.dumps(who)))
         person = people[who] = Person(context.new_page(), url)
         person.page.goto(url)
@@ -306,6 +307,7 @@ def join(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[
 
     def come(url: str, session: str, name: str, token: str = "", **options: Any) -> Person:
         context = browser.new_context(**{"viewport": {"width": 1100, "height": 760}, **options})
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
         address = f"{url}/?session={session}" + (f"#token={token}" if token else "")
         person = people[name] = Person(context.new_page(), address, token)
         person.page.goto(address)

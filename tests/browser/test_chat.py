@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 NAMELESS = "(buttons) => buttons.filter((b) => !(b.ariaLabel || b.innerText.trim())).map((b) => b.outerHTML)"
 """Of the buttons that are shown, those that a screen reader has no name for."""
 
+KEPT = """async (text) => {
+  for (const { name } of await indexedDB.databases()) {
+    const done = (request) => new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+    const database = await done(indexedDB.open(name));
+    const updates = await done(database.transaction("updates").objectStore("updates").getAll());
+    database.close();
+    if (updates.some((update) => new TextDecoder().decode(update).includes(text))) return true;
+  }
+  return false;
+}"""
+"""Whether a text is in what the browser keeps, which it writes by itself."""
+
 
 def words(count: int) -> str:
     """The first words that the agent writes, as a page shows them."""
@@ -118,7 +130,7 @@ def test_an_answer_that_is_cut_off_is_no_list_of_sessions(chat: Server, join: "J
     ann.page.route(
         "**/sessions", lambda route: route.fulfill(content_type="application/json", body='{"sessions": [{')
     )
-    expect(ann.page.locator("#sessions-hint")).to_contain_text("as it was", timeout=15_000)
+    expect(ann.page.locator("#sessions-hint")).to_contain_text("as it was")
     expect(ann.testid("session-item")).to_have_count(1)
 
 
@@ -291,7 +303,7 @@ def test_what_was_written_offline_survives_the_tab(chat: Server, cable: "Cable",
     ben.sends("written in the tunnel")
     expect(ben.text(1)).to_have_text("written in the tunnel")
     expect(ben.testid("saved-state")).to_contain_text("not sent")
-    ben.page.wait_for_timeout(500)  # the browser writes to its own disk by itself, and nothing says when
+    ben.page.wait_for_function(KEPT, arg="written in the tunnel")
     ben.page.goto("about:blank")
     cable.mend()
     again = ben.opens_another_tab()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from browser.conftest import RESULTS, Person, visitors
 from playwright.sync_api import Browser, expect
+from processes import PATIENCE_SECONDS
 
 AGENTS = ("planner", "flights", "hotels", "activities")
 
@@ -51,7 +52,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             demo.processes[agent] = int(pid), again
         yield demo
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_an_agent_that_is_killed_goes_red_and_its_work_is_taken_up_again(
     pid, again = demo.processes["flights"]
 
     os.kill(pid, signal.SIGKILL)
-    expect(agent(ada, "flights")).to_have_attribute("data-state", "gone", timeout=1000)
+    expect(agent(ada, "flights")).to_have_attribute("data-state", "gone")
     RESULTS.mkdir(exist_ok=True)
     ada.page.screenshot(path=RESULTS / "travel-killed.png")
 
