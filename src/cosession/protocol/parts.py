@@ -323,7 +323,7 @@ def _cut_text(struct: _Struct, most: int) -> Iterator[_Struct]:
     while at < len(text):
         end = min(at + most, len(text))
         while end < len(text) and text[end] & 0xC0 == 0x80:
-            end -= 1
+            end += 1
         part, at = text[at:end], end
         behind = clock + utf16_length(part)
         data, work = place + lib0.buffer(part), 1 + (len(part) >> _TEXT_BITS)
