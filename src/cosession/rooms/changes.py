@@ -45,6 +45,7 @@ from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .gate import Gate
 from .peer import Peer
 from .receipts import Receipts
+from .reply import Openings
 from .watch import Watch
 
 _MOST_PASSES = 8
@@ -67,6 +68,7 @@ class Changes:
         memory: what the room knows of its session besides the document.
         settings: the limits.
         kept: the values that the library gives back otherwise than they came; it hears of each change.
+        openings: the replies with the whole document; they hear of each change while one is kept.
 
     Attributes:
         on_first_use: writes the session's facts, once the schema is used; None where they are written.
@@ -82,6 +84,7 @@ class Changes:
         "_kept",
         "_memory",
         "_more_deletions",
+        "_openings",
         "_receipts",
         "_settings",
         "_watch",
@@ -99,8 +102,10 @@ class Changes:
         memory: Memory,
         settings: Settings,
         kept: KeptValues,
+        openings: Openings,
     ) -> None:
         self._kept = kept
+        self._openings = openings
         self.vector = decode_state_vector(document.doc.get_state())
         self.version = version
         self._document = document
@@ -245,7 +250,8 @@ class Changes:
         for data in _captured(self._document.doc, lambda: self._apply(delete_pairs(cuts))):
             deleted = read_update_header(data)
             self._gate.applied(data, deleted, SERVER)
-            self._forget(deleted.deletes)
+            self._forget(deleted.deletes, peer.participant)
+            self._openings.renew()  # a replica that applies the deletion and what stands on it at once cuts the pair
             effects += self._accept(Update(data, encode_frame(SyncUpdate(data)), ()), None, peer.participant, None)
             gone = {(span.client, clock) for span in deleted.deletes for clock in range(span.clock, span.end)}
             present = [first for first in cuts if first in gone]
@@ -263,7 +269,7 @@ class Changes:
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, *, offered: bool
     ) -> list[Effect]:
         """Apply a client's update, and accept what of it is new."""
-        receipt = update
+        by, receipt = peer.participant, update
         if header.is_news(self.vector):
             self._bring(update.update, header)
         else:
@@ -281,10 +287,9 @@ class Changes:
                 if not only_deletes:  # else something may go with that of which its sender has not heard yet
                     receipt = update
         if not header.is_string:
-            self._forget(header.deletes)
+            self._forget(header.deletes, by)
             if not header.is_plain:
                 self._kept.learn(update.update)
-        by = peer.participant
         unsure = peer.unsure
         new = self._gate.applied(update.update, header, by, offered=offered, unsure=unsure)
         is_own = not (offered and by.capabilities.writes_everything)
@@ -297,9 +302,11 @@ class Changes:
             self._receipts.owe_echo(self.version, connection, receipt)
         return effects
 
-    def _forget(self, deletes: Sequence[ClockRange]) -> None:
+    def _forget(self, deletes: Sequence[ClockRange], by: Participant) -> None:
         """Note that something was deleted."""
         if deletes:
+            if by is not SERVER:
+                self._openings.deleted()
             self._more_deletions += len(deletes)
             self._deleted = None
             self._kept.forget(deletes)
@@ -325,7 +332,7 @@ class Changes:
         for data in updates:
             header = read_update_header(data)
             update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
-            self._forget(header.deletes)
+            self._forget(header.deletes, by)
             if not header.is_plain:
                 self._kept.learn(data)
             new = self._gate.applied(data, header, SERVER)
@@ -353,6 +360,8 @@ class Changes:
             if end > vector.get(span.client, 0):
                 vector[span.client] = end
         self.version += 1
+        if self._openings.follows:
+            self._openings.add(update.update)
         effects: list[Effect] = [Append(self.version, by.id, client, update.update), Broadcast(update, connection)]
         new = len(vector) - known
         if new and connection is not None and not by.capabilities.writes_everything:

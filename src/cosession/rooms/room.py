@@ -68,7 +68,7 @@ _NOTHING = 5
 _OPENED = "opened"
 """The timer after which the next one doesn't open the session soon after another."""
 
-_OPENED_SECONDS = 2.0
+_OPENED_SECONDS = 10.0
 
 _OTHER_BYTES = 8 * 2**20
 """The largest frame that brings no update: presence is JSON, which takes long to read."""
@@ -119,14 +119,16 @@ class Room:
         self.peers: dict[int, Peer] = {}
         self.presence = Presence(settings.max_presence_bytes)
         self.synced: set[int] = set()
-        self._openings = Openings(settings.max_piece_bytes)
+        self._openings = openings = Openings(self._kept, settings.max_piece_bytes)
         self._receipts = Receipts(version, settings.max_fences)
         is_here = partial(_is_here, self.presence, self.peers)
         fenced = set[tuple[int, str]]()
         self._gate = gate = Gate(self.document, self.presence, settings, writers or {}, fenced, size)
         listeners = partial(_listeners, self.peers)
         self._memory = Memory(settings, is_here, Prompts(), listeners, gate.may_speak_for, fenced)
-        self._changes = Changes(self.document, version, gate, self._receipts, self._memory, settings, self._kept)
+        self._changes = Changes(
+            self.document, version, gate, self._receipts, self._memory, settings, self._kept, openings
+        )
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
         self._roster = Roster(
             self.peers,
@@ -208,8 +210,7 @@ class Room:
             at: the server's time, RFC 3339.
         """
         if what == _OPENED:
-            self._openings.forget()
-            return []
+            return [Remind(_OPENED, _OPENED_SECONDS)] if self._openings.rest() else []
         if what == ATTENDANCE:
             return self.attend(at)
         if what == UNHEARD:
@@ -434,11 +435,11 @@ class Room:
     def _sync(self, connection: int, vector: bytes) -> list[Effect]:
         # A replica knows the clients of the document, however many they are, and may have some of its own.
         known = decode_state_vector(vector, len(self.vector) + self._settings.max_structs_per_frame)
-        if vector != EMPTY_VECTOR:
+        if not known.keys().isdisjoint(self.vector.keys()):
             lacks = Encoded.of(self._changes.deleted()) if known == self.vector else self.lacks(vector)
-            reply, is_first = self._openings.own(self.version, lacks, partial(self.lacks, EMPTY_VECTOR))
+            reply, is_first = self._openings.own(lacks, partial(self.lacks, EMPTY_VECTOR))
         else:
-            reply, is_first = self._openings.reply(self.version, partial(self.lacks, EMPTY_VECTOR))
+            reply, is_first = self._openings.reply(partial(self.lacks, EMPTY_VECTOR))
         self.synced.add(connection)
         return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
 
