@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pycrdt import Doc
 from rooms.scene import AT, Scene
 
 from cosession.auth import Capabilities, Participant
@@ -220,3 +221,23 @@ def test_nobody_but_the_server_can_make_somebody_be_online(scene: Scene) -> None
     scene.receive(2, Awareness(encode_awareness([show_of_nobody])))
     settle(scene)
     assert said(scene)["online"] is False
+
+
+@pytest.mark.parametrize("who", [ADA, BOT])
+def test_a_participant_that_is_known_comes_without_an_edit(
+    scene: Scene, who: Participant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed, watched, observe = Participant(who.id, "Another", who.kind), list[Doc](), Doc.observe
+
+    def note(doc: Doc, callback: Any) -> Any:
+        watched.append(doc)
+        return observe(doc, callback)
+
+    def join(connection: int, who: Participant) -> bool:
+        watched.clear()
+        enter(scene, connection, who)
+        return bool(watched)
+
+    monkeypatch.setattr(Doc, "observe", note)
+    joined = [who, who, renamed, renamed]
+    assert [join(number, one) for number, one in enumerate(joined)] == [True, False, True, False]

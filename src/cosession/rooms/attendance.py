@@ -35,6 +35,15 @@ class Attendance:
         return due
 
 
+def is_introduced(document: SessionDocument, who: Participant) -> bool:
+    """Whether `introduce` would write nothing."""
+    if who.id == ANONYMOUS.id:
+        return True
+    known = document.participants.get(who.id)
+    is_declared = who.kind != "agent" or document.agents.get(who.id) is not None
+    return is_declared and known is not None and (known.get("name"), known.get("kind")) == (who.name, who.kind)
+
+
 def introduce(document: SessionDocument, who: Participant, at: str) -> None:
     """Note who somebody is, so that a name outlives its presence; what is known already is not written again.
 

@@ -131,6 +131,7 @@ class Room:
         )
         self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
         self._roster = Roster(
+            self.document,
             self.peers,
             self.presence,
             self._memory.leases,

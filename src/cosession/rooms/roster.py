@@ -9,7 +9,7 @@ from cosession.auth import ANONYMOUS, Participant
 from cosession.document import SessionDocument
 from cosession.protocol import AwarenessEntry, Granted, Limits, Notice, decode_awareness, encode_frame
 
-from .attendance import Attendance, assume_looking, attend, introduce
+from .attendance import Attendance, assume_looking, attend, introduce, is_introduced
 from .decisions import Leases
 from .effects import BroadcastPresence, Effect, Remind, Send, SendPresence
 from .peer import Peer
@@ -26,6 +26,7 @@ class Roster:
     """Who is in one room.
 
     Args:
+        document: the session; it is only read here.
         peers: who is here, by connection.
         presence: what they show of themselves.
         leases: what they hold, and how long it waits for them.
@@ -34,10 +35,21 @@ class Roster:
         limits: how much a connection may send at once.
     """
 
-    __slots__ = ("_attendance", "_edit", "_leases", "_limits", "_peers", "_presence", "_seconds", "_workers")
+    __slots__ = (
+        "_attendance",
+        "_document",
+        "_edit",
+        "_leases",
+        "_limits",
+        "_peers",
+        "_presence",
+        "_seconds",
+        "_workers",
+    )
 
     def __init__(
         self,
+        document: SessionDocument,
         peers: dict[int, Peer],
         presence: Presence,
         leases: Leases,
@@ -45,6 +57,7 @@ class Roster:
         attendance_seconds: float,
         limits: Limits,
     ) -> None:
+        self._document = document
         self._peers = peers
         self._presence = presence
         self._leases = leases
@@ -123,7 +136,7 @@ class Roster:
             self._workers[agent.id] = workers
         else:
             self._workers.pop(agent.id, None)
-        effects = self._edit(lambda document: introduce(document, agent, at), at) if workers else []
+        effects = self._write_introduction(agent, at) if workers else []
         return effects + self._changed(agent, at)
 
     def agents(self) -> Set[str]:
@@ -151,8 +164,13 @@ class Roster:
 
     def _introduce(self, peer: Peer, at: str) -> list[Effect]:
         """Write into the document whom a connection is taken for."""
-        who = peer.participant
-        return self._edit(lambda document: introduce(document, who, at), at) + self._changed(who, at)
+        return self._write_introduction(peer.participant, at) + self._changed(peer.participant, at)
+
+    def _write_introduction(self, who: Participant, at: str) -> list[Effect]:
+        """Write who a participant is, where the document doesn't say so: an edit goes through all Yjs client ids."""
+        if is_introduced(self._document, who):
+            return []
+        return self._edit(lambda document: introduce(document, who, at), at)
 
     def _too_large(self) -> bytes:
         most = self._limits.presence_bytes
