@@ -180,7 +180,7 @@ def one_text(word: str) -> Callable[[Doc[Any]], None]:
     [
         (one_text("a" * 100_000), 1100),
         (one_text("é😀" * 20_000), 1100),
-        (lambda doc: doc.get("a", type=Array).extend([float(n) for n in range(20_000)]), 1100),
+        (lambda doc: doc.get("a", type=Array).extend([float(n) for n in range(5000)]), 1100),
         (lambda doc: [doc.get("a", type=Array).insert(0, n) for n in range(3000)], 1100),
         (lambda doc: doc.get("m", type=Map).update({"one": b"x" * 50_000}), 50_100),
     ],

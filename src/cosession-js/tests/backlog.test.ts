@@ -72,7 +72,7 @@ test("the limits that the server announces hold for everything that is sent", as
   expect(String(server.doc.getText("text:notes"))).toBe("😀".repeat(2_500));
 });
 
-test("260,000 small changes without a network are saved", { timeout: 60_000 }, async () => {
+test("260,000 small changes without a network are saved", { timeout: 120_000 }, async () => {
   const ana = open(server.url, "trip", { user: { id: "ana" } });
   await ana.whenSynced();
   await server.stop();

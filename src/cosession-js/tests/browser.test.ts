@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { TestServer } from "./server.ts";
-import { open, until } from "./sessions.ts";
+import { eventually, open, until } from "./sessions.ts";
 
 let server: TestServer;
 
@@ -38,7 +38,7 @@ test("a browser that is online again doesn't wait for the next attempt", async (
   server.refusal = { code: 4529, close: "Too fast; come back later." }; // a pause of ten seconds
   server.drop();
   await until(session, () => session.status === "offline");
-  await vi.waitFor(() => expect(server.queries.length).toBe(2));
+  await eventually(() => expect(server.queries.length).toBe(2));
   await until(session, () => session.status === "offline");
   server.refusal = null;
 
@@ -69,11 +69,11 @@ test.each([
   async (target, away, other, back) => {
     const session = open(server.url, "trip");
     await session.whenSynced();
-    await vi.waitFor(() => expect(server.awareness.getStates().size).toBe(1));
+    await eventually(() => expect(server.awareness.getStates().size).toBe(1));
     session.send("right before");
     target.dispatchEvent(new Event(away));
     expect(session.status).toBe("offline");
-    await vi.waitFor(() => expect(server.awareness.getStates().size).toBe(0));
+    await eventually(() => expect(server.awareness.getStates().size).toBe(0));
     expect(server.doc.getArray("messages").length).toBe(1);
     window.dispatchEvent(new Event("online"));
     session.send("while away");
@@ -82,7 +82,7 @@ test.each([
     other.dispatchEvent(new Event(back));
     await session.whenSaved();
     expect(server.doc.getArray("messages").length).toBe(2);
-    await vi.waitFor(() => expect(server.awareness.getStates().size).toBe(1));
+    await eventually(() => expect(server.awareness.getStates().size).toBe(1));
     expect(server.queries.length).toBe(2);
   },
 );

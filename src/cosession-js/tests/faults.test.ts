@@ -9,7 +9,7 @@ import * as Y from "yjs";
 import { type Copy, connect, type Loss, type Session } from "../src/index.ts";
 import { seeded } from "./documents.ts";
 import { TestServer } from "./server.ts";
-import { open, until } from "./sessions.ts";
+import { eventually, open, until } from "./sessions.ts";
 
 let server: TestServer;
 
@@ -137,7 +137,7 @@ for (const often of ["once", "always"]) {
 
 test.each([1, 2, 3, 4, 5, 6, 7, 8])(
   "through any sequence of faults, what is called saved is at the server, seed %i",
-  { timeout: 30_000 },
+  { timeout: 120_000 },
   async (seed) => {
     collectUncaught();
     vi.spyOn(Math, "random").mockReturnValue(0.5);
@@ -206,7 +206,7 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8])(
         expect(contents(ana.doc)).toEqual(contents(server.doc));
         expect(contents(ben.doc)).toEqual(contents(server.doc));
       },
-      { timeout: 20_000, interval: 50 },
+      { timeout: 60_000, interval: 50 },
     );
   },
 );
@@ -265,7 +265,7 @@ test("what can't be sent is told as lost, and the session goes on", async () => 
   ana.text("notes").insert(0, "written with it");
   ana.text("notes").insertEmbed(0, { n: 5n });
   expect(ana.saved).toBe(false);
-  await vi.waitFor(() => expect(told.length).toBe(1));
+  await eventually(() => expect(told.length).toBe(1));
   expect(told[0]).toMatchObject({ error: "document.unsendable", lost: ["written with it"], isFinal: false });
   expect(ana.doc).not.toBe(doc);
   ana.send("goes on");
@@ -312,7 +312,7 @@ test("presence of another page that can't be read ends nothing", async () => {
   const ana = open(server.url, "trip", { user: { id: "ana" } });
   await ana.whenSynced();
   server.sendAll(Uint8Array.from([1, 6, 1, 7, 1, 2, 0x7b, 0x7b]));
-  await vi.waitFor(() => expect(uncaught.length).toBe(1));
+  await eventually(() => expect(uncaught.length).toBe(1));
   ana.send("goes on");
   await ana.whenSaved();
 });
@@ -369,13 +369,13 @@ async function reloaded(id: string): Promise<string[]> {
   await server.stop();
   const after = connect(server.url, id, { user: { id: "ana" }, offline: true });
   onTestFinished(() => after.close());
-  await vi.waitFor(() => expect(after.copy).toBe("kept"));
+  await eventually(() => expect(after.copy).toBe("kept"));
   return texts(after);
 }
 
 /** Waits for what a copy is, and for it to be at rest. */
 async function untilCopy(session: Session, copy: Copy): Promise<void> {
-  await vi.waitFor(() => expect(session.copy).toBe(copy), { timeout: 5_000 });
+  await eventually(() => expect(session.copy).toBe(copy));
 }
 
 const CLOSINGS: Readonly<Record<string, (opened: IDBDatabase[]) => void>> = {

@@ -4,7 +4,7 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { includes } from "../src/grants.ts";
 import { TestServer } from "./server.ts";
-import { open, until } from "./sessions.ts";
+import { eventually, open, until } from "./sessions.ts";
 
 let server: TestServer;
 
@@ -25,7 +25,7 @@ test("what the server verified takes the place of what was asked for", async () 
   expect(session.me).toMatchObject({ id: "eve", name: "Eve", kind: "operator", capabilities: null });
   expect(session.may("approve")).toBe(true);
   await session.whenSynced();
-  await vi.waitFor(() => expect(session.me.id).toBe("ana"));
+  await eventually(() => expect(session.me.id).toBe("ana"));
 
   expect(session.me).toMatchObject({
     name: "Ana L.",
@@ -46,7 +46,7 @@ test("changed capabilities are told", async () => {
   await until(session, () => session.synced && told.length === 1);
   server.grant = { ...GRANT, capabilities: ["read"] };
   server.drop();
-  await vi.waitFor(() => expect(told).toEqual([true, false]));
+  await eventually(() => expect(told).toEqual([true, false]));
 });
 
 test.each([
@@ -105,7 +105,7 @@ test("a fresh token goes out on the open socket before the old one expires", asy
     },
   });
   await session.whenSynced();
-  await vi.waitFor(() => expect(server.renewals).toEqual(["t2"]), { timeout: 4000 });
+  await eventually(() => expect(server.renewals).toEqual(["t2"]));
   expect(server.queries.length).toBe(1);
 });
 
@@ -152,7 +152,7 @@ test("when there is no fresh token, the server's end of it says why", async () =
     },
   });
   await session.whenSynced();
-  await vi.waitFor(() => expect(count).toBeGreaterThan(1), { timeout: 4000 });
+  await eventually(() => expect(count).toBeGreaterThan(1));
   expect(session.status).toBe("online");
   server.drop(4401, "The token has expired.");
   await until(session, () => session.status === "refused");
@@ -221,7 +221,7 @@ test("the copy of a page that learns from the server who it is belongs to that p
   await session.whenSynced();
   session.send("kept");
   await session.whenSaved();
-  await vi.waitFor(() => expect(session.copy).toBe("kept"));
+  await eventually(() => expect(session.copy).toBe("kept"));
   expect(said).toEqual(["opening", "kept"]);
   expect((await indexedDB.databases()).map(({ name }) => name)).toEqual([
     expect.stringMatching(/:trip:ana$/),

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as Y from "yjs";
 import { Disconnected, type Loss, NotAllowed, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
-import { open, until } from "./sessions.ts";
+import { eventually, open, until } from "./sessions.ts";
 
 let server: TestServer;
 
@@ -25,7 +25,7 @@ async function join(): Promise<Session> {
 /** Waits for the requests to be at the server. */
 async function arrived(count: number): Promise<Y.Map<unknown>> {
   const requests = server.doc.getMap("requests");
-  await vi.waitFor(() => expect(requests.size).toBe(count));
+  await eventually(() => expect(requests.size).toBe(count));
   return requests;
 }
 

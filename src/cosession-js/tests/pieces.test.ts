@@ -172,7 +172,7 @@ test("what waited for something that the reader brought is given to it", () => {
   expect(first.getArray("list").toJSON()).toEqual(["one", "two"]);
 });
 
-test("260,000 small changes fit into frames of the default limits", { timeout: 30_000 }, () => {
+test("260,000 small changes fit into frames of the default limits", { timeout: 120_000 }, () => {
   const doc = new SessionDoc();
   const map = doc.getMap("map");
   doc.transact(() => {

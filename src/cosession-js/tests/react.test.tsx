@@ -23,7 +23,7 @@ import {
   useTool,
 } from "../src/react.ts";
 import { TestServer } from "./server.ts";
-import { open } from "./sessions.ts";
+import { eventually, open } from "./sessions.ts";
 
 let server: TestServer;
 let root: Root;
@@ -58,7 +58,7 @@ function Chat({ onSession }: { onSession?: (session: Session | null) => void }) 
 }
 
 function shows(text: string): Promise<void> {
-  return vi.waitFor(() => expect(page.textContent).toBe(text));
+  return eventually(() => expect(page.textContent).toBe(text));
 }
 
 test("a page shows the session live, also under StrictMode", async () => {
@@ -81,7 +81,7 @@ test("leaving the page closes the connection", async () => {
   root.render(<p>bye</p>);
 
   await shows("bye");
-  await vi.waitFor(() => expect(server.connections).toBe(0));
+  await eventually(() => expect(server.connections).toBe(0));
 });
 
 test("the same options in a new object keep the session", async () => {
@@ -95,7 +95,7 @@ test("the same options in a new object keep the session", async () => {
   await shows("online, saved, , undefined, ");
   const before = renders.length;
   root.render(<Chat onSession={onSession} />);
-  await vi.waitFor(() => expect(renders.length).toBeGreaterThan(before));
+  await eventually(() => expect(renders.length).toBeGreaterThan(before));
 
   expect(sessions.size).toBe(2); // null, and the one
 });
@@ -209,7 +209,7 @@ test("what agents and people share is shown, and let go when the page goes", asy
 
   expect(session.presence.all[0]?.tools).toMatchObject([{ name: "selected" }]);
   page.querySelector("button")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
-  await vi.waitFor(() => expect(requests.has(`claim/${key}`)).toBe(true));
+  await eventually(() => expect(requests.has(`claim/${key}`)).toBe(true));
   server.doc.transact(() => {
     server.doc.getMap("claims").set("door", { by: "ana", client: session.doc.clientID, epoch: 1 });
     requests.delete(`claim/${key}`);
@@ -217,7 +217,7 @@ test("what agents and people share is shown, and let go when the page goes", asy
   await shows("ana,0,next,2,steer");
   await session.whenSaved();
   root.render(null);
-  await vi.waitFor(() => expect(requests.has(`release/${key}`)).toBe(true));
+  await eventually(() => expect(requests.has(`release/${key}`)).toBe(true));
   expect(session.presence.all[0]?.tools).toBeUndefined();
 });
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as Y from "yjs";
 import { connect, type Loss, Refused, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
-import { open, until } from "./sessions.ts";
+import { eventually, open, until } from "./sessions.ts";
 
 let server: TestServer;
 
@@ -190,7 +190,7 @@ test("the copy in the browser is dropped with what was refused, and doesn't brin
   expect([...lost].sort()).toEqual(["fine, from the tunnel", "forbidden, from the tunnel"]);
   after.send("kept offline");
   await after.whenSaved();
-  await vi.waitFor(async () => expect(await stored("trip")).toBeGreaterThan(0));
+  await eventually(async () => expect(await stored("trip")).toBeGreaterThan(0));
   after.close();
   await server.stop();
 
@@ -327,7 +327,7 @@ test("what the server had answered when a crash took the answer is asked again, 
   ana.cancel("r2", "too dear");
   ana.vote("a1", "approved");
   ana.vote("a2", "approved");
-  await vi.waitFor(() => expect(requests.size).toBe(4));
+  await eventually(() => expect(requests.size).toBe(4));
   server.doc.transact(() => {
     requests.clear();
     steers.push([{ id: "s2", by: "ana", text: "by train", at: "t" }]);

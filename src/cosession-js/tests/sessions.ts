@@ -1,6 +1,6 @@
 /** What tests do with sessions: open them so that they end with the test, and wait for what must become true. */
 
-import { onTestFinished } from "vitest";
+import { onTestFinished, vi } from "vitest";
 import { connect, type Options, type Session, type SessionEvents } from "../src/index.ts";
 
 export function open(url: string, id: string, options: Options = {}): Session {
@@ -21,4 +21,9 @@ export function until(session: Session, isSo: () => boolean): Promise<void> {
     const offs = events.map((event) => session.on(event, look));
     look();
   });
+}
+
+/** Asks again and again until what is checked holds; a busy machine is given half a minute. */
+export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(check, 30_000);
 }

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { Refused } from "../src/index.ts";
 import { TestServer } from "./server.ts";
-import { open, until } from "./sessions.ts";
+import { eventually, open, until } from "./sessions.ts";
 
 let server: TestServer;
 
@@ -54,7 +54,7 @@ test("an edit is saved when the fence comes back, not before", async () => {
 
   session.send("hello");
   expect(session.saved).toBe(false);
-  await vi.waitFor(() => expect(server.received[0]).toContain(102));
+  await eventually(() => expect(server.received[0]).toContain(102));
   expect(session.saved).toBe(false);
 
   server.release();
@@ -150,7 +150,7 @@ test.each(["a token", "a function that gives tokens"])(
     const token = credential === "a token" ? "t0" : () => `t${given++}`;
     server.mute = true;
     const session = open(server.url, "trip", { token });
-    await vi.waitFor(() => expect(server.unanswered.length).toBe(1));
+    await eventually(() => expect(server.unanswered.length).toBe(1));
     expect(session.status).toBe("connecting");
 
     server.mute = false;
