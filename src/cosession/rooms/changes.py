@@ -245,13 +245,13 @@ class Changes:
         Raises:
             RoomBroken: the update can't be applied after that.
         """
+        self._openings.renew()  # a replica that applies the deletion and what stands on it at once cuts the pair
         effects: list[Effect] = []
         present: list[Id] = []
         for data in _captured(self._document.doc, lambda: self._apply(delete_pairs(cuts))):
             deleted = read_update_header(data)
             self._gate.applied(data, deleted, SERVER)
             self._forget(deleted.deletes, peer.participant)
-            self._openings.renew()  # a replica that applies the deletion and what stands on it at once cuts the pair
             effects += self._accept(Update(data, encode_frame(SyncUpdate(data)), ()), None, peer.participant, None)
             gone = {(span.client, clock) for span in deleted.deletes for clock in range(span.clock, span.end)}
             present = [first for first in cuts if first in gone]
