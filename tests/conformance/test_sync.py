@@ -34,6 +34,7 @@ async def test_whoever_has_everything_is_sent_an_empty_diff(endpoint: Endpoint, 
 async def test_a_step_2_holds_what_is_missing_and_no_more(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("x" * 100_000)
+        await ann.settle()
         async with endpoint.join(room) as ben:
             known = ben.doc.get_state()
             await ann.write("y")
