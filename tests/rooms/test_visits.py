@@ -1,5 +1,6 @@
 """Many open one session in turn, which changes between them: each gets all of it, at a cost of what is new."""
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +31,7 @@ from cosession.protocol import (
 from cosession.protocol.lib0 import uint
 from cosession.rooms.effects import Answer, Append, Effect
 from cosession.rooms.peer import Peer
-from cosession.rooms.reply import Openings, Reply
+from cosession.rooms.reply import Openings, Reply, SharedFrame
 from cosession.rooms.room import Room
 from cosession.settings import Settings
 
@@ -155,6 +156,19 @@ def test_the_first_sync_of_a_visitor_takes_as_much_work_after_four_times_as_many
     assert brought == [house.kept.restore(update) for update in brought], "values are as they came"
     document = taken_in(brought)
     assert len(SessionDocument(document).state.to_json()) == 800
+
+
+def held() -> int:
+    """The bytes of all frames that are kept for several."""
+    gc.collect()
+    return sum(len(one) for one in gc.get_objects() if isinstance(one, SharedFrame))
+
+
+def test_what_is_kept_for_visitors_is_bounded_by_the_document() -> None:
+    house, before = House(Settings()), held()
+    for number in range(1, 401):
+        visit(house, number)
+    assert held() - before < 2 * len(house.room.diff(EMPTY_VECTOR))
 
 
 def test_a_first_sync_is_made_anew_when_much_of_it_was_deleted() -> None:

@@ -209,14 +209,15 @@ class _Opening:
         reply = self._reply and self._reply()
         if reply is None:
             runs = self._since.runs()
-            reply = _OpeningReply(self, self.in_frames(runs), is_large=self.first.is_large or bool(runs))
+            is_large = self.first.is_large or bool(runs)
+            reply = _OpeningReply(self.in_frames(runs), self.size, is_large=is_large, opening=self)
             self._reply = ref(reply)
         return reply
 
     def grown(self) -> "_Opening":
         """One that begins now, with the same frames and what was written since in frames as large."""
         frames = self.in_frames(self._since.runs(), self._piece_bytes)
-        return _Opening(_OpeningReply(self, frames, is_large=True), self._piece_bytes, self._kept)
+        return _Opening(_OpeningReply(frames, self.size, is_large=True), self._piece_bytes, self._kept)
 
     def in_frames(self, runs: Sequence[_Run], merged_bytes: int = 0) -> Iterator[bytes]:
         """Give the frames up to some of the updates; an empty one is none yet.
@@ -258,17 +259,20 @@ class _OpeningReply(Reply):
     """The reply to who opens a session, with nothing of it yet.
 
     Args:
-        opening: what it is of; it lives as long as this is sent.
         frames: its frames.
+        size: their bytes, about.
         is_large: whether they are several.
+        opening: what lives as long as this is sent.
     """
 
     __slots__ = ("_opening",)
 
-    def __init__(self, opening: _Opening, frames: Iterator[bytes], *, is_large: bool) -> None:
+    def __init__(
+        self, frames: Iterator[bytes], size: int, *, is_large: bool, opening: _Opening | None = None
+    ) -> None:
         self._opening = opening
         self.has_failed = False
-        self.size = opening.size
+        self.size = size
         self.is_large = is_large
         self._frames: list[bytes] = []
         self._rest = frames
