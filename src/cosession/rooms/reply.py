@@ -332,6 +332,7 @@ class Openings:
         if opening is None or opening.first.has_failed or opening.has_outgrown:
             encoded = whole()
             if encoded.size < _KEPT_BYTES:
+                self.renew()
                 return Reply(encoded, self._piece_bytes), False
             opening = self._begin(opening, encoded)
         is_first, self._is_soon, self._is_used = not self._is_soon, True, True
