@@ -1,4 +1,4 @@
-"""An update that appends one Map to a list is known by its bytes, and does the same in two."""
+"""An update that appends one Map to a list is known by its bytes, and does the same in three."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def entries(doc: Doc[Any]) -> list[int]:
 
 
 @given(st.lists(acts, min_size=1, max_size=6))
-def test_in_two_it_does_the_same_and_one_entry_comes_first(transactions: list[Any]) -> None:
+def test_in_three_it_does_the_same_and_one_entry_comes_first(transactions: list[Any]) -> None:
     one, two = Doc[Any](), Doc[Any]()
     for update in history(transactions):
         found = read_append(update)
@@ -91,6 +91,13 @@ def test_in_two_it_does_the_same_and_one_entry_comes_first(transactions: list[An
             assert sorted(after - known for after, known in zip(between, before, strict=True)) == [0, 1]
             list_ = two.get("messages" if between[0] > before[0] else "queue", type=Array)
             assert len(list_[len(list_) - 1]) == 0
+        told: list[Any] = []
+        list_ = two.get("messages", type=Array)
+        watch = list_.observe_deep(told.extend)
+        two.apply_update(found.filled)
+        list_.unobserve(watch)
+        if between[0] > before[0]:
+            assert [event.path for event in told] == [[before[0]]], "only the new entry changes"
         two.apply_update(found.rest)
         one.apply_update(update)
         if not read_update_header(update).deletes:
@@ -115,6 +122,7 @@ BEGUN = [("append", "messages", 1)]
         ([("set", "runs", 1), ("append", "messages", 2)], True),
         ([("append", "messages", 2), ("set", "runs", 1)], True),
         ([("append", "messages", 0)], False),
+        ([("append", "messages", 0), ("edit", "messages", 0)], False),
         ([("append", "messages", 1), ("append", "messages", 1)], False),
         ([("insert", "messages", 0)], False),
         ([("value", "messages", 1)], False),

@@ -291,3 +291,10 @@ def test_clients_that_stand_on_each_other_in_a_chain_come_in_order() -> None:
     chain = [client + lib0.uint(1999 - number) + b"\x00\x01a" for number, client in enumerate(clients)]
     update = lib0.uint(1000) + b"".join(chain) + b"\x00"
     assert b"".join(parts_of(update, 10)).count(b"\x01a") == 1000
+
+
+@pytest.mark.parametrize("content", [b"\x24", b"\x28"], ids=["a text", "a list"])
+def test_what_is_at_a_key_is_not_cut_for_of_its_parts_only_the_last_would_stay(content: bytes) -> None:
+    many = lib0.buffer(b"abcd" * 500) if content == b"\x24" else lib0.uint(500) + b"\x7d\x01" * 500
+    update = b"\x01\x01\x07\x00" + content + b"\x01" + lib0.buffer(b"m") + lib0.buffer(b"k") + many + b"\x00"
+    assert parts_of_cut_texts(update, 8) == [update]

@@ -87,7 +87,9 @@ def room(settings: Settings) -> tuple[Scene, dict[int, Client]]:
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["say", "say", "say", "say twice", "post", "queue", "delete", "edit", "run"]),
+        st.sampled_from(
+            ["say", "say", "say", "say twice", "post", "queue", "delete", "edit", "run", "empty", "note"]
+        ),
         st.integers(1, MOST),
         st.booleans(),
         st.integers(0, 3),
@@ -112,6 +114,13 @@ def take(scene: Scene, client: Client, step: Any, number: int) -> None:
             scene.do(scene.room.edit(lambda document: remove(document, place), AT))
         case "edit":
             client.act(lambda document: document.messages[-1 - place].shared.__setitem__("note", number))
+        case "empty" if who == 1:
+            client.act(
+                lambda document: document.messages.shared.append(Map()),
+                lambda document: document.messages[place].shared.__setitem__(f"fresh{number}", 1),
+            )
+        case "note" if who == 1:
+            client.act(lambda document: document.doc.get("notes", type=Array).append(Map({"id": new})))
         case "run" if who == 1:
             client.act(
                 lambda document: document.runs.start(new, agent=author, started_at=AT, client=document.doc.client_id),
@@ -142,10 +151,11 @@ def test_whatever_is_done_the_index_has_the_list_and_the_log_the_document(settin
         assert messages.index is not None
         event("the last is known" if messages.index.last else "the last is not known")
         listed: list[Any] = messages.shared.to_py() or []
-        assert [item and item.to_py() for item in messages.index] == listed
-        assert all("stamp" in item for item in listed)
-        assert len({item["id"] for item in listed}) == len(listed)
-        for item in listed[-4:]:
+        assert [None if item is None else item.to_py() for item in messages.index] == listed
+        named = [item for item in listed if "id" in item]
+        assert all("stamp" in item for item in named)
+        assert len({item["id"] for item in named}) == len(named)
+        for item in named[-4:]:
             found = messages.get(item["id"])
             assert found is not None
             assert found.shared.to_py() == item
@@ -154,6 +164,51 @@ def test_whatever_is_done_the_index_has_the_list_and_the_log_the_document(settin
     for row in scene.rows:
         replica.apply_update(row.update)
     assert SessionDocument(replica).messages.to_json() == scene.room.document.messages.to_json()
+
+
+def listed_and_indexed(scene: Scene) -> tuple[Any, Any]:
+    messages = scene.room.document.messages
+    assert messages.index is not None
+    return messages.shared.to_py(), [None if item is None else item.to_py() for item in messages.index]
+
+
+@pytest.mark.parametrize("place", [0, SHORT, SHORT + 1])
+def test_an_empty_entry_beside_a_new_key_of_another_is_itself(settings: Settings, place: int) -> None:
+    scene, clients = room(settings)
+    ada = clients[1]
+    ada.act(lambda document: say(document, "first", "ada"))
+    ada.act(
+        lambda document: document.messages.shared.append(Map()),
+        lambda document: document.messages.shared[place].__setitem__("fresh", 1),
+    )
+    ada.act(lambda document: document.messages.shared[SHORT + 2].__setitem__("id", "late"))
+    listed, indexed = listed_and_indexed(scene)
+    assert indexed == listed
+    assert scene.room.document.messages.get("late") is not None
+    ada.hear()
+    ada.act(lambda document: document.messages.shared.__delitem__(0))
+    listed, indexed = listed_and_indexed(scene)
+    assert indexed == listed
+
+
+def test_an_entry_of_a_list_of_an_application_is_never_taken_for_the_last_message(settings: Settings) -> None:
+    scene, clients = room(settings)
+    ada = clients[1]
+    ada.act(lambda document: document.messages.shared.append(Map({"id": "half"})))
+    known = ada.document.doc.get_state()
+    ada.act(lambda document: document.doc.get("notes", type=Array).append(Map({"id": "n0"})))
+    clients[2].hear()
+    clients[2].act(lambda document: say(document, "first", "bo"))
+    with ada.document.transaction():
+        ada.document.doc.get("notes", type=Array).append(Map({"id": "n1"}))
+    again = encode_frame(SyncUpdate(ada.document.doc.get_update(known)))
+    scene.do(scene.room.receive(ada.connection, again, AT))
+    scene.do(scene.room.append(lambda document: say(document, "posted", "ada"), AT, WHO[1], 100))
+    assert [item["id"] for item in scene.room.document.doc.get("notes", type=Array).to_py()] == ["n0", "n1"]
+    listed, indexed = listed_and_indexed(scene)
+    assert indexed == listed
+    assert listed[-1]["id"] == "posted"
+    assert "stamp" in listed[-1]
 
 
 def fail(*_: object) -> None:
@@ -202,7 +257,7 @@ def test_an_entry_of_another_list_is_not_taken_for_a_message() -> None:
     index = list_index.ListIndex(messages)
     messages.append(Map({"id": "a"}))
     index.append((doc.client_id, 99), lambda: queue.append(Map()), lambda: queue[0].update({"id": "b"}))
-    assert [item and item["id"] for item in index] == ["a"]
+    assert [None if item is None else item["id"] for item in index] == ["a"]
     assert index.last is None
 
 

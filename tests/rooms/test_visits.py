@@ -15,7 +15,7 @@ from rooms.test_work import calls
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
-from cosession.errors import MalformedFrame
+from cosession.errors import MalformedFrame, Unreadable
 from cosession.protocol import (
     EMPTY_VECTOR,
     Encoded,
@@ -27,8 +27,10 @@ from cosession.protocol import (
     decode_state_vector,
     encode_frame,
     read_update_header,
+    split_update,
 )
 from cosession.protocol.lib0 import uint
+from cosession.rooms import reply
 from cosession.rooms.effects import Answer, Append, Effect
 from cosession.rooms.peer import Peer
 from cosession.rooms.reply import Openings, Reply, SharedFrame
@@ -205,6 +207,47 @@ def test_a_first_sync_that_can_not_be_made_is_made_anew_for_the_next_reader() ->
         list(first)
     second, _ = openings.reply(lambda: Encoded.of(large_session()))
     assert taken_in(updates(list(second))).get_state()
+
+
+def test_a_reader_beside_one_whose_first_sync_failed_is_not_told_that_it_has_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(update: bytes, size: int) -> Iterator[bytes]:
+        yield from list(split_update(update, size))[:3]
+        raise MemoryError("in the middle")
+
+    house = House(Settings(max_piece_bytes=4096), large_session())
+    with monkeypatch.context() as patch:
+        patch.setattr(reply, "split_update", fails)
+        house.join(1)
+        one = iter(house.open(1))
+        next(one)
+        house.write(5, lambda doc: doc.get("m", type=Map).__setitem__("k", 1))
+        house.join(2)
+        other = iter(house.open(2))
+        next(other)
+        with pytest.raises(MemoryError):
+            list(one)
+        with pytest.raises(Unreadable):
+            list(other)
+
+
+def test_a_reader_that_stands_still_keeps_nothing_that_was_deleted_for_later_ones() -> None:
+    house = House(Settings(max_piece_bytes=4096), large_session())
+    house.join(1)
+    stalled = iter(house.open(1))
+    next(stalled)
+    house.join(2)
+    list(house.open(2))
+    house.write(5, lambda doc: doc.get("text:t", type=Text).insert(0, "secret"))
+    house.join(3)
+    assert any(b"secret" in frame for frame in house.open(3))
+    house.write(5, lambda doc: doc.get("text:t", type=Text).__delitem__(slice(0, 6)))
+    while house.room.remind("opened", AT):
+        pass
+    house.join(4)
+    assert not any(b"secret" in frame for frame in house.open(4))
+    assert list(stalled)
 
 
 def test_a_large_update_makes_the_first_sync_anew() -> None:

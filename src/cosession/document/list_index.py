@@ -148,7 +148,7 @@ class ListIndex:
         Args:
             id: its Yjs client and clock.
             begin: brings it, a Map, and nothing else into the list.
-            fill: brings what is in it, in another transaction.
+            fill: in another transaction, brings something into that Map, and nothing else anywhere.
         """
         filled: list[Any] = []
         self._expects, self._came = True, False

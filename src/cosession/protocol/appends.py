@@ -1,4 +1,4 @@
-"""Whether an update appends one Map to a list, and the same update in two: up to that Map, and what goes into it.
+"""Whether an update appends one Map to a list; and it in three: up to that Map, the first thing in it, the rest.
 
 Told from its bytes alone, for a reader that knows which entry of which list is the last.
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 from . import lib0
 from .structs import Id, Struct, read_structs
-from .update_format import MAP, TYPE
+from .update_format import MAP, TYPE, skip_struct
 
 _ONE_CLIENT: Final = b"\x01"
 _NO_DELETES: Final = b"\x00"
@@ -22,19 +22,22 @@ class Append:
         id: of the new entry.
         left: the entry that it is put behind.
         first: the update up to the new entry, which is empty in it.
-        rest: what follows, with the deletions.
+        filled: the one struct that follows: the first thing in the new entry.
+        rest: what follows that, with the deletions.
     """
 
     id: Id
     left: Id
     first: bytes
+    filled: bytes
     rest: bytes
 
 
 def read_append(update: bytes) -> Append | None:
     """Read an update that puts one Map behind something, and else nothing into any list that was there before.
 
-    What it is put behind may be an entry of any list, or the value of a key before that one.
+    What it is put behind may be an entry of any list, or the value of a key before that one. Something in the Map
+    follows at once.
 
     Args:
         update: its header was read, so it is one whole update.
@@ -45,10 +48,14 @@ def read_append(update: bytes) -> Append | None:
     if not update.startswith(_ONE_CLIENT):
         return None
     found: Struct | None = None
-    number = count = 0
+    number = count = filled = 0
     begin = -1
     for struct in read_structs(update):
         count += 1
+        if found is not None and count == number + 1:
+            if struct.parent != (found.client, found.clock) or struct.key is None:
+                return None
+            filled = struct.length
         if begin < 0:
             begin = struct.clock
         if struct.right is not None:
@@ -62,19 +69,21 @@ def read_append(update: bytes) -> Append | None:
             found, number = struct, count
     reader = lib0.Reader(update)
     reader.uint()
-    if found is None or found.left is None or count == number or reader.uint() != count:
+    if found is None or found.left is None or not filled or reader.uint() != count:
         return None
     client, clock, split = reader.uint(), reader.uint(), found.content + 1
-    first = (
-        _ONE_CLIENT,
-        lib0.uint(number),
-        lib0.uint(client),
-        lib0.uint(clock),
-        update[reader.at : split],
-        _NO_DELETES,
+    start, behind = reader.at, lib0.Reader(update)
+    behind.at = split
+    skip_struct(behind, behind.byte(), {})
+    middle, left = behind.at, count - number - 1
+    rest = _section(left, client, found.clock + 1 + filled) if left else b"\x00"
+    return Append(
+        id=(client, found.clock),
+        left=found.left,
+        first=_section(number, client, clock) + update[start:split] + _NO_DELETES,
+        filled=_section(1, client, found.clock + 1) + update[split:middle] + _NO_DELETES,
+        rest=rest + update[middle:],
     )
-    rest = (_ONE_CLIENT, lib0.uint(count - number), lib0.uint(client), lib0.uint(found.clock + 1), update[split:])
-    return Append((client, found.clock), found.left, b"".join(first), b"".join(rest))
 
 
 def write_last(name: str, last: Id, client: int, clock: int) -> bytes:
@@ -101,6 +110,11 @@ def _is_inside(struct: Struct, begin: int, entry: Struct | None) -> bool:
     """Whether a struct is beside one of the same update that is no entry of a list that was there before."""
     client, clock = struct.left or (-1, -1)
     return client == struct.client and clock >= begin and (entry is None or clock != entry.clock)
+
+
+def _section(count: int, client: int, clock: int) -> bytes:
+    """The beginning of an update of one client."""
+    return _ONE_CLIENT + lib0.uint(count) + lib0.uint(client) + lib0.uint(clock)
 
 
 def _unknown(length: int) -> list[bytes]:

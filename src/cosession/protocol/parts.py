@@ -261,10 +261,11 @@ def _follow(
         if of not in following and of in clients and clients[of].left and clients[of].clock <= clock:
             return (), (of, clock + 1)
     client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
-    if struct.work > most and struct.kind == STRING:
+    if struct.work <= most or struct.data[0] & KEY:  # of what is at a key only the last is there
+        return (struct,), None
+    if struct.kind == STRING:
         return _cut_text(struct, most << _TEXT_BITS), None
-    is_list = struct.kind == ANY and struct.end - struct.clock > 1
-    return _cut(struct, most) if is_list and struct.work > most else (struct,), None
+    return _cut(struct, most) if struct.kind == ANY and struct.end - struct.clock > 1 else (struct,), None
 
 
 def _read(reader: lib0.Reader, client: Client) -> _Struct:

@@ -1,7 +1,7 @@
 """Messages that come behind all others of a long list, at a cost that doesn't grow with the list.
 
 yrs walks a list from its start to append to it, and to tell what was appended. So an update whose message comes
-behind the one that is known to be the last is applied in two (see `ListIndex`), and the server writes its own in a
+behind the one that is known to be the last is applied in three (see `ListIndex`), and the server writes its own in a
 document that has nothing but that last one. Where it isn't known, as in a session that was just loaded, yrs walks.
 """
 
@@ -14,7 +14,7 @@ from pycrdt import Doc, TransactionEvent
 from cosession.document import SessionDocument
 from cosession.document.list_index import ListIndex
 from cosession.errors import MalformedFrame, RoomBroken
-from cosession.protocol import UpdateHeader
+from cosession.protocol import EMPTY_UPDATE, UpdateHeader
 from cosession.protocol.appends import read_append, write_last
 
 LONG: Final = 1000
@@ -37,26 +37,31 @@ def bring(document: SessionDocument, data: bytes, header: UpdateHeader, apply: C
         RoomBroken: half of it was applied.
     """
     index = _long_index(document)
-    append = read_append(data) if index is not None and header.types and not header.deletes else None
+    append = read_append(data) if index is not None and index.last is not None and not header.deletes else None
     if index is None or append is None or append.left != index.last:
         apply(data)
         return
-    index.append(append.id, partial(apply, append.first), partial(_apply_rest, apply, append.rest))
+    rest = partial(_apply_rest, apply)
+    index.append(append.id, partial(apply, append.first), partial(rest, append.filled))
+    if append.rest != EMPTY_UPDATE:
+        rest(append.rest)
 
 
 def learn_last(document: SessionDocument, data: bytes, header: UpdateHeader) -> None:
-    """Hear of an update that was applied: which message it put behind all others, if it did.
+    """Hear of an update that was applied just now: which message it put behind all others, if it did.
 
     Args:
         document: the live document.
         data: the update.
         header: its header.
     """
-    index = _long_index(document)
-    if index is not None and header.types and index.last is None and index.ends_in_new:
+    index = document.messages.index if _LIST in document.__dict__ else None
+    if index is None:
+        return
+    ends_in_new, index.ends_in_new = index.ends_in_new, False
+    if ends_in_new and header.types and len(index) >= LONG:
         append = read_append(data)
         index.last = None if append is None else append.id
-        index.ends_in_new = False
 
 
 def write_apart(

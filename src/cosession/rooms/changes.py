@@ -421,10 +421,13 @@ class Changes:
 
     def _bring(self, data: bytes, header: UpdateHeader) -> None:
         """Apply an update that is all news."""
-        if not header.types or self._watch.awaits_rest:
+        if not header.types:
             self._apply(data)
             return
-        bring(self._document, data, header, self._apply)
+        if self._watch.awaits_rest:  # it is told of an entry that is filled later
+            self._apply(data)
+        else:
+            bring(self._document, data, header, self._apply)
         learn_last(self._document, data, header)
 
     def _apply(self, update: bytes) -> None:

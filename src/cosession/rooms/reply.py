@@ -10,6 +10,7 @@ from weakref import WeakSet, ref
 
 from pycrdt import merge_updates
 
+from cosession.errors import Unreadable
 from cosession.protocol import EMPTY_UPDATE, Encoded, KeptValues, SyncStep2, SyncUpdate, encode_frame, split_update
 
 _UPDATE = encode_frame(SyncUpdate(b""))[:2]
@@ -83,6 +84,8 @@ class Reply:
                 self.has_failed = True
                 raise
             if frame is None:
+                if self.has_failed:  # for another reader
+                    raise Unreadable("The session can't be read; the server's log says why.")
                 return
             if frame:
                 self._frames.append(frame)
@@ -383,6 +386,8 @@ class Openings:
         is_used, self._is_used = self._is_used, False
         if not is_used:
             self._is_soon, self._opening = False, None
+            if self._has_deleted:  # nobody counts how old it is from now on
+                self.renew()
         return is_used
 
     def _begin(self, before: _Opening | None, whole: Encoded) -> _Opening:
