@@ -1,6 +1,6 @@
 """CPU for what editors send, ours beside a peer's: keystrokes in one text, and many small sessions.
 
-    python tests/benchmarks/traces.py                                # a made-up trace, and 500 sessions
+    python tests/benchmarks/traces.py                                # a made-up trace, and 200 and 500 sessions
     python tests/benchmarks/traces.py --trace automerge-paper.json.gz    # one of github.com/josephg/editing-traces
     python tests/benchmarks/traces.py --peers cosession hocuspocus y-websocket --keystrokes 50000
 
@@ -15,7 +15,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -109,9 +110,9 @@ def replay(peer: Peer, updates: list[bytes]) -> Result:
     return result
 
 
-def many_small(peer: Peer, seconds: float) -> Result:
-    """500 sessions, two watchers each, ten updates a second."""
-    row = live.fan_out(peer, 500, 2, 10, seconds)
+def many_small(peer: Peer, sessions: int, seconds: float) -> Result:
+    """Sessions with two watchers and ten updates a second each."""
+    row = live.fan_out(peer, sessions, 2, 10, seconds)
     columns = ("server_cpu_seconds", "p50_ms", "p99_ms", "tokens", "delivered", "connections_lost")
     return {column: row[column] for column in columns}
 
@@ -123,14 +124,18 @@ def main() -> None:
     parser.add_argument("--trace", type=Path, help="a recorded trace instead of a made-up one")
     parser.add_argument("--keystrokes", type=int, default=20_000, help="of the made-up trace")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long the small sessions are measured")
+    parser.add_argument("--sessions", type=int, nargs="+", default=[200, 500], help="how many small ones there are")
     options = parser.parse_args()
     updates = updates_of(recorded(options.trace) if options.trace else made_up(options.keystrokes))
     if LOAD_CORE in os.sched_getaffinity(0):
         os.sched_setaffinity(0, {LOAD_CORE})
-    shapes = {
-        f"{len(updates):,} keystrokes in one text": lambda peer: replay(peer, updates),
-        "500 sessions × 2 watchers × 10 a second": lambda peer: many_small(peer, options.seconds),
+    shapes: dict[str, Callable[[Peer], Result]] = {
+        f"{len(updates):,} keystrokes in one text": partial(replay, updates=updates)
     }
+    for count in options.sessions:
+        shapes[f"{count} sessions × 2 watchers × 10 a second"] = partial(
+            many_small, sessions=count, seconds=options.seconds
+        )
     for shape, measure in shapes.items():
         print(f"\n{shape}")
         ours: float | None = None
