@@ -250,7 +250,8 @@ def outcome(update, limit):
 
 
 plain = st.none() | st.booleans() | st.integers(0, 63) | st.sampled_from(["", "a", "word"])
-other = plain | st.integers(-70, 70) | st.sampled_from(["é", "z" * 130]) | values
+several = st.sampled_from([{"b": None, "a": None}, [{"b": 1, "a": "word"}]])
+other = plain | several | st.integers(-70, 70) | st.sampled_from(["é", "z" * 130]) | values
 nested = st.one_of(
     st.dictionaries(st.sampled_from(["", "id", "__proto_", "k" * 127]), plain, max_size=6),
     st.dictionaries(st.sampled_from(["", "id", "__proto_", "é", "k" * 130]), other, max_size=6),

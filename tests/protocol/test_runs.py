@@ -16,25 +16,23 @@ single = st.one_of(
         [b"\x7c?\x80\x00\x00", b"\x7b" + b"\x00" * 8, b"\x77\x00", b"\x77\x05words", b"\x77" + buffer(b"a" * 16)]
     ),
 )
-rare = st.sampled_from(
-    [
-        b"\x7d\x40",
-        b"\x7d\xc0\x01",
-        b"\x7d\x81\x00",
-        b"\x7a" + b"\x01" * 8,
-        b"\x77" + buffer(b"a" * 200),
-        b"\x77\x02\xc3\xa9",
-        b"\x77\x01\xff",
-        b"\x75\x01\x78",
-        b"\x76\x02\x01b\x78\x01a\x78",
-        b"\x74\x01a",
-        b"\x10",
-        b"\x78\x7d",
-    ]
-)
-keys = st.sampled_from(
-    [b"\x01a", b"\x00", b"\x09__proto__", b"\x09123456789", b"\x02\xc3\xa9", b"\x01\xff", buffer(b"k" * 200)]
-)
+RARE = [
+    b"\x7d\x40",
+    b"\x7d\xc0\x01",
+    b"\x7d\x81\x00",
+    b"\x7a" + b"\x01" * 8,
+    b"\x77" + buffer(b"a" * 200),
+    b"\x77\x02\xc3\xa9",
+    b"\x77\x01\xff",
+    b"\x75\x01\x78",
+    b"\x76\x02\x01b\x78\x01a\x78",
+    b"\x74\x01a",
+    b"\x10",
+    b"\x78\x7d",
+]
+rare = st.sampled_from(RARE)
+KEYS = [b"\x01a", b"\x00", b"\x09__proto__", b"\x09123456789", b"\x02\xc3\xa9", b"\x01\xff", buffer(b"k" * 200)]
+keys = st.sampled_from(KEYS)
 
 
 @st.composite
@@ -78,11 +76,49 @@ def test_they_are_passed_over_alike(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(any_values())
 def test_it_is_told_alike_whether_they_come_back_as_they_came(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    if not isinstance(outcome(data, strict=True), tuple):
-        return
-    update = b"\x01\x01\x07\x00\x08\x01" + buffer(b"list") + b"\x01" + data + b"\x00"
-    fast = kept_values.KeptValues([update]).ids()
+    fast = kept_in(data)
     with monkeypatch.context() as patch:
         patch.setattr(kept_values, "RUN", 10**9)
-        assert fast == kept_values.KeptValues([update]).ids()
+        assert fast == kept_in(data)
     event("kept" if fast else "not kept")
+
+
+PLACES = (0, 1, 63, 64, 127, 128, 199)
+
+
+@pytest.mark.parametrize("value", RARE)
+@pytest.mark.parametrize("strict", [False, True])
+def test_each_rare_value_is_found_wherever_it_is_in_a_run(
+    monkeypatch: pytest.MonkeyPatch, value: bytes, strict: bool
+) -> None:
+    for place in PLACES:
+        found = [b"\x78"] * 200
+        found[place] = value
+        data = b"\x75" + uint(200) + b"".join(found)
+        read, kept = outcome(data, strict), kept_in(data)
+        with monkeypatch.context() as patch:
+            patch.setattr(update_format, "RUN", 10**9)
+            patch.setattr(kept_values, "RUN", 10**9)
+            assert (read, kept) == (outcome(data, strict), kept_in(data))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("strict", [False, True])
+def test_each_rare_key_is_found_wherever_it_is_in_a_run(
+    monkeypatch: pytest.MonkeyPatch, key: bytes, strict: bool
+) -> None:
+    for place in PLACES:
+        found = [b"\x02ab\x78"] * 200
+        found[place] = key + b"\x78"
+        data = b"\x76" + uint(200) + b"".join(found)
+        read = outcome(data, strict)
+        with monkeypatch.context() as patch:
+            patch.setattr(update_format, "RUN", 10**9)
+            assert read == outcome(data, strict)
+
+
+def kept_in(data: bytes) -> Any:
+    """What is kept of a value, if it can be read."""
+    if not isinstance(outcome(data, strict=True), tuple):
+        return None
+    return kept_values.KeptValues([b"\x01\x01\x07\x00\x08\x01" + buffer(b"list") + b"\x01" + data + b"\x00"]).ids()

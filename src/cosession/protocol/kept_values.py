@@ -24,6 +24,7 @@ from .update_format import (
     KEY,
     KIND,
     LEFT,
+    MINUS_ZERO,
     PLAIN,
     RIGHT,
     RUN,
@@ -49,7 +50,6 @@ _AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
 """How the values begin that hold no others, and come back as they were."""
 _STRING = 119
 _INTEGER = 125
-_MINUS_ZERO = 0x40
 _UNCHANGED = run_of(PLAIN, FLOAT, rb"\x7d(?:[\x00-\x3f\x41-\x7f]|[\x80-\xbf][\x01-\x7f])")
 _PLAIN = frozenset({127, 126, 121, 120})
 """Undefined, null and booleans. A number may be what the library made of a BigInt."""
@@ -346,7 +346,7 @@ def _changes_any(reader: lib0.Reader) -> bool:
             first = reader.byte()
             if first & 0x80:
                 reader.uint()
-            return first == _MINUS_ZERO
+            return first == MINUS_ZERO
         case 118:
             count = reader.uint()
             if count > 1:
@@ -375,7 +375,7 @@ def _changes_in_list(reader: lib0.Reader) -> bool:
         if kind == _STRING and data[at + 1] < 0x80:
             at += 2 + data[at + 1]
         elif kind == _INTEGER:
-            if data[at + 1] == _MINUS_ZERO:
+            if data[at + 1] == MINUS_ZERO:
                 return True
             at += 1
             while data[at] & 0x80:

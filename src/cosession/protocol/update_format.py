@@ -55,7 +55,7 @@ wrong place; at any other every browser throws."""
 
 _PLAIN_STRUCTS: Final = (KEY | ANY, KEY | TYPE, TYPE, ANY)
 _PLAIN_TYPES: Final = (0, 1, 2)
-_MINUS_ZERO: Final = 0x40
+MINUS_ZERO: Final = 0x40
 """The sign bit of an integer of one byte; from here on it is negative, or minus zero."""
 _SIZES: Final = {127: 0, 126: 0, 121: 0, 120: 0, 124: 4, 123: 8}
 """Undefined, null, booleans and floats: how many bytes each has behind its type."""
@@ -176,7 +176,7 @@ def skip_plain(reader: lib0.Reader, info: int, own: bytes) -> int:
                 at += 3 + size
             elif value in _SIZES:
                 at += 2 + _SIZES[value]
-            elif value == _INTEGER and data[at + 2] < _MINUS_ZERO:
+            elif value == _INTEGER and data[at + 2] < MINUS_ZERO:
                 at += 3
             else:
                 return -1

@@ -20,6 +20,8 @@ from cosession.protocol.appends import read_append, write_last
 LONG: Final = 1000
 """Messages over which yrs walks in about the time that it takes to do without."""
 
+HALF_DONE: Final = "The server met an error in the middle of a change; connect once more."
+
 _LIST: Final = "messages"
 
 
@@ -106,4 +108,4 @@ def _apply_rest(apply: Callable[[bytes], None], data: bytes) -> None:
     try:
         apply(data)
     except MalformedFrame as error:
-        raise RoomBroken("The server met an error in the middle of a change; connect once more.") from error
+        raise RoomBroken(HALF_DONE) from error

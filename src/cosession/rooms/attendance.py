@@ -37,11 +37,7 @@ class Attendance:
 
 def is_introduced(document: SessionDocument, who: Participant) -> bool:
     """Whether `introduce` would write nothing."""
-    if who.id == ANONYMOUS.id:
-        return True
-    known = document.participants.get(who.id)
-    is_declared = who.kind != "agent" or document.agents.get(who.id) is not None
-    return is_declared and known is not None and (known.get("name"), known.get("kind")) == (who.name, who.kind)
+    return who.id == ANONYMOUS.id or (_has_name(document, who) and _is_declared(document, who))
 
 
 def introduce(document: SessionDocument, who: Participant, at: str) -> None:
@@ -54,16 +50,24 @@ def introduce(document: SessionDocument, who: Participant, at: str) -> None:
     """
     if who.id == ANONYMOUS.id:
         return
-    known = document.participants.get(who.id)
-    if known is None:
+    if document.participants.get(who.id) is None:
         here = (
             {"online": True, "devices": 1, "looking": assume_looking(who)} if who.capabilities.may("presence") else {}
         )
         document.participants.set(who.id, name=who.name, kind=who.kind, since=at, **here)
-    elif (known.get("name"), known.get("kind")) != (who.name, who.kind):
+    elif not _has_name(document, who):
         document.participants.set(who.id, name=who.name, kind=who.kind)
-    if who.kind == "agent" and document.agents.get(who.id) is None:
+    if not _is_declared(document, who):
         document.agents.declare(who.id, name=who.name)
+
+
+def _has_name(document: SessionDocument, who: Participant) -> bool:
+    known = document.participants.get(who.id)
+    return known is not None and (known.get("name"), known.get("kind")) == (who.name, who.kind)
+
+
+def _is_declared(document: SessionDocument, who: Participant) -> bool:
+    return who.kind != "agent" or document.agents.get(who.id) is not None
 
 
 def attend(document: SessionDocument, here: Mapping[str, Sequence[bool]], at: Mapping[str, str]) -> None:

@@ -39,7 +39,7 @@ from cosession.protocol import (
 from cosession.protocol.structs import Id
 from cosession.settings import Settings
 
-from .appending import bring, learn_last, write_apart
+from .appending import HALF_DONE, bring, learn_last, write_apart
 from .decisions import Case, Memory, arrived, completed, decide, is_half
 from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .gate import Gate
@@ -53,8 +53,6 @@ _MOST_PASSES = 8
 
 _MORE_DELETIONS = 256
 """So many ranges may be deleted before all are read again, which takes a walk over the document."""
-
-_HALF_DONE = "The server met an error in the middle of a change; connect once more."
 
 
 class Changes:
@@ -258,7 +256,7 @@ class Changes:
         try:
             effects += self.apply(update, header, connection, peer, at, offered=offered)
         except MalformedFrame as error:
-            raise RoomBroken(_HALF_DONE) from error
+            raise RoomBroken(HALF_DONE) from error
         writer = self._document.doc.client_id
         rest = write_replacements(update.update, header, present, (writer, self.vector.get(writer, 0)))
         if rest is not None:
@@ -414,7 +412,7 @@ class Changes:
         try:
             effects = self._write(lambda _: decision(case), SERVER)
         except Exception as error:
-            raise RoomBroken(_HALF_DONE) from error
+            raise RoomBroken(HALF_DONE) from error
         if self._memory.prompts.has_halves:
             self._watch.await_rest()
         return [*case.notices, *effects, *case.effects]
@@ -506,7 +504,7 @@ def _captured(doc: Doc[Any], act: Callable[[], None]) -> list[bytes]:
         act()
     except Exception as error:
         if updates:
-            raise RoomBroken(_HALF_DONE) from error
+            raise RoomBroken(HALF_DONE) from error
         raise
     finally:
         doc.unobserve(subscription)
