@@ -13,7 +13,7 @@ from cosession.auth import EVERYTHING, Capabilities, Participant
 from cosession.document import SessionDocument, list_index
 from cosession.document.list_index import SHORT
 from cosession.protocol import SyncUpdate, encode_frame
-from cosession.rooms import appending
+from cosession.rooms import appending, changes
 from cosession.rooms.room import Peer
 from cosession.settings import Settings
 
@@ -209,6 +209,21 @@ def test_an_entry_of_a_list_of_an_application_is_never_taken_for_the_last_messag
     assert indexed == listed
     assert listed[-1]["id"] == "posted"
     assert "stamp" in listed[-1]
+
+
+def test_a_whole_message_is_not_taken_for_one_of_which_the_rest_came_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, clients = room(settings)
+    ada = clients[1]
+    ada.act(lambda document: document.messages.shared.append(Map({"id": "half"})))
+    ada.act(lambda document: say(document, "first", "ada"))
+    completed: list[Any] = []
+    monkeypatch.setattr(changes, "completed", lambda _, messages: completed.extend(messages))
+    ada.act(lambda document: say(document, "second", "ada"))
+    assert completed == []
+    ada.act(lambda document: document.messages.shared[SHORT + 1].__setitem__("role", "user"))
+    assert [message.id for message in completed] == ["half"]
 
 
 def fail(*_: object) -> None:
