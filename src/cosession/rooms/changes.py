@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
-from pycrdt import ArrayEvent, Doc, Map, TransactionEvent
+from pycrdt import ArrayEvent, Map, TransactionEvent
 
 from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, Message, SessionDocument
@@ -85,6 +85,7 @@ class Changes:
         "_openings",
         "_receipts",
         "_settings",
+        "_updates",
         "_watch",
         "on_first_use",
         "vector",
@@ -116,6 +117,7 @@ class Changes:
         self._deletions: KnownDeletions | None = None
         self._more_deletions = 0
         self._deleted: bytes | None = None
+        self._updates: list[bytes] | None = None
 
     def state_vector(self) -> bytes:
         """The document's state vector, encoded."""
@@ -184,13 +186,15 @@ class Changes:
         self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
     ) -> list[Effect]:
         """Change the document by the server's own hand; see `Room.edit`."""
-        if by is SERVER:
-            return self._write(change, by) + self._decide(by, at)
-        self._gate.check_size(by, grows)
-        with _arrivals(self._document) as messages:
-            effects = self._write(change, by)
-        stamps = self._stamp(messages, by, at) if messages else []
-        return effects + stamps + self._decide(by, at)
+        if by is not SERVER:
+            self._gate.check_size(by, grows)
+        with self._capturing():
+            if by is SERVER:
+                return self._write(change, by) + self._decide(by, at)
+            with _arrivals(self._document) as messages:
+                effects = self._write(change, by)
+            stamps = self._stamp(messages, by, at) if messages else []
+            return effects + stamps + self._decide(by, at)
 
     def append(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
@@ -246,7 +250,7 @@ class Changes:
         self._openings.renew()  # a replica that applies the deletion and what stands on it at once cuts the pair
         effects: list[Effect] = []
         present: list[Id] = []
-        for data in _captured(self._document.doc, lambda: self._apply(delete_pairs(cuts))):
+        for data in self._captured(lambda: self._apply(delete_pairs(cuts))):
             deleted = read_update_header(data)
             self._gate.applied(data, deleted, SERVER)
             self._forget(deleted.deletes, peer.participant)
@@ -260,7 +264,7 @@ class Changes:
         writer = self._document.doc.client_id
         rest = write_replacements(update.update, header, present, (writer, self.vector.get(writer, 0)))
         if rest is not None:
-            effects += self._written(_captured(self._document.doc, lambda: self._apply(rest)), SERVER)
+            effects += self._written(self._captured(lambda: self._apply(rest)), SERVER)
         return effects
 
     def _take(
@@ -272,7 +276,7 @@ class Changes:
             self._bring(update.update, header)
         else:
             # Who wrote what is known already must not get it back with this, before it is committed.
-            changes = _captured(self._document.doc, lambda: self._apply(update.update))
+            changes = self._captured(lambda: self._apply(update.update))
             if not changes:
                 return []
             [data] = changes
@@ -316,7 +320,7 @@ class Changes:
             with self._document.transaction(origin=SERVER.id):
                 change(self._document)
 
-        effects = self._written(_captured(self._document.doc, act), by)
+        effects = self._written(self._captured(act), by)
         return effects + self._begin() if effects and self.on_first_use is not None else effects
 
     def _begin(self) -> list[Effect]:
@@ -391,13 +395,16 @@ class Changes:
     def _decide(self, by: Participant, at: str) -> list[Effect]:
         """Do what a change asks of the server, and what that asks of it in turn, until nothing more is asked."""
         effects: list[Effect] = []
-        for _ in range(_MOST_PASSES):
-            if not self._watch.touched:
-                return effects
-            touched = self._watch.take()
-            if "meta" in touched:
-                effects.append(Retitle(self._document.meta.title))
-            effects += self._rule(decide, by, at, touched)
+        if not self._watch.touched:
+            return effects
+        with self._capturing():
+            for _ in range(_MOST_PASSES):
+                touched = self._watch.take()
+                if "meta" in touched:
+                    effects.append(Retitle(self._document.meta.title))
+                effects += self._rule(decide, by, at, touched)
+                if not self._watch.touched:
+                    return effects
         raise RuntimeError(f"Decisions come to no end: they touch {sorted(self._watch.touched)} again and again.")
 
     def _rule(
@@ -416,6 +423,36 @@ class Changes:
         if self._memory.prompts.has_halves:
             self._watch.await_rest()
         return [*case.notices, *effects, *case.effects]
+
+    def _captured(self, act: Callable[[], None]) -> list[bytes]:
+        """Do something to the document, and return the updates that it made, if it changed anything."""
+        with self._capturing() as updates:
+            try:
+                act()
+            except Exception as error:
+                if updates:
+                    raise RoomBroken(HALF_DONE) from error
+                raise
+            return [*updates]
+
+    @contextmanager
+    def _capturing(self) -> Generator[list[bytes]]:
+        """Note the updates that the document makes; blocks within the block each begin with an empty list.
+
+        The library goes through all Yjs clients of the document to begin observing it, and to end it.
+        """
+        if self._updates is not None:
+            self._updates.clear()
+            yield self._updates
+            return
+        doc, updates = self._document.doc, list[bytes]()
+        subscription = doc.observe(partial(_note_update, updates))
+        self._updates = updates
+        try:
+            yield updates
+        finally:
+            self._updates = None
+            doc.unobserve(subscription)
 
     def _bring(self, data: bytes, header: UpdateHeader) -> None:
         """Apply an update that is all news."""
@@ -491,21 +528,6 @@ def _note_steps(steps: list[JsonObject], event: ArrayEvent) -> None:
     steps += cast("list[JsonObject]", event.delta)
 
 
-def _captured(doc: Doc[Any], act: Callable[[], None]) -> list[bytes]:
-    """Do something to a document, and return the updates that it made, if it changed anything."""
-    updates: list[bytes] = []
-
-    def note(event: TransactionEvent) -> None:
-        if event.update != EMPTY_UPDATE:
-            updates.append(event.update)
-
-    subscription = doc.observe(note)
-    try:
-        act()
-    except Exception as error:
-        if updates:
-            raise RoomBroken(HALF_DONE) from error
-        raise
-    finally:
-        doc.unobserve(subscription)
-    return updates
+def _note_update(updates: list[bytes], event: TransactionEvent) -> None:
+    if event.update != EMPTY_UPDATE:
+        updates.append(event.update)
