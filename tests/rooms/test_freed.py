@@ -12,6 +12,7 @@ from rooms.channels import MemoryChannel, Replica, connected, open_hub, until
 
 from cosession.auth import Participant
 from cosession.document import SessionDocument
+from cosession.document.list_index import SHORT, ListIndex
 from cosession.errors import NoSuchSession
 from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncUpdate, encode_awareness
 from cosession.rooms.changes import Changes
@@ -24,7 +25,7 @@ from cosession.rooms.slot import Slot
 from cosession.rooms.writer import Writer
 from cosession.settings import Settings
 
-OURS = (Slot, LiveRoom, Room, Changes, SessionDocument, Connection, Reader, Writer, Lease)
+OURS = (Slot, LiveRoom, Room, Changes, SessionDocument, ListIndex, Connection, Reader, Writer, Lease)
 
 Remaining: TypeAlias = Callable[[], set[str]]
 
@@ -59,6 +60,29 @@ async def test_a_room_that_is_unloaded_is_gone(tmp_path: Path, settings: Setting
             await ada.channel.hear(Fence)
             assert remaining()
         await until(lambda: not remaining())
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_room_with_a_long_list_is_gone(
+    tmp_path: Path, settings: Settings, remaining: Remaining, again: bool
+) -> None:
+    async with open_hub(tmp_path, settings) as hub:
+        for begin in (0, SHORT) if again else (0,):
+            async with connected(hub, "trip", "ada") as ada:
+                for number in range(begin, begin + SHORT + 2):
+                    say(ada, number)
+                ada.channel.say(Fence(b""))
+                await ada.channel.hear(Fence)
+                assert "ListIndex" in remaining()
+            await until(lambda: not remaining())
+
+
+def say(replica: Replica, number: int) -> None:
+    before = replica.doc.get_state()
+    messages = SessionDocument(replica.doc).messages
+    parts = [{"type": "text", "text": "hello", "state": "done"}]
+    messages.append("user", parts, id=f"m{number}", author="ada", created_at="2026-01-01T00:00:00.000Z")
+    replica.channel.say(SyncUpdate(replica.doc.get_update(before)))
 
 
 async def test_a_connection_that_was_refused_is_gone_while_its_room_lives(

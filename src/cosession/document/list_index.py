@@ -7,6 +7,7 @@ yrs also walks the list to say what changed in it. So it isn't asked about an en
 last one: such a one is empty when it comes, and an event of what goes into it then tells the Map.
 """
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -55,6 +56,7 @@ class ListIndex:
     """
 
     __slots__ = (
+        "__weakref__",
         "_arrived",
         "_by_id",
         "_came",
@@ -81,7 +83,7 @@ class ListIndex:
         self._unread = self._entries[::-1]
         self._arrived: list[_Entry] = []
         # pycrdt's own event asks for the change at once, and yrs walks the list for it.
-        self._subscription = shared.integrated.observe(self._note)
+        self._subscription = shared.integrated.observe(partial(_tell, weakref.ref(self)))
 
     @classmethod
     def after(cls, shared: Array[Any], steps: Sequence[dict[str, Any]]) -> Self:
@@ -184,7 +186,7 @@ class ListIndex:
         entry.id, entry.before = written, self._by_id.get(written)
         self._by_id[written] = entry
 
-    def _note(self, event: Any) -> None:
+    def note(self, event: Any) -> None:
         """Hear of a change of the list, in the library's own event, which tells only what it is asked for."""
         if self._expects:
             self._came = True
@@ -220,6 +222,13 @@ class ListIndex:
                 del self._by_id[entry.id]
             else:
                 self._by_id[entry.id] = entry.before
+
+
+def _tell(index: "weakref.ref[ListIndex]", event: Any) -> None:
+    """Tell an index of a change; the library must not keep it, which keeps the document."""
+    known = index()
+    if known is not None:
+        known.note(event)
 
 
 def _note_maps(found: list[Any], events: list[Any]) -> None:
