@@ -150,6 +150,18 @@ class Settings(BaseSettings):
         description="structs, values and deletions in one update, but for deletions that are known: nearly all that "
         "a replica tells when it comes back; so many take seconds, in steps between which others have their turn",
     )
+    max_value_bytes: int = Field(
+        16 * 2**20,
+        ge=2**20,
+        description="largest value (a string, a plain object, bytes), which isn't taken in parts; a photo of "
+        "10 MB as text is below it. Texts and shared types are no single values",
+    )
+    max_value_entries: int = Field(
+        100_000,
+        ge=1024,
+        description="keys and values in one plain object or list, which the CRDT library reads at once; larger ones "
+        "belong into shared maps and lists, or several values",
+    )
     max_document_bytes: int = Field(
         128 * 2**20,
         ge=1024,

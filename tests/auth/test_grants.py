@@ -75,20 +75,22 @@ async def test_a_client_is_told_who_it_is_what_it_may_and_until_when(server: Ser
 async def test_a_client_is_told_first_of_all_how_much_it_may_send(
     start_server: StartServer, settings: dict[str, Any]
 ):
-    server = start_server(max_frame_bytes=70_000, max_structs_per_frame=2000, max_presence_bytes=300, **settings)
+    server = start_server(
+        max_frame_bytes=70_000, max_structs_per_frame=2000, max_presence_bytes=300, max_value_entries=1500, **settings
+    )
     own = {"token": token()} if settings else {"participant": "ada"}
     async with Wire.open(server, "trip", **own):
         pass
     async with Wire.open(server, "trip", ext=1, **own) as wire:
         first = wire.frames[0]
         assert isinstance(first, Granted)
-        assert first.limits == Limits(70_000, 2000, 300)
+        assert first.limits == Limits(70_000, 2000, 300, 2**24, 1500)
 
 
 def test_a_client_keeps_to_the_defaults_of_the_settings_until_it_is_told():
     settings = Settings()
     defaults = (settings.max_frame_bytes, settings.max_structs_per_frame, settings.max_presence_bytes)
-    assert Limits() == Limits(*defaults)
+    assert Limits() == Limits(*defaults, settings.max_value_bytes, settings.max_value_entries)
 
 
 @pytest.mark.parametrize("extended", [0, 1])

@@ -113,6 +113,31 @@ async def test_what_no_frame_holds_is_refused_in_the_call_and_the_rest_goes_on(h
         assert hub.document.messages[0].text.endswith("🌊" * 5000)
 
 
+async def test_a_single_value_larger_than_the_server_takes_is_refused_and_its_parts_are_not(hub: Hub):
+    hub.grant = Granted("bot", "Bot", "agent", ("admin",), None, Limits(value_bytes=2000, value_entries=100))
+    async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
+        await until(lambda: session.me.capabilities)
+        rows = [{"n": number} for number in range(34)]
+        attempts: list[Callable[[], Any]] = [
+            lambda: session.state.set("a", {"b": "é" * 999}),
+            lambda: run.tool("t", {"x": "x" * 1995}),
+            lambda: run.tool("t").output(rows),
+            lambda: session.vote("a1", "approved", rows),
+            lambda: session.steer("r1", "x" * 1995),
+        ]
+        for attempt in attempts:
+            with pytest.raises(TooLarge, match=r"a value of .* the server takes (2000|100); write"):
+                attempt()
+        with pytest.raises(TooLarge, match="The message holds a value of 102 keys and values"):
+            await session.send("look", parts=[{"type": "data-rows", "data": rows}])
+        session.state.set("rows", rows)
+        run.tool("t", {"rows": rows})
+        run.tool("t").output(rows[:33])
+        session.enqueue("x" * 3000)
+        await session.send("x" * 3000, parts=[{"type": "data-rows", "data": rows[:33]}])
+        await session.wait_saved()
+
+
 async def test_presence_and_tools_that_the_server_would_not_take_are_refused_in_the_call(hub: Hub):
     hub.grant = Granted("bot", "Bot", "agent", ("admin",), None, Limits(presence_bytes=2**14))
     async with connect(hub.url, session="trip", participant="bot") as session:

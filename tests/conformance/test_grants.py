@@ -30,7 +30,7 @@ async def test_whoever_asks_for_our_frames_is_told_once_who_it_is_taken_for(endp
             "expires_at": None,
         }
         assert isinstance(limits, dict)
-        assert set(limits) == {"frame_bytes", "structs", "presence_bytes"}
+        assert set(limits) == {"frame_bytes", "structs", "presence_bytes", "value_bytes", "value_entries"}
         assert all(type(limit) is int and limit > 0 for limit in limits.values())
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pycrdt import Doc, Map, Text
+from pycrdt import Array, Doc, Map, Text
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed
+from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import (
     EMPTY_UPDATE,
     Fence,
+    PermissionDenied,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
@@ -24,7 +25,7 @@ from cosession.protocol import (
 from cosession.protocol.lib0 import Reader, buffer, uint
 from cosession.protocol.parts import split_work
 from cosession.protocol.update_format import RUN, skip_struct
-from cosession.rooms.effects import Answer, Effect
+from cosession.rooms.effects import Answer, Broadcast, Effect
 from cosession.rooms.peer import Peer
 from cosession.settings import Settings
 
@@ -270,6 +271,148 @@ def test_the_values_of_one_struct_are_passed_over_many_at_a_call(count: bytes) -
         counts += calls_of_each(skip_struct(read, read.byte(), {}) for read in [reader])[:1]
         reader.finish()
     assert counts[1] <= counts[0] + 2 * 20_000 / RUN + 4, counts
+
+
+def value_of(content: bytes, key: bytes = b"k") -> bytes:
+    """One struct with a value, at a key of the state."""
+    return b"\x28\x01" + buffer(b"state") + buffer(key) + b"\x01" + content
+
+
+def update_of(*structs: bytes, deletes: bytes = b"\x00") -> bytes:
+    return b"\x01" + uint(len(structs)) + uint(7) + b"\x00" + b"".join(structs) + deletes
+
+
+def lists(size: int) -> bytes:
+    return uint(size) + b"\x75\x01\x75\x00" * size
+
+
+NESTED: dict[str, Callable[[int], bytes]] = {
+    "one value": lambda size: update_of(value_of(b"\x75" + lists(size))),
+    "an object": lambda size: update_of(
+        value_of(b"\x76" + uint(size) + b"".join(buffer(b"%020d" % one) + b"\x75\x01\x75\x00" for one in range(size)))
+    ),
+    "a list": lambda size: update_of(b"\x08\x01" + buffer(b"list:items") + lists(size)),
+    "lists of a list": lambda size: update_of(
+        b"\x08\x01" + buffer(b"list:items") + b"\x04" + (b"\x75" + lists(size // 4)) * 4
+    ),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("kind", NESTED)
+def test_values_in_values_are_read_in_steps_once(who: Participant, kind: str) -> None:
+    worst: list[int] = []
+    for size in (6_000, 18_000):
+        scene = scene_of(who)
+        worst.append(max(calls_of_each(steps(scene, 1, encode_frame(SyncUpdate(NESTED[kind](size)))))))
+        assert scene.room.vector[7]
+    assert worst[1] <= 1.5 * worst[0], worst
+    assert worst[1] < 20_000, worst
+
+
+def test_a_long_value_is_put_into_a_first_sync_in_steps() -> None:
+    worst: list[int] = []
+    for size in (6_000, 18_000):
+        scene = scene_of(FULL)
+        list(steps(scene, 1, encode_frame(SyncUpdate(NESTED["an object"](size)))))
+        join(scene, 2, FULL)
+        whole = scene.room.lacks(b"\x00")
+        worst.append(max(calls_of_each(whole.in_steps())))
+        assert NESTED["an object"](size)[4:-1] in scene.room.diff(b"\x00")
+    assert worst[1] <= 1.5 * worst[0], worst
+
+
+def test_a_long_text_is_read_in_steps() -> None:
+    update = b"\x01\x01\x07\x00\x04\x01" + buffer(b"text:notes") + buffer("é".encode() * 2_000_000) + b"\x00"
+    scene = scene_of(FULL)
+    sizes: list[int] = []
+    for effects in steps(scene, 1, encode_frame(SyncUpdate(update))):
+        sizes += [len(one.update.update) for one in effects if isinstance(one, Broadcast)]
+    assert max(sizes) < 300_000, sizes
+    assert scene.room.vector[7] == 2_000_000
+
+
+BIG: dict[str, tuple[bytes, str]] = {
+    "text": (b"\x77" + buffer(b"x" * 2_000_000), "2000004 bytes, and the server takes 1048576"),
+    "bytes": (b"\x74" + buffer(b"x" * 2_000_000), "2000004 bytes, and the server takes 1048576"),
+    "list": (b"\x75" + uint(2_000) + b"\x7d\x01" * 2_000, "2000 keys and values, and the server takes 1500"),
+    "object": (
+        b"\x76" + uint(800) + b"".join(buffer(b"%d" % one) + b"\x7d\x01" for one in range(800)),
+        "1600 keys and values, and the server takes 1500",
+    ),
+    "inside": (b"\x76\x01\x01a\x75" + lists(1_000), "2002 keys and values, and the server takes 1500"),
+}
+
+
+def limited(who: Participant, *, extended: bool = True) -> Scene:
+    scene = Scene(Settings(max_value_bytes=2**20, max_value_entries=1500))
+    scene.do(scene.room.join(1, Peer(who, extended=extended), AT))
+    scene.receive(1, SyncStep1(b"\x00"))
+    scene.receive(1, SyncStep2(b"\x00\x00"))
+    scene.taken(1)
+    return scene
+
+
+@BOTH
+@pytest.mark.parametrize("kind", BIG)
+def test_a_value_that_is_too_large_is_refused_and_costs_nothing_else(who: Participant, kind: str) -> None:
+    content, told = BIG[kind]
+    few = b"\x7d\x07"
+    scene = limited(who)
+    update = update_of(value_of(few, b"before"), value_of(content, b"large"), value_of(few, b"after"))
+    list(steps(scene, 1, encode_frame(SyncUpdate(update))))
+    assert scene.room.document.state.to_json() == {"before": 7, "after": 7}
+    assert told in str(scene.room.peers[1].ending)
+    assert scene.room.vector[7] == 3
+    again: Doc[Any] = Doc()
+    again.apply_update(update)
+    again.apply_update(scene.room.diff(b"\x00"))
+    assert "large" not in again.get("state", type=Map), "nor is it on the replica that wrote it"
+    list(steps(scene, 1, encode_frame(SyncStep2(update))))
+    assert "large" not in scene.room.document.state.to_json()
+    assert scene.room.vector[7] == 3
+
+
+@pytest.mark.parametrize("kind", BIG)
+def test_of_a_list_only_the_values_that_are_too_large_are_refused(kind: str) -> None:
+    content, told = BIG[kind]
+    few = b"\x7d\x07"
+    values = (few, few, content, few, content, content, few)
+    scene = limited(FULL)
+    update = update_of(b"\x08\x01" + buffer(b"list:items") + uint(len(values)) + b"".join(values))
+    list(steps(scene, 1, encode_frame(SyncUpdate(update))))
+    assert list(scene.room.document.doc.get("list:items", type=Array)) == [7, 7, 7, 7]
+    assert told in str(scene.room.peers[1].ending)
+    again: Doc[Any] = Doc()
+    again.apply_update(update)
+    again.apply_update(scene.room.diff(b"\x00"))
+    assert list(again.get("list:items", type=Array)) == [7, 7, 7, 7]
+
+
+def test_an_embed_with_too_many_values_is_not_even_read() -> None:
+    scene = limited(FULL)
+    update = update_of(b"\x05\x01" + buffer(b"text:notes") + buffer(b"[" + b"[]," * 3_000 + b"no JSON"))
+    list(steps(scene, 1, encode_frame(SyncUpdate(update))))
+    assert isinstance(scene.room.peers[1].ending, TooLarge)
+    assert scene.room.vector[7] == 1
+
+
+def test_a_stock_client_is_told_that_a_value_is_too_large_and_stays() -> None:
+    scene = limited(FULL, extended=False)
+    list(steps(scene, 1, encode_frame(SyncUpdate(update_of(value_of(BIG["list"][0]))))))
+    assert scene.room.peers[1].ending is None
+    assert any("as a shared map or list" in one.reason for one in scene.taken(1) if isinstance(one, PermissionDenied))
+
+
+@BOTH
+def test_a_value_that_the_session_has_is_not_too_large_when_it_is_told_again(who: Participant) -> None:
+    update = update_of(value_of(BIG["list"][0], b"large"))
+    scene = Scene(Settings(max_value_entries=1500), [update], 1)
+    scene.room.begin(AT)
+    join(scene, 1, who)
+    list(steps(scene, 1, encode_frame(SyncStep2(update))))
+    assert scene.room.peers[1].ending is None
+    assert len(scene.room.document.state.get("large")) == 2_000
 
 
 def test_many_clients_at_one_place_are_taken_few_at_once_and_elsewhere_are_not() -> None:

@@ -14,6 +14,10 @@ export interface Limits {
   readonly structs: number;
   /** The largest presence of one page, in bytes of JSON as UTF-8. */
   readonly presenceBytes: number;
+  /** The largest single value (a string, a plain object), in bytes. */
+  readonly valueBytes: number;
+  /** The most keys and values in one plain object or list. */
+  readonly valueEntries: number;
 }
 
 /** The defaults of the server's settings, until it says its own. */
@@ -21,12 +25,16 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   frameBytes: 96 * 2 ** 20,
   structs: 250_000,
   presenceBytes: 64 * 2 ** 10,
+  valueBytes: 16 * 2 ** 20,
+  valueEntries: 100_000,
 });
 
 /** What a frame holds besides one record: its head, and the ids around each value. */
 const FRAME_HEAD = 256;
 /** The most that an entry takes besides its key and value: the ids of itself, its neighbours and its parent. */
 const ENTRY_HEAD = 48;
+/** The most that is around each entry in a plain value: its type, and the lengths of its key and itself. */
+const VALUE_HEAD = 16;
 
 /** The limits as a grant tells them; what it leaves out, or tells wrongly, stays as it was. */
 export function limitsFrom(told: unknown, before: Limits): Limits {
@@ -39,6 +47,8 @@ export function limitsFrom(told: unknown, before: Limits): Limits {
     frameBytes: number("frame_bytes", before.frameBytes),
     structs: number("structs", before.structs),
     presenceBytes: number("presence_bytes", before.presenceBytes),
+    valueBytes: number("value_bytes", before.valueBytes),
+    valueEntries: number("value_entries", before.valueEntries),
   });
 }
 
@@ -57,6 +67,26 @@ export function checkRecord(record: Json, { frameBytes, structs }: Limits, what:
 }
 
 /**
+ * Checks that a value that is written as one, and not as shared types, is no larger than the server takes.
+ *
+ * @throws InvalidValue when it is
+ */
+export function checkValue(value: Json, { valueBytes, valueEntries }: Limits, what: string): void {
+  const { bytes, entries, keys } = weigh(value);
+  const size = bytes - (ENTRY_HEAD - VALUE_HEAD) * entries;
+  if (size > valueBytes)
+    throw new InvalidValue(
+      `${what} holds a value of about ${size} bytes, and the server takes ${valueBytes}; write several values, or ` +
+        "store large files elsewhere and write their address.",
+    );
+  if (entries - 1 + keys > valueEntries)
+    throw new InvalidValue(
+      `${what} holds a value of ${entries - 1 + keys} keys and values, and the server takes ${valueEntries}; write ` +
+        "a shared map or list (as `state` does), or several values.",
+    );
+}
+
+/**
  * Checks that each text and number of a tree, whose branches may travel by themselves, fits into a frame.
  *
  * @throws InvalidValue when one doesn't
@@ -64,7 +94,10 @@ export function checkRecord(record: Json, { frameBytes, structs }: Limits, what:
 export function checkLeaves(tree: Json, limits: Limits, what: string): void {
   if (Array.isArray(tree)) for (const each of tree) checkLeaves(each, limits, what);
   else if (isObject(tree)) for (const each of Object.values(tree)) checkLeaves(each, limits, what);
-  else checkRecord(tree, limits, what);
+  else {
+    checkRecord(tree, limits, what);
+    checkValue(tree, limits, what);
+  }
 }
 
 /** How many bytes a text has as UTF-8. */
@@ -78,19 +111,21 @@ export function utf8Length(text: string): number {
   return bytes;
 }
 
-/** At most how many bytes a value takes in an update, and how many entries it has. */
-function weigh(value: Json): { bytes: number; entries: number } {
-  if (typeof value === "string") return { bytes: utf8Length(value) + ENTRY_HEAD, entries: 1 };
+/** At most how many bytes a value takes in an update, how many entries it has, and how many of them have keys. */
+function weigh(value: Json): { bytes: number; entries: number; keys: number } {
+  if (typeof value === "string") return { bytes: utf8Length(value) + ENTRY_HEAD, entries: 1, keys: 0 };
   let bytes = ENTRY_HEAD;
   let entries = 1;
+  let keys = 0;
   if (Array.isArray(value) || isObject(value)) {
     for (const [key, each] of Object.entries(value) as [string, Json][]) {
       const weight = weigh(each);
       bytes += weight.bytes + (Array.isArray(value) ? 0 : utf8Length(key));
       entries += weight.entries;
+      keys += weight.keys + (Array.isArray(value) ? 0 : 1);
     }
   }
-  return { bytes, entries };
+  return { bytes, entries, keys };
 }
 
 function tooLarge(what: string, bytes: number, limit: number): InvalidValue {

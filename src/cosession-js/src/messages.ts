@@ -9,7 +9,7 @@ import * as Y from "yjs";
 import { rewrite } from "./diff.ts";
 import { InvalidValue } from "./errors.ts";
 import { checkedId, checkedObject, checkedText, isObject, type Json, type JsonObject } from "./json.ts";
-import { checkRecord, type Limits } from "./limits.ts";
+import { checkRecord, checkValue, type Limits } from "./limits.ts";
 import { checkPart, isGrowingText, isTool } from "./parts.ts";
 import { listOf, number, object, oneOf, type Reader, string } from "./shapes.ts";
 import { shared } from "./shared.ts";
@@ -144,6 +144,8 @@ export class Messages {
       throw new InvalidValue(`A message of a ${role} needs a part.`);
     for (const part of parts) checkPart(part);
     checkRecord({ id, role, parts, metadata }, this.#of.limits, "The message");
+    for (const value of [...parts.flatMap(plainValues), ...Object.values(metadata)])
+      checkValue(value, this.#of.limits, "The message");
     transact(this.#of.doc, () => this.#push(id, role, parts, metadata));
   }
 
@@ -236,6 +238,13 @@ function sharedPart(part: JsonObject): Y.Map<unknown> {
       return [key, isCall && key === "input" ? shared(value) : value];
     }),
   );
+}
+
+/** What of a part is written as single values: neither texts nor shared types. */
+function plainValues(part: JsonObject): Json[] {
+  const type = String(part.type);
+  const shared = isTool(type) ? ["rawInput", "input"] : isGrowingText(type) ? ["text"] : [];
+  return Object.entries(part).flatMap(([key, value]) => (shared.includes(key) ? [] : [value]));
 }
 
 /** The texts to edit; a plain string, which a foreign client may have written, becomes one. */

@@ -3,7 +3,7 @@
 import type * as Y from "yjs";
 import { knownId } from "./identity.ts";
 import { checked, checkedId, type Json } from "./json.ts";
-import { checkRecord, type Limits } from "./limits.ts";
+import { checkRecord, checkValue, type Limits } from "./limits.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { transact } from "./transact.ts";
@@ -35,6 +35,7 @@ export class Selections {
     const key = joinKey(knownId(this.#of.me), checkedId(name, "The name of a selection"));
     const written = checked(value, "The selection");
     checkRecord(written, this.#of.limits, "The selection");
+    checkValue(written, this.#of.limits, "The selection");
     transact(this.#of.doc, () => {
       if (written !== null) this.root.set(key, written);
       else if (this.root.has(key)) this.root.delete(key);

@@ -19,7 +19,7 @@ import { type Grant, includes, type Me } from "./grants.ts";
 import { colorOf, guest, identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import { checkedId, checkedObject, checkedText, type JsonObject } from "./json.ts";
-import { checkRecord, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
+import { checkRecord, checkValue, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
 import { partsFrom } from "./messages.ts";
 import { type Copy, copyName } from "./offline.ts";
 import type { Options, SendOptions, SessionEvents } from "./options.ts";
@@ -162,6 +162,7 @@ export class Session extends Wishes {
     this.checkOpen();
     const written = checkedText(title, "The title");
     checkRecord(written, this.limits, "The title");
+    checkValue(written, this.limits, "The title");
     if (written !== this.title) transact(this.doc, () => this.doc.getMap("meta").set("title", written));
   }
 

@@ -49,13 +49,25 @@ test("a photo of ten megabytes arrives, in a message and as a value of its own",
 
 test("the limits that the server announces hold for everything that is sent", async () => {
   server.grant = GRANT;
-  server.limits = { frame_bytes: 2_000, structs: 100, presence_bytes: 500 };
+  server.limits = {
+    frame_bytes: 2_000,
+    structs: 100,
+    presence_bytes: 500,
+    value_bytes: 1_500,
+    value_entries: 90,
+  };
   const ana = open(server.url, "trip", { user: { id: "ana" } });
   const losses: Loss[] = [];
   ana.on("refused", (loss) => losses.push(loss));
   for (let count = 0; count < 100; count += 1) ana.send(`before ${count} ${"x".repeat(count)}`);
   await ana.whenSynced();
-  expect(ana.limits).toEqual({ frameBytes: 2_000, structs: 100, presenceBytes: 500 });
+  expect(ana.limits).toEqual({
+    frameBytes: 2_000,
+    structs: 100,
+    presenceBytes: 500,
+    valueBytes: 1_500,
+    valueEntries: 90,
+  });
   for (let count = 0; count < 100; count += 1) ana.state.set(`k${count}`, "y".repeat(100));
   ana.text("notes").insert(0, "😀".repeat(5_000));
   expect(() => ana.send("x".repeat(2_000))).toThrow(InvalidValue);

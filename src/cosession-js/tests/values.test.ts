@@ -171,14 +171,31 @@ test("a claim without a key, or for no number of seconds, is refused", async () 
 });
 
 test("a message that is larger than a frame is refused with its size, and a state of many leaves isn't", () => {
-  const photo = `data:image/jpeg;base64,${"A".repeat(50 * 2 ** 20)}`;
+  const photo = `data:image/jpeg;base64,${"A".repeat(14 * 2 ** 20)}`;
   const part = { type: "file", mediaType: "image/jpeg", url: photo };
-  ana.send([part]);
-  expect(() => ana.send([part, part])).toThrow(/bytes, and the server takes 100663296 at once/);
-  expect(() => ana.state.set("photo", "é".repeat(50 * 2 ** 20))).toThrow(InvalidValue);
-  expect(() => ana.selections.set("photo", [photo, photo])).toThrow(InvalidValue);
+  ana.send(Array.from({ length: 5 }, () => part));
+  expect(() => ana.send(Array.from({ length: 8 }, () => part))).toThrow(
+    /bytes, and the server takes 100663296 at once/,
+  );
   ana.state.set("photos", [photo, photo]);
   expect(ana.messages.length).toBe(1);
+});
+
+test("a single value that is larger than the server takes is refused, and the same in parts isn't", () => {
+  const url = "é".repeat(9 * 2 ** 20);
+  const points = Array.from({ length: 34_000 }, (_, x) => ({ x }));
+  const size = /holds a value of about \d+ bytes, and the server takes 16777216/;
+  expect(() => ana.state.set("photo", url)).toThrow(size);
+  expect(() => ana.send([{ type: "file", mediaType: "image/jpeg", url }])).toThrow(size);
+  expect(() => ana.selections.set("photo", url)).toThrow(size);
+  const entries = /holds a value of 102000 keys and values, and the server takes 100000/;
+  expect(() => ana.selections.set("points", points)).toThrow(entries);
+  expect(() => ana.send([{ type: "data-points", data: points }])).toThrow(entries);
+  expect([ana.messages.length, ana.selections.of("ana")]).toEqual([0, {}]);
+  ana.state.set("points", points);
+  ana.send([{ type: "text", text: url }]);
+  ana.send([{ type: "data-points", data: points.slice(0, 30_000) }]);
+  expect(ana.messages.length).toBe(2);
 });
 
 test("presence is measured in bytes of UTF-8, and what is too large is refused", () => {

@@ -7,7 +7,7 @@ network is away is kept in the document and goes out when it is back.
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -144,19 +144,20 @@ class Link:
         """Note that the server was asked to decide something in the document that there is now."""
         return self._decisions.ask(self, self.document, asked)
 
-    def check_fits(self, value: object, what: str) -> None:
-        """Go on only if a value that can't be cut fits a frame that the server takes.
+    def check_fits(self, value: object, what: str, values: Iterable[object] | None = None) -> None:
+        """Go on only if what can't be cut fits a frame that the server takes.
 
         Args:
             value: what is to be written.
             what: how the error's sentence names it.
+            values: the single values in it, as which it is written; None: it is one itself.
 
         Raises:
             BadDocument: it isn't JSON-like.
             TooLarge: it is larger than the server takes.
         """
         prepared, limits = checked(value, what), self.limits
-        size = len(json.dumps(prepared, ensure_ascii=False, separators=(",", ":")).encode())
+        size = len(_json(prepared).encode())
         if size > limits.frame_bytes - limits.frame_bytes // _FRAME_SHARE:
             raise TooLarge(
                 f"{what} has {size} bytes, and the server takes {limits.frame_bytes} at once; keep large files "
@@ -166,6 +167,9 @@ class Link:
             raise TooLarge(
                 f"{what} has {count} values, and the server takes {limits.structs} things at once; write it in parts."
             )
+        if size > min(limits.value_bytes, limits.value_entries):  # an entry has a byte at least
+            for one in (prepared,) if values is None else values:
+                _check_value(one, what, limits)
 
     def check_may(self, *capabilities: str) -> None:
         """Go on only if we may do something, as far as the server has said it.
@@ -419,6 +423,58 @@ class Link:
             self._transport.end(Disconnected("The session's connection isn't kept any more."))
             if self.ended is not None and not self.ended.lost:
                 self.ended.lost = self._lost_words()
+
+
+_ENTRY_BYTES = 9
+"""What a key or a value may have in an update besides what it has in JSON."""
+
+
+def leaves(value: object) -> Iterator[object]:
+    """Give the single values of what becomes shared types."""
+    if isinstance(value, Mapping):
+        for item in cast("Mapping[object, object]", value).values():
+            yield from leaves(item)
+    elif isinstance(value, (list, tuple)):
+        for item in cast("Sequence[object]", value):
+            yield from leaves(item)
+    else:
+        yield value
+
+
+def _check_value(value: object, what: str, limits: Limits) -> None:
+    """Check that the server takes a single value.
+
+    Raises:
+        TooLarge: it doesn't.
+    """
+    text = value if isinstance(value, str) else _json(value)
+    size = len(text) * 4
+    if size > limits.value_bytes - _ENTRY_BYTES:
+        size = len(text.encode()) + _ENTRY_BYTES * (1 + _entries(value))
+    if size > limits.value_bytes:
+        raise TooLarge(
+            f"{what} holds a value of about {size} bytes, and the server takes {limits.value_bytes}; write several "
+            "values, or keep large files elsewhere and write their address."
+        )
+    if isinstance(value, str) or len(text) <= limits.value_entries:
+        return
+    entries = _entries(value)
+    if entries > limits.value_entries:
+        raise TooLarge(
+            f"{what} holds a value of {entries} keys and values, and the server takes {limits.value_entries}; write "
+            "a shared map or list (as `state` does), or several values."
+        )
+
+
+def _entries(value: object) -> int:
+    """How many keys and values are in a checked value."""
+    if isinstance(value, dict):
+        return sum(2 + _entries(item) for item in cast("dict[str, object]", value).values())
+    return sum(1 + _entries(item) for item in cast("list[object]", value)) if isinstance(value, list) else 0
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _count(value: object) -> int:

@@ -14,6 +14,7 @@ from .asking import Decision
 from .delegation import Delegation
 from .edits import Edit, edits_of
 from .life import Life
+from .link import leaves
 from .stamps import fresh_id
 from .steps import Step, run_step
 from .tool import ToolCall
@@ -94,7 +95,7 @@ class AgentRun(Life):
             id: the model's id of the call; None makes one.
         """
         self._step()
-        self._link.check_fits(input, "The input")
+        self._link.check_fits(input, "The input", leaves(input))
         part = {
             "type": f"tool-{name}",
             "toolCallId": id or fresh_id(),

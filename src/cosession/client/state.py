@@ -9,7 +9,7 @@ from pycrdt import Map
 from cosession.document import State
 from cosession.document.tree import Path
 
-from .link import Link
+from .link import Link, leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class SharedState(State):
             Disconnected: the session is over.
         """
         self._link.go_on()
-        self._link.check_fits(value, "The value")
+        self._link.check_fits(value, "The value", leaves(value))
         super().set(path, value)
 
     def delete(self, path: Path) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cosession.document import Message, QueuedPrompt
+from cosession.document.parts import values_of_parts
 from cosession.errors import BadDocument
 
 from .stamps import fresh_id, now
@@ -40,7 +41,7 @@ class Writing(Wishes):
         """
         self._link.go_on()
         whole = [{"type": "text", "text": text, "state": "done"}, *parts]
-        self._link.check_fits(whole, "The message")
+        self._link.check_fits(whole, "The message", values_of_parts(whole))
         return self.document.messages.append(
             role,
             whole,
@@ -63,7 +64,7 @@ class Writing(Wishes):
             Disconnected: the session is over.
         """
         self._link.go_on()
-        self._link.check_fits(text, "The prompt")
+        self._link.check_fits(text, "The prompt", ())
         return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
 
     def edit(self, message_id: str, text: str) -> None:

@@ -4,7 +4,7 @@ A part may go while it grows, because somebody deletes the message. That is no m
 gone takes in what it is given, and nothing happens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pycrdt import Map, Text
@@ -27,12 +27,23 @@ def new_part(part: Mapping[str, Any]) -> Map[Any]:
     return Map({key: _new_field(fields["type"], key, value) for key, value in fields.items()})
 
 
+def values_of_parts(parts: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+    """Give the values of new parts that are written as single ones: neither texts nor shared types."""
+    for part in parts:
+        kind = part.get("type")
+        for key, value in part.items():
+            if not isinstance(kind, str) or not _is_shared(kind, key):
+                yield value
+
+
+def _is_shared(kind: str, key: str) -> bool:
+    return (key == "text" and is_growing_text(kind)) or (key in ("rawInput", "input") and is_tool(kind))
+
+
 def _new_field(kind: str, key: str, value: Any) -> Any:
-    if (key == "text" and is_growing_text(kind)) or (key == "rawInput" and is_tool(kind)):
-        return Text(value)
-    if key == "input" and is_tool(kind):
-        return to_shared(value)
-    return value
+    if not _is_shared(kind, key):
+        return value
+    return to_shared(value) if key == "input" else Text(value)
 
 
 class Part(Record):

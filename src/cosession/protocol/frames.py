@@ -120,11 +120,15 @@ class Limits:
         frame_bytes: the largest frame.
         structs: structs, values and deletions in one update.
         presence_bytes: the largest awareness state.
+        value_bytes: the largest single value.
+        value_entries: keys and values in one plain object or list.
     """
 
     frame_bytes: int = 96 * 2**20
     structs: int = 250_000
     presence_bytes: int = 64 * 2**10
+    value_bytes: int = 16 * 2**20
+    value_entries: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,7 @@ def encode_frame(frame: Frame) -> bytes:
     """Encode one frame: the inverse of `decode_frame`."""
     match frame:
         case SyncUpdate(update):
-            return _UPDATE + lib0.buffer(update)
+            return b"".join((_UPDATE, lib0.uint(len(update)), update))  # it may be large: one copy
         case SyncStep2(update):
             return b"\x00\x01" + lib0.buffer(update)
         case SyncStep1(vector):

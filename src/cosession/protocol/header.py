@@ -14,14 +14,36 @@ from cosession.errors import MalformedFrame
 
 from . import lib0
 from .deletions import KnownDeletions, encode_in_steps
+from .measured import Values
 from .steps import AT_ONCE, finish
 from .token_header import read_between, read_deletion, read_token
-from .update_format import ANY, EMBED, FORMAT, JSON, KIND, MAX_CLOCK, SKIP, TYPE, check_clock, skip_plain, skip_struct
+from .update_format import (
+    ANY,
+    BINARY,
+    EMBED,
+    FORMAT,
+    JSON,
+    KEY,
+    KIND,
+    MAX_CLOCK,
+    SKIP,
+    STRING,
+    TYPE,
+    check_clock,
+    skip_content_in_steps,
+    skip_place,
+    skip_plain,
+    skip_struct,
+)
 
 _LONG: Final = 4096
 """Bytes of a delete set from which on what is known of it is left out: fewer are read in less time."""
 
 _WITH_VALUES: Final = (ANY, EMBED, FORMAT)
+_ONE_BY_ONE: Final = frozenset({ANY, EMBED, FORMAT, BINARY})
+"""Structs that hold values, of which each is whole."""
+_LARGE: Final = 2**16
+"""Bytes from which on a text may take long to read."""
 _STANDS_ON_ITSELF = "A struct stands on itself, or on what its client wrote later; send a document's own updates."
 
 
@@ -52,6 +74,7 @@ class UpdateHeader:
         is_token: whether that string was written behind something, before nothing.
         is_plain: whether each value in it is one that the CRDT library gives back as it came, for certain.
         rest: the update without the deletions that were left out because they are known; None where none were.
+        values: what there is to know of its values; None where each is a short one.
     """
 
     brings: tuple[ClockRange, ...]
@@ -62,6 +85,7 @@ class UpdateHeader:
     is_token: bool = False
     is_plain: bool = True
     rest: bytes | None = None
+    values: Values | None = None
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""
@@ -179,9 +203,18 @@ def read_update_header(
 
 
 def read_header_in_steps(
-    update: bytes, limit: int = sys.maxsize, known: Callable[[], KnownDeletions] | None = None
+    update: bytes,
+    limit: int = sys.maxsize,
+    known: Callable[[], KnownDeletions] | None = None,
+    values: Values | None = None,
 ) -> Generator[None, None, UpdateHeader]:
     """Read the header of an update that may be long, in steps; see `read_update_header`.
+
+    Args:
+        update: see there.
+        limit: see there.
+        known: see there.
+        values: is told of its values; what is beyond its limits isn't checked.
 
     Raises:
         MalformedFrame: see there.
@@ -192,6 +225,7 @@ def read_header_in_steps(
     needs: dict[int, int] = {}
     types = 0
     is_plain = True
+    values = Values() if values is None else values
     seen: set[int] = set()
     for _ in range(reader.count()):
         structs = reader.count()
@@ -227,7 +261,11 @@ def read_header_in_steps(
                     brings.append(ClockRange(client, start, clock - start))
                 start = clock = clock + reader.uint()
                 continue
-            length = skip_struct(reader, info, needs, strict=True)
+            if kind in _ONE_BY_ONE or (kind == STRING and (info & KEY or reader.end - reader.at > _LARGE)):
+                skip_place(reader, info, needs, strict=True)
+                length = yield from skip_content_in_steps(reader, info, values)
+            else:
+                length = skip_struct(reader, info, needs, strict=True)
             if length == 0:
                 raise MalformedFrame("An update holds an empty struct; send a document's own updates.")
             if needs.get(client, 0) > clock:
@@ -255,7 +293,8 @@ def read_header_in_steps(
     else:
         deletes = yield from _read_delete_set(reader)
     reader.finish()
-    return UpdateHeader(tuple(brings), needs, deletes, types, is_plain=is_plain, rest=rest)
+    found = values or None
+    return UpdateHeader(tuple(brings), needs, deletes, types, is_plain=is_plain, rest=rest, values=found)
 
 
 def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]:

@@ -32,6 +32,7 @@ from .update_format import (
     STRING,
     run_of,
     skip_any,
+    skip_any_in_steps,
     skip_content,
     utf16_length,
 )
@@ -300,7 +301,7 @@ def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, list[_Value]
                     clock += 1
                     continue
             if kind in (ANY, EMBED, FORMAT):
-                values = _values(reader, clock, kind)
+                values = yield from _values(reader, clock, kind)
                 yield client, kind, values
                 clock += len(values)
             else:
@@ -309,13 +310,16 @@ def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, list[_Value]
         reader.at = at
 
 
-def _values(reader: lib0.Reader, clock: int, kind: int) -> list[_Value]:
-    """The values of a struct that a reader is at; it is left behind them."""
+def _values(reader: lib0.Reader, clock: int, kind: int) -> Generator[None, None, list[_Value]]:
+    """Read in steps where the values of a struct are that a reader is at; it is left behind them."""
     if kind == ANY:
         values: list[_Value] = []
         for value in range(clock, clock + reader.uint()):
             start = reader.at
-            skip_any(reader, 0)
+            if reader.data[start] in _AS_IT_WAS or start in reader.ends:
+                skip_any(reader, 0)
+            else:
+                yield from skip_any_in_steps(reader)
             values.append((value, start, reader.at))
         return values
     if kind == FORMAT:
@@ -330,6 +334,8 @@ def _changes(update: bytes, kind: int, start: int) -> bool:
     if kind == ANY and update[start] in _AS_IT_WAS:
         return False
     reader = lib0.Reader(update)
+    if start in reader.ends:  # long, and isn't looked through at once
+        return True
     reader.at = start
     if kind == ANY:
         return _changes_any(reader)

@@ -7,12 +7,18 @@ time, however few bytes it has. Source of the format: the `lib0` package's encod
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 from cosession.errors import MalformedFrame, TooLarge
 
+from .measured import Extent, Measured
+
 MAX_NUMBER: Final = 2**53 - 1
 """JavaScript's largest exact integer: nothing on this wire is larger, client ids included."""
+
+
+_NOTHING_KNOWN: Final[Mapping[int, Extent]] = {}
 
 
 class Reader:
@@ -25,14 +31,16 @@ class Reader:
     Attributes:
         data: the bytes.
         at: the offset of the next byte.
+        ends: what is known of some stretches of them, by the offset of each.
     """
 
-    __slots__ = ("_left", "_limit", "at", "data", "end")
+    __slots__ = ("_left", "_limit", "at", "data", "end", "ends")
 
     def __init__(self, data: bytes, limit: int = sys.maxsize) -> None:
         self.data = data
         self.at = 0
         self.end = len(data)
+        self.ends = data.ends if type(data) is Measured else _NOTHING_KNOWN
         self._limit = self._left = limit
 
     @property
@@ -98,6 +106,15 @@ class Reader:
             raise TooLarge(
                 f"The frame holds more than {self._limit} single things; send the change in several smaller ones."
             )
+
+    def pass_over(self) -> bool:
+        """Move over a stretch that was read before; False where it wasn't."""
+        known = self.ends.get(self.at)
+        if known is None:
+            return False
+        self.at = known.end
+        self.spend(known.counted)
+        return True
 
     def skip(self, length: int) -> None:
         """Move over `length` bytes."""

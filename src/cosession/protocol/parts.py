@@ -8,7 +8,7 @@ Applied in their order the parts give the same document as the update:
 - A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
   All other deletions come last.
 
-`pieces` splits by bytes, for slow lines; here 4 KB of text are one thing, and a deletion of one letter another.
+`pieces` splits by bytes, for slow lines; here 1 KB of text is one thing, and a deletion of one letter another.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,13 +20,28 @@ from typing import Final, NamedTuple
 from . import lib0
 from .deletions import Span, encode_deletions
 from .header import UpdateHeader
+from .measured import cut, join
 from .pieces import Client, find_clients, in_order, read_place
 from .steps import AT_ONCE
 from .structs import Id
-from .update_format import ANY, GC, KEY, KIND, LEFT, RIGHT, SKIP, STRING, TYPE, skip_any, skip_content, utf16_length
+from .update_format import (
+    ANY,
+    GC,
+    KEY,
+    KIND,
+    LEFT,
+    RIGHT,
+    SKIP,
+    STRING,
+    TYPE,
+    end_of_text,
+    skip_any,
+    skip_content,
+    utf16_length,
+)
 
-_TEXT_BITS: Final = 12
-"""4 KB of text are as much work as a struct."""
+_TEXT_BITS: Final = 10
+"""1 KB of text is as much work as a struct: in two-byte letters it takes four times as long."""
 
 _TO_THE_END: Final = 2**53
 
@@ -193,7 +208,7 @@ class _Deletions:
             out += (struct.data for struct in section)
             gone += self._within(client, section[0].clock, section[-1].end)
         if count:
-            yield b"".join((lib0.uint(count), *out, encode_deletions(gone[: self._most])))
+            yield join((lib0.uint(count), *out, encode_deletions(gone[: self._most])))
             gone = gone[self._most :]
         yield from self._encode(gone)
 
@@ -252,8 +267,8 @@ def _follow(
 ) -> tuple[Iterable[_Struct], Id | None]:
     """Move a client on by one struct, or tell what it stands on and is still to come; see `in_order`.
 
-    A list of very many values, and a very long text, is given in parts. What stands on itself, by way of others, is
-    let through.
+    A list of many values or large ones, and a very long text, is given in parts. What stands on itself, by way of
+    others, is let through.
     """
     reader.at = client.at
     struct = _read(reader, client)
@@ -274,6 +289,7 @@ def _read(reader: lib0.Reader, client: Client) -> _Struct:
     kind = info & KIND
     beside: tuple[Id, ...] = ()
     parent: Id | None = None
+    is_measured = False
     if kind in (GC, SKIP):
         length = reader.uint()
     else:
@@ -288,11 +304,11 @@ def _read(reader: lib0.Reader, client: Client) -> _Struct:
                 parent = reader.uint(), reader.uint()
             if info & KEY:
                 reader.skip(reader.uint())
+        content = reader.at
         length = skip_content(reader, kind)
-    data = reader.data[start : reader.at]
-    work = 1 + reader.counted - counted
-    if kind == STRING:
-        work += len(data) >> _TEXT_BITS
+        is_measured = content in reader.ends
+    data = cut(reader.data, start, reader.at) if is_measured else reader.data[start : reader.at]
+    work = 1 + reader.counted - counted + (len(data) >> _TEXT_BITS)
     return _Struct(client.id, client.clock, client.clock + length, data, kind, beside, parent, work)
 
 
@@ -303,13 +319,19 @@ def _cut(struct: _Struct, most: int) -> Iterator[_Struct]:
     info, clock = struct.data[0] | LEFT, struct.clock
     for _ in range(reader.uint()):
         start, counted, values = reader.at, reader.counted, 0
-        while reader.at < reader.end and reader.counted - counted + values < most:
+        work = 0
+        while reader.at < reader.end and work < most:
+            at = reader.at
             skip_any(reader, 0)
+            more = 1 + reader.counted - counted + (reader.at - start >> _TEXT_BITS)
+            if values and more + values > 2 * most:  # a large value comes alone
+                reader.at = at
+                break
             values += 1
+            work = values + more
         if not values:
             return
-        data = place + lib0.uint(values) + struct.data[start : reader.at]
-        work = 1 + values + reader.counted - counted
+        data = join((place + lib0.uint(values), cut(struct.data, start, reader.at)))
         yield _Struct(struct.client, clock, clock + values, data, ANY, struct.beside, struct.parent, work)
         clock += values
         place = bytes((info,)) + lib0.uint(struct.client) + lib0.uint(clock - 1) + right
@@ -322,9 +344,7 @@ def _cut_text(struct: _Struct, most: int) -> Iterator[_Struct]:
     info, clock, text = struct.data[0] | LEFT, struct.clock, reader.buffer()
     at = 0
     while at < len(text):
-        end = min(at + most, len(text))
-        while end < len(text) and text[end] & 0xC0 == 0x80:
-            end += 1
+        end = end_of_text(text, at + most, len(text))
         part, at = text[at:end], end
         behind = clock + utf16_length(part)
         data, work = place + lib0.buffer(part), 1 + (len(part) >> _TEXT_BITS)

@@ -23,7 +23,7 @@ from cosession.errors import MalformedFrame
 
 from . import lib0
 from .frames import EMPTY_UPDATE
-from .update_format import ANY, JSON, KEY, KIND, LEFT, RIGHT, STRING, skip_any, skip_struct, utf16_length
+from .update_format import ANY, JSON, KEY, KIND, LEFT, RIGHT, STRING, end_of_text, skip_any, skip_struct, utf16_length
 
 _AT_ONCE = 250
 """Structs that are read in one step: about a millisecond, or two on a busy machine."""
@@ -268,9 +268,7 @@ def _text_parts(reader: lib0.Reader, max_bytes: int) -> Iterator[tuple[bytes, in
     text = reader.buffer()
     start = 0
     while start < len(text):
-        end = min(start + max_bytes, len(text))
-        while end < len(text) and text[end] & 0xC0 == 0x80:
-            end += 1
+        end = end_of_text(text, start + max_bytes, len(text))
         part = text[start:end]
         yield lib0.buffer(part), utf16_length(part)
         start = end

@@ -12,12 +12,15 @@ Lengths are in Yjs units, clocks: a string counts its UTF-16 units. Four read it
 """
 
 import re
+from collections.abc import Generator
 from typing import Final
 
 from cosession.errors import MalformedFrame
 
 from . import lib0
-from .json_text import FORBIDDEN_KEY, MAX_DEPTH, check_json, check_key
+from .json_text import FORBIDDEN_KEY, MAX_DEPTH, check_json, check_key, count_entries
+from .measured import Extent, Values
+from .steps import finish
 
 KIND: Final = 0x1F
 KEY: Final = 0x20
@@ -45,6 +48,7 @@ _OBJECT: Final = 118
 _LIST: Final = 117
 _TEXT: Final = 119
 _INTEGER: Final = 125
+_BYTES: Final = 116
 _FORBIDDEN_SIZE: Final = len(FORBIDDEN_KEY)
 """The size of a key that may be none; others of that size are looked at as well."""
 MAP: Final = 1
@@ -80,6 +84,15 @@ def _short(besides: int = -1) -> bytes:
 
 RUN: Final = 64
 """Values that are read as one where that can be."""
+
+_STEP: Final = 2_000
+"""Values that are read in one step: up to a microsecond each."""
+
+_STEP_BYTES: Final = 2**20
+"""Bytes of a text that are read in one step."""
+
+_RUN_WORK: Final = 16
+"""As many of them takes it to read `RUN` as one."""
 
 PLAIN: Final = rb"[\x78\x79\x7e\x7f]"
 FLOAT: Final = rb"\x7c.{4}|\x7b.{8}"
@@ -233,6 +246,9 @@ def _skip_json(reader: lib0.Reader, strict: bool, what: str) -> None:
 
 def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int:
     """Move over a struct's content, and return how many clocks it takes; see `skip_struct`."""
+    if reader.ends and (known := reader.ends.get(reader.at)) is not None:
+        reader.pass_over()
+        return known.clocks
     if kind == STRING:  # by far the commonest, so the first
         return utf16_length(reader.buffer())
     if kind == ANY:
@@ -240,7 +256,7 @@ def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int
         if count == 1:
             skip_any(reader, 0, strict=strict)
         else:
-            _skip_values(reader, count, 0, is_object=False, strict=strict)
+            finish(_skip_values(reader, count, 0, is_object=False, strict=strict))
         return count
     if kind == DELETED:
         return reader.uint()
@@ -272,6 +288,79 @@ def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int
     return 1
 
 
+def skip_content_in_steps(reader: lib0.Reader, info: int, values: Values) -> Generator[None, None, int]:
+    """Move over a struct's content in steps, check it, and return how many clocks it takes.
+
+    Args:
+        reader: before the content.
+        info: the struct's info byte.
+        values: is told of the values in it.
+    """
+    kind, start, before = info & KIND, reader.at, reader.counted
+    if start in reader.ends:
+        values.add(start, reader.ends[start])
+        return skip_content(reader, kind)
+    size = entries = 0
+    if kind == ANY:
+        length = reader.count()
+        own = Values(ends=values.ends, most_size=values.most_size)
+        entries = yield from _skip_values(reader, length, 0, is_object=False, strict=True, values=own)
+        if not info & KEY or length == 1:  # several values at a key stay together
+            size, entries = own.size, own.entries
+    elif kind in (EMBED, FORMAT):
+        length = 1
+        at = start
+        if kind == FORMAT:
+            _skip_key(reader, strict=True)
+            at = reader.at
+        reader.skip(reader.uint())
+        entries = count_entries(reader.data, at, reader.at, values.most_entries)
+        if entries <= values.most_entries and reader.at - at <= values.most_size:
+            reader.at = at
+            _skip_json(reader, strict=True, what="An embed" if kind == EMBED else "A format's value")
+    elif kind == STRING:
+        length = yield from _utf16_length_in_steps(reader)
+    else:
+        length = skip_content(reader, kind, strict=True)
+    if not size and (kind not in (ANY, STRING) or info & KEY):
+        size = reader.at - start
+    values.add(start, Extent(reader.at, reader.counted - before, size, entries, length))
+    return length
+
+
+def _skip_large(reader: lib0.Reader, most: int) -> bool:
+    """Move over a string if it is larger than any may be."""
+    start = reader.at
+    reader.at = start + 1
+    size = reader.uint()
+    if size > most:
+        reader.skip(size)
+        return True
+    reader.at = start
+    return False
+
+
+def _utf16_length_in_steps(reader: lib0.Reader) -> Generator[None, None, int]:
+    """Move over a text in steps, and count its UTF-16 units."""
+    end = reader.uint() + reader.at
+    start, length = reader.at, 0
+    reader.skip(end - start)
+    while start < end:
+        if length:
+            yield
+        until = end_of_text(reader.data, start + _STEP_BYTES, end)
+        length += utf16_length(reader.data[start:until])
+        start = until
+    return length
+
+
+def end_of_text(text: bytes, at: int, end: int) -> int:
+    """Return the end of the character that a text could be cut in, at an offset; at most where the text ends."""
+    while at < end and text[at] & 0xC0 == 0x80:
+        at += 1
+    return min(at, end)
+
+
 def utf16_length(text: bytes) -> int:
     """Count the UTF-16 units of UTF-8 text: what Yjs counts."""
     if text.isascii():
@@ -286,6 +375,8 @@ def skip_any(reader: lib0.Reader, depth: int, *, strict: bool = False) -> None:
     """Move over one JSON-like value; see `skip_struct`."""
     if depth > MAX_DEPTH:
         raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}; make it flatter.")
+    if reader.ends and reader.pass_over():
+        return
     match reader.byte():
         case 127 | 126 | 121 | 120:  # undefined, null, false, true
             pass
@@ -303,12 +394,19 @@ def skip_any(reader: lib0.Reader, depth: int, *, strict: bool = False) -> None:
         case 116:
             reader.skip(reader.uint())
         case 118 | 117 as kind:
-            _skip_values(reader, reader.count(), depth + 1, is_object=kind == _OBJECT, strict=strict)
+            finish(_skip_values(reader, reader.count(), depth + 1, is_object=kind == _OBJECT, strict=strict))
         case other:
             raise MalformedFrame(f"An update holds a value of type {other}, which the format does not have.")
 
 
-def _skip_values(reader: lib0.Reader, left: int, depth: int, *, is_object: bool, strict: bool) -> None:
+def skip_any_in_steps(reader: lib0.Reader) -> Generator[None, None, None]:
+    """Move over one JSON-like value in steps."""
+    yield from _skip_values(reader, 1, 0, is_object=False, strict=False)
+
+
+def _skip_values(
+    reader: lib0.Reader, left: int, depth: int, *, is_object: bool, strict: bool, values: Values | None = None
+) -> Generator[None, None, int]:
     """Move over the values of an object or a list, which may be very many: so the commonest are read here.
 
     Args:
@@ -317,23 +415,34 @@ def _skip_values(reader: lib0.Reader, left: int, depth: int, *, is_object: bool,
         depth: of the values in it.
         is_object: whether they have keys.
         strict: see `skip_struct`.
+        values: is told of each that is long.
+
+    Returns:
+        How many keys and values there are, those in others included.
     """
-    data = reader.data
+    data, known = reader.data, reader.ends
     above: list[tuple[int, bool]] = []
-    at, single = reader.at, 0
+    at, single, work, start, counted, keys = reader.at, 0, 0, 0, reader.counted, 0
+    keys_before, before = 0, counted - left
+    if is_object:
+        keys = left
     try:
         while True:
             if left and depth + len(above) > MAX_DEPTH:
                 raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}; make it flatter.")
             while left:
+                if work >= _STEP:
+                    work = 0
+                    yield
                 if left >= RUN and not single:
                     run = (_ENTRIES if is_object else _VALUES).match(data, at)
                     if run is not None:
-                        at, left = run.end(), left - RUN
+                        at, left, work = run.end(), left - RUN, work + _RUN_WORK
                         continue
                     single = RUN  # before the next try
                 single -= single > 0
                 left -= 1
+                work += 1
                 if is_object:
                     size = data[at]
                     at += 1 + size
@@ -352,21 +461,41 @@ def _skip_values(reader: lib0.Reader, left: int, depth: int, *, is_object: bool,
                 elif kind == _INTEGER and data[at + 1] < 0x80:
                     at += 2
                 elif kind in (_OBJECT, _LIST):
+                    if not data[at + 1]:
+                        at += 2
+                        continue
+                    reader.at = at
+                    if known and reader.pass_over():
+                        at = reader.at
+                        continue
+                    if not above:
+                        start, counted, keys_before = at, reader.counted, keys
                     above.append((left, is_object))
                     reader.at = at + 1
                     left, is_object, at = reader.count(), kind == _OBJECT, reader.at
+                    if is_object:
+                        keys += left
                     break
+                elif kind == _BYTES and data[at + 1] < 0x80:
+                    at += 2 + data[at + 1]
                 else:
                     reader.at = at
-                    skip_any(reader, depth + len(above), strict=strict)
+                    if values is None or kind != _TEXT or not _skip_large(reader, values.most_size):
+                        skip_any(reader, depth + len(above), strict=strict)
+                    if values is not None and not above:
+                        values.note(at, reader.at, 0, 1)
                     at = reader.at
             else:
                 if not above:
                     break
                 left, is_object = above.pop()
+                if values is not None and not above:
+                    inside = reader.counted - counted
+                    values.note(start, at, inside, inside + keys - keys_before)
     except IndexError as error:
         raise MalformedFrame("The frame ends in the middle of a value; send it whole.") from error
     except UnicodeDecodeError as error:
         raise MalformedFrame("The frame holds a string that is not UTF-8.") from error
     reader.at = 0
     reader.skip(at)
+    return reader.counted - before + keys

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import (
     EMPTY_UPDATE,
+    Limits,
     PermissionDenied,
     SyncStep1,
     SyncUpdate,
@@ -25,6 +26,8 @@ from cosession.protocol import (
     replace_pairs,
 )
 from cosession.protocol.header import read_header_in_steps
+from cosession.protocol.large_values import without_large_in_steps
+from cosession.protocol.measured import Extent, Measured, Values
 from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
 from cosession.protocol.parts import split_work
 from cosession.protocol.sections import Sections, without_forbidden, without_forbidden_in_steps
@@ -69,6 +72,9 @@ _REUSED = (
     "The session has other words than yours under your Yjs client id; start from a fresh document, with a new id."
 )
 
+_LARGE = 2**20
+"""Bytes of a part that is taken in apart from being made: each copy of 16 MB takes milliseconds."""
+
 _COMPARED = 64
 """For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
 
@@ -86,16 +92,16 @@ class Intake:
         changes: applies those that may be applied.
         gate: says which may.
         receipts: holds the fences of a connection while there is a gap.
-        max_structs: how many structs a frame may hold.
+        limits: how much a frame may hold.
     """
 
-    __slots__ = ("_changes", "_gate", "_max_structs", "_receipts", "_refused", "_waiting")
+    __slots__ = ("_changes", "_gate", "_limits", "_receipts", "_refused", "_waiting")
 
-    def __init__(self, changes: Changes, gate: Gate, receipts: Receipts, max_structs: int) -> None:
+    def __init__(self, changes: Changes, gate: Gate, receipts: Receipts, limits: Limits) -> None:
         self._changes = changes
         self._gate = gate
         self._receipts = receipts
-        self._max_structs = max_structs
+        self._limits = limits
         self._waiting: dict[int, Peer] = {}
         """The connections that wait for what others have not brought yet."""
         self._refused: dict[tuple[str, int], CosessionError] = {}
@@ -152,19 +158,34 @@ class Intake:
         if update == EMPTY_UPDATE:
             return
         peer.left = left = Left()
+        limits = self._limits
         try:
             try:
-                header = yield from read_header_in_steps(update, self._max_structs, self._changes.deletions)
+                header = yield from read_header_in_steps(
+                    update, limits.structs, self._changes.deletions, self._values()
+                )
             except MalformedFrame as error:
                 if peer.extended:
                     raise
-                update = yield from without_forbidden_in_steps(update, self._max_structs)
-                header = yield from read_header_in_steps(update, self._max_structs)
+                update = yield from without_forbidden_in_steps(update, limits.structs)
+                header = yield from read_header_in_steps(update, limits.structs, values=self._values())
                 yield partial(self._decline_at, connection, peer, error)
             update = header.rest or update
             if update == EMPTY_UPDATE:
                 return
             yield None  # one value may have taken long
+            too_large: TooLarge | None = None
+            if header.values is not None and self._is_large(header.values):
+                too_large = self._too_large(header.values)
+                rest = yield from without_large_in_steps(
+                    update, header.values, header.deletes, self._changes.vector, self._is_large
+                )
+                too_large = None if rest is update else too_large
+                update, header = rest, (yield from read_header_in_steps(rest, values=self._values()))
+                yield None
+            if header.values is not None:
+                update = Measured.of(update, header.values.ends)
+                yield None
             yield from self._gate.prepare(peer.participant)
             if header.repeats(self._changes.vector) and (yield from self._differs(peer, update, header)):
                 yield partial(self._decline_at, connection, peer, ClientIdTaken(_REUSED))
@@ -174,15 +195,21 @@ class Intake:
                 return
             yield from self._look_at_clients(connection, peer, header, left, offered=offered)
             for part in split_work(update, header, others=len(self._changes.vector)):
-                if part is not None and left.brings_new:
+                if part is None:
+                    yield None
+                    continue
+                if left.brings_new:
                     yield hold
                 read = header if part == update else None
-                yield (
-                    None if part is None else partial(self._take_part, connection, peer, part, read, offered=offered)
-                )
+                frame = encode_frame(SyncUpdate(part))
+                if len(part) > _LARGE:
+                    yield None
+                yield partial(self.update, connection, peer, part, frame, offered=offered, header=read)
             yield from self._bind_taken(peer, left, header)
             if left:
                 yield lambda _: self._end_parts(connection, peer, left, header, offered=offered)
+            if too_large is not None:
+                yield partial(self._decline_at, connection, peer, too_large)
         finally:
             peer.left = None
 
@@ -215,12 +242,12 @@ class Intake:
             return []
         declined: list[Effect] = []
         try:
-            header = header or read_update_header(update, self._max_structs, self._changes.deletions)
+            header = header or read_update_header(update, self._limits.structs, self._changes.deletions)
         except MalformedFrame as error:
             if peer.extended:
                 raise
-            update = without_forbidden(update, self._max_structs)
-            header, frame = read_update_header(update, self._max_structs), encode_frame(SyncUpdate(update))
+            update = without_forbidden(update, self._limits.structs)
+            header, frame = read_update_header(update, self._limits.structs), encode_frame(SyncUpdate(update))
             declined = self._decline(connection, peer, error)
         if header.rest is not None:
             update, frame = header.rest, encode_frame(SyncUpdate(header.rest))
@@ -290,12 +317,6 @@ class Intake:
             return []
         peer.gap, peer.holes, peer.patience = False, 0, 0
         return self._receipts.release(self._changes.version, connection, peer)
-
-    def _take_part(
-        self, connection: int, peer: Peer, part: bytes, header: UpdateHeader | None, at: str, *, offered: bool
-    ) -> list[Effect]:
-        """Take a part of an update in; its header was read where it is all of it."""
-        return self.update(connection, peer, part, encode_frame(SyncUpdate(part)), at, offered=offered, header=header)
 
     def _look_at_clients(
         self, connection: int, peer: Peer, header: UpdateHeader, left: Left, *, offered: bool
@@ -508,6 +529,25 @@ class Intake:
             taken = Update(update, frame, header.brings)
             return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
         return self._apply_admitted(admitted, connection, peer, at, offered=offered, cuts=cuts)
+
+    def _values(self) -> Values:
+        return Values(most_size=self._limits.value_bytes, most_entries=self._limits.value_entries)
+
+    def _is_large(self, values: Values | Extent) -> bool:
+        """Whether one value is larger than the library may read at once."""
+        return values.size > self._limits.value_bytes or values.entries > self._limits.value_entries
+
+    def _too_large(self, values: Values) -> TooLarge:
+        limits = self._limits
+        if values.size > limits.value_bytes:
+            return TooLarge(
+                f"One value has {values.size} bytes, and the server takes {limits.value_bytes}; write it as several "
+                "values or as a shared text, or keep it elsewhere and write its address."
+            )
+        return TooLarge(
+            f"One value has {values.entries} keys and values, and the server takes {limits.value_entries}; write it "
+            "as a shared map or list, or as several values."
+        )
 
     def _take_rest(
         self,

@@ -129,7 +129,14 @@ class Room:
         self._changes = Changes(
             self.document, version, gate, self._receipts, self._memory, settings, self._kept, openings
         )
-        self._intake = Intake(self._changes, gate, self._receipts, settings.max_structs_per_frame)
+        limits = Limits(
+            settings.max_frame_bytes,
+            settings.max_structs_per_frame,
+            settings.max_presence_bytes,
+            settings.max_value_bytes,
+            settings.max_value_entries,
+        )
+        self._intake = Intake(self._changes, gate, self._receipts, limits)
         self._roster = Roster(
             self.document,
             self.peers,
@@ -137,7 +144,7 @@ class Room:
             self._memory.leases,
             self._changes.attend,
             settings.attendance_seconds,
-            Limits(settings.max_frame_bytes, settings.max_structs_per_frame, settings.max_presence_bytes),
+            limits,
         )
 
     @property
