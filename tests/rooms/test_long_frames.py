@@ -161,6 +161,28 @@ def test_the_first_judged_write_reads_the_session_in_steps() -> None:
     assert worst[1] <= 2 * worst[0], worst  # a step may be the end of one thing and the begin of the next
 
 
+@BOTH
+def test_the_first_post_has_the_session_read_in_steps(who: Participant) -> None:
+    worst: list[int] = []
+    for size in (200, 800):
+        scene = scene_with_prompts(size)
+
+        def post(scene: Scene = scene) -> Iterator[list[Effect]]:
+            for step in scene.room.prepare_for(who):
+                yield [] if step is None else step(AT)
+            yield scene.room.append(
+                lambda document: document.messages.append(
+                    "user", [{"type": "text", "text": "hello"}], id="posted", author="ada", created_at=AT
+                ),
+                AT,
+                who,
+                100,
+            )
+
+        worst.append(max(calls_of_each(post())))
+    assert worst[1] <= 2 * worst[0], worst  # a step may be the end of one thing and the begin of the next
+
+
 def test_the_first_write_is_taken_at_once_while_the_session_is_small() -> None:
     word = encode_frame(SyncUpdate(b"\x01\x01\x08\x00\x04\x01" + buffer(b"text:notes") + buffer(b"a") + b"\x00"))
     for state, is_quick in (((), True), ((typed(100),), True), ((typed(2_000),), False)):

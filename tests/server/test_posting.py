@@ -1,6 +1,10 @@
 """Messages over HTTP: who may write which, to whom, and how much, as on the socket."""
 
-from collections.abc import Callable
+import asyncio
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,8 +12,14 @@ import pytest
 from auth.conftest import SECRET, good
 from processes import Server
 
+from cosession.auth import Identities
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
+from cosession.document import SessionDocument
+from cosession.rooms import Hub
+from cosession.server import create_app
+from cosession.settings import Settings
+from cosession.storage import SqliteStorage
 
 Post = Callable[..., httpx.Response]
 
@@ -68,3 +78,54 @@ def test_a_full_session_takes_no_more_of_who_may_not_write_everything(post: Post
     assert answers[0] == 201
     assert answers[-1] == 413
     assert post("admin", text="x" * 30_000).status_code == 201
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_first_post_to_a_long_session_lets_others_have_their_turn(tmp_path: Path) -> None:
+    """Counted in calls between two turns of the loop, which are the same on every machine, but for the last step."""
+    settings = Settings(data=tmp_path, auth_secret=SECRET)
+    async with (
+        Identities.open(settings) as identities,
+        SqliteStorage.open(settings.database) as storage,
+        Hub.open(storage, settings) as hub,
+        hub.room("trip", create=True) as live,
+    ):
+        live.edit(_say_much)
+        app = create_app(hub, identities, storage.revocations, settings)
+        member = mint(good(sub="ada", role="member", sessions=["trip"]), secret_keys(SECRET)[0])
+        headers = {"authorization": f"Bearer {member}"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+            with calls_between_turns() as counts:
+                made = await http.post("/sessions/trip/messages", json={"text": "hello"}, headers=headers)
+    assert made.status_code == 201
+    assert max(counts) < sum(counts) / 4, counts
+
+
+def _say_much(document: SessionDocument) -> None:
+    for number in range(800):
+        document.messages.append(
+            "user", [{"type": "text", "text": "hello"}], id=f"m{number}", author="ada", created_at="2026"
+        )
+
+
+@contextmanager
+def calls_between_turns() -> Generator[list[int]]:
+    """How many functions are called in each turn of the loop."""
+    loop, counts, ended = asyncio.get_running_loop(), [0], False
+
+    def turn() -> None:
+        counts.append(0)
+        if not ended:
+            loop.call_soon(turn)
+
+    def note(_: Any, event: str, __: Any) -> None:
+        counts[-1] += event in ("call", "c_call")
+
+    turn()
+    sys.setprofile(note)
+    try:
+        yield counts
+    finally:
+        sys.setprofile(None)
+        ended = True

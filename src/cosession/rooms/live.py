@@ -296,6 +296,13 @@ class LiveRoom:
             await self._turns.step(go_on)
         return made[0]
 
+    async def prepare_for(self, by: Participant) -> None:
+        """Read what `edit` and `append` in a participant's name need, in steps; others have their turn between."""
+        steps = self.room.prepare_for(by)
+        wait: float | None = 0.0
+        while wait is not None:
+            wait, _ = await self._turns.step(partial(self._go_on, None, steps))
+
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
         """Change the document by the server's hand; see `Room.edit`.
 
@@ -413,18 +420,18 @@ class LiveRoom:
         """Return the seconds before a connection may bring new client ids."""
         return self._new_clients.seconds_to_wait(self._connections[connection].participant.id)
 
-    def _go_on(self, connection: int, steps: Iterator[Step | None]) -> float | None:
-        """Do the next step of taking in a frame.
+    def _go_on(self, connection: int | None, steps: Iterator[Step | None]) -> float | None:
+        """Do the next step of taking in a frame, or of what is asked for by HTTP.
 
         Returns:
             The seconds before the next one; None when that was the last, or its sender may do no more.
         """
-        if self._connections[connection].is_ending:
+        if connection is not None and self._connections[connection].is_ending:
             return None
         at = self._now()
         try:
             step = next(steps)
-            if step is hold:
+            if connection is not None and step is hold:
                 return self._seconds_to_wait(connection)
             effects = () if step is None else step(at)
         except StopIteration:

@@ -356,6 +356,15 @@ class Room:
             case _:
                 yield lambda at: self.receive(connection, data, at)
 
+    def prepare_for(self, by: Participant) -> Iterator[Step | None]:
+        """Read in steps what `edit` and `append` in a participant's name need; see `receive_in_steps`."""
+        if not by.capabilities.writes_everything:
+            yield from self._gate.prepare(by)
+        if self.document.messages.index is not None:
+            prompts = self._memory.prompts
+            while not prompts.is_read:
+                yield lambda at: self._changes.rule(prompts.read_some, at)
+
     def edit(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
     ) -> list[Effect]:

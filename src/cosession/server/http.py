@@ -127,7 +127,7 @@ async def append_message(request: Request) -> Response:
     check_message(body.role, (str(part.get("type")) for part in parts), author.capabilities)
     grows = size_of(parts, _hub(request).settings.max_structs_per_frame)
     message_id = body.id or uuid4().hex
-    async with _room(request, author) as live:
+    async with _room(request, author, writes=True) as live:
         created_at = live.now()
 
         def append(document: SessionDocument) -> None:
@@ -151,7 +151,7 @@ async def cancel_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/cancel."""
     by = await enter(request, "cancel-any", "cancel-own")
     body = await read_body(request, Cancel)
-    async with _room(request, by) as live:
+    async with _room(request, by, writes=True) as live:
         run = _running(live.room.document, request.path_params["run"])
         if not is_own_run(live.room.document, run, by.id):
             by.capabilities.require("cancel-any")
@@ -164,7 +164,7 @@ async def steer_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/steer."""
     by = await enter(request, "steer")
     body = await read_body(request, Steer)
-    async with _room(request, by) as live:
+    async with _room(request, by, writes=True) as live:
         run = _running(live.room.document, request.path_params["run"])
         steer_id = uuid4().hex
         live.edit(
@@ -180,7 +180,7 @@ async def vote(request: Request) -> Response:
     by.capabilities.require("read")  # the answer shows what it is about
     body = await read_body(request, Vote)
     id_ = request.path_params["approval"]
-    async with _room(request, by) as live:
+    async with _room(request, by, writes=True) as live:
         document = live.room.document
         checked_vote(document, id_, by.id, body.model_dump(), live.now())
         grows = size_of(body.value)
@@ -206,7 +206,7 @@ def _running(document: SessionDocument, run_id: str) -> Run:
 
 
 @asynccontextmanager
-async def _room(request: Request, by: Participant) -> AsyncGenerator[LiveRoom]:
+async def _room(request: Request, by: Participant, *, writes: bool = False) -> AsyncGenerator[LiveRoom]:
     """Hold the room of the session that a request's path names.
 
     Access was checked when the request began, and a body and a room may take long to come: it is checked again here.
@@ -218,6 +218,8 @@ async def _room(request: Request, by: Participant) -> AsyncGenerator[LiveRoom]:
     """
     session = request.path_params["session"]
     async with _hub(request).room(session) as live:
+        if writes:
+            await live.prepare_for(by)
         check_access(request, by, session)
         yield live
 
