@@ -122,7 +122,9 @@ class Gate:
 
     def prepare(self, by: Participant) -> Iterator[None]:
         """Make that in steps, between which others may write."""
-        yield from self._known_pairs().read()
+        pairs = self._known_pairs()
+        yield  # the library encoded the document for them, and does it once more below
+        yield from pairs.read()
         if not by.capabilities.writes_everything:
             yield from self._judge().prepare()
 

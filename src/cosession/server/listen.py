@@ -1,7 +1,6 @@
 """The server process: socket, storage, hub and uvicorn, opened in this order and closed in the other."""
 
 import asyncio
-import gc
 import math
 import resource
 import signal
@@ -22,6 +21,7 @@ from cosession.storage import SqliteStorage
 
 from .app import create_app
 from .arrivals import Arrivals
+from .collector import calm_collector
 from .door import is_loopback
 from .lobby import Listener, Lobby, Tally, exempt_addresses
 from .request import RequestProtocol
@@ -66,7 +66,7 @@ async def serve(
         StorageError: the data folder or the database can't be used.
     """
     configure_logs(settings.log_level, settings.log_format)
-    _calm_collector()
+    calm_collector()
     _check_exposure(settings)
     tally = Tally(settings.max_connections_per_address, exempt_addresses(settings))
     lobby = Lobby(_take_files(settings.max_connections), tally)
@@ -190,17 +190,6 @@ def _config(app: Callable[..., object], settings: Settings, key: Callable[[str],
             "COSESSION_TLS_CERT names the certificate with its chain, COSESSION_TLS_KEY the key."
         ) from error
     return config
-
-
-def _calm_collector() -> None:
-    """Let the garbage collector look at what lives long less often.
-
-    With thousands of connections a full collection holds the loop for a tenth of a second, and finds nothing:
-    connections and rooms are let go of one by one.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -43,6 +43,7 @@ class Shadow:
         doc: Doc[Any] = Doc()
         self.drop()
         self._is_being_made = True
+        yield  # the document was encoded just now
         for piece in split_update(state, _PIECE) if len(state) > 4 * _PIECE else (state,):
             if piece != EMPTY_UPDATE:
                 doc.apply_update(piece)
