@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,23 @@ def test_the_first_judged_write_reads_the_session_in_steps() -> None:
     assert worst[1] <= 2 * worst[0], worst  # a step may be the end of one thing and the begin of the next
 
 
+def test_a_session_that_seems_full_is_measured_in_steps() -> None:
+    worst: list[int] = []
+    for size in (500, 4_500):
+        scene = Scene(Settings(max_document_bytes=size * 146 + 10_000), [keys(size)], 1)
+        scene.room.begin(AT)
+        join(scene, 1, MEMBER)
+        writer = SessionDocument(Doc(client_id=8))
+        writer.doc.apply_update(keys(size))
+        counts: list[int] = []
+        for number in range(100):
+            took = calls_of_each(steps(scene, 1, written(writer, partial(_set, number))))
+            counts.append(max(took) if number else 0)  # the first one makes the index
+        assert scene.room.document.state.get("k1") == 99
+        worst.append(max(counts))
+    assert worst[1] <= 2 * worst[0], worst
+
+
 @BOTH
 def test_the_first_post_has_the_session_read_in_steps(who: Participant) -> None:
     worst: list[int] = []
@@ -168,7 +186,7 @@ def test_the_first_post_has_the_session_read_in_steps(who: Participant) -> None:
         scene = scene_with_prompts(size)
 
         def post(scene: Scene = scene) -> Iterator[list[Effect]]:
-            for step in scene.room.prepare_for(who):
+            for step in scene.room.prepare_for(who, 100):
                 yield [] if step is None else step(AT)
             yield scene.room.append(
                 lambda document: document.messages.append(
@@ -196,6 +214,17 @@ def test_what_the_server_writes_makes_the_first_write_of_a_client_long() -> None
     join(scene, 1, FULL)
     scene.room.edit(lambda document: document.state.set("much", "words " * 500), AT)
     assert not scene.room.is_quick(1, encode_frame(SyncUpdate(keys(1))))
+
+
+def _set(number: int, document: SessionDocument) -> None:
+    document.state.set("k1", number)
+
+
+def written(document: SessionDocument, act: Callable[[SessionDocument], object]) -> bytes:
+    """The frame of what a client writes."""
+    before = document.doc.get_state()
+    act(document)
+    return encode_frame(SyncUpdate(document.doc.get_update(before)))
 
 
 def queued(text: str) -> bytes:

@@ -120,13 +120,19 @@ class Gate:
             return False
         return by.capabilities.writes_everything or (self._admission is not None and self._admission.is_prepared)
 
-    def prepare(self, by: Participant) -> Iterator[None]:
-        """Make that in steps, between which others may write."""
-        pairs = self._known_pairs()
-        yield  # the library encoded the document for them, and does it once more below
-        yield from pairs.read()
+    def prepare(self, by: Participant, grows: int = 0) -> Iterator[None]:
+        """Make that in steps, between which others may write.
+
+        Args:
+            by: the participant.
+            grows: the bytes of what it writes next.
+        """
+        if self._pairs is None:
+            self._known_pairs()
+            yield  # the library encoded the document for them, and does it once more below
+        yield from self._known_pairs().read()
         if not by.capabilities.writes_everything:
-            yield from self._judge().prepare()
+            yield from self._judge().prepare(grows)
 
     def differs(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Generator[None, None, bool]:
         """Find out in steps whether an update brings other words than the document has under the same clocks.

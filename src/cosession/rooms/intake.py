@@ -200,6 +200,7 @@ class Intake:
                     continue
                 if left.brings_new:
                     yield hold
+                yield from self._gate.prepare(peer.participant, len(part))
                 read = header if part == update else None
                 frame = encode_frame(SyncUpdate(part))
                 if len(part) > _LARGE:

@@ -296,9 +296,9 @@ class LiveRoom:
             await self._turns.step(go_on)
         return made[0]
 
-    async def prepare_for(self, by: Participant) -> None:
+    async def prepare_for(self, by: Participant, grows: int) -> None:
         """Read what `edit` and `append` in a participant's name need, in steps; others have their turn between."""
-        steps = self.room.prepare_for(by)
+        steps = self.room.prepare_for(by, grows)
         wait: float | None = 0.0
         while wait is not None:
             wait, _ = await self._turns.step(partial(self._go_on, None, steps))

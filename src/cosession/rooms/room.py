@@ -356,10 +356,15 @@ class Room:
             case _:
                 yield lambda at: self.receive(connection, data, at)
 
-    def prepare_for(self, by: Participant) -> Iterator[Step | None]:
-        """Read in steps what `edit` and `append` in a participant's name need; see `receive_in_steps`."""
+    def prepare_for(self, by: Participant, grows: int) -> Iterator[Step | None]:
+        """Read in steps what `edit` and `append` in a participant's name need; see `receive_in_steps`.
+
+        Args:
+            by: the participant.
+            grows: see `edit`.
+        """
         if not by.capabilities.writes_everything:
-            yield from self._gate.prepare(by)
+            yield from self._gate.prepare(by, grows)
         if self.document.messages.index is not None:
             prompts = self._memory.prompts
             while not prompts.is_read:

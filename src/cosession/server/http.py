@@ -127,7 +127,7 @@ async def append_message(request: Request) -> Response:
     check_message(body.role, (str(part.get("type")) for part in parts), author.capabilities)
     grows = size_of(parts, _hub(request).settings.max_structs_per_frame)
     message_id = body.id or uuid4().hex
-    async with _room(request, author, writes=True) as live:
+    async with _room(request, author, grows) as live:
         created_at = live.now()
 
         def append(document: SessionDocument) -> None:
@@ -151,7 +151,7 @@ async def cancel_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/cancel."""
     by = await enter(request, "cancel-any", "cancel-own")
     body = await read_body(request, Cancel)
-    async with _room(request, by, writes=True) as live:
+    async with _room(request, by, 0) as live:
         run = _running(live.room.document, request.path_params["run"])
         if not is_own_run(live.room.document, run, by.id):
             by.capabilities.require("cancel-any")
@@ -164,12 +164,11 @@ async def steer_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/steer."""
     by = await enter(request, "steer")
     body = await read_body(request, Steer)
-    async with _room(request, by, writes=True) as live:
+    grows = size_of(body.text)
+    async with _room(request, by, grows) as live:
         run = _running(live.room.document, request.path_params["run"])
         steer_id = uuid4().hex
-        live.edit(
-            lambda document: document.requests.ask_steer(run.id, steer_id, by.id, body.text), by, size_of(body.text)
-        )
+        live.edit(lambda document: document.requests.ask_steer(run.id, steer_id, by.id, body.text), by, grows)
         await live.flush()
     return Response(status_code=202)
 
@@ -180,10 +179,10 @@ async def vote(request: Request) -> Response:
     by.capabilities.require("read")  # the answer shows what it is about
     body = await read_body(request, Vote)
     id_ = request.path_params["approval"]
-    async with _room(request, by, writes=True) as live:
+    grows = size_of(body.value)
+    async with _room(request, by, grows) as live:
         document = live.room.document
         checked_vote(document, id_, by.id, body.model_dump(), live.now())
-        grows = size_of(body.value)
         live.edit(lambda document: document.requests.ask_vote(id_, by.id, body.decision, body.value), by, grows)
         answer = document.approvals.to_json()[id_]
         await live.flush()
@@ -206,11 +205,16 @@ def _running(document: SessionDocument, run_id: str) -> Run:
 
 
 @asynccontextmanager
-async def _room(request: Request, by: Participant, *, writes: bool = False) -> AsyncGenerator[LiveRoom]:
+async def _room(request: Request, by: Participant, grows: int | None = None) -> AsyncGenerator[LiveRoom]:
     """Hold the room of the session that a request's path names.
 
     Access was checked when the request began, and a body and a room may take long to come: it is checked again here.
     What is done up to the next `await` is done with access that holds.
+
+    Args:
+        request: the request.
+        by: its participant.
+        grows: by how many bytes it grows the document, at most; None of a request that only reads.
 
     Raises:
         NotAllowed: access was taken away meanwhile.
@@ -218,8 +222,8 @@ async def _room(request: Request, by: Participant, *, writes: bool = False) -> A
     """
     session = request.path_params["session"]
     async with _hub(request).room(session) as live:
-        if writes:
-            await live.prepare_for(by)
+        if grows is not None:
+            await live.prepare_for(by, grows)
         check_access(request, by, session)
         yield live
 

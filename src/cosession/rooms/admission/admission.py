@@ -136,13 +136,18 @@ class Admission:
     @property
     def is_prepared(self) -> bool:
         """Whether the next update can be judged without reading much first."""
-        return self._index is not None and self._work is None and self._bytes <= _FEW
+        is_read = self._index is not None and self._work is None and self._bytes <= _FEW
+        return is_read and not self._size.is_due(0)
 
-    def prepare(self) -> Iterator[None]:
-        """Read the document, or what has changed in it, in steps; several may ask for them in turn."""
-        while self._index is None or self._work is not None or self._waiting:
+    def prepare(self, grows: int = 0) -> Iterator[None]:
+        """Read the document, or what has changed in it, in steps; several may ask for them in turn.
+
+        Args:
+            grows: the bytes of the update that is judged next.
+        """
+        while self._index is None or self._work is not None or self._waiting or self._size.is_due(grows):
             if self._work is None:
-                self._work = self._catch_up()
+                self._work = self._catch_up(grows)
             try:
                 next(self._work)
             except StopIteration:
@@ -416,8 +421,8 @@ class Admission:
             assert index is not None, "it was made just now"
         return index
 
-    def _catch_up(self) -> Iterator[None]:
-        """Make the index, where there is none, and take in what waits for it."""
+    def _catch_up(self, grows: int) -> Iterator[None]:
+        """Make the index, where there is none, take in what waits for it, and measure the document if that is due."""
         index = self._index
         if index is None:
             state, deleted = self._document.doc.get_update(), self._deletions()
@@ -431,10 +436,12 @@ class Admission:
             update, deletes = self._waiting[0]
             structs = index.structs
             yield from index.learn(update, deletes)
-            grows = len(update) + (index.structs - structs) * STRUCT_BYTES
-            self._size.changed(grows, shrinks=bool(deletes))
+            grown = len(update) + (index.structs - structs) * STRUCT_BYTES
+            self._size.changed(grown, shrinks=bool(deletes))
             self._waiting.popleft()
             self._bytes -= len(update)
+        if self._size.is_due(grows):
+            yield from self._size.measure_in_steps(self._document.doc.get_update())
 
     def _forget(self) -> None:
         self._index = self._work = None

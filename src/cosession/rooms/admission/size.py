@@ -18,8 +18,11 @@ STRUCT_BYTES: Final = 128
 GONE_BYTES: Final = 32
 """The same for what was deleted; a document of nothing else takes some fifteen times its limit."""
 
-_A_CHANGE = 1000
+_A_CHANGE: Final = 1000
 """For as many structs a change pays: a full document may be measured again when its changes pay for all of them."""
+
+_A_PART: Final = 2**16
+"""By so many bytes, what structs count for included, what is taken at once may grow besides its own."""
 
 
 class Size:
@@ -44,14 +47,23 @@ class Size:
         Args:
             state: the document as an update.
         """
-        size, number = len(state), 0
+        size, number, before = len(state), 0, self._grown
+        self._changes, self._shrunk = 0, False
         for number, struct in enumerate(read_structs(state), 1):
             size += GONE_BYTES if struct.kind in (GC, DELETED) else STRUCT_BYTES
             if not number % AT_ONCE:
                 yield
         self._measured, self._structs = size, number
-        self._grown = self._changes = 0
-        self._shrunk = False
+        self._grown -= before
+
+    def is_due(self, grows: int) -> bool:
+        """Whether to measure before something of so many bytes comes: it may not fit, and much has changed."""
+        grows += min(_A_PART, self._limit // 64)
+        return not self.surely_fits(grows) and self._has_changed(grows)
+
+    def _has_changed(self, grows: int) -> bool:
+        may_have_shrunk = self._shrunk and self._changes * _A_CHANGE >= self._structs
+        return self._grown > self._limit // 64 or (may_have_shrunk and self._measured + grows > self._limit)
 
     def surely_fits(self, grows: int) -> bool:
         """Whether the document stays below the limit with so many bytes more, without measuring."""
@@ -69,7 +81,7 @@ class Size:
         return self._limit - self._measured - self._grown
 
     def check(self, grows: int) -> None:
-        """Go on only if the document may grow by so many bytes.
+        """Go on only if the document may grow by so many bytes. It is measured, unless that was done when it was due.
 
         Raises:
             TooLarge: it is full.
@@ -77,8 +89,7 @@ class Size:
         if self.surely_fits(grows):
             return
         self._changes += 1
-        may_have_shrunk = self._shrunk and self._changes * _A_CHANGE >= self._structs
-        if self._grown > self._limit // 64 or (may_have_shrunk and self._measured + grows > self._limit):
+        if self._has_changed(grows):
             for _ in self.measure_in_steps(self._state()):
                 pass
         if self._measured + grows > self._limit:
