@@ -4,7 +4,7 @@ Reads never raise, whatever foreign clients wrote; writes that don't fit the sch
 touch anything. It knows no clock and draws no ids: both come in as arguments.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast
@@ -26,7 +26,7 @@ from .runs import Runs
 from .surfaces import Surfaces
 from .text import SharedText
 from .tree import State
-from .values import JsonObject, checked_id
+from .values import JsonObject, checked_id, plain_in_steps
 
 ROOTS: dict[str, type[Root]] = {
     "meta": Map,
@@ -189,7 +189,52 @@ class SessionDocument:
         """The whole session as plain JSON."""
         self._find_named_roots()
         own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
-        views = {
+        with self.doc.transaction():
+            return {
+                **{name: view.to_json() for name, view in self._views().items()},
+                "text": self._named(TEXT_PREFIX, read_text),
+                "xml": self._named(XML_PREFIX, str),
+                "roots": read_own_roots(self.doc.get_update(), own) if own else {},
+            }
+
+    def to_json_in_steps(self) -> Generator[None, None, JsonObject]:
+        """The same in steps. It is the state of no one moment if the session changes between them."""
+        self._find_named_roots()
+        own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
+        found: JsonObject = {}
+        for name, view in self._views().items():
+            if isinstance(view, Messages):
+                found[name] = yield from view.to_json_in_steps()
+            elif isinstance(view, Queue | Counters):  # short, or sums
+                found[name] = view.to_json()
+            else:
+                found[name] = yield from plain_in_steps(view.shared)
+            yield
+        found |= {"text": self._named(TEXT_PREFIX, read_text), "xml": self._named(XML_PREFIX, str), "roots": {}}
+        yield
+        if own:
+            found["roots"] = read_own_roots(self.doc.get_update(), own)
+        return found
+
+    def _views(
+        self,
+    ) -> dict[
+        str,
+        Meta
+        | Messages
+        | Runs
+        | Agents
+        | Participants
+        | Selections
+        | State
+        | Counters
+        | Surfaces
+        | Approvals
+        | Claims
+        | Requests
+        | Queue,
+    ]:
+        return {
             "meta": self.meta,
             "messages": self.messages,
             "runs": self.runs,
@@ -204,13 +249,6 @@ class SessionDocument:
             "requests": self.requests,
             "queue": self.queue,
         }
-        with self.doc.transaction():
-            return {
-                **{name: view.to_json() for name, view in views.items()},
-                "text": self._named(TEXT_PREFIX, read_text),
-                "xml": self._named(XML_PREFIX, str),
-                "roots": read_own_roots(self.doc.get_update(), own) if own else {},
-            }
 
     def _named(self, prefix: str, read: Callable[[Any], Any]) -> dict[str, Any]:
         """The named texts that hold something: one that is only looked at has no trace in the document."""

@@ -7,7 +7,7 @@ numbers without a fraction are ints (Yjs has only floats), NaN is null, bytes ar
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import quote, unquote
 
@@ -23,6 +23,9 @@ MAX_DEPTH = 64
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer that a browser's number holds exactly; beyond it Yjs writes a BigInt, which isn't JSON."""
+
+_FEW: Final = 250
+"""Keys of a Map that are read at once."""
 
 FORBIDDEN_KEY = "__proto__"
 """Not a key anywhere, on the wire neither: a browser that reads it sets the prototype of the object around it."""
@@ -174,6 +177,20 @@ def _pruned(value: object, depth: int) -> Any:
     if isinstance(value, Array):
         return [_pruned(item, depth + 1) for item in list(cast("Array[Any]", value))]
     return plain(value)
+
+
+def plain_in_steps(shared: Map[Any]) -> Generator[None, None, JsonObject]:
+    """Turn a Map into plain JSON in steps, each of some of its keys; one that goes meanwhile is left out."""
+    keys = list(shared.keys())
+    if len(keys) <= _FEW:
+        return plain_object(shared)
+    found: JsonObject = {}
+    for count, key in enumerate(keys, 1):
+        if key in shared:
+            found[key] = plain(shared[key])
+        if not count % _FEW:
+            yield
+    return found
 
 
 def plain_object(value: object) -> JsonObject:

@@ -9,16 +9,17 @@ without a loop, a socket or a disk.
     awareness ───→ roster: presence → attendance: who is here, by the document
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from functools import partial
 
 from pycrdt import Doc
 
 from cosession.auth import SERVER, Participant
-from cosession.document import Policy, SessionDocument
+from cosession.document import JsonObject, Policy, SessionDocument
 from cosession.document.list_index import ListIndex
 from cosession.errors import MalformedFrame, SessionDamaged, TooLarge, Unreadable, is_crdt_error
 from cosession.protocol import (
+    EMPTY_UPDATE,
     EMPTY_VECTOR,
     Awareness,
     Encoded,
@@ -34,6 +35,7 @@ from cosession.protocol import (
     SyncUpdate,
     decode_frame,
     decode_state_vector,
+    split_update,
 )
 from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
@@ -69,6 +71,9 @@ _OPENED = "opened"
 """The timer after which the next one doesn't open the session soon after another."""
 
 _OPENED_SECONDS = 10.0
+
+_PIECE = 2**16
+"""Bytes of a document that are applied to a copy at once: a few milliseconds."""
 
 _OTHER_BYTES = 8 * 2**20
 """The largest frame that brings no update: presence is JSON, which takes long to read."""
@@ -480,6 +485,25 @@ def _listeners(peers: Mapping[int, Peer], participants: Collection[str]) -> dict
         if peer.extended and peer.participant.id in participants:
             found.setdefault(peer.participant.id, []).append(connection)
     return found
+
+
+def read_copy(update: bytes) -> Generator[None, None, JsonObject]:
+    """Read a whole document as plain JSON, in steps.
+
+    Args:
+        update: all of it.
+    """
+    document = SessionDocument(Doc())
+    messages = document.messages
+    messages.index = ListIndex(messages.shared)
+    try:
+        for piece in split_update(update, _PIECE):
+            if piece != EMPTY_UPDATE:
+                document.doc.apply_update(piece)
+            yield
+        return (yield from document.to_json_in_steps())
+    finally:
+        messages.index.close()
 
 
 def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:

@@ -21,6 +21,7 @@ from cosession.storage import StoredSession
 
 from .access import admit, check_access, enter, identify, may_read
 from .body import Body, read_body, read_flag, read_number, size_of
+from .encoding import encode_in_steps
 
 _UPDATE = "application/octet-stream"
 
@@ -86,7 +87,7 @@ async def create_session(request: Request) -> Response:
     if not await hub.create(session, body.title, policy):
         raise SessionExists(f"The session {session!r} is there already.")
     async with hub.room(session) as live:
-        return _answer(live, status=201)
+        return await _answer(live, status=201)
 
 
 async def list_sessions(request: Request) -> Response:
@@ -105,7 +106,7 @@ async def read_session(request: Request) -> Response:
     reader = await enter(request)
     async with _room(request, reader) as live:
         if _UPDATE not in request.headers.get("accept", ""):
-            return _answer(live)
+            return await _answer(live)
         headers = {"cosession-version": str(live.room.version), "vary": "accept"}
         return Response(await live.snapshot(), media_type=_UPDATE, headers=headers)
 
@@ -228,18 +229,19 @@ async def _room(request: Request, by: Participant, grows: int | None = None) -> 
         yield live
 
 
-def _answer(live: LiveRoom, status: int = 200) -> Response:
-    document = live.to_json()
+async def _answer(live: LiveRoom, status: int = 200) -> Response:
+    document, version = await live.read()
     meta: dict[str, Any] = document["meta"]
     body = {
         "id": live.session,
         "title": meta.get("title", ""),
         "created_at": live.info().created_at,
-        "version": live.room.version,
+        "version": version,
         "connections": live.connections,
         "document": document,
     }
-    return JSONResponse(body, status_code=status, headers={"vary": "accept"})
+    encoded = await live.work(encode_in_steps(body))
+    return Response(encoded, status, {"vary": "accept"}, "application/json")
 
 
 def _summary(info: StoredSession, connections: int) -> dict[str, Any]:
