@@ -40,7 +40,7 @@ SIZES = (100, 1_000, 10_000, 100_000)
 GROWING = frozenset({"first sync", "whole GET"})
 """What may grow with the session: it gives all of it."""
 
-WALKING = frozenset({"queue", "yrs alone"})
+WALKING = frozenset({"yrs alone"})
 """What appends to a list: yrs walks it from its start, deleted entries too, to append and to tell of it."""
 
 CAPABILITIES = (*ROLES["operator"], "prompt", "run")
@@ -229,7 +229,8 @@ class Scene:
         self.room.receive(self.connection, encode_frame(Awareness(encode_awareness([entry]))), AT)
 
     def change(self, act: Callable[[SessionDocument], object]) -> bytes:
-        """The frame of what a client does."""
+        """The frame of what a client does that has heard of everything before."""
+        self.doc.apply_update(self.room.document.doc.get_update(self.doc.get_state()))
         updates: list[bytes] = []
         watch = self.doc.observe(lambda event: updates.append(event.update))
         with self.doc.transaction():
@@ -391,9 +392,16 @@ def _steer(scene: Scene, number: int) -> Callable[[], object]:
 
 @operation("queue")
 def _queue(scene: Scene, number: int) -> Callable[[], object]:
-    return scene.send(
-        lambda document: document.queue.append("later", id=f"queued{number}", author="ada", created_at=AT, to=["bot"])
-    )
+    return _queued(scene, f"queued{number}", to=f"idle{number}")
+
+
+@operation("queue waits")
+def _queue_waits(scene: Scene, number: int) -> Callable[[], object]:
+    return _queued(scene, f"waiting{number}", to="bot")
+
+
+def _queued(scene: Scene, id_: str, to: str) -> Callable[[], object]:
+    return scene.send(lambda document: document.queue.append("later", id=id_, author="ada", created_at=AT, to=[to]))
 
 
 @operation("yrs alone")

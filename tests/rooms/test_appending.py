@@ -10,7 +10,7 @@ from pycrdt import Array, Doc, Map, TransactionEvent
 from rooms.scene import AT, Scene
 
 from cosession.auth import EVERYTHING, Capabilities, Participant
-from cosession.document import SessionDocument, list_index
+from cosession.document import Policy, SessionDocument, list_index
 from cosession.document.list_index import SHORT
 from cosession.protocol import SyncUpdate, encode_frame
 from cosession.rooms import appending, changes
@@ -63,6 +63,10 @@ class Client:
         self.heard = len(self.scene.rows)
 
     def act(self, *what: Any) -> None:
+        for frame in self.frames(*what):
+            self.scene.do(self.scene.room.receive(self.connection, frame, AT))
+
+    def frames(self, *what: Any) -> list[bytes]:
         updates: list[bytes] = []
 
         def note(event: TransactionEvent) -> None:
@@ -73,8 +77,7 @@ class Client:
             for one in what:
                 one(self.document)
         self.document.doc.unobserve(subscription)
-        for update in updates:
-            self.scene.do(self.scene.room.receive(self.connection, encode_frame(SyncUpdate(update)), AT))
+        return [encode_frame(SyncUpdate(update)) for update in updates]
 
 
 def room(settings: Settings) -> tuple[Scene, dict[int, Client]]:
@@ -88,7 +91,10 @@ def room(settings: Settings) -> tuple[Scene, dict[int, Client]]:
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["say", "say", "say", "say twice", "post", "queue", "delete", "edit", "run", "empty", "note"]
+            [
+                *("say", "say", "say", "say twice", "post", "delete", "edit", "empty", "note"),
+                *("queue", "enqueue", "enqueue", "enqueue", "withdraw", "run", "run", "end"),
+            ]
         ),
         st.integers(1, MOST),
         st.booleans(),
@@ -99,29 +105,36 @@ steps = st.lists(
 
 
 def take(scene: Scene, client: Client, step: Any, number: int) -> None:
-    what, who, _, place = step
-    author, new = WHO[who].id, f"new{number}"
+    what, _, _, place = step
+    who = WHO[client.connection]
+    author, new = who.id, f"new{number}"
     match what:
         case "say":
             client.act(lambda document: say(document, new, author))
         case "say twice":
             client.act(lambda document: say(document, new, author), lambda document: say(document, f"{new}b", author))
         case "post":
-            scene.do(scene.room.append(lambda document: say(document, new, author), AT, WHO[who], 100))
+            scene.do(scene.room.append(lambda document: say(document, new, author), AT, who, 100))
         case "queue":
             scene.do(scene.room.edit(lambda document: add_entry(document, new), AT))
+        case "enqueue":
+            client.act(lambda document: add_entry(document, new, "ada", author))
+        case "withdraw":
+            client.act(lambda document: withdraw(document, place))
+        case "end":
+            client.act(end_runs)
         case "delete":
             scene.do(scene.room.edit(lambda document: remove(document, place), AT))
         case "edit":
             client.act(lambda document: document.messages[-1 - place].shared.__setitem__("note", number))
-        case "empty" if who == 1:
+        case "empty":
             client.act(
                 lambda document: document.messages.shared.append(Map()),
                 lambda document: document.messages[place].shared.__setitem__(f"fresh{number}", 1),
             )
-        case "note" if who == 1:
+        case "note":
             client.act(lambda document: document.doc.get("notes", type=Array).append(Map({"id": new})))
-        case "run" if who == 1:
+        case "run":
             client.act(
                 lambda document: document.runs.start(new, agent=author, started_at=AT, client=document.doc.client_id),
                 lambda document: say(document, f"{new}.m", author),
@@ -130,8 +143,19 @@ def take(scene: Scene, client: Client, step: Any, number: int) -> None:
             pass
 
 
-def add_entry(document: SessionDocument, id_: str) -> None:
-    document.queue.append("later", id=id_, author="ada", created_at=AT, to=["bot"])
+def add_entry(document: SessionDocument, id_: str, agent: str = "bot", author: str = "ada") -> None:
+    document.queue.append("later", id=id_, author=author, created_at=AT, to=[agent])
+
+
+def withdraw(document: SessionDocument, place: int) -> None:
+    if place < len(document.queue.shared):
+        del document.queue.shared[place]
+
+
+def end_runs(document: SessionDocument) -> None:
+    for run in document.runs:
+        if not run.ended:
+            run.end("complete", at=AT)
 
 
 def remove(document: SessionDocument, place: int) -> None:
@@ -143,7 +167,7 @@ def remove(document: SessionDocument, place: int) -> None:
 def test_whatever_is_done_the_index_has_the_list_and_the_log_the_document(settings: Settings, taken: Any) -> None:
     scene, clients = room(settings)
     for number, step in enumerate(taken):
-        client = clients[step[1]]
+        client = clients[1 if step[0] in {"empty", "note", "run", "end"} else step[1]]
         if step[2]:
             client.hear()
         take(scene, client, step, number)
@@ -152,6 +176,12 @@ def test_whatever_is_done_the_index_has_the_list_and_the_log_the_document(settin
         event("the last is known" if messages.index.last else "the last is not known")
         listed: list[Any] = messages.shared.to_py() or []
         assert [None if item is None else item.to_py() for item in messages.index] == listed
+        queue = scene.room.document.queue
+        waiting: list[Any] = queue.shared.to_py() or []
+        event(f"{len(waiting)} wait")
+        if queue.index is not None:
+            event("the last in the queue is known" if queue.index.last else "the last in the queue is not known")
+            assert [None if item is None else item.to_py() for item in queue.index] == waiting
         named = [item for item in listed if "id" in item]
         assert all("stamp" in item for item in named)
         assert len({item["id"] for item in named}) == len(named)
@@ -159,6 +189,12 @@ def test_whatever_is_done_the_index_has_the_list_and_the_log_the_document(settin
             found = messages.get(item["id"])
             assert found is not None
             assert found.shared.to_py() == item
+        if not any(what in {"withdraw", "delete"} for what, *_ in taken):
+            there = [item["id"] for item in named + waiting]
+            entered = [
+                f"new{place}" for place, (what, *_) in enumerate(taken[: number + 1]) if what in {"queue", "enqueue"}
+            ]
+            assert [there.count(id_) for id_ in entered] == [1] * len(entered)
     replica = Doc[Any]()
     replica.apply_update(PAST)
     for row in scene.rows:
@@ -264,6 +300,27 @@ def test_a_message_that_the_server_appends_takes_no_walk_over_the_list(
     assert posted is not None
     assert posted.stamp == {"by": "ada", "at": AT, "seq": scene.room.version - 1}
     assert posted.text == "hello"
+
+
+def test_a_prompt_that_leaves_the_queue_takes_no_walk_over_a_list(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, clients = room(settings)
+    ada = clients[1]
+    ada.act(lambda document: say(document, "first", "ada"))
+    scene.do(scene.room.edit(lambda document: document.meta.set_policy(Policy((), "parallel")), AT))
+    ada.act(lambda document: add_entry(document, "q0"))
+    frames = [ada.frames(lambda document, n=number: add_entry(document, f"q{n}")) for number in range(1, 5)]
+    scene.do(scene.room.receive(1, *frames[0], AT))
+    for name in ("__getitem__", "__delitem__", "__iter__", "to_py"):
+        monkeypatch.setattr(Array, name, fail)
+    monkeypatch.setattr(list_index, "ArrayEvent", fail)
+    for frame in frames[1:]:
+        scene.do(scene.room.receive(1, *frame, AT))
+    monkeypatch.undo()
+    assert scene.room.document.queue.to_json() == []
+    said = [message.id for message in scene.room.document.messages]
+    assert said[-6:] == ["first", "q0", "q1", "q2", "q3", "q4"]
 
 
 def test_an_entry_of_another_list_is_not_taken_for_a_message() -> None:

@@ -4,7 +4,8 @@ Invariant: the index has the entries of the list, in order. It hears of what goe
 yrs frees that at its end, and nothing of it is kept.
 
 yrs also walks the list to say what changed in it. So it isn't asked about an entry that is known to come behind the
-last one: such a one is empty when it comes, and an event of what goes into it then tells the Map.
+last one: such a one is empty when it comes, and an event of what goes into it then tells the Map. Nor about one that
+is taken out by its Yjs id.
 """
 
 import weakref
@@ -32,14 +33,16 @@ class _Entry:
     Attributes:
         item: the Map; None for anything else, and once it is gone.
         id: its id when that was read; empty where there was none.
+        yjs_id: its Yjs client and clock, where that is known.
         before: another entry of the same id that came earlier.
     """
 
-    __slots__ = ("before", "id", "item")
+    __slots__ = ("before", "id", "item", "yjs_id")
 
     def __init__(self, item: object) -> None:
         self.item = cast("Map[Any]", item) if isinstance(item, Map) else None
         self.id = ""
+        self.yjs_id: tuple[int, int] | None = None
         self.before: _Entry | None = None
 
 
@@ -49,9 +52,10 @@ class ListIndex:
     Args:
         shared: the list.
         entries: what is in it.
+        notes_arrivals: whether somebody asks for what came; it is kept until then.
 
     Attributes:
-        last: the Yjs client and clock of the last entry, where that is known.
+        last: the Yjs client and clock of the last entry, where that is known; it may be deleted.
         ends_in_new: whether the last change was that one entry came behind all others.
     """
 
@@ -64,6 +68,7 @@ class ListIndex:
         "_entries",
         "_expects",
         "_nameless",
+        "_notes_arrivals",
         "_shared",
         "_subscription",
         "_unread",
@@ -71,10 +76,11 @@ class ListIndex:
         "last",
     )
 
-    def __init__(self, shared: Array[Any], entries: Sequence[object] = ()) -> None:
+    def __init__(self, shared: Array[Any], entries: Sequence[object] = (), *, notes_arrivals: bool = True) -> None:
         self.last: tuple[int, int] | None = None
         self.ends_in_new = False
         self._expects = self._came = False
+        self._notes_arrivals = notes_arrivals
         self._shared = shared
         self._doc: Doc[Any] = cast(Any, shared).doc
         self._entries = [_Entry(item) for item in entries]
@@ -119,17 +125,8 @@ class ListIndex:
 
     def get(self, id: str) -> "Map[Any] | None":  # noqa: A002 - the field's name
         """The Map of an id, or None; of several the one that came last."""
-        for _ in self.read():
-            pass
-        found = self._by_id.get(id)
-        while found is not None:
-            if found.item is not None and found.item.get("id") == id:
-                return found.item
-            found = found.before
-        for entry in reversed(self._nameless):
-            if entry.item is not None and entry.item.get("id") == id:
-                return entry.item
-        return None
+        found = self._find(id)
+        return None if found is None else found.item
 
     def read(self) -> Iterator[None]:
         """Read the ids of entries that are new, in slices: others may have their turn between them."""
@@ -170,11 +167,54 @@ class ListIndex:
         place = len(self._entries)
         item: object = Map[Any](_integrated=filled[0], _doc=self._doc) if len(filled) == 1 else self._shared[place]
         self._add(place, [_Entry(item)])
-        self.last = id
+        self.know_last(id)
+
+    def know_last(self, id: tuple[int, int] | None) -> None:  # noqa: A002
+        """Note the Yjs client and clock of the last entry, which came just now; None if they can't be told."""
+        self.last = self._entries[-1].yjs_id = id
+
+    def remove(self, id: str, delete: Callable[[tuple[int, int]], None]) -> int | None:  # noqa: A002
+        """Take out the entry of an id, without a walk over the list where its Yjs id is known.
+
+        Args:
+            id: the entry's.
+            delete: in a transaction, deletes what has a Yjs client and clock, and nothing else in the list.
+
+        Returns:
+            Where it is, to be deleted there by the caller; None if it isn't there any more.
+        """
+        entry = self._find(id)
+        if entry is None:
+            return None
+        place = self._entries.index(entry)
+        if entry.yjs_id is None:
+            return place
+        self._expects, self._came = True, False
+        try:
+            delete(entry.yjs_id)
+        finally:
+            self._expects = False
+        if self._came:
+            self._forget(entry)
+            del self._entries[place]
+        return None
 
     def close(self) -> None:
         """Follow the list no longer."""
         self._subscription.drop()
+
+    def _find(self, id: str) -> _Entry | None:  # noqa: A002 - the field's name
+        for _ in self.read():
+            pass
+        found = self._by_id.get(id)
+        while found is not None:
+            if found.item is not None and found.item.get("id") == id:
+                return found
+            found = found.before
+        for entry in reversed(self._nameless):
+            if entry.item is not None and entry.item.get("id") == id:
+                return entry
+        return None
 
     def _read(self, entry: _Entry) -> None:
         if entry.item is None:
@@ -208,12 +248,14 @@ class ListIndex:
         self.ends_in_new = (
             count == 1 and place == len(self._entries) == known + 1 and self._entries[-1].item is not None
         )
-        self.last = None
+        if count:
+            self.last = None
 
     def _add(self, place: int, new: list[_Entry]) -> None:
         self._entries[place:place] = new
         self._unread[:0] = reversed(new)
-        self._arrived += new
+        if self._notes_arrivals:
+            self._arrived += new
 
     def _forget(self, entry: _Entry) -> None:
         entry.item = None

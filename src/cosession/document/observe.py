@@ -9,6 +9,7 @@ the transaction ends.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
@@ -64,6 +65,28 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class ListSubscription:
+    """Hears that something in a list was changed, and not what: yrs walks a list from its start to tell that.
+
+    Args:
+        callback: called once for each transaction; see above.
+        root: the list.
+    """
+
+    __slots__ = ("_subscription",)
+
+    def __init__(self, callback: Callable[[], None], root: Array[Any]) -> None:
+        self._subscription = root.integrated.observe_deep(partial(_ring, callback))
+
+    def close(self) -> None:
+        """Stop hearing. May be called twice."""
+        self._subscription.drop()
+
+
+def _ring(callback: Callable[[], None], _: object) -> None:
+    callback()
 
 
 def _observe(callback: Callable[[list[Change]], None], name: str, root: Root) -> SharedSubscription:

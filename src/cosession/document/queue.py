@@ -5,12 +5,14 @@ Yjs Array would be deleting and inserting a copy: two who move it would double i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from pycrdt import Array, Map, Text
 
 from cosession.errors import BadDocument
 
+from .list_index import SHORT, ListIndex
 from .policy import agents_of, checked_agents
 from .record import Record, maps_in
 from .text import SharedText
@@ -51,26 +53,42 @@ class QueuedPrompt(Record):
 
 
 class Queue:
-    """The waiting prompts, the next one first."""
+    """The waiting prompts, the next one first.
 
-    __slots__ = ("shared",)
+    Attributes:
+        shared: the pycrdt Array behind it.
+        index: where each entry is by its id, if somebody keeps that; a server does.
+    """
+
+    __slots__ = ("index", "shared")
 
     def __init__(self, shared: Array[Any]) -> None:
         self.shared = shared
+        self.index: ListIndex | None = None
 
     def __iter__(self) -> Iterator[QueuedPrompt]:
         return iter(_in_order(maps_in(self.shared)))
 
     def first(self, most: int) -> list[QueuedPrompt]:
         """So many of those that were added first, in their order."""
+        if self.index is not None:
+            return _in_order(item for item in islice(self.index, most) if item is not None)
         added: list[Any] = [self.shared[index] for index in range(min(most, len(self.shared)))]
         return _in_order(cast("Map[Any]", item) for item in added if isinstance(item, Map))
+
+    def index_if_short(self) -> None:
+        """Keep an index from now on, if that doesn't take a walk for each of many entries."""
+        if self.index is None and len(self.shared) <= SHORT:
+            self.index = ListIndex(self.shared, list(self.shared), notes_arrivals=False)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def get(self, id: str) -> QueuedPrompt | None:  # noqa: A002 - the field's name
         """The entry of an id, or None."""
+        if self.index is not None:
+            found = self.index.get(id)
+            return None if found is None else QueuedPrompt(found)
         place = self._place_of(id)
         return None if place is None else QueuedPrompt(cast("Map[Any]", self.shared[place]))
 

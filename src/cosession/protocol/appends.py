@@ -1,6 +1,6 @@
 """Whether an update appends one Map to a list; and it in three: up to that Map, the first thing in it, the rest.
 
-Told from its bytes alone, for a reader that knows which entry of which list is the last.
+Told from its bytes alone, for a reader that knows which entry of which list is the last. And what is written for it.
 """
 
 from dataclasses import dataclass
@@ -104,6 +104,12 @@ def write_last(name: str, last: Id, client: int, clock: int) -> bytes:
     if writer != client and clock:
         sections.append(lib0.uint(1) + lib0.uint(client) + lib0.uint(0) + b"".join(_unknown(clock)))
     return b"".join((lib0.uint(len(sections)), *sections, _NO_DELETES))
+
+
+def delete_struct(id: Id) -> bytes:  # noqa: A002
+    """An update that deletes what has a Yjs client and clock."""
+    client, clock = id
+    return b"\x00\x01" + lib0.uint(client) + b"\x01" + lib0.uint(clock) + b"\x01"
 
 
 def _is_inside(struct: Struct, begin: int, entry: Struct | None) -> bool:

@@ -1,11 +1,12 @@
-"""Messages that come behind all others of a long list, at a cost that doesn't grow with the list.
+"""Messages and queued prompts that come and go, at a cost that doesn't grow with how many there are and were.
 
-yrs walks a list from its start to append to it, and to tell what was appended. So an update whose message comes
-behind the one that is known to be the last is applied in three (see `ListIndex`), and the server writes its own in a
-document that has nothing but that last one. Where it isn't known, as in a session that was just loaded, yrs walks.
+yrs walks a list from its start, deleted entries too, to append to it, to take out of it, and to tell what came. So an
+update whose entry comes behind the one that is known to be the last is applied in three (see `ListIndex`), the server
+writes a message of its own in a document that has nothing but that last one, and takes a prompt out of the queue by
+its Yjs id. Where these aren't known, as in a session that was just loaded, yrs walks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -15,14 +16,12 @@ from cosession.document import SessionDocument
 from cosession.document.list_index import ListIndex
 from cosession.errors import MalformedFrame, RoomBroken
 from cosession.protocol import EMPTY_UPDATE, UpdateHeader
-from cosession.protocol.appends import read_append, write_last
+from cosession.protocol.appends import delete_struct, read_append, write_last
 
 LONG: Final = 1000
 """Messages over which yrs walks in about the time that it takes to do without."""
 
 HALF_DONE: Final = "The server met an error in the middle of a change; connect once more."
-
-_LIST: Final = "messages"
 
 
 def bring(document: SessionDocument, data: bytes, header: UpdateHeader, apply: Callable[[bytes], None]) -> None:
@@ -38,9 +37,10 @@ def bring(document: SessionDocument, data: bytes, header: UpdateHeader, apply: C
         MalformedFrame: see `apply`.
         RoomBroken: half of it was applied.
     """
-    index = _long_index(document)
-    append = read_append(data) if index is not None and index.last is not None and not header.deletes else None
-    if index is None or append is None or append.left != index.last:
+    known = [index for index in _indexes(document) if index.last is not None]
+    append = read_append(data) if known and not header.deletes else None
+    index = None if append is None else next((one for one in known if one.last == append.left), None)
+    if append is None or index is None:
         apply(data)
         return
     rest = partial(_apply_rest, apply)
@@ -50,20 +50,18 @@ def bring(document: SessionDocument, data: bytes, header: UpdateHeader, apply: C
 
 
 def learn_last(document: SessionDocument, data: bytes, header: UpdateHeader) -> None:
-    """Hear of an update that was applied just now: which message it put behind all others, if it did.
+    """Hear of an update that was applied just now: which entry it put behind all others of a list, if it did.
 
     Args:
         document: the live document.
         data: the update.
         header: its header.
     """
-    index = document.messages.index if _LIST in document.__dict__ else None
-    if index is None:
-        return
-    ends_in_new, index.ends_in_new = index.ends_in_new, False
-    if ends_in_new and header.types and len(index) >= LONG:
-        append = read_append(data)
-        index.last = None if append is None else append.id
+    for index in _indexes(document):
+        ends_in_new, index.ends_in_new = index.ends_in_new, False
+        if ends_in_new and header.types:
+            append = read_append(data)
+            index.know_last(None if append is None else append.id)
 
 
 def write_apart(
@@ -79,12 +77,12 @@ def write_apart(
     Returns:
         None where the list is short, or its last entry isn't known.
     """
-    index = _long_index(document)
+    index = _messages(document)
     if index is None or index.last is None:
         return None
     writer = document.doc.client_id
     apart: Doc[Any] = Doc(client_id=writer)
-    apart.apply_update(write_last(_LIST, index.last, writer, vector.get(writer, 0)))
+    apart.apply_update(write_last("messages", index.last, writer, vector.get(writer, 0)))
     written: list[bytes] = []
 
     def note(event: TransactionEvent) -> None:
@@ -99,8 +97,35 @@ def write_apart(
     return data
 
 
-def _long_index(document: SessionDocument) -> ListIndex | None:
-    index = document.messages.index if _LIST in document.__dict__ else None
+def take_out(document: SessionDocument, entry: str, apply: Callable[[bytes], None]) -> None:
+    """Take an entry out of the queue; in a transaction of its own.
+
+    Args:
+        document: the live document.
+        entry: the entry's id.
+        apply: applies an update.
+    """
+    index = document.queue.index
+    if index is None:
+        document.queue.remove(entry)
+        return
+    place = index.remove(entry, lambda yjs_id: apply(delete_struct(yjs_id)))
+    if place is not None:
+        del document.queue.shared[place]
+
+
+def _indexes(document: SessionDocument) -> Iterator[ListIndex]:
+    """The indexes of lists in which yrs is not to walk; to ask for a list that isn't there would make it."""
+    messages = _messages(document)
+    if messages is not None:
+        yield messages
+    queue = document.queue.index if "queue" in document.__dict__ else None
+    if queue is not None:
+        yield queue
+
+
+def _messages(document: SessionDocument) -> ListIndex | None:
+    index = document.messages.index if "messages" in document.__dict__ else None
     return index if index is not None and len(index) >= LONG else None
 
 

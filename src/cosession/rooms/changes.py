@@ -12,7 +12,7 @@ Where a change leads to a decision of the server is `_decide`; what it decides i
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from cosession.auth import SERVER, Participant
 from cosession.document import JsonObject, Message, SessionDocument
 from cosession.document.list_index import SHORT, ListIndex
 from cosession.document.values import plain_object
-from cosession.errors import MalformedFrame, RoomBroken, is_crdt_error
+from cosession.errors import BadDocument, MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
     EMPTY_UPDATE,
     ClockRange,
@@ -39,8 +39,8 @@ from cosession.protocol import (
 from cosession.protocol.structs import Id
 from cosession.settings import Settings
 
-from .appending import HALF_DONE, bring, learn_last, write_apart
-from .decisions import Case, Memory, arrived, completed, decide, is_half
+from .appending import HALF_DONE, bring, learn_last, take_out, write_apart
+from .decisions import Case, Memory, Promotion, arrived, completed, decide, is_half, promoted
 from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .gate import Gate
 from .peer import Peer
@@ -205,8 +205,7 @@ class Changes:
         if data is None:
             return self.edit(change, at, by, grows)
         with _arrivals(self._document) as messages:
-            self._bring(data, read_update_header(data))
-            effects = self._written([data], by)
+            effects = self._append(data, by)
         return effects + self._stamp(messages, by, at) + self._decide(by, at)
 
     def attend(self, change: Callable[[SessionDocument], object], at: str) -> list[Effect]:
@@ -323,6 +322,11 @@ class Changes:
         effects = self._written(self._captured(act), by)
         return effects + self._begin() if effects and self.on_first_use is not None else effects
 
+    def _append(self, data: bytes, by: Participant) -> list[Effect]:
+        """Apply what was written apart, and accept it."""
+        self._bring(data, read_update_header(data))
+        return self._written([data], by)
+
     def _begin(self) -> list[Effect]:
         """Write the session's facts: the schema is used."""
         write, self.on_first_use = self.on_first_use, None
@@ -415,14 +419,40 @@ class Changes:
         Raises:
             RoomBroken: it failed; what it follows from is applied by now, and can't be refused any more.
         """
-        case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [], [])
+        case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [], [], [])
         try:
             effects = self._write(lambda _: decision(case), SERVER)
         except Exception as error:
             raise RoomBroken(HALF_DONE) from error
         if self._memory.prompts.has_halves:
             self._watch.await_rest()
-        return [*case.notices, *effects, *case.effects]
+        effects = [*case.notices, *effects, *case.effects]
+        return effects + self._promote(case.promotions, at) if case.promotions else effects
+
+    def _promote(self, promotions: Sequence[Promotion], at: str) -> list[Effect]:
+        """Make messages of entries of the queue: first the message comes, then the entry goes, so none is lost.
+
+        Raises:
+            RoomBroken: it failed.
+        """
+        effects: list[Effect] = []
+        messages: list[Message] = []
+        try:
+            for promotion in promotions:
+                if promotion.write is not None:
+                    write = partial(promotion.write, self.version + 1)
+                    with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; it stays
+                        data = write_apart(self._document, self.vector, write)
+                        effects += self._write(write, SERVER) if data is None else self._append(data, SERVER)
+                    message = self._document.messages.get(promotion.message)
+                    if message is None:
+                        continue
+                    messages.append(message)
+                leave = partial(take_out, self._document, promotion.entry, self._apply)
+                effects += self._written(self._captured(leave), SERVER)
+        except Exception as error:
+            raise RoomBroken(HALF_DONE) from error
+        return effects + self._rule(lambda case: promoted(case, messages), SERVER, at, {})
 
     def _captured(self, act: Callable[[], None]) -> list[bytes]:
         """Do something to the document, and return the updates that it made, if it changed anything."""

@@ -55,8 +55,8 @@ from .roster import ATTENDANCE, Roster
 DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
 """What is said of it where it is loaded."""
 
-_MESSAGES = b"messages"
-"""What an update holds that begins the list of messages."""
+_MESSAGES, _QUEUE = b"messages", b"queue"
+"""What an update holds that begins the list of messages, and that of the prompts that wait."""
 
 _SHORT = 2048
 """Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""
@@ -173,9 +173,10 @@ class Room:
         return self._memory.leases.are_waiting
 
     def prepare(self) -> Iterator[None]:
-        """Read the ids of the messages, in slices between which others may have their turn; once, before all else."""
-        index = self.document.messages.index
-        return iter(()) if index is None else index.read()
+        """Read the ids of long lists, in slices between which others may have their turn; once, before all else."""
+        for index in (self.document.messages.index, self.document.queue.index):
+            if index is not None:
+                yield from index.read()
 
     def create(self, title: str, at: str) -> list[Effect]:
         """Write the first facts of a new session: now, where it has a title or rules, else when the schema is used.
@@ -507,11 +508,14 @@ def read_copy(update: bytes) -> Generator[None, None, JsonObject]:
 
 
 def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
-    """The document of a log with, where its list of messages is long, their index; and its bytes as an update."""
+    """The document of a log with the indexes of its lists; and its bytes as an update."""
     document = SessionDocument(Doc())
+    # An index can hear of all entries now; to look each up later takes a walk over the list.
     messages = document.messages if any(_MESSAGES in update for update in updates) else None
     if messages is not None:
-        messages.index = ListIndex(messages.shared)  # it can hear of all of them now, and look each up only later
+        messages.index = ListIndex(messages.shared)
+    if any(_QUEUE in update for update in updates):
+        document.queue.index = ListIndex(document.queue.shared, notes_arrivals=False)
     try:
         with document.doc.transaction():
             for update in updates:

@@ -6,12 +6,13 @@ shows in an update's bytes: what is the first of its kind in a root names it.
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, cast
 
-from pycrdt import Map
+from pycrdt import Array, Map
 
 from cosession.document import Change, SessionDocument, Subscription
+from cosession.document.observe import ListSubscription
 from cosession.document.session import ROOTS
 from cosession.document.values import keys_of
 from cosession.protocol import UpdateHeader
@@ -80,8 +81,11 @@ class Watch:
         for subscription in self._subscriptions:
             subscription.close()
 
-    def _watch(self, name: str) -> Subscription:
-        return Subscription(_noting(self.touched), {name: self._document.doc.get(name, type=ROOTS[name])})
+    def _watch(self, name: str) -> Subscription | ListSubscription:
+        root: Any = self._document.doc.get(name, type=ROOTS[name])
+        if isinstance(root, Array):
+            return ListSubscription(partial(_note_list, self.touched, name), cast("Array[Any]", root))
+        return Subscription(_noting(self.touched), {name: root})
 
 
 @lru_cache(maxsize=256)
@@ -106,6 +110,10 @@ def _noting(touched: dict[str, set[str]]) -> Callable[[list[Change]], None]:
             keys.update((str(below[0]),) if below and isinstance(below[0], str) else () if below else change.keys)
 
     return note
+
+
+def _note_list(touched: dict[str, set[str]], name: str) -> None:
+    touched.setdefault(name, set())
 
 
 def _noting_late(late: set[int]) -> Callable[[list[Change]], None]:

@@ -1,5 +1,6 @@
 """The queue: what people let wait becomes a message when its turn has come, one at a time."""
 
+import pytest
 from pycrdt import Map
 from rooms.decisions.stage import Actor, Stage
 from rooms.scene import AT
@@ -156,6 +157,35 @@ def test_anothers_message_under_the_id_of_an_entry_does_not_take_the_prompt(stag
         ("book a table", "ada")
     ]
     assert len({message.id for message in stage.document.messages}) == 3
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_prompt_becomes_one_message_wherever_the_server_is_killed(
+    stage: Stage, ada: Actor, bot: Actor, is_taken: bool
+) -> None:
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+    enqueue(ada, "q1", "book a table")
+    if is_taken:
+        stage.actor("mal").prompt("q1", ".")
+    begun = len(stage.rows)
+    bot.become("complete", "r1")
+    if is_taken:
+        bot.begin("r2", reply_to="q1")
+        bot.become("complete", "r2")
+    assert waiting(stage) == []
+    for kept in range(begun, len(stage.rows) + 1):
+        again = stage.restart(kept)
+        texts = [message.text for message in again.document.messages] + [
+            str(entry.text) for entry in again.document.queue
+        ]
+        assert texts.count("book a table") == 1, kept
+        bot.come(again)
+        for run in ("r1", "r2"):
+            if f"lease/run/{run}" in again.timers:
+                again.ring(f"lease/run/{run}")
+        messages = [message.text for message in again.document.messages]
+        assert messages.count("book a table") == 1, kept
 
 
 def test_an_entry_that_its_author_has_sent_is_removed(stage: Stage, ada: Actor, bot: Actor) -> None:

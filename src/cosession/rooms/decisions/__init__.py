@@ -5,8 +5,8 @@ timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I
 """
 
 from .approvals import checked_vote
-from .case import Case, Memory
-from .decide import DECIDED_ON, arrived, begin, completed, decide, remind
+from .case import Case, Memory, Promotion
+from .decide import DECIDED_ON, arrived, begin, completed, decide, promoted, remind
 from .lanes import ANYBODY, is_half
 from .leases import Leases
 from .prompts import UNHEARD, Prompts
@@ -21,6 +21,7 @@ __all__ = [
     "Job",
     "Leases",
     "Memory",
+    "Promotion",
     "Prompts",
     "arrived",
     "begin",
@@ -29,6 +30,7 @@ __all__ = [
     "decide",
     "is_half",
     "is_own_run",
+    "promoted",
     "remind",
     "reserve",
 ]

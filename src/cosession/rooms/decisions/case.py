@@ -141,6 +141,21 @@ class Memory:
         self.told: tuple[frozenset[str], frozenset[str]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """An entry of the queue whose turn has come.
+
+    Attributes:
+        entry: the entry's id; it goes.
+        message: the id of the message that it becomes.
+        write: appends that message with its stamp, for which it gets the version; None where it is there already.
+    """
+
+    entry: str
+    message: str
+    write: Callable[[int, SessionDocument], object] | None
+
+
 @dataclass(slots=True)
 class Case:
     """Something that has happened, of which the server decides what follows.
@@ -155,6 +170,7 @@ class Case:
         changed: what of which root was touched: the ids of records, the keys of a flat root, nothing of a list.
         effects: what the decision wants done, besides what it writes.
         notices: what participants are told before anybody hears of what the decision writes.
+        promotions: what of the queue becomes messages after that.
     """
 
     document: SessionDocument
@@ -166,3 +182,4 @@ class Case:
     changed: Mapping[str, Set[str]]
     effects: list[Effect]
     notices: list[Send]
+    promotions: list[Promotion]

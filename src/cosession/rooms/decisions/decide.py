@@ -51,7 +51,7 @@ def begin(case: Case) -> None:
     case.memory.prompts.begin(case)
     if "requests" in there:
         requests.begin(case)
-    queue.promote(case)
+    queue.begin(case)
     _tell(case)
 
 
@@ -67,6 +67,12 @@ def arrived(case: Case, messages: Sequence[Message]) -> None:
     """Hear of messages that were just stamped."""
     for message in messages:
         case.memory.prompts.arrived(case, message)
+    _tell(case)
+
+
+def promoted(case: Case, messages: Sequence[Message]) -> None:
+    """Hear of messages that entries of the queue have become."""
+    queue.promoted(case, messages)
     _tell(case)
 
 
