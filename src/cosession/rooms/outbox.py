@@ -35,6 +35,11 @@ _LARGE_BYTES = 65_536
 """As much as a socket takes before it says that it is full."""
 
 
+_MERGED_BYTES = 16_384
+"""As much as is merged into one frame: of more each reader is sent as many frames as there were, and hardly more
+bytes; to merge it takes long where it is values, of which each is read."""
+
+
 class Outbox:
     """The queue of one connection.
 
@@ -186,10 +191,17 @@ class Outbox:
 
 
 def merge(updates: Sequence[Update], at_once: int) -> list[bytes]:
-    """Turn updates into sync frames, merging up to `at_once` of them into each."""
+    """Turn updates into sync frames, merging up to `at_once` small ones that follow each other into each."""
     frames: list[bytes] = []
-    for start in range(0, len(updates), at_once):
-        batch = updates[start : start + at_once]
+    batches: list[list[Update]] = []
+    size = _MERGED_BYTES
+    for update in updates:
+        size += len(update.update)
+        if size > _MERGED_BYTES or len(batches[-1]) >= at_once:
+            batches.append([])
+            size = len(update.update)
+        batches[-1].append(update)
+    for batch in batches:
         if len(batch) == 1:
             frames.append(batch[0].frame)
         else:
