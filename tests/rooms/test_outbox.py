@@ -198,6 +198,25 @@ def test_a_small_answer_is_one_frame() -> None:
     assert taken(outbox, writer.doc) == [SyncStep2(update)]
 
 
+def test_presence_of_very_many_goes_in_frames_no_larger_than_a_piece_as_it_is_read() -> None:
+    outbox = Outbox(1000, 256, 10_000)
+    outbox.put_presence([AwarenessEntry(client, 1, "{}") for client in range(3)])
+    assert not outbox.is_large
+    outbox.put_presence([AwarenessEntry(client, 1, '{"a":"%s"}' % ("x" * 3_000)) for client in range(20)])
+    assert outbox.is_large
+    heard: dict[int, int] = {}
+    while outbox:
+        [frame] = outbox.take(never, {})
+        assert len(frame) < 11_000
+        awareness = decode_frame(frame)
+        assert isinstance(awareness, Awareness)
+        heard |= {entry.client: entry.clock for entry in decode_awareness(awareness.payload)}
+        if len(heard) == 3:
+            outbox.put_presence([AwarenessEntry(client, 2, '{"a":"y"}') for client in (1, 18, 19)])
+    assert heard == dict.fromkeys(range(20), 1) | {1: 2, 18: 2, 19: 2}
+    assert not outbox.is_large
+
+
 def test_between_pieces_go_fences_presence_and_receipts_but_no_update_that_stands_on_the_rest() -> None:
     writer, own, outbox, reader = Writer(), Writer(), Outbox(100_000, 256, 1000), Doc()
     reader.apply_update(own.doc.get_update())

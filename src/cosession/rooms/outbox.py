@@ -6,7 +6,7 @@ load makes frames fewer and larger, not later.
 
 What is larger than a piece (a first sync, the diff of a reader that was far behind) is sent in pieces, because a
 client that hears no whole frame for long hangs up. While they are sent, updates wait for the last of them, for they
-stand on it; everything else goes between.
+stand on it; everything else goes between. The presence of very many goes in several frames as well.
 
 Bound: when more than `max_bytes` of updates wait, they are all dropped, and the reader is sent one diff of the
 document from where it was when it can read again: it loses its queue, never its data. Frames that must arrive
@@ -60,6 +60,7 @@ class Outbox:
         "_piece_bytes",
         "_pieces",
         "_presence",
+        "_presence_size",
         "_update_bytes",
         "_updates",
     )
@@ -77,6 +78,7 @@ class Outbox:
         self._large: list[tuple[int, Iterator[bytes]]] = []
         self._pieces: Iterator[bytes] | None = None
         self._presence: dict[int, AwarenessEntry] = {}
+        self._presence_size = 0
 
     def __bool__(self) -> bool:
         return bool(
@@ -96,6 +98,8 @@ class Outbox:
     @property
     def is_large(self) -> bool:
         """Whether so much waits that it should be sent piece by piece, as it is read."""
+        if self._presence_size > min(_LARGE_BYTES, self._piece_bytes):
+            return True
         return self._frame_bytes + self._update_bytes > _LARGE_BYTES or self.is_behind or self.is_split
 
     @property
@@ -147,6 +151,8 @@ class Outbox:
     def put_presence(self, entries: Iterable[AwarenessEntry]) -> None:
         """Queue presence; a newer state of a client replaces the one that waits."""
         for entry in entries:
+            before = self._presence.get(entry.client)
+            self._presence_size += len(entry.state) - (0 if before is None else len(before.state))
             self._presence[entry.client] = entry
 
     def take(self, diff: Callable[[bytes], bytes], vector: Mapping[int, int]) -> list[bytes]:
@@ -172,9 +178,25 @@ class Outbox:
         frames += merge(self._echoes, self._merged)
         self._echoes.clear()
         if self._presence:
-            frames.append(encode_frame(Awareness(encode_awareness(self._presence.values()))))
-            self._presence.clear()
+            frames.append(encode_frame(Awareness(encode_awareness(self._next_presence()))))
         return frames
+
+    def _next_presence(self) -> list[AwarenessEntry]:
+        """The entries of the next frame: what a reader doesn't read is held once for all, and not as its frame."""
+        if self._presence_size <= self._piece_bytes:
+            entries = list(self._presence.values())
+            self._presence.clear()
+            self._presence_size = 0
+            return entries
+        entries, size = list[AwarenessEntry](), 0
+        for entry in self._presence.values():
+            size += len(entry.state)
+            if entries and size > self._piece_bytes:
+                break
+            entries.append(entry)
+        for entry in entries:
+            self._presence_size -= len(self._presence.pop(entry.client).state)
+        return entries
 
     def _put_large(self, size: int, pieces: Iterator[bytes]) -> None:
         self._large.append((size, pieces))
