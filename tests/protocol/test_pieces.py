@@ -1,5 +1,6 @@
 """Pieces and parts of an update: each fits when it comes, and together they are it, for documents of any history."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -207,6 +208,33 @@ def test_many_deletions_are_split_as_well() -> None:
     for piece in pieces:
         reader.apply_update(piece)
     assert str(reader.get("t", type=Text)) == str(text)
+
+
+def test_what_comes_before_the_first_piece_takes_few_calls_for_a_text_with_many_edits() -> None:
+    """A Yjs client hangs up when it hears nothing for long, and comes again, to wait as long again."""
+    doc: Doc[Any] = Doc(client_id=9)
+    with doc.transaction():
+        doc.get("t", type=Text).insert(0, "ab" * 5000)
+        doc.get("u", type=Text).insert(0, "é" * 50)
+    doc.apply_update(b"\x01\x01\x03\x00\x28\x01\x01s\x01k\x01\x7d\x01\x00")  # of a client that comes behind
+    text = doc.get("t", type=Text)
+    with doc.transaction():
+        for at in range(1, 4000):
+            del text[at : at + 1]
+    update, calls = doc.get_update(), 0
+
+    def note(_: Any, event: str, __: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    pieces = split_update(update, 1000)
+    sys.setprofile(note)
+    try:
+        while next(pieces) == EMPTY_UPDATE:
+            pass
+    finally:
+        sys.setprofile(None)
+    assert calls < 8000, f"{calls} for 8,000 structs"
 
 
 def test_a_small_update_stays_as_it_is() -> None:

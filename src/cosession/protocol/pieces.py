@@ -23,7 +23,21 @@ from cosession.errors import MalformedFrame
 
 from . import lib0
 from .frames import EMPTY_UPDATE
-from .update_format import ANY, JSON, KEY, KIND, LEFT, RIGHT, STRING, end_of_text, skip_any, skip_struct, utf16_length
+from .update_format import (
+    ANY,
+    EDITED,
+    JSON,
+    KEY,
+    KIND,
+    LEFT,
+    RIGHT,
+    RUN,
+    STRING,
+    end_of_text,
+    skip_any,
+    skip_struct,
+    utf16_length,
+)
 
 _AT_ONCE = 250
 """Structs that are read in one step: about a millisecond, or two on a busy machine."""
@@ -151,9 +165,19 @@ def find_clients(reader: lib0.Reader, clients: dict[int, Client]) -> Iterator[No
             raise MalformedFrame("An update names a client twice; send a document's own updates.")
         clock = reader.uint()
         clients[client] = Client(client, structs, clock, reader.at)
-        for _ in range(structs if following else 0):
-            skip_struct(reader, reader.byte(), needs)
-            work += 1
+        left = alone = structs if following else 0
+        while left:
+            run = EDITED.match(reader.data, reader.at) if RUN <= left <= alone else None
+            if run is not None:  # a call for each takes nearly all of the time of a text with many edits
+                reader.at = run.end()
+                left -= RUN
+                work += RUN // 8
+            else:
+                if left <= alone:
+                    alone = left - RUN
+                skip_struct(reader, reader.byte(), needs)
+                left -= 1
+                work += 1
             if work > _AT_ONCE:
                 yield
                 work = 0

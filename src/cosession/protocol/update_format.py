@@ -85,6 +85,11 @@ def _short(besides: int = -1) -> bytes:
 RUN: Final = 64
 """Values that are read as one where that can be."""
 
+_NUMBER: Final = rb"[\x80-\xff]{0,8}[\x00-\x7f]"
+_BESIDE: Final = b"(?:(?:\\x81|\\xc1%b%b)%b%b%b|(?:\\x84|\\xc4%b%b)%b%b%b)" % (*(_NUMBER,) * 9, _short())
+EDITED: Final = re.compile(b"%b{%d}" % (_BESIDE, RUN), re.DOTALL)
+"""What finds `RUN` structs in a row of a text with many edits: each beside others, and a short text or deleted."""
+
 _STEP: Final = 2_000
 """Values that are read in one step: up to a microsecond each."""
 
