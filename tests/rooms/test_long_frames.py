@@ -14,12 +14,15 @@ from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import (
     EMPTY_UPDATE,
+    Awareness,
+    AwarenessEntry,
     Fence,
     PermissionDenied,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
     decode_frame,
+    encode_awareness,
     encode_frame,
     read_update_header,
 )
@@ -464,6 +467,35 @@ def test_a_value_that_the_session_has_is_not_too_large_when_it_is_told_again(who
     list(steps(scene, 1, encode_frame(SyncStep2(update))))
     assert scene.room.peers[1].ending is None
     assert len(scene.room.document.state.get("large")) == 2_000
+
+
+DENSE = '{"a":[%s[]]}' % ("[]," * 5_000)
+SHOWN: dict[str, Callable[[int], list[AwarenessEntry]]] = {
+    "of many": lambda size: [AwarenessEntry(client, 1, DENSE) for client in range(size)],
+    "of one": lambda size: [AwarenessEntry(7, clock, DENSE) for clock in range(size)],
+    "too large": lambda size: [AwarenessEntry(client, 1, DENSE * 5) for client in range(size)],
+    "small ones of one": lambda size: [AwarenessEntry(7, clock, "{}") for clock in range(20 * size)],
+}
+
+
+@pytest.mark.parametrize("kind", SHOWN)
+def test_the_work_between_two_turns_does_not_grow_with_a_frame_of_presence(kind: str) -> None:
+    worst: list[int] = []
+    for size in (20, 60):
+        scene = scene_of(FULL)
+        frame = encode_frame(Awareness(encode_awareness(SHOWN[kind](size))))
+        worst.append(max(calls_of_each(steps(scene, 1, frame))))
+        assert scene.room.presence.speaks(1)
+    assert worst[1] <= max(2 * worst[0], 25_000), worst
+
+
+def test_of_several_states_of_a_client_in_one_frame_the_latest_is_shown() -> None:
+    scene = scene_of(FULL)
+    states = [(3, '{"n":3}'), (5, '{"n":5}'), (4, '{"n":4}')]
+    entries = [AwarenessEntry(7, clock, state) for clock, state in states]
+    list(steps(scene, 1, encode_frame(Awareness(encode_awareness(entries)))))
+    [shown] = scene.room.presence.everybody()
+    assert (shown.clock, '"n":5' in shown.state) == (5, True)
 
 
 def test_many_clients_at_one_place_are_taken_few_at_once_and_elsewhere_are_not() -> None:

@@ -6,13 +6,15 @@ A state replaces an older one of its client when its clock is higher, or equal a
 stay JSON text here: the wire carries them, only their reader needs to parse them. Source: `y-protocols`.
 """
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from cosession.errors import MalformedFrame
 
 from . import lib0
 from .json_text import read_json
+from .steps import finish
 
 GONE = "null"
 
@@ -21,6 +23,9 @@ MAX_AWARENESS_CLOCK = 2**52
 
 _MAX_ENTRIES = 20_000
 """More than are ever in one room. Reading one takes some microseconds, so more would hold up everybody."""
+
+_STEP_BYTES = 4096
+"""Bytes of states that are read in one step, and the state that ends it: a kilobyte of brackets takes 0.3 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +48,39 @@ class AwarenessEntry:
         return self.state == GONE
 
 
-def decode_awareness(payload: bytes) -> tuple[AwarenessEntry, ...]:
+def decode_awareness(payload: bytes, most_bytes: int = sys.maxsize) -> tuple[AwarenessEntry, ...]:
     """Decode an awareness update.
 
     Args:
         payload: the body of an awareness frame.
+        most_bytes: a larger state isn't read as JSON: its reader drops it.
 
     Raises:
         MalformedFrame: it is not one, or a state in it is not a JSON object or null.
         TooLarge: it holds more states than any room has.
     """
+    return finish(decode_awareness_in_steps(payload, most_bytes))
+
+
+def decode_awareness_in_steps(payload: bytes, most_bytes: int) -> Generator[None, None, tuple[AwarenessEntry, ...]]:
+    """Do that in steps; see `decode_awareness`."""
     reader = lib0.Reader(payload, _MAX_ENTRIES)
     entries: list[AwarenessEntry] = []
+    done = 0
     for _ in range(reader.count()):
+        if reader.at - done > _STEP_BYTES:
+            done = reader.at
+            yield
         entry = AwarenessEntry(reader.uint(), reader.uint(), reader.string())
         if entry.clock > MAX_AWARENESS_CLOCK:
             raise MalformedFrame(f"The clock of an awareness state is beyond {MAX_AWARENESS_CLOCK}; begin at 0.")
-        state = read_json(entry.state, "An awareness state")
-        if state is not None and not isinstance(state, dict):
-            raise MalformedFrame("An awareness state is neither a JSON object nor null.")
-        entries.append(AwarenessEntry(entry.client, entry.clock, GONE) if state is None else entry)
+        if len(entry.state) <= most_bytes:
+            state = read_json(entry.state, "An awareness state")
+            if state is not None and not isinstance(state, dict):
+                raise MalformedFrame("An awareness state is neither a JSON object nor null.")
+            if state is None:
+                entry = AwarenessEntry(entry.client, entry.clock, GONE)
+        entries.append(entry)
     reader.finish()
     return tuple(entries)
 

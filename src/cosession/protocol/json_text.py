@@ -6,7 +6,8 @@ float holds, deep nesting and the key `__proto__`, so those are refused.
 
 import json
 import math
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Any, Final
 
 from cosession.errors import MalformedFrame
 
@@ -117,12 +118,10 @@ _DECODER: Final = json.JSONDecoder(
 def _depth(value: object) -> int:
     """How many lists and objects are in each other; counted level by level, because it may be deep."""
     depth, level = 0, [value]
-    while level := [inner for one in level for inner in _inner(one)]:
+    while level := [inner for one in level if isinstance(one, dict | list) for inner in _inner(one)]:
         depth += 1
     return depth
 
 
-def _inner(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(cast("dict[str, object]", value).values())
-    return cast("list[object]", value) if isinstance(value, list) else []
+def _inner(value: "dict[str, object] | list[object]") -> "Iterable[object]":
+    return value.values() if isinstance(value, dict) else value

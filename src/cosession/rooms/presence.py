@@ -23,6 +23,9 @@ from cosession.protocol.awareness import GONE
 _MOST_CLIENTS = 64
 """How many clients one connection may bring; more are passed over. All their states together are bounded like one."""
 
+_USER_BYTES = 4096
+"""By so much a state may shrink when its `user` becomes what the server knows."""
+
 _DEPARTED = 1024
 """How many departed clients are remembered, so that a late relay can't make a ghost of one."""
 
@@ -83,9 +86,10 @@ class Presence:
     def receive(self, connection: int, participant: Participant, entries: Iterable[AwarenessEntry]) -> Heard:
         """Take in what a connection says.
 
-        A state that is too large is dropped: the client is here as before, or, if it wasn't, with an empty one.
+        A state that is too large is dropped: the client is here as before, or, if it wasn't, with an empty one. Of a
+        client's states the latest counts.
         """
-        entries = tuple(entries)
+        entries = _latest(entries)
         mine = self._own.get(connection, [])
         for entry in entries:
             if entry.client not in mine and len(mine) < _MOST_CLIENTS and self._may_claim(participant, entry, mine):
@@ -96,10 +100,10 @@ class Presence:
         if not mine and len(entries) == 1 and not entries[0].gone:
             self._tried[connection] = entries[0].client
         own = [entry for entry in entries if entry.client in mine and self._may_tell(connection, participant, entry)]
-        large = [entry for entry in own if _size(entry.state) > self._max_bytes]
-        taken = [self._emptied(entry) if entry in large else entry for entry in own] if large else own
+        is_large = [_size(entry.state) > self._max_bytes for entry in own]
+        taken = [self._emptied(entry) if large else entry for entry, large in zip(own, is_large, strict=True)]
         news = [news for entry in taken if entry is not None for news in self._take(connection, participant, entry)]
-        return Heard(tuple(news), self._late(own or entries), bool(large))
+        return Heard(tuple(news), self._late(own or entries), any(is_large))
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
@@ -194,18 +198,20 @@ class Presence:
                 if holder.brought:
                     self._own[connection].remove(entry.client)
             return
-        state, visible = _identified(entry.state, participant)
+        if entry.clock <= (self._departed.get(entry.client, -1) if holder is None else holder.clock):
+            return
         mine = self._own[connection]
         brought = entry.client != mine[0]
         others = sum(self._held(other, connection) for other in mine if other != entry.client) if brought else 0
+        if brought and others + _size(entry.state) > self._max_bytes + _USER_BYTES:
+            return  # to read a state takes long
+        state, visible = _identified(entry.state, participant)
         if brought and others + _size(state) > self._max_bytes:
             return
-        known = self._departed.get(entry.client, -1) if holder is None else holder.clock
-        if entry.clock > known:
-            self._departed.pop(entry.client, None)
-            holder = _Holder(connection, participant, entry.clock, state, visible, brought)
-            self._here[entry.client] = holder
-            yield _entry(entry.client, holder)
+        self._departed.pop(entry.client, None)
+        holder = _Holder(connection, participant, entry.clock, state, visible, brought)
+        self._here[entry.client] = holder
+        yield _entry(entry.client, holder)
 
     def _held(self, client: int, connection: int) -> int:
         """Return the bytes of the state that a connection shows for one of its clients."""
@@ -218,6 +224,16 @@ class Presence:
         if len(self._departed) > _DEPARTED:
             del self._departed[next(iter(self._departed))]
         return AwarenessEntry(client, clock, GONE)
+
+
+def _latest(entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
+    """Of each client the entry that stands when all are taken in their order."""
+    latest: dict[int, AwarenessEntry] = {}
+    for entry in entries:
+        known = latest.get(entry.client)
+        if known is None or entry.clock > known.clock or (entry.clock == known.clock and entry.gone):
+            latest[entry.client] = entry
+    return tuple(latest.values())
 
 
 def _size(state: str) -> int:

@@ -33,10 +33,12 @@ from cosession.protocol import (
     SyncStep1,
     SyncStep2,
     SyncUpdate,
+    decode_awareness,
     decode_frame,
     decode_state_vector,
     split_update,
 )
+from cosession.protocol.awareness import decode_awareness_in_steps
 from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
 
@@ -312,7 +314,8 @@ class Room:
             case SyncStep2(update):
                 return self._intake.answer(connection, peer, update, at)
             case Awareness(payload):
-                return self._roster.hear(connection, payload, at)
+                entries = decode_awareness(payload, self._settings.max_presence_bytes)
+                return self._roster.hear(connection, entries, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
             case Foreign():
@@ -359,6 +362,10 @@ class Room:
             case SyncStep2(update):
                 yield from self._read_prompts(data)
                 yield from self._intake.answer_in_steps(connection, peer, update)
+            case Awareness(payload):
+                entries = yield from decode_awareness_in_steps(payload, self._settings.max_presence_bytes)
+                yield None
+                yield partial(self._roster.hear, connection, entries)
             case _:
                 yield lambda at: self.receive(connection, data, at)
 

@@ -3,11 +3,11 @@
 Pure, like the room that it is a part of: what should happen comes back as effects.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 
 from cosession.auth import ANONYMOUS, Participant
 from cosession.document import SessionDocument
-from cosession.protocol import AwarenessEntry, Granted, Limits, Notice, decode_awareness, encode_frame
+from cosession.protocol import AwarenessEntry, Granted, Limits, Notice, encode_frame
 
 from .attendance import Attendance, assume_looking, attend, introduce, is_introduced
 from .decisions import Leases
@@ -100,14 +100,9 @@ class Roster:
         leases = self._left(gone) + self._leases.left(0, goodbye=False)
         return self._tell(gone, None) + leases + self._changed(peer.participant, at)
 
-    def hear(self, connection: int, payload: bytes, at: str) -> list[Effect]:
-        """Take in what a connection shows of itself, and passes on of others.
-
-        Raises:
-            CosessionError: it can't be read.
-        """
+    def hear(self, connection: int, entries: Sequence[AwarenessEntry], at: str) -> list[Effect]:
+        """Take in what a connection shows of itself, and passes on of others."""
         peer = self._peers[connection]
-        entries = decode_awareness(payload)
         if not peer.participant.capabilities.may("presence"):
             return []
         before = self._presence.visible(connection)
