@@ -489,6 +489,17 @@ def test_the_work_between_two_turns_does_not_grow_with_a_frame_of_presence(kind:
     assert worst[1] <= max(2 * worst[0], 25_000), worst
 
 
+def test_a_state_vector_of_very_many_clients_is_read_in_steps() -> None:
+    worst: list[int] = []
+    for size in (5_000, 20_000):
+        scene = scene_of(FULL)
+        vector = uint(size) + b"\x09\x01" + b"".join(uint(2**31 + one) + b"\x01" for one in range(size - 1))
+        worst.append(max(calls_of_each(steps(scene, 1, encode_frame(SyncStep1(vector))))))
+        [answer] = [frame for frame in scene.taken(1) if isinstance(frame, SyncStep2)][-1:]
+        assert {span.client: span.clock for span in read_update_header(answer.update).brings}[9] == 1
+    assert worst[1] <= 1.5 * worst[0], worst
+
+
 def test_of_several_states_of_a_client_in_one_frame_the_latest_is_shown() -> None:
     scene = scene_of(FULL)
     states = [(3, '{"n":3}'), (5, '{"n":5}'), (4, '{"n":4}')]

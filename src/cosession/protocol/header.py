@@ -6,7 +6,7 @@ Yjs keeps it waiting, and the two are then different for ever. Nearly every upda
 """
 
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Container, Generator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -308,11 +308,28 @@ def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]
         MalformedFrame: the bytes are not one.
         TooLarge: they name more clients than the limit.
     """
+    return finish(decode_state_vector_in_steps(data, limit))
+
+
+def decode_state_vector_in_steps(
+    data: bytes, limit: int = sys.maxsize, wanted: Container[int] | None = None
+) -> Generator[None, None, dict[int, int]]:
+    """Do that in steps; see `decode_state_vector`.
+
+    Args:
+        data: see there.
+        limit: see there.
+        wanted: the clients that are kept; None is all.
+    """
     reader = lib0.Reader(data, limit)
     vector: dict[int, int] = {}
-    for _ in range(reader.count()):
+    for count in range(reader.count()):
         client = reader.uint()
-        vector[client] = check_clock(reader.uint())
+        clock = check_clock(reader.uint())
+        if wanted is None or client in wanted:
+            vector[client] = clock
+        if not count % AT_ONCE and count:
+            yield
     reader.finish()
     return vector
 

@@ -36,9 +36,12 @@ from cosession.protocol import (
     decode_awareness,
     decode_frame,
     decode_state_vector,
+    encode_state_vector,
     split_update,
 )
 from cosession.protocol.awareness import decode_awareness_in_steps
+from cosession.protocol.header import decode_state_vector_in_steps
+from cosession.protocol.steps import finish
 from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
 
@@ -310,7 +313,7 @@ class Room:
             case SyncStep1() if peer.ending is not None:
                 return []  # it would see its words deleted, and could not tell which were refused
             case SyncStep1(vector):
-                return self._sync(connection, vector)
+                return self._sync(connection, finish(self._known(vector)))
             case SyncStep2(update):
                 return self._intake.answer(connection, peer, update, at)
             case Awareness(payload):
@@ -362,6 +365,9 @@ class Room:
             case SyncStep2(update):
                 yield from self._read_prompts(data)
                 yield from self._intake.answer_in_steps(connection, peer, update)
+            case SyncStep1(vector) if peer.ending is None:
+                known = yield from self._known(vector)
+                yield lambda _: [] if peer.ending is not None else self._sync(connection, known)
             case Awareness(payload):
                 entries = yield from decode_awareness_in_steps(payload, self._settings.max_presence_bytes)
                 yield None
@@ -467,11 +473,16 @@ class Room:
             raise TooLarge(f"The frame is larger than {most} bytes; send less at once.")
         return decode_frame(data, extended=peer.extended)
 
-    def _sync(self, connection: int, vector: bytes) -> list[Effect]:
+    def _known(self, vector: bytes) -> Generator[None, None, dict[int, int]]:
+        """Decode a replica's state vector, as far as the document has something of its clients."""
         # A replica knows the clients of the document, however many they are, and may have some of its own.
-        known = decode_state_vector(vector, len(self.vector) + self._settings.max_structs_per_frame)
-        if not known.keys().isdisjoint(self.vector.keys()):
-            lacks = Encoded.of(self._changes.deleted()) if known == self.vector else self.lacks(vector)
+        limit = len(self.vector) + self._settings.max_structs_per_frame
+        return (yield from decode_state_vector_in_steps(vector, limit, self.vector))
+
+    def _sync(self, connection: int, known: dict[int, int]) -> list[Effect]:
+        if known:
+            has_all = known == self.vector
+            lacks = Encoded.of(self._changes.deleted()) if has_all else self.lacks(encode_state_vector(known))
             reply, is_first = self._openings.own(lacks, partial(self.lacks, EMPTY_VECTOR))
         else:
             reply, is_first = self._openings.reply(partial(self.lacks, EMPTY_VECTOR))
