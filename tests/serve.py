@@ -23,7 +23,9 @@ def ready(url: str) -> None:
         if name.startswith(("os.", "io.")):
             function.can_block_in("logging/__init__.py", "emit")  # a traceback, with its lines of source
     for name in ("os.write", "os.sendfile"):
-        detector.functions[name].can_block_in("server/shared_frames.py", {"__init__", "write_to"})  # it is memory
+        detector.functions[name].can_block_in(
+            "server/edge/shared_frames.py", {"__init__", "write_to"}
+        )  # it is memory
     detector.activate()
 
 

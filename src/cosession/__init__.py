@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["Worker", "connect"]
 
 if TYPE_CHECKING:
-    from .client import Worker, connect
+    from cosession.client import Worker, connect
 else:  # for type checkers a module with this function has every name
 
     def __getattr__(name: str) -> Any:

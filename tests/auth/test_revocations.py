@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import Server
 from pycrdt import Map
-from rooms.channels import MemoryChannel
+from runtime.channels import MemoryChannel
 from wire import Wire
 
 from cosession.auth import Capabilities, Grant, Identities, Participant, Scope
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.errors import NotAllowed
-from cosession.rooms import Hub
-from cosession.server.renewal import Renewals
+from cosession.runtime import Hub
+from cosession.server.token_renewal import Renewals
 from cosession.settings import Settings
 from cosession.storage import Mended, Revocation, SqliteStorage, repair
 from cosession.storage.migrations import MIGRATIONS, migrate

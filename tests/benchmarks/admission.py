@@ -14,11 +14,11 @@ from random import Random
 
 from pycrdt import Doc, TransactionEvent
 
+from cosession.admission import Admission, Limits
 from cosession.auth import EVERYTHING, Capabilities, Participant
 from cosession.document import SessionDocument, SharedText
 from cosession.protocol import SyncUpdate, encode_frame, read_update_header
-from cosession.rooms.admission import Admission, Limits
-from cosession.rooms.room import Peer, Room
+from cosession.room.room import Peer, Room
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"

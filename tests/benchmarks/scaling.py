@@ -30,9 +30,9 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.protocol.lib0 import buffer, uint
-from cosession.rooms.effects import Answer
-from cosession.rooms.peer import Peer
-from cosession.rooms.room import Room
+from cosession.room.effects import Answer
+from cosession.room.peer import Peer
+from cosession.room.room import Room
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"

@@ -14,10 +14,10 @@ from pycrdt import Doc, Text
 
 from cosession.auth import Participant
 from cosession.protocol import SyncStep1, SyncUpdate, decode_frame, encode_frame, read_update_header
-from cosession.rooms.effects import Broadcast, Update
-from cosession.rooms.fanout import FanOut
-from cosession.rooms.room import Peer, Room
-from cosession.server.socket import pack
+from cosession.room.effects import Broadcast, Update
+from cosession.room.room import Peer, Room
+from cosession.runtime.fanout import FanOut
+from cosession.server.edge.websocket_protocol import pack
 from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"

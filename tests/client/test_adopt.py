@@ -7,7 +7,7 @@ import pytest
 from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
-from cosession.client import Refusal, Session, adoption, connect
+from cosession.client import Refusal, Session, connect, run_takeover
 from cosession.document import Message, Run
 from cosession.errors import RunCancelled
 
@@ -78,7 +78,7 @@ async def test_who_stops_waiting_for_a_lost_run_in_the_middle_gets_it_when_waiti
 async def test_a_lost_run_that_was_asked_for_and_is_wanted_by_nobody_is_ended_in_time(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(adoption, "BEGIN_SECONDS", 0.3)
+    monkeypatch.setattr(run_takeover, "BEGIN_SECONDS", 0.3)
     record = begun(hub)
     async with connect(hub.url, session="trip", participant="planner") as session, asyncio.timeout(60):
         waiting = asyncio.ensure_future(anext(session.prompts()))

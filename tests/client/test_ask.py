@@ -9,7 +9,7 @@ from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import Session, connect
-from cosession.client import link as link_module
+from cosession.client import session_link as link_module
 from cosession.document import Part, tool_key
 from cosession.errors import Disconnected, RunCancelled, ToolFailed
 

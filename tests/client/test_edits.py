@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import Edit, Edits, Session, connect
-from cosession.client import link as link_module
+from cosession.client import session_link as link_module
 from cosession.document import Message, SessionDocument
 from cosession.errors import Disconnected
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosession.client import Refusal, Session, connect
-from cosession.client.lost import lost_texts
+from cosession.client.unsaved_text import lost_texts
 from cosession.document import SessionDocument
 from cosession.errors import Disconnected, WriteRefused
 

@@ -10,7 +10,7 @@ import pytest
 from client.hub import Hub, until
 
 from cosession.client import Session, connect
-from cosession.client import answer as answer_module
+from cosession.client import answer_stream as answer_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Message, Part
 from cosession.errors import BadDocument, Disconnected, RunCancelled

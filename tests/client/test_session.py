@@ -9,7 +9,7 @@ from pycrdt import Doc, Map
 from websockets.asyncio.server import ServerConnection
 
 from cosession.client import Who, connect
-from cosession.client import link as link_module
+from cosession.client import session_link as link_module
 from cosession.client import transport as transport_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Change

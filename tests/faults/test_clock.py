@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from pycrdt import Doc, Text
-from rooms.channels import connected
+from runtime.channels import connected
 
 from cosession.protocol import Fence
-from cosession.rooms import Hub
+from cosession.runtime import Hub
 from cosession.settings import Settings
 from cosession.storage import SqliteStorage
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from processes import eventually
-from rooms.channels import MemoryChannel, connected, open_hub
+from runtime.channels import MemoryChannel, connected, open_hub
 
 from cosession.protocol import Fence, Notice, SyncStep1, SyncStep2, decode_frame
 from cosession.settings import Settings

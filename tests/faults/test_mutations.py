@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pycrdt import Array, Doc, Map, Text, TransactionEvent
-from rooms.channels import MemoryChannel, open_hub
+from runtime.channels import MemoryChannel, open_hub
 
 from cosession.auth import Participant
 from cosession.errors import CosessionError, MalformedFrame
@@ -28,9 +28,9 @@ from cosession.protocol import (
     encode_awareness,
     encode_frame,
 )
-from cosession.rooms import Hub
-from cosession.rooms.changes import Changes
-from cosession.rooms.recovery import find_damage
+from cosession.room.changes import Changes
+from cosession.runtime import Hub
+from cosession.runtime.log_repair import find_damage
 from cosession.settings import Settings
 from cosession.storage import inspect
 

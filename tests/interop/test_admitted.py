@@ -8,9 +8,9 @@ import base64
 import json
 from typing import Any
 
+from admission.oracle import everything
+from admission.society import LYING, TYPING, Society
 from processes import run_node
-from rooms.admission.oracle import everything
-from rooms.admission.society import LYING, TYPING, Society
 
 from cosession.document.session import ROOTS
 

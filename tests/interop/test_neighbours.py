@@ -7,10 +7,10 @@ import base64
 import json
 from typing import Any
 
+from admission.forge import Id, forge, string
+from admission.scene import Scene, participant
 from processes import run_node
 from pycrdt import Doc, Text
-from rooms.admission.forge import Id, forge, string
-from rooms.admission.scene import Scene, participant
 
 from cosession.errors import MalformedFrame
 from cosession.protocol.structs import read_structs

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from processes import TESTS, node_program
 from pycrdt import Doc, Text, merge_updates
-from rooms.scene import Scene
+from room.scene import Scene
 
 from cosession.client.presence import Presence
 from cosession.client.replica import Replica

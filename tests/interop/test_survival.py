@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from admission.forge import Item, forge
 from processes import run_node
 from pycrdt import Array, Doc, Map, Text, XmlFragment
-from rooms.admission.forge import Item, forge
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import read_update_header

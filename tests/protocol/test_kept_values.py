@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
+from admission.forge import Item, forge, string
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, merge_updates
-from rooms.admission.forge import Item, forge, string
 
 from cosession.protocol import EMPTY_VECTOR, KeptValues, decode_state_vector, read_update_header
 from cosession.protocol.lib0 import Reader, buffer, uint

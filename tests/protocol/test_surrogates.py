@@ -1,10 +1,10 @@
 """What would cut a character of two clocks is known before it is applied, and nothing else is taken for it."""
 
 import pytest
+from admission.forge import forge, shared, string, value
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pycrdt import Doc, Text
-from rooms.admission.forge import forge, shared, string, value
 
 from cosession.protocol import SurrogatePairs, decode_state_vector, read_update_header
 

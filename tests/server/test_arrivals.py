@@ -14,9 +14,9 @@ from processes import eventually
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from cosession.rooms import Pulse
-from cosession.server.arrivals import SMALL_BYTES, Arrivals, Sender
-from cosession.server.socket import EXTENSION, SyncProtocol
+from cosession.runtime import Pulse
+from cosession.server.edge.arrivals import SMALL_BYTES, Arrivals, Sender
+from cosession.server.edge.websocket_protocol import EXTENSION, SyncProtocol
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.server import create_app
-from cosession.server.door import is_loopback
+from cosession.server.edge.origin_policy import is_loopback
 from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from processes import PATIENCE_SECONDS, Server
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from cosession.server.headers import SECURITY_HEADERS, InlineScripts, page_policy
+from cosession.server.edge.security_headers import SECURITY_HEADERS, InlineScripts, page_policy
 
 SECRET = "eyJ-this-token-is-a-secret"
 

@@ -15,7 +15,7 @@ from processes import PATIENCE_SECONDS, Server, eventually
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from cosession.server.lobby import Lobby, Tally
+from cosession.server.edge.connection_limits import Lobby, Tally
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from cosession.server.heartbeat import Heartbeat, Signs, can_look, look
+from cosession.server.edge.heartbeat import Heartbeat, Signs, can_look, look
 
 BEAT, PATIENCE = 4.5, 60.0
 

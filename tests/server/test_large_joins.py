@@ -15,8 +15,8 @@ from pycrdt import Map
 from websockets.asyncio.client import connect
 from wire import Wire
 
-from cosession.rooms import SharedFrame
-from cosession.server.shared_frames import write_shared
+from cosession.runtime import SharedFrame
+from cosession.server.edge.shared_frames import write_shared
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from cosession.auth import Identities
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.document import SessionDocument
-from cosession.rooms import Hub
+from cosession.runtime import Hub
 from cosession.server import create_app
 from cosession.settings import Settings
 from cosession.storage import SqliteStorage

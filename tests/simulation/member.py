@@ -19,7 +19,7 @@ from simulation.questions import Question, agree, edit_value, vote
 from simulation.replica import Act, Replica
 
 from cosession.auth import Participant
-from cosession.client.lost import unsaved
+from cosession.client.unsaved_text import unsaved
 from cosession.document import SessionDocument, later
 from cosession.protocol import (
     PermissionDenied,

@@ -12,10 +12,10 @@ from simulation.line import Line
 
 from cosession.auth import Participant
 from cosession.errors import CosessionError
-from cosession.rooms import Hub, refuse
-from cosession.rooms.connection import Connection
-from cosession.rooms.live import LiveRoom
-from cosession.rooms.log import Log
+from cosession.runtime import Hub, refuse
+from cosession.runtime.commit_log import Log
+from cosession.runtime.connection.connection import Connection
+from cosession.runtime.room_runtime import LiveRoom
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate
 

@@ -23,9 +23,9 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
-from cosession.rooms.effects import Answer, Append, Broadcast, Echo, Effect, Send
-from cosession.rooms.outbox import Outbox
-from cosession.rooms.room import Peer, Room
+from cosession.room.effects import Answer, Append, Broadcast, Echo, Effect, Send
+from cosession.room.room import Peer, Room
+from cosession.room.send_queue import Outbox
 from cosession.settings import Settings
 
 KNOWN_SEEDS: tuple[int, ...] = ()

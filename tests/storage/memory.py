@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 from cosession.storage import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
-from cosession.storage.records import check_sequence
+from cosession.storage.reads import check_sequence
 from cosession.storage.transactions import FEWEST_TO_THIN
 
 

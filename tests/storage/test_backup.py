@@ -11,7 +11,7 @@ from storage.test_folder import start_owner
 
 from cosession.errors import StorageError
 from cosession.storage import SqliteStorage, back_up, inspect
-from cosession.storage.backup import sync
+from cosession.storage.repair.backup import sync
 
 pytestmark = pytest.mark.anyio
 
@@ -102,7 +102,7 @@ async def test_a_file_that_comes_while_the_backup_is_made_is_not_replaced(
         target.write_text("another backup")
         sync(made)
 
-    monkeypatch.setattr("cosession.storage.backup.sync", come_between)
+    monkeypatch.setattr("cosession.storage.repair.backup.sync", come_between)
     with pytest.raises(StorageError, match="never replaces a file"):
         back_up(path, target)
     assert target.read_text() == "another backup"

@@ -9,8 +9,8 @@ from storage.databases import execute, write_compacted, write_one
 from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import StorageError
-from cosession.storage import LoadedSession, Snapshot, SqliteStorage, chapters, inspect
-from cosession.storage.chapters import Chapter
+from cosession.storage import LoadedSession, Snapshot, SqliteStorage, inspect, segments
+from cosession.storage.segments import Chapter
 
 pytestmark = pytest.mark.anyio
 
@@ -102,9 +102,9 @@ async def test_a_log_of_several_chapters_is_not_shown_without_one_of_them(tmp_pa
         await storage.append(rows)
         await storage.save_snapshot(Snapshot("trip", 100, b"x"))
         await storage.compact("trip", by_tens)
-        chapters = await storage._reader.run(lambda db: db.execute("SELECT first, version FROM chapters").fetchall())
-    assert len(chapters) == 3
-    first, last = chapters[lost]
+        segments = await storage._reader.run(lambda db: db.execute("SELECT first, version FROM chapters").fetchall())
+    assert len(segments) == 3
+    first, last = segments[lost]
     execute(path, f"DELETE FROM chapters WHERE first = {first}", "DELETE FROM snapshots")
     async with SqliteStorage.open(path) as storage:
         with pytest.raises(StorageError):
@@ -124,7 +124,7 @@ async def test_what_a_newer_version_compressed_is_said_and_not_guessed(tmp_path:
     if table == "chapters":
         db.execute("DELETE FROM snapshots")
         (first, version, data) = db.execute("SELECT first, version, bytes FROM chapters").fetchone()
-        checksum = chapters._checksum(Chapter("trip", first, version, 9, data, 0))
+        checksum = segments._checksum(Chapter("trip", first, version, 9, data, 0))
         db.execute("UPDATE chapters SET checksum = ?", (checksum,))
     db.close()
     with pytest.raises(StorageError, match="codec 9, which this version of cosession doesn't know: use a newer one"):

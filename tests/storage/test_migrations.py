@@ -10,7 +10,7 @@ from storage.rows import at, by_tens, updates
 from cosession.errors import StorageError, StorageTooNew
 from cosession.storage import LoadedSession, Snapshot, SqliteStorage, StoredSession
 from cosession.storage.migrations import APPLICATION_ID, MIGRATIONS, Migration, migrate
-from cosession.storage.records import row_checksum, snapshot_checksum
+from cosession.storage.reads import row_checksum, snapshot_checksum
 
 pytestmark = pytest.mark.anyio
 

@@ -185,7 +185,7 @@ async def test_a_repair_that_fails_leaves_the_database_as_it_was(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"cosession.storage.salvage.{step}", fail)
+    monkeypatch.setattr(f"cosession.storage.repair.repair.{step}", fail)
     with pytest.raises(StorageError, match=r"No space left .* as it was"):
         repair(path, fill, AT)
     assert path.read_bytes() == before

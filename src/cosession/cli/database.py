@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from cosession.rooms.recovery import find_damage, mend
+from cosession.runtime.log_repair import find_damage, mend
 from cosession.storage import back_up, inspect, repair
 
 

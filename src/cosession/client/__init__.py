@@ -9,14 +9,14 @@
 Stands on `document` and `protocol`; never imports the server, its rooms or its storage.
 """
 
-from .asking import Decision
 from .claims import Claim
 from .connect import connect
 from .credential import Token
 from .delegation import Delegation
 from .edits import Edit, Edits
-from .grant import Me
 from .http import SessionInfo, create_session, find_session, list_sessions
+from .human_input import Decision
+from .identity import Me
 from .offers import OfferedTool
 from .people import Person, Who
 from .presence import Presence

@@ -14,7 +14,7 @@ from typing import Self
 from cosession.document import JsonObject, SessionDocument, join_key
 from cosession.errors import ClaimHeld, ClaimLost
 
-from .link import Link
+from .session_link import Link
 
 AWAY_SECONDS = 7.5
 """How long a holder acts on without a connection: half of the grace after which the server gives it to another."""

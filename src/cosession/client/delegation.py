@@ -6,8 +6,8 @@ from typing import Any
 from cosession.document import Message, Run
 from cosession.document.run_states import FINAL
 
-from .stamps import fresh_id, now
-from .work import Work
+from .ids import fresh_id, now
+from .run_context import Work
 
 
 class Delegation:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from cosession.document.text import difference
 
-from .answer import Answer
-from .link import Link
+from .answer_stream import Answer
+from .session_link import Link
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from cosession.errors import BadDocument, Disconnected, NotAllowed, TooLarge, Wr
 from cosession.logs import get_logger
 
 from .claims import is_held, obtain
-from .life import sentence_of
-from .link import Link
+from .run_lifecycle import sentence_of
+from .session_link import Link
 
 log = get_logger(__name__)
 

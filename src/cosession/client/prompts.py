@@ -18,9 +18,9 @@ from cosession.document import Change, Message, Run, SessionDocument, prompt_key
 from cosession.errors import NotAllowed, WriteRefused
 from cosession.logs import get_logger
 
-from .adoption import Adoption
 from .claims import is_held, obtain
-from .link import Link
+from .run_takeover import Adoption
+from .session_link import Link
 
 log = get_logger(__name__)
 

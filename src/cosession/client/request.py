@@ -19,7 +19,7 @@ from cosession.protocol import Notice
 from .refusal import Refusal, error_of
 
 if TYPE_CHECKING:
-    from .link import Link
+    from .session_link import Link
 
 log = get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""A run: one piece of agent work, and what an agent does in it. Its life is in `life`.
+"""A run: one piece of agent work, and what an agent does in it. Its life is in `run_lifecycle`.
 
 Every step may raise: RunCancelled when somebody cancelled the run, RunLost when another process has it.
 """
@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from cosession.document import Message
 
-from . import asking, delegation
-from .asking import Decision
+from . import delegation, human_input
 from .delegation import Delegation
 from .edits import Edit, edits_of
-from .life import Life
-from .link import leaves
-from .stamps import fresh_id
+from .human_input import Decision
+from .ids import fresh_id
+from .run_lifecycle import Life
+from .session_link import leaves
 from .steps import Step, run_step
 from .tool import ToolCall
 
@@ -183,7 +183,7 @@ class AgentRun(Life):
             TooLarge: it is larger than the server takes.
         """
         self._link.check_fits({"question": question, "schema": schema, "value": value}, "The question")
-        return await asking.ask(
+        return await human_input.ask(
             self._work, question, schema=schema, value=value, who=who, quorum=quorum, seconds=seconds, key=key
         )
 
@@ -212,7 +212,7 @@ class AgentRun(Life):
             TooLarge: the input is larger than the server takes.
         """
         self._link.check_fits(input, "The input")
-        return await asking.call(self._work, tool, input, who=who, seconds=seconds, key=key)
+        return await human_input.call(self._work, tool, input, who=who, seconds=seconds, key=key)
 
     def delegate(
         self, agent: str, text: str, *, data: Mapping[str, Any] | None = None, key: str | None = None

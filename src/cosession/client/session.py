@@ -1,7 +1,7 @@
 """A session as an agent holds it: the shared document, who is here, and what one does in it.
 
-`connect` is the only life cycle: `link` keeps the connection inside of its `async with` block, and nothing is left
-after it. What is written while the network is away goes out when it is back. Never imports the server.
+`connect` is the only life cycle: `session_link` keeps the connection inside of its `async with` block, and nothing is
+left after it. What is written while the network is away goes out when it is back. Never imports the server.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -12,19 +12,19 @@ from cosession.document import Message, SessionDocument, prompt_key
 from cosession.errors import Disconnected
 
 from .address import sync_url
-from .adoption import Adoption
 from .claims import is_held
 from .credential import Credential, Token
 from .edits import Edits
 from .errand import Errand
-from .grant import Me
-from .link import Link
+from .identity import Me
 from .offering import Offering
 from .offers import OfferedTool, offered
 from .people import Person, Who, find_participant, people
 from .prompts import Inbox, Prompts
 from .refusal import Refusal
 from .run import AgentRun
+from .run_takeover import Adoption
+from .session_link import Link
 from .state import SharedState
 from .transport import Status
 from .words import Words

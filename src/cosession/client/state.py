@@ -9,7 +9,7 @@ from pycrdt import Map
 from cosession.document import State
 from cosession.document.tree import Path
 
-from .link import Link, leaves
+from .session_link import Link, leaves
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cosession.errors import Disconnected, RunCancelled, RunLost, WriteRefused
 
-from .work import Work
+from .run_context import Work
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from cosession.document import Part
 
-from .answer import Answer
-from .link import Link
+from .answer_stream import Answer
+from .session_link import Link
 
 
 class ToolCall:

@@ -23,10 +23,10 @@ from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, Too
 from cosession.logs import get_logger
 from cosession.protocol import Renewal, encode_frame
 
-from .bell import Bell
 from .credential import Credential, TokenFailed
 from .pulse import BEAT_SECONDS, Pulse
 from .replica import DocumentBroken, Replica
+from .signal import Bell
 
 log = get_logger(__name__)
 

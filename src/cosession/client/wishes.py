@@ -5,9 +5,9 @@ from typing import Any
 from cosession.document import checked_policy
 
 from .claims import Claim
-from .link import Link
+from .ids import fresh_id
 from .request import Request
-from .stamps import fresh_id
+from .session_link import Link
 from .views import Views
 
 

@@ -16,8 +16,8 @@ from cosession.document.message import as_ui_message
 from cosession.document.values import JsonObject
 
 from .edits import Edit, Edits
-from .link import Link
 from .people import identities
+from .session_link import Link
 
 
 @dataclass(frozen=True, slots=True)

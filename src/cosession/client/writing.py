@@ -7,7 +7,7 @@ from cosession.document import Message, QueuedPrompt
 from cosession.document.parts import values_of_parts
 from cosession.errors import BadDocument
 
-from .stamps import fresh_id, now
+from .ids import fresh_id, now
 from .wishes import Wishes
 
 

@@ -17,17 +17,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cosession.auth import Identities
 from cosession.errors import CosessionError
 from cosession.logs import hide_tokens
-from cosession.rooms import Hub
+from cosession.runtime import Hub
 from cosession.settings import Settings
 from cosession.storage import Revocations
 
-from . import http, invitations, problems, revocations, sync, work
-from .addresses import Resource, path_as_sent
-from .door import Door
-from .headers import SecurityHeaders
-from .lobby import Tally, exempt_addresses
-from .pages import Pages
-from .renewal import Renewals, close_revoked
+from . import sync_socket, worker_socket
+from .api import invitations, problems, revocations, sessions
+from .edge.addresses import Resource, path_as_sent
+from .edge.connection_limits import Tally, exempt_addresses
+from .edge.origin_policy import Door
+from .edge.security_headers import SecurityHeaders
+from .static_files import Pages
+from .token_renewal import Renewals, close_revoked
 
 _CLIENT = Path(__file__).parent / "static"
 """The built JavaScript client, which the package carries so that installing it needs no Node."""
@@ -84,19 +85,19 @@ def create_app(
     mimetypes.init()  # reads files, which must not happen at the first request, on the loop
     session = "/sessions/{session}"
     routes: list[BaseRoute] = [
-        Resource("/sessions", GET=http.list_sessions, POST=http.create_session),
-        Resource(session, GET=http.read_session, DELETE=http.delete_session),
-        Resource(session + "/messages", POST=http.append_message),
-        Resource(session + "/runs/{run}/cancel", POST=http.cancel_run),
-        Resource(session + "/runs/{run}/steer", POST=http.steer_run),
-        Resource(session + "/approvals/{approval:path}", POST=http.vote),
+        Resource("/sessions", GET=sessions.list_sessions, POST=sessions.create_session),
+        Resource(session, GET=sessions.read_session, DELETE=sessions.delete_session),
+        Resource(session + "/messages", POST=sessions.append_message),
+        Resource(session + "/runs/{run}/cancel", POST=sessions.cancel_run),
+        Resource(session + "/runs/{run}/steer", POST=sessions.steer_run),
+        Resource(session + "/approvals/{approval:path}", POST=sessions.vote),
         Resource(session + "/invitations", GET=invitations.list_roles, POST=invitations.invite),
         Resource("/revocations", GET=revocations.list_revocations, POST=revocations.revoke),
         Resource("/revocations/{revocation}", DELETE=revocations.lift),
         Resource("/healthz", GET=_healthz),
         Resource("/readyz", GET=_readyz),
-        Resource(sync.PATH + "{session:path}", GET=_upgrade),
-        Resource(work.PATH + "{agent:path}", GET=_upgrade),
+        Resource(sync_socket.PATH + "{session:path}", GET=_upgrade),
+        Resource(worker_socket.PATH + "{agent:path}", GET=_upgrade),
         Mount("/client", Pages(directory=_CLIENT, check_dir=False, shared=True)),
     ]
     if page:
@@ -125,7 +126,7 @@ def create_app(
     )
     app.router.default = _no_route
     app.router.redirect_slashes = False  # its addresses have the host in them, and lack what a proxy cut off
-    app.sockets = door(sync.serve_socket)
+    app.sockets = door(sync_socket.serve_socket)
     app.state.hub = hub
     app.state.identities = identities
     app.state.revocations = revoked

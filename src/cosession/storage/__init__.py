@@ -5,11 +5,11 @@ Carries bytes, never sees a document.
 Rooms and the server import from here; this package imports `errors` only.
 """
 
-from .backup import back_up
-from .inspection import Inspection, Remains, inspect
 from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession, Thin
+from .repair.backup import back_up
+from .repair.check import Inspection, Remains, inspect
+from .repair.repair import Mended, Repaired, repair
 from .revocations import Revocation, Revocations
-from .salvage import Mended, Repaired, repair
 from .sqlite import SqliteStorage
 
 __all__ = [

@@ -8,7 +8,7 @@ Of the tables: the log of a session lies together, in order (`WITHOUT ROWID`), a
 that a lost row of `sessions` is noticed. `checksum` covers its row, because SQLite doesn't notice a bit that
 flips inside a value. A row of `sessions` with `deleted_at` is a tombstone: its id is never used again.
 
-The log is in two tables: its beginning, thinned, in `chapters` (see the module of that name), one after the other
+The log is in two tables: its beginning, thinned, in `chapters` (see `segments`), one after the other
 without a gap; what follows in `updates`, a row for each update, as it came in. A version is in one of them only.
 """
 

@@ -1,7 +1,7 @@
 """What `SqliteStorage` does inside its transactions: synchronous functions over a connection in autocommit mode.
 
 Each function is one transaction, whole or not at all; what it guarantees is in `interface.Storage`. Whatever is
-read is checked by `records`: damage is raised, never passed on.
+read is checked by `reads`: damage is raised, never passed on.
 """
 
 import sqlite3
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 
-from . import records
-from .chapters import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
+from . import reads
 from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from .segments import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
 
 FEWEST_TO_THIN = 64
 """Fewer rows than this stay as they are: they load at once, and take a few pages at most."""
@@ -42,7 +42,7 @@ def create(db: sqlite3.Connection, wanted: Sequence[tuple[str, str, str]]) -> li
             made = db.execute(row, (session, title, at, at)).rowcount == 1
             try:
                 if not made:
-                    records.session(db, session)
+                    reads.session(db, session)
             except SessionDeleted as error:
                 results.append(error)
             else:
@@ -54,14 +54,14 @@ def load(db: sqlite3.Connection, session: str) -> LoadedSession | None:
     """See `Storage.load`."""
     with _transaction(db, "BEGIN"):
         try:
-            info = records.session(db, session)
+            info = reads.session(db, session)
         except NoSuchSession:
-            records.refuse_remains(db, session)
+            reads.refuse_remains(db, session)
             return None
-        snapshot = records.snapshot(db, info)
-        updates = records.log(db, info, snapshot.version if snapshot else 0)
-        thinned = records.thinned(db, session)
-        writers = records.writers(db, session) if info.version else {}
+        snapshot = reads.snapshot(db, info)
+        updates = reads.log(db, info, snapshot.version if snapshot else 0)
+        thinned = reads.thinned(db, session)
+        writers = reads.writers(db, session) if info.version else {}
     return LoadedSession(info, snapshot, updates, thinned, writers)
 
 
@@ -74,7 +74,7 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate], work: Mappin
         for row in updates:
             version = versions.get(row.session)
             if version is None:
-                version = versions[row.session] = records.session(db, row.session).version
+                version = versions[row.session] = reads.session(db, row.session).version
             if row.version <= version:
                 _refuse_other(db, row, rows.get((row.session, row.version)))
                 continue
@@ -90,7 +90,7 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate], work: Mappin
             "INSERT INTO updates (session, version, at, participant, client, bytes, checksum) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (row.session, row.version, row.at, row.participant, row.client, row.update, records.row_checksum(row))
+                (row.session, row.version, row.at, row.participant, row.client, row.update, reads.row_checksum(row))
                 for row in rows.values()
             ],
         )
@@ -108,7 +108,7 @@ def append(db: sqlite3.Connection, updates: Sequence[LoggedUpdate], work: Mappin
 def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
     """See `Storage.save_snapshot`."""
     with _transaction(db, "BEGIN IMMEDIATE"):
-        version = records.session(db, snapshot.session).version
+        version = reads.session(db, snapshot.session).version
         if snapshot.version > version:
             raise StorageError(
                 f"A snapshot of session {snapshot.session} at version {snapshot.version} is ahead of its log, which "
@@ -118,7 +118,7 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
             "INSERT INTO snapshots (session, version, bytes, checksum, codec) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET version = excluded.version, bytes = excluded.bytes, "
             "checksum = excluded.checksum, codec = excluded.codec WHERE excluded.version >= snapshots.version",
-            (snapshot.session, snapshot.version, snapshot.update, records.snapshot_checksum(snapshot), PLAIN),
+            (snapshot.session, snapshot.version, snapshot.update, reads.snapshot_checksum(snapshot), PLAIN),
         )
         db.execute(_NOTE_WRITERS, (snapshot.session, snapshot.version))
 
@@ -126,9 +126,9 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
 def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None:
     """Compress a session's snapshot, in memory; None where that is done, or makes it no smaller."""
     with _transaction(db, "BEGIN"):
-        info = records.session(db, session)
+        info = reads.session(db, session)
         (codec,) = db.execute("SELECT max(codec) FROM snapshots WHERE session = ?", (session,)).fetchone()
-        snapshot = records.snapshot(db, info) if codec == PLAIN else None
+        snapshot = reads.snapshot(db, info) if codec == PLAIN else None
     if snapshot is None:
         return None
     codec, data = compress(snapshot.update)
@@ -154,16 +154,16 @@ def pack_log(db: sqlite3.Connection, session: str, thin: Thin) -> list[Chapter]:
         StorageError: the log is damaged, or `thin` returned rows for other versions.
     """
     with _transaction(db, "BEGIN"):
-        info = records.session(db, session)
+        info = reads.session(db, session)
         (end,) = db.execute("SELECT max(version) FROM snapshots WHERE session = ?", (session,)).fetchone()
-        thinned = records.thinned(db, session)
+        thinned = reads.thinned(db, session)
         if min(end or 0, info.version) - thinned < FEWEST_TO_THIN:
             return []
-        chapters = records.chapters(db, session)
-        before = [row for chapter in chapters for row in records.rows_of(chapter)]
-        single = [row for row in records.log(db, info, thinned) if row.version <= end]
+        chapters = reads.chapters(db, session)
+        before = [row for chapter in chapters for row in reads.rows_of(chapter)]
+        single = [row for row in reads.log(db, info, thinned) if row.version <= end]
     rows = list(thin(before, single))
-    records.check_sequence(session, rows, single[0].first, single[-1].version)
+    reads.check_sequence(session, rows, single[0].first, single[-1].version)
     last = [row for row in before if row.version >= chapters[-1].first] if chapters else []
     if sum(len(row.update) for row in last) > MOST_BYTES // 2:
         last = []
@@ -173,7 +173,7 @@ def pack_log(db: sqlite3.Connection, session: str, thin: Thin) -> list[Chapter]:
 def keep_chapter(db: sqlite3.Connection, chapter: Chapter) -> None:
     """Put a chapter in the place of the single rows of its versions, and of the chapter that it goes on from."""
     with _transaction(db, "BEGIN IMMEDIATE"):
-        records.session(db, chapter.session)
+        reads.session(db, chapter.session)
         span = (chapter.session, chapter.first, chapter.version)
         replaced = db.execute(
             "SELECT total(version - first + 1) FROM chapters WHERE session = ? AND version BETWEEN ? AND ?",
@@ -224,7 +224,7 @@ def sessions(db: sqlite3.Connection, limit: int) -> tuple[StoredSession, ...]:
 def history(db: sqlite3.Connection, session: str, after: int, limit: int) -> tuple[LoggedUpdate, ...]:
     """See `Storage.history`."""
     with _transaction(db, "BEGIN"):
-        return records.log(db, records.session(db, session), max(after, 0), max(limit, 0))
+        return reads.log(db, reads.session(db, session), max(after, 0), max(limit, 0))
 
 
 def delete(db: sqlite3.Connection, session: str, at: str) -> bool:

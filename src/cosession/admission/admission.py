@@ -1,0 +1,553 @@
+"""Admission: an update is judged by what it does to the document, before anybody sees it.
+
+    update ─→ index: where is each item? ─→ judge: may they? ─→ shadow: does it break? ─→ admitted
+                plain token in a text that they may write ──────────────────────────────↗
+
+Nothing here touches the live document. A refused update leaves no trace; an admitted one must be applied to the live
+document before the next is judged. Updates that nobody judges (the server's own, those of participants who may write
+everything) are told by `applied`, and cost nothing until a restricted participant writes.
+
+Bounds: the index and the shadow are made when they are first needed, in a time that grows with the number of the
+document's structs, and dropped when more than a megabyte of unjudged updates waits for them. `prepare` does that in
+steps, between which the document may change.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import pycrdt
+
+from cosession.auth.participant import Participant
+from cosession.document import SessionDocument
+from cosession.errors import CosessionError, MalformedFrame, NotAllowed, TooLarge, is_crdt_error
+from cosession.protocol import ClockRange, KeptValues, UpdateHeader, read_update_header
+from cosession.protocol.header import read_header_in_steps
+from cosession.protocol.lib0 import uint
+from cosession.protocol.sections import Sections
+from cosession.protocol.structs import Id, Struct, read_structs
+from cosession.protocol.update_format import DELETED, GC, STRING
+
+from .authorizer import Judge
+from .clock_ranges import ClockSet
+from .item_index import Index, Undo
+from .locations import NOTHING, Container, Place, Slot
+from .operations import Touch, stage
+from .quota import STRUCT_BYTES, Size
+from .refusals import Refusals
+from .shadow import Shadow
+
+_WAITING: Final = 2**20
+"""Bytes of updates that may wait for the index; whoever is judged next pays for them."""
+_MEANWHILE: Final = 2**24
+"""Bytes of updates that may wait while the index is being made; beyond it that is begun anew."""
+_FEW: Final = 2**14
+"""Bytes of updates that may wait for the index and are read at once: a few milliseconds."""
+_LANES: Final = 1024
+"""Yjs clients of which it is remembered that they go on with a text."""
+_PASSES: Final = 16
+"""How often a refused update is looked at: what is found in one pass may bring out more in the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a document may grow to.
+
+    Attributes:
+        max_document_bytes: its size as an update; it is enforced to a part in 64.
+        max_depth: how many shared types may be in each other.
+    """
+
+    max_document_bytes: int
+    max_depth: int
+
+
+class Admitted(NamedTuple):
+    """An update that may be applied.
+
+    Attributes:
+        update: its bytes: those that came in, or, where they repeated what is known, only what is new.
+        header: its header.
+    """
+
+    update: bytes
+    header: UpdateHeader
+
+
+class Salvaged(NamedTuple):
+    """What was kept of an update that was refused.
+
+    Attributes:
+        admitted: what may be applied.
+        error: why something that the participant did isn't in it; None where that is only what others may have done.
+    """
+
+    admitted: Admitted
+    error: CosessionError | None
+
+
+class _Lane(NamedTuple):
+    """A text that a participant was just admitted to write, outside of what the same update made.
+
+    What was decided depends on nothing but these: the text's place never changes.
+
+    Attributes:
+        text: the text.
+        owner: whose record it is in.
+        participant: who writes.
+        right: the id of what it is before, if anything; the shadow has seen that it begins there.
+    """
+
+    text: Container
+    owner: str | None
+    participant: Participant
+    right: Id | None
+
+    def leads_to(self, span: ClockRange, update: bytes) -> bool:
+        """Whether an update is a string behind the last clock of its client, before what that was before."""
+        client, right = _encoded(span.client), self.right
+        kind, before = (b"\x84", b"") if right is None else (b"\xc4", _encoded(right[0]) + _encoded(right[1]))
+        return update.startswith(
+            b"\x01\x01" + client + uint(span.clock) + kind + client + uint(span.clock - 1) + before
+        )
+
+
+class Admission:
+    """Judges the updates of one room.
+
+    Args:
+        document: the live document; it is only read.
+        limits: what it may grow to.
+    """
+
+    def __init__(self, document: SessionDocument, limits: Limits) -> None:
+        self._document = document
+        self._limits = limits
+        self._shadow = Shadow(document.doc.get_update)
+        self._index: Index | None = None
+        self._work: Iterator[None] | None = None
+        self._waiting = deque[tuple[bytes, tuple[ClockRange, ...]]]()
+        self._bytes = 0
+        self._lanes: dict[int, _Lane] = {}
+        self._size = Size(document.doc.get_update, limits.max_document_bytes)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the next update can be judged without reading much first."""
+        is_read = self._index is not None and self._work is None and self._bytes <= _FEW
+        return is_read and not self._size.is_due(0)
+
+    def prepare(self, grows: int = 0) -> Iterator[None]:
+        """Read the document, or what has changed in it, in steps; several may ask for them in turn.
+
+        Args:
+            grows: the bytes of the update that is judged next.
+        """
+        while self._index is None or self._work is not None or self._waiting or self._size.is_due(grows):
+            if self._work is None:
+                self._work = self._catch_up(grows)
+            try:
+                next(self._work)
+            except StopIteration:
+                self._work = None
+            else:
+                yield
+
+    def applied(self, update: bytes, header: UpdateHeader) -> None:
+        """Hear of an update, with its header, that was applied to the live document without being judged."""
+        if self._index is None and self._work is None:
+            return
+        self._shadow.follow(update)
+        self._waiting.append((update, header.deletes))
+        self._bytes += len(update)
+        if self._bytes > (_WAITING if self._work is None else _MEANWHILE):
+            self._forget()
+
+    def check_size(self, grows: int) -> None:
+        """Go on only if the document may grow by so many bytes, `STRUCT_BYTES` for each struct included.
+
+        Raises:
+            TooLarge: it is full.
+        """
+        self._caught_up()
+        self._size.check(grows)
+
+    def judge(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None = None,
+        first: bytes | None = None,
+    ) -> Admitted:
+        """Judge an update before it is applied.
+
+        Args:
+            update: it fits the live document.
+            header: its header.
+            participant: whose update it is.
+            is_own: for an update that may hold what others wrote (an answer to a sync step 1): whether a Yjs client
+                id is the participant's. None says that all in the update is.
+            first: what the server does to the document before it applies the update, as an update.
+
+        Returns:
+            What to apply, log and send.
+
+        Raises:
+            NotAllowed: it does what the participant may not do.
+            MalformedFrame: it can't be what a Yjs client made of this document.
+            TooLarge: the document would be larger or deeper than the limits.
+        """
+        if first is None:
+            return self._judged(update, header, participant, is_own)
+        self._caught_up()
+        try:
+            self._shadow.try_out(first)
+            return self._judged(update, header, participant, is_own)
+        except BaseException:
+            self._shadow.drop()  # the document stays as it was
+            raise
+
+    def _judged(
+        self, update: bytes, header: UpdateHeader, participant: Participant, is_own: Callable[[int], bool] | None
+    ) -> Admitted:
+        index = self._caught_up()
+        if is_own is None and self._goes_on(index, header, participant, update):
+            return Admitted(update, header)
+        if _repeats(index, header):
+            update, header = self._news(update)
+        return self._admit(index, update, header, participant, is_own)
+
+    def salvage(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+        *,
+        gives_up: bool,
+    ) -> Salvaged:
+        """Judge an update that was refused as a whole, and admit it without what may not be in it.
+
+        Each pass finds all that is refused of what the ones before have left; the last one finds nothing, and is the
+        judgement. Where that doesn't come to an end, only the clocks are admitted.
+
+        Args:
+            update: see `judge`.
+            header: see `judge`.
+            participant: see `judge`.
+            is_own: see `judge`.
+            may_replace: whether a Yjs client id is surely the participant's: only then its clocks may be used up.
+            gives_up: whether what stands on the refused words of others is replaced; else it is left out, and waits.
+
+        Raises:
+            NotAllowed: the participant may write nothing.
+            MalformedFrame: not even the clocks can be taken.
+        """
+        index = self._caught_up()
+        if _repeats(index, header):
+            update, header = self._news(update)
+        error: CosessionError | None = None
+        try:
+            for _ in range(_PASSES):
+                refusals = self._refused(index, update, header, participant, is_own, may_replace)
+                error = error or refusals.error
+                if refusals or refusals.nothing:
+                    update = refusals.without(update, index.ends(), gives_up=gives_up)
+                    header = read_update_header(update)
+                if not refusals:
+                    return Salvaged(self._admit(index, update, header, participant, is_own), error)
+        except (NotAllowed, MalformedFrame, TooLarge) as refused:
+            error = error or refused
+        return Salvaged(self.hollow(update, header, participant, is_own, may_replace), error)
+
+    def hollow(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+    ) -> Admitted:
+        """Admit the clocks of an update, and nothing that is in it; see `salvage`."""
+        if _repeats(self._caught_up(), header):
+            update, header = self._news(update)
+        sections = Sections(update)
+        for client in {span.client for span in header.brings if not may_replace(span.client)}:
+            sections.leave_out(client)
+        sections.hollow()
+        update = sections.encode()
+        header = read_update_header(update)
+        return self._admit(self._caught_up(), update, header, participant, is_own, is_hollow=True)
+
+    def _admit(
+        self,
+        index: Index,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        *,
+        is_hollow: bool = False,
+    ) -> Admitted:
+        """Judge an update that tells nothing again; also a full document takes one that is hollow: clocks alone."""
+        undo: Undo = []
+        stillborn = ClockSet()
+        roots, structs = len(index.roots), index.structs
+        try:
+            judge, last = self._looked(index, update, header, participant, is_own, undo, stillborn)
+            grows = len(update) + (index.structs - structs) * STRUCT_BYTES
+            if header.brings and not is_hollow:
+                self._size.check(grows)
+            if header.brings or last is not None:
+                self._shadow.try_out(update)
+        except BaseException:
+            _take_back(index, undo, header, roots)
+            raise
+        index.note_deleted(header.deletes)
+        index.deleted.update(stillborn)
+        self._size.changed(grows, shrinks=bool(header.deletes))
+        if is_own is None:
+            self._open_lane(index, header, participant, judge, last)
+        return Admitted(update, header)
+
+    def _refused(
+        self,
+        index: Index,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+    ) -> Refusals:
+        """Find what of an update is refused, and leave no trace of it."""
+        undo: Undo = []
+        roots, structs = len(index.roots), index.structs
+        judge, refusals = Judge(index, participant, is_own), Refusals(may_replace)
+        records: dict[Id, int] = {}
+
+        def refuse(struct: Struct, error: CosessionError, place: Place, content: int | None = None) -> None:
+            """Refuse a struct, and with it the whole record that the update makes and it is in."""
+            inside = place.container if isinstance(place, Slot) else place
+            record = inside.record
+            if record is not None and record.id is not None and record in judge.made:
+                refusals.refuse(record.id, error, records.get(record.id))
+            refusals.refuse((struct.client, struct.clock), error, content)
+
+        try:
+            for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, ClockSet(), refuse):
+                struct, made = touch.struct, touch.made
+                if struct is not None and made is not None and made is made.record and touch.key is None:
+                    records[struct.client, struct.clock] = struct.content
+                try:
+                    judge.look(touch)
+                except CosessionError as error:
+                    if struct is not None:
+                        touch.refused = error
+                        content = struct.content if _may_be_deleted(judge, touch) else None
+                        refuse(struct, error, touch.container, content)
+                    elif touch.deleted is not None and not self._is_deleted_already(index, touch.deleted):
+                        refusals.refuse_deletion(touch.deleted, error)
+            for id, error in judge.faults():  # noqa: A001 - Yjs's word
+                refusals.refuse(id, error, records.get(id))
+            refusals.nothing += _nothing(index, update)
+            self._fill(update, len(update) + (index.structs - structs) * STRUCT_BYTES, refusals)
+        finally:
+            _take_back(index, undo, header, roots)
+        return refusals
+
+    def _fill(self, update: bytes, grows: int, refusals: Refusals) -> None:
+        """Refuse the structs for which a full document has no place: each that is larger than what is left then."""
+        try:
+            self._size.check(grows)
+        except TooLarge as error:
+            left = self._size.left
+            for id, size in Sections(update).sizes().items():  # noqa: A001 - Yjs's word
+                if refusals.is_refused(id):
+                    continue
+                if size + STRUCT_BYTES > left:
+                    refusals.refuse(id, error)
+                else:
+                    left -= size + STRUCT_BYTES
+
+    def _looked(
+        self,
+        index: Index,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        undo: Undo,
+        stillborn: ClockSet,
+    ) -> tuple[Judge, Touch | None]:
+        """Stage an update and judge all that it does; also returns the last thing that it does."""
+        judge = Judge(index, participant, is_own)
+        judge.look_at_writers(header.brings)
+        touch: Touch | None = None
+        for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, stillborn):
+            try:
+                judge.look(touch)
+            except NotAllowed:
+                if touch.deleted is None or not self._is_deleted_already(index, touch.deleted):
+                    raise
+        if touch is None and header.brings:
+            judge.look_at_nothing()
+        judge.finish()
+        return judge, touch
+
+    def _is_deleted_already(self, index: Index, gone: ClockRange) -> bool:
+        """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
+        if any(index.deleted.lacks(gone.client, gone.clock, gone.end)):
+            index.note_deleted(self._deleted())
+        return not any(index.deleted.lacks(gone.client, gone.clock, gone.end))
+
+    def _deleted(self) -> tuple[ClockRange, ...]:
+        """All that is deleted in the live document."""
+        return read_update_header(self._deletions()).deletes
+
+    def _deletions(self) -> bytes:
+        doc = self._document.doc
+        return doc.get_update(doc.get_state())
+
+    def _caught_up(self) -> Index:
+        index = self._index
+        if index is None or self._work is not None or self._waiting:
+            for _ in self.prepare():
+                pass
+            index = self._index
+            assert index is not None, "it was made just now"
+        return index
+
+    def _catch_up(self, grows: int) -> Iterator[None]:
+        """Make the index, where there is none, take in what waits for it, and measure the document if that is due."""
+        index = self._index
+        if index is None:
+            state, deleted = self._document.doc.get_update(), self._deletions()
+            index = Index()
+            yield from self._shadow.prepare(state)
+            yield from self._size.measure_in_steps(state)
+            yield from index.learn(state, ())
+            yield from index.learn(deleted, (yield from read_header_in_steps(deleted)).deletes)
+            self._index = index
+        while self._waiting:
+            update, deletes = self._waiting[0]
+            structs = index.structs
+            yield from index.learn(update, deletes)
+            grown = len(update) + (index.structs - structs) * STRUCT_BYTES
+            self._size.changed(grown, shrinks=bool(deletes))
+            self._waiting.popleft()
+            self._bytes -= len(update)
+        if self._size.is_due(grows):
+            yield from self._size.measure_in_steps(self._document.doc.get_update())
+
+    def _forget(self) -> None:
+        self._index = self._work = None
+        self._shadow.drop()
+        self._lanes.clear()
+        self._waiting.clear()
+        self._bytes = 0
+
+    def _goes_on(self, index: Index, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
+        """Whether an update only goes on with the text that its client just wrote, and take it in if so.
+
+        It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
+        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere it is tried.
+        """
+        if len(header.brings) != 1 or header.deletes or header.types or not update.startswith(b"\x01\x01"):
+            return False
+        span = header.brings[0]
+        lane, clocks = self._lanes.get(span.client), index.clients.get(span.client)
+        if lane is None or clocks is None or clocks.end != span.clock:
+            return False
+        if lane.participant is not participant or _owner(lane.text) != lane.owner:
+            return False
+        grows = len(update) + STRUCT_BYTES
+        if not self._size.surely_fits(grows):
+            return False
+        left = (span.client, span.clock - 1)
+        if clocks.last is lane.text and header.needs.get(span.client) == span.clock and lane.leads_to(span, update):
+            self._shadow.follow(update)
+        else:
+            struct = next(read_structs(update))
+            if struct.kind != STRING or index.place(struct) is not lane.text:
+                return False
+            self._shadow.try_out(update)
+            self._lanes[span.client] = lane._replace(right=struct.right)
+            left = struct.left
+        index.go_on(span.client, span.length, lane.text, left)
+        self._size.changed(grows)
+        return True
+
+    def _open_lane(
+        self, index: Index, header: UpdateHeader, participant: Participant, judge: Judge, last: Touch | None
+    ) -> None:
+        """Remember the text that an update ended in, unless the right to it was that to make the record."""
+        struct = None if last is None else last.struct
+        if last is None or struct is None or len(header.brings) != 1 or last.record in judge.made:
+            return
+        if last.key is not None or last.action != "change" or index.clients[struct.client].last is not last.container:
+            return
+        if len(self._lanes) >= _LANES:
+            self._lanes.clear()
+        self._lanes[struct.client] = _Lane(last.container, _owner(last.container), participant, struct.right)
+
+    def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
+        """What of an update the document doesn't have: what is sent twice could be told in two ways."""
+        try:
+            news = KeptValues([update]).restore(pycrdt.get_update(update, self._document.doc.get_state()))
+        except BaseException as error:
+            if is_crdt_error(error):
+                raise MalformedFrame("The update can't be read; start from a fresh document.") from error
+            raise
+        header = read_update_header(news)
+        index = self._caught_up()
+        if _repeats(index, header):
+            raise MalformedFrame(
+                "The update tells what the session knows in another way; start from a fresh document."
+            )
+        return news, header
+
+
+def _take_back(index: Index, undo: Undo, header: UpdateHeader, roots: int) -> None:
+    """Forget an update that was staged, when there were so many roots."""
+    index.take_back(undo, header.brings)
+    while len(index.roots) > roots:
+        index.roots.popitem()
+
+
+def _may_be_deleted(judge: Judge, touch: Touch) -> bool:
+    """Whether something deleted may stand in the place of a refused list entry, so that its neighbours stay."""
+    if touch.key is not None or touch.struct is None:
+        return False
+    if touch.node.is_record:
+        return True
+    gone = replace(touch, struct=replace(touch.struct, kind=DELETED, type=0), made=None, holder=None, refused=None)
+    try:
+        judge.look(gone)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _nothing(index: Index, update: bytes) -> Iterator[Id]:
+    """Find the structs of a staged update that hold something, and are nowhere."""
+    for struct in read_structs(update):
+        if struct.kind != GC and index.clients[struct.client].at(struct.clock) is NOTHING:
+            yield struct.client, struct.clock
+
+
+_encoded = lru_cache(2 * _LANES)(uint)
+
+
+def _repeats(index: Index, header: UpdateHeader) -> bool:
+    for span in header.brings:  # noqa: SIM110 - at every update, and a generator is slower
+        if span.clock != index.end(span.client):
+            return True
+    return False
+
+
+def _owner(container: Container) -> str | None:
+    return None if container.record is None else container.record.owner

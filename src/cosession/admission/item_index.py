@@ -1,0 +1,331 @@
+"""Where each item of the document is: which clock of which client belongs to which shared type, under which key.
+
+In Yjs an item says where it is once, and never moves: by the name of a root, the id of a shared type, or a neighbour.
+So whatever an update inserts, changes or deletes has one place, exactly, whether it can be seen or not, and however
+two libraries would order it. The index is that, for the whole document: built from its state, then kept in step.
+
+Beside the places it knows what the rules ask for: whose a record is (`stamp.by` of a message, `agent` of a run, …),
+which ids are taken, and what is deleted already. It may not know of everything that is deleted: what loses against
+a concurrent write is deleted without a word; `Index.note_deleted` brings it up to the document.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from typing import Final, TypeAlias, cast
+
+from cosession.errors import MalformedFrame
+from cosession.protocol import ClockRange
+from cosession.protocol.steps import AT_ONCE, finish
+from cosession.protocol.structs import Id, Struct, read_structs, read_values
+from cosession.protocol.update_format import DELETED, GC, TYPE
+
+from .clock_ranges import ClockMap, ClockSet
+from .locations import NOTHING, Container, Place, Slot, new_root
+from .origins import Origins
+
+_OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
+"""Per record, the key that says whose it is. An agent's own record is that of its key."""
+
+Undo: TypeAlias = list[Callable[[], object]]
+
+
+class Index:
+    """The places of a document; it is empty until it learns of one."""
+
+    def __init__(self) -> None:
+        self.clients: dict[int, ClockMap[Place]] = {}
+        self.containers: dict[Id, Container] = {}
+        self.roots: dict[str, Container] = {}
+        self.origins = Origins()
+        self.deleted = ClockSet()
+        self._made: dict[int, list[int]] = {}
+        """Per client, the clocks that hold shared types, in order."""
+        self.structs = 0
+        """How many were added, but for what is nothing; never fewer, also when they are taken back or joined."""
+
+    def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> Iterator[None]:
+        """Take in an update that the document has, in steps."""
+        for count, span in enumerate(deletes, 1):
+            self.deleted.add(span.client, span.clock, span.end)
+            if not count % AT_ONCE:
+                yield
+        structs = read_structs(update) if update[0] == 1 else self._sorted((yield from _gather(update)))
+        for count, struct in enumerate(structs, 1):
+            self.add(struct, self.place(struct, strict=False), update)
+            if struct.kind in (GC, DELETED):
+                self.deleted.add(struct.client, struct.clock, struct.clock + struct.length)
+            if not count % AT_ONCE:
+                yield
+
+    def note_deleted(self, deletes: Iterable[ClockRange]) -> None:
+        """Take note of what is deleted."""
+        for span in deletes:
+            self.deleted.add(span.client, span.clock, span.end)
+
+    def end(self, client: int) -> int:
+        """The first clock of a client that isn't known."""
+        clocks = self.clients.get(client)
+        return 0 if clocks is None else clocks.end
+
+    def ends(self) -> dict[int, int]:
+        """The document's state vector."""
+        return {client: clocks.end for client, clocks in self.clients.items()}
+
+    def root(self, name: str) -> Container:
+        """A root, by its name."""
+        found = self.roots.get(name)
+        if found is None:
+            found = self.roots[name] = new_root(name)
+        return found
+
+    def find(self, id: Id) -> Place:  # noqa: A002 - Yjs's word
+        """Where an item is.
+
+        Raises:
+            MalformedFrame: there is no such item.
+        """
+        clocks = self.clients.get(id[0])
+        if clocks is None or id[1] >= clocks.end:
+            raise MalformedFrame("An update stands on what the session doesn't have; sync first.")
+        return clocks.at(id[1])
+
+    def place(self, struct: Struct, *, strict: bool = True) -> Place:
+        """Where a struct says that it is.
+
+        Args:
+            struct: the struct; what it stands on is known.
+            strict: whether its neighbours must agree, in place and order; else the left one says it, as in yrs.
+
+        Raises:
+            MalformedFrame: nowhere, or in two places at once: Yjs and yrs could each choose another.
+        """
+        if struct.kind == GC:
+            return NOTHING
+        if struct.left is not None:
+            place = self.find(struct.left)
+            if strict and struct.right is not None:
+                if self.find(struct.right) != place:
+                    raise MalformedFrame("A struct has neighbours in two places; start from a fresh document.")
+                self._check_neighbours(struct.left, struct.right, place)
+            return place
+        if struct.right is not None:
+            place = self.find(struct.right)
+            if strict:
+                self._check_neighbours(None, struct.right, place)
+            return place
+        parent = self._parent(struct, strict)
+        return parent if struct.key is None or parent is NOTHING else Slot(parent, struct.key)
+
+    def add(self, struct: Struct, place: Place, update: bytes, undo: Undo | None = None) -> Container | None:
+        """Take in a struct, whose client's clocks before it are known; what is known of it is passed over.
+
+        Args:
+            struct: the struct.
+            place: where it is.
+            update: the update that it is in.
+            undo: gets what takes it back, but for the clocks.
+
+        Returns:
+            The shared type that it holds, if it holds one.
+
+        Raises:
+            MalformedFrame: clocks before it aren't known.
+        """
+        clocks = self.clients.get(struct.client)
+        if clocks is None:
+            clocks = self.clients[struct.client] = ClockMap()
+        known = clocks.end - struct.clock
+        if known < 0:
+            raise MalformedFrame("An update leaves out clocks of a client; sync first.")
+        if known >= struct.length:
+            return None
+        if not isinstance(place, Slot) and place is not NOTHING:
+            left = struct.left if known == 0 else (struct.client, clocks.end - 1)
+            self.origins.add(struct.client, clocks.end, struct.length - known, left)
+        clocks.append(struct.length - known, place)
+        if place is NOTHING:  # so is what is in it
+            return None
+        self.structs += 1
+        if struct.kind == TYPE:
+            return self._add_container(struct, place, undo)
+        if isinstance(place, Slot):
+            self._add_fact(struct, place, update, undo)
+        return None
+
+    def void(self, struct: Struct, undo: Undo, before: int) -> None:
+        """Make nothing of the struct that was added last, so that what is put into it is nothing as well.
+
+        Args:
+            struct: the struct.
+            undo: what takes back all that was added.
+            before: how many steps that had before the struct was.
+        """
+        while len(undo) > before:
+            undo.pop()()
+        clocks = self.clients[struct.client]
+        clocks.cut(struct.clock)
+        clocks.append(struct.length, NOTHING)
+
+    def take_back(self, undo: Undo, brings: Iterable[ClockRange]) -> None:
+        """Forget an update that was staged.
+
+        Args:
+            undo: what was noted when its structs were added.
+            brings: the clocks that it brought; none of them was known before.
+        """
+        for step in reversed(undo):
+            step()
+        for span in brings:
+            self.origins.cut(span.client, span.clock)
+            clocks = self.clients.get(span.client)
+            if clocks is not None and span.clock:
+                clocks.cut(span.clock)
+            else:
+                self.clients.pop(span.client, None)
+
+    def containers_between(self, client: int, start: int, end: int) -> Iterator[Container]:
+        """The shared types that a range of a client's clocks holds, in order."""
+        made = self._made.get(client, [])
+        for place in range(bisect_left(made, start), bisect_left(made, end)):
+            yield self.containers[client, made[place]]
+
+    def is_dead(self, container: Container, besides: ClockSet | None = None) -> bool:
+        """Whether a shared type, or one that it is in, is deleted.
+
+        Args:
+            container: the shared type.
+            besides: what is to be deleted as well.
+        """
+        at: Container | None = container
+        while at is not None and at.id is not None:
+            if self.deleted.has(*at.id) or (besides is not None and besides.has(*at.id)):
+                return True
+            at = at.parent
+        return False
+
+    def in_order(self, update: bytes) -> Iterator[Struct]:
+        """The structs of an update, each after those that it stands on; add each before the next is asked for.
+
+        Raises:
+            MalformedFrame: they stand on each other in a circle, or on what isn't there.
+        """
+        # Those of one client stand in order, and `place` looks for what they stand on.
+        return read_structs(update) if update[0] == 1 else self._sorted(finish(_gather(update)))
+
+    def _sorted(self, waiting: dict[int, list[Struct]]) -> Iterator[Struct]:
+        for client in waiting:
+            way = [client]
+            while way:
+                queue = waiting[way[-1]]
+                if not queue:
+                    way.pop()
+                    continue
+                missing = self._missing(queue[-1])
+                if missing is None:
+                    yield queue.pop()
+                    if len(way) > 1:
+                        way.pop()
+                elif missing in way or not waiting.get(missing):
+                    raise MalformedFrame("An update stands on what isn't there; sync first.")
+                else:
+                    way.append(missing)
+
+    def _missing(self, struct: Struct) -> int | None:
+        """The client of which something must come before a struct; what it wrote itself came, or never will."""
+        own = struct.client
+        for beside in (struct.left, struct.right, struct.parent):
+            if (
+                beside is not None
+                and beside[0] != own
+                and not isinstance(beside, str)
+                and beside[1] >= self.end(beside[0])
+            ):
+                return beside[0]
+        return None
+
+    def go_on(self, client: int, length: int, text: Container, left: Id | None) -> None:
+        """Take in a string of a client, whose clocks before it are known, into a text."""
+        clocks = self.clients[client]
+        self.origins.add(client, clocks.end, length, left)
+        clocks.append(length, text)
+
+    def _check_neighbours(self, left: Id | None, right: Id, place: Place) -> None:
+        """Refuse neighbours between which no client writes: two libraries could each choose another place."""
+        if place is NOTHING:
+            return
+        if isinstance(place, Slot):
+            raise MalformedFrame("A key's value has a right neighbour, which no client writes; set the key anew.")
+        if not self.origins.are_neighbours(left, right):
+            raise MalformedFrame(
+                "A struct has neighbours that no client saw next to each other; start from a fresh document."
+            )
+
+    def _parent(self, struct: Struct, strict: bool) -> Container:
+        if isinstance(struct.parent, str):
+            return self.root(struct.parent)
+        assert struct.parent is not None
+        found = self.containers.get(struct.parent)
+        if found is not None:
+            return found
+        if not strict or self.find(struct.parent) is NOTHING or self.deleted.has(*struct.parent):
+            return NOTHING
+        raise MalformedFrame("An update puts something into what is no shared type.")
+
+    def _add_container(self, struct: Struct, place: Place, undo: Undo | None) -> Container:
+        parent, key = place if isinstance(place, Slot) else (place, None)
+        id = (struct.client, struct.clock)  # noqa: A001 - Yjs's word
+        container = Container(id, struct.type, parent, key, parent.node.child(key))
+        self.containers[id] = container
+        made = self._made.setdefault(struct.client, [])
+        made.append(struct.clock)
+        if undo is not None:
+            undo.append(lambda: (self.containers.pop(id), made.pop()))
+        if container.record is container and key is not None:
+            self._take(parent, key, container, undo)
+            if container.node.name == "agents/*":
+                container.owner = key
+        return container
+
+    def _add_fact(self, struct: Struct, place: Slot, update: bytes, undo: Undo | None) -> None:
+        """Note whose a record is and which id it has, where a struct says so."""
+        record, key = place
+        if record.record is not record or record.parent is None:
+            return
+        if key == _OWNER_KEYS.get(record.node.name):
+            if undo is not None:
+                undo.append(partial(_own, record, record.owner, record.stamp))
+            values = read_values(update, struct)
+            value = values[0] if values else None
+            stamp = cast("dict[str, object]", value) if isinstance(value, dict) else None
+            owner = cast("object", value) if stamp is None else stamp.get("by")
+            _own(record, owner if isinstance(owner, str) else record.owner, stamp)
+        elif key == "id" and record.key is None:
+            values = read_values(update, struct)
+            if values and isinstance(values[0], str):
+                self._take(record.parent, values[0], record, undo)
+
+    def _take(self, root: Container, name: str, record: Container, undo: Undo | None) -> None:
+        taken = root.taken
+        if taken is None:
+            return
+        if undo is not None:
+            old = taken.get(name)
+            undo.append(lambda: taken.pop(name) if old is None else taken.update({name: old}))
+        taken[name] = record
+
+
+def _own(record: Container, owner: str | None, stamp: dict[str, object] | None) -> None:
+    record.owner, record.stamp = owner, stamp
+
+
+def _gather(update: bytes) -> Generator[None, None, dict[int, list[Struct]]]:
+    """Read the structs of each client, the last first, in steps."""
+    clients: dict[int, list[Struct]] = {}
+    for count, struct in enumerate(read_structs(update), 1):
+        clients.setdefault(struct.client, []).append(struct)
+        if not count % AT_ONCE:
+            yield
+    for structs in clients.values():
+        structs.reverse()
+    return clients

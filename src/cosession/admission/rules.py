@@ -1,0 +1,221 @@
+"""Who may do what to each place of the session document: the one table, as data. README.md shows it; a test compares.
+
+A place is a pattern: `*` is any one key or entry, `**` everything below. The closest pattern decides alone, and what
+it doesn't name is refused. There are three actions:
+
+- `create`: an entry is added, or a key is written into something that the same update makes, or under which a root of
+  records held nothing. A row that allows nothing else says: once, with what it is in.
+- `change`: a key of what was there is written, or a text edited.
+- `delete`: an entry or a key is taken away. What goes with what it is in isn't asked again.
+
+A capability such as `surface+run` needs both. Inside of a record (a message, a run, …) that the update itself makes,
+the right to make it is enough, but a row of the server's alone stays refused.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+Action: TypeAlias = Literal["create", "change", "delete"]
+
+Whose: TypeAlias = Literal["record", "unowned", "first", "second", "last", "all"]
+"""What makes a place one's own: the owner of the record it is in (`unowned`: or that it has none), a part of its flat
+key, or nothing (`all`: it is everybody's)."""
+
+Check: TypeAlias = Literal[
+    "value", "text", "number", "object", "list", "agents", "empty list", "empty object", "record", "self", "owner",
+    "own run", "own client", "key", "new id", "role", "part", "not lost", "old stamp",
+]  # fmt: skip
+"""What must hold of what is written; `value_checks.py` has a function for each."""
+
+STATE: Final = "state:PATH"
+TEXT: Final = "text:NAME"
+ROOT: Final = "root:NAME"
+KIND: Final = "of the kind"
+"""A capability that depends on the place: the path in the state, a text's or root's name, the kind of request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row.
+
+    Attributes:
+        where: the pattern.
+        what: the actions that it is about.
+        own: the capabilities of which one allows it where it is one's own; none: only the server may.
+        others: the same where it is another's.
+        whose: what makes it one's own.
+        check: what must hold of the value.
+        note: why, where it isn't obvious.
+    """
+
+    where: str
+    what: tuple[Action, ...]
+    own: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    whose: Whose = "record"
+    check: Check | None = None
+    note: str = ""
+
+
+_ALL: Final[tuple[Action, ...]] = ("create", "change", "delete")
+_WRITE: Final[tuple[Action, ...]] = ("create", "change")
+_ONCE: Final[tuple[Action, ...]] = ("create",)
+_EDIT: Final = ("edit-own", "run")
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("meta/title", ("change",), ("title",), ("title",), "all", "text"),
+    Rule("meta/**", _ALL, note="schema, origin and policy: the server's"),
+    #
+    Rule("messages/*", _ONCE, ("prompt", "run"), check="record", note="with an id and a role"),
+    Rule("messages/*", ("delete",), ("edit-own",), ("edit-any",)),
+    Rule("messages/*/id", _ONCE, _EDIT, check="new id"),
+    Rule("messages/*/role", _ONCE, _EDIT, check="role"),
+    Rule("messages/*/stamp", _ONCE, _EDIT, check="old stamp", note="undo brings a message back as it was"),
+    Rule("messages/*/stamp", ("change", "delete"), note="author, time and order, as the server saw them"),
+    Rule("messages/*/metadata", _WRITE, _EDIT, ("edit-any",), check="object"),
+    Rule("messages/*/metadata/author", _ONCE, _EDIT, ("edit-any",), check="owner"),
+    Rule("messages/*/metadata/run", _ONCE, _EDIT, check="own run"),
+    Rule("messages/*/metadata/created_at", _ONCE, _EDIT, ("edit-any",)),
+    Rule("messages/*/metadata/parent", _ONCE, _EDIT, ("edit-any",)),
+    Rule("messages/*/metadata/to", _ONCE, _EDIT, check="agents", note="who is asked stays"),
+    Rule("messages/*/metadata/**", _ALL, _EDIT, ("edit-any",), note="`status`, `edited_at`, `deleted`, …"),
+    Rule("messages/*/parts", _WRITE, _EDIT, ("edit-any",), check="list"),
+    Rule("messages/*/parts/*", ("create", "delete"), _EDIT, ("edit-any",)),
+    Rule("messages/*/parts/*/type", _ONCE, _EDIT, ("edit-any",), check="part"),
+    Rule("messages/*/parts/**", _ALL, _EDIT, ("edit-any",)),
+    #
+    Rule("runs/*", _ONCE, ("run",), check="record", note="with its id and its agent; ids are used once"),
+    Rule("runs/*/id", _ONCE, ("run",), check="key"),
+    Rule("runs/*/agent", _ONCE, ("run",), check="self"),
+    Rule("runs/*/status", _WRITE, ("run",), check="not lost"),
+    Rule("runs/*/client", _ONCE, ("run",), check="own client"),
+    Rule("runs/*/epoch", _ONCE, ("run",), check="number"),
+    Rule("runs/*/former", _ALL, note="decided by the server: who was fenced off"),
+    Rule("runs/*/cancel", _ALL, note="decided by the server, on request"),
+    Rule("runs/*/steers", _ONCE, ("run",), check="empty list"),
+    Rule("runs/*/steers/**", _ALL, note="written by the server, on request"),
+    Rule("runs/*/**", _ALL, ("run",)),
+    #
+    Rule("agents/*", _ONCE, ("run",), check="record", note="under its own id"),
+    Rule("agents/*/**", _ALL, ("run",)),
+    Rule("participants/**", _ALL, note="what the server knows of everybody"),
+    Rule("selections/*", _ALL, ("select",), whose="first", check="value"),
+    Rule("state/**", _ALL, (STATE,), (STATE,), "all"),
+    Rule("counters/*", _ALL, ("count",), whose="second", check="number"),
+    #
+    Rule("surfaces/*", _ONCE, ("surface+run",), check="record"),
+    Rule("surfaces/*", ("delete",), ("surface+run",), whose="unowned"),
+    Rule("surfaces/*/agent", _ONCE, ("surface+run",), check="self"),
+    Rule("surfaces/*/data", _WRITE, ("surface+run",), whose="unowned"),
+    Rule("surfaces/*/data/**", _ALL, ("surface",), ("surface",), note="people fill it in"),
+    Rule("surfaces/*/**", _ALL, ("surface+run",), whose="unowned"),
+    #
+    Rule("approvals/*", _ONCE, ("run",), check="record", note="a question stays as it was asked"),
+    Rule("approvals/*/run", _ONCE, ("run",), check="own run"),
+    Rule("approvals/*/asked_by", _ALL, note="written by the server, where no run says it"),
+    Rule("approvals/*/decision", _ALL, note="decided by the server, on votes"),
+    Rule("approvals/*/value", _ONCE, ("run",)),
+    Rule("approvals/*/value/**", _ALL, ("approve",), ("approve",), "all", note="people edit what they approve"),
+    Rule("approvals/*/votes", _ONCE, ("run",), check="empty object"),
+    Rule("approvals/*/votes/**", _ALL, note="written by the server, on request"),
+    Rule("approvals/*/**", _ONCE, ("run",)),
+    #
+    Rule("claims/**", _ALL, note="granted by the server, on request"),
+    Rule("requests/*", _ALL, (KIND,), whose="last", check="value", note="the kinds are below"),
+    #
+    Rule("queue/*", _ONCE, ("prompt",), check="record", note="with an id and its author"),
+    Rule("queue/*", ("delete",), ("prompt", "queue"), ("queue",)),
+    Rule("queue/*/id", _ONCE, ("prompt",), check="new id"),
+    Rule("queue/*/author", _ONCE, ("prompt",), check="self"),
+    Rule("queue/*/created_at", _ONCE, ("prompt",)),
+    Rule("queue/*/to", _ALL, ("prompt", "queue"), check="agents"),
+    Rule("queue/*/place", _ALL, ("prompt", "queue"), ("queue",), note="what the queue is ordered by"),
+    Rule("queue/*/**", _ALL, ("prompt", "queue"), note="its text: it is sent in its author's name"),
+    #
+    Rule("text:NAME", ("change",), (TEXT,), (TEXT,), "all"),
+    Rule("text:NAME/**", _ALL, (TEXT,), (TEXT,), "all"),
+    Rule("xml:NAME/**", _ALL, (TEXT,), (TEXT,), "all"),
+    Rule("root:NAME/**", _ALL, (ROOT,), (ROOT,), "all", note="every other root is the application's"),
+)  # fmt: skip
+
+REQUESTS: Final[dict[str, tuple[str, ...]]] = {
+    "cancel": ("cancel-any", "cancel-own"),
+    "steer": ("steer", "cancel-own"),
+    "adopt": ("run",),
+    "vote": ("approve",),
+    "answer": ("prompt",),
+    "policy": ("queue",),
+    "claim": ("claim", "run"),
+    "release": ("claim", "run"),
+}
+"""Per kind of request, the capabilities of which one allows it. `cancel-own` reaches the runs that answer oneself,
+and, to cancel them, one's own: the server looks at that when it decides, because the run may come later."""
+
+REQUIRED: Final[dict[str, frozenset[str]]] = {
+    "messages/*": frozenset({"id", "role"}),
+    "runs/*": frozenset({"id", "agent"}),
+    "queue/*": frozenset({"id", "author"}),
+}
+"""What a record must have when it is made: what is missing could otherwise never be checked."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A place of the table, shared by all places of documents that it stands for.
+
+    Attributes:
+        name: the pattern.
+        rules: the row of each action.
+        rooted: whether it is a root itself.
+        children: the places below it that have a row.
+        entry: the place of every other key or entry.
+        rest: the place of what is deeper and has no closer row.
+        is_record: whether what is here is a record, with an owner of its own.
+    """
+
+    name: str
+    rules: dict[Action, Rule] = field(default_factory=dict[Action, Rule])
+    children: dict[str, "Node"] = field(default_factory=dict[str, "Node"])
+    entry: "Node | None" = None
+    rest: "Node | None" = None
+    is_record: bool = False
+
+    def child(self, key: str | None) -> "Node":
+        """The place under a key; None is an entry of a list."""
+        found = None if key is None else self.children.get(key)
+        return found or self.entry or self.rest or NOWHERE
+
+
+NOWHERE: Final = Node("")
+
+
+def _compiled() -> Node:
+    top = Node("")
+    for rule in RULES:
+        node = top
+        for segment in rule.where.split("/"):
+            name = f"{node.name}/{segment}".lstrip("/")
+            if segment == "*":
+                node.entry = node = node.entry or Node(name)
+            elif segment == "**":
+                node.rest = node = node.rest or Node(name)
+            else:
+                node = node.children.setdefault(segment, Node(name))
+        for action in rule.what:
+            node.rules[action] = rule
+        node.is_record = node.is_record or rule.check == "record"
+    _inherit(top, None)
+    return top
+
+
+def _inherit(node: Node, rest: Node | None) -> None:
+    """Let what has no closer row be found from every place above it."""
+    node.rest = node.rest or rest
+    for child in (*node.children.values(), *([node.entry] if node.entry else [])):
+        _inherit(child, node.rest)
+    if node.rest is not None:
+        node.rest.rest = node.rest
+
+
+TABLE: Final = _compiled()
+"""The roots, by name."""

@@ -1,0 +1,194 @@
+"""What must hold of a value that is written: a function for each name in the table's column `check`."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from cosession.auth.capabilities import Capabilities
+from cosession.auth.participant import MAX_ID
+from cosession.document.policy import MOST_AGENTS
+
+from .locations import ARRAY, MAP, Container
+from .operations import MAX_KEY, Touch
+from .rules import Check, Node
+
+_RUN_PARTS: Final = ("tool-", "dynamic-tool", "reasoning", "step-start")
+"""How the types of parts begin that say what an agent did."""
+
+
+class Writing(NamedTuple):
+    """What is written, by whom, where.
+
+    Attributes:
+        value: as plain JSON; None where `made` is something.
+        made: the shared type that is written.
+        touch: the touch that it is in: itself, or the plain JSON around it.
+        by: whose id it must be where it names its writer.
+        capabilities: theirs.
+        runs: the runs, by id.
+        is_dead: whether a shared type is deleted.
+    """
+
+    value: Any
+    made: Container | None
+    touch: Touch
+    by: str
+    capabilities: Capabilities
+    runs: Mapping[str, Container]
+    is_dead: Callable[[Container], bool]
+
+
+def _is_value(writing: Writing) -> bool:
+    return writing.made is None
+
+
+def _is_text(writing: Writing) -> bool:
+    return isinstance(writing.value, str)
+
+
+def _is_number(writing: Writing) -> bool:
+    return isinstance(writing.value, int | float) and not isinstance(writing.value, bool)
+
+
+def _is_object(writing: Writing) -> bool:
+    return isinstance(writing.value, dict) if writing.made is None else writing.made.type == MAP
+
+
+def _is_list(writing: Writing) -> bool:
+    return isinstance(writing.value, list) if writing.made is None else writing.made.type == ARRAY
+
+
+def _is_agents(writing: Writing) -> bool:
+    value: object = writing.value
+    if writing.made is not None or not isinstance(value, list):
+        return False
+    named = cast("list[object]", value)
+    return len(named) <= MOST_AGENTS and all(isinstance(one, str) and len(one) <= MAX_ID for one in named)
+
+
+def _is_record(writing: Writing) -> bool:
+    made, root = writing.made, writing.touch.container
+    return made is not None and made.type == MAP and (root.node.name != "agents" or made.key == writing.by)
+
+
+def _is_empty_list(writing: Writing) -> bool:
+    return writing.value == [] if writing.made is None else writing.made.type == ARRAY
+
+
+def _is_empty_object(writing: Writing) -> bool:
+    return writing.value == {} if writing.made is None else writing.made.type == MAP
+
+
+def _is_self(writing: Writing) -> bool:
+    return writing.value == writing.by
+
+
+def _is_owner(writing: Writing) -> bool:
+    record = writing.touch.record
+    return record is not None and writing.value == (record.owner or writing.by)
+
+
+def _is_own_run(writing: Writing) -> bool:
+    run = writing.runs.get(writing.value) if isinstance(writing.value, str) else None
+    return run is not None and run.owner == writing.by
+
+
+def _is_own_client(writing: Writing) -> bool:
+    struct = writing.touch.struct
+    return _is_number(writing) and struct is not None and writing.value == struct.client
+
+
+def _is_key(writing: Writing) -> bool:
+    return writing.value == writing.touch.container.key
+
+
+def _is_new_id(writing: Writing) -> bool:
+    if not isinstance(writing.value, str) or not 0 < len(writing.value) <= MAX_KEY:
+        return False
+    if len(writing.touch.values) != 1:
+        return False  # a key that was overwritten before it was sent holds several; an id never is
+    holder = writing.touch.holder
+    if holder is None or holder is writing.touch.container:
+        return True
+    # Undoing a removal writes it anew, under its id.
+    return holder.owner == writing.by and writing.is_dead(holder)
+
+
+def check_message(role: str, parts: Iterable[str], capabilities: Capabilities) -> None:
+    """Refuse a message that its author may not write; its author is who writes it.
+
+    Args:
+        role: of the message.
+        parts: the types of its parts.
+        capabilities: of who writes it.
+
+    Raises:
+        NotAllowed: it takes a capability that is not among them.
+    """
+    capabilities.require("prompt" if role == "user" else "run")
+    if any(part.startswith(_RUN_PARTS) for part in parts):
+        capabilities.require("run")
+
+
+def _is_role(writing: Writing) -> bool:
+    if writing.value not in ("user", "assistant", "system"):
+        return False
+    return writing.capabilities.may("prompt" if writing.value == "user" else "run")
+
+
+def _is_part(writing: Writing) -> bool:
+    if not isinstance(writing.value, str):
+        return False
+    return not writing.value.startswith(_RUN_PARTS) or writing.capabilities.may("run")
+
+
+def _is_not_lost(writing: Writing) -> bool:
+    return isinstance(writing.value, str) and writing.value != "lost"
+
+
+def _is_old_stamp(writing: Writing) -> bool:
+    """Whether it may be one; `Judge.finish` compares it, for the id that it belongs to may come behind it."""
+    return isinstance(writing.value, dict)
+
+
+CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
+    "value": (_is_value, "plain JSON, no shared type"),
+    "text": (_is_text, "a string"),
+    "number": (_is_number, "a number"),
+    "object": (_is_object, "a Map, or an object"),
+    "list": (_is_list, "an Array, or a list"),
+    "agents": (_is_agents, f"a list of {MOST_AGENTS} ids at most, plain JSON"),
+    "record": (_is_record, "a Map, made whole"),
+    "empty list": (_is_empty_list, "an empty Array"),
+    "empty object": (_is_empty_object, "an empty Map"),
+    "self": (_is_self, "the writer's own participant id"),
+    "owner": (_is_owner, "the id of whose message it is"),
+    "own run": (_is_own_run, "the id of a run of the writer's"),
+    "own client": (_is_own_client, "the Yjs client that writes it"),
+    "key": (_is_key, "the key that it is under"),
+    "new id": (_is_new_id, "a string that no other record has"),
+    "role": (_is_role, "`user` with `prompt`; `assistant` or `system` with `run`"),
+    "part": (_is_part, "a type of part; what tells an agent's work needs `run`"),
+    "not lost": (_is_not_lost, "a string, not `lost`: that is the server's to say"),
+    "old stamp": (_is_old_stamp, "the one that the server wrote on the message of this id before"),
+}
+"""Each check, and what it asks for in words."""
+
+
+def inner_writings(writing: Writing, node: Node) -> Iterable[tuple[Node, str, Writing]]:
+    """What plain JSON holds, as though it were shared types: (place, key, what is written there) of each."""
+    value: Any = writing.value
+    if isinstance(value, dict):
+        items: Iterable[tuple[str | None, Any]] = cast("dict[str, Any]", value).items()
+    elif isinstance(value, list):
+        items = ((None, item) for item in cast("list[Any]", value))
+    else:
+        return
+    for key, item in items:
+        yield node.child(key), "*" if key is None else key, writing._replace(value=item, made=None)
+
+
+def shown(value: Any) -> str:
+    """A value, short enough for a sentence."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,279 @@
+"""The life of a run, from its start to its end, as an async context manager: one table, and who is told what when.
+
+    enter ─→ running ─┬─ the body ends ──────────────────────→ complete
+                      ├─ a cancel is recorded ───────────────→ cancelled, and the body's exception ends here
+                      ├─ the task is cancelled from outside ─→ cancelled, and goes on as a cancellation
+                      ├─ another process has taken over ─────→ nothing more is written, and the block ends here
+                      ├─ the server has ended it ────────────→ the same; as a cancel, if its prompt was called off
+                      └─ the body raises ────────────────────→ error, and goes on
+
+A cancel reaches the body in two ways: the next step (`text`, `check`, …) raises RunCancelled, and a body that
+waits for something else is interrupted, by cancelling its task as `asyncio.timeout` does. The interruption is
+counted back (`uncancel`) at the border, so a cancellation from outside stays one even when both come at once.
+That another process has taken the run over reaches it the same way, as RunLost. Entering and leaving never wait.
+
+A run that the server took for lost, because this process was away, and that nobody has taken over, goes on: it is
+adopted again by the process that has it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, cast
+
+from cosession.document import Change, Message, Run, checked_text
+from cosession.document.run_states import FINAL
+from cosession.errors import RunCancelled, RunLost, WriteRefused
+
+from . import run_takeover
+from .answer_stream import Answer
+from .ids import fresh_id, now
+from .run_context import Work
+from .session_link import Link
+
+_MOST_SAID = 2000
+"""Characters of an error that people read; some errors bring a whole request along."""
+
+_TAKEN_OVER = "Another process goes on with this run; what is written here gets nowhere."
+
+_ENDED = "The server ended this run, as its prompt has another answer, or it was lost too often; it isn't written on."
+
+
+class Life:
+    """One run of this agent, as far as it begins and ends.
+
+    Attributes:
+        id: the run's id.
+        agent: the agent's participant id.
+        reply_to: id of the message it answers, if any.
+        adopted: whether another process had begun it, or this one in a former life.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        agent: str,
+        *,
+        name: str,
+        reply_to: str | None,
+        task: str,
+        batch_seconds: float,
+        runs: run_takeover.Adoption,
+        on_suspended: Callable[[bool], None] | None = None,
+    ) -> None:
+        """Prepare; the run begins when it is entered.
+
+        Args:
+            link: the tie to the server; the run writes into the document that it has now.
+            agent: the agent's participant id.
+            name: the agent's name, in case the document doesn't have it yet.
+            reply_to: id of the message it answers.
+            task: one line on what it does, for people.
+            batch_seconds: how long a token may wait for others.
+            runs: the runs of this process, one of which may have been adopted for this prompt.
+            on_suspended: told when the run begins to wait for people, and when it goes on.
+        """
+        adopted = runs.take(reply_to)
+        self.id = adopted or fresh_id()
+        self.agent = agent
+        self.reply_to = reply_to
+        self.adopted = adopted is not None
+        self._link = link
+        self._document = link.document
+        self._client = link.document.doc.client_id
+        self._name = name
+        self._task_line = task
+        self._batch_seconds = batch_seconds
+        self._runs = runs
+        self._on_suspended = on_suspended
+        self._open = False
+        self._lost: RunLost | None = None
+        self._adopting = 0
+        self._looked = True
+        self._steered = False
+        self._told = False
+        self._interrupted = False
+        self._worked = False
+        self._cancel: RunCancelled | None = None
+
+    @property
+    def epoch(self) -> int:
+        """Which attempt this is, from 1: it grows whenever a process takes the run up."""
+        return self._record.epoch
+
+    def check(self) -> None:
+        """Go on only if the run may.
+
+        Raises:
+            RunCancelled: somebody cancelled the run.
+            RunLost: another process of the agent goes on with it.
+            Disconnected: the session is over.
+            WriteRefused: the server refused something that was written here, and this run is lost with it.
+        """
+        if not self._open:
+            raise RuntimeError("The run isn't open: use it inside its `async with` block.")
+        self._look()
+        if (stop := self._lost or self._cancel) is not None:
+            self._told = True
+            raise stop
+        if self._answer.failure is not None:
+            raise self._answer.failure
+        if (why := self._link.ended or self._link.lost(self._document)) is not None:
+            if isinstance(why, WriteRefused) and self._is_taken_over(self._link.document.runs.get(self.id)):
+                self._lost = RunLost(_TAKEN_OVER)
+                raise self._lost from why
+            raise why
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._loop = asyncio.get_running_loop()
+        checked_text(self._task_line, "The task")
+        checked_text(self._name, "The agent's name")
+        with self._document.transaction():
+            self._record = self._begin()
+            if self._document.agents.get(self.agent) is None:
+                self._document.agents.declare(self.agent, name=self._name)
+            self._say(status="thinking", run=self.id, task=self._task_line or None)
+        begun = self._begun_message() if self.adopted else None
+        self._answer = Answer(self._document, self._record, self.agent, self._batch_seconds, begun)
+        self._work = Work(self._link, self._document, self._record, self._answer, self._step, self._on_suspended)
+        self._watch = self._document.observe(self._on_change, "runs")
+        self._runs.at_work.add(self.id)
+        self._open = True
+        self._steered = self.adopted
+        self._looked = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> bool:
+        self._look()
+        self._open = False
+        self._watch.close()
+        self._runs.at_work.discard(self.id)
+        unwritten = None if self._lost else self._write_rest()
+        only_ours = False
+        if self._interrupted:
+            counted_back = self._task.uncancel() <= self._cancelling
+            only_ours = counted_back and isinstance(error, asyncio.CancelledError)
+        stopped = only_ours or _is_stopped(error)
+        if self._lost is not None:
+            self._answer.drop()
+            return stopped
+        if stopped or isinstance(error, asyncio.CancelledError):
+            self._end("cancelled")
+        elif (failure := error or unwritten) is not None:
+            self._end("error", sentence_of(failure))
+            if error is None:
+                raise failure
+        else:
+            self._end("complete" if self._cancel is None else "cancelled")
+        return stopped and self._cancel is not None
+
+    def _begin(self) -> Run:
+        adopted = self._document.runs.get(self.id) if self.adopted else None
+        return adopted or self._document.runs.start(
+            self.id, agent=self.agent, started_at=now(), reply_to=self.reply_to, client=self._client
+        )
+
+    def _begun_message(self) -> Message | None:
+        """The answer that was begun, among the messages that the run wrote; those with `to` ask others."""
+        written = (self._document.messages.get(id_) for id_ in self._record.messages)
+        return next((message for message in written if message is not None and not message.to), None)
+
+    def _write_rest(self) -> Exception | None:
+        """Write what waits; return what that, or an earlier write, failed with."""
+        try:
+            self._answer.flush()
+        except Exception as failure:  # whatever it is, the run must end with it
+            return failure
+        return None
+
+    def _step(self) -> None:
+        self.check()
+        if not self._worked:
+            self._worked = True
+            self._say(status="working")
+
+    def _end(self, status: str, error: str | None = None) -> None:
+        with self._document.transaction():
+            self._record.end(status, at=now(), error=error)
+            self._say(status="idle", run=None, task=None, progress=None)
+            self._answer.close(status)
+        self._runs.ended(self._record, status, error)
+        if (document := self._link.document) is not self._document:  # the one that the run wrote in was given up
+            record = document.runs.get(self.id)
+            if record is not None and not record.ended and not self._is_taken_over(record):
+                run_takeover.end(document, record, status, error)
+
+    def _say(self, **fields: Any) -> None:
+        agent = self._document.agents.get(self.agent)
+        if agent is not None:
+            agent.set(**fields)
+
+    def _on_change(self, changes: list[Change]) -> None:
+        if any(self.id in change.path or self.id in change.keys for change in changes):
+            self._looked = False
+            self._steered = True
+            self._loop.call_soon(self._interrupt)
+
+    def _look(self) -> None:
+        """Read whether a cancel is recorded, or another has the run, if it changed since the last look."""
+        if self._looked:
+            return
+        self._looked = True
+        recorded = self._record.cancel
+        if recorded is not None and self._cancel is None:
+            self._cancel = RunCancelled(recorded.get("by"), str(recorded.get("reason") or ""))
+        if self._is_taken_over(self._record):
+            self._lost = RunLost(_TAKEN_OVER)
+        elif self._cancel is None and self._record.status in FINAL:
+            prompt = self._document.messages.get(self.reply_to) if self.reply_to else None
+            refused = prompt.refused if prompt is not None else None
+            if refused is not None:
+                self._cancel = RunCancelled(refused.get("by"))
+            else:
+                self._lost = RunLost(_ENDED)
+
+    def _is_taken_over(self, record: Run | None) -> bool:
+        return record is not None and not record.gone and record.client != self._client
+
+    def _return(self) -> None:
+        """Go on with a run that the server took for lost while this process was away."""
+        if self._record.status == "lost" and self._adopting < self._record.epoch:
+            self._adopting = self._record.epoch
+            self._document.requests.ask_adopt(self.id, self._client, self.agent)
+        elif self._record.status == "running" and self._adopting and self._adopting < self._record.epoch:
+            self._adopting = 0
+            self._answer.reopen()
+            self._say(status="working", run=self.id, task=self._task_line or None)
+
+    def _interrupt(self) -> None:
+        """Cancel what the body waits for, once. A callback of the loop: no task runs, so the body does wait."""
+        if not self._open:
+            return
+        self._look()
+        if self._lost is None and self._link.document is self._document:
+            self._return()
+        if (self._lost or self._cancel) is not None and not self._told:
+            self._told = self._interrupted = True
+            self._task.cancel()
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what people read of an error: what it says, or what it is, cut where it is long."""
+    while isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        error = next((one for one in group.exceptions if not _is_stopped(one)), group.exceptions[0])
+    said = str(error).strip() or f"{type(error).__name__}, without a word."
+    shown = said.encode("utf-8", "replace").decode()
+    return shown if len(shown) <= _MOST_SAID else f"{shown[:_MOST_SAID]}…"
+
+
+def _is_stopped(error: BaseException | None) -> bool:
+    """Whether this says that the run was cancelled or taken over, or is a task group's report of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_stopped(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    return isinstance(error, RunCancelled | RunLost)

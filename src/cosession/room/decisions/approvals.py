@@ -1,0 +1,224 @@
+"""Approvals: people vote on what an agent asks, and the server decides, once.
+
+A vote is for the value that it carries: a voter who has approved 200 has not approved 900, which another participant
+made of it meanwhile. So a vote without a value counts only where the value can't be edited. The participant who asked
+doesn't vote, and neither does an agent on whose behalf they ask. The first decision and value that has the votes is
+decided. It stays, and so does the last vote of each: a replica that comes late with what a server said before it was
+killed, and never saved, doesn't change them.
+"""
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from cosession.document import Approval, JsonObject, Request, SessionDocument, misfit, seconds_until
+from cosession.document.run_states import FINAL
+from cosession.document.values import is_same
+from cosession.errors import ApprovalClosed, BadDocument, BadRequest, NoSuchApproval, NotAllowed
+
+from ..effects import Remind
+from .context import Case
+
+_MOST_DELEGATIONS = 16
+"""How far a chain of delegation is followed: each step looks a message up. Agents beyond it may vote."""
+
+
+def begin(case: Case) -> None:
+    """Take up what is asked, at load: what is too late by now is decided so."""
+    for id_, approval in case.document.approvals:
+        case.memory.approvals.add(id_)
+        _watch(case, id_, approval)
+
+
+def look(case: Case) -> None:
+    """Look at the approvals that were touched."""
+    for id_ in sorted(case.changed.get("approvals", ())):
+        approval = case.document.approvals.get(id_)
+        if approval is not None:
+            if id_ not in case.memory.approvals and asker_of(case.document, approval) is None:
+                approval.set_asked_by(case.by.id)
+            case.memory.approvals.add(id_)
+            _watch(case, id_, approval)
+        else:
+            case.memory.approvals.discard(id_)
+            case.memory.decided.pop(id_, None)
+            case.memory.votes.pop(id_, None)
+            case.effects.append(Remind(f"approval/{id_}", None))
+
+
+def vote(case: Case, request: Request) -> None:
+    """Count a vote; the last one of a participant is theirs.
+
+    Raises:
+        CosessionError: it doesn't count; see `checked_vote`.
+    """
+    [id_] = request.about("approval")
+    _count(
+        case,
+        id_,
+        request.participant,
+        **checked_vote(case.document, id_, request.participant, request.value, case.at),
+    )
+
+
+def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[str, Any], at: str) -> JsonObject:
+    """Return a vote as it counts: {decision, value}.
+
+    Args:
+        document: the session.
+        id_: the approval.
+        voter: whose vote it is.
+        vote: {decision}, and {value}, the value that is approved; it may be left out where it can't be edited.
+        at: the server's time, RFC 3339.
+
+    Raises:
+        NoSuchApproval: there is none of this id.
+        ApprovalClosed: it is decided, or its time is over.
+        NotAllowed: another is to answer, the voter has asked it, or it is asked on the voter's behalf.
+        BadRequest: the decision is none, the value is missing, or it doesn't fit.
+    """
+    approval = document.approvals.get(id_)
+    if approval is None:
+        raise NoSuchApproval(f"The session has no approval {id_!r}.")
+    if approval.decision is not None:
+        raise ApprovalClosed(f"It is decided already: {approval.decision.get('decision')}.")
+    if approval.expires_at is not None and seconds_until(at, approval.expires_at) <= 0:
+        raise ApprovalClosed(f"It was open until {approval.expires_at}.")
+    if approval.who and voter not in approval.who:
+        raise NotAllowed(f"{', '.join(approval.who)} may answer this.")
+    if voter in _askers(document, approval):
+        raise NotAllowed("This was asked by you or for you, so others may answer it.")
+    match vote.get("decision"):
+        case "approved":
+            value = vote.get("value")
+            if value is None and approval.is_editable:
+                raise BadRequest(
+                    "The value of this approval can be edited, so a vote needs the 'value' that it is for, as its "
+                    "voter saw it."
+                )
+            value = approval.value if value is None else value
+            wrong = None if approval.schema is None else misfit(value, approval.schema)
+            if wrong is not None:
+                raise BadRequest(f"The value doesn't fit what was asked for: {wrong}.")
+            return {"decision": "approved", "value": value}
+        case "rejected":
+            return {"decision": "rejected", "value": None}
+        case other:
+            raise BadRequest(f"A vote is 'approved' or 'rejected', not {other!r}.")
+
+
+def asker_of(document: SessionDocument, approval: Approval) -> str | None:
+    """Return the participant who asked: the agent of the run, else as the server saw it; None if it didn't."""
+    run = None if approval.run is None else document.runs.get(approval.run)
+    return approval.asked_by if run is None else run.agent
+
+
+def _askers(document: SessionDocument, approval: Approval) -> set[str]:
+    """Return the participant who asked, and the agents on whose behalf that one works: the chain of delegation."""
+    asker = asker_of(document, approval)
+    askers = set[str]() if asker is None else {asker}
+    run = None if approval.run is None else document.runs.get(approval.run)
+    for _ in range(_MOST_DELEGATIONS):
+        message = None if run is None or run.reply_to is None else document.messages.get(run.reply_to)
+        run = None if message is None or message.run is None else document.runs.get(message.run)
+        if run is None:
+            break
+        askers.add(run.agent)
+    return askers
+
+
+def expire(case: Case, id_: str) -> None:
+    """Decide that nobody decided, when the time is over."""
+    approval = case.document.approvals.get(id_)
+    if approval is not None:
+        _watch(case, id_, approval)
+
+
+def withdraw(case: Case, run_id: str) -> None:
+    """Close what a run asks that is over: nobody waits for the answer any more."""
+    for id_ in sorted(case.memory.asked.pop(run_id, ())):
+        approval = case.document.approvals.get(id_)
+        if approval is not None and approval.run == run_id and approval.decision is None:
+            _decide(case, id_, approval, "withdrawn")
+
+
+def _watch(case: Case, id_: str, approval: Approval) -> None:
+    _keep_votes(case, id_, approval)
+    if approval.run is not None and approval.decision is None:
+        case.memory.asked.setdefault(approval.run, {})[id_] = None
+    decided, decision = case.memory.decided.get(id_), approval.decision
+    if decided is not None:
+        if not is_same(decision, decided):
+            approval.write({"decision": decided})
+    elif decision is not None:
+        case.memory.decided[id_] = decision
+        case.effects.append(Remind(f"approval/{id_}", None))
+    elif _is_forgotten(case, approval):
+        _decide(case, id_, approval, "withdrawn")
+    elif (left := _seconds_left(case, approval)) <= 0:
+        _decide(case, id_, approval, "expired")
+    elif not _decide_if_agreed(case, id_, approval) and left < math.inf:
+        case.effects.append(Remind(f"approval/{id_}", left))
+
+
+def _keep_votes(case: Case, id_: str, approval: Approval) -> None:
+    """Take the votes that a crash undid and a witness brings back, but not over later ones of the same people."""
+    votes = approval.votes
+    for voter, vote in case.memory.votes.get(id_, {}).items():
+        there = votes.get(voter)
+        if not is_same(there, vote) and not _is_later(there, vote):
+            approval.write_back_vote(voter, vote)
+            votes[voter] = vote
+    if votes:
+        case.memory.votes[id_] = votes
+
+
+def _is_later(vote: JsonObject | None, other: JsonObject) -> bool:
+    return vote is not None and seconds_until(str(other.get("at")), str(vote.get("at"))) > 0
+
+
+def _seconds_left(case: Case, approval: Approval) -> float:
+    return math.inf if approval.expires_at is None else seconds_until(case.at, approval.expires_at)
+
+
+def _is_forgotten(case: Case, approval: Approval) -> bool:
+    run = None if approval.run is None else case.document.runs.get(approval.run)
+    return run is not None and run.status in FINAL
+
+
+def _count(case: Case, id_: str, voter: str, decision: str, value: Any) -> None:
+    approval = case.document.approvals.get(id_)
+    assert approval is not None, "the vote was checked"
+    approval.record_vote(voter, decision, value, case.at)
+    case.memory.votes[id_] = approval.votes
+    _decide_if_agreed(case, id_, approval)
+
+
+def _decide_if_agreed(case: Case, id_: str, approval: Approval) -> bool:
+    """Decide what enough agree on; False where they don't."""
+    votes = approval.votes
+    for voter in sorted(votes):
+        decision, value = votes[voter].get("decision"), votes[voter].get("value")
+        if decision not in ("approved", "rejected"):
+            continue
+        alike = [
+            who
+            for who, vote in sorted(votes.items())
+            if vote.get("decision") == decision and is_same(vote.get("value"), value)
+        ]
+        if len(alike) >= approval.quorum:
+            with suppress(BadDocument):  # what who may write everything made up needn't be a value
+                _decide(case, id_, approval, decision, alike, value)
+                return True
+    return False
+
+
+def _decide(
+    case: Case, id_: str, approval: Approval, decision: str, by: list[str] | None = None, value: Any = None
+) -> None:
+    if approval.decide(decision, by=by or [], at=case.at, value=value):
+        case.memory.decided[id_] = approval.decision or {}
+        if approval.run in case.memory.asked:
+            case.memory.asked[approval.run].pop(id_, None)
+        case.effects.append(Remind(f"approval/{id_}", None))

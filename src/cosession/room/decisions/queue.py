@@ -1,0 +1,108 @@
+"""The queue: what waits in it becomes a message when its turn has come."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from cosession.auth.participant import SERVER
+from cosession.document import Message, QueuedPrompt, SessionDocument
+from cosession.document.values import join_key
+from cosession.errors import BadDocument
+
+from .context import Case, Promotion
+from .prompt_lanes import lanes_of
+
+_MOST = 256
+"""How many entries are looked at, those that were added first: more than people plan, and each takes its time."""
+
+
+def begin(case: Case) -> None:
+    """Take up the queue of a session that was just loaded: an entry goes whose message is there, as after a crash."""
+    if "queue" in frozenset(case.document.doc.keys()):
+        for entry in case.document.queue.first(_MOST):
+            author = entry.author or SERVER.id
+            for id_ in _ids(entry):
+                there = case.document.messages.get(id_)
+                if there is not None and there.author == author:
+                    case.promotions.append(Promotion(entry.id, id_, None))
+    promote(case)
+
+
+def promote(case: Case) -> None:
+    """Make messages of those entries whose turn has come: one for each lane that is idle, all where none waits."""
+    there = frozenset(case.document.doc.keys())  # to ask for a root makes it
+    if "queue" not in there or not len(case.document.queue.shared):
+        return
+    case.document.queue.index_if_short()
+    prompts, rules = case.memory.prompts, case.document.meta.rules
+    prompts.read(case)
+    taken = set[str]()
+    for entry in case.document.queue.first(_MOST):
+        lanes = set(lanes_of(rules, author=entry.author, role="user", to=entry.to))
+        if taken.isdisjoint(lanes) and all(_has_turn(case, lane) for lane in lanes):
+            with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; people can remove it
+                _promote(case, entry)
+        if rules.double_texting != "parallel":
+            taken |= lanes
+
+
+def _has_turn(case: Case, name: str) -> bool:
+    """Whether nothing goes before what waits in the queue: what everybody passed over doesn't."""
+    prompts = case.memory.prompts
+    if not prompts.has_turn(case, name, is_persons=True):
+        return False
+    if case.document.meta.rules.double_texting == "parallel" or name not in prompts.lanes:
+        return True
+    unheard = [one for one in prompts.lanes[name].open.values() if one.offers and not one.was_taken]
+    return not any(prompts.stands(case, one) for one in reversed(unheard))
+
+
+def _promote(case: Case, entry: QueuedPrompt) -> None:
+    """Have a message made of an entry, unless its author has sent it as one.
+
+    Where another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
+    """
+    author = entry.author or SERVER.id
+    coming = {promotion.message for promotion in case.promotions}
+    for id_ in _ids(entry):
+        there = case.document.messages.get(id_)
+        if id_ in coming or (there is not None and there.author == author):
+            case.promotions.append(Promotion(entry.id, id_, None))
+            return
+        if there is None:
+            text, created_at = str(entry.text or ""), str(entry.get("created_at") or case.at)
+            write = partial(_write, id_, author, case.at, text, created_at, entry.to)
+            case.promotions.append(Promotion(entry.id, id_, write))
+            return
+
+
+def _ids(entry: QueuedPrompt) -> tuple[str, ...]:
+    """The ids that the message of an entry may get."""
+    with suppress(BadDocument):
+        return (entry.id, join_key(entry.id, entry.author or SERVER.id))
+    return ()
+
+
+def _write(
+    id_: str, author: str, at: str, text: str, created_at: str, to: Sequence[str], seq: int, document: SessionDocument
+) -> None:
+    part = {"type": "text", "text": text, "state": "done"}
+    message = document.messages.append("user", [part], id=id_, author=author, created_at=created_at, to=to)
+    message.set_stamp(by=author, at=at, seq=seq)
+
+
+def promoted(case: Case, messages: Sequence[Message]) -> None:
+    """Hear of messages that entries have become."""
+    for message in messages:
+        case.memory.prompts.arrived(case, message)
+        case.memory.prompts.promoted[message.id, message.author or SERVER.id] = None
+
+
+def remove_twin(case: Case, message: Message) -> None:
+    """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
+    messages, stamp = case.document.messages, message.stamp
+    for place in range(len(messages.shared) - 1, -1, -1):
+        item = messages.at(place)
+        if item is not None and item.id == message.id and item.stamp == stamp:
+            del messages.shared[place]
+            return

@@ -1,0 +1,79 @@
+"""Requests: a wish under a key of one's own becomes a fact, once, or is declined.
+
+Each kind of request is answered by one function, which raises to decline it. Whatever comes of it, the request is
+removed; if it is declined, the participant's connections get a notice with its key before that.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from cosession.auth.capabilities import Capabilities
+from cosession.auth.participant import Participant
+from cosession.document import Request
+from cosession.errors import BadRequest, CosessionError, TooFast
+from cosession.protocol import Notice, encode_frame
+
+from ..effects import Send
+from . import approvals, claims, client_tools, policy, runs
+from .context import Case
+
+_MOST = 256
+"""How many are answered of one change."""
+
+
+def begin(case: Case) -> None:
+    """Answer what waits in the document at load: nobody knows any more what who asked may do besides."""
+    for request in list(case.document.requests.items()):
+        nobody = Participant(request.participant, request.participant, capabilities=Capabilities.parse([]))
+        _answer(replace(case, by=nobody), request)
+
+
+def answer(case: Case) -> None:
+    """Answer the requests that just came; no other waits.
+
+    Admission saw that the requests are whose change it was, unless they may write everything. Of more than a client
+    has reason to send at once, the rest is declined: each takes its time, and the others wait for it.
+    """
+    requests = list(case.document.requests.among(case.changed.get("requests", ())))
+    declined = [(request, error) for request in requests[:_MOST] if (error := _answer(case, request)) is not None]
+    for request in requests[_MOST:]:
+        case.document.requests.remove(request.key)
+        declined.append((request, TooFast(f"More than {_MOST} requests came at once; ask again for this one.")))
+    if declined:
+        _tell(case, declined)
+
+
+def _answer(case: Case, request: Request) -> CosessionError | None:
+    """Answer a request and remove it; return why it is declined, if it is."""
+    act, declined = ANSWERS.get(request.kind), None
+    try:
+        if act is None:
+            raise BadRequest(f"There are no requests of the kind {request.kind[:64]!r}; use {', '.join(ANSWERS)}.")
+        act(case, request)
+    except CosessionError as error:  # `BadDocument` too: of a run whose fields don't fit the schema
+        declined = error
+    case.document.requests.remove(request.key)
+    return declined
+
+
+def _tell(case: Case, declined: Sequence[tuple[Request, CosessionError]]) -> None:
+    """Send each participant a notice of the requests that were declined."""
+    listeners = case.memory.listeners({request.participant for request, _ in declined})
+    for request, error in declined:
+        connections = listeners.get(request.participant, ())
+        if connections:
+            frame = encode_frame(Notice(error.code, str(error), request=request.key, final=False))
+            case.notices += [Send(connection, frame) for connection in connections]
+
+
+ANSWERS: dict[str, Callable[[Case, Request], None]] = {
+    "adopt": runs.adopt,
+    "answer": client_tools.answer,
+    "cancel": runs.cancel,
+    "claim": claims.ask,
+    "policy": policy.change,
+    "release": claims.release,
+    "steer": runs.steer,
+    "vote": approvals.vote,
+}
+"""By the kind of the request."""

@@ -1,0 +1,343 @@
+"""Runs: who works on one, what may become of it, and what may be asked of it: to cancel, to steer, to adopt it.
+
+Agents write their runs themselves; the server looks at each change, and writes back what only it may say. A run lives
+as long as the client that works on it is here, and a grace: then it is lost, until another process of its agent asks
+to go on. From the client that worked on it before nothing new is taken then, so a process that was frozen can't write
+into its successor's words.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+from cosession.document import JsonObject, Message, Part, Request, Run, SessionDocument
+from cosession.document.part_schema import is_growing_text, is_tool
+from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
+from cosession.document.values import keys_of, plain_object
+from cosession.errors import BadDocument, BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
+
+from . import approvals
+from .context import Case, Seen
+
+_OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-requested", "approval-responded"})
+"""The states of a tool call that waits for something."""
+
+_MOST_PARTS = 64
+"""Texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
+
+
+def begin(case: Case) -> None:
+    """Take up the runs, at load: whoever works on one has a grace to be here again."""
+    for id_ in keys_of(case.document.runs.shared):
+        run = case.document.runs.get(id_)
+        if run is None:
+            continue
+        seen = case.memory.ledger[id_] = _see(run)
+        for client in seen.former:
+            fence(case, client, run.agent)
+        if seen.status not in ENDED:
+            case.effects += case.memory.leases.keep(f"run/{id_}", seen.client, run.agent)
+
+
+def look(case: Case) -> None:
+    """Look at the runs that were touched."""
+    for id_ in sorted(case.changed.get("runs", ())):
+        run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
+        if run is None:
+            _forget(case, id_)
+        elif id_ in case.memory.denied:
+            _take_back(case, id_, run)
+        elif seen is None:
+            _arrive(case, id_, run)
+        else:
+            _follow(case, id_, run, seen)
+
+
+def is_own_run(document: SessionDocument, run: Run, participant: str) -> bool:
+    """Whether a run is a participant's to cancel: it does the work, or it answers what they wrote."""
+    return run.agent == participant or answers(document, run, participant)
+
+
+def answers(document: SessionDocument, run: Run, participant: str) -> bool:
+    """Whether a run answers what a participant wrote."""
+    message = document.messages.get(run.reply_to) if run.reply_to is not None else None
+    return message is not None and _wrote(message, participant)
+
+
+def cancel(case: Case, request: Request) -> None:
+    """Cancel a run, with what it asked of other agents, or a prompt that nobody has begun to answer.
+
+    What is cancelled already stays so.
+
+    Raises:
+        NoSuchRun: there is no such run or prompt.
+        NotAllowed: it is another's, and the participant may cancel their own only.
+        RunEnded: the run is over, or the prompt is answered.
+    """
+    [id_] = request.about("run")
+    run, reason = case.document.runs.get(id_), str(request.value.get("reason") or "")
+    message = case.document.messages.get(id_) if run is None else None
+    if run is None and (message is None or not _is_prompt(message)):
+        raise NoSuchRun(f"The session has no run or prompt {id_!r}.")
+    is_own = _wrote(message, request.participant) if message else False
+    if run is not None:
+        is_own = is_own_run(case.document, run, request.participant)
+    if not (is_own or case.by.capabilities.may("cancel-any")):
+        raise _not_yours(id_, "cancel", "cancel-any")
+    if run is not None:
+        if run.status in FINAL and run.cancel is None:
+            raise RunEnded(f"The run {id_!r} is over ({run.status}).")
+        stop(case, id_, request.participant, reason)
+    elif message is not None and not _call_off(case, message, request.participant, reason):
+        raise RunEnded(f"The prompt {id_!r} is answered.")
+
+
+def steer(case: Case, request: Request) -> None:
+    """Tell a run what a participant wants of it; each steer is recorded once.
+
+    Raises:
+        NoSuchRun: there is no such run.
+        NotAllowed: it doesn't answer the participant, and they may steer no other.
+        RunEnded: it is over.
+        BadRequest: the steer says nothing.
+    """
+    id_, steer_id = request.about("run", "steer")
+    run, text = case.document.runs.get(id_), str(request.value.get("text") or "")
+    if run is None:
+        raise NoSuchRun(f"The session has no run {id_!r}.")
+    if not (case.by.capabilities.may("steer") or answers(case.document, run, request.participant)):
+        raise _not_yours(id_, "steer", "steer")
+    if run.ended:
+        raise RunEnded(f"The run {id_!r} is over ({run.status}).")
+    if not text:
+        raise BadRequest("A steer needs a 'text'.")
+    run.record_steer(id=steer_id, by=request.participant, text=text, at=case.at)
+
+
+def adopt(case: Case, request: Request) -> None:
+    """Let another process of its agent go on with a lost run.
+
+    Raises:
+        NoSuchRun: there is no such run.
+        NotAllowed: it is another agent's, or for a Yjs client of another participant.
+        RunEnded: it is over, or was cancelled.
+        Superseded: another process works on it.
+    """
+    id_, named = request.about("run", "client")
+    run, client = case.document.runs.get(id_), int(named)
+    if run is None:
+        raise NoSuchRun(f"The session has no run {id_!r}.")
+    if run.agent != request.participant:
+        raise NotAllowed(f"The run {id_!r} is {run.agent}'s, and only their processes may go on with it.")
+    if not case.memory.may_speak_for(request.participant, client):
+        raise NotAllowed(f"The Yjs client {client} is another participant's; adopt the run for one of your own.")
+    if hand_over(case, id_, run, client):
+        return
+    if run.status in FINAL or run.cancel is not None:
+        raise RunEnded(f"The run {id_!r} is over ({run.status}).")
+    if run.client != client:
+        raise Superseded(f"Another process works on the run {id_!r}.")
+
+
+def hand_over(case: Case, id_: str, run: Run, client: int) -> bool:
+    """Give a lost run to a client of its agent; False if it isn't lost, or was cancelled meanwhile."""
+    seen = case.memory.ledger.get(id_)
+    if seen is None or seen.status != "lost" or run.cancel is not None:
+        return False
+    former = seen.former
+    if seen.client not in (0, client) and seen.client not in former:
+        former = (*former, seen.client)
+        fence(case, seen.client, run.agent)
+    run.hand_over(client, former)
+    case.memory.ledger[id_] = _see(run)
+    case.effects += case.memory.leases.keep(f"run/{id_}", client, run.agent)
+    return True
+
+
+def fence(case: Case, old: int, agent: str) -> None:
+    """Take nothing new from a client any more: another goes on with what it did."""
+    case.memory.fenced.add((old, agent))
+
+
+def lapse(case: Case, id_: str) -> None:
+    """Write that a run is lost, of which the lease is over."""
+    run = case.document.runs.get(id_)
+    if run is None or not case.memory.leases.is_over(f"run/{id_}"):
+        return
+    if run.cancel is not None:
+        end(case, id_, run, "cancelled")
+    elif len(run.former) + 1 >= case.settings.max_attempts:
+        end(case, id_, run, "error", f"Each of the {case.settings.max_attempts} processes that worked on it died.")
+    else:
+        end(case, id_, run, "lost")
+
+
+def end(case: Case, id_: str, run: Run, status: str, error: str | None = None) -> None:
+    """End a run by the server's hand, and what hangs on it."""
+    run.end(status, at=case.at, error=error)
+    case.memory.ledger[id_] = _see(run)
+    _ended(case, id_, run)
+
+
+def stop(case: Case, id_: str, by: str, reason: str) -> None:
+    """Cancel a run, and what it asked of others."""
+    run = case.document.runs.get(id_)
+    if run is None or run.status in FINAL or run.cancel is not None:
+        return
+    run.write({"cancel": {"by": by, "at": case.at, "reason": reason}})
+    for message in _messages(case, run):
+        if message.to:
+            _call_off(case, message, by, reason)
+    _stop_if_idle(case, id_, run)
+
+
+def _arrive(case: Case, id_: str, run: Run) -> None:
+    """Take note of a run that is new here: begun, done offline, or brought back after a crash."""
+    case.memory.ledger[id_] = _see(run)
+    for client in run.former:
+        fence(case, client, run.agent)
+    if not case.memory.prompts.begun(case, id_, run):
+        case.memory.denied[id_] = None
+        _take_back(case, id_, run)
+    elif run.status not in RUN_STATUSES:
+        end(case, id_, run, "error", f"A run has no status {run.status!r}.")
+    elif run.ended:
+        _ended(case, id_, run)
+    else:
+        case.effects += case.memory.leases.keep(f"run/{id_}", run.client, run.agent)
+        _stop_if_idle(case, id_, run)
+
+
+def _follow(case: Case, id_: str, run: Run, seen: Seen) -> None:
+    """Accept what the agent may say of its run, and write back what it may not."""
+    now = _see(run)
+    if (now.epoch, now.client, now.former) != (seen.epoch, seen.client, seen.former):
+        run.write({"epoch": seen.epoch, "client": seen.client, "former": list(seen.former)})
+    if now.status == seen.status:
+        _stop_if_idle(case, id_, run)
+    elif may_become(seen.status, now.status, by_server=False):
+        case.memory.ledger[id_] = replace(seen, status=now.status)
+        if now.status in FINAL:
+            _ended(case, id_, run)
+    else:
+        run.write_back(seen.status)
+
+
+def _forget(case: Case, id_: str) -> None:
+    """Forget a run that somebody took out of the document."""
+    case.memory.denied.pop(id_, None)
+    if case.memory.ledger.forget(id_):
+        case.effects += case.memory.leases.end(f"run/{id_}")
+        case.memory.prompts.begin(case)
+
+
+def _take_back(case: Case, id_: str, run: Run) -> None:
+    """Cancel a run that came too late, and take its words away: its prompt has another answer."""
+    for message in _messages(case, run):
+        if not message.deleted:
+            message.delete(at=case.at)
+        if message.status == "streaming":
+            message.set_status("cancelled")
+    if run.status != "cancelled":
+        run.end("cancelled", at=case.at)
+    case.memory.ledger[id_] = _see(run)
+    _settle(case, id_, run)
+
+
+def _ended(case: Case, id_: str, run: Run) -> None:
+    """Do what follows from the end of a run: its texts grow no more, and its tool calls get no answer.
+
+    Of a lost run the calls of tools of people's devices stay open: the process that adopts it waits for the answers.
+    """
+    is_over = _is_open_call if run.status in FINAL else _is_left_call
+    for message in _messages(case, run):
+        for part in message.parts_like(is_over, _MOST_PARTS):
+            with suppress(BadDocument):  # a foreign client's call may fit no state
+                _end_call(part, "cancelled" if run.status == "cancelled" else "interrupted")
+        if message.status == "streaming":
+            for part in message.parts_like(_is_unfinished, _MOST_PARTS):
+                part.finish()
+            message.set_status(run.status if run.status in FINAL else "error")
+    _settle(case, id_, run)
+    case.memory.prompts.ended(case, id_, run)
+
+
+def _end_call(part: Part, why: str) -> None:
+    """End a tool call without an answer; an approval that was never given can't stay on it."""
+    approval = plain_object(part.get("approval"))
+    more = {} if approval.get("approved") is True else {"approval": None}
+    part.update(state="output-error", errorText=why, **more)
+
+
+def _is_open_call(part: JsonObject) -> bool:
+    return part.get("state") in _OPEN_CALLS and is_tool(str(part.get("type")))
+
+
+def _is_left_call(part: JsonObject) -> bool:
+    """Whether a call is the process's own that made it, and went away."""
+    asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
+    return asked.get("client") is not True and _is_open_call(part)
+
+
+def _is_unfinished(part: JsonObject) -> bool:
+    return part.get("state") == "streaming" and is_growing_text(str(part.get("type")))
+
+
+def _settle(case: Case, id_: str, run: Run) -> None:
+    """Let nobody hold an ended run, nobody answer what it asks, and its agent rest."""
+    case.effects += case.memory.leases.end(f"run/{id_}")
+    if run.status != "lost":
+        approvals.withdraw(case, id_)
+    agent = case.document.agents.get(run.agent)
+    if agent is not None and agent.run == id_:
+        agent.set(status="idle", run=None, task=None, progress=None)
+
+
+def _stop_if_idle(case: Case, id_: str, run: Run) -> None:
+    """End a cancelled run on which nobody works."""
+    if run.cancel is not None and run.status in ("queued", "lost"):
+        end(case, id_, run, "cancelled")
+
+
+def _call_off(case: Case, message: Message, by: str, reason: str) -> bool:
+    """Cancel the runs that answer a prompt; of one that no agent has begun to answer, write that none will.
+
+    Returns:
+        Whether the prompt has no answer now but cancelled ones: False where it was answered before.
+    """
+    answering = case.memory.ledger.answering(message.id)
+    for id_ in answering:
+        stop(case, id_, by, reason)
+    if not answering and message.refused is None and _is_prompt(message):
+        message.refuse("cancelled", by, case.at)
+        case.memory.prompts.refused(case, message)
+    runs = [case.document.runs.get(id_) for id_ in answering]
+    return not runs or any(run is not None and run.cancel is not None for run in runs)
+
+
+def _is_prompt(message: Message) -> bool:
+    """Whether a message may ask an agent for something."""
+    return bool(message.to) or message.role == "user"
+
+
+def _not_yours(id_: str, verb: str, needs: str) -> NotAllowed:
+    return NotAllowed(
+        f"You may {verb} what answers you, and {id_!r} doesn't; ask whoever gave you access for {needs}.",
+        needs=(needs,),
+    )
+
+
+def _messages(case: Case, run: Run) -> Iterator[Message]:
+    """The messages that a run says are its, and that say so too."""
+    for id_ in run.messages:
+        message = case.document.messages.get(id_)
+        if message is not None and message.run == run.id:
+            yield message
+
+
+def _wrote(message: Message, participant: str) -> bool:
+    return (message.stamp or {"by": message.author}).get("by") == participant
+
+
+def _see(run: Run) -> Seen:
+    return Seen(run.status, run.epoch, run.client, tuple(run.former), run.reply_to)

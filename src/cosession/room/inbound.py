@@ -1,0 +1,645 @@
+"""Intake: a client's update on its way in, up to the moment at which it may be applied.
+
+    frame → header → does it fit? whose clocks? ─→ may they? ─→ changes
+                       no: what of it does          no: what of it may
+
+Invariant: an update that does not fit the state vector is never applied: yrs would integrate it silently and differ
+from Yjs for ever. What is refused costs nothing else; see "What is kept of a refused update" in the README.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeAlias
+
+from cosession.admission import Admitted, Salvaged
+from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed, TooLarge
+from cosession.protocol import (
+    EMPTY_UPDATE,
+    Limits,
+    PermissionDenied,
+    SyncStep1,
+    SyncUpdate,
+    UpdateHeader,
+    encode_frame,
+    read_update_header,
+    replace_pairs,
+)
+from cosession.protocol.header import read_header_in_steps
+from cosession.protocol.large_values import without_large_in_steps
+from cosession.protocol.measured import Extent, Measured, Values
+from cosession.protocol.nesting import MAX_TYPES_DEEP, check_nesting
+from cosession.protocol.parts import split_work
+from cosession.protocol.sections import Sections, without_forbidden, without_forbidden_in_steps
+from cosession.protocol.steps import AT_ONCE, finish
+from cosession.protocol.structs import Id
+from cosession.protocol.update_format import MAX_CLOCK
+
+from .acks import Receipts
+from .changes import Changes
+from .effects import Decline, Effect, Refuse, Remind, Send, Update
+from .peer import Left, Peer
+from .write_guard import Gate
+
+WAITING = "waiting for others"
+"""The timer after which is asked again for what waits for others, and then given up."""
+
+ENDING = "ending "
+"""With the number of a connection, the timer after which it is closed, whether it has answered or not."""
+
+_WAITING_SECONDS = 30.0
+_PATIENCE = 2
+_ENDING_SECONDS = 3.0
+
+_OTHERS = "Another participant wrote some of what you bring, and only they may; it is taken when they bring it."
+
+_LOST = "A crash took words of the server that you have; start from a fresh document."
+
+_ANSWERS_WITH_HOLES = 3
+"""How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
+
+Step: TypeAlias = Callable[[str], list[Effect]]
+"""Takes a part of a frame in, at a time of the server (RFC 3339)."""
+
+
+def hold(_: str) -> list[Effect]:
+    """Do nothing: a step before one that brings new Yjs client ids, at which its participant waits until it may."""
+    return []
+
+
+_REUSED = (
+    "The session has other words than yours under your Yjs client id; start from a fresh document, with a new id."
+)
+
+_LARGE = 2**20
+"""Bytes of a part that is taken in apart from being made: each copy of 16 MB takes milliseconds."""
+
+_COMPARED = 64
+"""For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
+
+_TOLD = 1_024
+"""How many replicas are remembered of which something was refused; the oldest are forgotten."""
+
+_LACKS = 8
+"""How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
+
+
+class Intake:
+    """Where the updates of a room's connections come in.
+
+    Args:
+        changes: applies those that may be applied.
+        gate: says which may.
+        receipts: holds the fences of a connection while there is a gap.
+        limits: how much a frame may hold.
+    """
+
+    __slots__ = ("_changes", "_gate", "_limits", "_receipts", "_refused", "_waiting")
+
+    def __init__(self, changes: Changes, gate: Gate, receipts: Receipts, limits: Limits) -> None:
+        self._changes = changes
+        self._gate = gate
+        self._receipts = receipts
+        self._limits = limits
+        self._waiting: dict[int, Peer] = {}
+        """The connections that wait for what others have not brought yet."""
+        self._refused: dict[tuple[str, int], CosessionError] = {}
+        """Why something of a replica was refused, by its participant and its Yjs client id."""
+
+    def join(self, connection: int, peer: Peer) -> list[Effect]:
+        """Ask a connection that comes for what it has and the room lacks.
+
+        A replica of which something was refused comes back where its connection was lost before the notice arrived:
+        one that was told has a new Yjs client id. It is told again, before it gets the document without its words.
+        """
+        error = self._refused.get((peer.participant.id, peer.client)) if peer.extended else None
+        return self.ask(connection, peer) if error is None else self._decline(connection, peer, error)
+
+    def ask(self, connection: int, peer: Peer) -> list[Effect]:
+        """Ask a connection for what it has and the room lacks, unless it owes that answer already."""
+        if peer.asked:
+            return []
+        peer.asked = True
+        return [self._question(connection)]
+
+    def answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
+        """Take in the answer to that, and the fences that waited for it."""
+        was_ending = self._begin_answer(connection, peer)
+        effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
+        return effects + self._end_answer(connection, peer, was_ending)
+
+    def answer_in_steps(self, connection: int, peer: Peer, update: bytes) -> Iterator[Step | None]:
+        """Take in a long answer; see `update_in_steps`."""
+        was_ending = self._begin_answer(connection, peer)
+        yield from self.update_in_steps(connection, peer, update, offered=True)
+        yield lambda _: self._end_answer(connection, peer, was_ending)
+
+    def update_in_steps(
+        self, connection: int, peer: Peer, update: bytes, *, offered: bool = False
+    ) -> Iterator[Step | None]:
+        """Take in a long update, a part at each step; other frames of other connections may come between them.
+
+        Nothing is taken of an update that is malformed or too large, or of one that doesn't fit and can be asked for.
+
+        Args:
+            connection: where it came from.
+            peer: what is known of it.
+            update: its bytes.
+            offered: whether it is an answer, which may hold what others wrote.
+
+        Yields:
+            The steps; None where there is only work. What isn't asked for any more isn't taken.
+
+        Raises:
+            MalformedFrame: the bytes are no update.
+            TooLarge: it holds too much.
+        """
+        if update == EMPTY_UPDATE:
+            return
+        peer.left = left = Left()
+        limits = self._limits
+        try:
+            try:
+                header = yield from read_header_in_steps(
+                    update, limits.structs, self._changes.deletions, self._values()
+                )
+            except MalformedFrame as error:
+                if peer.extended:
+                    raise
+                update = yield from without_forbidden_in_steps(update, limits.structs)
+                header = yield from read_header_in_steps(update, limits.structs, values=self._values())
+                yield partial(self._decline_at, connection, peer, error)
+            update = header.rest or update
+            if update == EMPTY_UPDATE:
+                return
+            yield None  # one value may have taken long
+            too_large: TooLarge | None = None
+            if header.values is not None and self._is_large(header.values):
+                too_large = self._too_large(header.values)
+                rest = yield from without_large_in_steps(
+                    update, header.values, header.deletes, self._changes.vector, self._is_large
+                )
+                too_large = None if rest is update else too_large
+                update, header = rest, (yield from read_header_in_steps(rest, values=self._values()))
+                yield None
+            if header.values is not None:
+                update = Measured.of(update, header.values.ends)
+                yield None
+            yield from self._gate.prepare(peer.participant)
+            if header.repeats(self._changes.vector) and (yield from self._differs(peer, update, header)):
+                yield partial(self._decline_at, connection, peer, ClientIdTaken(_REUSED))
+                return
+            if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
+                yield lambda _: self._ask_for_gap(connection, peer, header)
+                return
+            yield from self._look_at_clients(connection, peer, header, left, offered=offered)
+            for part in split_work(update, header, others=len(self._changes.vector)):
+                if part is None:
+                    yield None
+                    continue
+                if left.brings_new:
+                    yield hold
+                yield from self._gate.prepare(peer.participant, len(part))
+                read = header if part == update else None
+                frame = encode_frame(SyncUpdate(part))
+                if len(part) > _LARGE:
+                    yield None
+                yield partial(self.update, connection, peer, part, frame, offered=offered, header=read)
+            yield from self._bind_taken(peer, left, header)
+            if left:
+                yield lambda _: self._end_parts(connection, peer, left, header, offered=offered)
+            if too_large is not None:
+                yield partial(self._decline_at, connection, peer, too_large)
+        finally:
+            peer.left = None
+
+    def update(
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        frame: bytes,
+        at: str,
+        *,
+        offered: bool = False,
+        header: UpdateHeader | None = None,
+    ) -> list[Effect]:
+        """Take in an update at once.
+
+        Args:
+            connection: who sent it.
+            peer: what is known of it.
+            update: its bytes.
+            frame: the sync frame around them.
+            at: the server's time, RFC 3339.
+            offered: whether it is an answer, which may hold what others wrote.
+            header: its header, where that was read.
+
+        Raises:
+            MalformedFrame: the bytes are no update.
+        """
+        if update == EMPTY_UPDATE:
+            return []
+        declined: list[Effect] = []
+        try:
+            header = header or read_update_header(update, self._limits.structs, self._changes.deletions)
+        except MalformedFrame as error:
+            if peer.extended:
+                raise
+            update = without_forbidden(update, self._limits.structs)
+            header, frame = read_update_header(update, self._limits.structs), encode_frame(SyncUpdate(update))
+            declined = self._decline(connection, peer, error)
+        if header.rest is not None:
+            update, frame = header.rest, encode_frame(SyncUpdate(header.rest))
+            if update == EMPTY_UPDATE:
+                return declined
+        vector = self._changes.vector
+        is_next = header.is_next(vector)
+        if not is_next and header.repeats(vector) and finish(self._differs(peer, update, header)):
+            return declined + self._decline(connection, peer, ClientIdTaken(_REUSED))
+        if not is_next and not header.fits(vector):
+            if not offered:
+                return declined + self._ask_for_gap(connection, peer, header)
+            effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
+        elif self._gate.brings_others(header, peer.participant, vector, offered=offered):
+            effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
+        else:
+            effects = self._take(connection, peer, update, frame, header, at, offered=offered)
+        if self._waiting:
+            effects += self._ask_waiting()
+        return effects + declined if declined else effects
+
+    def regrant(self, connection: int, peer: Peer) -> list[Effect]:
+        """Ask for what was not taken, now that its participant may do something else."""
+        if not peer.is_stuck:
+            return []
+        peer.is_stuck, peer.told = False, ""
+        return self.ask(connection, peer)
+
+    def leave(self, connection: int) -> None:
+        """Forget a connection."""
+        self._waiting.pop(connection, None)
+        self._gate.leave(connection)
+
+    def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
+        """Go on after a while: ask again, or close a connection that doesn't answer.
+
+        Args:
+            what: the timer, `WAITING` or one of `ENDING`.
+            peers: who is here, by connection.
+        """
+        if what == WAITING:
+            effects: list[Effect] = [Remind(WAITING, _WAITING_SECONDS)] if self._waiting else []
+            for connection, peer in self._waiting.items():
+                peer.patience += 1
+                effects += self.ask(connection, peer)
+            return effects
+        connection = int(what.removeprefix(ENDING))
+        peer = peers.get(connection)
+        if peer is None or peer.ending is None:
+            return []
+        if peer.left is not None:  # its last answer is being taken in
+            return [Remind(what, _ENDING_SECONDS)]
+        return [Refuse(connection, peer.ending)]
+
+    def _begin_answer(self, connection: int, peer: Peer) -> bool:
+        """Begin to take in an answer, and return whether it is one of the last."""
+        peer.asked = False
+        peer.is_stuck = False
+        self._waiting.pop(connection, None)
+        return peer.ending is not None
+
+    def _end_answer(self, connection: int, peer: Peer, was_ending: bool) -> list[Effect]:
+        if peer.ending is not None:
+            peer.last_answers -= was_ending
+            return [] if peer.last_answers > 0 else [Refuse(connection, peer.ending)]
+        if peer.asked or peer.is_stuck or connection in self._waiting:
+            return []
+        peer.gap, peer.holes, peer.patience = False, 0, 0
+        return self._receipts.release(self._changes.version, connection, peer)
+
+    def _look_at_clients(
+        self, connection: int, peer: Peer, header: UpdateHeader, left: Left, *, offered: bool
+    ) -> Iterator[None]:
+        """Find in steps which clients are new, and whose ids a part alone may not make its bearer's."""
+        by, known = peer.participant, self._changes.vector
+        found: set[int] = set()
+        for count, span in enumerate(() if by.capabilities.writes_everything else header.brings, 1):
+            left.brings_new = left.brings_new or span.client not in known
+            if span.end > known.get(span.client, 0) and not self._gate.may_replace(
+                connection, by, span.client, offered=offered
+            ):
+                found.add(span.client)
+            if not count % AT_ONCE:
+                yield
+        left.unsure = frozenset(found)
+
+    def _bind_taken(self, peer: Peer, left: Left, header: UpdateHeader) -> Iterator[Step]:
+        """Make those of a long frame's unsure clients its participant's of which all was taken."""
+        if not left.unsure:
+            return
+        ends = list({span.client: span.end for span in header.brings if span.client in left.unsure}.items())
+        for start in range(0, len(ends), AT_ONCE):
+            yield partial(self._bind, peer, dict(ends[start : start + AT_ONCE]))
+
+    def _bind(self, peer: Peer, ends: Mapping[int, int], _: str) -> list[Effect]:
+        known = self._changes.vector
+        taken = (client for client, end in ends.items() if known.get(client, 0) >= end)
+        return self._changes.bind(taken, peer.participant)
+
+    def _end_parts(
+        self, connection: int, peer: Peer, left: Left, header: UpdateHeader, *, offered: bool
+    ) -> list[Effect]:
+        """Wait for what the parts of an update lacked, but for what its earlier parts brought and wasn't taken."""
+        peer.left = None
+        brought = [(span.client, span.clock, span.end) for span in header.brings]
+        brought.sort()
+
+        def is_brought(client: int, clock: int) -> bool:
+            at = bisect_right(brought, (client, clock, MAX_CLOCK)) - 1
+            return at >= 0 and brought[at][0] == client and clock < brought[at][2]
+
+        lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
+        return self._await(connection, peer, left.others, lacks, offered=offered, is_needed=left.is_needed)
+
+    def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> Generator[None, None, bool]:
+        """Find out in steps whether words would be passed over, because the document has others under their clocks.
+
+        They are those of a client that uses the id of another one. Honest ones are told again unchanged.
+        """
+        known = self._changes.vector
+        clients = {span.client for span in header.brings if span.clock < known.get(span.client, 0)}
+        if clients <= peer.compared or len(peer.compared) >= _COMPARED:
+            return False
+        if (yield from self._gate.differs(update, header, known)):
+            return True
+        peer.compared |= clients
+        return False
+
+    def _question(self, connection: int) -> Effect:
+        return Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))
+
+    def _ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
+        """Ask for all of an update that doesn't fit, if that can help."""
+        if not self._gate.note_writing(connection, header) and connection in self._waiting:
+            return []  # is asked when what it waits for has come, and then has this as well
+        if peer.is_stuck:
+            return self._take_back(connection, peer, header)
+        peer.gap = True
+        return self.ask(connection, peer)
+
+    def _take_fitting(
+        self, connection: int, peer: Peer, update: bytes, header: UpdateHeader, at: str, *, offered: bool
+    ) -> list[Effect]:
+        """Take of an update what fits and its participant may bring; the rest waits for others to bring theirs."""
+        by, vector = peer.participant, self._changes.vector
+        may_bring = partial(self._gate.may_bring, by, offered=offered)
+        may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
+        gives_up = offered and peer.patience >= _PATIENCE
+        sections = Sections(update)
+        fit = sections.fit(vector, may_bring, may_replace=may_replace if gives_up else None)
+        lacks = fit.lacks
+        may_part = gives_up or by.capabilities.writes_everything
+        for unsure in () if may_part else (fit.parts, {span.client for span in header.brings}):
+            if all(map(may_replace, fit.parts)):
+                break
+            # A part would make the client id its bearer's, and its author would find it taken.
+            gone = {client for client in unsure if not may_replace(client)}
+            fit = sections.fit(vector, lambda client, gone=gone: client not in gone and may_bring(client))
+        effects: list[Effect] = []
+        if fit.update != EMPTY_UPDATE:
+            effects = self._take(
+                connection,
+                peer,
+                fit.update,
+                encode_frame(SyncUpdate(fit.update)),
+                read_update_header(fit.update),
+                at,
+                offered=offered,
+            )
+        error = self._gate.collides(header, connection, by, vector)
+        if error is None and fit.replaced:
+            error = NotAllowed(
+                "What you wrote stands on what another participant has not brought; start from a fresh document."
+            )
+        if error is not None:
+            return effects + self._decline(connection, peer, error)
+        others = {
+            span.client: span.end
+            for span in header.brings
+            if span.end > vector.get(span.client, 0) and not self._gate.may_bring(by, span.client, offered=offered)
+        }
+        return effects + self._await(connection, peer, others, lacks, offered=offered)
+
+    def _await(
+        self,
+        connection: int,
+        peer: Peer,
+        others: dict[int, int],
+        lacks: Mapping[int, int],
+        *,
+        offered: bool,
+        is_needed: bool = False,
+    ) -> list[Effect]:
+        """Wait until others have brought theirs, and ask a replica that has holes of its own to fill them.
+
+        Args:
+            connection: whose replica it is.
+            peer: what is known of it.
+            others: per client, up to which clock others wrote what it has.
+            lacks: the same of what its own words stand on.
+            offered: whether this was an answer.
+            is_needed: whether something that it wrote itself waits for what others wrote.
+        """
+        if peer.left is not None:
+            peer.left.note(others, lacks, is_needed=is_needed)
+            return []
+        effects: list[Effect] = []
+        if others and not peer.extended and not is_needed:  # it has no fences, and what it wrote itself was taken
+            effects, others = self._decline(connection, peer, ClientIdTaken(_OTHERS)), {}
+        if not (others or lacks) or peer.is_stuck or peer.ending is not None:
+            return effects
+        peer.gap = True
+        is_waiting = connection in self._waiting
+        if others and not lacks and not is_needed and not is_waiting and all(map(self._gate.is_servers, others)):
+            return effects + self._decline(connection, peer, ClientIdTaken(_LOST))  # nothing of its own needs them
+        may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
+        others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
+        if others and peer.patience < _PATIENCE:
+            before = peer.lacks if is_waiting else {}
+            peer.lacks = dict(islice((others | before).items(), _LACKS))
+            is_first = not self._waiting
+            self._waiting[connection] = peer
+            return [*effects, Remind(WAITING, _WAITING_SECONDS)] if is_first else effects
+        if others:
+            return effects + self._decline(connection, peer, ClientIdTaken(_OTHERS))
+        peer.holes += offered
+        if peer.holes <= _ANSWERS_WITH_HOLES:
+            return effects + self.ask(connection, peer)
+        peer.is_stuck = True
+        error = MalformedFrame("The document that you sync has holes; start from a fresh one.")
+        return effects + self._decline(connection, peer, error)
+
+    def _ask_waiting(self) -> list[Effect]:
+        """Ask the connections again of which something has come that they waited for."""
+        known = self._changes.vector.get
+        return [
+            effect
+            for connection, peer in self._waiting.items()
+            if not peer.asked and any(known(client, 0) >= clock for client, clock in peer.lacks.items())
+            for effect in self.ask(connection, peer)
+        ]
+
+    def _take(
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        frame: bytes,
+        header: UpdateHeader,
+        at: str,
+        *,
+        offered: bool,
+    ) -> list[Effect]:
+        """Take in an update that fits and whose clocks are its participant's, or what may be kept of it."""
+        by = peer.participant
+        found = self._gate.find_cuts(update, header, self._changes.vector)
+        if found is not None and found.own:
+            update = replace_pairs(update, found.own)
+            header, frame = read_update_header(update), encode_frame(SyncUpdate(update))
+        cuts = found.held if found is not None else ()
+        try:
+            if header.types > MAX_TYPES_DEEP:
+                check_nesting(update)
+            if by.capabilities.writes_everything:
+                taken = Update(update, frame, header.brings)
+                return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
+        except (MalformedFrame, TooLarge) as error:
+            keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+            return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
+        try:
+            admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
+        except (NotAllowed, MalformedFrame, TooLarge) as error:
+            gives_up = offered and peer.patience >= _PATIENCE
+            keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
+            if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
+                keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+            return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
+        if admitted.update is update:
+            taken = Update(update, frame, header.brings)
+            return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
+        return self._apply_admitted(admitted, connection, peer, at, offered=offered, cuts=cuts)
+
+    def _values(self) -> Values:
+        return Values(most_size=self._limits.value_bytes, most_entries=self._limits.value_entries)
+
+    def _is_large(self, values: Values | Extent) -> bool:
+        """Whether one value is larger than the library may read at once."""
+        return values.size > self._limits.value_bytes or values.entries > self._limits.value_entries
+
+    def _too_large(self, values: Values) -> TooLarge:
+        limits = self._limits
+        if values.size > limits.value_bytes:
+            return TooLarge(
+                f"One value has {values.size} bytes, and the server takes {limits.value_bytes}; write it as several "
+                "values or as a shared text, or keep it elsewhere and write its address."
+            )
+        return TooLarge(
+            f"One value has {values.entries} keys and values, and the server takes {limits.value_entries}; write it "
+            "as a shared map or list, or as several values."
+        )
+
+    def _take_rest(
+        self,
+        connection: int,
+        peer: Peer,
+        header: UpdateHeader,
+        at: str,
+        keep: Callable[[], Salvaged],
+        error: CosessionError,
+        *,
+        offered: bool,
+    ) -> list[Effect]:
+        """Take in what may be kept of an update that was refused.
+
+        Args:
+            connection: who sent it.
+            peer: what is known of it.
+            header: the update's header.
+            at: the server's time, RFC 3339.
+            keep: admits what may be kept.
+            error: why it was refused.
+            offered: whether it is an answer.
+        """
+        try:
+            kept = keep()
+        except (NotAllowed, MalformedFrame, TooLarge):
+            peer.is_stuck = True
+            return self._take_back(connection, peer, header) + self._decline(connection, peer, error)
+        effects = self._apply_admitted(kept.admitted, connection, peer, at, offered=offered)
+        if kept.error is not None:
+            effects += self._decline(connection, peer, kept.error)
+        known = self._changes.vector
+        left = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
+        may_replace = partial(self._gate.may_replace, connection, peer.participant, offered=offered)
+        others = {client: clock for client, clock in left.items() if not may_replace(client)}
+        is_needed = len(others) < len(left)
+        return effects + self._await(connection, peer, others, {}, offered=offered, is_needed=is_needed)
+
+    def _apply_admitted(
+        self,
+        admitted: Admitted,
+        connection: int,
+        peer: Peer,
+        at: str,
+        *,
+        offered: bool,
+        cuts: Sequence[Id] = (),
+    ) -> list[Effect]:
+        """Apply what admission made of an update."""
+        data, header = admitted.update, admitted.header
+        if data == EMPTY_UPDATE:
+            return []
+        update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
+        return self._changes.apply(update, header, connection, peer, at, offered=offered, cuts=cuts)
+
+    def _take_back(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
+        """Have what is not taken vanish where it was written: its clocks are deleted, for that replica alone."""
+        known = self._changes.vector
+        sections = Sections(EMPTY_UPDATE)
+        sections.delete(
+            span
+            for span in header.brings
+            if span.end > known.get(span.client, 0)
+            and self._gate.may_replace(connection, peer.participant, span.client, offered=False)
+        )
+        gone = sections.encode()
+        return [] if peer.extended or gone == EMPTY_UPDATE else [Send(connection, encode_frame(SyncUpdate(gone)))]
+
+    def _decline_at(self, connection: int, peer: Peer, error: CosessionError, _: str) -> list[Effect]:
+        return self._decline(connection, peer, error)
+
+    def _decline(self, connection: int, peer: Peer, error: CosessionError) -> list[Effect]:
+        """Tell a connection that something isn't taken.
+
+        One that understands notices is asked for its document once more, then closed, and starts from a fresh one. A
+        stock Yjs client would come back with the same document for ever: it stays.
+        """
+        if peer.extended:
+            if peer.ending is not None:
+                return []
+            peer.ending, peer.last_answers, peer.asked = error, 1 + peer.asked, True
+            if peer.client:
+                self._note_refused(peer, error)
+            return [self._question(connection), Remind(f"{ENDING}{connection}", _ENDING_SECONDS)]
+        if peer.told == str(error):
+            return []
+        peer.told = str(error)
+        return [Decline(connection, error), Send(connection, encode_frame(PermissionDenied(str(error))))]
+
+    def _note_refused(self, peer: Peer, error: CosessionError) -> None:
+        replica = peer.participant.id, peer.client
+        if replica not in self._refused and len(self._refused) >= _TOLD:
+            del self._refused[next(iter(self._refused))]
+        self._refused[replica] = error

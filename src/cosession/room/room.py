@@ -1,0 +1,549 @@
+"""A room: one live session document, and all that is decided about it. Synchronous, without clock or I/O.
+
+Every frame of every connection comes through `Room.receive`, in the order in which it arrived; what should happen
+comes back as effects, and the shell in `runtime.room_runtime` carries them out. So order, gaps, receipts and
+decisions are testable without a loop, a socket or a disk.
+
+    update ──────→ intake: may it be applied? → changes: version, stamp, decide → effects
+    fence ───────→ receipts ←─────────────────── committed (by the log)
+    awareness ───→ roster: presence → attendance: who is here, by the document
+"""
+
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from functools import partial
+
+from pycrdt import Doc
+
+from cosession.auth.participant import SERVER, Participant
+from cosession.document import JsonObject, Policy, SessionDocument
+from cosession.document.list_index import ListIndex
+from cosession.errors import MalformedFrame, SessionDamaged, TooLarge, Unreadable, is_crdt_error
+from cosession.protocol import (
+    EMPTY_UPDATE,
+    EMPTY_VECTOR,
+    Awareness,
+    Encoded,
+    Fence,
+    Foreign,
+    Frame,
+    KeptValues,
+    Limits,
+    QueryAwareness,
+    Renewal,
+    SyncStep1,
+    SyncStep2,
+    SyncUpdate,
+    decode_awareness,
+    decode_frame,
+    decode_state_vector,
+    encode_state_vector,
+    split_update,
+)
+from cosession.protocol.awareness import decode_awareness_in_steps
+from cosession.protocol.header import decode_state_vector_in_steps
+from cosession.protocol.steps import finish
+from cosession.protocol.token_header import read_token
+from cosession.settings import Settings
+
+from .acks import Receipts
+from .attendance import attend
+from .changes import Changes
+from .decisions import ANYBODY, UNHEARD, Job, Memory, Prompts, begin, remind, reserve
+from .effects import Answer, Effect, Remind, Renew, SendPresence, Unheard
+from .inbound import ENDING, WAITING, Intake, Step
+from .participants import ATTENDANCE, Roster
+from .peer import Peer
+from .presence import Presence
+from .sync_reply import Openings
+from .write_guard import Gate
+
+DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
+"""What is said of it where it is loaded."""
+
+_MESSAGES, _QUEUE = b"messages", b"queue"
+"""What an update holds that begins the list of messages, and that of the prompts that wait."""
+
+_SHORT = 2048
+"""Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""
+
+_BRING_UPDATES = (b"\x00\x01", b"\x00\x02")
+"""How the frames begin that bring updates."""
+
+_NOTHING = 5
+"""Bytes of a frame that brings an empty update."""
+
+_OPENED = "opened"
+"""The timer after which the next one doesn't open the session soon after another."""
+
+_OPENED_SECONDS = 10.0
+
+_PIECE = 2**16
+"""Bytes of a document that are applied to a copy at once: a few milliseconds."""
+
+_OTHER_BYTES = 8 * 2**20
+"""The largest frame that brings no update: presence is JSON, which takes long to read."""
+
+
+class Room:
+    """The live document of one session.
+
+    Args:
+        settings: the limits.
+        updates: what the log holds, in order; the first may be a snapshot.
+        version: the version of the last of them; 0 for a new session.
+        writers: whose each Yjs client id is, as far as it is known.
+
+    Attributes:
+        document: the live document; only `receive`, `edit` and what stands on them change it.
+        peers: who is here, by connection.
+        presence: what they show of themselves.
+        synced: who has had its first sync; before that an update would be a gap to it.
+
+    Raises:
+        SessionDamaged: the log can't be replayed, or what it gives can't be encoded.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_gate",
+        "_intake",
+        "_kept",
+        "_memory",
+        "_openings",
+        "_receipts",
+        "_roster",
+        "_settings",
+        "document",
+        "peers",
+        "presence",
+        "synced",
+    )
+
+    def __init__(
+        self, settings: Settings, updates: Sequence[bytes], version: int, writers: dict[int, str] | None = None
+    ) -> None:
+        self._settings = settings
+        updates = list(updates)
+        self.document, size = _replay(updates)
+        self._kept = KeptValues(updates)
+        self.peers: dict[int, Peer] = {}
+        self.presence = Presence(settings.max_presence_bytes)
+        self.synced: set[int] = set()
+        self._openings = openings = Openings(self._kept, settings.max_piece_bytes)
+        self._receipts = Receipts(version, settings.max_fences)
+        is_here = partial(_is_here, self.presence, self.peers)
+        fenced = set[tuple[int, str]]()
+        self._gate = gate = Gate(self.document, self.presence, settings, writers or {}, fenced, size)
+        listeners = partial(_listeners, self.peers)
+        self._memory = Memory(settings, is_here, Prompts(), listeners, gate.may_speak_for, fenced)
+        self._changes = Changes(
+            self.document, version, gate, self._receipts, self._memory, settings, self._kept, openings
+        )
+        limits = Limits(
+            settings.max_frame_bytes,
+            settings.max_structs_per_frame,
+            settings.max_presence_bytes,
+            settings.max_value_bytes,
+            settings.max_value_entries,
+        )
+        self._intake = Intake(self._changes, gate, self._receipts, limits)
+        self._roster = Roster(
+            self.document,
+            self.peers,
+            self.presence,
+            self._memory.leases,
+            self._changes.attend,
+            settings.attendance_seconds,
+            limits,
+        )
+
+    @property
+    def version(self) -> int:
+        """The version of the last change of the document."""
+        return self._changes.version
+
+    @property
+    def committed_version(self) -> int:
+        """The version up to which the log is known to hold it."""
+        return self._receipts.committed_version
+
+    @property
+    def vector(self) -> Mapping[int, int]:
+        """The document's state vector."""
+        return self._changes.vector
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for somebody to come back who holds something here."""
+        return self._memory.leases.are_waiting
+
+    def prepare(self) -> Iterator[None]:
+        """Read the ids of long lists, in slices between which others may have their turn; once, before all else."""
+        for index in (self.document.messages.index, self.document.queue.index):
+            if index is not None:
+                yield from index.read()
+
+    def create(self, title: str, at: str) -> list[Effect]:
+        """Write the first facts of a new session: now, where it has a title or rules, else when the schema is used.
+
+        A session that has them stays as it is. In a document of an application with roots of its own there are none.
+
+        Args:
+            title: what people call it; may be empty.
+            at: when it was made, RFC 3339.
+        """
+        if self.document.meta.schema:
+            return []
+        agents = () if self.version else self._settings.agents
+
+        def write(document: SessionDocument) -> None:
+            document.initialise(created_at=at, title="" if document.meta.title else title)
+            if agents:
+                document.meta.set_policy(Policy(agents))
+
+        if not self.version and (title or agents):
+            return self.edit(write, at)
+        self._changes.on_first_use = write
+        return []
+
+    def recover(self, at: str) -> list[Effect]:
+        """Write that nobody is here, after a crash that let nobody say so.
+
+        Args:
+            at: the last time that is known of, RFC 3339.
+        """
+        gone = [id_ for id_, who in self.document.participants if who.online]
+        return self._changes.attend(
+            lambda document: attend(document, dict.fromkeys(gone, ()), dict.fromkeys(gone, at)), at
+        )
+
+    def begin(self, at: str) -> list[Effect]:
+        """Take up what was under way when the room was last loaded; once, before anybody joins."""
+        return self._changes.rule(begin, at)
+
+    def remind(self, what: str, at: str) -> list[Effect]:
+        """Look again at what a timer was for.
+
+        Args:
+            what: the timer's name.
+            at: the server's time, RFC 3339.
+        """
+        if what == _OPENED:
+            return [Remind(_OPENED, _OPENED_SECONDS)] if self._openings.rest() else []
+        if what == ATTENDANCE:
+            return self.attend(at)
+        if what == UNHEARD:
+            return self.unheard()
+        if what == WAITING or what.startswith(ENDING):
+            return self._intake.remind(what, self.peers)
+        return self._changes.rule(lambda case: remind(case, what), at)
+
+    def unheard(self) -> list[Effect]:
+        """Look which of the prompts that came lately wait for an agent that isn't here."""
+        waiting = dict(self._memory.prompts.waiting(self.document))
+        self._memory.prompts.is_looked_at = False
+        here = self._roster.agents() if waiting else frozenset[str]()
+        return [
+            Unheard("" if name == ANYBODY else name, message)
+            for name, message in waiting.items()
+            if (not here if name == ANYBODY else name not in here)
+        ]
+
+    def reserve(self, agent: str, client: int, at: str) -> tuple[Job | None, list[Effect]]:
+        """Reserve the next thing that an agent is to do; nobody may hear of it before it is committed.
+
+        Args:
+            agent: the agent.
+            client: the Yjs client that will do it; it has never written.
+            at: the server's time, RFC 3339.
+        """
+        jobs: list[Job | None] = []
+        effects = self._changes.rule(lambda case: jobs.append(reserve(case, agent, client)), at)
+        return jobs[0], effects
+
+    def can_take(self, agent: str) -> bool:
+        """Whether something of an agent can be taken now, as it was last said."""
+        return self._memory.told is not None and agent in self._memory.told[1]
+
+    def give_back(self, client: int) -> list[Effect]:
+        """Let somebody else do at once what was reserved for a client that won't come."""
+        return self._memory.leases.left(client, goodbye=True)
+
+    def man(self, agent: Participant, workers: int, at: str) -> list[Effect]:
+        """Note how many workers an agent has that would come; 0 when the last one is gone."""
+        return self._roster.man(agent, workers, at)
+
+    def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
+        """Let a connection in: it is told what it may do, asked for what it has, and told who is here."""
+        granted = self._roster.grant(connection, peer)
+        return granted + self._intake.join(connection, peer) + self._roster.join(connection, peer, at)
+
+    def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
+        """Take a connection for another participant: the same one, by a new token."""
+        effects = self._roster.regrant(connection, participant, at)
+        return effects + self._intake.regrant(connection, self.peers[connection])
+
+    def leave(self, connection: int, at: str) -> list[Effect]:
+        """Let a connection go; its presence goes with it."""
+        self.synced.discard(connection)
+        self._intake.leave(connection)
+        return self._roster.leave(connection, at)
+
+    def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
+        """Write into the document who is here, where that has changed; at once, or when it has lasted."""
+        return self._roster.attend(at, at_once=at_once)
+
+    def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
+        """Take in one frame.
+
+        Args:
+            connection: who sent it; it has joined.
+            data: the frame.
+            at: the server's time, RFC 3339.
+
+        Raises:
+            CosessionError: the connection must be closed for it; nothing of the frame has been applied.
+            RoomBroken: this room must be thrown away.
+        """
+        peer = self.peers[connection]
+        frame = self._decode(data, peer)
+        if isinstance(frame, SyncUpdate):  # a token: a match of the class takes ten times as long
+            return self._intake.update(connection, peer, frame.update, data, at)
+        match frame:
+            case SyncStep1() if peer.ending is not None:
+                return []  # it would see its words deleted, and could not tell which were refused
+            case SyncStep1(vector):
+                return self._sync(connection, finish(self._known(vector)))
+            case SyncStep2(update):
+                return self._intake.answer(connection, peer, update, at)
+            case Awareness(payload):
+                entries = decode_awareness(payload, self._settings.max_presence_bytes)
+                return self._roster.hear(connection, entries, at)
+            case QueryAwareness():
+                return [SendPresence(self.presence.everybody(), connection)]
+            case Foreign():
+                return []
+            case Renewal(token):
+                return [Renew(connection, token)]
+            case Fence() if peer.ending is not None:
+                return []  # what it stands for may be what was refused
+            case Fence(payload):
+                return self._receipts.fence(self.version, connection, peer, payload)
+            case _:
+                raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")
+
+    def is_quick(self, connection: int, data: bytes) -> bool:
+        """Whether a frame is short, and nothing must be made first to take it in."""
+        if len(data) > _SHORT:
+            return False
+        if data[:2] not in _BRING_UPDATES:
+            return True
+        return self._gate.is_prepared(self.peers[connection].participant) and self._needs_no_prompts(data)
+
+    def receive_in_steps(self, connection: int, data: bytes) -> Iterator[Step | None]:
+        """Take in one frame that may be long, or for which much must be read first.
+
+        Other connections may do anything between two steps; each step is done before the next is asked for. What is
+        not asked for isn't taken: see "A long frame" in the README.
+
+        Args:
+            connection: where it came from; it has joined, and sends nothing else meanwhile.
+            data: the frame.
+
+        Yields:
+            What takes a part of it, with the server's time, and returns effects; None where there is only work.
+            `inbound.hold` comes before what must wait until its participant may bring new client ids.
+
+        Raises:
+            CosessionError: see `receive`; also a step raises it.
+        """
+        peer = self.peers[connection]
+        match self._decode(data, peer):
+            case SyncUpdate(update):
+                yield from self._read_prompts(data)
+                yield from self._intake.update_in_steps(connection, peer, update)
+            case SyncStep2(update):
+                yield from self._read_prompts(data)
+                yield from self._intake.answer_in_steps(connection, peer, update)
+            case SyncStep1(vector) if peer.ending is None:
+                known = yield from self._known(vector)
+                yield lambda _: [] if peer.ending is not None else self._sync(connection, known)
+            case Awareness(payload):
+                entries = yield from decode_awareness_in_steps(payload, self._settings.max_presence_bytes)
+                yield None
+                yield partial(self._roster.hear, connection, entries)
+            case _:
+                yield lambda at: self.receive(connection, data, at)
+
+    def prepare_for(self, by: Participant, grows: int) -> Iterator[Step | None]:
+        """Read in steps what `edit` and `append` in a participant's name need; see `receive_in_steps`.
+
+        Args:
+            by: the participant.
+            grows: see `edit`.
+        """
+        if not by.capabilities.writes_everything:
+            yield from self._gate.prepare(by, grows)
+        if self.document.messages.index is not None:
+            prompts = self._memory.prompts
+            while not prompts.is_read:
+                yield lambda at: self._changes.rule(prompts.read_some, at)
+
+    def edit(
+        self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
+    ) -> list[Effect]:
+        """Change the document by the server's own hand.
+
+        Args:
+            change: does it, in one transaction; whatever it raises comes through, with nothing changed if it
+                raises before it writes.
+            at: the server's time, RFC 3339.
+            by: in whose name.
+            grows: the bytes that the document grows by, `STRUCT_BYTES` for each thing included.
+
+        Raises:
+            TooLarge: it is full, to who may not write everything; nothing has changed.
+        """
+        return self._changes.edit(change, at, by, grows)
+
+    def append(
+        self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
+    ) -> list[Effect]:
+        """Append a message by the server's own hand, at a cost that doesn't grow with those that are there.
+
+        Args:
+            change: appends it, and does nothing else; it may get another document than the room's.
+            at: see `edit`.
+            by: see `edit`.
+            grows: see `edit`.
+
+        Raises:
+            TooLarge: see `edit`.
+        """
+        return self._changes.append(change, at, by, grows)
+
+    def committed(self, version: int) -> list[Effect]:
+        """Hear that the log holds everything up to a version; the receipts for it may leave."""
+        return self._receipts.committed(version, self.peers)
+
+    def diff(self, vector: bytes) -> bytes:
+        """What a document at this (encoded) state vector lacks, as an update.
+
+        Raises:
+            Unreadable: it can't be told; nothing has changed.
+        """
+        return self.lacks(vector).update()
+
+    def lacks(self, vector: bytes) -> Encoded:
+        """The same, made in steps.
+
+        Raises:
+            Unreadable: it can't be told; nothing has changed.
+        """
+        try:
+            return self._kept.encode(self.document.doc.get_update, self.vector, decode_state_vector(vector))
+        except Exception as error:
+            raise Unreadable("The session can't be read; the server's log says why.") from error
+
+    def close(self) -> None:
+        """Stop observing the document."""
+        self._changes.close()
+
+    def _needs_no_prompts(self, data: bytes) -> bool:
+        """Whether the prompts among the messages are known, soon read, or not asked for by a frame."""
+        if self._memory.prompts.is_read or self.document.messages.index is None or len(data) <= _NOTHING:
+            return True
+        match decode_frame(data):
+            case SyncUpdate(update) | SyncStep2(update):
+                return read_token(update) is not None
+            case _:
+                return True
+
+    def _read_prompts(self, data: bytes) -> Iterator[Step]:
+        """Read the prompts in steps, if a frame may need them: what touches the queue, a run or a request does."""
+        prompts = self._memory.prompts
+        while not (prompts.is_read or self._needs_no_prompts(data)):
+            yield lambda at: self._changes.rule(prompts.read_some, at)
+
+    def _decode(self, data: bytes, peer: Peer) -> Frame:
+        most = self._settings.max_frame_bytes
+        if len(data) > _OTHER_BYTES and data[0] != 0:
+            most = min(most, _OTHER_BYTES)
+        if len(data) > most:
+            raise TooLarge(f"The frame is larger than {most} bytes; send less at once.")
+        return decode_frame(data, extended=peer.extended)
+
+    def _known(self, vector: bytes) -> Generator[None, None, dict[int, int]]:
+        """Decode a replica's state vector, as far as the document has something of its clients."""
+        # A replica knows the clients of the document, however many they are, and may have some of its own.
+        limit = len(self.vector) + self._settings.max_structs_per_frame
+        return (yield from decode_state_vector_in_steps(vector, limit, self.vector))
+
+    def _sync(self, connection: int, known: dict[int, int]) -> list[Effect]:
+        if known:
+            has_all = known == self.vector
+            lacks = Encoded.of(self._changes.deleted()) if has_all else self.lacks(encode_state_vector(known))
+            reply, is_first = self._openings.own(lacks, partial(self.lacks, EMPTY_VECTOR))
+        else:
+            reply, is_first = self._openings.reply(partial(self.lacks, EMPTY_VECTOR))
+        self.synced.add(connection)
+        return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
+
+
+def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
+    """Whether a client is present, or, where it isn't known which one, any connection of the participant is."""
+    if client:
+        return presence.is_here(client, participant)
+    return any(peer.participant.id == participant for peer in peers.values())
+
+
+def _listeners(peers: Mapping[int, Peer], participants: Collection[str]) -> dict[str, list[int]]:
+    """Return the connections of participants that understand notices; one pass over all connections."""
+    found: dict[str, list[int]] = {}
+    for connection, peer in peers.items():
+        if peer.extended and peer.participant.id in participants:
+            found.setdefault(peer.participant.id, []).append(connection)
+    return found
+
+
+def read_copy(update: bytes) -> Generator[None, None, JsonObject]:
+    """Read a whole document as plain JSON, in steps.
+
+    Args:
+        update: all of it.
+    """
+    document = SessionDocument(Doc())
+    messages = document.messages
+    messages.index = ListIndex(messages.shared)
+    try:
+        for piece in split_update(update, _PIECE):
+            if piece != EMPTY_UPDATE:
+                document.doc.apply_update(piece)
+            yield
+        return (yield from document.to_json_in_steps())
+    finally:
+        messages.index.close()
+
+
+def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
+    """The document of a log with the indexes of its lists; and its bytes as an update."""
+    document = SessionDocument(Doc())
+    # An index can hear of all entries now; to look each up later takes a walk over the list.
+    messages = document.messages if any(_MESSAGES in update for update in updates) else None
+    if messages is not None:
+        messages.index = ListIndex(messages.shared)
+    if any(_QUEUE in update for update in updates):
+        document.queue.index = ListIndex(document.queue.shared, notes_arrivals=False)
+    try:
+        with document.doc.transaction():
+            for update in updates:
+                document.doc.apply_update(update)
+        size = len(document.doc.get_update())  # what can be applied can't always be encoded
+    except BaseException as error:
+        if is_crdt_error(error):
+            raise SessionDamaged(DAMAGED) from error
+        raise
+    if messages is not None and messages.index is not None:
+        messages.index.take_arrived()
+        messages.unindex_if_short()
+    return document, size

@@ -1,0 +1,363 @@
+"""The gate of a room: what an update must pass before it is applied.
+
+What participants may do is judged by `admission`, unless they may write everything. Here it is known who writes under
+which Yjs client id: two that write under one differ silently for ever, even after a full sync. So an id belongs to
+who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who was first
+present under it, also while they are away. Among those who may write everything only presence counts. The surrogate
+pairs of the document are known here too.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
+from functools import partial
+
+from cosession.admission import Admission, Admitted, Limits, Salvaged
+from cosession.auth.participant import SERVER, Participant
+from cosession.document import SessionDocument
+from cosession.errors import ClientIdTaken, CosessionError, Superseded
+from cosession.protocol import SurrogatePairs, UpdateHeader, delete_pairs, encode_state_vector, read_update_header
+from cosession.protocol.same_content import texts_differ
+from cosession.protocol.sections import Sections
+from cosession.protocol.structs import Id
+from cosession.protocol.surrogates import Cuts
+from cosession.settings import Settings
+
+from .presence import Presence
+
+_SMALL = 2048
+"""Bytes of a document whose surrogate pairs are found at once, in less than a millisecond; those of a larger one in
+steps."""
+
+
+class Gate:
+    """Judges the updates of one room.
+
+    Args:
+        document: the live document.
+        presence: who is here.
+        settings: the limits.
+        writers: whose each known Yjs client id is; the gate goes on with it.
+        fenced: each Yjs client that has been taken over from, with its participant: kept by who decides that.
+        size: the bytes of the document.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_document",
+        "_pairs",
+        "_presence",
+        "_server",
+        "_settings",
+        "_unread",
+        "_written",
+        "fenced",
+        "writers",
+    )
+
+    def __init__(
+        self,
+        document: SessionDocument,
+        presence: Presence,
+        settings: Settings,
+        writers: dict[int, str],
+        fenced: Set[tuple[int, str]],
+        size: int,
+    ) -> None:
+        self._document = document
+        self._presence = presence
+        self._settings = settings
+        self._admission: Admission | None = None
+        self._pairs: SurrogatePairs | None = None
+        self._unread = size
+        """The bytes of the document, and of what was applied to it, before its pairs are known."""
+        self._written: dict[int, int] = {}
+        """Under which client id a connection that shows nothing last wrote what didn't fit."""
+        self._server = document.doc.client_id
+        self.fenced = fenced
+        self.writers = writers
+
+    def collides(
+        self, header: UpdateHeader, connection: int, by: Participant, known: Mapping[int, int]
+    ) -> ClientIdTaken | Superseded | None:
+        """Why what a connection writes under another's client id isn't passed on for that other, if it isn't.
+
+        Args:
+            header: the header of an update with something under a client id that its participant may not bring.
+            connection: who sent it.
+            by: its participant.
+            known: the document's state vector.
+        """
+        for span in header.brings:
+            if span.end <= known.get(span.client, 0):
+                continue
+            if (span.client, by.id) in self.fenced:
+                return Superseded(
+                    "Another process has taken over what this one did while it was away; start from a fresh document."
+                )
+            is_its_own = self._presence.speaks_for(connection, span.client) and not self._may_write(by, span.client)
+            if span.client == self._server or is_its_own:
+                return ClientIdTaken(
+                    "Another participant writes under this Yjs client id; start from a fresh document."
+                )
+        return None
+
+    def is_servers(self, client: int) -> bool:
+        """Whether a Yjs client id is that of a server process, of now or of before."""
+        return client == self._server or self.writers.get(client) == SERVER.id
+
+    def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
+        """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
+        pairs = self._pairs
+        if pairs is None or not pairs.is_read:
+            pairs = self._known_pairs()
+            for _ in pairs.read():
+                pass
+        return pairs.cut_by(update, header, known)
+
+    def is_prepared(self, by: Participant) -> bool:
+        """Whether what a participant writes can be taken at once, and needs nothing that takes long to make."""
+        pairs = self._pairs
+        if self._unread > _SMALL if pairs is None else not pairs.is_read:
+            return False
+        return by.capabilities.writes_everything or (self._admission is not None and self._admission.is_prepared)
+
+    def prepare(self, by: Participant, grows: int = 0) -> Iterator[None]:
+        """Make that in steps, between which others may write.
+
+        Args:
+            by: the participant.
+            grows: the bytes of what it writes next.
+        """
+        if self._pairs is None:
+            self._known_pairs()
+            yield  # the library encoded the document for them, and does it once more below
+        yield from self._known_pairs().read()
+        if not by.capabilities.writes_everything:
+            yield from self._judge().prepare(grows)
+
+    def differs(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Generator[None, None, bool]:
+        """Find out in steps whether an update brings other words than the document has under the same clocks.
+
+        Args:
+            update: its bytes.
+            header: its header.
+            known: the document's state vector.
+        """
+        starts = {span.client: span.clock for span in reversed(header.brings)}
+        ends = {client: known[client] for client, clock in starts.items() if clock < known.get(client, 0)}
+        lacks = {client: starts[client] if client in ends else clock for client, clock in known.items()}
+        return (yield from texts_differ(update, self._document.doc.get_update(encode_state_vector(lacks)), ends))
+
+    def brings_others(
+        self, header: UpdateHeader, by: Participant, known: Mapping[int, int], *, offered: bool
+    ) -> bool:
+        """Whether an update holds something new under a client id that its participant may not bring.
+
+        Args:
+            header: the update's header.
+            by: whose update it is.
+            known: the document's state vector.
+            offered: whether it is an answer to a sync step 1.
+        """
+        for span in header.brings:
+            client = span.client
+            if span.clock + span.length > known.get(client, 0) and not self.may_bring(by, client, offered=offered):
+                return True
+        return False
+
+    def may_bring(self, by: Participant, client: int, *, offered: bool) -> bool:
+        """Whether a participant may bring what is new under a client id.
+
+        Args:
+            by: the participant.
+            client: the client id.
+            offered: whether in an answer to a sync step 1; in one, a participant that may write everything brings
+                back what others wrote.
+        """
+        if self.fenced and (client, by.id) in self.fenced:
+            return False
+        if offered and by.capabilities.writes_everything:
+            return True
+        return client != self._server and self._may_write(by, client)
+
+    def admit(
+        self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
+    ) -> Admitted:
+        """Judge an update that fits, of a participant who may not write everything.
+
+        Args:
+            update: its bytes.
+            header: its header.
+            by: whose it is.
+            offered: whether it is an answer to a sync step 1, which may hold what others wrote.
+            cuts: the surrogate pairs of the document that it cuts, by their first clocks; they are deleted before.
+
+        Returns:
+            What to apply, log and send; it may be empty.
+
+        Raises:
+            CosessionError: see `Admission.judge`.
+        """
+        first = delete_pairs(cuts) if cuts else None
+        return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None, first)
+
+    def salvage(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        connection: int,
+        by: Participant,
+        *,
+        offered: bool,
+        gives_up: bool,
+    ) -> Salvaged:
+        """Admit what may be kept of an update that `admit` has refused; see `Admission.salvage`.
+
+        Raises:
+            CosessionError: nothing may.
+        """
+        is_own = partial(self._is_own, by) if offered else None
+        may_replace = partial(self.may_replace, connection, by, offered=offered)
+        return self._judge().salvage(update, header, by, is_own, may_replace, gives_up=gives_up)
+
+    def hollow(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        connection: int,
+        by: Participant,
+        error: CosessionError,
+        *,
+        offered: bool,
+    ) -> Salvaged:
+        """Admit the clocks of an update that would break documents, and nothing that is in it.
+
+        Raises:
+            CosessionError: not even those may be.
+        """
+        if not by.capabilities.writes_everything:
+            is_own = partial(self._is_own, by) if offered else None
+            may_replace = partial(self.may_replace, connection, by, offered=offered)
+            return Salvaged(self._judge().hollow(update, header, by, is_own, may_replace), error)
+        sections = Sections(update)
+        sections.hollow()
+        update = sections.encode()
+        return Salvaged(Admitted(update, read_update_header(update)), error)
+
+    def may_replace(self, connection: int, by: Participant, client: int, *, offered: bool) -> bool:
+        """Whether a participant may use up the clocks of a client id by what is refused: it must be surely theirs.
+
+        An id that nobody is known by may be another's, whose words come with this connection only because a crash
+        made the server forget them.
+        """
+        owner = self.writers.get(client)
+        if owner is not None:
+            return owner == by.id
+        if self._presence.speaks_for(connection, client):
+            return True
+        is_written = not offered or self._written.get(connection) == client
+        return is_written and not self._presence.speaks(connection) and self._may_write(by, client)
+
+    def note_writing(self, connection: int, header: UpdateHeader) -> bool:
+        """Note under which Yjs client id a connection writes, by an update that is no answer.
+
+        A client that shows nothing of itself is known by that alone.
+
+        Returns:
+            Whether this is news.
+        """
+        clients = {span.client for span in header.brings}
+        if len(clients) != 1 or self._presence.speaks(connection):
+            return False
+        client = clients.pop()
+        is_news = self._written.get(connection) != client
+        self._written[connection] = client
+        return is_news
+
+    def leave(self, connection: int) -> None:
+        """Forget a connection."""
+        self._written.pop(connection, None)
+
+    def check_size(self, by: Participant, grows: int) -> None:
+        """Refuse what the server is to write for a participant, where the document has no place for so many bytes.
+
+        Raises:
+            TooLarge: it is full.
+        """
+        if not by.capabilities.writes_everything:
+            self._judge().check_size(grows)
+
+    def applied(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        by: Participant,
+        *,
+        offered: bool = False,
+        unsure: Set[int] = frozenset(),
+    ) -> list[int]:
+        """Hear of an update that was applied.
+
+        Args:
+            update: its bytes.
+            header: its header.
+            by: who wrote it, the server where it did so in somebody's name; who may write everything isn't judged, so
+                admission hears of it here.
+            offered: whether it may hold what others wrote.
+            unsure: the Yjs client ids that stay free nevertheless.
+
+        Returns:
+            The Yjs client ids that are its writer's from now on.
+        """
+        if self._pairs is not None:
+            self._pairs.add(update)
+        else:
+            self._unread += len(update)
+        if self._admission is not None and by.capabilities.writes_everything:
+            self._admission.applied(update, header)
+        if offered and by.capabilities.writes_everything:
+            return []
+        writers = self.writers
+        new: list[int] = []
+        for span in header.brings:
+            client = span.client
+            if client not in writers and client not in unsure:
+                writers[client] = by.id
+                new.append(client)
+        return new
+
+    def bind(self, clients: Iterable[int], by: Participant) -> list[int]:
+        """Note that Yjs client ids are a participant's, and return those that were nobody's before."""
+        new = [client for client in clients if client not in self.writers]
+        for client in new:
+            self.writers[client] = by.id
+        return new
+
+    def may_speak_for(self, participant: str, client: int) -> bool:
+        """Whether a Yjs client id is a participant's, or still free; also among those who may write everything."""
+        owner = self.writers.get(client)
+        if owner is None:
+            return not self._presence.is_others(client, participant)
+        return owner == participant
+
+    def _known_pairs(self) -> SurrogatePairs:
+        """The document's surrogate pairs; not made while a session is loaded: readers needn't wait for them."""
+        if self._pairs is None:
+            self._pairs = SurrogatePairs(self._document.doc.get_update())
+        return self._pairs
+
+    def _judge(self) -> Admission:
+        """What judges; made when the first one comes who may not write everything."""
+        if self._admission is None:
+            limits = Limits(self._settings.max_document_bytes, self._settings.max_depth)
+            self._admission = Admission(self._document, limits)
+        return self._admission
+
+    def _may_write(self, by: Participant, client: int) -> bool:
+        if by.capabilities.writes_everything:
+            return self._presence.may_write(by, client)
+        return self._is_own(by, client)
+
+    def _is_own(self, by: Participant, client: int) -> bool:
+        """Whether a client id is a participant's: of who first wrote under it, or before that, of who is present."""
+        owner = self.writers.get(client)
+        return self._presence.may_write(by, client) if owner is None else owner == by.id

@@ -1,0 +1,1 @@
+"""One connection: its reader, writer, limits and token."""

@@ -1,0 +1,118 @@
+"""A connection: a channel of one participant in a room, with a bound on everything that waits for it.
+
+Life: open → closing (with the error that says why) → closed. Whoever serves it runs its reading half; the writing
+half is a task only while something waits for a slow reader.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from pycrdt import Channel
+
+from cosession.auth import Participant
+from cosession.errors import CosessionError, ShuttingDown
+from cosession.logs import Sparingly, get_logger
+from cosession.room.send_queue import Outbox
+from cosession.settings import Settings
+
+from .reader import Reader, Receiver
+from .ticker import Pulse
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from .token_expiry import Lease
+
+
+log = get_logger(__name__)
+
+_closings = Sparingly()
+
+
+class Host(Receiver, Protocol):
+    """What a connection needs of the room it is in."""
+
+    def take(self, outbox: Outbox) -> list[bytes]:
+        """Empty an outbox into the frames to be sent."""
+        ...
+
+
+class Connection:
+    """One socket of a participant, in a room.
+
+    Args:
+        number: tells it from the others of this process.
+        channel: where frames come from and go to.
+        participant: whose it is.
+        extended: whether it understands notices and fences.
+        settings: the limits.
+        pulse: when it says something, whatever else is said.
+        rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
+        client: the Yjs client id of its replica, where it said so; else 0.
+
+    Attributes:
+        lease: how long it may stay, once it is in a room.
+        writer: what it gets goes through this.
+    """
+
+    __slots__ = ("_reader", "_session", "client", "extended", "lease", "number", "participant", "writer")
+
+    def __init__(
+        self,
+        number: int,
+        channel: Channel,
+        participant: Participant,
+        extended: bool,
+        settings: Settings,
+        pulse: Pulse,
+        rollup_seconds: float = 0.0,
+        client: int = 0,
+    ) -> None:
+        self.number = number
+        self._session = channel.path.strip("/")
+        self.participant = participant
+        self.extended = extended
+        self.client = client
+        self.lease: Lease | None = None
+        self.writer = Writer(number, channel, extended, settings, pulse, rollup_seconds)
+        self._reader = Reader(number, channel, self.writer, settings)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is taken of it."""
+        return self._reader.is_closed
+
+    def end(self, error: CosessionError) -> None:
+        """Close the connection, saying why; the first reason stands."""
+        if self.writer.finish(error):
+            self._reader.close()
+            self._log(error)
+
+    def _log(self, error: CosessionError) -> None:
+        """Log why the connection ends; of one participant only so many, for it may come back as often as it likes."""
+        who = self.participant.id
+        omitted = _closings.admit(who, time.monotonic())
+        if omitted is None or isinstance(error, ShuttingDown):
+            return
+        log.info(
+            "connection.closed",
+            session=self._session,
+            participant=who,
+            connection=self.number,
+            code=error.close_code,
+            error=error.code,
+            size=self._reader.size,
+            omitted=omitted,
+        )
+
+    async def serve(self, host: Host) -> None:
+        """Carry frames until either side ends it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self.writer.open(group, host.take, self.end, self._reader.stop)
+                try:
+                    await self._reader.run(host, self.end)
+                finally:
+                    self.writer.leave()
+        finally:
+            self.writer.close()

@@ -1,0 +1,193 @@
+"""The reading half of a connection: frames in, as fast as the connection may send and the room can take them.
+
+Where the channel can, frames come straight from the socket's callback. When the connection is too fast, takes long to
+serve, hasn't read what it asked for, or the disk is behind, they are kept and taken one by one, with a wait before
+each: TCP holds the other side back meanwhile. So does a long frame, which is taken in steps.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from pycrdt import Channel
+
+from cosession.errors import CosessionError
+from cosession.logs import get_logger
+from cosession.settings import Settings
+
+from .channel import direct
+from .rate_limit import Pace
+from .writer import Writer
+
+log = get_logger(__name__)
+
+
+class Receiver(Protocol):
+    """Who takes frames in: the room."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another frame may be taken in now."""
+        ...
+
+    async def ready(self) -> None:
+        """Wait until another frame may be taken in."""
+        ...
+
+    def is_quick(self, connection: int, data: bytes) -> bool:
+        """Whether a frame may be taken in at once, or takes steps."""
+        ...
+
+    def receive(self, connection: int, data: bytes) -> None:
+        """Take in a frame; raises a CosessionError when the connection must end for it."""
+        ...
+
+    def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
+        """Take in a frame in steps, and give the seconds that each took; raises as `receive` does."""
+        ...
+
+
+class Reader:
+    """Reads one connection.
+
+    Args:
+        number: tells the connection from others.
+        channel: where frames come from.
+        writer: the other half: while too much that was asked for waits there, nothing is read.
+        settings: the limits.
+
+    Attributes:
+        size: the bytes of the frame for which the connection ended; 0 where it was none.
+    """
+
+    __slots__ = (
+        "_channel",
+        "_closed",
+        "_direct",
+        "_end",
+        "_number",
+        "_pace",
+        "_reading",
+        "_receiver",
+        "_writer",
+        "size",
+    )
+
+    def __init__(self, number: int, channel: Channel, writer: Writer, settings: Settings) -> None:
+        self._number = number
+        self._channel = channel
+        self._direct = direct(channel)
+        self._writer = writer
+        self._pace = Pace(settings.max_frames_per_second)
+        self._receiver: Receiver | None = None
+        self._end: Callable[[CosessionError], None] | None = None
+        self._reading: asyncio.Timeout | None = None
+        self._closed = False
+        self.size = 0
+
+    async def run(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
+        """Take frames in until the other side hangs up or `stop` is called.
+
+        Args:
+            receiver: gets them.
+            end: is told why the connection must end.
+        """
+        self._receiver, self._end = receiver, end
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                await self._read(receiver, end)
+        except TimeoutError:
+            return  # see `stop`
+        finally:
+            self._receiver = self._end = self._reading = None
+            self.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more frames are handed in."""
+        return self._closed
+
+    def stop(self) -> None:
+        """Have `run` return: nothing more is to be said, and whether the other side hangs up is all the same."""
+        if self._reading is not None and not self._reading.expired():
+            self._reading.reschedule(asyncio.get_running_loop().time())
+
+    def close(self) -> None:
+        """Hand in no more frames; go on waiting for the other side to hang up."""
+        self._closed = True
+        self._keep()
+
+    async def _read(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
+        """Take frames in: one by one while the room or the pace holds them back, else as they come."""
+        frames = aiter(self._channel)
+        data = b""
+        while True:
+            self._listen()
+            try:
+                data = await anext(frames)
+                self._keep()
+                await self._pace.wait(len(data))
+                await self._writer.caught_up()
+                await receiver.ready()
+                if self._closed:
+                    return
+                if receiver.is_quick(self._number, data):
+                    self._hand_in(receiver, data)
+                else:
+                    await self._hand_in_steps(receiver, data)
+                data = b""  # a large one isn't held until the next comes
+            except StopAsyncIteration:
+                return
+            except CosessionError as error:
+                self.size = len(data)
+                end(error)
+                return
+            except Exception as error:
+                log.debug("connection.lost", connection=self._number, error=repr(error))
+                return
+
+    def _listen(self) -> None:
+        if self._direct is not None and not self._closed:
+            self._direct.listen(self._receive)
+
+    def _keep(self) -> None:
+        if self._direct is not None:
+            self._direct.listen(None)
+
+    def _receive(self, data: bytes) -> bool:
+        """Take a frame in as it comes; False where it can't be, and must wait to be iterated."""
+        receiver, end = self._receiver, self._end
+        if receiver is None or end is None:
+            return True
+        if not receiver.is_quick(self._number, data):
+            self._keep()
+            return False
+        try:
+            was_short = self._hand_in(receiver, data)
+        except CosessionError as error:
+            self.size = len(data)
+            end(error)
+            return True
+        in_time = self._pace.take(len(data))
+        if not (was_short and in_time) or self._writer.outbox.is_full or not receiver.has_room:
+            self._keep()
+        return True
+
+    async def _hand_in_steps(self, receiver: Receiver, data: bytes) -> None:
+        """Give a frame to the room that takes long; what isn't taken yet when the connection ends is left."""
+        seconds = 0.0
+        async for took in receiver.receive_in_steps(self._number, data):
+            seconds += took
+            if self._closed:
+                return
+        self._pace.spend(seconds)
+
+    def _hand_in(self, receiver: Receiver, data: bytes) -> bool:
+        """Give a frame to the room; one that takes long is on account, however short: a few bytes may ask for much.
+
+        Returns:
+            Whether others can wait for the next one as well.
+        """
+        began = self._pace.now()
+        receiver.receive(self._number, data)
+        return self._pace.worked(began)

@@ -1,0 +1,101 @@
+"""Dispatch: hands what waits for agents to their workers, whatever session it is in. A desk for each such agent."""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+
+from cosession.errors import CosessionError
+from cosession.logs import get_logger
+from cosession.room.effects import Waiting
+from cosession.storage import Storage
+
+from .agent_queue import Desk, Post, Rooms
+from .commit_log import Log
+from .room_runtime import LiveRoom
+
+log = get_logger(__name__)
+
+
+class Dispatch:
+    """The workers of a server process.
+
+    Args:
+        rooms: where jobs are found.
+        storage: knows in which sessions something is unfinished.
+        log: notes with the rows of a session of whom something is unfinished in it.
+        tasks: where the desks work.
+    """
+
+    def __init__(self, rooms: Rooms, storage: Storage, log: Log, tasks: asyncio.TaskGroup) -> None:
+        self._rooms = rooms
+        self._storage = storage
+        self._log = log
+        self._tasks = tasks
+        self._desks: dict[str, Desk] = {}
+        self._is_closed = False
+        self._gone = asyncio.Event()
+        self._work: dict[Desk, asyncio.Task[None]] = {}
+
+    @contextmanager
+    def open(self, post: Post) -> Generator[Desk]:
+        """Let a worker take jobs for the length of a block; what it was given and nobody began is free again then."""
+        id_ = post.agent.id
+        desk = self._desks.get(id_)
+        if desk is None:
+            desk = self._desks[id_] = Desk(post.agent, self._rooms, self._storage)
+            self._work[desk] = self._tasks.create_task(self._run(desk))
+        desk.add(post)
+        try:
+            yield desk
+        finally:
+            given = desk.remove(post)
+            if not desk.posts:
+                del self._desks[id_]
+                self._gone.set()
+                self._work.pop(desk).cancel()
+            if not self._is_closed:
+                self._tasks.create_task(self._close(desk, given))
+
+    def on_waiting(self, session: str, waiting: Waiting) -> None:
+        """Note of which agents work is waiting in a session."""
+        self._log.note_work(session, waiting.unfinished)
+        for id_, desk in self._desks.items():
+            desk.note(session, can_take=id_ in waiting.takeable)
+
+    def on_loaded(self, live: LiveRoom) -> None:
+        """Tell a room that was just loaded which of its agents have workers."""
+        for agent in live.room.document.meta.rules.agents if self._desks else ():
+            if (desk := self._desks.get(agent)) is not None:
+                live.man(desk.agent, len(desk.posts))
+
+    async def close(self, error: CosessionError, seconds: float) -> None:
+        """Send all workers away, and hand out nothing more.
+
+        Args:
+            error: why.
+            seconds: how long to wait until they have been told.
+        """
+        self._is_closed = True
+        for work in self._work.values():
+            work.cancel()
+        for desk in self._desks.values():
+            for post in desk.posts:
+                post.end(error)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._desks:
+                    self._gone.clear()
+                    await self._gone.wait()
+
+    async def _run(self, desk: Desk) -> None:
+        try:
+            await desk.run()
+        except Exception:  # the rooms go on without it; its workers come back to another one
+            log.exception("desk.broken", agent=desk.agent.id)
+            for post in list(desk.posts):
+                post.end(CosessionError("The server met an error; connect once more."))
+
+    async def _close(self, desk: Desk, given: Mapping[int, str]) -> None:
+        await desk.give_back(given)
+        if not desk.posts:
+            await desk.tell_nobody()

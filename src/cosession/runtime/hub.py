@@ -1,0 +1,299 @@
+"""The hub: which sessions are loaded in this process, each once, and for how long.
+
+A room stays while somebody holds it and `unload_after_seconds` longer; then its log is flushed, a snapshot is
+kept, and it goes. A room that ends for another reason (broken, deleted, shutdown) goes the same way at once, and
+whoever asks for it meanwhile waits until it is gone and gets a fresh one.
+
+Any pycrdt `Channel` can be served: `Hub.serve(channel)`; its `path` names the session.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+from pycrdt import Channel
+
+from cosession.auth import ANONYMOUS, Participant, check_session_id
+from cosession.document import Policy
+from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
+from cosession.logs import get_logger
+from cosession.settings import Settings
+from cosession.storage import Storage, StoredSession
+
+from .clock import utc_now
+from .commit_log import Log
+from .compaction import Compactor
+from .connection.connection import Connection
+from .connection.ticker import Pulse
+from .connection.token_expiry import Grants
+from .dispatcher import Dispatch
+from .lifecycle import Slot
+from .room_runtime import LiveRoom
+from .turns import Turns
+
+log = get_logger(__name__)
+
+
+class Hub:
+    """All rooms of this process. Made by `Hub.open`.
+
+    Attributes:
+        storage: where sessions are kept.
+        settings: the limits.
+        dispatch: hands what waits for agents to their workers.
+    """
+
+    def __init__(
+        self, storage: Storage, settings: Settings, clock: Callable[[], str], tasks: asyncio.TaskGroup
+    ) -> None:
+        self.storage = storage
+        self.settings = settings
+        self._clock = clock
+        self._tasks = tasks
+        self._log = Log(storage, self, settings.max_uncommitted_bytes)
+        self._compactor = Compactor(storage, settings.history_grain_seconds)
+        self._turns = Turns()
+        self._pulse = Pulse(settings.keep_alive_seconds)
+        self.dispatch = Dispatch(self, storage, self._log, tasks)
+        self._slots: dict[str, Slot] = {}
+        self._lives: dict[Slot, asyncio.Task[None]] = {}
+        self._numbers = count(1)
+        self._closing = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, storage: Storage, settings: Settings, clock: Callable[[], str] = utc_now
+    ) -> AsyncGenerator["Hub"]:
+        """Serve sessions from a storage until the block ends; then everything is flushed.
+
+        Args:
+            storage: an open one; it is the caller's to close.
+            settings: the limits.
+            clock: gives the time, RFC 3339.
+        """
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as tasks:
+            hub = cls(storage, settings, clock, tasks)
+            workers = [tasks.create_task(hub._log.run()), tasks.create_task(hub._compactor.run())]
+            try:
+                yield hub
+            except Exception as error:
+                failure = error
+            finally:
+                try:
+                    await hub.drain()
+                finally:
+                    for worker in workers:
+                        worker.cancel()
+        if failure is not None:
+            raise failure  # here, because the group would wrap it
+
+    async def serve(
+        self,
+        channel: Channel,
+        participant: Participant = ANONYMOUS,
+        *,
+        extended: bool = False,
+        rollup_seconds: float = 0.0,
+        grants: Grants | None = None,
+        client: int = 0,
+    ) -> None:
+        """Serve one connection until it ends.
+
+        Args:
+            channel: its `path`, without the slashes around it, names the session.
+            participant: whose it is.
+            extended: whether it asked for fences and notices.
+            rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
+            grants: who verifies a new token of it; None when it can't be renewed.
+            client: the Yjs client id of its replica, where it said so; else 0.
+
+        Raises:
+            CosessionError: it can't be served; the caller closes the channel with the error's close code.
+        """
+        create = self.settings.create_on_connect and participant.capabilities.may("create")
+        async with self.room(channel.path.strip("/"), create=create) as live:
+            connection = Connection(
+                next(self._numbers),
+                channel,
+                participant,
+                extended,
+                self.settings,
+                self._pulse,
+                rollup_seconds,
+                client,
+            )
+            await live.serve(connection, grants)
+
+    @asynccontextmanager
+    async def room(self, session: str, *, create: bool = False) -> AsyncGenerator[LiveRoom]:
+        """Hold a session's live room.
+
+        Args:
+            session: its id.
+            create: whether to make an unknown session.
+
+        Raises:
+            NoSuchSession: there is none, and `create` is false.
+            SessionDeleted: it was deleted.
+            ShuttingDown: the server is stopping.
+            StorageError: it can't be loaded.
+        """
+        check_session_id(session)
+        while True:
+            slot = self._slot(session)
+            if slot.leaving:
+                await self._end_of(slot)
+                continue
+            try:
+                live = await slot.enter()
+            except NoSuchSession:
+                if not create:
+                    raise
+                await self.storage.create(session, title="", at=self._clock())
+            else:
+                break
+        try:
+            yield live
+        finally:
+            slot.release()
+
+    async def create(self, session: str, title: str = "", policy: Policy | None = None) -> bool:
+        """Make a session, durably; True if this call made it.
+
+        Args:
+            session: its id.
+            title: what people call it.
+            policy: its rules, where they aren't those of every new session.
+
+        Raises:
+            SessionDeleted: the id was used before.
+        """
+        made = await self.storage.create(check_session_id(session), title=title, at=self._clock())
+        if made:
+            async with self.room(session) as live:
+                if policy is not None:
+                    live.edit(lambda document: document.meta.set_policy(policy))
+                await live.flush()
+        return made
+
+    async def delete(self, session: str) -> bool:
+        """Remove a session and all its data; its connections are told. False if there was none."""
+        deleted = await self.storage.delete(check_session_id(session), at=self._clock())
+        slot = self._slots.get(session)
+        if deleted and slot is not None:
+            slot.end(SessionDeleted("The session was deleted."))
+            await self._end_of(slot)
+        return deleted
+
+    async def sessions(self, limit: int, *, occupied: bool = False) -> list[tuple[StoredSession, int]]:
+        """The sessions, the newest first, each with the number of its connections.
+
+        Args:
+            limit: how many at most.
+            occupied: only those in which somebody is, however old they are.
+        """
+        if not occupied:
+            return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
+        here = [live.info() for live in self.rooms() if live.connections]
+        here.sort(key=lambda info: info.updated_at, reverse=True)
+        return [(info, self.connections(info.id)) for info in here[:limit]]
+
+    def connections(self, session: str) -> int:
+        """How many connections a session has in this process."""
+        slot = self._slots.get(session)
+        return slot.live.connections if slot and slot.live else 0
+
+    def connected(self) -> Iterator[tuple[Participant, str]]:
+        """The participant and the session of each connection in this process."""
+        for live in self.rooms():
+            for participant in live.participants():
+                yield participant, live.session
+
+    def dismiss(self, judge: Callable[[Participant, str], CosessionError | None]) -> None:
+        """End connections that may not stay.
+
+        Args:
+            judge: asked about every connection's participant and session; returns why it must end, or None.
+        """
+        for live in self.rooms():
+            live.dismiss(judge)
+
+    async def check_ready(self) -> None:
+        """Prove that what comes in can be saved now.
+
+        Raises:
+            StorageError: it can't.
+        """
+        if self._log.failing:
+            raise StorageError("What comes in can't be saved: the last try failed, and the log says why.")
+        await self.storage.ping()
+
+    async def drain(self) -> None:
+        """Take nothing new, tell every connection to come back later, and flush every room.
+
+        While the storage makes progress it is waited for. When it fails for `shutdown_seconds`, what it has not
+        taken is given up: nobody was told that it was saved, and the clients still hold it.
+        """
+        self._closing = True
+        await self.dispatch.close(_shutting_down(), self.settings.shutdown_seconds)
+        for slot in self._slots.values():
+            slot.end(_shutting_down())
+        while self._lives:
+            _, unfinished = await asyncio.wait(self._lives.values(), timeout=self.settings.shutdown_seconds)
+            if unfinished and self._log.failing:
+                log.error("hub.gave_up", rooms=len(unfinished), reason="the storage fails")
+                for life in unfinished:
+                    life.cancel()
+
+    def rooms(self) -> Iterator[LiveRoom]:
+        """The rooms that are loaded."""
+        return (slot.live for slot in self._slots.values() if slot.live is not None)
+
+    def on_committed(self, session: str, version: int, size: int) -> None:
+        """The log holds everything up to this version."""
+        slot = self._slots.get(session)
+        if slot:
+            slot.committed(version, size)
+
+    def on_refused(self, session: str, error: CosessionError) -> None:
+        """The storage takes no more of this room: the session is gone, or somebody else wrote to it."""
+        slot = self._slots.get(session)
+        if slot:
+            slot.end(error)
+
+    def _slot(self, session: str) -> Slot:
+        if self._closing:
+            raise _shutting_down()
+        slot = self._slots.get(session)
+        if slot is None:
+            slot = self._slots[session] = Slot(
+                session,
+                self.storage,
+                self._log,
+                self._compactor,
+                self._turns,
+                self.settings,
+                self._clock,
+                self.dispatch,
+            )
+            self._lives[slot] = self._tasks.create_task(self._live(slot))
+        return slot
+
+    async def _end_of(self, slot: Slot) -> None:
+        """Wait until the next slot of a session may be made."""
+        life = self._lives.get(slot)
+        if life is not None:
+            await asyncio.wait((life,))
+
+    async def _live(self, slot: Slot) -> None:
+        try:
+            await slot.run()
+        finally:
+            del self._slots[slot.session], self._lives[slot]
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("The server is shutting down; connect again in a moment.")

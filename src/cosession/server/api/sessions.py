@@ -1,0 +1,259 @@
+"""Sessions over HTTP: thin, each handler parses, asks the hub, and answers.
+
+A change is on the disk before it is answered.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any, Literal
+from uuid import uuid4
+
+from pydantic import Field, model_validator
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from cosession.auth import Participant
+from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
+from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
+from cosession.runtime import Hub, LiveRoom, check_message, checked_vote, is_own_run
+from cosession.storage import StoredSession
+
+from ..edge.encoding import encode_in_steps
+from .authorize import admit, check_access, enter, identify, may_read
+from .bodies import Body, read_body, read_flag, read_number, size_of
+
+_UPDATE = "application/octet-stream"
+
+_LOOKED_AT = 10_000
+"""How many sessions a list is picked from: who may read few of many would else be shown none, and all is too many."""
+
+
+class NewSession(Body):
+    """The body of POST /sessions."""
+
+    id: str | None = None
+    title: str = Field("", max_length=MAX_TITLE)
+    policy: dict[str, Any] | None = None
+
+
+class NewMessage(Body):
+    """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage.
+
+    With an `id` the request can be made again: a message of one's own that is there is answered, not doubled. `to`
+    names the agents that are asked; none is whoever answers in the session.
+    """
+
+    id: str | None = Field(None, min_length=1, max_length=128)
+    role: Literal["user", "assistant", "system"] = "user"
+    to: list[str] = Field([], max_length=32)
+    text: str | None = None
+    parts: list[dict[str, Any]] | None = None
+
+    @model_validator(mode="after")
+    def _has_content(self) -> "NewMessage":
+        if (self.text is None) == (self.parts is None):
+            raise ValueError("give either text or parts")
+        return self
+
+
+class Cancel(Body):
+    """The body of POST /sessions/{id}/runs/{run}/cancel."""
+
+    reason: str = ""
+
+
+class Vote(Body):
+    """The body of POST /sessions/{id}/approvals/{approval}; without a value it is for the one that is shown there."""
+
+    decision: Literal["approved", "rejected"]
+    value: Any = None
+
+
+class Steer(Body):
+    """The body of POST /sessions/{id}/runs/{run}/steer."""
+
+    text: str = Field(min_length=1)
+
+
+async def create_session(request: Request) -> Response:
+    """POST /sessions."""
+    hub, grant = _hub(request), await identify(request)
+    body = await read_body(request, NewSession)
+    session = body.id if body.id is not None else uuid4().hex
+    admit(request, grant, session).capabilities.require("create")
+    policy = None if body.policy is None else checked_policy({"agents": hub.settings.agents, **body.policy})
+    check_access(request, grant, session)
+    if not await hub.create(session, body.title, policy):
+        raise SessionExists(f"The session {session!r} is there already.")
+    async with hub.room(session) as live:
+        return await _answer(live, status=201)
+
+
+async def list_sessions(request: Request) -> Response:
+    """GET /sessions: those that one may read, the newest first; with `occupied=1` only where somebody is."""
+    limit = read_number(request, "limit", 100, 1, 1000)
+    occupied = read_flag(request, "occupied")
+    grant = await identify(request)
+    listed = await _hub(request).sessions(_LOOKED_AT, occupied=occupied)
+    check_access(request, grant)
+    seen = ((info, connections) for info, connections in listed if may_read(request, grant, info.id))
+    return JSONResponse({"sessions": [_summary(info, connections) for info, connections in islice(seen, limit)]})
+
+
+async def read_session(request: Request) -> Response:
+    """GET /sessions/{session}: JSON, or the document as one Yjs update."""
+    reader = await enter(request)
+    async with _room(request, reader) as live:
+        if _UPDATE not in request.headers.get("accept", ""):
+            return await _answer(live)
+        headers = {"cosession-version": str(live.room.version), "vary": "accept"}
+        return Response(await live.snapshot(), media_type=_UPDATE, headers=headers)
+
+
+async def delete_session(request: Request) -> Response:
+    """DELETE /sessions/{session}."""
+    await enter(request, "admin")
+    session = request.path_params["session"]
+    if not await _hub(request).delete(session):
+        raise NoSuchSession(f"There is no session {session!r}.")
+    return Response(status_code=204)
+
+
+async def append_message(request: Request) -> Response:
+    """POST /sessions/{session}/messages."""
+    author = await enter(request, "prompt", "run")
+    body = await read_body(request, NewMessage)
+    parts = body.parts if body.parts is not None else [{"type": "text", "text": body.text, "state": "done"}]
+    check_message(body.role, (str(part.get("type")) for part in parts), author.capabilities)
+    grows = size_of(parts, _hub(request).settings.max_structs_per_frame)
+    message_id = body.id or uuid4().hex
+    async with _room(request, author, grows) as live:
+        created_at = live.now()
+
+        def append(document: SessionDocument) -> None:
+            document.messages.append(
+                body.role, parts, id=message_id, author=author.id, created_at=created_at, to=body.to
+            )
+
+        known = None if body.id is None else live.room.document.messages.get(body.id)
+        if known is None:
+            live.append(append, author, grows)
+        elif (known.stamp or {}).get("by") != author.id:
+            raise MessageExists(f"Another participant's message has the id {body.id!r}; take a new one.")
+        message = known or live.room.document.messages.get(message_id)
+        assert message is not None, "it was appended a line ago"
+        answer = message.to_json()
+        await live.flush()
+    return JSONResponse(answer, status_code=200 if known else 201)
+
+
+async def cancel_run(request: Request) -> Response:
+    """POST /sessions/{session}/runs/{run}/cancel."""
+    by = await enter(request, "cancel-any", "cancel-own")
+    body = await read_body(request, Cancel)
+    async with _room(request, by, 0) as live:
+        run = _running(live.room.document, request.path_params["run"])
+        if not is_own_run(live.room.document, run, by.id):
+            by.capabilities.require("cancel-any")
+        live.edit(lambda document: document.requests.ask_cancel(run.id, by.id, body.reason), by)
+        await live.flush()
+    return Response(status_code=202)
+
+
+async def steer_run(request: Request) -> Response:
+    """POST /sessions/{session}/runs/{run}/steer."""
+    by = await enter(request, "steer")
+    body = await read_body(request, Steer)
+    grows = size_of(body.text)
+    async with _room(request, by, grows) as live:
+        run = _running(live.room.document, request.path_params["run"])
+        steer_id = uuid4().hex
+        live.edit(lambda document: document.requests.ask_steer(run.id, steer_id, by.id, body.text), by, grows)
+        await live.flush()
+    return Response(status_code=202)
+
+
+async def vote(request: Request) -> Response:
+    """POST /sessions/{session}/approvals/{approval}: answers the approval, decided or not."""
+    by = await enter(request, "approve")
+    by.capabilities.require("read")  # the answer shows what it is about
+    body = await read_body(request, Vote)
+    id_ = request.path_params["approval"]
+    grows = size_of(body.value)
+    async with _room(request, by, grows) as live:
+        document = live.room.document
+        checked_vote(document, id_, by.id, body.model_dump(), live.now())
+        live.edit(lambda document: document.requests.ask_vote(id_, by.id, body.decision, body.value), by, grows)
+        answer = document.approvals.to_json()[id_]
+        await live.flush()
+    return JSONResponse({"id": id_, **answer})
+
+
+def _running(document: SessionDocument, run_id: str) -> Run:
+    """Return a run that can still be asked for something; the room answers it like any other request.
+
+    Raises:
+        NoSuchRun: there is none of this id.
+        RunEnded: it is over.
+    """
+    run = document.runs.get(run_id)
+    if run is None:
+        raise NoSuchRun(f"The session has no run {run_id!r}.")
+    if run.ended:
+        raise RunEnded(f"The run {run_id!r} is over ({run.status}).")
+    return run
+
+
+@asynccontextmanager
+async def _room(request: Request, by: Participant, grows: int | None = None) -> AsyncGenerator[LiveRoom]:
+    """Hold the room of the session that a request's path names.
+
+    Access was checked when the request began, and a body and a room may take long to come: it is checked again here.
+    What is done up to the next `await` is done with access that holds.
+
+    Args:
+        request: the request.
+        by: its participant.
+        grows: by how many bytes it grows the document, at most; None of a request that only reads.
+
+    Raises:
+        NotAllowed: access was taken away meanwhile.
+        NotAuthenticated: it has expired meanwhile.
+    """
+    session = request.path_params["session"]
+    async with _hub(request).room(session) as live:
+        if grows is not None:
+            await live.prepare_for(by, grows)
+        check_access(request, by, session)
+        yield live
+
+
+async def _answer(live: LiveRoom, status: int = 200) -> Response:
+    document, version = await live.read()
+    meta: dict[str, Any] = document["meta"]
+    body = {
+        "id": live.session,
+        "title": meta.get("title", ""),
+        "created_at": live.info().created_at,
+        "version": version,
+        "connections": live.connections,
+        "document": document,
+    }
+    encoded = await live.work(encode_in_steps(body))
+    return Response(encoded, status, {"vary": "accept"}, "application/json")
+
+
+def _summary(info: StoredSession, connections: int) -> dict[str, Any]:
+    return {
+        "id": info.id,
+        "title": info.title,
+        "created_at": info.created_at,
+        "updated_at": info.updated_at,
+        "version": info.version,
+        "connections": connections,
+    }
+
+
+def _hub(request: Request) -> Hub:
+    return request.app.state.hub

@@ -1,0 +1,1 @@
+"""What a request or socket meets first: protocols, limits, origins, headers."""

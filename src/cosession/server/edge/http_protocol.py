@@ -1,0 +1,183 @@
+"""uvicorn's HTTP/1.1 protocol, in which nobody can take for ever.
+
+A connection has a time to say what it wants (`head_seconds`), one to send the rest (`body_seconds`), and one to read
+what it is given (`slow_reader_seconds`). Between requests uvicorn's keep-alive time holds; a byte ends that, and our
+first time begins again. After an upgrade the connection is a WebSocket, and its protocol's business.
+"""
+
+import asyncio
+import sys
+from http import HTTPStatus
+from typing import Any, Literal, TypeAlias
+
+import h11
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from cosession.errors import NotAuthenticated
+from cosession.settings import Settings
+
+from ..api.problems import problem
+from .connection_limits import Lobby
+from .refusals import log_refused_address
+
+REFUSAL = "cosession.refusal"
+"""Under this key of the ASGI scope's state is the error for a connection that is one too many."""
+
+_LINE = 8192
+_HEADERS = 128
+"""What the WebSocket library takes of a handshake. Beyond it, it falls silent instead of refusing."""
+
+_NEEDED = frozenset(
+    (
+        *(b"host", b"origin", b"upgrade", b"connection", b"authorization", b"user-agent"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"sec-websocket-key", b"sec-websocket-version"),
+        *(b"sec-websocket-protocol", b"sec-websocket-extensions"),
+    )
+)
+"""The headers of a handshake that something reads."""
+
+Phase: TypeAlias = Literal["head", "body"]
+
+
+def _line(name: bytes, value: bytes) -> int:
+    """How long a header is on the wire."""
+    return len(name) + len(value) + len(": \r\n")
+
+
+class RequestProtocol(H11Protocol):
+    """An HTTP connection.
+
+    Args:
+        config: uvicorn's.
+        server_state: uvicorn's.
+        app_state: what each request's scope gets.
+        settings: the times.
+        lobby: which counts it.
+    """
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], settings: Settings, lobby: Lobby
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._settings = settings
+        self._lobby = lobby
+        self._phase: Phase | None = None
+        self._heard = False
+        self._arrival: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        refusal = self._lobby.refusal(self.client[0]) if self.client else None
+        if refusal is not None:
+            self.app_state = self.app_state | {REFUSAL: refusal}
+        self._await("head")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of it."""
+        self._await(None)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in some of a request."""
+        self._heard = True
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request; some of it may be there already."""
+        super().on_response_complete()
+        self._watch()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection to the WebSocket's protocol."""
+        target, headers = bytes(event.target), self.headers
+        if len(headers) > _HEADERS or any(_line(*one) > _LINE for one in headers):
+            headers = [(name, value) for name, value in headers if name in _NEEDED]  # a cookie is not for us
+        fitting = [one for one in headers if _line(*one) <= _LINE][:_HEADERS]
+        if len(target) > _LINE - len("GET  HTTP/1.1\r\n") or len(fitting) < len(headers):
+            # The handshake is gone through, because a page is never told why one is refused.
+            refusal = NotAuthenticated(
+                f"The address and each header of a handshake have {_LINE} bytes at most; get a shorter token."
+            )
+            self.app_state = self.app_state | {REFUSAL: self.app_state.get(REFUSAL, refusal)}
+            target = b"/sync/" + (b"?ext=1" if b"ext=1" in target.partition(b"?")[2].split(b"&") else b"")
+            event = h11.Request(
+                method=event.method, target=target, headers=event.headers, http_version=event.http_version
+            )
+        self.headers = fitting
+        super().handle_websocket_upgrade(event)
+        socket: Any = self.transport.get_protocol()
+        if not socket.handshake_initiated:  # the library took what h11 did not mind for no request, and waits for one
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Answer what is no HTTP; uvicorn calls it while it handles h11's error."""
+        error = sys.exception()
+        if self.cycle and not self.cycle.response_complete:
+            self.transport.abort()  # an answer is under way, and another can't be sent within it
+        elif isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
+            limit = self._settings.max_head_bytes
+            self._refuse(431, "limit.too_large", f"The request's head is larger than {limit} bytes.")
+        else:
+            self._refuse(400, "request.invalid", "This is no HTTP request.")
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a reader."""
+        super().pause_writing()
+        if self._reading is None:
+            self._reading = self.loop.call_later(self._settings.slow_reader_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        super().resume_writing()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _watch(self) -> None:
+        """See what is awaited now."""
+        their_state = self.conn.their_state
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            self._await(None)
+        elif their_state is h11.IDLE and self.timeout_keep_alive_task is None:
+            self._await("head")
+        else:
+            self._await("body" if their_state is h11.SEND_BODY else None)
+
+    def _await(self, phase: Phase | None) -> None:
+        """Give a part of a request its time, from when it begins."""
+        if phase == self._phase:
+            return
+        self._phase = phase
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+        if phase is not None:
+            seconds = self._settings.head_seconds if phase == "head" else self._settings.body_seconds
+            self._arrival = self.loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        """The time is over."""
+        if self._phase == "head" and self._heard:
+            seconds = self._settings.head_seconds
+            self._refuse(408, "limit.too_slow", f"The request's head did not arrive within {seconds:g} s.")
+        else:
+            self.transport.abort()
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer with a problem, and hang up."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.abort()
+            return
+        log_refused_address(self.client[0] if self.client else "", code=status, error=code)
+        answer = problem(status, code, detail)
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        head = h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode())
+        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

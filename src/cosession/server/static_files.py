@@ -1,0 +1,69 @@
+"""Static files: pages, and the built JavaScript client."""
+
+import asyncio
+import os
+from pathlib import Path
+from urllib.parse import unquote
+
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from .edge.security_headers import InlineScripts, page_policy
+
+
+class Pages(StaticFiles):
+    """Files that a browser asks about each time, so that a page and its client are of one version.
+
+    A page may have scripts in it: its policy names each by its hash.
+
+    Args:
+        directory: the folder. What begins with a dot in it isn't served, but for `.well-known`.
+        html: whether `index.html` stands for its folder.
+        check_dir: whether the folder must be there.
+        besides: a folder in it, of which nothing is served.
+        shared: whether pages of every origin may load the files.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        html: bool = False,
+        check_dir: bool = True,
+        besides: Path | None = None,
+        shared: bool = False,
+    ) -> None:
+        super().__init__(directory=directory, html=html, check_dir=check_dir)
+        self._besides = besides and besides.resolve()
+        self._shared = shared
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """Find a file, unless it is one that nobody meant to serve."""
+        hidden = any(name.startswith(".") and name not in (".", ".well-known") for name in path.split(os.sep))
+        found, status = ("", None) if hidden else super().lookup_path(path)
+        if found and self._besides is not None and Path(found).is_relative_to(self._besides):
+            return "", None
+        return found, status
+
+    def get_path(self, scope: Scope) -> str:
+        """Return the path of the file."""
+        return os.path.normpath(os.path.join(*unquote(super().get_path(scope)).split("/")))
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Serve one file."""
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        if self._shared:
+            response.headers["cross-origin-resource-policy"] = "cross-origin"
+        if isinstance(response, RedirectResponse):  # to the folder, from where it was asked for
+            query = scope["query_string"].decode("latin-1")
+            response.headers["location"] = f"./{scope['path'].rpartition('/')[2]}/{query and '?'}{query}"
+        if isinstance(response, FileResponse) and response.media_type == "text/html":
+            policy = await asyncio.to_thread(_policy_of, Path(response.path))
+            response.headers["content-security-policy"] = policy
+        return response
+
+
+def _policy_of(page: Path) -> str:
+    return page_policy(InlineScripts(page.read_text(errors="replace")).texts)

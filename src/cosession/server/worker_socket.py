@@ -1,0 +1,184 @@
+"""The work endpoint, `/work/{agent}`: a worker's socket, on which it hears what it is to do. JSON, in text frames.
+
+| from the worker | from the server |
+|---|---|
+| `{"more": n}`: it takes n jobs more | `{"take": {session, message, run, client, epoch}}`: one of them |
+| `{"back": {session, client}}`: it couldn't begin this one | |
+| `{"drain": true}`: it takes no more | |
+
+A job is written into its session, in the name of a Yjs client id; the worker joins the session with that id and finds
+it there. The socket ends with the grant, or when that is taken away; a worker comes back to another one with a fresh
+token.
+"""
+
+import asyncio
+import json
+import time
+from typing import Any, cast
+
+from starlette.websockets import WebSocket
+
+from cosession.auth import Grant, Participant
+from cosession.errors import BadRequest, CosessionError, MalformedFrame, NotAllowed, NotAuthenticated
+from cosession.logs import get_logger
+from cosession.runtime import Hub, Job, Pace
+from cosession.storage import Revocation, Revocations
+
+from .api.authorize import accept, check_revoked, identify, taken_away
+from .edge.refusals import log_refusal
+
+PATH = "/work/"
+"""Under it are the agents."""
+
+_MOST_CREDITS = 1024
+"""How many jobs a worker may have before it: what waits for its socket is bounded by that."""
+
+_MOST_BYTES = 4096
+"""What a worker says is short."""
+
+_REASON_BYTES = 120
+
+log = get_logger(__name__)
+
+
+class WorkPost:
+    """One worker, at the other end of a socket; see `rooms.desk.Post`."""
+
+    def __init__(self, grant: Grant, revocations: Revocations) -> None:
+        self.agent = Participant(grant.id, grant.name, grant.kind, token_id=grant.token_id)
+        self.credits = 0
+        self.error: CosessionError | None = None
+        self._grant = grant
+        self._revocations = revocations
+        self._jobs: list[Job] = []
+        self._bell = asyncio.Event()
+
+    def may_work_in(self, session: str) -> bool:
+        """Whether the worker's token, if nobody took it away, lets it work in a session."""
+        return self._grant.may("run", session) and not self._revocations.is_revoked(self._grant, session)
+
+    def give(self, job: Job) -> None:
+        """Send a job."""
+        self._jobs.append(job)
+        self._bell.set()
+
+    def end(self, error: CosessionError) -> None:
+        """Close the socket, saying why."""
+        self.error = error
+        self._bell.set()
+
+    async def next(self) -> list[Job]:
+        """Return the jobs that wait to be sent.
+
+        Raises:
+            CosessionError: the socket must be closed.
+        """
+        while not self._jobs:
+            if self.error is not None:
+                raise self.error
+            self._bell.clear()
+            await self._bell.wait()
+        jobs, self._jobs = self._jobs, []
+        return jobs
+
+
+async def serve_work(websocket: WebSocket) -> None:
+    """Serve a worker until it goes."""
+    await accept(websocket)
+    error: CosessionError | None = None
+    try:
+        grant = await identify(websocket)
+        check_revoked(websocket, grant)
+        if grant.kind != "agent" or grant.id != websocket.path_params["agent"]:
+            raise NotAllowed("Only the agent itself gets its work: connect to /work/ and the id of your token.")
+        await _serve(websocket, grant)
+    except* CosessionError as group:
+        error = next(one for one in _flat(group) if isinstance(one, CosessionError))
+    except* _Gone:
+        pass
+    if error is not None:
+        log_refusal(websocket.scope, error)
+        reason = str(error).encode()[:_REASON_BYTES].decode(errors="ignore")
+        try:
+            await websocket.close(error.close_code, reason)
+        except Exception as failure:  # whatever a socket that is gone raises
+            log.debug("work.lost", error=repr(failure))
+
+
+class _Gone(Exception):
+    """The socket was closed at the other end."""
+
+
+async def _serve(websocket: WebSocket, grant: Grant) -> None:
+    hub: Hub = websocket.app.state.hub
+    revocations: Revocations = websocket.app.state.revocations
+    post = WorkPost(grant, revocations)
+
+    def hear(_: Revocation) -> None:
+        if revocations.is_revoked(grant):
+            post.end(NotAuthenticated(str(taken_away())))
+
+    websocket.scope["headers"] = ()
+    pace = Pace(hub.settings.max_frames_per_second, hub.settings.flood_seconds)
+    with hub.dispatch.open(post) as desk, revocations.observe(hear):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_send(websocket, post))
+            if grant.expires_at is not None:
+                tasks.create_task(_expire(grant.expires_at))
+            while True:
+                said = await _receive(websocket, pace)
+                match said:
+                    case {"more": int(more)} if 0 < more <= _MOST_CREDITS - post.credits:
+                        post.credits += more
+                        desk.ring()
+                    case {"back": {"session": str(session), "client": int(client)}}:
+                        if desk.was_given(post, client, session):
+                            await desk.give_back({client: session}, refused=True)
+                    case {"drain": True}:
+                        post.credits = 0
+                    case _:
+                        raise BadRequest(
+                            'A worker says {"more": n}, with 1,024 credits at most, '
+                            '{"back": {"session": …, "client": …}} or {"drain": true}.'
+                        )
+
+
+async def _send(websocket: WebSocket, post: WorkPost) -> None:
+    while True:
+        for job in await post.next():
+            take = {
+                "session": job.session,
+                "message": job.message,
+                "run": job.run,
+                "client": job.client,
+                "epoch": job.epoch,
+            }
+            await websocket.send_text(json.dumps({"take": take}))
+
+
+async def _expire(at: float) -> None:
+    await asyncio.sleep(max(at - time.time(), 0))
+    raise NotAuthenticated("Your token has expired; connect again with a fresh one.")
+
+
+async def _receive(websocket: WebSocket, pace: Pace) -> dict[str, Any]:
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise _Gone
+    text = message.get("text")
+    await pace.wait(len(text or ""))
+    if not isinstance(text, str) or len(text) > _MOST_BYTES:
+        raise MalformedFrame("A worker sends short text frames with a JSON object each.")
+    try:
+        said: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame("A worker sends JSON objects, and this is not JSON.") from error
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+
+
+def _flat(group: BaseExceptionGroup[CosessionError]) -> list[BaseException]:
+    return [
+        one
+        for error in group.exceptions
+        for one in (_flat(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

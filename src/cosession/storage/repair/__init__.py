@@ -1,0 +1,1 @@
+"""Checking, mending, copying and reading a database that may be damaged."""

@@ -1,0 +1,152 @@
+"""A read that fails costs its reader the answer, and nobody else anything."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycrdt import Array, Doc, Map, Text
+from room.scene import AT
+from runtime.channels import MemoryChannel, connected, open_hub
+from runtime.test_long_frames import calls_of_each
+from starlette.responses import JSONResponse
+
+from cosession.document import SessionDocument
+from cosession.errors import RoomBroken, Unreadable
+from cosession.protocol import Fence, Notice, SyncStep1, SyncUpdate
+from cosession.protocol.steps import finish
+from cosession.room.room import Room, read_copy
+from cosession.runtime import Hub
+from cosession.runtime.room_runtime import LiveRoom
+from cosession.server.edge.encoding import encode_in_steps
+from cosession.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+class PanicException(BaseException):
+    """What the CRDT library raises where its Rust core panics."""
+
+
+def failing(error: BaseException) -> Callable[..., bytes]:
+    """A read that fails, as no document is known to make one fail any more."""
+
+    def fail(*_: object) -> bytes:
+        raise error
+
+    return fail
+
+
+async def look(hub: Hub, read: Callable[[LiveRoom], Awaitable[object]]) -> None:
+    async with hub.room("trip") as live:
+        await read(live)
+
+
+async def test_a_document_that_cannot_be_shown_keeps_its_connections(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        with monkeypatch.context() as patch:
+            patch.setattr(SessionDocument, "to_json_in_steps", failing(TypeError("a sum of None and 1")))
+            with pytest.raises(Unreadable):
+                await look(hub, LiveRoom.read)
+        await look(hub, LiveRoom.read)
+        ada.channel.say(Fence(b"still here"))
+        await ada.channel.hear(Fence)
+
+
+async def test_a_first_sync_that_fails_ends_its_connection_and_no_other(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        channel = MemoryChannel("trip")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hub.serve(channel, extended=True))
+            with monkeypatch.context() as patch:
+                patch.setattr(Room, "lacks", failing(Unreadable("It can't be told.")))
+                channel.say(SyncStep1(b"\x01\x05\x01"))
+                notice = await channel.hear(Notice)
+            assert isinstance(notice, Notice)
+            assert notice.code == "session.unreadable"
+            assert (await channel.closed)[0] == 1011
+        ada.channel.say(Fence(b"still here"))
+        await ada.channel.hear(Fence)
+
+
+async def test_a_read_in_which_the_library_panics_ends_the_room(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        monkeypatch.setattr(SessionDocument, "to_json_in_steps", failing(PanicException()))
+        with pytest.raises(RoomBroken):
+            await look(hub, LiveRoom.read)
+        assert (await ada.channel.closed)[0] == 4503
+
+
+def long_session(size: int) -> bytes:
+    """So many messages and keys of the state."""
+    document = SessionDocument(Doc(client_id=9))
+    with document.transaction():
+        for number in range(size):
+            document.messages.append(
+                "user", [{"type": "text", "text": "hello"}], id=f"m{number}", author="ada", created_at=AT
+            )
+            document.state.set(f"k{number}", {"n": number})
+    return document.doc.get_update()
+
+
+def test_a_session_is_read_in_steps_whose_work_does_not_grow_with_it() -> None:
+    worst: list[list[int]] = []
+    for size in (1_000, 3_000):
+        update = long_session(size)
+        room = Room(Settings(), [update], 1)
+        list(room.prepare())
+        whole = room.document.to_json()
+        works = (room.document.to_json_in_steps(), read_copy(update), encode_in_steps(whole))
+        worst.append([max(calls_of_each(work)) for work in works])
+        assert finish(room.document.to_json_in_steps()) == finish(read_copy(update)) == whole
+        assert json.loads(finish(encode_in_steps(whole))) == whole
+    assert all(after <= 1.5 * before for before, after in zip(*worst, strict=True)), worst
+    assert max(worst[1]) < 20_000, worst
+
+
+@pytest.mark.parametrize("size", [0, 3, 300])
+def test_what_is_read_in_steps_is_what_is_read_at_once(size: int) -> None:
+    doc: Doc[Any] = Doc(client_id=9)
+    doc.apply_update(long_session(size))
+    odd = {"nan": float("nan"), "bytes": b"ab", "whole": 2.0, "big": 2.0**70, "plain": {"a": [None, True]}, "e": {}}
+    with doc.transaction():
+        for root in ("state", "runs", "meta", "approvals", "selections", "claims", "requests", "own"):
+            doc.get(root, type=Map).update(odd)
+        doc.get("messages", type=Array).extend([5, {"id": "plain", "role": "user"}, Map({"id": 7})])
+        doc.get("text:notes", type=Text).insert(0, "words")
+    update = doc.get_update()
+    room = Room(Settings(), [update], 1)
+    list(room.prepare())
+    whole = room.document.to_json()
+    for read in (room.document.to_json_in_steps(), read_copy(update)):
+        assert json.dumps(finish(read), sort_keys=True) == json.dumps(whole, sort_keys=True)
+    assert finish(encode_in_steps(whole)) == JSONResponse(whole).body
+
+
+async def test_a_session_that_changes_while_it_is_read_is_read_as_it_was_at_one_version(tmp_path: Path) -> None:
+    async with open_hub(tmp_path, Settings()) as hub, connected(hub, "trip") as ada:
+        ada.channel.say(SyncUpdate(long_session(1_000)))
+        ada.channel.say(Fence(b"1"))
+        await ada.channel.hear(Fence)
+        async with hub.room("trip") as live:
+            before = live.room.version
+            reading = asyncio.create_task(live.read())
+            count = 0
+            while not reading.done():
+                await asyncio.sleep(0)
+                count += 1
+                live.edit(lambda document, count=count: document.meta.shared.update({"n": count}))
+                live.edit(lambda document, count=count: document.state.set("n", count))
+            document, version = await reading
+        meta, state = document["meta"]["n"], document["state"]["n"]
+        assert before < version < live.room.version
+        assert version - before == meta + state
+        assert len(document["messages"]) == 1_000
