@@ -350,7 +350,8 @@ def test_a_full_session_takes_no_more_but_lets_go() -> None:
     with pytest.raises(TooLarge, match="full"):
         eve.write(lambda d: d.text("plan").append("y" * 10_000))
     eve = scene.client(eve.who)
-    eve.write(lambda d: d.text("notes").delete(0, 14_000))
+    for _ in range(140):
+        eve.write(lambda d: d.text("notes").delete(0, 100))
     eve.write(lambda d: d.text("plan").append("y" * 10_000))
 
 
@@ -366,6 +367,29 @@ def test_a_full_session_does_not_grow_token_by_token() -> None:
         write_on()
 
     assert len(scene.document.doc.get_update()) < 25_000
+
+
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_a_session_does_not_grow_without_end_by_deletions(at_once: int) -> None:
+    scene = Scene(limits=Limits(max_document_bytes=400_000, max_depth=32))
+    eve = scene.client(participant("eve", role="member"))
+    eve.write(lambda d: d.text("notes").append("x" * 60_000))
+    deletions = 0
+
+    def scatter(document: SessionDocument) -> None:
+        for place in range(deletions, deletions + at_once):
+            document.text("notes").delete(place, place + 1)
+
+    def go_on() -> None:
+        nonlocal deletions
+        while deletions < 20_000:
+            eve.write(scatter)
+            deletions += at_once
+
+    with pytest.raises(TooLarge, match="full"):
+        go_on()
+
+    assert 3_000 < deletions < 8_000
 
 
 @pytest.mark.parametrize("where", ["state", "text:"])

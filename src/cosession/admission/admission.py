@@ -35,7 +35,7 @@ from .clock_ranges import ClockSet
 from .item_index import Index, Undo
 from .locations import NOTHING, Container, Place, Slot
 from .operations import Touch, stage
-from .quota import STRUCT_BYTES, Size
+from .quota import STRUCT_BYTES, Size, grown_by
 from .refusals import Refusals
 from .shadow import Shadow
 
@@ -299,9 +299,9 @@ class Admission:
         roots, structs = len(index.roots), index.structs
         try:
             judge, last = self._looked(index, update, header, participant, is_own, undo, stillborn)
-            grows = len(update) + (index.structs - structs) * STRUCT_BYTES
-            if header.brings and not is_hollow:
-                self._size.check(grows)
+            grows = grown_by(update, index.structs - structs, header.deletes)
+            if not is_hollow:
+                self._size.check(grows, only_deletes=not header.brings)
             if header.brings or last is not None:
                 self._shadow.try_out(update)
         except BaseException:
@@ -354,7 +354,7 @@ class Admission:
             for id, error in judge.faults():  # noqa: A001 - Yjs's word
                 refusals.refuse(id, error, records.get(id))
             refusals.nothing += _nothing(index, update)
-            self._fill(update, len(update) + (index.structs - structs) * STRUCT_BYTES, refusals)
+            self._fill(update, grown_by(update, index.structs - structs, header.deletes), refusals)
         finally:
             _take_back(index, undo, header, roots)
         return refusals
@@ -436,8 +436,7 @@ class Admission:
             update, deletes = self._waiting[0]
             structs = index.structs
             yield from index.learn(update, deletes)
-            grown = len(update) + (index.structs - structs) * STRUCT_BYTES
-            self._size.changed(grown, shrinks=bool(deletes))
+            self._size.changed(grown_by(update, index.structs - structs, deletes), shrinks=bool(deletes))
             self._waiting.popleft()
             self._bytes -= len(update)
         if self._size.is_due(grows):

@@ -4,10 +4,11 @@ Each struct counts for some bytes besides its own: a key of one letter is ten by
 memory. What was deleted counts for less: Yjs keeps it for ever, and a session must outlive a month of deletions.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from cosession.errors import TooLarge
+from cosession.protocol import ClockRange
 from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import DELETED, GC
@@ -23,6 +24,21 @@ _A_CHANGE: Final = 1000
 
 _A_PART: Final = 2**16
 """By so many bytes, what structs count for included, what is taken at once may grow besides its own."""
+
+
+_MOST_DELETED: Final = 2
+"""By how many times the limit what is deleted may make a session larger: who finds it full must be able to delete."""
+
+
+def grown_by(update: bytes, structs: int, deletes: Sequence[ClockRange]) -> int:
+    """The bytes that a document grows by at most, what its structs count for included.
+
+    Args:
+        update: what it gets.
+        structs: how many structs that brings.
+        deletes: what it deletes; a range in the middle of a struct leaves three of it.
+    """
+    return len(update) + structs * STRUCT_BYTES + len(deletes) * (STRUCT_BYTES + GONE_BYTES)
 
 
 class Size:
@@ -80,20 +96,27 @@ class Size:
         """How many bytes it may grow by, without measuring."""
         return self._limit - self._measured - self._grown
 
-    def check(self, grows: int) -> None:
+    def check(self, grows: int, *, only_deletes: bool = False) -> None:
         """Go on only if the document may grow by so many bytes. It is measured, unless that was done when it was due.
+
+        Args:
+            grows: the bytes.
+            only_deletes: whether nothing is added to it.
 
         Raises:
             TooLarge: it is full.
         """
-        if self.surely_fits(grows):
+        limit = self._limit
+        if only_deletes:
+            limit, grows = limit * _MOST_DELETED, 0  # what is deleted whole makes it smaller
+        if self._measured + self._grown + grows <= limit:
             return
         self._changes += 1
         if self._has_changed(grows):
             for _ in self.measure_in_steps(self._state()):
                 pass
-        if self._measured + grows > self._limit:
+        if self._measured + grows > limit:
             raise TooLarge(
-                f"The session is full: all that it holds may come to {self._limit} bytes, and each single thing "
-                f"counts for {STRUCT_BYTES}. Delete something, or begin another session."
+                f"The session is full: all that it holds may come to {limit} bytes, and each single thing counts for "
+                f"{STRUCT_BYTES}. {'Begin' if only_deletes else 'Delete something, or begin'} another session."
             )
