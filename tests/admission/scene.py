@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from pycrdt import Doc, Text, TransactionEvent, XmlElement
 
-from cosession.admission import Admission, Admitted, Limits
+from cosession.admission import Admission, AdmissionLimits, Admitted
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.protocol import read_update_header
 
 AT = "2026-01-01T00:00:00.000Z"
-LIMITS = Limits(max_document_bytes=10_000_000, max_depth=32)
+LIMITS = AdmissionLimits(max_document_bytes=10_000_000, max_depth=32)
 
 
 def participant(name: str, *capabilities: str, role: str | None = None) -> Participant:
@@ -78,7 +78,7 @@ def text_of(document: SessionDocument, name: str) -> Text:
 class Scene:
     """A live document with its admission, as a room has them."""
 
-    def __init__(self, document: SessionDocument | None = None, limits: Limits = LIMITS) -> None:
+    def __init__(self, document: SessionDocument | None = None, limits: AdmissionLimits = LIMITS) -> None:
         self.document = document or session()
         self.admission = Admission(self.document, limits)
 

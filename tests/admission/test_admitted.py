@@ -5,7 +5,7 @@ from admission.forge import forge, string, value
 from admission.scene import AT, LIMITS, Client, Scene, participant, say, session, text_of, updates_of
 from pycrdt import Array, Doc, Map, XmlElement, XmlText
 
-from cosession.admission import Admission, Limits
+from cosession.admission import Admission, AdmissionLimits
 from cosession.auth import EVERYTHING, Participant
 from cosession.document import SessionDocument
 from cosession.errors import NotAllowed, TooLarge
@@ -343,7 +343,7 @@ def test_more_than_a_megabyte_of_unjudged_updates_is_let_go() -> None:
 
 
 def test_a_full_session_takes_no_more_but_lets_go() -> None:
-    scene = Scene(limits=Limits(max_document_bytes=40_000, max_depth=32))
+    scene = Scene(limits=AdmissionLimits(max_document_bytes=40_000, max_depth=32))
     eve = scene.client(participant("eve", role="member"))
     eve.write(lambda d: d.text("notes").append("x" * 15_000))
 
@@ -356,7 +356,7 @@ def test_a_full_session_takes_no_more_but_lets_go() -> None:
 
 
 def test_a_full_session_does_not_grow_token_by_token() -> None:
-    scene = Scene(limits=Limits(max_document_bytes=40_000, max_depth=32))
+    scene = Scene(limits=AdmissionLimits(max_document_bytes=40_000, max_depth=32))
     eve = scene.client(participant("eve", role="member"))
 
     def write_on() -> None:
@@ -371,7 +371,7 @@ def test_a_full_session_does_not_grow_token_by_token() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 100])
 def test_a_session_does_not_grow_without_end_by_deletions(at_once: int) -> None:
-    scene = Scene(limits=Limits(max_document_bytes=400_000, max_depth=32))
+    scene = Scene(limits=AdmissionLimits(max_document_bytes=400_000, max_depth=32))
     eve = scene.client(participant("eve", role="member"))
     eve.write(lambda d: d.text("notes").append("x" * 60_000))
     deletions = 0
@@ -394,7 +394,7 @@ def test_a_session_does_not_grow_without_end_by_deletions(at_once: int) -> None:
 
 @pytest.mark.parametrize("where", ["state", "text:"])
 def test_a_session_of_many_tiny_things_is_full_long_before_its_bytes(where: str) -> None:
-    scene = Scene(limits=Limits(max_document_bytes=200_000, max_depth=32))
+    scene = Scene(limits=AdmissionLimits(max_document_bytes=200_000, max_depth=32))
     eve, count = participant("eve", role="member"), 0
 
     def write_on() -> None:

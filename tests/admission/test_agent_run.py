@@ -7,7 +7,7 @@ from pycrdt import TransactionEvent
 from cosession.client.credential import Credential
 from cosession.client.run import AgentRun
 from cosession.client.run_takeover import Adoption
-from cosession.client.session_link import Link
+from cosession.client.session_link import SessionLink
 from cosession.protocol import EMPTY_UPDATE
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ class Wire:
 
 def agent_run(client: Client) -> AgentRun:
     user = {"id": "bot", "name": "Bot", "kind": "agent"}
-    link = Link("s", user, "ws://nowhere", Credential(None, "bot"), on_refused=None, on_replaced=lambda: None)
+    link = SessionLink("s", user, "ws://nowhere", Credential(None, "bot"), on_refused=None, on_replaced=lambda: None)
     link.document = client.document
     return AgentRun(link, "bot", name="Bot", reply_to="m-ada", task="plan", batch_seconds=0, runs=Adoption(link))
 

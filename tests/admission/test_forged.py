@@ -8,7 +8,7 @@ from admission.scene import AT, Scene, participant, say, text_of, updates_of
 from pycrdt import Doc, Map
 
 from cosession.admission.clock_ranges import ClockSet
-from cosession.admission.operations import Touch, stage
+from cosession.admission.operations import Operation, stage
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed
 from cosession.protocol import decode_state_vector, read_update_header
@@ -35,7 +35,7 @@ def letters_of(scene: Scene, name: str) -> Id:
     return struct.right
 
 
-def touches_of(scene: Scene, update: bytes) -> list[Touch]:
+def touches_of(scene: Scene, update: bytes) -> list[Operation]:
     """What an update does, as admission sees it."""
     index = scene.admission._caught_up()
     return list(stage(index, update, read_update_header(update).deletes, [], 32, ClockSet()))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pycrdt import Doc, Map
 
-from cosession.admission.quota import GONE_BYTES, STRUCT_BYTES, Size
+from cosession.admission.quota import GONE_BYTES, STRUCT_BYTES, Quota
 from cosession.errors import TooLarge
 
 LIMIT = 400_000
@@ -20,7 +20,7 @@ def replaced(times: int) -> Doc[Any]:
     return doc
 
 
-def measured(doc: Doc[Any]) -> tuple[Size, list[int]]:
+def measured(doc: Doc[Any]) -> tuple[Quota, list[int]]:
     """The size of a document, and how often it was asked for."""
     asked: list[int] = []
 
@@ -28,7 +28,7 @@ def measured(doc: Doc[Any]) -> tuple[Size, list[int]]:
         asked.append(1)
         return doc.get_update()
 
-    size = Size(state, LIMIT)
+    size = Quota(state, LIMIT)
     for _ in size.measure_in_steps(doc.get_update()):
         pass
     return size, asked

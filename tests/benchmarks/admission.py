@@ -14,7 +14,7 @@ from random import Random
 
 from pycrdt import Doc, TransactionEvent
 
-from cosession.admission import Admission, Limits
+from cosession.admission import Admission, AdmissionLimits
 from cosession.auth import EVERYTHING, Capabilities, Participant
 from cosession.document import SessionDocument, SharedText
 from cosession.protocol import SyncUpdate, encode_frame, read_update_header
@@ -23,7 +23,7 @@ from cosession.settings import Settings
 
 AT = "2026-01-01T00:00:00.000Z"
 PAST, EDITS, ROUNDS = 200, 1000, 9
-LIMITS = Limits(2**30, 64)
+LIMITS = AdmissionLimits(2**30, 64)
 FULL = Participant("bot", "Bot", "agent", EVERYTHING)
 RESTRICTED = Participant("bot", "Bot", "agent", Capabilities.of("agent"))
 

@@ -30,7 +30,7 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.protocol.lib0 import buffer, uint
-from cosession.room.effects import Answer
+from cosession.room.effects import AnswerSync
 from cosession.room.peer import Peer
 from cosession.room.room import Room
 from cosession.settings import Settings
@@ -428,7 +428,7 @@ def _first(scene: Scene, number: int) -> Callable[[], object]:
 
     def sync() -> None:
         for effect in scene.room.receive(connection, encode_frame(SyncStep1(b"\x00")), AT):
-            if isinstance(effect, Answer):
+            if isinstance(effect, AnswerSync):
                 list(effect.reply)
 
     return sync

@@ -11,7 +11,7 @@ from cosession.protocol import (
     decode_frame,
     encode_frame,
 )
-from cosession.room.effects import Answer, Append, Broadcast, BroadcastPresence, Echo, Effect, Send, SendPresence
+from cosession.room.effects import AnswerSync, Append, Broadcast, BroadcastPresence, Echo, Effect, Send, SendPresence
 from cosession.room.room import Peer, Room
 from cosession.room.sync_reply import Reply
 from cosession.settings import Settings
@@ -53,7 +53,7 @@ class Scene:
             match effect:
                 case Send(connection, frame):
                     self.sent.setdefault(connection, []).append(decode_frame(frame))
-                case Answer(connection, reply):
+                case AnswerSync(connection, reply):
                     self.sent.setdefault(connection, []).append(SyncStep2(whole(reply)))
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:

@@ -31,7 +31,7 @@ from cosession.protocol import (
 from cosession.protocol.deletions import encode_deletions
 from cosession.protocol.lib0 import uint
 from cosession.protocol.nesting import MAX_TYPES_DEEP
-from cosession.room.effects import Answer, Remind, Renew, Retitle
+from cosession.room.effects import AnswerSync, Remind, Renew, Retitle
 from cosession.room.room import Peer
 from cosession.room.sync_reply import Openings, Reply
 from cosession.settings import Settings
@@ -434,7 +434,7 @@ def test_readers_that_open_a_large_session_soon_after_each_other_get_the_same_fr
     def opened(connection: int) -> tuple[Reply, list[Remind]]:
         scene.join(connection, synced=False)
         effects = scene.room.receive(connection, encode_frame(SyncStep1(b"\x00")), AT)
-        [reply] = [effect.reply for effect in effects if isinstance(effect, Answer)]
+        [reply] = [effect.reply for effect in effects if isinstance(effect, AnswerSync)]
         return reply, [effect for effect in effects if isinstance(effect, Remind)]
 
     alone, [timer] = opened(2)
@@ -472,7 +472,7 @@ def test_the_reply_of_a_small_session_is_not_kept(scene: Scene) -> None:
     scene.receive(1, SyncUpdate(Writer().write("x" * 1000)))
     scene.join(2, synced=False)
     effects = scene.room.receive(2, encode_frame(SyncStep1(b"\x00")), AT)
-    assert [type(effect) for effect in effects] == [Answer]
+    assert [type(effect) for effect in effects] == [AnswerSync]
 
 
 def test_a_client_that_was_away_for_a_thousand_updates_catches_up_in_one_exchange(scene: Scene) -> None:

@@ -18,7 +18,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.awareness import GONE
 from cosession.room.effects import Update
-from cosession.room.send_queue import Outbox
+from cosession.room.send_queue import SendQueue
 from cosession.room.sync_reply import Reply
 
 
@@ -45,7 +45,7 @@ def never(_: bytes) -> bytes:
 
 
 def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
-    writer, outbox = Writer(), Outbox(1000, 256, 100_000)
+    writer, outbox = Writer(), SendQueue(1000, 256, 100_000)
     update = writer.write("hello")
     outbox.put_updates([update])
     [frame] = outbox.take(never, {})
@@ -53,7 +53,7 @@ def test_a_lone_update_leaves_as_the_bytes_that_came_in() -> None:
 
 
 def test_updates_that_wait_become_one_frame() -> None:
-    writer, outbox, reader = Writer(), Outbox(100_000, 256, 100_000), Doc()
+    writer, outbox, reader = Writer(), SendQueue(100_000, 256, 100_000), Doc()
     for _ in range(100):
         outbox.put_updates([writer.write("é👩‍🚀")])
     [frame] = outbox.take(never, {})
@@ -65,7 +65,7 @@ def test_updates_that_wait_become_one_frame() -> None:
 
 
 def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
-    writer, outbox, reader = Writer(), Outbox(500, 256, 100_000), Doc()
+    writer, outbox, reader = Writer(), SendQueue(500, 256, 100_000), Doc()
     first = writer.write("start ")
     reader.apply_update(first.update)
     for number in range(200):
@@ -79,7 +79,7 @@ def test_a_reader_too_far_behind_gets_one_diff_and_misses_nothing() -> None:
 
 
 def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
-    outbox = Outbox(1000, 256, 100_000)
+    outbox = SendQueue(1000, 256, 100_000)
     frames = [encode_frame(Fence(bytes([n]))) for n in range(5)]
     for frame in frames:
         outbox.put_frame(frame)
@@ -87,7 +87,7 @@ def test_frames_that_must_arrive_keep_their_order_and_bytes() -> None:
 
 
 def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
-    outbox = Outbox(1000, 256, 100_000)
+    outbox = SendQueue(1000, 256, 100_000)
     for clock in range(1, 50):
         outbox.put_presence([AwarenessEntry(1, clock, "{}"), AwarenessEntry(2, clock, "{}")])
     [frame] = outbox.take(never, {})
@@ -97,7 +97,7 @@ def test_of_presence_only_the_latest_state_of_each_client_waits() -> None:
 
 
 def test_a_state_that_was_taken_back_while_it_waited_is_told_as_gone() -> None:
-    outbox = Outbox(1000, 256, 100_000)
+    outbox = SendQueue(1000, 256, 100_000)
     outbox.put_presence([AwarenessEntry(1, 1, "{}"), AwarenessEntry(2, 1, "{}")])
     outbox.put_presence([AwarenessEntry(1, 1, GONE)])
     [frame] = outbox.take(never, {})
@@ -108,7 +108,7 @@ def test_a_state_that_was_taken_back_while_it_waited_is_told_as_gone() -> None:
 
 
 def test_no_more_updates_than_the_limit_become_one_frame() -> None:
-    writer, outbox = Writer(), Outbox(100_000, 3, 100_000)
+    writer, outbox = Writer(), SendQueue(100_000, 3, 100_000)
     for letter in "letters":
         outbox.put_updates([writer.write(letter)])
     for letter in "mine":
@@ -123,7 +123,7 @@ def test_no_more_updates_than_the_limit_become_one_frame() -> None:
 
 
 def test_what_comes_while_a_reader_is_behind_is_not_lost_either() -> None:
-    writer, outbox, reader = Writer(), Outbox(10, 256, 100_000), Doc()
+    writer, outbox, reader = Writer(), SendQueue(10, 256, 100_000), Doc()
     first, second = writer.write("more than ten bytes"), writer.write("and more")
     outbox.put_updates([first])
     outbox.put_updates([second])
@@ -138,7 +138,7 @@ def test_a_reader_that_is_behind_gets_back_of_its_own_only_what_is_committed() -
     others, own, reader = Writer(), Writer(), Doc()
     committed = own.write("committed ")
     own.write("not committed")
-    outbox = Outbox(10, 256, 100_000)
+    outbox = SendQueue(10, 256, 100_000)
     room = Doc()
     update = others.write("more than ten bytes")
     for each in (update.update, own.doc.get_update()):
@@ -153,7 +153,7 @@ def test_a_reader_that_is_behind_gets_back_of_its_own_only_what_is_committed() -
     assert came == {others.doc.client_id: len("more than ten bytes"), own.doc.client_id: len("committed ")}
 
 
-def taken(outbox: Outbox, doc: Doc) -> list[Frame]:
+def taken(outbox: SendQueue, doc: Doc) -> list[Frame]:
     """What is sent until nothing waits any more."""
     frames: list[Frame] = []
     while outbox:
@@ -162,7 +162,7 @@ def taken(outbox: Outbox, doc: Doc) -> list[Frame]:
 
 
 def test_a_large_answer_leaves_in_pieces_that_fit_and_the_last_one_is_the_step_2() -> None:
-    writer, outbox = Writer(), Outbox(10_000, 256, 1000)
+    writer, outbox = Writer(), SendQueue(10_000, 256, 1000)
     writer.write("é👩‍🚀" * 1000)
     outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
     pieces = taken(outbox, writer.doc)
@@ -181,7 +181,7 @@ def test_a_large_reply_is_made_once_for_all_and_each_reads_at_its_own_pace() -> 
     writer = Writer()
     writer.write("x" * 20_000)
     reply = Reply(Encoded.of(writer.doc.get_update()), 1000)
-    first, second = Outbox(10_000, 256, 1000), Outbox(10_000, 256, 1000)
+    first, second = SendQueue(10_000, 256, 1000), SendQueue(10_000, 256, 1000)
     first.put_reply(reply)
     ahead = [frame for _ in range(5) for frame in first.take(never, {})]
     second.put_reply(reply)
@@ -192,14 +192,14 @@ def test_a_large_reply_is_made_once_for_all_and_each_reads_at_its_own_pace() -> 
 
 
 def test_a_small_answer_is_one_frame() -> None:
-    writer, outbox = Writer(), Outbox(10_000, 256, 1000)
+    writer, outbox = Writer(), SendQueue(10_000, 256, 1000)
     update = writer.write("hello").update
     outbox.put_reply(Reply(Encoded.of(update), 1000))
     assert taken(outbox, writer.doc) == [SyncStep2(update)]
 
 
 def test_presence_of_very_many_goes_in_frames_no_larger_than_a_piece_as_it_is_read() -> None:
-    outbox = Outbox(1000, 256, 10_000)
+    outbox = SendQueue(1000, 256, 10_000)
     outbox.put_presence([AwarenessEntry(client, 1, "{}") for client in range(3)])
     assert not outbox.is_large
     outbox.put_presence([AwarenessEntry(client, 1, '{"a":"%s"}' % ("x" * 3_000)) for client in range(20)])
@@ -218,7 +218,7 @@ def test_presence_of_very_many_goes_in_frames_no_larger_than_a_piece_as_it_is_re
 
 
 def test_between_pieces_go_fences_presence_and_receipts_but_no_update_that_stands_on_the_rest() -> None:
-    writer, own, outbox, reader = Writer(), Writer(), Outbox(100_000, 256, 1000), Doc()
+    writer, own, outbox, reader = Writer(), Writer(), SendQueue(100_000, 256, 1000), Doc()
     reader.apply_update(own.doc.get_update())
     writer.write("x" * 5000)
     outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
@@ -243,7 +243,7 @@ def test_between_pieces_go_fences_presence_and_receipts_but_no_update_that_stand
 
 
 def test_who_falls_behind_again_while_it_gets_pieces_gets_all_of_it() -> None:
-    writer, outbox, reader = Writer(), Outbox(3000, 256, 1000), Doc()
+    writer, outbox, reader = Writer(), SendQueue(3000, 256, 1000), Doc()
     frames: list[Frame] = []
     for number in range(100):
         outbox.put_updates([writer.write(f"{number} " * 200)])
@@ -257,7 +257,7 @@ def test_who_falls_behind_again_while_it_gets_pieces_gets_all_of_it() -> None:
 
 
 def test_answers_that_wait_for_their_turn_hold_the_asker_back() -> None:
-    writer, outbox = Writer(), Outbox(3000, 256, 1000)
+    writer, outbox = Writer(), SendQueue(3000, 256, 1000)
     writer.write("x" * 5000)
     outbox.put_reply(Reply(Encoded.of(writer.doc.get_update()), 1000))
     outbox.take(never, {})
@@ -269,7 +269,7 @@ def test_answers_that_wait_for_their_turn_hold_the_asker_back() -> None:
 
 
 def test_a_large_receipt_leaves_in_pieces_too() -> None:
-    writer, outbox, reader = Writer(), Outbox(3000, 256, 1000), Doc()
+    writer, outbox, reader = Writer(), SendQueue(3000, 256, 1000), Doc()
     outbox.put_echo(writer.write("x" * 5000))
     for frame in taken(outbox, writer.doc):
         assert isinstance(frame, SyncUpdate)

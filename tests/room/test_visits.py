@@ -31,7 +31,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.lib0 import uint
 from cosession.room import sync_reply
-from cosession.room.effects import Answer, Append, Effect
+from cosession.room.effects import AnswerSync, Append, Effect
 from cosession.room.peer import Peer
 from cosession.room.room import Room
 from cosession.room.sync_reply import Openings, Reply, SharedFrame
@@ -40,7 +40,7 @@ from cosession.settings import Settings
 
 def opened(effects: Iterable[Effect]) -> Reply:
     """The reply among the effects of a sync step 1."""
-    [sync_reply] = [effect.reply for effect in effects if isinstance(effect, Answer)]
+    [sync_reply] = [effect.reply for effect in effects if isinstance(effect, AnswerSync)]
     return sync_reply
 
 

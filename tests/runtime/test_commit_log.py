@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosession.errors import CosessionError, StorageError
-from cosession.runtime.commit_log import Log
+from cosession.runtime.commit_log import CommitLog
 from cosession.storage import NO_WORK, LoggedUpdate, SqliteStorage
 
 pytestmark = pytest.mark.anyio
@@ -59,12 +59,12 @@ def row(session: str, version: int) -> LoggedUpdate:
 
 
 @asynccontextmanager
-async def running(folder: Path, limit: int = 1000) -> AsyncIterator[tuple[Log, Faulty, Heard]]:
+async def running(folder: Path, limit: int = 1000) -> AsyncIterator[tuple[CommitLog, Faulty, Heard]]:
     async with SqliteStorage.open(folder / "db.sqlite3") as storage, asyncio.TaskGroup() as group:
         for session in ("a", "b"):
             await storage.create(session, title="", at=AT)
         faulty, heard = Faulty(storage), Heard()
-        log = Log(faulty, heard, limit)  # type: ignore[arg-type]
+        log = CommitLog(faulty, heard, limit)  # type: ignore[arg-type]
         writer = group.create_task(log.run())
         yield log, faulty, heard
         writer.cancel()

@@ -10,10 +10,10 @@ from simulation.clock import VirtualLoop
 
 from cosession.auth import ANONYMOUS
 from cosession.errors import CosessionError, ShuttingDown
-from cosession.room.send_queue import Outbox
+from cosession.room.send_queue import SendQueue
 from cosession.runtime.connection.channel import DirectChannel
 from cosession.runtime.connection.connection import Connection
-from cosession.runtime.connection.ticker import Pulse
+from cosession.runtime.connection.ticker import Ticker
 from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ class Still:
     def receive(self, connection: int, data: bytes) -> None:
         raise AssertionError("Nothing comes.")
 
-    def take(self, outbox: Outbox) -> list[bytes]:
+    def take(self, outbox: SendQueue) -> list[bytes]:
         return outbox.take(lambda _: b"", {})
 
 
@@ -73,7 +73,7 @@ class Still:
 async def test_a_defect_is_not_taken_for_a_lost_connection(
     channel: Callable[[], Channel], is_defect: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connection = Connection(1, channel(), ANONYMOUS, False, Settings(), Pulse(20.0))
+    connection = Connection(1, channel(), ANONYMOUS, False, Settings(), Ticker(20.0))
     connection.writer.outbox.put_frame(b"news")
     with caplog.at_level(logging.INFO, "cosession"):
         async with asyncio.timeout(60):
@@ -82,7 +82,7 @@ async def test_a_defect_is_not_taken_for_a_lost_connection(
 
 
 async def test_news_for_a_connection_that_is_just_lost_does_no_harm() -> None:
-    connection = Connection(1, Broken(), ANONYMOUS, False, Settings(), Pulse(20.0))
+    connection = Connection(1, Broken(), ANONYMOUS, False, Settings(), Ticker(20.0))
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         serving = group.create_task(connection.serve(Still()))
         while not serving.done():
@@ -93,7 +93,7 @@ async def test_news_for_a_connection_that_is_just_lost_does_no_harm() -> None:
 
 async def test_a_connection_that_is_ended_when_it_is_just_lost_ends_without_an_error() -> None:
     for moment in range(8):
-        connection = Connection(1, Broken(), ANONYMOUS, False, Settings(), Pulse(20.0))
+        connection = Connection(1, Broken(), ANONYMOUS, False, Settings(), Ticker(20.0))
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             serving = group.create_task(connection.serve(Still()))
             await asyncio.sleep(0)
@@ -158,7 +158,7 @@ def test_a_client_that_asks_for_much_with_few_bytes_is_slowed_while_others_have_
                 turns += 1
                 await asyncio.sleep(0.001)
 
-        connection = Connection(1, Greedy(), ANONYMOUS, False, settings, Pulse(20.0))
+        connection = Connection(1, Greedy(), ANONYMOUS, False, settings, Ticker(20.0))
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(others())
             reading = group.create_task(connection._reader.run(room, ends.append))

@@ -20,8 +20,8 @@ from cosession.protocol import (
 )
 from cosession.protocol.awareness import GONE
 from cosession.room.effects import Broadcast, BroadcastPresence, Update
-from cosession.runtime import Pulse
-from cosession.runtime.connection.writer import Writer
+from cosession.runtime import Ticker
+from cosession.runtime.connection.writer import FrameWriter
 from cosession.runtime.delivery import Delivery
 from cosession.runtime.turns import Turns
 from cosession.settings import Settings
@@ -36,7 +36,7 @@ class Readers:
         self._delivery = Delivery(settings, Turns())
         self._quick: list[bytes] = []
         quick, self._slow = (
-            Writer(number, MemoryChannel("trip"), True, settings, Pulse(20.0)) for number in (QUICK, SLOW)
+            FrameWriter(number, MemoryChannel("trip"), True, settings, Ticker(20.0)) for number in (QUICK, SLOW)
         )
         quick.pack, quick.write = self._packed, lambda _: None
         self._delivery.add(QUICK, quick)

@@ -12,7 +12,7 @@ from runtime.channels import open_hub, until
 from cosession.auth import Participant
 from cosession.document import Policy, SessionDocument
 from cosession.errors import CosessionError
-from cosession.runtime import Hub, Job, LiveRoom
+from cosession.runtime import Hub, Job, RoomRuntime
 from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ async def ask(hub: Hub, session: str, *ids: str) -> None:
         await live.flush()
 
 
-def say(live: LiveRoom, id_: str) -> None:
+def say(live: RoomRuntime, id_: str) -> None:
     """Write a prompt into a session."""
 
     def write(document: SessionDocument) -> None:

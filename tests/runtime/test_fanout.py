@@ -18,8 +18,8 @@ from cosession.protocol import (
 )
 from cosession.room.effects import Broadcast, BroadcastPresence, Update
 from cosession.room.send_queue import merge
-from cosession.runtime import Pulse
-from cosession.runtime.connection.writer import Writer
+from cosession.runtime import Ticker
+from cosession.runtime.connection.writer import FrameWriter
 from cosession.runtime.fanout import FanOut
 from cosession.settings import Settings
 
@@ -40,10 +40,10 @@ class Readers:
 
     def __init__(self, size: int, slow: frozenset[int] = frozenset()) -> None:
         self.sent: dict[int, list[bytes]] = {number: [] for number in range(size)}
-        self.writers: dict[int, Writer] = {}
+        self.writers: dict[int, FrameWriter] = {}
         self._packs: dict[bytes, list[bytes]] = {}
         for number in range(size):
-            writer = self.writers[number] = Writer(number, MemoryChannel("trip"), True, Settings(), Pulse(20.0))
+            writer = self.writers[number] = FrameWriter(number, MemoryChannel("trip"), True, Settings(), Ticker(20.0))
             if number not in slow:
                 writer.pack, writer.write = self.pack, self.sent[number].append
 

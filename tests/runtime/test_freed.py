@@ -18,14 +18,25 @@ from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncUpdate, enc
 from cosession.room.changes import Changes
 from cosession.room.room import Room
 from cosession.runtime.connection.connection import Connection
-from cosession.runtime.connection.reader import Reader
-from cosession.runtime.connection.token_expiry import Lease
-from cosession.runtime.connection.writer import Writer
-from cosession.runtime.lifecycle import Slot
-from cosession.runtime.room_runtime import LiveRoom
+from cosession.runtime.connection.reader import FrameReader
+from cosession.runtime.connection.token_expiry import TokenExpiry
+from cosession.runtime.connection.writer import FrameWriter
+from cosession.runtime.lifecycle import RoomLifecycle
+from cosession.runtime.room_runtime import RoomRuntime
 from cosession.settings import Settings
 
-OURS = (Slot, LiveRoom, Room, Changes, SessionDocument, ListIndex, Connection, Reader, Writer, Lease)
+OURS = (
+    RoomLifecycle,
+    RoomRuntime,
+    Room,
+    Changes,
+    SessionDocument,
+    ListIndex,
+    Connection,
+    FrameReader,
+    FrameWriter,
+    TokenExpiry,
+)
 
 Remaining: TypeAlias = Callable[[], set[str]]
 
@@ -92,7 +103,7 @@ async def test_a_connection_that_was_refused_is_gone_while_its_room_lives(
         async with connected(hub, "trip", "ada") as ada:
             ada.channel.say(SyncUpdate(b"garbage"))
             await ada.channel.closed
-        await until(lambda: remaining().isdisjoint({"Connection", "Reader", "Writer", "Lease"}))
+        await until(lambda: remaining().isdisjoint({"Connection", "FrameReader", "FrameWriter", "TokenExpiry"}))
 
 
 async def test_a_connection_whose_token_expires_in_an_hour_is_gone_when_it_ends(

@@ -31,7 +31,7 @@ from cosession.protocol import (
 from cosession.protocol.lib0 import Reader, buffer, uint
 from cosession.protocol.parts import split_work
 from cosession.protocol.update_format import RUN, skip_struct
-from cosession.room.effects import Answer, Broadcast, Effect
+from cosession.room.effects import AnswerSync, Broadcast, Effect
 from cosession.room.peer import Peer
 from cosession.settings import Settings
 
@@ -288,7 +288,9 @@ def test_a_first_sync_puts_the_values_as_they_came_into_it_in_steps() -> None:
 
 def sync(scene: Scene, frames: list[bytes]) -> Iterator[None]:
     """Have a room answer a reader that has nothing, and gather its frames."""
-    [answer] = [one for one in scene.room.receive(1, encode_frame(SyncStep1(b"\x00")), AT) if isinstance(one, Answer)]
+    [answer] = [
+        one for one in scene.room.receive(1, encode_frame(SyncStep1(b"\x00")), AT) if isinstance(one, AnswerSync)
+    ]
     yield
     for frame in answer.reply:
         frames += [frame] if frame else []

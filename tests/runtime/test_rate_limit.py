@@ -8,9 +8,9 @@ import pytest
 from simulation.clock import VirtualLoop
 
 from cosession.errors import TooFast
-from cosession.runtime.connection.rate_limit import Pace
+from cosession.runtime.connection.rate_limit import RateLimit
 
-Scene = Callable[[Callable[[Pace, VirtualLoop], Coroutine[Any, Any, None]]], None]
+Scene = Callable[[Callable[[RateLimit, VirtualLoop], Coroutine[Any, Any, None]]], None]
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def play() -> Iterator[Scene]:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
 
-        def play(scene: Callable[[Pace, VirtualLoop], Coroutine[Any, Any, None]]) -> None:
+        def play(scene: Callable[[RateLimit, VirtualLoop], Coroutine[Any, Any, None]]) -> None:
             async def with_pace() -> None:
-                await scene(Pace(rate=10, patience=5), loop)
+                await scene(RateLimit(rate=10, patience=5), loop)
 
             runner.run(with_pace())
 
@@ -30,7 +30,7 @@ def play() -> Iterator[Scene]:
 
 
 def test_a_burst_costs_nothing_and_then_each_frame_waits_its_turn(play: Scene) -> None:
-    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, loop: VirtualLoop) -> None:
         for _ in range(19):
             assert pace.take(0)
         assert not pace.take(0)
@@ -43,7 +43,7 @@ def test_a_burst_costs_nothing_and_then_each_frame_waits_its_turn(play: Scene) -
 
 
 def test_who_was_silent_for_long_has_no_larger_burst(play: Scene) -> None:
-    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, loop: VirtualLoop) -> None:
         loop.work(3600)
         assert sum(pace.take(0) for _ in range(100)) == 19
 
@@ -51,14 +51,14 @@ def test_who_was_silent_for_long_has_no_larger_burst(play: Scene) -> None:
 
 
 def test_a_large_frame_costs_like_several(play: Scene) -> None:
-    async def scene(pace: Pace, _: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, _: VirtualLoop) -> None:
         assert not pace.take(4096 * 19)
 
     play(scene)
 
 
 def test_who_does_not_stop_is_refused(play: Scene) -> None:
-    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, loop: VirtualLoop) -> None:
         async def hammer() -> None:
             for _ in range(1000):
                 await pace.wait(0)
@@ -71,7 +71,7 @@ def test_who_does_not_stop_is_refused(play: Scene) -> None:
 
 
 def test_who_stops_in_time_may_be_too_fast_again(play: Scene) -> None:
-    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, loop: VirtualLoop) -> None:
         for _ in range(4):
             for _ in range(40):
                 await pace.wait(0)
@@ -81,7 +81,7 @@ def test_who_stops_in_time_may_be_too_fast_again(play: Scene) -> None:
 
 
 def test_a_frame_that_takes_long_is_paid_for_and_by_no_more_than_a_full_burst(play: Scene) -> None:
-    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, loop: VirtualLoop) -> None:
         worked(pace, loop, 0.001)
         assert sum(pace.take(0) for _ in range(100)) in (10, 11)
         worked(pace, loop, 60)
@@ -93,7 +93,7 @@ def test_a_frame_that_takes_long_is_paid_for_and_by_no_more_than_a_full_burst(pl
 
 
 def test_work_that_a_frame_pays_for_costs_no_more_and_long_work_lets_others_go_first(play: Scene) -> None:
-    async def scene(pace: Pace, loop: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, loop: VirtualLoop) -> None:
         assert all(worked(pace, loop, 0.0001) for _ in range(1000))
         assert sum(pace.take(0) for _ in range(100)) == 19
         assert not worked(pace, loop, 0.002)
@@ -101,7 +101,7 @@ def test_work_that_a_frame_pays_for_costs_no_more_and_long_work_lets_others_go_f
     play(scene)
 
 
-def worked(pace: Pace, loop: VirtualLoop, seconds: float) -> bool:
+def worked(pace: RateLimit, loop: VirtualLoop, seconds: float) -> bool:
     """Whether so much work lets the next frame come at once."""
     began = pace.now()
     loop.work(seconds)
@@ -109,8 +109,8 @@ def worked(pace: Pace, loop: VirtualLoop, seconds: float) -> bool:
 
 
 def test_a_slowed_connection_wakes_up_once_for_several_frames(play: Scene) -> None:
-    async def scene(_: Pace, loop: VirtualLoop) -> None:
-        pace = Pace(rate=2000)
+    async def scene(_: RateLimit, loop: VirtualLoop) -> None:
+        pace = RateLimit(rate=2000)
         while pace.take(0):
             pass
         began = loop.time()
@@ -124,7 +124,7 @@ def test_a_slowed_connection_wakes_up_once_for_several_frames(play: Scene) -> No
 
 
 def test_others_have_their_turn_once_for_several_frames_that_take_little(play: Scene) -> None:
-    async def scene(pace: Pace, _: VirtualLoop) -> None:
+    async def scene(pace: RateLimit, _: VirtualLoop) -> None:
         turns = 0
 
         async def others() -> None:

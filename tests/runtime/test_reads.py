@@ -19,7 +19,7 @@ from cosession.protocol import Fence, Notice, SyncStep1, SyncUpdate
 from cosession.protocol.steps import finish
 from cosession.room.room import Room, read_copy
 from cosession.runtime import Hub
-from cosession.runtime.room_runtime import LiveRoom
+from cosession.runtime.room_runtime import RoomRuntime
 from cosession.server.edge.encoding import encode_in_steps
 from cosession.settings import Settings
 
@@ -39,7 +39,7 @@ def failing(error: BaseException) -> Callable[..., bytes]:
     return fail
 
 
-async def look(hub: Hub, read: Callable[[LiveRoom], Awaitable[object]]) -> None:
+async def look(hub: Hub, read: Callable[[RoomRuntime], Awaitable[object]]) -> None:
     async with hub.room("trip") as live:
         await read(live)
 
@@ -51,8 +51,8 @@ async def test_a_document_that_cannot_be_shown_keeps_its_connections(
         with monkeypatch.context() as patch:
             patch.setattr(SessionDocument, "to_json_in_steps", failing(TypeError("a sum of None and 1")))
             with pytest.raises(Unreadable):
-                await look(hub, LiveRoom.read)
-        await look(hub, LiveRoom.read)
+                await look(hub, RoomRuntime.read)
+        await look(hub, RoomRuntime.read)
         ada.channel.say(Fence(b"still here"))
         await ada.channel.hear(Fence)
 
@@ -81,7 +81,7 @@ async def test_a_read_in_which_the_library_panics_ends_the_room(
     async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
         monkeypatch.setattr(SessionDocument, "to_json_in_steps", failing(PanicException()))
         with pytest.raises(RoomBroken):
-            await look(hub, LiveRoom.read)
+            await look(hub, RoomRuntime.read)
         assert (await ada.channel.closed)[0] == 4503
 
 

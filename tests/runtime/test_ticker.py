@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from simulation.clock import VirtualLoop
 
-from cosession.runtime import Pulse
+from cosession.runtime import Ticker
 
 SECONDS = 4.5
 
@@ -31,7 +31,7 @@ def test_everybody_is_called_once_in_an_interval(members: int) -> None:
     called = Counter[int]()
 
     def scenario() -> None:
-        pulse = Pulse(SECONDS)
+        pulse = Ticker(SECONDS)
         for number in range(members):
             pulse.join(partial(called.update, [number]))
 
@@ -44,7 +44,7 @@ def test_turns_are_spread_evenly() -> None:
     moments = Counter[float]()
 
     def scenario() -> None:
-        pulse = Pulse(SECONDS)
+        pulse = Ticker(SECONDS)
         for number in range(2560):
             pulse.join(lambda number=number: moments.update([asyncio.get_running_loop().time()]))
 
@@ -56,12 +56,12 @@ def test_who_left_is_called_no_more_and_an_empty_pulse_sets_no_timer() -> None:
     called: list[str] = []
 
     def scenario() -> None:
-        pulse = Pulse(SECONDS)
+        pulse = Ticker(SECONDS)
         stays, goes = partial(called.append, "stays"), partial(called.append, "goes")
         place, _ = pulse.join(goes), pulse.join(stays)
         pulse.leave(place, goes)
         pulse.leave(place, goes)
-        empty = Pulse(SECONDS)
+        empty = Ticker(SECONDS)
         empty.leave(empty.join(goes), goes)
         assert empty._timer is None
 
@@ -73,7 +73,7 @@ def test_a_member_may_leave_and_another_come_in_a_turn() -> None:
     called: list[str] = []
 
     def scenario() -> None:
-        pulse = Pulse(SECONDS)
+        pulse = Ticker(SECONDS)
 
         def once() -> None:
             called.append("once")
@@ -91,7 +91,7 @@ def test_who_fails_is_logged_and_the_others_have_their_turn(caplog: pytest.LogCa
     called: list[int] = []
 
     def scenario() -> None:
-        pulse = Pulse(SECONDS)
+        pulse = Ticker(SECONDS)
         for number in range(600):
             pulse.join(partial(called.append, number) if number % 2 else lambda: 1 // 0)
 
@@ -109,7 +109,7 @@ def test_who_comes_and_goes_delays_nobody(staying: int, between: float, stay: fl
     dice, called = random.Random(seed), defaultdict[int, list[float]](lambda: [0.0])
 
     def scenario() -> None:
-        pulse, loop = Pulse(SECONDS), asyncio.get_running_loop()
+        pulse, loop = Ticker(SECONDS), asyncio.get_running_loop()
         for number in range(staying):
             pulse.join(lambda number=number: called[number].append(loop.time()))
 
@@ -134,7 +134,7 @@ def test_a_loop_that_stood_still_goes_on_without_catching_up() -> None:
     def scenario() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
-        Pulse(SECONDS).join(lambda: called.append(loop.time()))
+        Ticker(SECONDS).join(lambda: called.append(loop.time()))
         loop.call_later(1.0, loop.work, 60.0)
 
     run(scenario, 90)

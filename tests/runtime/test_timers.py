@@ -9,7 +9,7 @@ from runtime.channels import Replica, connected, open_hub, until
 from cosession.auth import Participant
 from cosession.protocol import Awareness, AwarenessEntry, Fence, SyncUpdate, encode_awareness
 from cosession.runtime import Hub
-from cosession.runtime.room_runtime import LiveRoom
+from cosession.runtime.room_runtime import RoomRuntime
 from cosession.runtime.timers import Timers
 from cosession.settings import Settings
 
@@ -67,7 +67,7 @@ async def test_a_timer_that_rings_while_the_storage_is_behind_rings_again(
 ) -> None:
     asked: list[bool] = []
 
-    def has_room(_: LiveRoom) -> bool:
+    def has_room(_: RoomRuntime) -> bool:
         asked.append(True)
         return len(asked) > 3
 
@@ -75,7 +75,7 @@ async def test_a_timer_that_rings_while_the_storage_is_behind_rings_again(
     async with open_hub(tmp_path, settings) as hub, hub.room("trip", create=True) as live:
         async with connected(hub, "trip", "bot") as bot:
             await start_run(bot)
-        monkeypatch.setattr(LiveRoom, "has_room", property(has_room))
+        monkeypatch.setattr(RoomRuntime, "has_room", property(has_room))
         await until(lambda: not live.is_waiting)
         assert len(asked) > 3
         assert await status(hub) == "lost"

@@ -14,7 +14,7 @@ from processes import eventually
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from cosession.runtime import Pulse
+from cosession.runtime import Ticker
 from cosession.server.edge.arrivals import SMALL_BYTES, Arrivals, Sender
 from cosession.server.edge.websocket_protocol import EXTENSION, SyncProtocol
 
@@ -143,7 +143,7 @@ async def connected(
     """A socket of an application, behind its handshake; every byte is the test's."""
     config = uvicorn.Config(app, ws="none", ws_max_size=4 * LARGEST, ws_ping_interval=None, log_config=None)  # type: ignore[arg-type]
     config.load()
-    state, pulse = ServerState(), Pulse(20)
+    state, pulse = ServerState(), Ticker(20)
     server = await asyncio.get_running_loop().create_server(
         lambda: SyncProtocol(config, state, {}, pulse=pulse, arrivals=arrivals), "127.0.0.1", 0
     )

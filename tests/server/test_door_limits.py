@@ -15,7 +15,7 @@ from processes import PATIENCE_SECONDS, Server, eventually
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from cosession.server.edge.connection_limits import Lobby, Tally
+from cosession.server.edge.connection_limits import ConnectionLimits, Tally
 
 pytestmark = pytest.mark.anyio
 
@@ -231,7 +231,7 @@ async def test_far_beyond_its_share_an_address_is_not_heard(start_server: Start,
 
 
 def test_who_comes_again_and_again_is_heard_now_and_then() -> None:
-    lobby = Lobby(10_000, Tally(512, (ip_network("127.0.0.1"),)))
+    lobby = ConnectionLimits(10_000, Tally(512, (ip_network("127.0.0.1"),)))
 
     def heard(address: str, times: int, now: float) -> int:
         count = 0

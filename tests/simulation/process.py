@@ -13,9 +13,9 @@ from simulation.line import Line
 from cosession.auth import Participant
 from cosession.errors import CosessionError
 from cosession.runtime import Hub, refuse
-from cosession.runtime.commit_log import Log
+from cosession.runtime.commit_log import CommitLog
 from cosession.runtime.connection.connection import Connection
-from cosession.runtime.room_runtime import LiveRoom
+from cosession.runtime.room_runtime import RoomRuntime
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate
 
@@ -108,7 +108,7 @@ class Process:
             await asyncio.sleep(0)
         raise AssertionError(f"{list(self._tasks)} would not die")
 
-    def rooms(self) -> list[LiveRoom]:
+    def rooms(self) -> list[RoomRuntime]:
         """The rooms that are loaded."""
         return [slot.live for slot in self.hub._slots.values() if slot.live is not None]
 
@@ -134,7 +134,7 @@ class Process:
                 for peer in room.peers.values():
                     assert 0 <= peer.fences <= self._settings.max_fences
 
-    def _watch_back_pressure(self, log: Log) -> None:
+    def _watch_back_pressure(self, log: CommitLog) -> None:
         """Count the rows that come while too much waits for the disk.
 
         Sessions that rest after a failure have a limit of their own, so that the others can go on.

@@ -23,9 +23,9 @@ from cosession.protocol import (
     encode_frame,
     read_update_header,
 )
-from cosession.room.effects import Answer, Append, Broadcast, Echo, Effect, Send
+from cosession.room.effects import AnswerSync, Append, Broadcast, Echo, Effect, Send
 from cosession.room.room import Peer, Room
-from cosession.room.send_queue import Outbox
+from cosession.room.send_queue import SendQueue
 from cosession.settings import Settings
 
 KNOWN_SEEDS: tuple[int, ...] = ()
@@ -105,7 +105,7 @@ class World:
         """Start the server from what its disk holds."""
         self.room = Room(self.settings, [row.update for row in self.disk], len(self.disk))
         self.uncommitted: list[Append] = []
-        self.outboxes: dict[int, Outbox] = {}
+        self.outboxes: dict[int, SendQueue] = {}
 
     def step(self) -> None:
         client = self.random.choice(self.clients)
@@ -123,7 +123,7 @@ class World:
             return
         self.connections += 1
         client.connection, client.synced, client.to_server = self.connections, False, []
-        self.outboxes[self.connections] = Outbox(max_bytes=200, merged=16, piece_bytes=self.piece_bytes)
+        self.outboxes[self.connections] = SendQueue(max_bytes=200, merged=16, piece_bytes=self.piece_bytes)
         client.to_server.append(encode_frame(SyncStep1(client.doc.get_state())))
         peer = Peer(Participant(client.name, client.name), client.extended)
         self.carry_out(self.room.join(self.connections, peer, AT))
@@ -172,7 +172,7 @@ class World:
             match effect:
                 case Send(connection, frame):
                     self.outboxes[connection].put_frame(frame)
-                case Answer(connection, reply):
+                case AnswerSync(connection, reply):
                     self.outboxes[connection].put_reply(reply)
                 case Broadcast(update, besides):
                     for connection in self.room.synced - {besides}:

@@ -30,12 +30,12 @@ from cosession.protocol.sections import Sections
 from cosession.protocol.structs import Id, Struct, read_structs
 from cosession.protocol.update_format import DELETED, GC, STRING
 
-from .authorizer import Judge
+from .authorizer import Authorizer
 from .clock_ranges import ClockSet
-from .item_index import Index, Undo
-from .locations import NOTHING, Container, Place, Slot
-from .operations import Touch, stage
-from .quota import STRUCT_BYTES, Size, grown_by
+from .item_index import ItemIndex, Undo
+from .locations import NOTHING, Container, MapSlot, Place
+from .operations import Operation, stage
+from .quota import STRUCT_BYTES, Quota, grown_by
 from .refusals import Refusals
 from .shadow import Shadow
 
@@ -52,7 +52,7 @@ _PASSES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AdmissionLimits:
     """What a document may grow to.
 
     Attributes:
@@ -122,16 +122,16 @@ class Admission:
         limits: what it may grow to.
     """
 
-    def __init__(self, document: SessionDocument, limits: Limits) -> None:
+    def __init__(self, document: SessionDocument, limits: AdmissionLimits) -> None:
         self._document = document
         self._limits = limits
         self._shadow = Shadow(document.doc.get_update)
-        self._index: Index | None = None
+        self._index: ItemIndex | None = None
         self._work: Iterator[None] | None = None
         self._waiting = deque[tuple[bytes, tuple[ClockRange, ...]]]()
         self._bytes = 0
         self._lanes: dict[int, _Lane] = {}
-        self._size = Size(document.doc.get_update, limits.max_document_bytes)
+        self._size = Quota(document.doc.get_update, limits.max_document_bytes)
 
     @property
     def is_prepared(self) -> bool:
@@ -285,7 +285,7 @@ class Admission:
 
     def _admit(
         self,
-        index: Index,
+        index: ItemIndex,
         update: bytes,
         header: UpdateHeader,
         participant: Participant,
@@ -316,7 +316,7 @@ class Admission:
 
     def _refused(
         self,
-        index: Index,
+        index: ItemIndex,
         update: bytes,
         header: UpdateHeader,
         participant: Participant,
@@ -326,12 +326,12 @@ class Admission:
         """Find what of an update is refused, and leave no trace of it."""
         undo: Undo = []
         roots, structs = len(index.roots), index.structs
-        judge, refusals = Judge(index, participant, is_own), Refusals(may_replace)
+        judge, refusals = Authorizer(index, participant, is_own), Refusals(may_replace)
         records: dict[Id, int] = {}
 
         def refuse(struct: Struct, error: CosessionError, place: Place, content: int | None = None) -> None:
             """Refuse a struct, and with it the whole record that the update makes and it is in."""
-            inside = place.container if isinstance(place, Slot) else place
+            inside = place.container if isinstance(place, MapSlot) else place
             record = inside.record
             if record is not None and record.id is not None and record in judge.made:
                 refusals.refuse(record.id, error, records.get(record.id))
@@ -375,18 +375,18 @@ class Admission:
 
     def _looked(
         self,
-        index: Index,
+        index: ItemIndex,
         update: bytes,
         header: UpdateHeader,
         participant: Participant,
         is_own: Callable[[int], bool] | None,
         undo: Undo,
         stillborn: ClockSet,
-    ) -> tuple[Judge, Touch | None]:
+    ) -> tuple[Authorizer, Operation | None]:
         """Stage an update and judge all that it does; also returns the last thing that it does."""
-        judge = Judge(index, participant, is_own)
+        judge = Authorizer(index, participant, is_own)
         judge.look_at_writers(header.brings)
-        touch: Touch | None = None
+        touch: Operation | None = None
         for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, stillborn):
             try:
                 judge.look(touch)
@@ -398,7 +398,7 @@ class Admission:
         judge.finish()
         return judge, touch
 
-    def _is_deleted_already(self, index: Index, gone: ClockRange) -> bool:
+    def _is_deleted_already(self, index: ItemIndex, gone: ClockRange) -> bool:
         """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
         if any(index.deleted.lacks(gone.client, gone.clock, gone.end)):
             index.note_deleted(self._deleted())
@@ -412,7 +412,7 @@ class Admission:
         doc = self._document.doc
         return doc.get_update(doc.get_state())
 
-    def _caught_up(self) -> Index:
+    def _caught_up(self) -> ItemIndex:
         index = self._index
         if index is None or self._work is not None or self._waiting:
             for _ in self.prepare():
@@ -426,7 +426,7 @@ class Admission:
         index = self._index
         if index is None:
             state, deleted = self._document.doc.get_update(), self._deletions()
-            index = Index()
+            index = ItemIndex()
             yield from self._shadow.prepare(state)
             yield from self._size.measure_in_steps(state)
             yield from index.learn(state, ())
@@ -449,7 +449,7 @@ class Admission:
         self._waiting.clear()
         self._bytes = 0
 
-    def _goes_on(self, index: Index, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
+    def _goes_on(self, index: ItemIndex, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
         """Whether an update only goes on with the text that its client just wrote, and take it in if so.
 
         It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
@@ -481,7 +481,12 @@ class Admission:
         return True
 
     def _open_lane(
-        self, index: Index, header: UpdateHeader, participant: Participant, judge: Judge, last: Touch | None
+        self,
+        index: ItemIndex,
+        header: UpdateHeader,
+        participant: Participant,
+        judge: Authorizer,
+        last: Operation | None,
     ) -> None:
         """Remember the text that an update ended in, unless the right to it was that to make the record."""
         struct = None if last is None else last.struct
@@ -510,14 +515,14 @@ class Admission:
         return news, header
 
 
-def _take_back(index: Index, undo: Undo, header: UpdateHeader, roots: int) -> None:
+def _take_back(index: ItemIndex, undo: Undo, header: UpdateHeader, roots: int) -> None:
     """Forget an update that was staged, when there were so many roots."""
     index.take_back(undo, header.brings)
     while len(index.roots) > roots:
         index.roots.popitem()
 
 
-def _may_be_deleted(judge: Judge, touch: Touch) -> bool:
+def _may_be_deleted(judge: Authorizer, touch: Operation) -> bool:
     """Whether something deleted may stand in the place of a refused list entry, so that its neighbours stay."""
     if touch.key is not None or touch.struct is None:
         return False
@@ -531,7 +536,7 @@ def _may_be_deleted(judge: Judge, touch: Touch) -> bool:
     return True
 
 
-def _nothing(index: Index, update: bytes) -> Iterator[Id]:
+def _nothing(index: ItemIndex, update: bytes) -> Iterator[Id]:
     """Find the structs of a staged update that hold something, and are nowhere."""
     for struct in read_structs(update):
         if struct.kind != GC and index.clients[struct.client].at(struct.clock) is NOTHING:
@@ -541,7 +546,7 @@ def _nothing(index: Index, update: bytes) -> Iterator[Id]:
 _encoded = lru_cache(2 * _LANES)(uint)
 
 
-def _repeats(index: Index, header: UpdateHeader) -> bool:
+def _repeats(index: ItemIndex, header: UpdateHeader) -> bool:
     for span in header.brings:  # noqa: SIM110 - at every update, and a generator is slower
         if span.clock != index.end(span.client):
             return True

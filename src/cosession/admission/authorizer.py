@@ -15,11 +15,11 @@ from cosession.errors import NotAllowed
 from cosession.protocol import ClockRange
 from cosession.protocol.structs import Id
 
-from .item_index import Index
+from .item_index import ItemIndex
 from .locations import Container
-from .operations import Touch
+from .operations import Operation
 from .rules import KIND, REQUESTS, REQUIRED, ROOT, RULES, STATE, TEXT, Action, Check, Node, Rule
-from .value_checks import CHECKS, Writing, inner_writings, shown
+from .value_checks import CHECKS, CheckedWrite, inner_writings, shown
 
 _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
 """Records that their writer owns from the start; the others name their owner."""
@@ -68,7 +68,7 @@ _JSON_RECORDS: Final = frozenset({"messages", "queue"})
 """Roots in whose records a foreign client may write plain JSON where the schema has shared types."""
 
 
-class Judge:
+class Authorizer:
     """Judges the touches of one update.
 
     Args:
@@ -77,7 +77,7 @@ class Judge:
         is_own: whether a Yjs client id is the participant's; None says that all in the update are.
     """
 
-    def __init__(self, index: Index, participant: Participant, is_own: Callable[[int], bool] | None) -> None:
+    def __init__(self, index: ItemIndex, participant: Participant, is_own: Callable[[int], bool] | None) -> None:
         self._index = index
         self._by = participant.id
         self._capabilities = participant.capabilities
@@ -88,9 +88,9 @@ class Judge:
         """The records that the update makes, and the keys that it writes into them."""
         self._before: dict[Container, list[Container | None]] = {}
         """Of each message that it makes, those that had its id before."""
-        self._stamps: list[tuple[Touch, Any]] = []
+        self._stamps: list[tuple[Operation, Any]] = []
 
-    def look(self, touch: Touch) -> None:
+    def look(self, touch: Operation) -> None:
         """Judge one thing that the update does.
 
         Raises:
@@ -178,7 +178,7 @@ class Judge:
                 struct = touch.struct
                 yield (struct.client, struct.clock), self._refusal(touch, (), "only the server writes that")
 
-    def _look_who(self, touch: Touch, record: Container | None, rule: Rule) -> None:
+    def _look_who(self, touch: Operation, record: Container | None, rule: Rule) -> None:
         makes = record is not None and record is touch.made and touch.action == "create"
         own = makes or self._is_mine(touch, rule)
         needs = rule.own if own else rule.others
@@ -190,7 +190,7 @@ class Judge:
         whose = "" if own or rule.whose == "all" else f"it is {_whose(touch)}, and "
         raise self._refusal(touch, _named(needs, touch), f"{whose}your access to this session doesn't include that")
 
-    def _is_mine(self, touch: Touch, rule: Rule) -> bool:
+    def _is_mine(self, touch: Operation, rule: Rule) -> bool:
         match rule.whose:
             case "record":
                 return touch.record is not None and touch.record.owner == self._by
@@ -202,7 +202,7 @@ class Judge:
                 key = split_key(touch.key or "")
                 return len(key) > 1 and key[_PART[part]] == self._by
 
-    def _may(self, need: str, touch: Touch) -> bool:
+    def _may(self, need: str, touch: Operation) -> bool:
         capabilities = self._capabilities
         if need == STATE:
             return capabilities.may_state(touch.path[1:])
@@ -216,10 +216,10 @@ class Judge:
             return any(capabilities.may(one) for one in REQUESTS.get(split_key(touch.key or "")[0], ()))
         return capabilities.may(need) if "+" not in need else all(map(capabilities.may, need.split("+")))
 
-    def _writing(self, touch: Touch, value: object) -> Writing:
-        return Writing(value, touch.made, touch, self._by, self._capabilities, self._runs, self._index.is_dead)
+    def _writing(self, touch: Operation, value: object) -> CheckedWrite:
+        return CheckedWrite(value, touch.made, touch, self._by, self._capabilities, self._runs, self._index.is_dead)
 
-    def _look_what(self, writing: Writing, node: Node, rule: Rule, foreign: bool) -> None:
+    def _look_what(self, writing: CheckedWrite, node: Node, rule: Rule, foreign: bool) -> None:
         """Judge a value, and what is in it where it is plain JSON."""
         touch = writing.touch
         if rule.check is not None and not (foreign and rule.check in _OF_WHO):
@@ -238,7 +238,7 @@ class Judge:
                     raise self._refusal(touch, (), f"nobody may write {key!r} there")
                 self._look_what(written, inner, row, foreign)
 
-    def _refusal(self, touch: Touch, needs: tuple[str, ...], why: str) -> NotAllowed:
+    def _refusal(self, touch: Operation, needs: tuple[str, ...], why: str) -> NotAllowed:
         where = "/".join(touch.path)
         where = where if len(where) <= 200 else f"{where[:199]}…"
         needed = f"; ask whoever gave it to you for {' or '.join(needs)}" if needs else ""
@@ -247,7 +247,7 @@ class Judge:
         )
 
 
-def _named(needs: tuple[str, ...], touch: Touch) -> tuple[str, ...]:
+def _named(needs: tuple[str, ...], touch: Operation) -> tuple[str, ...]:
     """The capabilities as tokens write them, where they depend on the place."""
     kind, name = split_key(touch.key or "")[0], touch.path[0].partition(":")[2]
     places = {
@@ -259,7 +259,7 @@ def _named(needs: tuple[str, ...], touch: Touch) -> tuple[str, ...]:
     return tuple(one for need in needs for one in places.get(need, (need,)))
 
 
-def _done(touch: Touch) -> str:
+def _done(touch: Operation) -> str:
     """What was done, for somebody who doesn't know paths."""
     root, *below = touch.path
     thing = _THINGS.get(root) or _THINGS.get(root.partition(":")[0], "the application's own data")
@@ -267,7 +267,7 @@ def _done(touch: Touch) -> str:
     return f"{verbs[touch.action]} {thing}"
 
 
-def _no_row(touch: Touch) -> str:
+def _no_row(touch: Operation) -> str:
     if not touch.node.rules:
         return "this name is reserved; give the root another one"
     return {
@@ -277,6 +277,6 @@ def _no_row(touch: Touch) -> str:
     }[touch.action]
 
 
-def _whose(touch: Touch) -> str:
+def _whose(touch: Operation) -> str:
     owner = None if touch.record is None else touch.record.owner
     return f"{owner}'s" if owner else "not yours"

@@ -6,7 +6,7 @@ two libraries would order it. The index is that, for the whole document: built f
 
 Beside the places it knows what the rules ask for: whose a record is (`stamp.by` of a message, `agent` of a run, …),
 which ids are taken, and what is deleted already. It may not know of everything that is deleted: what loses against
-a concurrent write is deleted without a word; `Index.note_deleted` brings it up to the document.
+a concurrent write is deleted without a word; `ItemIndex.note_deleted` brings it up to the document.
 """
 
 from bisect import bisect_left
@@ -21,7 +21,7 @@ from cosession.protocol.structs import Id, Struct, read_structs, read_values
 from cosession.protocol.update_format import DELETED, GC, TYPE
 
 from .clock_ranges import ClockMap, ClockSet
-from .locations import NOTHING, Container, Place, Slot, new_root
+from .locations import NOTHING, Container, MapSlot, Place, new_root
 from .origins import Origins
 
 _OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
@@ -30,7 +30,7 @@ _OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "auth
 Undo: TypeAlias = list[Callable[[], object]]
 
 
-class Index:
+class ItemIndex:
     """The places of a document; it is empty until it learns of one."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Index:
                 self._check_neighbours(None, struct.right, place)
             return place
         parent = self._parent(struct, strict)
-        return parent if struct.key is None or parent is NOTHING else Slot(parent, struct.key)
+        return parent if struct.key is None or parent is NOTHING else MapSlot(parent, struct.key)
 
     def add(self, struct: Struct, place: Place, update: bytes, undo: Undo | None = None) -> Container | None:
         """Take in a struct, whose client's clocks before it are known; what is known of it is passed over.
@@ -140,7 +140,7 @@ class Index:
             raise MalformedFrame("An update leaves out clocks of a client; sync first.")
         if known >= struct.length:
             return None
-        if not isinstance(place, Slot) and place is not NOTHING:
+        if not isinstance(place, MapSlot) and place is not NOTHING:
             left = struct.left if known == 0 else (struct.client, clocks.end - 1)
             self.origins.add(struct.client, clocks.end, struct.length - known, left)
         clocks.append(struct.length - known, place)
@@ -149,7 +149,7 @@ class Index:
         self.structs += 1
         if struct.kind == TYPE:
             return self._add_container(struct, place, undo)
-        if isinstance(place, Slot):
+        if isinstance(place, MapSlot):
             self._add_fact(struct, place, update, undo)
         return None
 
@@ -254,7 +254,7 @@ class Index:
         """Refuse neighbours between which no client writes: two libraries could each choose another place."""
         if place is NOTHING:
             return
-        if isinstance(place, Slot):
+        if isinstance(place, MapSlot):
             raise MalformedFrame("A key's value has a right neighbour, which no client writes; set the key anew.")
         if not self.origins.are_neighbours(left, right):
             raise MalformedFrame(
@@ -273,7 +273,7 @@ class Index:
         raise MalformedFrame("An update puts something into what is no shared type.")
 
     def _add_container(self, struct: Struct, place: Place, undo: Undo | None) -> Container:
-        parent, key = place if isinstance(place, Slot) else (place, None)
+        parent, key = place if isinstance(place, MapSlot) else (place, None)
         id = (struct.client, struct.clock)  # noqa: A001 - Yjs's word
         container = Container(id, struct.type, parent, key, parent.node.child(key))
         self.containers[id] = container
@@ -287,7 +287,7 @@ class Index:
                 container.owner = key
         return container
 
-    def _add_fact(self, struct: Struct, place: Slot, update: bytes, undo: Undo | None) -> None:
+    def _add_fact(self, struct: Struct, place: MapSlot, update: bytes, undo: Undo | None) -> None:
         """Note whose a record is and which id it has, where a struct says so."""
         record, key = place
         if record.record is not record or record.parent is None:

@@ -57,14 +57,14 @@ class Container:
         return own if self.parent is None else (*self.parent.path, *own)
 
 
-class Slot(NamedTuple):
+class MapSlot(NamedTuple):
     """A key of a shared type."""
 
     container: Container
     key: str
 
 
-Place: TypeAlias = Container | Slot
+Place: TypeAlias = Container | MapSlot
 """Where an item is: in a list or text (the container itself), or under a key."""
 
 NOTHING: Final = Container(None, -1, None, "", NOWHERE)

@@ -16,8 +16,8 @@ from cosession.protocol.structs import Id, Struct, read_values
 from cosession.protocol.update_format import ANY, BINARY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
 
 from .clock_ranges import ClockSet
-from .item_index import Index, Undo
-from .locations import ARRAY, MAP, NOTHING, TEXT, UNKNOWN, XML_TEXT, Container, Place, Slot
+from .item_index import ItemIndex, Undo
+from .locations import ARRAY, MAP, NOTHING, TEXT, UNKNOWN, XML_TEXT, Container, MapSlot, Place
 from .rules import NOWHERE, Action, Node
 
 _VALUES: Final = frozenset({ANY, BINARY, TYPE, DELETED})
@@ -31,7 +31,7 @@ MAX_KEY: Final = 1024
 
 
 @dataclass(slots=True)
-class Touch:
+class Operation:
     """One thing that an update does.
 
     Attributes:
@@ -81,14 +81,14 @@ Refuse: TypeAlias = Callable[[Struct, CosessionError, Place], None]
 
 
 def stage(
-    index: Index,
+    index: ItemIndex,
     update: bytes,
     deletes: tuple[ClockRange, ...],
     undo: Undo,
     max_depth: int,
     stillborn: ClockSet,
     refuse: Refuse | None = None,
-) -> Iterator[Touch]:
+) -> Iterator[Operation]:
     """Take an update into the index (but for what it deletes), and say of each thing in it what it does.
 
     Args:
@@ -106,8 +106,8 @@ def stage(
         NotAllowed: it holds a subdocument.
     """
     made: set[Container] = set()
-    written: set[Slot] = set()
-    emptied: list[tuple[Slot, Touch]] = []
+    written: set[MapSlot] = set()
+    emptied: list[tuple[MapSlot, Operation]] = []
     for struct in index.in_order(update):
         before = len(undo)
         try:
@@ -117,7 +117,7 @@ def stage(
                 raise
             refuse(struct, error, _place_of(index, struct))
             place = NOTHING
-        inside, key = place if isinstance(place, Slot) else (place, None)
+        inside, key = place if isinstance(place, MapSlot) else (place, None)
         holder = _holder(inside, key, update, struct)
         container = index.add(struct, place, update, undo)
         if container is not None and container.depth > max_depth:
@@ -134,19 +134,19 @@ def stage(
         if place is NOTHING:
             continue
         if key is None and inside.type == TEXT and struct.kind != TYPE:
-            touch = Touch(inside, None, "change", inside.node, struct)
+            touch = Operation(inside, None, "change", inside.node, struct)
         else:
-            touch = Touch(inside, key, "create", inside.node.child(key), struct, update, container, holder)
+            touch = Operation(inside, key, "create", inside.node.child(key), struct, update, container, holder)
             if key is None and struct.kind == DELETED and touch.node.is_record:
                 continue  # made and taken out again before it was sent: nothing was ever there
-            if isinstance(place, Slot) and struct.kind == DELETED:
+            if isinstance(place, MapSlot) and struct.kind == DELETED:
                 # Written and overwritten before it was sent, or written over what was there to take that away.
                 if inside not in made:
                     touch.action = "delete"
                     emptied.append((place, touch))
                 continue
             if (
-                isinstance(place, Slot)
+                isinstance(place, MapSlot)
                 and inside not in made
                 and not (touch.node.is_record and (holder is None or index.is_dead(holder)))
             ):
@@ -154,7 +154,7 @@ def stage(
         yield touch
         if touch.refused is not None:
             index.void(struct, undo, before)
-        elif isinstance(place, Slot):
+        elif isinstance(place, MapSlot):
             written.add(place)
     for slot, touch in emptied:
         if slot not in written:
@@ -163,18 +163,18 @@ def stage(
         yield from _deletions(index, deletes, stillborn, written)
 
 
-def _checked_place(index: Index, struct: Struct) -> Place:
+def _checked_place(index: ItemIndex, struct: Struct) -> Place:
     """Return where a struct is, if it may be there."""
     if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
         raise TooLarge(f"The name of a root is longer than {MAX_KEY} characters; shorten it.")
     place = index.place(struct)
     if place is not NOTHING:
-        inside, key = place if isinstance(place, Slot) else (place, None)
+        inside, key = place if isinstance(place, MapSlot) else (place, None)
         _check_content(struct, inside, key)
     return place
 
 
-def _place_of(index: Index, struct: Struct) -> Place:
+def _place_of(index: ItemIndex, struct: Struct) -> Place:
     """Return where a struct is that may not be there; it may be nowhere."""
     try:
         return index.place(struct)
@@ -193,8 +193,8 @@ def _holder(inside: Container, key: str | None, update: bytes, struct: Struct) -
 
 
 def _deletions(
-    index: Index, deletes: tuple[ClockRange, ...], stillborn: ClockSet, written: set[Slot]
-) -> Iterator[Touch]:
+    index: ItemIndex, deletes: tuple[ClockRange, ...], stillborn: ClockSet, written: set[MapSlot]
+) -> Iterator[Operation]:
     """Say what is deleted that isn't deleted already, nor goes with what it is in, nor is written over."""
     news: list[tuple[int, int, int]] = []
     fresh = ClockSet()
@@ -210,29 +210,29 @@ def _deletions(
         for first, last, place in index.clients[client].between(start, end):
             if place is NOTHING or place in written:
                 continue
-            inside, key = place if isinstance(place, Slot) else (place, None)
+            inside, key = place if isinstance(place, MapSlot) else (place, None)
             if index.is_dead(inside, fresh):
                 continue
             node, gone = inside.node.child(key), ClockRange(client, first, last - first)
             if key is None and inside.type == TEXT:
-                yield Touch(inside, None, "change", inside.node, deleted=gone)
+                yield Operation(inside, None, "change", inside.node, deleted=gone)
             elif node.is_record:
                 yield from _deleted_records(index, inside, key, gone)
             else:
-                yield Touch(inside, key, "delete", node, deleted=gone)
+                yield Operation(inside, key, "delete", node, deleted=gone)
 
 
-def _deleted_records(index: Index, inside: Container, key: str | None, gone: ClockRange) -> Iterator[Touch]:
+def _deleted_records(index: ItemIndex, inside: Container, key: str | None, gone: ClockRange) -> Iterator[Operation]:
     """Say of each record in a range that it is deleted, and of what is between two of them, which is none, once."""
     node, client, at = inside.node.child(key), gone.client, gone.clock
     for record in index.containers_between(client, gone.clock, gone.end):
         clock = cast("Id", record.id)[1]
         if at < clock:
-            yield Touch(inside, key, "delete", node, deleted=ClockRange(client, at, clock - at))
-        yield Touch(inside, key, "delete", node, made=record, deleted=ClockRange(client, clock, 1))
+            yield Operation(inside, key, "delete", node, deleted=ClockRange(client, at, clock - at))
+        yield Operation(inside, key, "delete", node, made=record, deleted=ClockRange(client, clock, 1))
         at = clock + 1
     if at < gone.end:
-        yield Touch(inside, key, "delete", node, deleted=ClockRange(client, at, gone.end - at))
+        yield Operation(inside, key, "delete", node, deleted=ClockRange(client, at, gone.end - at))
 
 
 @cache

@@ -41,7 +41,7 @@ def grown_by(update: bytes, structs: int, deletes: Sequence[ClockRange]) -> int:
     return len(update) + structs * STRUCT_BYTES + len(deletes) * (STRUCT_BYTES + GONE_BYTES)
 
 
-class Size:
+class Quota:
     """The size of a document as an update, with what its structs count for, kept below a limit to a part in 64.
 
     Args:

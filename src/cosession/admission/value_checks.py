@@ -9,14 +9,14 @@ from cosession.auth.participant import MAX_ID
 from cosession.document.policy import MOST_AGENTS
 
 from .locations import ARRAY, MAP, Container
-from .operations import MAX_KEY, Touch
+from .operations import MAX_KEY, Operation
 from .rules import Check, Node
 
 _RUN_PARTS: Final = ("tool-", "dynamic-tool", "reasoning", "step-start")
 """How the types of parts begin that say what an agent did."""
 
 
-class Writing(NamedTuple):
+class CheckedWrite(NamedTuple):
     """What is written, by whom, where.
 
     Attributes:
@@ -31,34 +31,34 @@ class Writing(NamedTuple):
 
     value: Any
     made: Container | None
-    touch: Touch
+    touch: Operation
     by: str
     capabilities: Capabilities
     runs: Mapping[str, Container]
     is_dead: Callable[[Container], bool]
 
 
-def _is_value(writing: Writing) -> bool:
+def _is_value(writing: CheckedWrite) -> bool:
     return writing.made is None
 
 
-def _is_text(writing: Writing) -> bool:
+def _is_text(writing: CheckedWrite) -> bool:
     return isinstance(writing.value, str)
 
 
-def _is_number(writing: Writing) -> bool:
+def _is_number(writing: CheckedWrite) -> bool:
     return isinstance(writing.value, int | float) and not isinstance(writing.value, bool)
 
 
-def _is_object(writing: Writing) -> bool:
+def _is_object(writing: CheckedWrite) -> bool:
     return isinstance(writing.value, dict) if writing.made is None else writing.made.type == MAP
 
 
-def _is_list(writing: Writing) -> bool:
+def _is_list(writing: CheckedWrite) -> bool:
     return isinstance(writing.value, list) if writing.made is None else writing.made.type == ARRAY
 
 
-def _is_agents(writing: Writing) -> bool:
+def _is_agents(writing: CheckedWrite) -> bool:
     value: object = writing.value
     if writing.made is not None or not isinstance(value, list):
         return False
@@ -66,43 +66,43 @@ def _is_agents(writing: Writing) -> bool:
     return len(named) <= MOST_AGENTS and all(isinstance(one, str) and len(one) <= MAX_ID for one in named)
 
 
-def _is_record(writing: Writing) -> bool:
+def _is_record(writing: CheckedWrite) -> bool:
     made, root = writing.made, writing.touch.container
     return made is not None and made.type == MAP and (root.node.name != "agents" or made.key == writing.by)
 
 
-def _is_empty_list(writing: Writing) -> bool:
+def _is_empty_list(writing: CheckedWrite) -> bool:
     return writing.value == [] if writing.made is None else writing.made.type == ARRAY
 
 
-def _is_empty_object(writing: Writing) -> bool:
+def _is_empty_object(writing: CheckedWrite) -> bool:
     return writing.value == {} if writing.made is None else writing.made.type == MAP
 
 
-def _is_self(writing: Writing) -> bool:
+def _is_self(writing: CheckedWrite) -> bool:
     return writing.value == writing.by
 
 
-def _is_owner(writing: Writing) -> bool:
+def _is_owner(writing: CheckedWrite) -> bool:
     record = writing.touch.record
     return record is not None and writing.value == (record.owner or writing.by)
 
 
-def _is_own_run(writing: Writing) -> bool:
+def _is_own_run(writing: CheckedWrite) -> bool:
     run = writing.runs.get(writing.value) if isinstance(writing.value, str) else None
     return run is not None and run.owner == writing.by
 
 
-def _is_own_client(writing: Writing) -> bool:
+def _is_own_client(writing: CheckedWrite) -> bool:
     struct = writing.touch.struct
     return _is_number(writing) and struct is not None and writing.value == struct.client
 
 
-def _is_key(writing: Writing) -> bool:
+def _is_key(writing: CheckedWrite) -> bool:
     return writing.value == writing.touch.container.key
 
 
-def _is_new_id(writing: Writing) -> bool:
+def _is_new_id(writing: CheckedWrite) -> bool:
     if not isinstance(writing.value, str) or not 0 < len(writing.value) <= MAX_KEY:
         return False
     if len(writing.touch.values) != 1:
@@ -130,28 +130,28 @@ def check_message(role: str, parts: Iterable[str], capabilities: Capabilities) -
         capabilities.require("run")
 
 
-def _is_role(writing: Writing) -> bool:
+def _is_role(writing: CheckedWrite) -> bool:
     if writing.value not in ("user", "assistant", "system"):
         return False
     return writing.capabilities.may("prompt" if writing.value == "user" else "run")
 
 
-def _is_part(writing: Writing) -> bool:
+def _is_part(writing: CheckedWrite) -> bool:
     if not isinstance(writing.value, str):
         return False
     return not writing.value.startswith(_RUN_PARTS) or writing.capabilities.may("run")
 
 
-def _is_not_lost(writing: Writing) -> bool:
+def _is_not_lost(writing: CheckedWrite) -> bool:
     return isinstance(writing.value, str) and writing.value != "lost"
 
 
-def _is_old_stamp(writing: Writing) -> bool:
-    """Whether it may be one; `Judge.finish` compares it, for the id that it belongs to may come behind it."""
+def _is_old_stamp(writing: CheckedWrite) -> bool:
+    """Whether it may be one; `Authorizer.finish` compares it, for the id that it belongs to may come behind it."""
     return isinstance(writing.value, dict)
 
 
-CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
+CHECKS: Final[dict[Check, tuple[Callable[[CheckedWrite], bool], str]]] = {
     "value": (_is_value, "plain JSON, no shared type"),
     "text": (_is_text, "a string"),
     "number": (_is_number, "a number"),
@@ -175,7 +175,7 @@ CHECKS: Final[dict[Check, tuple[Callable[[Writing], bool], str]]] = {
 """Each check, and what it asks for in words."""
 
 
-def inner_writings(writing: Writing, node: Node) -> Iterable[tuple[Node, str, Writing]]:
+def inner_writings(writing: CheckedWrite, node: Node) -> Iterable[tuple[Node, str, CheckedWrite]]:
     """What plain JSON holds, as though it were shared types: (place, key, what is written there) of each."""
     value: Any = writing.value
     if isinstance(value, dict):

@@ -14,14 +14,14 @@ from typing import Self
 from cosession.document import JsonObject, SessionDocument, join_key
 from cosession.errors import ClaimHeld, ClaimLost
 
-from .session_link import Link
+from .session_link import SessionLink
 
 AWAY_SECONDS = 7.5
 """How long a holder acts on without a connection: half of the grace after which the server gives it to another."""
 
 
 async def obtain(
-    link: Link,
+    link: SessionLink,
     document: SessionDocument,
     key: str,
     *,
@@ -92,7 +92,7 @@ class Claim:
         epoch: grows with each grant, whoever gets it: give it to what you act on, so that it can tell late comers.
     """
 
-    def __init__(self, link: Link, held: set[str], key: str, *, seconds: float | None, wait: bool) -> None:
+    def __init__(self, link: SessionLink, held: set[str], key: str, *, seconds: float | None, wait: bool) -> None:
         """Prepare; it is asked for when the block is entered.
 
         Args:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cosession.document.text import difference
 
 from .answer_stream import Answer
-from .session_link import Link
+from .session_link import SessionLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def edits_of(answer: Answer) -> list[Edit]:
 class Edits(AsyncIterator[Edit]):
     """Iterates over what others change in one's words, and waits for more. Leaving the loop leaves nothing behind."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SessionLink) -> None:
         """Prepare to iterate.
 
         Args:

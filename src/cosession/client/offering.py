@@ -22,7 +22,7 @@ from cosession.logs import get_logger
 
 from .claims import is_held, obtain
 from .run_lifecycle import sentence_of
-from .session_link import Link
+from .session_link import SessionLink
 
 log = get_logger(__name__)
 
@@ -50,7 +50,7 @@ class _Call:
 class Offering:
     """The tools that one process offers in one session."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SessionLink) -> None:
         """Prepare.
 
         Args:

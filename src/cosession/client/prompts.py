@@ -20,7 +20,7 @@ from cosession.logs import get_logger
 
 from .claims import is_held, obtain
 from .run_takeover import Adoption
-from .session_link import Link
+from .session_link import SessionLink
 
 log = get_logger(__name__)
 
@@ -53,10 +53,10 @@ class Candidate:
         return self.run or self.message.id
 
 
-class Inbox:
+class PromptInbox:
     """Keeps the messages that are, or may become, prompts, in the order in which they came."""
 
-    def __init__(self, link: Link, adoption: Adoption) -> None:
+    def __init__(self, link: SessionLink, adoption: Adoption) -> None:
         """Watch a session.
 
         Args:
@@ -240,7 +240,7 @@ class Inbox:
 class Prompts(AsyncIterator[Message]):
     """Iterates over the prompts of an inbox and waits for more. Leaving the loop leaves nothing behind."""
 
-    def __init__(self, inbox: Inbox, link: Link) -> None:
+    def __init__(self, inbox: PromptInbox, link: SessionLink) -> None:
         """Prepare to iterate.
 
         Args:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cosession.document import Request as Asked
+from cosession.document import RequestRecord as Asked
 from cosession.document import SessionDocument
 from cosession.errors import ApprovalClosed, CosessionError, NotAllowed, RunEnded
 from cosession.logs import get_logger
@@ -19,7 +19,7 @@ from cosession.protocol import Notice
 from .refusal import Refusal, error_of
 
 if TYPE_CHECKING:
-    from .session_link import Link
+    from .session_link import SessionLink
 
 log = get_logger(__name__)
 
@@ -53,7 +53,7 @@ class Request:
         is_awaited: whether something waits for the outcome, or has it.
     """
 
-    def __init__(self, link: "Link", document: SessionDocument, asked: Asked) -> None:
+    def __init__(self, link: "SessionLink", document: SessionDocument, asked: Asked) -> None:
         """Prepare; `Wishes` asks.
 
         Args:
@@ -131,7 +131,7 @@ class Decisions:
         self._tell = tell
         self._waiting: dict[str, Request] = {}
 
-    def ask(self, link: "Link", document: SessionDocument, asked: Asked) -> Request:
+    def ask(self, link: "SessionLink", document: SessionDocument, asked: Asked) -> Request:
         """Note what was asked."""
         request = Request(link, document, asked)
         self._waiting.pop(asked.key, None)

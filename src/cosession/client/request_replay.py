@@ -8,7 +8,7 @@ names a Yjs client (claims, adoptions, answers of tools) is not asked again: the
 
 from dataclasses import dataclass, replace
 
-from cosession.document import Change, Request, SessionDocument
+from cosession.document import Change, RequestRecord, SessionDocument
 
 from .replica import Replica
 
@@ -17,7 +17,7 @@ _AGAIN = frozenset({"cancel", "policy", "steer", "vote"})
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    request: Request
+    request: RequestRecord
     edit: int
     """Which of the replica's edits it is in."""
 
@@ -41,13 +41,13 @@ class Asked:
         """Stop watching."""
         self._watch.close()
 
-    def taken(self, fresh: SessionDocument) -> list[Request]:
+    def taken(self, fresh: SessionDocument) -> list[RequestRecord]:
         """Return the wishes whose answer was seen here, and that aren't in a fresh document of the server."""
         waiting, there = self._document.requests.shared, fresh.requests.shared
         gone = [wish.request for key, wish in self._unsaved().items() if key not in waiting and key not in there]
         return [again for request in gone if (again := self._as_answered(request)) is not None]
 
-    def _as_answered(self, request: Request) -> Request | None:
+    def _as_answered(self, request: RequestRecord) -> RequestRecord | None:
         """A vote is for what was shown then, and another value may be shown now; one that didn't count is none."""
         if request.kind != "vote":
             return request

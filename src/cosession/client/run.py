@@ -14,7 +14,7 @@ from .delegation import Delegation
 from .edits import Edit, edits_of
 from .human_input import Decision
 from .ids import fresh_id
-from .run_lifecycle import Life
+from .run_lifecycle import RunLifecycle
 from .session_link import leaves
 from .steps import Step, run_step
 from .tool import ToolCall
@@ -39,8 +39,8 @@ class Steer:
     at: str
 
 
-class AgentRun(Life):
-    """One run of this agent; made by `Session.run`, used as `async with`. Its attributes are those of `Life`."""
+class AgentRun(RunLifecycle):
+    """One run of this agent; made by `Session.run`, used as `async with`. It has the attributes of `RunLifecycle`."""
 
     @property
     def message(self) -> Message | None:

@@ -9,7 +9,7 @@ from cosession.document import Run, SessionDocument
 from cosession.errors import WriteRefused
 
 from .answer_stream import Answer
-from .session_link import Link
+from .session_link import SessionLink
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Work:
         on_suspended: told when the run begins to wait for people, and when it goes on; None where nobody asks.
     """
 
-    link: Link
+    link: SessionLink
     document: SessionDocument
     record: Run
     answer: Answer

@@ -29,7 +29,7 @@ from . import run_takeover
 from .answer_stream import Answer
 from .ids import fresh_id, now
 from .run_context import Work
-from .session_link import Link
+from .session_link import SessionLink
 
 _MOST_SAID = 2000
 """Characters of an error that people read; some errors bring a whole request along."""
@@ -39,7 +39,7 @@ _TAKEN_OVER = "Another process goes on with this run; what is written here gets 
 _ENDED = "The server ended this run, as its prompt has another answer, or it was lost too often; it isn't written on."
 
 
-class Life:
+class RunLifecycle:
     """One run of this agent, as far as it begins and ends.
 
     Attributes:
@@ -51,7 +51,7 @@ class Life:
 
     def __init__(
         self,
-        link: Link,
+        link: SessionLink,
         agent: str,
         *,
         name: str,

@@ -14,7 +14,7 @@ from cosession.document import Change, Run, SessionDocument, Subscription
 
 from .answer_stream import CALLS_END
 from .ids import now
-from .session_link import Link
+from .session_link import SessionLink
 
 BEGIN_SECONDS = 60.0
 """How long an adopted run may wait for its `async with` block; then it is ended, so that it isn't held for ever."""
@@ -35,7 +35,7 @@ class Adoption:
         asked: the lost runs that were asked for and not given to anybody here, because who waited was cancelled.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SessionLink) -> None:
         """Prepare.
 
         Args:

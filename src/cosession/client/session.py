@@ -20,11 +20,11 @@ from .identity import Me
 from .offering import Offering
 from .offers import OfferedTool, offered
 from .people import Person, Who, find_participant, people
-from .prompts import Inbox, Prompts
+from .prompts import PromptInbox, Prompts
 from .refusal import Refusal
 from .run import AgentRun
 from .run_takeover import Adoption
-from .session_link import Link
+from .session_link import SessionLink
 from .state import SharedState
 from .transport import Status
 from .words import Words
@@ -63,7 +63,7 @@ class Session(Writing):
         self.participant = participant
         self.name = name
         self.kind = kind
-        self._link = Link(
+        self._link = SessionLink(
             id,
             {"id": participant, "name": name, "kind": kind},
             sync_url(url, id, participant=participant, name=name, kind=kind),
@@ -76,7 +76,7 @@ class Session(Writing):
         self._adoption = Adoption(self._link)
         self._held = set()
         self.presence = self._link.presence
-        self._inbox: Inbox | None = None
+        self._inbox: PromptInbox | None = None
         self._words: Words | None = None
         self._offering: Offering | None = None
 
@@ -197,7 +197,7 @@ class Session(Writing):
         """
         self._link.go_on()
         if self._inbox is None:
-            self._inbox = Inbox(self._link, self._adoption)
+            self._inbox = PromptInbox(self._link, self._adoption)
         return Prompts(self._inbox, self._link)
 
     def take(self, errand: Errand) -> Message | None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from cosession.document import Request as Wish
+from cosession.document import RequestRecord as Wish
 from cosession.document import SessionDocument, checked
 from cosession.errors import Disconnected, NotAllowed, RoomBroken, TooLarge, WriteRefused, is_crdt_error
 from cosession.logs import get_logger
@@ -26,7 +26,7 @@ from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS, Refusal
 from .replica import Replica
 from .request import Decisions, Request
 from .request_replay import Asked
-from .signal import Bell
+from .signal import Signal
 from .transport import Status, Transport
 from .unsaved_text import unsaved
 from .watched import WatchedDoc
@@ -45,7 +45,7 @@ _FRAME_SHARE = 64
 """The part of a frame that is left for what is around a value: its names, ids and places."""
 
 
-class Link:
+class SessionLink:
     """One session's tie to its server.
 
     Attributes:
@@ -76,7 +76,7 @@ class Link:
             on_replaced: called when `document` has become another one.
             client_id: the Yjs client id of the first document; None draws one.
         """
-        self.bell = Bell()
+        self.bell = Signal()
         self._session = session
         self._on_refused = on_refused
         self._on_replaced = on_replaced

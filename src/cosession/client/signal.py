@@ -7,7 +7,7 @@ cancelled wait leaves nothing behind.
 import asyncio
 
 
-class Bell:
+class Signal:
     """Wakes whoever waits."""
 
     __slots__ = ("_waiting",)

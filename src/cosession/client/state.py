@@ -9,7 +9,7 @@ from pycrdt import Map
 from cosession.document import State
 from cosession.document.tree import Path
 
-from .session_link import Link, leaves
+from .session_link import SessionLink, leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SharedState(State):
 
     __slots__ = ("_link",)
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SessionLink) -> None:
         """Prepare.
 
         Args:
@@ -77,7 +77,7 @@ class SharedState(State):
 class StateChanges(AsyncIterator[StateChange]):
     """Iterates over what becomes of a path, and waits for more. Leaving the loop leaves nothing behind."""
 
-    def __init__(self, state: SharedState, link: Link, path: Path) -> None:
+    def __init__(self, state: SharedState, link: SessionLink, path: Path) -> None:
         """Begin with what is there; raises as `SharedState.watch` does.
 
         Args:

@@ -6,13 +6,13 @@ from typing import Any
 from cosession.document import Part
 
 from .answer_stream import Answer
-from .session_link import Link
+from .session_link import SessionLink
 
 
 class ToolCall:
     """One call of a tool, shown as a part of the answer; made by `AgentRun.tool`."""
 
-    def __init__(self, link: Link, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
+    def __init__(self, link: SessionLink, answer: Answer, part: Part | None, step: Callable[[], None]) -> None:
         self._link = link
         self._answer = answer
         self._part = part

@@ -26,7 +26,7 @@ from cosession.protocol import Renewal, encode_frame
 from .credential import Credential, TokenFailed
 from .pulse import BEAT_SECONDS, Pulse
 from .replica import DocumentBroken, Replica
-from .signal import Bell
+from .signal import Signal
 
 log = get_logger(__name__)
 
@@ -127,7 +127,7 @@ class Transport:
         offline_at: when the last connection broke, on the monotonic clock.
     """
 
-    def __init__(self, url: str, *, carried: "Carried", credential: Credential, bell: Bell) -> None:
+    def __init__(self, url: str, *, carried: "Carried", credential: Credential, bell: Signal) -> None:
         """Prepare; nothing is opened before `run`.
 
         Args:

@@ -7,7 +7,7 @@ from cosession.document import checked_policy
 from .claims import Claim
 from .ids import fresh_id
 from .request import Request
-from .session_link import Link
+from .session_link import SessionLink
 from .views import Views
 
 
@@ -19,7 +19,7 @@ class Wishes(Views):
     """
 
     participant: str
-    _link: Link
+    _link: SessionLink
     _held: set[str]
 
     def set_title(self, title: str) -> None:

@@ -17,7 +17,7 @@ from cosession.document.values import JsonObject
 
 from .edits import Edit, Edits
 from .people import identities
-from .session_link import Link
+from .session_link import SessionLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Known:
 class Words:
     """The words of a participant's messages."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: SessionLink) -> None:
         """Prepare.
 
         Args:

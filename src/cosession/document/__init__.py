@@ -13,10 +13,10 @@ from .meta import MAX_TITLE, SCHEMA, Meta
 from .observe import Change, Subscription
 from .part_schema import TOOL_STATES
 from .parts import Part
-from .people import AGENT_STATUSES, Agent, Agents, Participant, Participants
+from .people import AGENT_STATUSES, Agent, Agents, ParticipantRecord, Participants
 from .policy import DOUBLE_TEXTING, Policy, checked_policy
 from .queue import Queue, QueuedPrompt
-from .requests import Request, Requests
+from .requests import RequestRecord, Requests
 from .run import Run
 from .run_states import ENDED, RUN_STATUSES, may_become
 from .runs import Runs
@@ -49,13 +49,13 @@ __all__ = [
     "Messages",
     "Meta",
     "Part",
-    "Participant",
+    "ParticipantRecord",
     "Participants",
     "Policy",
     "Position",
     "Queue",
     "QueuedPrompt",
-    "Request",
+    "RequestRecord",
     "Requests",
     "Run",
     "Runs",

@@ -81,7 +81,7 @@ class Agents(Records[Agent]):
             return Agent(agent)
 
 
-class Participant(Record):
+class ParticipantRecord(Record):
     """A view over what the server says of one participant."""
 
     __slots__ = ()
@@ -122,14 +122,14 @@ class Participant(Record):
         return self._integer("devices", 0) if self.online else 0
 
 
-class Participants(Records[Participant]):
+class Participants(Records[ParticipantRecord]):
     """The participants by id; only the server writes them."""
 
     __slots__ = ()
 
-    kind = Participant
+    kind = ParticipantRecord
 
-    def set(self, id: str, **fields: Any) -> Participant:  # noqa: A002 - the field's name
+    def set(self, id: str, **fields: Any) -> ParticipantRecord:  # noqa: A002 - the field's name
         """Say something of a participant; the first time makes their Map.
 
         Args:
@@ -147,7 +147,7 @@ class Participants(Records[Participant]):
                 self.shared[id] = cast(Any, item)
             else:
                 Record(item).write(values)
-            return Participant(item)
+            return ParticipantRecord(item)
 
     def remove(self, id: str) -> None:  # noqa: A002 - the field's name
         """Forget a participant."""

@@ -19,7 +19,7 @@ _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestRecord:
     """Something that a participant asks the server to decide.
 
     Attributes:
@@ -71,7 +71,9 @@ class Requests:
     def __len__(self) -> int:
         return len(self.shared)
 
-    def put(self, kind: str, *subject: str, participant: str, value: Mapping[str, Any] | None = None) -> Request:
+    def put(
+        self, kind: str, *subject: str, participant: str, value: Mapping[str, Any] | None = None
+    ) -> RequestRecord:
         """Ask for something.
 
         Args:
@@ -83,37 +85,37 @@ class Requests:
         key = join_key(kind, *subject, participant)
         prepared = checked_object(value or {}, "The request")
         self.shared[key] = prepared
-        return Request(key, kind, subject, participant, prepared)
+        return RequestRecord(key, kind, subject, participant, prepared)
 
     def remove(self, key: str) -> None:
         """Take a request away; one that is gone already is no error."""
         if key in self.shared:
             del self.shared[key]
 
-    def items(self) -> Iterator[Request]:
+    def items(self) -> Iterator[RequestRecord]:
         """The requests, by key; a key of fewer than two segments has no kind or no participant (both empty then)."""
         return self.among(self.shared.keys())
 
-    def among(self, keys: Iterable[str]) -> Iterator[Request]:
+    def among(self, keys: Iterable[str]) -> Iterator[RequestRecord]:
         """The requests under some keys, by key; where there is none, none."""
         for key in sorted(keys):
             if key not in self.shared:
                 continue
             kind, *subject = split_key(key)
             participant = subject.pop() if subject else ""
-            yield Request(key, kind, tuple(subject), participant, plain_object(self.shared[key]))
+            yield RequestRecord(key, kind, tuple(subject), participant, plain_object(self.shared[key]))
 
-    def ask_cancel(self, run: str, participant: str, reason: str = "") -> Request:
+    def ask_cancel(self, run: str, participant: str, reason: str = "") -> RequestRecord:
         """Ask that a run be cancelled."""
         return self.put("cancel", run, participant=participant, value={"reason": reason})
 
-    def ask_steer(self, run: str, id: str, participant: str, text: str) -> Request:  # noqa: A002 - the field's name
+    def ask_steer(self, run: str, id: str, participant: str, text: str) -> RequestRecord:  # noqa: A002 - the field's name
         """Ask that a running run take something in; the id is the steer's."""
         return self.put("steer", run, id, participant=participant, value={"text": text})
 
     def ask_claim(
         self, key: str, client: int, participant: str, *, seconds: float | None = None, wait: bool = False
-    ) -> Request:
+    ) -> RequestRecord:
         """Ask to hold something that one client at a time holds.
 
         Args:
@@ -127,15 +129,15 @@ class Requests:
         value = {name: one for name, one in wish.items() if one is not None}
         return self.put("claim", key, str(client), participant=participant, value=value)
 
-    def ask_release(self, key: str, client: int, participant: str) -> Request:
+    def ask_release(self, key: str, client: int, participant: str) -> RequestRecord:
         """Ask to give back what a client holds, or its place in the line."""
         return self.put("release", key, str(client), participant=participant)
 
-    def ask_adopt(self, run: str, client: int, participant: str) -> Request:
+    def ask_adopt(self, run: str, client: int, participant: str) -> RequestRecord:
         """Ask to go on with a lost run of one's own."""
         return self.put("adopt", run, str(client), participant=participant)
 
-    def ask_vote(self, approval: str, participant: str, decision: str, value: Any = None) -> Request:
+    def ask_vote(self, approval: str, participant: str, decision: str, value: Any = None) -> RequestRecord:
         """Vote on an approval: `approved` or `rejected`.
 
         Args:
@@ -150,7 +152,7 @@ class Requests:
 
     def ask_answer(
         self, message: str, call: str, client: int, participant: str, *, output: Any = None, error: str | None = None
-    ) -> Request:
+    ) -> RequestRecord:
         """Answer a tool call that this client holds.
 
         Args:
@@ -164,7 +166,7 @@ class Requests:
         value = {"output": output} if error is None else {"error": error}
         return self.put("answer", message, call, str(client), participant=participant, value=value)
 
-    def ask_policy(self, participant: str, double_texting: str) -> Request:
+    def ask_policy(self, participant: str, double_texting: str) -> RequestRecord:
         """Ask for another way with prompts that arrive while an agent works."""
         return self.put("policy", participant=participant, value={"double_texting": double_texting})
 

@@ -15,7 +15,7 @@ _NO_DELETES: Final = b"\x00"
 
 
 @dataclass(slots=True)
-class Append:
+class ListAppend:
     """A Map that is put behind an entry of a list.
 
     Attributes:
@@ -33,7 +33,7 @@ class Append:
     rest: bytes
 
 
-def read_append(update: bytes) -> Append | None:
+def read_append(update: bytes) -> ListAppend | None:
     """Read an update that puts one Map behind something, and else nothing into any list that was there before.
 
     What it is put behind may be an entry of any list, or the value of a key before that one. Something in the Map
@@ -77,7 +77,7 @@ def read_append(update: bytes) -> Append | None:
     skip_struct(behind, behind.byte(), {})
     middle, left = behind.at, count - number - 1
     rest = _section(left, client, found.clock + 1 + filled) if left else b"\x00"
-    return Append(
+    return ListAppend(
         id=(client, found.clock),
         left=found.left,
         first=_section(number, client, clock) + update[start:split] + _NO_DELETES,

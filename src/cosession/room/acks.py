@@ -27,7 +27,7 @@ class _Receipt:
     content: Update | bytes
 
 
-class Receipts:
+class Acks:
     """The receipts of one room that wait for the disk.
 
     Args:

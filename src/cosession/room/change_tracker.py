@@ -23,7 +23,7 @@ _ONE_STRUCT = b"\x01\x01"
 """How an update begins that brings one struct of one client."""
 
 
-class Watch:
+class ChangeTracker:
     """What was touched in a document.
 
     Args:
@@ -101,7 +101,7 @@ def _naming(names: frozenset[str]) -> re.Pattern[bytes]:
 
 
 def _noting(touched: dict[str, set[str]]) -> Callable[[list[Change]], None]:
-    """Note what changes; apart from `Watch`, which the document would keep alive."""
+    """Note what changes; apart from `ChangeTracker`, which the document would keep alive."""
 
     def note(changes: list[Change]) -> None:
         for change in changes:

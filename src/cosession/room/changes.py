@@ -39,14 +39,14 @@ from cosession.protocol import (
 from cosession.protocol.structs import Id
 from cosession.settings import Settings
 
-from .acks import Receipts
+from .acks import Acks
 from .appending import HALF_DONE, bring, learn_last, take_out, write_apart
-from .change_tracker import Watch
-from .decisions import Case, Memory, Promotion, arrived, completed, decide, is_half, promoted
+from .change_tracker import ChangeTracker
+from .decisions import DecisionContext, Memory, Promotion, arrived, completed, decide, is_half, promoted
 from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .peer import Peer
 from .sync_reply import Openings
-from .write_guard import Gate
+from .write_guard import WriteGuard
 
 _MOST_PASSES = 8
 """A decision may ask for another, and comes to an end: more in a row are a defect of one."""
@@ -96,8 +96,8 @@ class Changes:
         self,
         document: SessionDocument,
         version: int,
-        gate: Gate,
-        receipts: Receipts,
+        gate: WriteGuard,
+        receipts: Acks,
         memory: Memory,
         settings: Settings,
         kept: KeptValues,
@@ -112,7 +112,7 @@ class Changes:
         self._receipts = receipts
         self._memory = memory
         self._settings = settings
-        self._watch = Watch(document)
+        self._watch = ChangeTracker(document)
         self.on_first_use: Callable[[SessionDocument], object] | None = None
         self._deletions: KnownDeletions | None = None
         self._more_deletions = 0
@@ -216,7 +216,7 @@ class Changes:
         finally:
             self.on_first_use = first_use
 
-    def rule(self, decision: Callable[[Case], object], at: str) -> list[Effect]:
+    def rule(self, decision: Callable[[DecisionContext], object], at: str) -> list[Effect]:
         """Make a decision that no change asks for, and those that follow from it."""
         return self._rule(decision, SERVER, at, {}) + self._decide(SERVER, at)
 
@@ -378,7 +378,7 @@ class Changes:
         """Write on the messages that just came who wrote them, when they came and after which others."""
         seq = self.version
 
-        def stamp(case: Case) -> None:
+        def stamp(case: DecisionContext) -> None:
             _sign(messages, by, at, seq, offered=offered)
             arrived(case, messages)
 
@@ -388,7 +388,7 @@ class Changes:
         """Do the same with the messages of which something came just now, where that makes them whole."""
         places, seq = sorted(self._watch.late), self.version
 
-        def complete(case: Case) -> None:
+        def complete(case: DecisionContext) -> None:
             found = [self._document.messages.at(place) for place in places]
             messages = [message for message in found if message is not None]
             _sign(messages, by, at, seq, offered=offered)
@@ -412,14 +412,16 @@ class Changes:
         raise RuntimeError(f"Decisions come to no end: they touch {sorted(self._watch.touched)} again and again.")
 
     def _rule(
-        self, decision: Callable[[Case], object], by: Participant, at: str, touched: Mapping[str, set[str]]
+        self, decision: Callable[[DecisionContext], object], by: Participant, at: str, touched: Mapping[str, set[str]]
     ) -> list[Effect]:
         """Make a decision in a transaction by the server's hand.
 
         Raises:
             RoomBroken: it failed; what it follows from is applied by now, and can't be refused any more.
         """
-        case = Case(self._document, self._memory, self._settings, by, at, self.version + 1, touched, [], [], [])
+        case = DecisionContext(
+            self._document, self._memory, self._settings, by, at, self.version + 1, touched, [], [], []
+        )
         try:
             effects = self._write(lambda _: decision(case), SERVER)
         except Exception as error:

@@ -22,7 +22,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerSync:
     """Answer a connection's sync step 1."""
 
     connection: int
@@ -174,7 +174,7 @@ class Unheard:
 
 Effect: TypeAlias = (
     Send
-    | Answer
+    | AnswerSync
     | Broadcast
     | Echo
     | SendPresence

@@ -36,11 +36,11 @@ from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id
 from cosession.protocol.update_format import MAX_CLOCK
 
-from .acks import Receipts
+from .acks import Acks
 from .changes import Changes
 from .effects import Decline, Effect, Refuse, Remind, Send, Update
 from .peer import Left, Peer
-from .write_guard import Gate
+from .write_guard import WriteGuard
 
 WAITING = "waiting for others"
 """The timer after which is asked again for what waits for others, and then given up."""
@@ -85,7 +85,7 @@ _LACKS = 8
 """How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
 
 
-class Intake:
+class InboundUpdates:
     """Where the updates of a room's connections come in.
 
     Args:
@@ -97,7 +97,7 @@ class Intake:
 
     __slots__ = ("_changes", "_gate", "_limits", "_receipts", "_refused", "_waiting")
 
-    def __init__(self, changes: Changes, gate: Gate, receipts: Receipts, limits: Limits) -> None:
+    def __init__(self, changes: Changes, gate: WriteGuard, receipts: Acks, limits: Limits) -> None:
         self._changes = changes
         self._gate = gate
         self._receipts = receipts

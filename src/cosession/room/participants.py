@@ -13,7 +13,7 @@ from .attendance import Attendance, assume_looking, attend, introduce, is_introd
 from .decisions import Leases
 from .effects import BroadcastPresence, Effect, Remind, Send, SendPresence
 from .peer import Peer
-from .presence import Presence
+from .presence import RoomPresence
 
 ATTENDANCE = "attendance"
 """The timer after which the document says who is here."""
@@ -22,7 +22,7 @@ Edit = Callable[[Callable[[SessionDocument], object], str], list[Effect]]
 """Changes the document by the server's own hand, at a time (RFC 3339)."""
 
 
-class Roster:
+class ParticipantRecords:
     """Who is in one room.
 
     Args:
@@ -51,7 +51,7 @@ class Roster:
         self,
         document: SessionDocument,
         peers: dict[int, Peer],
-        presence: Presence,
+        presence: RoomPresence,
         leases: Leases,
         edit: Edit,
         attendance_seconds: float,

@@ -59,7 +59,7 @@ class Heard:
     is_too_large: bool = False
 
 
-class Presence:
+class RoomPresence:
     """Who is here, and which connection says so.
 
     Args:

@@ -45,17 +45,17 @@ from cosession.protocol.steps import finish
 from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
 
-from .acks import Receipts
+from .acks import Acks
 from .attendance import attend
 from .changes import Changes
-from .decisions import ANYBODY, UNHEARD, Job, Memory, Prompts, begin, remind, reserve
-from .effects import Answer, Effect, Remind, Renew, SendPresence, Unheard
-from .inbound import ENDING, WAITING, Intake, Step
-from .participants import ATTENDANCE, Roster
+from .decisions import ANYBODY, UNHEARD, Job, Memory, OpenPrompts, begin, remind, reserve
+from .effects import AnswerSync, Effect, Remind, Renew, SendPresence, Unheard
+from .inbound import ENDING, WAITING, InboundUpdates, Step
+from .participants import ATTENDANCE, ParticipantRecords
 from .peer import Peer
-from .presence import Presence
+from .presence import RoomPresence
 from .sync_reply import Openings
-from .write_guard import Gate
+from .write_guard import WriteGuard
 
 DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
 """What is said of it where it is loaded."""
@@ -127,15 +127,15 @@ class Room:
         self.document, size = _replay(updates)
         self._kept = KeptValues(updates)
         self.peers: dict[int, Peer] = {}
-        self.presence = Presence(settings.max_presence_bytes)
+        self.presence = RoomPresence(settings.max_presence_bytes)
         self.synced: set[int] = set()
         self._openings = openings = Openings(self._kept, settings.max_piece_bytes)
-        self._receipts = Receipts(version, settings.max_fences)
+        self._receipts = Acks(version, settings.max_fences)
         is_here = partial(_is_here, self.presence, self.peers)
         fenced = set[tuple[int, str]]()
-        self._gate = gate = Gate(self.document, self.presence, settings, writers or {}, fenced, size)
+        self._gate = gate = WriteGuard(self.document, self.presence, settings, writers or {}, fenced, size)
         listeners = partial(_listeners, self.peers)
-        self._memory = Memory(settings, is_here, Prompts(), listeners, gate.may_speak_for, fenced)
+        self._memory = Memory(settings, is_here, OpenPrompts(), listeners, gate.may_speak_for, fenced)
         self._changes = Changes(
             self.document, version, gate, self._receipts, self._memory, settings, self._kept, openings
         )
@@ -146,8 +146,8 @@ class Room:
             settings.max_value_bytes,
             settings.max_value_entries,
         )
-        self._intake = Intake(self._changes, gate, self._receipts, limits)
-        self._roster = Roster(
+        self._intake = InboundUpdates(self._changes, gate, self._receipts, limits)
+        self._roster = ParticipantRecords(
             self.document,
             self.peers,
             self.presence,
@@ -487,10 +487,10 @@ class Room:
         else:
             reply, is_first = self._openings.reply(partial(self.lacks, EMPTY_VECTOR))
         self.synced.add(connection)
-        return [Answer(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
+        return [AnswerSync(connection, reply), *([Remind(_OPENED, _OPENED_SECONDS)] if is_first else [])]
 
 
-def _is_here(presence: Presence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
+def _is_here(presence: RoomPresence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
     """Whether a client is present, or, where it isn't known which one, any connection of the participant is."""
     if client:
         return presence.is_here(client, participant)

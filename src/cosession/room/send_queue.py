@@ -40,7 +40,7 @@ _MERGED_BYTES = 16_384
 bytes; to merge it takes long where it is values, of which each is read."""
 
 
-class Outbox:
+class SendQueue:
     """The queue of one connection.
 
     Args:

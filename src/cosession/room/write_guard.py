@@ -10,7 +10,7 @@ pairs of the document are known here too.
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
-from cosession.admission import Admission, Admitted, Limits, Salvaged
+from cosession.admission import Admission, AdmissionLimits, Admitted, Salvaged
 from cosession.auth.participant import SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, CosessionError, Superseded
@@ -21,14 +21,14 @@ from cosession.protocol.structs import Id
 from cosession.protocol.surrogates import Cuts
 from cosession.settings import Settings
 
-from .presence import Presence
+from .presence import RoomPresence
 
 _SMALL = 2048
 """Bytes of a document whose surrogate pairs are found at once, in less than a millisecond; those of a larger one in
 steps."""
 
 
-class Gate:
+class WriteGuard:
     """Judges the updates of one room.
 
     Args:
@@ -56,7 +56,7 @@ class Gate:
     def __init__(
         self,
         document: SessionDocument,
-        presence: Presence,
+        presence: RoomPresence,
         settings: Settings,
         writers: dict[int, str],
         fenced: Set[tuple[int, str]],
@@ -348,7 +348,7 @@ class Gate:
     def _judge(self) -> Admission:
         """What judges; made when the first one comes who may not write everything."""
         if self._admission is None:
-            limits = Limits(self._settings.max_document_bytes, self._settings.max_depth)
+            limits = AdmissionLimits(self._settings.max_document_bytes, self._settings.max_depth)
             self._admission = Admission(self._document, limits)
         return self._admission
 

@@ -5,11 +5,11 @@ from cosession.room.decisions import Job, checked_vote, is_own_run
 from cosession.room.sync_reply import SharedFrame
 
 from .connection.channel import DirectChannel, Write, refuse
-from .connection.rate_limit import Pace
-from .connection.ticker import Pulse
+from .connection.rate_limit import RateLimit
+from .connection.ticker import Ticker
 from .connection.token_expiry import Grants
 from .hub import Hub
-from .room_runtime import LiveRoom
+from .room_runtime import RoomRuntime
 
 __all__ = [
     "STRUCT_BYTES",
@@ -17,10 +17,10 @@ __all__ = [
     "Grants",
     "Hub",
     "Job",
-    "LiveRoom",
-    "Pace",
-    "Pulse",
+    "RateLimit",
+    "RoomRuntime",
     "SharedFrame",
+    "Ticker",
     "Write",
     "check_message",
     "checked_vote",

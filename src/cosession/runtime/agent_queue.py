@@ -19,7 +19,7 @@ from cosession.logs import get_logger
 from cosession.room.decisions import Job
 from cosession.storage import Storage
 
-from .room_runtime import LiveRoom
+from .room_runtime import RoomRuntime
 
 _AT_ONCE = 8
 """How many rooms are loaded for one agent at a time: what else comes to the server must not wait for them all."""
@@ -68,16 +68,16 @@ class Post(Protocol):
 class Rooms(Protocol):
     """Where jobs are found."""
 
-    def room(self, session: str) -> AbstractAsyncContextManager[LiveRoom]:
+    def room(self, session: str) -> AbstractAsyncContextManager[RoomRuntime]:
         """Hold a session's room."""
         ...
 
-    def rooms(self) -> Iterable[LiveRoom]:
+    def rooms(self) -> Iterable[RoomRuntime]:
         """The rooms that are loaded."""
         ...
 
 
-class Desk:
+class AgentQueue:
     """Where the workers of one agent get their jobs.
 
     Args:

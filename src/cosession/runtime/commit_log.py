@@ -28,7 +28,7 @@ _MAX_GATHER_SECONDS = 0.008
 log = get_logger(__name__)
 
 
-class Listener(Protocol):
+class CommitListener(Protocol):
     """Who hears what became of the rows."""
 
     def on_committed(self, session: str, version: int, size: int) -> None:
@@ -40,7 +40,7 @@ class Listener(Protocol):
         ...
 
 
-class Log:
+class CommitLog:
     """The one writer of a server process.
 
     Args:
@@ -49,7 +49,7 @@ class Log:
         max_uncommitted_bytes: how much may wait before `wait_for_room` makes others wait.
     """
 
-    def __init__(self, storage: Storage, listener: Listener, max_uncommitted_bytes: int) -> None:
+    def __init__(self, storage: Storage, listener: CommitListener, max_uncommitted_bytes: int) -> None:
         self._storage = storage
         self._listener = listener
         self._max_bytes = max_uncommitted_bytes

@@ -18,7 +18,7 @@ from .thinning import thin
 log = get_logger(__name__)
 
 
-class Compactor:
+class Compaction:
     """The one that compacts for all rooms of a process.
 
     Args:

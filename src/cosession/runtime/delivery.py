@@ -7,11 +7,11 @@ is for everybody waits for the room's turn; presence, before that, so many times
 from collections.abc import Callable, Iterable, Set
 from typing import TypeAlias
 
-from cosession.room.effects import Answer, Broadcast, BroadcastPresence, Echo, Send, SendPresence
+from cosession.room.effects import AnswerSync, Broadcast, BroadcastPresence, Echo, Send, SendPresence
 from cosession.settings import Settings
 
 from .bulletin import Bulletin
-from .connection.writer import Writer
+from .connection.writer import FrameWriter
 from .fanout import FanOut
 from .turns import Turns
 
@@ -33,10 +33,10 @@ class Delivery:
         self._turns = turns
         self._bulletin = Bulletin(settings.presence_seconds, settings.max_presence_bytes_per_second)
         self._fan_out = FanOut(settings.max_merged_updates)
-        self._writers: dict[int, Writer] = {}
-        self._addressed: dict[int, Writer] = {}
+        self._writers: dict[int, FrameWriter] = {}
+        self._addressed: dict[int, FrameWriter] = {}
 
-    def add(self, connection: int, writer: Writer) -> None:
+    def add(self, connection: int, writer: FrameWriter) -> None:
         """Deliver to a connection from now on."""
         self._writers[connection] = writer
 
@@ -44,7 +44,7 @@ class Delivery:
         """Deliver nothing more to a connection."""
         del self._writers[connection]
 
-    def put(self, effect: Send | Answer | Echo | SendPresence) -> None:
+    def put(self, effect: Send | AnswerSync | Echo | SendPresence) -> None:
         """Put something into the outbox of one connection, if that is still here."""
         writer = self._writers.get(effect.connection)
         if writer is None:
@@ -56,7 +56,7 @@ class Delivery:
         match effect:
             case Send(_, frame):
                 writer.outbox.put_frame(frame)
-            case Answer(_, reply):
+            case AnswerSync(_, reply):
                 writer.outbox.put_reply(reply)
             case SendPresence(entries):
                 writer.outbox.put_presence(entries)

@@ -9,14 +9,14 @@ from cosession.logs import get_logger
 from cosession.room.effects import Waiting
 from cosession.storage import Storage
 
-from .agent_queue import Desk, Post, Rooms
-from .commit_log import Log
-from .room_runtime import LiveRoom
+from .agent_queue import AgentQueue, Post, Rooms
+from .commit_log import CommitLog
+from .room_runtime import RoomRuntime
 
 log = get_logger(__name__)
 
 
-class Dispatch:
+class Dispatcher:
     """The workers of a server process.
 
     Args:
@@ -26,23 +26,23 @@ class Dispatch:
         tasks: where the desks work.
     """
 
-    def __init__(self, rooms: Rooms, storage: Storage, log: Log, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, rooms: Rooms, storage: Storage, log: CommitLog, tasks: asyncio.TaskGroup) -> None:
         self._rooms = rooms
         self._storage = storage
         self._log = log
         self._tasks = tasks
-        self._desks: dict[str, Desk] = {}
+        self._desks: dict[str, AgentQueue] = {}
         self._is_closed = False
         self._gone = asyncio.Event()
-        self._work: dict[Desk, asyncio.Task[None]] = {}
+        self._work: dict[AgentQueue, asyncio.Task[None]] = {}
 
     @contextmanager
-    def open(self, post: Post) -> Generator[Desk]:
+    def open(self, post: Post) -> Generator[AgentQueue]:
         """Let a worker take jobs for the length of a block; what it was given and nobody began is free again then."""
         id_ = post.agent.id
         desk = self._desks.get(id_)
         if desk is None:
-            desk = self._desks[id_] = Desk(post.agent, self._rooms, self._storage)
+            desk = self._desks[id_] = AgentQueue(post.agent, self._rooms, self._storage)
             self._work[desk] = self._tasks.create_task(self._run(desk))
         desk.add(post)
         try:
@@ -62,7 +62,7 @@ class Dispatch:
         for id_, desk in self._desks.items():
             desk.note(session, can_take=id_ in waiting.takeable)
 
-    def on_loaded(self, live: LiveRoom) -> None:
+    def on_loaded(self, live: RoomRuntime) -> None:
         """Tell a room that was just loaded which of its agents have workers."""
         for agent in live.room.document.meta.rules.agents if self._desks else ():
             if (desk := self._desks.get(agent)) is not None:
@@ -87,7 +87,7 @@ class Dispatch:
                     self._gone.clear()
                     await self._gone.wait()
 
-    async def _run(self, desk: Desk) -> None:
+    async def _run(self, desk: AgentQueue) -> None:
         try:
             await desk.run()
         except Exception:  # the rooms go on without it; its workers come back to another one
@@ -95,7 +95,7 @@ class Dispatch:
             for post in list(desk.posts):
                 post.end(CosessionError("The server met an error; connect once more."))
 
-    async def _close(self, desk: Desk, given: Mapping[int, str]) -> None:
+    async def _close(self, desk: AgentQueue, given: Mapping[int, str]) -> None:
         await desk.give_back(given)
         if not desk.posts:
             await desk.tell_nobody()

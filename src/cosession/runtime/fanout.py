@@ -14,7 +14,7 @@ from cosession.room.effects import Broadcast, BroadcastPresence, Update
 from cosession.room.send_queue import merge
 
 from .connection.channel import Pack
-from .connection.writer import Writer
+from .connection.writer import FrameWriter
 
 _FEW_AUTHORS = 4
 """So many authors each get what the others wrote merged for them; more are sent what is merged for all of them."""
@@ -106,7 +106,7 @@ class FanOut:
         else:
             self._presence.append(news)
 
-    def send_out(self, writers: Mapping[int, Writer], synced: Set[int]) -> None:
+    def send_out(self, writers: Mapping[int, FrameWriter], synced: Set[int]) -> None:
         """Send all of it.
 
         Args:
@@ -120,7 +120,9 @@ class FanOut:
             news, self._presence = self._presence, []
             _send_presence(news, writers)
 
-    def _send_updates(self, broadcasts: Sequence[Broadcast], writers: Mapping[int, Writer], synced: Set[int]) -> None:
+    def _send_updates(
+        self, broadcasts: Sequence[Broadcast], writers: Mapping[int, FrameWriter], synced: Set[int]
+    ) -> None:
         everything = [broadcast.update for broadcast in broadcasts]
         halves = _Halves(everything, partial(merge, at_once=self._max_merged))
         parcel, authors = halves.all(), _places_of(broadcasts)
@@ -145,7 +147,7 @@ def _places_of(news: Iterable[Broadcast | BroadcastPresence]) -> dict[int | None
     return places
 
 
-def _hand_over(writer: Writer, updates: Sequence[Update], parcel: _Parcel) -> None:
+def _hand_over(writer: FrameWriter, updates: Sequence[Update], parcel: _Parcel) -> None:
     write = writer.write
     if write is None:
         writer.outbox.put_updates(updates)
@@ -154,7 +156,7 @@ def _hand_over(writer: Writer, updates: Sequence[Update], parcel: _Parcel) -> No
         write(parcel.packed(writer.pack))
 
 
-def _send_presence(news: Sequence[BroadcastPresence], writers: Mapping[int, Writer]) -> None:
+def _send_presence(news: Sequence[BroadcastPresence], writers: Mapping[int, FrameWriter]) -> None:
     latest = {entry.client: BroadcastPresence((entry,), one.besides) for one in news for entry in one.entries}
     told = tuple(latest.values())
     halves = _Halves(told, _presence_frames)

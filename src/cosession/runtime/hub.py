@@ -22,14 +22,14 @@ from cosession.settings import Settings
 from cosession.storage import Storage, StoredSession
 
 from .clock import utc_now
-from .commit_log import Log
-from .compaction import Compactor
+from .commit_log import CommitLog
+from .compaction import Compaction
 from .connection.connection import Connection
-from .connection.ticker import Pulse
+from .connection.ticker import Ticker
 from .connection.token_expiry import Grants
-from .dispatcher import Dispatch
-from .lifecycle import Slot
-from .room_runtime import LiveRoom
+from .dispatcher import Dispatcher
+from .lifecycle import RoomLifecycle
+from .room_runtime import RoomRuntime
 from .turns import Turns
 
 log = get_logger(__name__)
@@ -51,13 +51,13 @@ class Hub:
         self.settings = settings
         self._clock = clock
         self._tasks = tasks
-        self._log = Log(storage, self, settings.max_uncommitted_bytes)
-        self._compactor = Compactor(storage, settings.history_grain_seconds)
+        self._log = CommitLog(storage, self, settings.max_uncommitted_bytes)
+        self._compactor = Compaction(storage, settings.history_grain_seconds)
         self._turns = Turns()
-        self._pulse = Pulse(settings.keep_alive_seconds)
-        self.dispatch = Dispatch(self, storage, self._log, tasks)
-        self._slots: dict[str, Slot] = {}
-        self._lives: dict[Slot, asyncio.Task[None]] = {}
+        self._pulse = Ticker(settings.keep_alive_seconds)
+        self.dispatch = Dispatcher(self, storage, self._log, tasks)
+        self._slots: dict[str, RoomLifecycle] = {}
+        self._lives: dict[RoomLifecycle, asyncio.Task[None]] = {}
         self._numbers = count(1)
         self._closing = False
 
@@ -128,7 +128,7 @@ class Hub:
             await live.serve(connection, grants)
 
     @asynccontextmanager
-    async def room(self, session: str, *, create: bool = False) -> AsyncGenerator[LiveRoom]:
+    async def room(self, session: str, *, create: bool = False) -> AsyncGenerator[RoomRuntime]:
         """Hold a session's live room.
 
         Args:
@@ -248,7 +248,7 @@ class Hub:
                 for life in unfinished:
                     life.cancel()
 
-    def rooms(self) -> Iterator[LiveRoom]:
+    def rooms(self) -> Iterator[RoomRuntime]:
         """The rooms that are loaded."""
         return (slot.live for slot in self._slots.values() if slot.live is not None)
 
@@ -264,12 +264,12 @@ class Hub:
         if slot:
             slot.end(error)
 
-    def _slot(self, session: str) -> Slot:
+    def _slot(self, session: str) -> RoomLifecycle:
         if self._closing:
             raise _shutting_down()
         slot = self._slots.get(session)
         if slot is None:
-            slot = self._slots[session] = Slot(
+            slot = self._slots[session] = RoomLifecycle(
                 session,
                 self.storage,
                 self._log,
@@ -282,13 +282,13 @@ class Hub:
             self._lives[slot] = self._tasks.create_task(self._live(slot))
         return slot
 
-    async def _end_of(self, slot: Slot) -> None:
+    async def _end_of(self, slot: RoomLifecycle) -> None:
         """Wait until the next slot of a session may be made."""
         life = self._lives.get(slot)
         if life is not None:
             await asyncio.wait((life,))
 
-    async def _live(self, slot: Slot) -> None:
+    async def _live(self, slot: RoomLifecycle) -> None:
         try:
             await slot.run()
         finally:

@@ -28,9 +28,9 @@ from cosession.room.room import DAMAGED, Room
 from cosession.settings import Settings
 from cosession.storage import LoadedSession, Snapshot, Storage
 
-from .commit_log import Log
-from .compaction import Compactor
-from .room_runtime import LiveRoom
+from .commit_log import CommitLog
+from .compaction import Compaction
+from .room_runtime import RoomRuntime
 from .turns import Turns
 
 _LARGEST_TO_TAIL = 8
@@ -43,10 +43,10 @@ _AFTER_GRACE_SECONDS = 1.0
 log = get_logger(__name__)
 
 
-class Listener(Protocol):
+class LifecycleListener(Protocol):
     """Who hears of rooms."""
 
-    def on_loaded(self, live: LiveRoom) -> None:
+    def on_loaded(self, live: RoomRuntime) -> None:
         """A room was loaded."""
         ...
 
@@ -55,7 +55,7 @@ class Listener(Protocol):
         ...
 
 
-class Slot:
+class RoomLifecycle:
     """Where one session's room is, or is about to be.
 
     Args:
@@ -76,12 +76,12 @@ class Slot:
         self,
         session: str,
         storage: Storage,
-        room_log: Log,
-        compactor: Compactor,
+        room_log: CommitLog,
+        compactor: Compaction,
         turns: Turns,
         settings: Settings,
         clock: Callable[[], str],
-        listener: Listener,
+        listener: LifecycleListener,
     ) -> None:
         self.session = session
         self.leaving = False
@@ -93,7 +93,7 @@ class Slot:
         self._settings = settings
         self._clock = clock
         self._listener = listener
-        self._loaded: asyncio.Future[LiveRoom] = asyncio.get_running_loop().create_future()
+        self._loaded: asyncio.Future[RoomRuntime] = asyncio.get_running_loop().create_future()
         self._holders = 0
         self._changed = asyncio.Event()
         self._error: CosessionError | None = None
@@ -104,12 +104,12 @@ class Slot:
         self._keeping = False
 
     @property
-    def live(self) -> LiveRoom | None:
+    def live(self) -> RoomRuntime | None:
         """The room, once it is loaded."""
         loaded = self._loaded
         return loaded.result() if loaded.done() and not loaded.exception() else None
 
-    async def enter(self) -> LiveRoom:
+    async def enter(self) -> RoomRuntime:
         """Hold the room, once it is loaded; `release` it afterwards.
 
         Raises:
@@ -164,7 +164,7 @@ class Slot:
             if self.live is None:
                 self._loaded = asyncio.get_running_loop().create_future()  # the error's frames hold the slot in turn
 
-    async def _load(self) -> LiveRoom | None:
+    async def _load(self) -> RoomRuntime | None:
         """Load the room; from the moment it is used until its waiters know, nothing may wait."""
         try:
             stored = await self._storage.load(self.session)
@@ -182,7 +182,7 @@ class Slot:
             self._tail_from, self._snapshot_bytes = stored.snapshot.version, len(stored.snapshot.update)
         self._tail_bytes = sum(len(row.update) for row in stored.updates)
         self._snapshot = stored.snapshot.version if stored.snapshot else 0
-        live = LiveRoom(
+        live = RoomRuntime(
             stored.info,
             room,
             self._settings,
@@ -210,7 +210,7 @@ class Slot:
         self._loaded.set_exception(error)
         self._loaded.exception()  # nobody may be waiting for it any more
 
-    async def _until_idle(self, live: LiveRoom) -> None:
+    async def _until_idle(self, live: RoomRuntime) -> None:
         while live.error is None:
             self._changed.clear()
             if self._is_snapshot_due(live.room.committed_version):
@@ -227,7 +227,7 @@ class Slot:
                 if not self._holders and not live.is_waiting:
                     return
 
-    def _grace(self, live: LiveRoom) -> float:
+    def _grace(self, live: RoomRuntime) -> float:
         """How long the room stays for who holds something: it mustn't go to sleep as though they were at work."""
         return self._settings.lease_grace_seconds + _AFTER_GRACE_SECONDS if live.is_waiting else 0.0
 
@@ -238,7 +238,7 @@ class Slot:
             return True
         return tail >= max(limits.snapshot_after_bytes, self._snapshot_bytes)
 
-    async def _keep_snapshot(self, live: LiveRoom) -> None:
+    async def _keep_snapshot(self, live: RoomRuntime) -> None:
         """Keep a snapshot of the living room, once the log holds what is in it.
 
         Taking it holds the loop: 2 ms for 100,000 tokens.
@@ -269,7 +269,7 @@ class Slot:
             self._compact_at = now + self._settings.compact_after_seconds
             self._compactor.ask(self.session)
 
-    async def _unload(self, live: LiveRoom) -> None:
+    async def _unload(self, live: RoomRuntime) -> None:
         live.close()
         foreign = isinstance(live.error, SessionDeleted | NoSuchSession | VersionTaken)
         if not foreign:

@@ -36,13 +36,13 @@ from cosession.room.effects import (
 from cosession.room.inbound import Step, hold
 from cosession.room.peer import Peer
 from cosession.room.room import Room, read_copy
-from cosession.room.send_queue import Outbox
+from cosession.room.send_queue import SendQueue
 from cosession.settings import Settings
 from cosession.storage import LoggedUpdate, StoredSession
 
-from .commit_log import Log
+from .commit_log import CommitLog
 from .connection.connection import Connection
-from .connection.token_expiry import Grants, Lease
+from .connection.token_expiry import Grants, TokenExpiry
 from .delivery import Delivery
 from .new_clients import NewClients
 from .timers import Timers
@@ -67,7 +67,7 @@ _TOO_MANY_CLIENTS = (
 )
 
 
-class LiveRoom:
+class RoomRuntime:
     """One session that is loaded in this process.
 
     Args:
@@ -110,7 +110,7 @@ class LiveRoom:
         stored: StoredSession,
         room: Room,
         settings: Settings,
-        log: Log,
+        log: CommitLog,
         turns: Turns,
         clock: Callable[[], str],
         on_end: Callable[[], None],
@@ -178,7 +178,7 @@ class LiveRoom:
             NotAllowed: its access was taken away while the room was loaded.
         """
         number = connection.number
-        lease = connection.lease = Lease(connection, self, grants)
+        lease = connection.lease = TokenExpiry(connection, self, grants)
         self._connections[number] = connection
         self._delivery.add(number, connection.writer)
         if self.error is not None:
@@ -256,7 +256,7 @@ class LiveRoom:
             yield seconds
             await self.ready()
 
-    def take(self, outbox: Outbox) -> list[bytes]:
+    def take(self, outbox: SendQueue) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
         if self.broken:
             return []

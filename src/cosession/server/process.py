@@ -15,14 +15,14 @@ import uvicorn
 from cosession.auth import Identities
 from cosession.errors import CannotListen
 from cosession.logs import configure_logs, get_logger
-from cosession.runtime import Hub, Pulse
+from cosession.runtime import Hub, Ticker
 from cosession.settings import Settings
 from cosession.storage import SqliteStorage
 
 from .app import create_app
 from .collector import calm_collector
 from .edge.arrivals import Arrivals
-from .edge.connection_limits import Listener, Lobby, Tally, exempt_addresses
+from .edge.connection_limits import ConnectionLimits, ListeningSocket, Tally, exempt_addresses
 from .edge.http_protocol import RequestProtocol
 from .edge.origin_policy import is_loopback
 from .edge.websocket_protocol import SyncProtocol
@@ -69,7 +69,7 @@ async def serve(
     calm_collector()
     _check_exposure(settings)
     tally = Tally(settings.max_connections_per_address, exempt_addresses(settings))
-    lobby = Lobby(_take_files(settings.max_connections), tally)
+    lobby = ConnectionLimits(_take_files(settings.max_connections), tally)
     with _bind(settings, lobby) as listener:
         url = _url(settings, listener)
         async with (
@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         settings: Settings,
-        lobby: Lobby,
+        lobby: ConnectionLimits,
         drain: Callable[[], Awaitable[None]],
         ready: Callable[[], object],
     ) -> None:
@@ -167,7 +167,7 @@ def _config(app: Callable[..., object], settings: Settings, key: Callable[[str],
         loop="asyncio",
         http=RequestProtocol,
         h11_max_incomplete_event_size=_HEAD_ROOM * settings.max_head_bytes,
-        ws=partial(SyncProtocol, pulse=Pulse(beat_seconds), arrivals=arrivals),  # type: ignore[arg-type]
+        ws=partial(SyncProtocol, pulse=Ticker(beat_seconds), arrivals=arrivals),  # type: ignore[arg-type]
         ws_per_message_deflate=False,
         ws_ping_interval=beat_seconds,
         ws_ping_timeout=settings.slow_reader_seconds,  # a ping waits behind what a slow reader still has to read
@@ -217,12 +217,12 @@ def _take_files(wanted: int) -> int:
     return max(1, soft - _OTHER_FILES)
 
 
-def _bind(settings: Settings, lobby: Lobby) -> socket.socket:
+def _bind(settings: Settings, lobby: ConnectionLimits) -> socket.socket:
     host = settings.host
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
         # With its protocol named: else asyncio doesn't know that it is TCP, and leaves Nagle's algorithm on.
-        listener = Listener(lobby, family, kind, protocol)
+        listener = ListeningSocket(lobby, family, kind, protocol)
     except OSError as error:
         raise CannotListen(f"The address {host!r} can't be used: {error.strerror or error}.") from error
     try:

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket
 from cosession.auth import Grant, Participant
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NotAllowed, NotAuthenticated
 from cosession.logs import get_logger
-from cosession.runtime import Hub, Job, Pace
+from cosession.runtime import Hub, Job, RateLimit
 from cosession.storage import Revocation, Revocations
 
 from .api.authorize import accept, check_revoked, identify, taken_away
@@ -119,7 +119,7 @@ async def _serve(websocket: WebSocket, grant: Grant) -> None:
             post.end(NotAuthenticated(str(taken_away())))
 
     websocket.scope["headers"] = ()
-    pace = Pace(hub.settings.max_frames_per_second, hub.settings.flood_seconds)
+    pace = RateLimit(hub.settings.max_frames_per_second, hub.settings.flood_seconds)
     with hub.dispatch.open(post) as desk, revocations.observe(hear):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_send(websocket, post))
@@ -161,7 +161,7 @@ async def _expire(at: float) -> None:
     raise NotAuthenticated("Your token has expired; connect again with a fresh one.")
 
 
-async def _receive(websocket: WebSocket, pace: Pace) -> dict[str, Any]:
+async def _receive(websocket: WebSocket, pace: RateLimit) -> dict[str, Any]:
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         raise _Gone

@@ -62,7 +62,7 @@ def explained(name: str) -> Generator[None]:
         raise StorageError(f"The database {name} can't hold this value: {error}.") from error
 
 
-class Connection(aiosqlite.Connection):
+class DatabaseConnection(aiosqlite.Connection):
     """An aiosqlite connection that carries out whole functions on its thread, in the order of the calls.
 
     A transaction is one function, and so one hop to the thread: a busy loop doesn't stretch it, nothing gets
@@ -75,7 +75,7 @@ class Connection(aiosqlite.Connection):
         self._stopping: asyncio.Future[Any] | None = None
 
     @classmethod
-    async def start(cls, connector: Callable[[], sqlite3.Connection], name: str) -> "Connection":
+    async def start(cls, connector: Callable[[], sqlite3.Connection], name: str) -> "DatabaseConnection":
         """Open a connection on a new thread.
 
         Args:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from .database import Connection
+from .database import DatabaseConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,14 @@ class Bearer(Protocol):
 class Revocations:
     """All revocations. Made by `Revocations.load`."""
 
-    def __init__(self, writer: Connection, known: dict[str, Revocation]) -> None:
+    def __init__(self, writer: DatabaseConnection, known: dict[str, Revocation]) -> None:
         self._writer = writer
         self._known = known
         self._observers: list[Callable[[Revocation], None]] = []
         self._index()
 
     @classmethod
-    async def load(cls, writer: Connection) -> "Revocations":
+    async def load(cls, writer: DatabaseConnection) -> "Revocations":
         """Read what was revoked."""
         return cls(writer, {one.id: one for one in await writer.run(read_revocations)})
 

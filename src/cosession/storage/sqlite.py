@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from . import transactions
 from .creations import Creations
-from .database import Connection, give_back_pages, open_reader, open_writer
+from .database import DatabaseConnection, give_back_pages, open_reader, open_writer
 from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
 from .revocations import Revocations
 
@@ -32,7 +32,13 @@ class SqliteStorage:
         revocations: whose access was taken away.
     """
 
-    def __init__(self, writer: Connection, reader: Connection, packer: Connection, revocations: Revocations) -> None:
+    def __init__(
+        self,
+        writer: DatabaseConnection,
+        reader: DatabaseConnection,
+        packer: DatabaseConnection,
+        revocations: Revocations,
+    ) -> None:
         self.revocations = revocations
         self._writer = writer
         self._reader = reader
@@ -54,11 +60,11 @@ class SqliteStorage:
         """
         name = str(path)
         async with AsyncExitStack() as closing:
-            writer = await Connection.start(partial(open_writer, path), name)
+            writer = await DatabaseConnection.start(partial(open_writer, path), name)
             closing.push_async_callback(writer.close)
-            reader = await Connection.start(partial(open_reader, path), name)
+            reader = await DatabaseConnection.start(partial(open_reader, path), name)
             closing.push_async_callback(reader.close)
-            packer = await Connection.start(partial(open_reader, path), name)
+            packer = await DatabaseConnection.start(partial(open_reader, path), name)
             closing.push_async_callback(packer.close)
             yield cls(writer, reader, packer, await Revocations.load(writer))
 

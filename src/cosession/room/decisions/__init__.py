@@ -5,24 +5,24 @@ timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I
 """
 
 from .approvals import checked_vote
-from .context import Case, Memory, Promotion
+from .context import DecisionContext, Memory, Promotion
 from .handlers import DECIDED_ON, arrived, begin, completed, decide, promoted, remind
 from .jobs import Job, reserve
 from .leases import Leases
 from .prompt_lanes import ANYBODY, is_half
-from .prompts import UNHEARD, Prompts
+from .prompts import UNHEARD, OpenPrompts
 from .runs import is_own_run
 
 __all__ = [
     "ANYBODY",
     "DECIDED_ON",
     "UNHEARD",
-    "Case",
+    "DecisionContext",
     "Job",
     "Leases",
     "Memory",
+    "OpenPrompts",
     "Promotion",
-    "Prompts",
     "arrived",
     "begin",
     "checked_vote",

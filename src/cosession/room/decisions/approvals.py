@@ -12,26 +12,26 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from cosession.document import Approval, JsonObject, Request, SessionDocument, misfit, seconds_until
+from cosession.document import Approval, JsonObject, RequestRecord, SessionDocument, misfit, seconds_until
 from cosession.document.run_states import FINAL
 from cosession.document.values import is_same
 from cosession.errors import ApprovalClosed, BadDocument, BadRequest, NoSuchApproval, NotAllowed
 
 from ..effects import Remind
-from .context import Case
+from .context import DecisionContext
 
 _MOST_DELEGATIONS = 16
 """How far a chain of delegation is followed: each step looks a message up. Agents beyond it may vote."""
 
 
-def begin(case: Case) -> None:
+def begin(case: DecisionContext) -> None:
     """Take up what is asked, at load: what is too late by now is decided so."""
     for id_, approval in case.document.approvals:
         case.memory.approvals.add(id_)
         _watch(case, id_, approval)
 
 
-def look(case: Case) -> None:
+def look(case: DecisionContext) -> None:
     """Look at the approvals that were touched."""
     for id_ in sorted(case.changed.get("approvals", ())):
         approval = case.document.approvals.get(id_)
@@ -47,7 +47,7 @@ def look(case: Case) -> None:
             case.effects.append(Remind(f"approval/{id_}", None))
 
 
-def vote(case: Case, request: Request) -> None:
+def vote(case: DecisionContext, request: RequestRecord) -> None:
     """Count a vote; the last one of a participant is theirs.
 
     Raises:
@@ -128,14 +128,14 @@ def _askers(document: SessionDocument, approval: Approval) -> set[str]:
     return askers
 
 
-def expire(case: Case, id_: str) -> None:
+def expire(case: DecisionContext, id_: str) -> None:
     """Decide that nobody decided, when the time is over."""
     approval = case.document.approvals.get(id_)
     if approval is not None:
         _watch(case, id_, approval)
 
 
-def withdraw(case: Case, run_id: str) -> None:
+def withdraw(case: DecisionContext, run_id: str) -> None:
     """Close what a run asks that is over: nobody waits for the answer any more."""
     for id_ in sorted(case.memory.asked.pop(run_id, ())):
         approval = case.document.approvals.get(id_)
@@ -143,7 +143,7 @@ def withdraw(case: Case, run_id: str) -> None:
             _decide(case, id_, approval, "withdrawn")
 
 
-def _watch(case: Case, id_: str, approval: Approval) -> None:
+def _watch(case: DecisionContext, id_: str, approval: Approval) -> None:
     _keep_votes(case, id_, approval)
     if approval.run is not None and approval.decision is None:
         case.memory.asked.setdefault(approval.run, {})[id_] = None
@@ -162,7 +162,7 @@ def _watch(case: Case, id_: str, approval: Approval) -> None:
         case.effects.append(Remind(f"approval/{id_}", left))
 
 
-def _keep_votes(case: Case, id_: str, approval: Approval) -> None:
+def _keep_votes(case: DecisionContext, id_: str, approval: Approval) -> None:
     """Take the votes that a crash undid and a witness brings back, but not over later ones of the same people."""
     votes = approval.votes
     for voter, vote in case.memory.votes.get(id_, {}).items():
@@ -178,16 +178,16 @@ def _is_later(vote: JsonObject | None, other: JsonObject) -> bool:
     return vote is not None and seconds_until(str(other.get("at")), str(vote.get("at"))) > 0
 
 
-def _seconds_left(case: Case, approval: Approval) -> float:
+def _seconds_left(case: DecisionContext, approval: Approval) -> float:
     return math.inf if approval.expires_at is None else seconds_until(case.at, approval.expires_at)
 
 
-def _is_forgotten(case: Case, approval: Approval) -> bool:
+def _is_forgotten(case: DecisionContext, approval: Approval) -> bool:
     run = None if approval.run is None else case.document.runs.get(approval.run)
     return run is not None and run.status in FINAL
 
 
-def _count(case: Case, id_: str, voter: str, decision: str, value: Any) -> None:
+def _count(case: DecisionContext, id_: str, voter: str, decision: str, value: Any) -> None:
     approval = case.document.approvals.get(id_)
     assert approval is not None, "the vote was checked"
     approval.record_vote(voter, decision, value, case.at)
@@ -195,7 +195,7 @@ def _count(case: Case, id_: str, voter: str, decision: str, value: Any) -> None:
     _decide_if_agreed(case, id_, approval)
 
 
-def _decide_if_agreed(case: Case, id_: str, approval: Approval) -> bool:
+def _decide_if_agreed(case: DecisionContext, id_: str, approval: Approval) -> bool:
     """Decide what enough agree on; False where they don't."""
     votes = approval.votes
     for voter in sorted(votes):
@@ -215,7 +215,7 @@ def _decide_if_agreed(case: Case, id_: str, approval: Approval) -> bool:
 
 
 def _decide(
-    case: Case, id_: str, approval: Approval, decision: str, by: list[str] | None = None, value: Any = None
+    case: DecisionContext, id_: str, approval: Approval, decision: str, by: list[str] | None = None, value: Any = None
 ) -> None:
     if approval.decide(decision, by=by or [], at=case.at, value=value):
         case.memory.decided[id_] = approval.decision or {}

@@ -7,13 +7,13 @@ What is held goes to the next in line when its holder lets go, is gone for longe
 
 from typing import Any, TypeGuard, cast
 
-from cosession.document import JsonObject, Request
+from cosession.document import JsonObject, RequestRecord
 from cosession.document.times import later, seconds_until
 from cosession.document.values import checked_id
 from cosession.errors import ClaimHeld, NotAllowed
 
 from ..effects import Remind
-from .context import Case
+from .context import DecisionContext
 
 PROMPT = "prompt/"
 """How the keys of claimed prompts begin: `prompt/MESSAGE`, or `prompt/MESSAGE/AGENT`."""
@@ -26,7 +26,7 @@ _TRUSTED_SECONDS = 3600.0
 """A timer that rings after that long has measured it; of longer times the clock is asked: the machine may sleep."""
 
 
-def begin(case: Case) -> None:
+def begin(case: DecisionContext) -> None:
     """Take up what is held, at load: whoever holds it has a grace to be here again."""
     for key, fact in case.document.claims.to_json().items():
         if key and _is_claim(fact):
@@ -37,7 +37,7 @@ def begin(case: Case) -> None:
             case.document.claims.release(key)
 
 
-def ask(case: Case, request: Request) -> None:
+def ask(case: DecisionContext, request: RequestRecord) -> None:
     """Grant something that is free, give its holder more time, or let a client wait for it.
 
     Raises:
@@ -66,7 +66,7 @@ def ask(case: Case, request: Request) -> None:
         _write(case, key, {**fact, "waiting": [*line, asks]})
 
 
-def release(case: Case, request: Request) -> None:
+def release(case: DecisionContext, request: RequestRecord) -> None:
     """Let go of something, or wait for it no longer; what the client doesn't hold stays as it is."""
     key, asks = _claimed(request)
     fact = case.memory.granted.get(key)
@@ -79,7 +79,7 @@ def release(case: Case, request: Request) -> None:
 
 
 def grant(
-    case: Case,
+    case: DecisionContext,
     key: str,
     *,
     by: str,
@@ -109,14 +109,14 @@ def grant(
     _write(case, key, fact, renewed=seconds)
 
 
-def end(case: Case, key: str) -> None:
+def end(case: DecisionContext, key: str) -> None:
     """Let nobody hold something any more."""
     case.memory.granted.pop(key, None)
     case.document.claims.release(key)
     case.effects += [*case.memory.leases.end(f"claim/{key}"), Remind(f"until/{key}", None)]
 
 
-def lapse(case: Case, key: str) -> None:
+def lapse(case: DecisionContext, key: str) -> None:
     """Pass something on of which the holder's lease is over."""
     fact = case.memory.granted.get(key)
     if fact is None or not case.memory.leases.is_over(f"claim/{key}"):
@@ -128,7 +128,7 @@ def lapse(case: Case, key: str) -> None:
     _pass_on(case, key, fact, former)
 
 
-def expire(case: Case, key: str) -> None:
+def expire(case: DecisionContext, key: str) -> None:
     """Pass something on of which the time is over."""
     fact = case.memory.granted.get(key)
     if fact is None or "until" not in fact:
@@ -140,7 +140,7 @@ def expire(case: Case, key: str) -> None:
         _pass_on(case, key, fact, list(fact.get("former", [])))
 
 
-def restore(case: Case) -> None:
+def restore(case: DecisionContext) -> None:
     """Write back what only the server may say of claims.
 
     What nobody holds, and comes back after a crash that undid the grant, is granted anew: nobody has acted on it.
@@ -161,7 +161,7 @@ def restore(case: Case) -> None:
             case.document.claims.release(key)
 
 
-def _pass_on(case: Case, key: str, fact: JsonObject, former: list[int] | None = None) -> None:
+def _pass_on(case: DecisionContext, key: str, fact: JsonObject, former: list[int] | None = None) -> None:
     """Give something to the next in line who is here, else to nobody."""
     line = list(fact.get("waiting", []))
     while line:
@@ -174,14 +174,14 @@ def _pass_on(case: Case, key: str, fact: JsonObject, former: list[int] | None = 
     end(case, key)
 
 
-def _write(case: Case, key: str, fact: JsonObject, *, renewed: float | None = None) -> None:
+def _write(case: DecisionContext, key: str, fact: JsonObject, *, renewed: float | None = None) -> None:
     fact = case.document.claims.grant(key, **fact)  # as it stands there: without what is empty
     _remember(case, key, fact)
     if renewed is not None:
         case.effects.append(Remind(f"until/{key}", renewed))
 
 
-def _remember(case: Case, key: str, fact: JsonObject, *, at_load: bool = False) -> None:
+def _remember(case: DecisionContext, key: str, fact: JsonObject, *, at_load: bool = False) -> None:
     case.memory.granted[key] = fact
     case.effects += case.memory.leases.keep(f"claim/{key}", fact["client"], fact["by"])
     if at_load and "until" in fact:
@@ -193,7 +193,7 @@ def _is_held_by(fact: JsonObject, asks: JsonObject) -> bool:
     return _asks(fact["by"], fact["client"]) == asks
 
 
-def _claimed(request: Request) -> tuple[str, JsonObject]:
+def _claimed(request: RequestRecord) -> tuple[str, JsonObject]:
     """Return what a request is to hold or to let go, and in whose name.
 
     Raises:

@@ -6,15 +6,15 @@ first does it; the server writes its answer into the part, which belongs to the 
 
 from functools import partial
 
-from cosession.document import JsonObject, Part, Request, SessionDocument, tool_key
+from cosession.document import JsonObject, Part, RequestRecord, SessionDocument, tool_key
 from cosession.document.values import plain_object
 from cosession.errors import ClaimLost, NotAllowed, ToolCallClosed
 
 from . import claims
-from .context import Case
+from .context import DecisionContext
 
 
-def answer(case: Case, request: Request) -> None:
+def answer(case: DecisionContext, request: RequestRecord) -> None:
     """Write the answer of the client that holds a call, and let go of the call.
 
     Raises:

@@ -15,7 +15,7 @@ from ..effects import Effect, Send
 from .leases import Leases
 
 if TYPE_CHECKING:  # it is made of cases
-    from .prompts import Prompts
+    from .prompts import OpenPrompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Memory:
         self,
         settings: Settings,
         is_here: Callable[[int, str], bool],
-        prompts: "Prompts",
+        prompts: "OpenPrompts",
         listeners: Callable[[Collection[str]], Mapping[str, Sequence[int]]],
         may_speak_for: Callable[[str, int], bool],
         fenced: set[tuple[int, str]],
@@ -157,7 +157,7 @@ class Promotion:
 
 
 @dataclass(slots=True)
-class Case:
+class DecisionContext:
     """Something that has happened, of which the server decides what follows.
 
     Attributes:

@@ -11,10 +11,10 @@ from cosession.document import Message
 
 from ..effects import Waiting
 from . import approvals, claims, queue, requests, runs
-from .context import Case
+from .context import DecisionContext
 from .jobs import demand
 
-DECISIONS: Mapping[Callable[[Case], None], Set[str]] = {
+DECISIONS: Mapping[Callable[[DecisionContext], None], Set[str]] = {
     runs.look: {"runs"},
     claims.restore: {"claims"},
     approvals.look: {"approvals"},
@@ -26,14 +26,14 @@ DECISIONS: Mapping[Callable[[Case], None], Set[str]] = {
 DECIDED_ON = frozenset[str]().union(*DECISIONS.values())
 """The roots in which a change asks for any."""
 
-BEGINNINGS: Mapping[Callable[[Case], None], str] = {
+BEGINNINGS: Mapping[Callable[[DecisionContext], None], str] = {
     runs.begin: "runs",
     claims.begin: "claims",
     approvals.begin: "approvals",
 }
 """What a room takes up when it is loaded, each from its root, before it answers requests."""
 
-RINGS: dict[str, Callable[[Case, str], None]] = {
+RINGS: dict[str, Callable[[DecisionContext, str], None]] = {
     "lease/run": runs.lapse,
     "lease/claim": claims.lapse,
     "until": claims.expire,
@@ -42,7 +42,7 @@ RINGS: dict[str, Callable[[Case, str], None]] = {
 """By how the name of a timer begins, what its ring asks for; it gets the rest of the name."""
 
 
-def begin(case: Case) -> None:
+def begin(case: DecisionContext) -> None:
     """Take up a session that was just loaded, and answer what nobody has answered."""
     there = frozenset(case.document.doc.keys())  # to ask for a root makes it, and it takes memory
     for take_up, root in BEGINNINGS.items():
@@ -55,7 +55,7 @@ def begin(case: Case) -> None:
     _tell(case)
 
 
-def decide(case: Case) -> None:
+def decide(case: DecisionContext) -> None:
     """Decide what a change asks for."""
     for decision, roots in DECISIONS.items():
         if not roots.isdisjoint(case.changed):
@@ -63,27 +63,27 @@ def decide(case: Case) -> None:
     _tell(case)
 
 
-def arrived(case: Case, messages: Sequence[Message]) -> None:
+def arrived(case: DecisionContext, messages: Sequence[Message]) -> None:
     """Hear of messages that were just stamped."""
     for message in messages:
         case.memory.prompts.arrived(case, message)
     _tell(case)
 
 
-def promoted(case: Case, messages: Sequence[Message]) -> None:
+def promoted(case: DecisionContext, messages: Sequence[Message]) -> None:
     """Hear of messages that entries of the queue have become."""
     queue.promoted(case, messages)
     _tell(case)
 
 
-def completed(case: Case, messages: Sequence[Message]) -> None:
+def completed(case: DecisionContext, messages: Sequence[Message]) -> None:
     """Hear of messages of which something came later than they."""
     for message in messages:
         case.memory.prompts.completed(case, message)
     _tell(case)
 
 
-def remind(case: Case, what: str) -> None:
+def remind(case: DecisionContext, what: str) -> None:
     """Look again at what a timer was for: that it rings is no more than a hint."""
     for name, act in RINGS.items():
         if what.startswith(f"{name}/"):
@@ -91,7 +91,7 @@ def remind(case: Case, what: str) -> None:
     _tell(case)
 
 
-def _tell(case: Case) -> None:
+def _tell(case: DecisionContext) -> None:
     """Say of whom something is waiting, where that has changed."""
     now = demand(case)
     if now is not None and now != case.memory.told:

@@ -12,8 +12,8 @@ from cosession.document.times import seconds_until
 
 from ..effects import Remind
 from . import claims, runs
-from .context import Case
-from .prompt_lanes import ANYBODY, Lane, Open
+from .context import DecisionContext
+from .prompt_lanes import ANYBODY, OpenPrompt, PromptLane
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Job:
     epoch: int
 
 
-def reserve(case: Case, agent: str, client: int) -> Job | None:
+def reserve(case: DecisionContext, agent: str, client: int) -> Job | None:
     """Reserve the next thing that an agent is to do, for a client of its own."""
     case.memory.prompts.read(case)
     lane = case.memory.prompts.lanes.get(agent)
@@ -52,7 +52,7 @@ def reserve(case: Case, agent: str, client: int) -> Job | None:
     return None
 
 
-def demand(case: Case) -> tuple[frozenset[str], frozenset[str]] | None:
+def demand(case: DecisionContext) -> tuple[frozenset[str], frozenset[str]] | None:
     """The agents of whom something isn't done, and those of whom something can be taken now.
 
     Until the messages were read it is not known, and nothing is said.
@@ -66,11 +66,11 @@ def demand(case: Case) -> tuple[frozenset[str], frozenset[str]] | None:
     return frozenset(unfinished), frozenset(takeable)
 
 
-def _is_takeable(case: Case, agent: str, lane: Lane) -> bool:
+def _is_takeable(case: DecisionContext, agent: str, lane: PromptLane) -> bool:
     return any(True for _ in _lost(case, agent, lane)) or any(True for _ in _waiting(case, lane))
 
 
-def _lost(case: Case, agent: str, lane: Lane) -> Iterator[tuple[str, Run]]:
+def _lost(case: DecisionContext, agent: str, lane: PromptLane) -> Iterator[tuple[str, Run]]:
     """The lost runs that may be taken up now: after their second process, only after a pause."""
     for id_ in list(lane.runs):
         run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
@@ -84,7 +84,7 @@ def _lost(case: Case, agent: str, lane: Lane) -> Iterator[tuple[str, Run]]:
             yield id_, run
 
 
-def _waiting(case: Case, lane: Lane) -> Iterator[Open]:
+def _waiting(case: DecisionContext, lane: PromptLane) -> Iterator[OpenPrompt]:
     """The prompts that may be taken now, the first one first."""
     prompts = sorted(lane.open.values(), key=lambda prompt: prompt.seq) if len(lane.open) > 1 else lane.open.values()
     return (prompt for prompt in list(prompts) if prompt.offers and case.memory.prompts.may_begin(case, prompt))

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from cosession.document import DOUBLE_TEXTING, Request
+from cosession.document import DOUBLE_TEXTING, RequestRecord
 from cosession.errors import BadRequest
 
-from .context import Case
+from .context import DecisionContext
 
 
-def change(case: Case, request: Request) -> None:
+def change(case: DecisionContext, request: RequestRecord) -> None:
     """Take another way with prompts.
 
     Raises:

@@ -22,7 +22,7 @@ ANYBODY: Final = ""
 
 
 @dataclass(slots=True)
-class Open:
+class OpenPrompt:
     """A prompt that nobody has begun to answer. It names its message, which somebody may take out of the document.
 
     Attributes:
@@ -68,7 +68,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Lane:
+class PromptLane:
     """A lane.
 
     Attributes:
@@ -76,7 +76,7 @@ class Lane:
         runs: the runs that aren't over, also those that were lost: the message that each answers.
     """
 
-    open: dict[str, Open] = field(default_factory=dict[str, Open])
+    open: dict[str, OpenPrompt] = field(default_factory=dict[str, OpenPrompt])
     runs: dict[str, str] = field(default_factory=dict[str, str])
 
 

@@ -23,8 +23,8 @@ from cosession.document.values import plain_object, split_key
 
 from ..effects import Remind
 from . import claims, queue, runs
-from .context import Case
-from .prompt_lanes import ANYBODY, Lane, Open, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
+from .context import DecisionContext
+from .prompt_lanes import ANYBODY, OpenPrompt, PromptLane, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
 
 Steer: TypeAlias = tuple[str, str | None]
 """What a run is told, by its id and its author: an id alone may be taken by another participant."""
@@ -45,7 +45,7 @@ _FAILED = frozenset({"cancelled", "error"})
 """The ends of a run after which another may answer its prompt once more, if it likes."""
 
 
-class Prompts:
+class OpenPrompts:
     """The prompts of one session.
 
     Attributes:
@@ -69,18 +69,18 @@ class Prompts:
     )
 
     def __init__(self) -> None:
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, PromptLane] = {}
         self.is_read = False
         self.promoted: dict[tuple[str, str], None] = {}
         self.has_halves = False
         self.is_looked_at = False
-        self._told: dict[str, Open] = {}
+        self._told: dict[str, OpenPrompt] = {}
         self._unread: Iterator[Map[Any] | None] | None = None
         self._unread_runs: Iterator[str] = iter(())
         self._steers: tuple[set[Steer], set[Steer]] = (set(), set())
         """Of the runs that were read, the steers that they took in, and those that unfinished ones were told."""
 
-    def begin(self, case: Case) -> None:
+    def begin(self, case: DecisionContext) -> None:
         """Look at the runs that are there; also when somebody took one out of the document."""
         self.lanes, self.is_read, self._unread = {}, False, None
         for id_, seen in case.memory.ledger.items():
@@ -88,7 +88,7 @@ class Prompts:
             if run is not None and (answered := _answered(case, run)) is not None:
                 self.lane(answered[1]).runs[id_] = answered[0].id
 
-    def arrived(self, case: Case, message: Message) -> None:
+    def arrived(self, case: DecisionContext, message: Message) -> None:
         """Hear of a message that was just stamped: do with it what the session's policy says."""
         if self.promoted and (message.id, message.author) in self.promoted:
             queue.remove_twin(case, message)
@@ -121,7 +121,7 @@ class Prompts:
                 for id_ in active:
                     runs.stop(case, id_, message.author or SERVER.id, "interrupted")
 
-    def completed(self, case: Case, message: Message) -> None:
+    def completed(self, case: DecisionContext, message: Message) -> None:
         """Hear that something of a message came later than the message; if it is whole now, it has arrived."""
         lanes = _lanes_of(case, message)
         known = {name for name, lane in self.lanes.items() if message.id in lane.open}
@@ -136,7 +136,7 @@ class Prompts:
         if not any((message.id, message.author) in some for some in steers):
             self.arrived(case, message)
 
-    def begun(self, case: Case, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
+    def begun(self, case: DecisionContext, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
         """Hear of a new run; False if another process has its prompt, or has answered it, or nobody shall."""
         answered = _answered(case, run)
         if answered is None:
@@ -161,7 +161,7 @@ class Prompts:
             lane.runs[id] = message.id
         return True
 
-    def ended(self, case: Case, id: str, run: Run) -> None:  # noqa: A002 - the field's name
+    def ended(self, case: DecisionContext, id: str, run: Run) -> None:  # noqa: A002 - the field's name
         """Hear that a run has ended; what it was told, and didn't take in, is a prompt again."""
         if run.status not in FINAL:
             return
@@ -176,12 +176,12 @@ class Prompts:
         for taken_in in seen:
             self._told.pop(taken_in, None)
 
-    def refused(self, _: Case, message: Message) -> None:
+    def refused(self, _: DecisionContext, message: Message) -> None:
         """Hear that a prompt will not be answered."""
         for lane in self.lanes.values():
             lane.open.pop(message.id, None)
 
-    def may_claim(self, case: Case, key: str, participant: str) -> bool:
+    def may_claim(self, case: DecisionContext, key: str, participant: str) -> bool:
         """Whether a participant may claim a prompt now."""
         segments = split_key(key)
         if len(segments) < 2:
@@ -195,13 +195,13 @@ class Prompts:
                 return True
         return False
 
-    def may_begin(self, case: Case, prompt: Open) -> bool:
+    def may_begin(self, case: DecisionContext, prompt: OpenPrompt) -> bool:
         """Whether a prompt's turn has come, and nobody has it."""
         if prompt.key in case.memory.granted or not self.stands(case, prompt):
             return False
         return self.has_turn(case, prompt.lane, is_persons=prompt.is_persons)
 
-    def stands(self, case: Case, prompt: Open) -> bool:
+    def stands(self, case: DecisionContext, prompt: OpenPrompt) -> bool:
         """Whether a prompt can be answered now: whole, and neither taken back nor refused.
 
         The message is looked up each time: of what was taken out of the document nothing may be kept.
@@ -212,13 +212,13 @@ class Prompts:
             return False
         return message.status == "complete" and not (message.deleted or message.refused)
 
-    def has_turn(self, case: Case, name: str, *, is_persons: bool) -> bool:
+    def has_turn(self, case: DecisionContext, name: str, *, is_persons: bool) -> bool:
         """Whether another piece of work may begin in a lane."""
         if is_persons and case.document.meta.rules.double_texting == "parallel":
             return True
         return not self.is_busy(case, name)
 
-    def is_busy(self, case: Case, name: str) -> bool:
+    def is_busy(self, case: DecisionContext, name: str) -> bool:
         """Whether a run of a lane is under way, or a prompt of it is claimed."""
         lane = self.lanes.get(name)
         if lane is None:
@@ -234,16 +234,16 @@ class Prompts:
                     yield name, prompt.id
                     break
 
-    def lane(self, name: str) -> Lane:
+    def lane(self, name: str) -> PromptLane:
         """A lane, made where there is none yet."""
-        return self.lanes.setdefault(name, Lane())
+        return self.lanes.setdefault(name, PromptLane())
 
-    def read(self, case: Case) -> None:
+    def read(self, case: DecisionContext) -> None:
         """Read the messages, as far as they haven't been read, for prompts that nobody has begun to answer."""
         while not self.is_read:
             self.read_some(case)
 
-    def read_some(self, case: Case) -> None:
+    def read_some(self, case: DecisionContext) -> None:
         """Read some of them, and before them the runs; between two calls anything may change."""
         if self._unread is None:
             self._unread, self._unread_runs = case.document.messages.walk(), iter(tuple(case.memory.ledger))
@@ -262,7 +262,7 @@ class Prompts:
             if item is not None:
                 self._read(case, plain_object(item))
 
-    def _read(self, case: Case, fields: JsonObject) -> None:
+    def _read(self, case: DecisionContext, fields: JsonObject) -> None:
         """Read a message, for whether it is a prompt that nobody has begun to answer."""
         wish = None if self._is_half(fields) else read_wish(fields)
         if wish is None:
@@ -281,7 +281,7 @@ class Prompts:
         self.has_halves = self.has_halves or found
         return found
 
-    def _tell(self, case: Case, id_: str, prompt: Open, message: Message) -> None:
+    def _tell(self, case: DecisionContext, id_: str, prompt: OpenPrompt, message: Message) -> None:
         """Tell a prompt to a run; it has no answer of its own, if the run takes it in.
 
         Where the run was told another participant's words under the same id, the prompt waits for an answer.
@@ -296,14 +296,14 @@ class Prompts:
             self._told[prompt.id] = prompt
 
 
-def _lanes_of(case: Case, message: Message) -> tuple[str, ...]:
+def _lanes_of(case: DecisionContext, message: Message) -> tuple[str, ...]:
     """The lanes in which a message is a prompt; what has no id is none."""
     if not message.id:
         return ()
     return lanes_of(case.document.meta.rules, author=message.author, role=message.role, to=message.to)
 
 
-def _has_answer(case: Case, message: Message, lane: str, *, besides: str) -> bool:
+def _has_answer(case: DecisionContext, message: Message, lane: str, *, besides: str) -> bool:
     """Whether a run answers a prompt in a lane, or has answered it, other than by failing."""
     for id_ in case.memory.ledger.answering(message.id):
         is_other = id_ != besides and id_ not in case.memory.denied
@@ -314,34 +314,34 @@ def _has_answer(case: Case, message: Message, lane: str, *, besides: str) -> boo
     return False
 
 
-def _answered(case: Case, run: Run) -> tuple[Message, str] | None:
+def _answered(case: DecisionContext, run: Run) -> tuple[Message, str] | None:
     """The prompt that a run answers, and in which lane; None if it answers none."""
     message = case.document.messages.get(run.reply_to) if run.reply_to is not None else None
     name = None if message is None else lane_of_run(run.agent, _lanes_of(case, message))
     return None if message is None or name is None else (message, name)
 
 
-def _active(case: Case, lane: Lane) -> list[str]:
+def _active(case: DecisionContext, lane: PromptLane) -> list[str]:
     """The runs of a lane that are under way, in the order in which they began."""
     ledger = case.memory.ledger
     return [id_ for id_ in lane.runs if id_ in ledger and ledger[id_].status not in ENDED]
 
 
-def _open(case: Case, wish: Wish, lane: str) -> Open:
+def _open(case: DecisionContext, wish: Wish, lane: str) -> OpenPrompt:
     is_old = seconds_until(wish.at, case.at) > case.settings.work_seconds
     key = claim_key(wish.id, lane, wish.to)
     offers = 0 if is_old else case.settings.max_attempts
-    return Open(wish.id, wish.author, lane, key, wish.seq, wish.role == "user", offers)
+    return OpenPrompt(wish.id, wish.author, lane, key, wish.seq, wish.role == "user", offers)
 
 
-def _answered_lanes(case: Case, message: str, lanes: tuple[str, ...]) -> set[str | None]:
+def _answered_lanes(case: DecisionContext, message: str, lanes: tuple[str, ...]) -> set[str | None]:
     """The lanes in which a run answers a message."""
     ledger, denied = case.memory.ledger, case.memory.denied
     runs = [case.document.runs.get(id_) for id_ in ledger.answering(message) if id_ not in denied] if lanes else []
     return {lane_of_run(run.agent, lanes) for run in runs if run is not None}
 
 
-def _note_steers(case: Case, id_: str, taken_in: set[Steer], told: set[Steer]) -> None:
+def _note_steers(case: DecisionContext, id_: str, taken_in: set[Steer], told: set[Steer]) -> None:
     """Note the steers that a run has taken in, or, where it is unfinished, was told."""
     run = case.document.runs.get(id_)
     if run is None:

@@ -9,14 +9,14 @@ from cosession.document import Message, QueuedPrompt, SessionDocument
 from cosession.document.values import join_key
 from cosession.errors import BadDocument
 
-from .context import Case, Promotion
+from .context import DecisionContext, Promotion
 from .prompt_lanes import lanes_of
 
 _MOST = 256
 """How many entries are looked at, those that were added first: more than people plan, and each takes its time."""
 
 
-def begin(case: Case) -> None:
+def begin(case: DecisionContext) -> None:
     """Take up the queue of a session that was just loaded: an entry goes whose message is there, as after a crash."""
     if "queue" in frozenset(case.document.doc.keys()):
         for entry in case.document.queue.first(_MOST):
@@ -28,7 +28,7 @@ def begin(case: Case) -> None:
     promote(case)
 
 
-def promote(case: Case) -> None:
+def promote(case: DecisionContext) -> None:
     """Make messages of those entries whose turn has come: one for each lane that is idle, all where none waits."""
     there = frozenset(case.document.doc.keys())  # to ask for a root makes it
     if "queue" not in there or not len(case.document.queue.shared):
@@ -46,7 +46,7 @@ def promote(case: Case) -> None:
             taken |= lanes
 
 
-def _has_turn(case: Case, name: str) -> bool:
+def _has_turn(case: DecisionContext, name: str) -> bool:
     """Whether nothing goes before what waits in the queue: what everybody passed over doesn't."""
     prompts = case.memory.prompts
     if not prompts.has_turn(case, name, is_persons=True):
@@ -57,7 +57,7 @@ def _has_turn(case: Case, name: str) -> bool:
     return not any(prompts.stands(case, one) for one in reversed(unheard))
 
 
-def _promote(case: Case, entry: QueuedPrompt) -> None:
+def _promote(case: DecisionContext, entry: QueuedPrompt) -> None:
     """Have a message made of an entry, unless its author has sent it as one.
 
     Where another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
@@ -91,14 +91,14 @@ def _write(
     message.set_stamp(by=author, at=at, seq=seq)
 
 
-def promoted(case: Case, messages: Sequence[Message]) -> None:
+def promoted(case: DecisionContext, messages: Sequence[Message]) -> None:
     """Hear of messages that entries have become."""
     for message in messages:
         case.memory.prompts.arrived(case, message)
         case.memory.prompts.promoted[message.id, message.author or SERVER.id] = None
 
 
-def remove_twin(case: Case, message: Message) -> None:
+def remove_twin(case: DecisionContext, message: Message) -> None:
     """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
     messages, stamp = case.document.messages, message.stamp
     for place in range(len(messages.shared) - 1, -1, -1):

@@ -9,26 +9,26 @@ from dataclasses import replace
 
 from cosession.auth.capabilities import Capabilities
 from cosession.auth.participant import Participant
-from cosession.document import Request
+from cosession.document import RequestRecord
 from cosession.errors import BadRequest, CosessionError, TooFast
 from cosession.protocol import Notice, encode_frame
 
 from ..effects import Send
 from . import approvals, claims, client_tools, policy, runs
-from .context import Case
+from .context import DecisionContext
 
 _MOST = 256
 """How many are answered of one change."""
 
 
-def begin(case: Case) -> None:
+def begin(case: DecisionContext) -> None:
     """Answer what waits in the document at load: nobody knows any more what who asked may do besides."""
     for request in list(case.document.requests.items()):
         nobody = Participant(request.participant, request.participant, capabilities=Capabilities.parse([]))
         _answer(replace(case, by=nobody), request)
 
 
-def answer(case: Case) -> None:
+def answer(case: DecisionContext) -> None:
     """Answer the requests that just came; no other waits.
 
     Admission saw that the requests are whose change it was, unless they may write everything. Of more than a client
@@ -43,7 +43,7 @@ def answer(case: Case) -> None:
         _tell(case, declined)
 
 
-def _answer(case: Case, request: Request) -> CosessionError | None:
+def _answer(case: DecisionContext, request: RequestRecord) -> CosessionError | None:
     """Answer a request and remove it; return why it is declined, if it is."""
     act, declined = ANSWERS.get(request.kind), None
     try:
@@ -56,7 +56,7 @@ def _answer(case: Case, request: Request) -> CosessionError | None:
     return declined
 
 
-def _tell(case: Case, declined: Sequence[tuple[Request, CosessionError]]) -> None:
+def _tell(case: DecisionContext, declined: Sequence[tuple[RequestRecord, CosessionError]]) -> None:
     """Send each participant a notice of the requests that were declined."""
     listeners = case.memory.listeners({request.participant for request, _ in declined})
     for request, error in declined:
@@ -66,7 +66,7 @@ def _tell(case: Case, declined: Sequence[tuple[Request, CosessionError]]) -> Non
             case.notices += [Send(connection, frame) for connection in connections]
 
 
-ANSWERS: dict[str, Callable[[Case, Request], None]] = {
+ANSWERS: dict[str, Callable[[DecisionContext, RequestRecord], None]] = {
     "adopt": runs.adopt,
     "answer": client_tools.answer,
     "cancel": runs.cancel,

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
-from cosession.document import JsonObject, Message, Part, Request, Run, SessionDocument
+from cosession.document import JsonObject, Message, Part, RequestRecord, Run, SessionDocument
 from cosession.document.part_schema import is_growing_text, is_tool
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
 from cosession.document.values import keys_of, plain_object
 from cosession.errors import BadDocument, BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
 
 from . import approvals
-from .context import Case, Seen
+from .context import DecisionContext, Seen
 
 _OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-requested", "approval-responded"})
 """The states of a tool call that waits for something."""
@@ -26,7 +26,7 @@ _MOST_PARTS = 64
 """Texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
 
 
-def begin(case: Case) -> None:
+def begin(case: DecisionContext) -> None:
     """Take up the runs, at load: whoever works on one has a grace to be here again."""
     for id_ in keys_of(case.document.runs.shared):
         run = case.document.runs.get(id_)
@@ -39,7 +39,7 @@ def begin(case: Case) -> None:
             case.effects += case.memory.leases.keep(f"run/{id_}", seen.client, run.agent)
 
 
-def look(case: Case) -> None:
+def look(case: DecisionContext) -> None:
     """Look at the runs that were touched."""
     for id_ in sorted(case.changed.get("runs", ())):
         run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
@@ -64,7 +64,7 @@ def answers(document: SessionDocument, run: Run, participant: str) -> bool:
     return message is not None and _wrote(message, participant)
 
 
-def cancel(case: Case, request: Request) -> None:
+def cancel(case: DecisionContext, request: RequestRecord) -> None:
     """Cancel a run, with what it asked of other agents, or a prompt that nobody has begun to answer.
 
     What is cancelled already stays so.
@@ -92,7 +92,7 @@ def cancel(case: Case, request: Request) -> None:
         raise RunEnded(f"The prompt {id_!r} is answered.")
 
 
-def steer(case: Case, request: Request) -> None:
+def steer(case: DecisionContext, request: RequestRecord) -> None:
     """Tell a run what a participant wants of it; each steer is recorded once.
 
     Raises:
@@ -114,7 +114,7 @@ def steer(case: Case, request: Request) -> None:
     run.record_steer(id=steer_id, by=request.participant, text=text, at=case.at)
 
 
-def adopt(case: Case, request: Request) -> None:
+def adopt(case: DecisionContext, request: RequestRecord) -> None:
     """Let another process of its agent go on with a lost run.
 
     Raises:
@@ -139,7 +139,7 @@ def adopt(case: Case, request: Request) -> None:
         raise Superseded(f"Another process works on the run {id_!r}.")
 
 
-def hand_over(case: Case, id_: str, run: Run, client: int) -> bool:
+def hand_over(case: DecisionContext, id_: str, run: Run, client: int) -> bool:
     """Give a lost run to a client of its agent; False if it isn't lost, or was cancelled meanwhile."""
     seen = case.memory.ledger.get(id_)
     if seen is None or seen.status != "lost" or run.cancel is not None:
@@ -154,12 +154,12 @@ def hand_over(case: Case, id_: str, run: Run, client: int) -> bool:
     return True
 
 
-def fence(case: Case, old: int, agent: str) -> None:
+def fence(case: DecisionContext, old: int, agent: str) -> None:
     """Take nothing new from a client any more: another goes on with what it did."""
     case.memory.fenced.add((old, agent))
 
 
-def lapse(case: Case, id_: str) -> None:
+def lapse(case: DecisionContext, id_: str) -> None:
     """Write that a run is lost, of which the lease is over."""
     run = case.document.runs.get(id_)
     if run is None or not case.memory.leases.is_over(f"run/{id_}"):
@@ -172,14 +172,14 @@ def lapse(case: Case, id_: str) -> None:
         end(case, id_, run, "lost")
 
 
-def end(case: Case, id_: str, run: Run, status: str, error: str | None = None) -> None:
+def end(case: DecisionContext, id_: str, run: Run, status: str, error: str | None = None) -> None:
     """End a run by the server's hand, and what hangs on it."""
     run.end(status, at=case.at, error=error)
     case.memory.ledger[id_] = _see(run)
     _ended(case, id_, run)
 
 
-def stop(case: Case, id_: str, by: str, reason: str) -> None:
+def stop(case: DecisionContext, id_: str, by: str, reason: str) -> None:
     """Cancel a run, and what it asked of others."""
     run = case.document.runs.get(id_)
     if run is None or run.status in FINAL or run.cancel is not None:
@@ -191,7 +191,7 @@ def stop(case: Case, id_: str, by: str, reason: str) -> None:
     _stop_if_idle(case, id_, run)
 
 
-def _arrive(case: Case, id_: str, run: Run) -> None:
+def _arrive(case: DecisionContext, id_: str, run: Run) -> None:
     """Take note of a run that is new here: begun, done offline, or brought back after a crash."""
     case.memory.ledger[id_] = _see(run)
     for client in run.former:
@@ -208,7 +208,7 @@ def _arrive(case: Case, id_: str, run: Run) -> None:
         _stop_if_idle(case, id_, run)
 
 
-def _follow(case: Case, id_: str, run: Run, seen: Seen) -> None:
+def _follow(case: DecisionContext, id_: str, run: Run, seen: Seen) -> None:
     """Accept what the agent may say of its run, and write back what it may not."""
     now = _see(run)
     if (now.epoch, now.client, now.former) != (seen.epoch, seen.client, seen.former):
@@ -223,7 +223,7 @@ def _follow(case: Case, id_: str, run: Run, seen: Seen) -> None:
         run.write_back(seen.status)
 
 
-def _forget(case: Case, id_: str) -> None:
+def _forget(case: DecisionContext, id_: str) -> None:
     """Forget a run that somebody took out of the document."""
     case.memory.denied.pop(id_, None)
     if case.memory.ledger.forget(id_):
@@ -231,7 +231,7 @@ def _forget(case: Case, id_: str) -> None:
         case.memory.prompts.begin(case)
 
 
-def _take_back(case: Case, id_: str, run: Run) -> None:
+def _take_back(case: DecisionContext, id_: str, run: Run) -> None:
     """Cancel a run that came too late, and take its words away: its prompt has another answer."""
     for message in _messages(case, run):
         if not message.deleted:
@@ -244,7 +244,7 @@ def _take_back(case: Case, id_: str, run: Run) -> None:
     _settle(case, id_, run)
 
 
-def _ended(case: Case, id_: str, run: Run) -> None:
+def _ended(case: DecisionContext, id_: str, run: Run) -> None:
     """Do what follows from the end of a run: its texts grow no more, and its tool calls get no answer.
 
     Of a lost run the calls of tools of people's devices stay open: the process that adopts it waits for the answers.
@@ -283,7 +283,7 @@ def _is_unfinished(part: JsonObject) -> bool:
     return part.get("state") == "streaming" and is_growing_text(str(part.get("type")))
 
 
-def _settle(case: Case, id_: str, run: Run) -> None:
+def _settle(case: DecisionContext, id_: str, run: Run) -> None:
     """Let nobody hold an ended run, nobody answer what it asks, and its agent rest."""
     case.effects += case.memory.leases.end(f"run/{id_}")
     if run.status != "lost":
@@ -293,13 +293,13 @@ def _settle(case: Case, id_: str, run: Run) -> None:
         agent.set(status="idle", run=None, task=None, progress=None)
 
 
-def _stop_if_idle(case: Case, id_: str, run: Run) -> None:
+def _stop_if_idle(case: DecisionContext, id_: str, run: Run) -> None:
     """End a cancelled run on which nobody works."""
     if run.cancel is not None and run.status in ("queued", "lost"):
         end(case, id_, run, "cancelled")
 
 
-def _call_off(case: Case, message: Message, by: str, reason: str) -> bool:
+def _call_off(case: DecisionContext, message: Message, by: str, reason: str) -> bool:
     """Cancel the runs that answer a prompt; of one that no agent has begun to answer, write that none will.
 
     Returns:
@@ -327,7 +327,7 @@ def _not_yours(id_: str, verb: str, needs: str) -> NotAllowed:
     )
 
 
-def _messages(case: Case, run: Run) -> Iterator[Message]:
+def _messages(case: DecisionContext, run: Run) -> Iterator[Message]:
     """The messages that a run says are its, and that say so too."""
     for id_ in run.messages:
         message = case.document.messages.get(id_)

@@ -13,15 +13,15 @@ from pycrdt import Channel
 from cosession.auth import Participant
 from cosession.errors import CosessionError, ShuttingDown
 from cosession.logs import Sparingly, get_logger
-from cosession.room.send_queue import Outbox
+from cosession.room.send_queue import SendQueue
 from cosession.settings import Settings
 
-from .reader import Reader, Receiver
-from .ticker import Pulse
-from .writer import Writer
+from .reader import FrameReader, Receiver
+from .ticker import Ticker
+from .writer import FrameWriter
 
 if TYPE_CHECKING:
-    from .token_expiry import Lease
+    from .token_expiry import TokenExpiry
 
 
 log = get_logger(__name__)
@@ -32,7 +32,7 @@ _closings = Sparingly()
 class Host(Receiver, Protocol):
     """What a connection needs of the room it is in."""
 
-    def take(self, outbox: Outbox) -> list[bytes]:
+    def take(self, outbox: SendQueue) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
         ...
 
@@ -64,7 +64,7 @@ class Connection:
         participant: Participant,
         extended: bool,
         settings: Settings,
-        pulse: Pulse,
+        pulse: Ticker,
         rollup_seconds: float = 0.0,
         client: int = 0,
     ) -> None:
@@ -73,9 +73,9 @@ class Connection:
         self.participant = participant
         self.extended = extended
         self.client = client
-        self.lease: Lease | None = None
-        self.writer = Writer(number, channel, extended, settings, pulse, rollup_seconds)
-        self._reader = Reader(number, channel, self.writer, settings)
+        self.lease: TokenExpiry | None = None
+        self.writer = FrameWriter(number, channel, extended, settings, pulse, rollup_seconds)
+        self._reader = FrameReader(number, channel, self.writer, settings)
 
     @property
     def is_ending(self) -> bool:

@@ -28,7 +28,7 @@ _TURN_SECONDS = 0.0005
 frame, and nothing that comes would be merged."""
 
 
-class Pace:
+class RateLimit:
     """The allowance of one connection.
 
     Args:

@@ -16,8 +16,8 @@ from cosession.logs import get_logger
 from cosession.settings import Settings
 
 from .channel import direct
-from .rate_limit import Pace
-from .writer import Writer
+from .rate_limit import RateLimit
+from .writer import FrameWriter
 
 log = get_logger(__name__)
 
@@ -47,7 +47,7 @@ class Receiver(Protocol):
         ...
 
 
-class Reader:
+class FrameReader:
     """Reads one connection.
 
     Args:
@@ -73,12 +73,12 @@ class Reader:
         "size",
     )
 
-    def __init__(self, number: int, channel: Channel, writer: Writer, settings: Settings) -> None:
+    def __init__(self, number: int, channel: Channel, writer: FrameWriter, settings: Settings) -> None:
         self._number = number
         self._channel = channel
         self._direct = direct(channel)
         self._writer = writer
-        self._pace = Pace(settings.max_frames_per_second)
+        self._pace = RateLimit(settings.max_frames_per_second)
         self._receiver: Receiver | None = None
         self._end: Callable[[CosessionError], None] | None = None
         self._reading: asyncio.Timeout | None = None

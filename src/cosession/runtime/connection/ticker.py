@@ -18,7 +18,7 @@ _STRIDE = 97
 log = get_logger(__name__)
 
 
-class Pulse:
+class Ticker:
     """Calls each of its members at a regular interval, the first time within one.
 
     Args:

@@ -53,7 +53,7 @@ class Landlord(Protocol):
         ...
 
 
-class Lease:
+class TokenExpiry:
     """The lease of one connection.
 
     Args:

@@ -15,22 +15,22 @@ from pycrdt import Channel
 from cosession.errors import CosessionError, TooSlow
 from cosession.logs import get_logger
 from cosession.protocol import KEEP_ALIVE
-from cosession.room.send_queue import Outbox
+from cosession.room.send_queue import SendQueue
 from cosession.settings import Settings
 
 from .channel import Pack, Write, direct, refuse
-from .ticker import Pulse
+from .ticker import Ticker
 
 _CLOSING_SECONDS = 5.0
 """What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
 
-Take: TypeAlias = Callable[[Outbox], list[bytes]]
+Take: TypeAlias = Callable[[SendQueue], list[bytes]]
 """Empties an outbox into the frames to be sent."""
 
 log = get_logger(__name__)
 
 
-class Writer:
+class FrameWriter:
     """Writes to one connection.
 
     Args:
@@ -80,10 +80,10 @@ class Writer:
         channel: Channel,
         extended: bool,
         settings: Settings,
-        pulse: Pulse,
+        pulse: Ticker,
         rollup_seconds: float = 0.0,
     ) -> None:
-        self.outbox = Outbox(settings.max_waiting_bytes, settings.max_merged_updates, settings.max_piece_bytes)
+        self.outbox = SendQueue(settings.max_waiting_bytes, settings.max_merged_updates, settings.max_piece_bytes)
         self.write: Write | None = None
         self._number = number
         self._channel = channel

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from cosession.auth import Participant
 from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
 from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
-from cosession.runtime import Hub, LiveRoom, check_message, checked_vote, is_own_run
+from cosession.runtime import Hub, RoomRuntime, check_message, checked_vote, is_own_run
 from cosession.storage import StoredSession
 
 from ..edge.encoding import encode_in_steps
@@ -70,7 +70,7 @@ class Vote(Body):
     value: Any = None
 
 
-class Steer(Body):
+class SteerBody(Body):
     """The body of POST /sessions/{id}/runs/{run}/steer."""
 
     text: str = Field(min_length=1)
@@ -164,7 +164,7 @@ async def cancel_run(request: Request) -> Response:
 async def steer_run(request: Request) -> Response:
     """POST /sessions/{session}/runs/{run}/steer."""
     by = await enter(request, "steer")
-    body = await read_body(request, Steer)
+    body = await read_body(request, SteerBody)
     grows = size_of(body.text)
     async with _room(request, by, grows) as live:
         run = _running(live.room.document, request.path_params["run"])
@@ -206,7 +206,7 @@ def _running(document: SessionDocument, run_id: str) -> Run:
 
 
 @asynccontextmanager
-async def _room(request: Request, by: Participant, grows: int | None = None) -> AsyncGenerator[LiveRoom]:
+async def _room(request: Request, by: Participant, grows: int | None = None) -> AsyncGenerator[RoomRuntime]:
     """Hold the room of the session that a request's path names.
 
     Access was checked when the request began, and a body and a room may take long to come: it is checked again here.
@@ -229,7 +229,7 @@ async def _room(request: Request, by: Participant, grows: int | None = None) -> 
         yield live
 
 
-async def _answer(live: LiveRoom, status: int = 200) -> Response:
+async def _answer(live: RoomRuntime, status: int = 200) -> Response:
     document, version = await live.read()
     meta: dict[str, Any] = document["meta"]
     body = {

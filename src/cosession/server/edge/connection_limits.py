@@ -94,7 +94,7 @@ def exempt_addresses(settings: Settings) -> tuple[Network, ...]:
     return (*settings.unlimited_addresses, *settings.trusted_proxies)
 
 
-class Lobby:
+class ConnectionLimits:
     """The open sockets of a server.
 
     Args:
@@ -150,7 +150,7 @@ def too_many_connections(most: int) -> TooManyConnections:
     return TooManyConnections(f"Your address has its limit of {most} connections; close some, then come back.")
 
 
-class Listener(socket.socket):
+class ListeningSocket(socket.socket):
     """A listening socket that counts those it accepts; asyncio takes it for any other.
 
     Args:
@@ -158,7 +158,7 @@ class Listener(socket.socket):
         arguments: of a socket: family, kind, protocol.
     """
 
-    def __init__(self, lobby: Lobby, *arguments: int) -> None:
+    def __init__(self, lobby: ConnectionLimits, *arguments: int) -> None:
         super().__init__(*arguments)
         self._lobby = lobby
         self._turn = 0

@@ -19,7 +19,7 @@ from cosession.errors import NotAuthenticated
 from cosession.settings import Settings
 
 from ..api.problems import problem
-from .connection_limits import Lobby
+from .connection_limits import ConnectionLimits
 from .refusals import log_refused_address
 
 REFUSAL = "cosession.refusal"
@@ -58,7 +58,12 @@ class RequestProtocol(H11Protocol):
     """
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], settings: Settings, lobby: Lobby
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        settings: Settings,
+        lobby: ConnectionLimits,
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._settings = settings

@@ -19,7 +19,7 @@ from websockets.http11 import Request
 
 from cosession.errors import CosessionError, ServerBusy, TooFast, TooLarge
 from cosession.logs import get_logger
-from cosession.runtime import Pulse, SharedFrame
+from cosession.runtime import SharedFrame, Ticker
 
 from .arrivals import SMALL_BYTES, Arrivals
 from .heartbeat import Heartbeat, can_look, look
@@ -45,7 +45,7 @@ _GOODBYE_SECONDS = 2.0
 log = get_logger(__name__)
 
 
-class Inbox:
+class FrameInbox:
     """What of `asyncio.Queue` uvicorn uses, for its one reader, in a tenth of the memory: each socket has one."""
 
     __slots__ = ("_messages", "_reader")
@@ -102,7 +102,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     _idle_since = 0.0
     _is_deaf = False
 
-    def __init__(self, *arguments: Any, pulse: Pulse, arrivals: Arrivals, **options: Any) -> None:
+    def __init__(self, *arguments: Any, pulse: Ticker, arrivals: Arrivals, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._pulse = pulse
         self._arrivals = arrivals
@@ -110,7 +110,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self.queue = Inbox()  # type: ignore[assignment]
+        self.queue = FrameInbox()  # type: ignore[assignment]
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
