@@ -12,7 +12,8 @@ from runtime.channels import open_hub, until
 from cosession.auth import Participant
 from cosession.document import Policy, SessionDocument
 from cosession.errors import CosessionError
-from cosession.runtime import Hub, Job, RoomRuntime
+from cosession.room.decisions import Job
+from cosession.runtime import Hub, RoomRuntime
 from cosession.settings import Settings
 
 pytestmark = pytest.mark.anyio

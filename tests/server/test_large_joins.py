@@ -15,7 +15,7 @@ from pycrdt import Map
 from websockets.asyncio.client import connect
 from wire import Wire
 
-from cosession.runtime import SharedFrame
+from cosession.room.sync_reply import SharedFrame
 from cosession.server.edge.shared_frames import write_shared
 
 pytestmark = pytest.mark.anyio

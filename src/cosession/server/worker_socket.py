@@ -21,7 +21,8 @@ from starlette.websockets import WebSocket
 from cosession.auth import Grant, Participant
 from cosession.errors import BadRequest, CosessionError, MalformedFrame, NotAllowed, NotAuthenticated
 from cosession.logs import get_logger
-from cosession.runtime import Hub, Job, RateLimit
+from cosession.room.decisions import Job
+from cosession.runtime import Hub, RateLimit
 from cosession.storage import Revocation, Revocations
 
 from .api.authorize import accept, check_revoked, identify, taken_away

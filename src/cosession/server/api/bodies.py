@@ -5,8 +5,9 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import HTTPConnection, Request
 
+from cosession.admission import STRUCT_BYTES
 from cosession.errors import BadRequest, TooLarge
-from cosession.runtime import STRUCT_BYTES, Hub
+from cosession.runtime import Hub
 
 
 class Body(BaseModel):

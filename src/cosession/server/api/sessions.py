@@ -13,10 +13,12 @@ from pydantic import Field, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cosession.admission import check_message
 from cosession.auth import Participant
 from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
 from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
-from cosession.runtime import Hub, RoomRuntime, check_message, checked_vote, is_own_run
+from cosession.room.decisions import checked_vote, is_own_run
+from cosession.runtime import Hub, RoomRuntime
 from cosession.storage import StoredSession
 
 from ..edge.encoding import encode_in_steps

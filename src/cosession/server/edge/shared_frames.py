@@ -15,7 +15,7 @@ from weakref import WeakSet, finalize
 
 from uvicorn.protocols.utils import is_ssl
 
-from cosession.runtime import SharedFrame
+from cosession.room.sync_reply import SharedFrame
 
 _MOST_FILES = 128
 _MOST_BYTES = 64 * 2**20

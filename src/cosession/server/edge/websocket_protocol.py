@@ -19,7 +19,8 @@ from websockets.http11 import Request
 
 from cosession.errors import CosessionError, ServerBusy, TooFast, TooLarge
 from cosession.logs import get_logger
-from cosession.runtime import SharedFrame, Ticker
+from cosession.room.sync_reply import SharedFrame
+from cosession.runtime import Ticker
 
 from .arrivals import SMALL_BYTES, Arrivals
 from .heartbeat import Heartbeat, can_look, look
