@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from benchmarks.scaling import GROWING, OPERATIONS, Scene, session
+from room.decisions.stage import Stage
 
 SIZE = 150
 """More messages than are looked through one by one."""
@@ -56,3 +57,15 @@ def test_an_operation_takes_as_much_work_in_a_session_ten_times_as_long(
 def test_what_a_frame_leads_to_is_observed_once(scenes: tuple[Scene, Scene], name: str) -> None:
     act = OPERATIONS[name](scenes[0], 3)
     assert called(act).count("Doc.observe") == 1  # the library goes through all Yjs clients to begin, and to end
+
+
+@pytest.mark.parametrize("messages", [["r1.m"] * 20_000, [f"none{number}" for number in range(20_000)]])
+@pytest.mark.parametrize("length", [10, 100])
+def test_the_end_of_a_run_costs_no_look_for_each_message_that_it_names(messages: list[str], length: int) -> None:
+    stage = Stage()
+    bot = stage.actor("bot", "agent")
+    for number in range(length):
+        bot.prompt(f"m{number}")
+    bot.begin(words="Yes.")
+    bot.write(lambda document: document.runs.shared["r1"].update({"messages": messages}))
+    assert sum(name != "isinstance" for name in called(lambda: bot.become("complete"))) < 32_000

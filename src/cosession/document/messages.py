@@ -3,7 +3,7 @@
 A message and its parts are built whole and appended in one transaction, so nobody ever sees half of one.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from pycrdt import Array, Map
@@ -81,6 +81,15 @@ class Messages:
             if isinstance(known[index], dict) and cast(JsonObject, known[index]).get("id") == id:
                 return Message(cast("Map[Any]", self.shared[index]))
         return None
+
+    def among(self, ids: Iterable[str]) -> Iterator[Message]:
+        """The messages of some ids, in that order; a short list is looked through once for all of them."""
+        if self.index is None:
+            by_id = {message.id: message for message in self}
+            found = map(by_id.get, ids)
+        else:
+            found = map(self.get, ids)
+        return (message for message in found if message is not None)
 
     def at(self, place: int) -> Message | None:
         """The message at a place of the list; None where something else is there."""

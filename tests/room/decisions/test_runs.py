@@ -2,6 +2,7 @@
 
 import pytest
 from room.decisions.stage import Stage
+from room.scene import AT
 
 from cosession.document import SessionDocument
 from cosession.document.run_states import RUN_STATUSES, may_become
@@ -321,3 +322,33 @@ def test_a_call_to_peoples_devices_outlives_the_process_that_made_it_and_ends_wi
     stage.actor("ada").cancel("r1")
     [message] = stage.document.messages
     assert message.to_json()["parts"][-1]["state"] == "output-error"
+
+
+def test_of_a_run_with_very_many_messages_the_last_ones_are_ended(stage: Stage) -> None:
+    bot = stage.actor("bot", "agent")
+    bot.begin(words="first")
+    bot.write(lambda d: d.messages.append("assistant", [], id="last", author="bot", created_at=AT, run="r1"))
+    bot.write(lambda d: d.messages.get("last").set_status("streaming"))
+    ids = ["r1.m", *(f"none{number}" for number in range(5_000)), "last"]
+    bot.write(lambda d: d.runs.shared["r1"].update({"messages": ids}))
+
+    bot.become("complete")
+
+    assert [message.status for message in stage.document.messages] == ["streaming", "complete"]
+
+
+def test_of_a_run_with_very_many_open_calls_the_last_ones_are_ended(stage: Stage) -> None:
+    bot = stage.actor("bot", "agent")
+    bot.begin()
+
+    def call(document: SessionDocument) -> None:
+        calls = [{"type": "tool-row", "toolCallId": "c1", "state": "input-available", "input": {}}] * 60
+        for number in range(20):
+            document.messages.append("assistant", calls, id=f"m{number}", author="bot", created_at=AT, run="r1")
+            document.runs.get("r1").add_message(f"m{number}")
+
+    bot.write(call)
+    bot.become("complete")
+
+    states = [part.state for message in stage.document.messages for part in message.parts]
+    assert states == ["input-available"] * 944 + ["output-error"] * 256

@@ -9,6 +9,7 @@ into its successor's words.
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 from cosession.document import JsonObject, Message, Part, RequestRecord, Run, SessionDocument
 from cosession.document.part_schema import is_growing_text, is_tool
@@ -22,8 +23,14 @@ from .context import DecisionContext, Seen
 _OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-requested", "approval-responded"})
 """The states of a tool call that waits for something."""
 
+_MOST_MESSAGES = 1_000
+"""Messages of a run that the server looks at: the last ones of different ids. Earlier ones stay as they are."""
+
 _MOST_PARTS = 64
 """Texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
+
+_MOST_PARTS_OF_RUN = 256
+"""The same of all messages of a run, those of its last messages. Earlier ones stay as they are."""
 
 
 def begin(case: DecisionContext) -> None:
@@ -249,13 +256,17 @@ def _ended(case: DecisionContext, id_: str, run: Run) -> None:
 
     Of a lost run the calls of tools of people's devices stay open: the process that adopts it waits for the answers.
     """
-    is_over = _is_open_call if run.status in FINAL else _is_left_call
+    is_over, left = _is_open_call if run.status in FINAL else _is_left_call, _MOST_PARTS_OF_RUN
     for message in _messages(case, run):
-        for part in message.parts_like(is_over, _MOST_PARTS):
+        calls = message.parts_like(is_over, min(_MOST_PARTS, left)) if left else ()
+        left -= len(calls)
+        for part in calls:
             with suppress(BadDocument):  # a foreign client's call may fit no state
                 _end_call(part, "cancelled" if run.status == "cancelled" else "interrupted")
         if message.status == "streaming":
-            for part in message.parts_like(_is_unfinished, _MOST_PARTS):
+            texts = message.parts_like(_is_unfinished, min(_MOST_PARTS, left)) if left else ()
+            left -= len(texts)
+            for part in texts:
                 part.finish()
             message.set_status(run.status if run.status in FINAL else "error")
     _settle(case, id_, run)
@@ -328,11 +339,9 @@ def _not_yours(id_: str, verb: str, needs: str) -> NotAllowed:
 
 
 def _messages(case: DecisionContext, run: Run) -> Iterator[Message]:
-    """The messages that a run says are its, and that say so too."""
-    for id_ in run.messages:
-        message = case.document.messages.get(id_)
-        if message is not None and message.run == run.id:
-            yield message
+    """The last messages that a run says are its, and that say so too, each once, the newest first."""
+    ids = islice(dict.fromkeys(reversed(run.messages)), _MOST_MESSAGES)
+    return (message for message in case.document.messages.among(ids) if message.run == run.id)
 
 
 def _wrote(message: Message, participant: str) -> bool:
