@@ -13,7 +13,8 @@ Invariants: ranges stay neighbours, none is lost, none covers more time than the
 participant and Yjs client, stays true; no row stands on a later one; the thinned rows replay to the same document,
 or stay as they were.
 
-Pure: no loop, clock or disk. Bound: one replay of the session, and two more of what is thinned.
+Pure: no loop, clock or disk. Bound: one replay of the session, and two more of what is thinned. A group is small,
+because the library joins what was written in a row from behind, with a copy each: ten thousand take gigabytes.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,13 +23,18 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from math import nan
-from typing import Any
+from typing import Any, Final
 
 from pycrdt import Doc, TransactionEvent, get_state
 
 from cosession.errors import MalformedFrame, StorageError, is_crdt_error
 from cosession.protocol import EMPTY_UPDATE, KeptValues, UpdateHeader, decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate
+
+
+_MOST_ROWS: Final = 1000
+_MOST_BYTES: Final = 2**16
+"""What a group has at most; one row may be larger."""
 
 
 def thin(
@@ -104,6 +110,7 @@ class _Groups:
     def __init__(self, grain_seconds: float) -> None:
         self._grain = grain_seconds
         self._groups: list[list[LoggedUpdate]] = []
+        self._bytes: list[int] = []
         self._starts: list[int] = []  # of ranges: their first group, and when they began
         self._began: list[float] = []
         self._newest: dict[tuple[str, int | None], int] = {}
@@ -114,13 +121,15 @@ class _Groups:
         hand = (row.participant, row.client)
         at = _seconds(row.at)
         group = self._newest.get(hand)
-        if group is not None and self._may_join(group, at, header):
+        if group is not None and self._may_join(group, at, row, header):
             until = bisect_right(self._starts, group)
             del self._starts[until:], self._began[until:]
             self._groups[group].append(row)
+            self._bytes[group] += len(row.update)
         else:
             group = self._newest[hand] = len(self._groups)
             self._groups.append([row])
+            self._bytes.append(len(row.update))
             self._starts.append(group)
             self._began.append(at)
         for span in header.brings:
@@ -131,7 +140,9 @@ class _Groups:
         for start, end in pairwise([*self._starts, len(self._groups)]):
             yield self._groups[start:end]
 
-    def _may_join(self, group: int, at: float, header: UpdateHeader) -> bool:
+    def _may_join(self, group: int, at: float, row: LoggedUpdate, header: UpdateHeader) -> bool:
+        if len(self._groups[group]) >= _MOST_ROWS or self._bytes[group] + len(row.update) > _MOST_BYTES:
+            return False
         began = self._began[bisect_right(self._starts, group) - 1]
         if not 0 <= at - began <= self._grain:
             return False
