@@ -38,11 +38,13 @@ def objects(values: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 
 values = st.recursive(plain, lambda inner: st.one_of(lists(inner), objects(inner)), max_leaves=12)
 any_items = st.lists(values, min_size=1, max_size=4).map(lambda found: (ANY, uint(len(found)) + b"".join(found)))
+json_numbers = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**53), 2**53))
+json_values = st.one_of(json_numbers, st.lists(json_numbers, max_size=3))
 json_objects = st.dictionaries(keys, st.one_of(st.integers(-9, 9), st.text(max_size=3)), min_size=1, max_size=4)
-embeds = json_objects.map(
+embeds = (json_objects | json_values).map(
     lambda found: (EMBED, buffer(json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()))
 )
-formats = json_objects.map(
+formats = (json_objects | json_values).map(
     lambda found: (
         FORMAT,
         buffer(b"link") + buffer(json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()),

@@ -46,7 +46,10 @@ _AT_ONCE = 1023
 """How many structs are looked through in one step, and one: 2 µs each."""
 _SHORT = 96
 """Bytes below which no object has more than 31 keys, and `_LOOKS_LIKE_ONE` finds each."""
-_LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|\{")
+_JSON = re.compile(rb"\{|\d[.eE]|\d{16}")
+"""What of a format or an embed, which are JSON, the library writes otherwise: objects, and numbers that are fractions
+or large. It reads some of them as the number beside."""
+_LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|" + _JSON.pattern)
 _AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
 """How the values begin that hold no others, and come back as they were."""
 _STRING = 119
@@ -339,7 +342,7 @@ def _changes(update: bytes, kind: int, start: int) -> bool:
     reader.at = start
     if kind == ANY:
         return _changes_any(reader)
-    return b"{" in reader.buffer()
+    return _JSON.search(reader.buffer()) is not None
 
 
 def _changes_any(reader: lib0.Reader) -> bool:

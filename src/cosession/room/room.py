@@ -64,8 +64,8 @@ _MESSAGES, _QUEUE = b"messages", b"queue"
 """What an update holds that begins the list of messages, and that of the prompts that wait."""
 
 _AT_ONCE = 32
-"""Updates that are replayed in one transaction. At its end yrs joins what was written in a row, from behind and with a
-copy each: of ten thousand that takes gigabytes. And an index looks through its list after each transaction."""
+"""Updates that are replayed in one transaction. At its end yrs joins what was written in a row, from behind and with
+a copy each: of ten thousand that takes gigabytes. And an index looks through its list after each transaction."""
 
 _SHORT = 2048
 """Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""

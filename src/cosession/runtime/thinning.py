@@ -31,7 +31,6 @@ from cosession.errors import MalformedFrame, StorageError, is_crdt_error
 from cosession.protocol import EMPTY_UPDATE, KeptValues, UpdateHeader, decode_state_vector, read_update_header
 from cosession.storage import LoggedUpdate
 
-
 _MOST_ROWS: Final = 1000
 _MOST_BYTES: Final = 2**16
 """What a group has at most; one row may be larger."""
