@@ -24,8 +24,9 @@ from cosession.errors import NotAllowed
 from cosession.runtime import Hub
 from cosession.server.token_renewal import Renewals
 from cosession.settings import Settings
-from cosession.storage import Mended, Revocation, SqliteStorage, repair
+from cosession.storage import Revocation, SqliteStorage
 from cosession.storage.migrations import MIGRATIONS, migrate
+from cosession.storage.repair import Mended, repair
 from cosession.storage.revocations import Revocations
 
 pytestmark = pytest.mark.anyio

@@ -26,9 +26,8 @@ from websockets.exceptions import WebSocketException
 from wire import Wire
 
 from cosession.runtime.log_repair import find_damage
-from cosession.storage import inspect
 from cosession.storage.migrations import MIGRATIONS, is_blank
-from cosession.storage.repair import read_only
+from cosession.storage.repair import inspect, read_only
 
 ROLES = ("admin", "member", "member", "agent", "member", "member")
 SESSIONS = 2

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from wire import Wire
 
 from cosession.protocol import Fence, SyncUpdate
-from cosession.storage import inspect
+from cosession.storage.repair import inspect
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from pycrdt import Map, Text
 from wire import Wire
 
 from cosession.errors import StorageError
-from cosession.storage import inspect
+from cosession.storage.repair import inspect
 
 pytestmark = pytest.mark.anyio
 

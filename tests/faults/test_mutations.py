@@ -32,7 +32,7 @@ from cosession.room.changes import Changes
 from cosession.runtime import Hub
 from cosession.runtime.log_repair import find_damage
 from cosession.settings import Settings
-from cosession.storage import inspect
+from cosession.storage.repair import inspect
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,8 @@ from cosession.room.room import Room
 from cosession.runtime.log_repair import find_damage, mend
 from cosession.runtime.thinning import thin
 from cosession.settings import Settings
-from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot, StoredSession
+from cosession.storage import LoggedUpdate, Snapshot, StoredSession
+from cosession.storage.repair import Mended, Remains
 
 AT = "2026-01-01T00:00:00.000Z"
 PANIC = bytes.fromhex("0101071ba807010000")

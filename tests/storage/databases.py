@@ -5,7 +5,8 @@ from pathlib import Path
 
 from storage.rows import at, by_tens, updates
 
-from cosession.storage import Snapshot, SqliteStorage, Thin, inspect
+from cosession.storage import Snapshot, SqliteStorage, Thin
+from cosession.storage.repair import inspect
 
 
 async def write(path: Path) -> None:

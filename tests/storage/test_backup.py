@@ -10,7 +10,8 @@ from storage.rows import at, update, updates
 from storage.test_folder import start_owner
 
 from cosession.errors import StorageError
-from cosession.storage import SqliteStorage, back_up, inspect
+from cosession.storage import SqliteStorage
+from cosession.storage.repair import back_up, inspect
 from cosession.storage.repair.backup import sync
 
 pytestmark = pytest.mark.anyio

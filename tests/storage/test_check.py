@@ -10,8 +10,9 @@ from storage.databases import damage, execute, write, write_compacted
 from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
-from cosession.storage import Snapshot, SqliteStorage, Thin, inspect
+from cosession.storage import Snapshot, SqliteStorage, Thin
 from cosession.storage.reads import row_checksum
+from cosession.storage.repair import inspect
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,8 @@ from storage.databases import execute, write_compacted, write_one
 from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import StorageError
-from cosession.storage import LoadedSession, Snapshot, SqliteStorage, inspect, segments
+from cosession.storage import LoadedSession, Snapshot, SqliteStorage, segments
+from cosession.storage.repair import inspect
 from cosession.storage.segments import Chapter
 
 pytestmark = pytest.mark.anyio

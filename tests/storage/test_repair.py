@@ -12,7 +12,8 @@ from storage.databases import damage, execute, write, write_compacted
 from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
-from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot, SqliteStorage, Thin, inspect, repair
+from cosession.storage import LoggedUpdate, Snapshot, SqliteStorage, Thin
+from cosession.storage.repair import Mended, Remains, inspect, repair
 
 pytestmark = pytest.mark.anyio
 
@@ -185,7 +186,7 @@ async def test_a_repair_that_fails_leaves_the_database_as_it_was(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"cosession.storage.repair.repair.{step}", fail)
+    monkeypatch.setattr(f"cosession.storage.repair.rebuild.{step}", fail)
     with pytest.raises(StorageError, match=r"No space left .* as it was"):
         repair(path, fill, AT)
     assert path.read_bytes() == before

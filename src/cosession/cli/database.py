@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from cosession.runtime.log_repair import find_damage, mend
-from cosession.storage import back_up, inspect, repair
+from cosession.storage.repair import back_up, inspect, repair
 
 
 def check_database(path: Path) -> None:

@@ -20,7 +20,8 @@ from cosession.auth import SERVER
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, is_crdt_error
 from cosession.protocol import EMPTY_UPDATE, decode_state_vector, read_update_header
-from cosession.storage import LoggedUpdate, Mended, Remains, Snapshot
+from cosession.storage import LoggedUpdate, Snapshot
+from cosession.storage.repair import Mended, Remains
 
 
 class _Replay:
