@@ -173,20 +173,20 @@ class ListIndex:
         """Note the Yjs client and clock of the last entry, which came just now; None if they can't be told."""
         self.last = self._entries[-1].yjs_id = id
 
-    def remove(self, id: str, delete: Callable[[tuple[int, int]], None]) -> int | None:  # noqa: A002
-        """Take out the entry of an id, without a walk over the list where its Yjs id is known.
+    def remove(self, item: Map[Any], delete: Callable[[tuple[int, int]], None]) -> int | None:
+        """Take out an entry, without a walk over the list where its Yjs id is known.
 
         Args:
-            id: the entry's.
+            item: the entry, as the index gave it.
             delete: in a transaction, deletes what has a Yjs client and clock, and nothing else in the list.
 
         Returns:
             Where it is, to be deleted there by the caller; None if it isn't there any more.
         """
-        entry = self._find(id)
-        if entry is None:
+        place = next((place for place, entry in enumerate(self._entries) if entry.item is item), None)
+        if place is None:
             return None
-        place = self._entries.index(entry)
+        entry = self._entries[place]
         if entry.yjs_id is None:
             return place
         self._expects, self._came = True, False

@@ -163,6 +163,15 @@ class Queue:
                 del self.shared[place]
         return place is not None
 
+    def place_of(self, entry: QueuedPrompt) -> int | None:
+        """Where in the list an entry is, also where another author's has its id; None if it isn't there any more."""
+        wanted = (entry.id, entry.author)
+        for place, value in enumerate(plain_list(self.shared)):
+            fields = cast(JsonObject, value) if isinstance(value, dict) else {}
+            if (fields.get("id"), fields.get("author")) == wanted:
+                return place
+        return None
+
     def to_json(self) -> list[JsonObject]:
         """The waiting prompts as plain JSON, the next one first."""
         return [entry.to_json() for entry in self]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pycrdt import Doc, TransactionEvent
 
-from cosession.document import SessionDocument
+from cosession.document import QueuedPrompt, SessionDocument
 from cosession.document.list_index import ListIndex
 from cosession.errors import MalformedFrame, RoomBroken
 from cosession.protocol import EMPTY_UPDATE, UpdateHeader
@@ -97,19 +97,19 @@ def write_apart(
     return data
 
 
-def take_out(document: SessionDocument, entry: str, apply: Callable[[bytes], None]) -> None:
+def take_out(document: SessionDocument, entry: QueuedPrompt, apply: Callable[[bytes], None]) -> None:
     """Take an entry out of the queue; in a transaction of its own.
 
     Args:
         document: the live document.
-        entry: the entry's id.
+        entry: the entry; another may have its id.
         apply: applies an update.
     """
     index = document.queue.index
     if index is None:
-        document.queue.remove(entry)
-        return
-    place = index.remove(entry, lambda yjs_id: apply(delete_struct(yjs_id)))
+        place = document.queue.place_of(entry)
+    else:
+        place = index.remove(entry.shared, lambda yjs_id: apply(delete_struct(yjs_id)))
     if place is not None:
         del document.queue.shared[place]
 

@@ -1,7 +1,9 @@
 """The queue: what people let wait becomes a message when its turn has come, one at a time."""
 
+from typing import Any
+
 import pytest
-from pycrdt import Map
+from pycrdt import Map, Text
 from room.decisions.stage import Actor, Stage
 from room.scene import AT
 
@@ -157,6 +159,38 @@ def test_anothers_message_under_the_id_of_an_entry_does_not_take_the_prompt(stag
         ("book a table", "ada")
     ]
     assert len({message.id for message in stage.document.messages}) == 3
+
+
+@pytest.mark.parametrize("policy", ["queue", "parallel"])
+@pytest.mark.parametrize("more", [0, 70], ids=["few", "many at once"])
+def test_two_prompts_of_one_id_are_two_messages(policy: Any, more: int) -> None:
+    stage = Stage()
+    ada, bo, bot = stage.actor("ada"), stage.actor("bo"), stage.actor("bot", "agent")
+    ada.prompt("m1")
+    bot.begin("r1", reply_to="m1")
+
+    def ask(actor: Actor) -> Any:
+        entries = [{"id": f"{actor.who.id}{number}", "author": actor.who.id, "to": ["x"]} for number in range(more)]
+        mine = Map({"id": "q1", "author": actor.who.id, "text": Text(f"{actor.who.id}'s words"), "place": more})
+        return lambda document: document.queue.shared.extend([mine, *map(Map, entries)])
+
+    ada.write(ask(ada))
+    bo.write(ask(bo))
+    stage.do(stage.room.edit(lambda document: document.meta.set_policy(Policy((), policy)), AT))
+    bot.become("complete", "r1")
+    for number, message in enumerate([message.id for message in stage.document.messages][1:], 2):
+        if message in {"q1", "q1/ada", "q1/bo"}:
+            bot.begin(f"r{number}", reply_to=message)
+            bot.become("complete", f"r{number}")
+    texts = [(message.text, message.author) for message in stage.document.messages]
+    assert texts.count(("ada's words", "ada")) == 1
+    if policy == "queue" and ("bo's words", "bo") not in texts:
+        last = stage.document.messages[-1].id
+        bot.begin("last", reply_to=last)
+        bot.become("complete", "last")
+    texts = [(message.text, message.author) for message in stage.document.messages]
+    assert texts.count(("bo's words", "bo")) == 1
+    assert "q1" not in waiting(stage)
 
 
 @pytest.mark.parametrize("is_taken", [False, True])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cosession.auth.participant import Participant
-from cosession.document import JsonObject, SessionDocument
+from cosession.document import JsonObject, QueuedPrompt, SessionDocument
 from cosession.settings import Settings
 
 from ..effects import Effect, Send
@@ -146,13 +146,15 @@ class Promotion:
     """An entry of the queue whose turn has come.
 
     Attributes:
-        entry: the entry's id; it goes.
+        entry: the entry; it goes.
         message: the id of the message that it becomes.
+        author: who wrote it.
         write: appends that message with its stamp, for which it gets the version; None where it is there already.
     """
 
-    entry: str
+    entry: QueuedPrompt
     message: str
+    author: str
     write: Callable[[int, SessionDocument], object] | None
 
 

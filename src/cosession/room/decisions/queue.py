@@ -24,7 +24,7 @@ def begin(case: DecisionContext) -> None:
             for id_ in _ids(entry):
                 there = case.document.messages.get(id_)
                 if there is not None and there.author == author:
-                    case.promotions.append(Promotion(entry.id, id_, None))
+                    case.promotions.append(Promotion(entry, id_, author, None))
     promote(case)
 
 
@@ -63,16 +63,17 @@ def _promote(case: DecisionContext, entry: QueuedPrompt) -> None:
     Where another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
     """
     author = entry.author or SERVER.id
-    coming = {promotion.message for promotion in case.promotions}
+    coming = {promotion.message: promotion.author for promotion in case.promotions}
     for id_ in _ids(entry):
         there = case.document.messages.get(id_)
-        if id_ in coming or (there is not None and there.author == author):
-            case.promotions.append(Promotion(entry.id, id_, None))
+        written_by = coming.get(id_, None if there is None else there.author)
+        if written_by == author:
+            case.promotions.append(Promotion(entry, id_, author, None))
             return
-        if there is None:
+        if there is None and id_ not in coming:
             text, created_at = str(entry.text or ""), str(entry.get("created_at") or case.at)
             write = partial(_write, id_, author, case.at, text, created_at, entry.to)
-            case.promotions.append(Promotion(entry.id, id_, write))
+            case.promotions.append(Promotion(entry, id_, author, write))
             return
 
 
