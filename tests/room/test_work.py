@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from benchmarks.scaling import GROWING, OPERATIONS, Scene, session
-from room.decisions.stage import Stage
+from room.decisions.stage import Actor, Stage
+from room.scene import AT
+
+from cosession.document import SessionDocument
 
 SIZE = 150
 """More messages than are looked through one by one."""
@@ -69,3 +72,32 @@ def test_the_end_of_a_run_costs_no_look_for_each_message_that_it_names(messages:
     bot.begin(words="Yes.")
     bot.write(lambda document: document.runs.shared["r1"].update({"messages": messages}))
     assert sum(name != "isinstance" for name in called(lambda: bot.become("complete"))) < 32_000
+
+
+def _voting(voters: int, who: list[str]) -> tuple[Stage, Actor]:
+    """A room with an approval that waits for more votes than there are, or that others are to answer."""
+    stage = Stage()
+    bot, ada = stage.actor("bot", "agent"), stage.actor("ada")
+    bot.write(lambda d: d.approvals.ask("a1", question="?", created_at=AT, quorum=10_000, who=who))
+    ada.write(lambda d: [_vote(d, f"p{number}") for number in range(voters)])
+    return stage, ada
+
+
+def _vote(document: SessionDocument, voter: str) -> None:
+    document.requests.ask_vote("a1", voter, "approved", list(range(20)))
+
+
+def test_votes_of_one_frame_cost_as_much_among_many_as_among_few() -> None:
+    costs: list[int] = []
+    for voters in (25, 250):
+        _, ada = _voting(voters, [])
+        costs.append(calls(lambda ada=ada: ada.write(lambda d: [_vote(d, f"q{number}") for number in range(100)])))
+    assert costs[1] < 1.2 * costs[0], costs
+
+
+def test_votes_of_one_frame_read_once_who_may_answer() -> None:
+    costs: list[int] = []
+    for others in (100, 10_000):
+        _, ada = _voting(0, [f"p{number}" for number in range(others)])
+        costs.append(calls(lambda ada=ada: ada.write(lambda d: [_vote(d, f"q{number}") for number in range(100)])))
+    assert costs[1] < costs[0] + 10 * 10_000, costs

@@ -86,7 +86,7 @@ class Approval(Record):
         if not self.gone:
             self.write({"asked_by": checked_id(participant, "A participant's id")})
 
-    def record_vote(self, participant: str, decision: str, value: Any, at: str) -> None:
+    def record_vote(self, participant: str, decision: str, value: Any, at: str) -> JsonObject | None:
         """Note how somebody votes, in place of what they said before; only the server does.
 
         Args:
@@ -94,9 +94,16 @@ class Approval(Record):
             decision: `approved` or `rejected`.
             value: what they approve.
             at: the time, RFC 3339.
+
+        Returns:
+            The vote as it was written; None where the approval is gone.
         """
-        vote = checked({"decision": decision, "value": value, "at": at}, "The vote")
-        self.write_back_vote(checked_id(participant, "A participant's id"), vote)
+        vote = checked_object({"decision": decision, "value": value, "at": at}, "The vote")
+        checked_id(participant, "A participant's id")
+        if self.gone:
+            return None
+        self.write_back_vote(participant, vote)
+        return vote
 
     def write_back_vote(self, participant: str, vote: JsonObject) -> None:
         """Write a vote as it was; only the server does, where another stands in its place."""

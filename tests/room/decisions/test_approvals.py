@@ -6,7 +6,7 @@ import pytest
 from room.decisions.stage import Actor, Stage
 from room.scene import AT
 
-from cosession.document import Approval
+from cosession.document import Approval, SessionDocument
 from cosession.document.times import later
 from cosession.protocol import Notice
 
@@ -373,3 +373,36 @@ def test_who_may_write_everything_does_not_rewrite_a_decision(stage: Stage, bot:
     ada.write(lambda d: d.approvals.shared["a1"].update({"decision": {"by": ["eve"], "decision": "rejected"}}))
 
     assert asked(stage).decision == {"by": ["ada"], "decision": "approved", "value": None, "at": AT}
+
+
+def test_a_smaller_quorum_decides_for_the_group_of_the_first_voter(stage: Stage, bot: Actor) -> None:
+    ask(bot, quorum=3)
+    eve = stage.actor("eve")
+    for voter, decision in (("d", "approved"), ("a", "rejected"), ("c", "approved"), ("b", "rejected")):
+        vote(stage.actor(voter), decision)
+    eve.write(lambda d: d.approvals.shared["a1"].update({"quorum": 2}))
+    assert asked(stage).decision == {"by": ["a", "b"], "decision": "rejected", "value": None, "at": AT}
+
+
+def test_votes_in_one_frame_count_together_with_the_earlier_ones(stage: Stage, bot: Actor) -> None:
+    ask(bot, quorum=3)
+    vote(stage.actor("ada"), value={"a": [1, True], "b": 1})
+    eve = stage.actor("eve")
+
+    def cast(document: SessionDocument) -> None:
+        document.requests.ask_vote("a1", "bob", "approved", {"b": 1, "a": [1, True]})
+        document.requests.ask_vote("a1", "cem", "approved", {"b": 1, "a": [1, 1]})
+        document.requests.ask_vote("a1", "dan", "approved", {"b": True, "a": [1, True]})
+
+    eve.write(cast)
+    assert decided(stage) is None
+    vote(stage.actor("cem"), value={"b": 1, "a": [1, True]})
+    assert (asked(stage).decision or {})["by"] == ["ada", "bob", "cem"]
+
+
+def test_of_very_many_who_may_answer_a_notice_names_some(stage: Stage, bot: Actor) -> None:
+    ask(bot, who=[f"p{number}" for number in range(100)])
+    ada = stage.actor("ada", extended=True)
+    vote(ada)
+    [notice] = [one for one in stage.taken(ada.connection) if isinstance(one, Notice)]
+    assert notice.reason == "p0, p1, p2, p3, p4, p5, p6, p7 and 92 others may answer this."

@@ -8,8 +8,9 @@ killed, and never saved, doesn't change them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from cosession.document import Approval, JsonObject, RequestRecord, SessionDocument, misfit, seconds_until
@@ -19,6 +20,10 @@ from cosession.errors import ApprovalClosed, BadDocument, BadRequest, NoSuchAppr
 
 from ..effects import Remind
 from .context import DecisionContext
+from .votes import Terms, Votes
+
+_MOST_NAMES = 8
+"""Participants who may answer that a notice names."""
 
 _MOST_DELEGATIONS = 16
 """How far a chain of delegation is followed: each step looks a message up. Agents beyond it may vote."""
@@ -32,8 +37,8 @@ def begin(case: DecisionContext) -> None:
 
 
 def look(case: DecisionContext) -> None:
-    """Look at the approvals that were touched."""
-    for id_ in sorted(case.changed.get("approvals", ())):
+    """Look at the approvals that were touched, but for those in which the server only counted votes."""
+    for id_ in sorted(case.changed.get("approvals", frozenset()) - case.memory.counted):
         approval = case.document.approvals.get(id_)
         if approval is not None:
             if id_ not in case.memory.approvals and asker_of(case.document, approval) is None:
@@ -45,6 +50,7 @@ def look(case: DecisionContext) -> None:
             case.memory.decided.pop(id_, None)
             case.memory.votes.pop(id_, None)
             case.effects.append(Remind(f"approval/{id_}", None))
+    case.memory.counted.clear()
 
 
 def vote(case: DecisionContext, request: RequestRecord) -> None:
@@ -54,15 +60,18 @@ def vote(case: DecisionContext, request: RequestRecord) -> None:
         CosessionError: it doesn't count; see `checked_vote`.
     """
     [id_] = request.about("approval")
-    _count(
-        case,
-        id_,
-        request.participant,
-        **checked_vote(case.document, id_, request.participant, request.value, case.at),
-    )
+    vote = checked_vote(case.document, id_, request.participant, request.value, case.at, case.terms)
+    _count(case, id_, request.participant, **vote)
 
 
-def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[str, Any], at: str) -> JsonObject:
+def checked_vote(
+    document: SessionDocument,
+    id_: str,
+    voter: str,
+    vote: Mapping[str, Any],
+    at: str,
+    terms: dict[str, Terms] | None = None,
+) -> JsonObject:
     """Return a vote as it counts: {decision, value}.
 
     Args:
@@ -71,6 +80,7 @@ def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[
         voter: whose vote it is.
         vote: {decision}, and {value}, the value that is approved; it may be left out where it can't be edited.
         at: the server's time, RFC 3339.
+        terms: the terms of approvals by id, as they were read since the last change by a client.
 
     Raises:
         NoSuchApproval: there is none of this id.
@@ -85,20 +95,21 @@ def checked_vote(document: SessionDocument, id_: str, voter: str, vote: Mapping[
         raise ApprovalClosed(f"It is decided already: {approval.decision.get('decision')}.")
     if approval.expires_at is not None and seconds_until(at, approval.expires_at) <= 0:
         raise ApprovalClosed(f"It was open until {approval.expires_at}.")
-    if approval.who and voter not in approval.who:
-        raise NotAllowed(f"{', '.join(approval.who)} may answer this.")
+    asks = Terms.of(approval) if terms is None else terms.get(id_) or terms.setdefault(id_, Terms.of(approval))
+    if asks.who and voter not in asks.who:
+        raise NotAllowed(f"{_listed(asks.who)} may answer this.")
     if voter in _askers(document, approval):
         raise NotAllowed("This was asked by you or for you, so others may answer it.")
     match vote.get("decision"):
         case "approved":
             value = vote.get("value")
-            if value is None and approval.is_editable:
+            if value is None and asks.is_editable:
                 raise BadRequest(
                     "The value of this approval can be edited, so a vote needs the 'value' that it is for, as its "
                     "voter saw it."
                 )
             value = approval.value if value is None else value
-            wrong = None if approval.schema is None else misfit(value, approval.schema)
+            wrong = None if asks.schema is None else misfit(value, asks.schema)
             if wrong is not None:
                 raise BadRequest(f"The value doesn't fit what was asked for: {wrong}.")
             return {"decision": "approved", "value": value}
@@ -143,6 +154,13 @@ def withdraw(case: DecisionContext, run_id: str) -> None:
             _decide(case, id_, approval, "withdrawn")
 
 
+def _listed(names: Collection[str]) -> str:
+    """Name some, and say how many more there are: a notice is for people."""
+    more = len(names) - _MOST_NAMES
+    named = ", ".join(islice(names, _MOST_NAMES))
+    return named if more <= 0 else f"{named} and {more} others"
+
+
 def _watch(case: DecisionContext, id_: str, approval: Approval) -> None:
     _keep_votes(case, id_, approval)
     if approval.run is not None and approval.decision is None:
@@ -164,8 +182,8 @@ def _watch(case: DecisionContext, id_: str, approval: Approval) -> None:
 
 def _keep_votes(case: DecisionContext, id_: str, approval: Approval) -> None:
     """Take the votes that a crash undid and a witness brings back, but not over later ones of the same people."""
-    votes = approval.votes
-    for voter, vote in case.memory.votes.get(id_, {}).items():
+    votes = Votes(approval.votes)
+    for voter, vote in case.memory.votes.get(id_, Votes({})).items():
         there = votes.get(voter)
         if not is_same(there, vote) and not _is_later(there, vote):
             approval.write_back_vote(voter, vote)
@@ -190,27 +208,30 @@ def _is_forgotten(case: DecisionContext, approval: Approval) -> bool:
 def _count(case: DecisionContext, id_: str, voter: str, decision: str, value: Any) -> None:
     approval = case.document.approvals.get(id_)
     assert approval is not None, "the vote was checked"
-    approval.record_vote(voter, decision, value, case.at)
-    case.memory.votes[id_] = approval.votes
-    _decide_if_agreed(case, id_, approval)
+    vote = approval.record_vote(voter, decision, value, case.at)
+    if vote is None:
+        return
+    votes = case.memory.votes.setdefault(id_, Votes({}))
+    votes.cast(voter, vote)
+    case.memory.counted.add(id_)
+    if alike := votes.alike(voter, approval.quorum):
+        _decide_alike(case, id_, approval, votes, alike)
 
 
 def _decide_if_agreed(case: DecisionContext, id_: str, approval: Approval) -> bool:
     """Decide what enough agree on; False where they don't."""
-    votes = approval.votes
-    for voter in sorted(votes):
-        decision, value = votes[voter].get("decision"), votes[voter].get("value")
-        if decision not in ("approved", "rejected"):
-            continue
-        alike = [
-            who
-            for who, vote in sorted(votes.items())
-            if vote.get("decision") == decision and is_same(vote.get("value"), value)
-        ]
-        if len(alike) >= approval.quorum:
-            with suppress(BadDocument):  # what who may write everything made up needn't be a value
-                _decide(case, id_, approval, decision, alike, value)
-                return True
+    votes = case.memory.votes.get(id_)
+    if votes is None or approval.gone:
+        return False
+    return any(_decide_alike(case, id_, approval, votes, alike) for alike in votes.agreed(approval.quorum))
+
+
+def _decide_alike(case: DecisionContext, id_: str, approval: Approval, votes: Votes, alike: list[str]) -> bool:
+    """Decide what some voters agree on, who are enough; False where that can't be decided."""
+    vote = votes[alike[0]]
+    with suppress(BadDocument):  # what who may write everything made up needn't be a value
+        _decide(case, id_, approval, vote["decision"], alike, vote.get("value"))
+        return True
     return False
 
 

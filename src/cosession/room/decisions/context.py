@@ -4,7 +4,7 @@ Nothing in a room's memory is durable: `begin` makes it of the document when the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cosession.auth.participant import Participant
@@ -13,6 +13,7 @@ from cosession.settings import Settings
 
 from ..effects import Effect, Send
 from .leases import Leases
+from .votes import Terms, Votes
 
 if TYPE_CHECKING:  # it is made of cases
     from .prompts import OpenPrompts
@@ -90,6 +91,7 @@ class Memory:
         approvals: the approvals that have been seen, by id.
         decided: the decisions of the approvals by id, as the server made them.
         votes: the votes on the approvals by id, as the server last took them.
+        counted: the approvals in which votes were counted that the server has not yet heard of as a change.
         denied: the runs that came too late: another process has their prompt.
         granted: the claims by key, as the server last wrote them.
         leases: what is held by somebody's being here.
@@ -104,6 +106,7 @@ class Memory:
     __slots__ = (
         "approvals",
         "asked",
+        "counted",
         "decided",
         "denied",
         "fenced",
@@ -130,7 +133,8 @@ class Memory:
         self.asked: dict[str, dict[str, None]] = {}
         self.approvals: set[str] = set()
         self.decided: dict[str, JsonObject] = {}
-        self.votes: dict[str, dict[str, JsonObject]] = {}
+        self.votes: dict[str, Votes] = {}
+        self.counted: set[str] = set()
         self.denied: dict[str, None] = {}
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
@@ -173,6 +177,7 @@ class DecisionContext:
         effects: what the decision wants done, besides what it writes.
         notices: what participants are told before anybody hears of what the decision writes.
         promotions: what of the queue becomes messages after that.
+        terms: the terms of the approvals that were voted on, by id.
     """
 
     document: SessionDocument
@@ -185,3 +190,4 @@ class DecisionContext:
     effects: list[Effect]
     notices: list[Send]
     promotions: list[Promotion]
+    terms: dict[str, Terms] = field(default_factory=dict[str, Terms])

@@ -165,7 +165,7 @@ class OpenPrompts:
         """Hear that a run has ended; what it was told, and didn't take in, is a prompt again."""
         if run.status not in FINAL:
             return
-        seen = run.seen
+        seen = frozenset(run.seen)
         missed = [str(steer["id"]) for steer in run.steers if steer["id"] not in seen]
         name = next((name for name, lane in self.lanes.items() if lane.runs.pop(id, None) is not None), None)
         if not self.is_read and (missed or name not in (None, ANYBODY)):

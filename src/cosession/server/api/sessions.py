@@ -187,7 +187,8 @@ async def vote(request: Request) -> Response:
         document = live.room.document
         checked_vote(document, id_, by.id, body.model_dump(), live.now())
         live.edit(lambda document: document.requests.ask_vote(id_, by.id, body.decision, body.value), by, grows)
-        answer = document.approvals.to_json()[id_]
+        approval = document.approvals.get(id_)
+        answer = {} if approval is None else approval.to_json()
         await live.flush()
     return JSONResponse({"id": id_, **answer})
 
