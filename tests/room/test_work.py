@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from benchmarks.scaling import GROWING, OPERATIONS, Scene, session
+from pycrdt import Map, Text
 from room.decisions.stage import Actor, Stage
 from room.scene import AT
 
@@ -101,3 +102,22 @@ def test_votes_of_one_frame_read_once_who_may_answer() -> None:
         _, ada = _voting(0, [f"p{number}" for number in range(others)])
         costs.append(calls(lambda ada=ada: ada.write(lambda d: [_vote(d, f"q{number}") for number in range(100)])))
     assert costs[1] < costs[0] + 10 * 10_000, costs
+
+
+def test_a_run_that_says_how_far_it_is_costs_no_look_at_the_queue() -> None:
+    costs: list[int] = []
+    for waiting in (2, 200):
+        stage = Stage()
+        ada, bot = stage.actor("ada"), stage.actor("bot", "agent")
+        ada.prompt("m1")
+        bot.begin("r1", reply_to="m1")
+        ada.write(lambda document, waiting=waiting: _enqueue(document, waiting))
+        assert len(stage.document.queue.shared) == waiting
+        costs.append(calls(lambda bot=bot: bot.write(lambda d: d.runs.get("r1").set_progress("reads", 1, 2))))
+    assert costs[1] <= 1.1 * costs[0], costs
+
+
+def _enqueue(document: SessionDocument, entries: int) -> None:
+    for number in range(entries):
+        fields = {"id": f"q{number}", "author": "ada", "created_at": AT, "text": Text("later"), "place": number}
+        document.queue.shared.append(Map(fields))

@@ -39,16 +39,23 @@ class Seen:
 
 
 class Ledger(dict[str, Seen]):
-    """The runs by id, as the server last accepted them, and which of them answer each message."""
+    """The runs by id, as the server last accepted them, and which of them answer each message.
 
-    __slots__ = ("_answers",)
+    Attributes:
+        has_news: whether a run came, went, or has another status; the queue has not been looked at since.
+    """
+
+    __slots__ = ("_answers", "has_news")
 
     def __init__(self) -> None:
         super().__init__()
+        self.has_news = False
         self._answers: dict[str, dict[str, None]] = {}
 
     def __setitem__(self, id: str, seen: Seen) -> None:  # noqa: A002 - the field's name
         before = self.get(id)
+        if before is None or (before.status, before.reply_to) != (seen.status, seen.reply_to):
+            self.has_news = True
         if before is not None and before.reply_to != seen.reply_to:
             self._forget(id, before)
         super().__setitem__(id, seen)
@@ -59,6 +66,7 @@ class Ledger(dict[str, Seen]):
         """Forget a run; False where it isn't known."""
         seen = self.pop(id, None)
         if seen is not None:
+            self.has_news = True
             self._forget(id, seen)
         return seen is not None
 

@@ -19,7 +19,7 @@ DECISIONS: Mapping[Callable[[DecisionContext], None], Set[str]] = {
     claims.restore: {"claims"},
     approvals.look: {"approvals"},
     requests.answer: {"requests"},
-    queue.promote: {"queue", "meta", "runs", "claims"},
+    queue.look: {"queue", "meta", "runs", "claims"},
 }
 """Each with the roots in which a change asks for it, in the order in which they are made."""
 

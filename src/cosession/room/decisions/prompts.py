@@ -52,6 +52,7 @@ class OpenPrompts:
         lanes: the lanes in which something is unfinished.
         is_read: whether the messages have been read.
         promoted: the messages that the queue became in the life of this room, each with its author.
+        has_fewer: whether an open prompt was refused or is none any more; the queue has not been looked at since.
         has_halves: whether there was a message that isn't whole, of which the rest may still come.
         is_looked_at: whether prompts came of which it will be looked at whether an agent is there for them.
     """
@@ -61,6 +62,7 @@ class OpenPrompts:
         "_told",
         "_unread",
         "_unread_runs",
+        "has_fewer",
         "has_halves",
         "is_looked_at",
         "is_read",
@@ -72,6 +74,7 @@ class OpenPrompts:
         self.lanes: dict[str, PromptLane] = {}
         self.is_read = False
         self.promoted: dict[tuple[str, str], None] = {}
+        self.has_fewer = False
         self.has_halves = False
         self.is_looked_at = False
         self._told: dict[str, OpenPrompt] = {}
@@ -126,6 +129,7 @@ class OpenPrompts:
         lanes = _lanes_of(case, message)
         known = {name for name, lane in self.lanes.items() if message.id in lane.open}
         for name in known.difference(lanes):
+            self.has_fewer = True
             del self.lanes[name].open[message.id]
         is_answered = not known.union(_answered_lanes(case, message.id, lanes)).isdisjoint(lanes)
         if not lanes or is_answered or (message.id, message.author) in self.promoted:
@@ -178,6 +182,7 @@ class OpenPrompts:
 
     def refused(self, _: DecisionContext, message: Message) -> None:
         """Hear that a prompt will not be answered."""
+        self.has_fewer = True
         for lane in self.lanes.values():
             lane.open.pop(message.id, None)
 

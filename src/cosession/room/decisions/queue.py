@@ -15,6 +15,9 @@ from .prompt_lanes import lanes_of
 _MOST = 256
 """How many entries are looked at, those that were added first: more than people plan, and each takes its time."""
 
+_ASKING = frozenset({"queue", "meta", "claims"})
+"""The roots in which each change may give an entry its turn."""
+
 
 def begin(case: DecisionContext) -> None:
     """Take up the queue of a session that was just loaded: an entry goes whose message is there, as after a crash."""
@@ -26,6 +29,13 @@ def begin(case: DecisionContext) -> None:
                 if there is not None and there.author == author:
                     case.promotions.append(Promotion(entry, id_, author, None))
     promote(case)
+
+
+def look(case: DecisionContext) -> None:
+    """Promote entries where a lane may have become idle: not when a run only says how far it is."""
+    if not _ASKING.isdisjoint(case.changed) or case.memory.ledger.has_news or case.memory.prompts.has_fewer:
+        promote(case)
+        case.memory.ledger.has_news = case.memory.prompts.has_fewer = False
 
 
 def promote(case: DecisionContext) -> None:
