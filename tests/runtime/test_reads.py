@@ -94,6 +94,8 @@ def long_session(size: int) -> bytes:
                 "user", [{"type": "text", "text": "hello"}], id=f"m{number}", author="ada", created_at=AT
             )
             document.state.set(f"k{number}", {"n": number})
+            document.counters.shared[f"c{number}/ada"] = 1
+        document.state.shared["deep"] = Map({f"k{number}": [number] for number in range(size)})
     return document.doc.get_update()
 
 
@@ -116,7 +118,16 @@ def test_a_session_is_read_in_steps_whose_work_does_not_grow_with_it() -> None:
 def test_what_is_read_in_steps_is_what_is_read_at_once(size: int) -> None:
     doc: Doc[Any] = Doc(client_id=9)
     doc.apply_update(long_session(size))
-    odd = {"nan": float("nan"), "bytes": b"ab", "whole": 2.0, "big": 2.0**70, "plain": {"a": [None, True]}, "e": {}}
+    odd = {
+        "long": "é" * 300_000 + '"',
+        "nan": float("nan"),
+        "bytes": b"ab",
+        "whole": 2.0,
+        "big": 2.0**70,
+        "plain": {"a": [None, True]},
+        "e": {},
+    }
+    odd["long"] = "é" * 300_000 + '"'
     with doc.transaction():
         for root in ("state", "runs", "meta", "approvals", "selections", "claims", "requests", "own"):
             doc.get(root, type=Map).update(odd)

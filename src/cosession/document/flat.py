@@ -4,12 +4,13 @@ Segments of a key are percent-encoded as encodeURIComponent does, so an id may h
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from pycrdt import Map
 
 from cosession.errors import BadDocument
+from cosession.protocol.steps import AT_ONCE, finish
 
 from .values import (
     JsonObject,
@@ -20,6 +21,7 @@ from .values import (
     join_key,
     keys_of,
     plain,
+    plain_in_steps,
     plain_object,
     split_key,
     transaction,
@@ -112,12 +114,24 @@ class Counters:
 
     def to_json(self) -> dict[str, int | float]:
         """The value of every counter, by name; a sum that no float holds stops at the largest one."""
+        return finish(self.to_json_in_steps())
+
+    def to_json_in_steps(self) -> Generator[None, None, dict[str, int | float]]:
+        """The same in steps."""
+        shares = yield from plain_in_steps(self.shared)
         sums: dict[str, float] = {}
-        for key, share in sorted(plain_object(self.shared).items()):
+        for count, key in enumerate(sorted(shares), 1):
             name = split_key(key)[0]
-            total = sums.get(name, 0.0) + _number(share)
+            total = sums.get(name, 0.0) + _number(shares[key])
             sums[name] = min(max(total, -sys.float_info.max), sys.float_info.max)
-        return {name: plain(total) for name, total in sums.items()}
+            if not count % AT_ONCE:
+                yield
+        found: dict[str, int | float] = {}
+        for count, (name, total) in enumerate(sums.items(), 1):
+            found[name] = plain(total)
+            if not count % AT_ONCE:
+                yield
+        return found
 
 
 class Claims:

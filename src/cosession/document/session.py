@@ -203,9 +203,9 @@ class SessionDocument:
         own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
         found: JsonObject = {}
         for name, view in self._views().items():
-            if isinstance(view, Messages):
+            if isinstance(view, Messages | Counters):
                 found[name] = yield from view.to_json_in_steps()
-            elif isinstance(view, Queue | Counters):  # short, or sums
+            elif isinstance(view, Queue):  # short
                 found[name] = view.to_json()
             else:
                 found[name] = yield from plain_in_steps(view.shared)

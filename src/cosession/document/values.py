@@ -181,13 +181,14 @@ def _pruned(value: object, depth: int) -> Any:
 
 def plain_in_steps(shared: Map[Any]) -> Generator[None, None, JsonObject]:
     """Turn a Map into plain JSON in steps, each of some of its keys; one that goes meanwhile is left out."""
-    keys = list(shared.keys())
-    if len(keys) <= _FEW:
-        return plain_object(shared)
     found: JsonObject = {}
-    for count, key in enumerate(keys, 1):
-        if key in shared:
-            found[key] = plain(shared[key])
+    for count, key in enumerate(list(shared.keys()), 1):
+        value: object = shared.get(key)
+        inner = cast("Map[Any]", value) if isinstance(value, Map) else None
+        if inner is not None and len(inner) > _FEW:
+            found[key] = yield from plain_in_steps(inner)
+        elif key in shared:
+            found[key] = plain(cast(object, value))
         if not count % _FEW:
             yield
     return found

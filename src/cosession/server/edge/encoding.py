@@ -5,35 +5,41 @@ from collections.abc import Generator
 from itertools import chain
 from typing import Any, Final, cast
 
-_DEPTH: Final = 3
-"""How deep an answer is taken apart: a session's document, a root of it, an entry of that."""
-
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 _AT_ONCE: Final = 250
 """Values that are encoded in one step."""
 
+_SLICE: Final = 2**18
+"""Characters of a text that are."""
+
 
 def encode_in_steps(value: Any) -> Generator[None, None, bytes]:
     """Encode plain JSON as `JSONResponse` does, in steps."""
     out: list[str] = []
-    yield from _encode(value, _DEPTH, out, [0])
+    yield from _encode(value, out, [0])
     yield
     return "".join(out).encode()
 
 
-def _encode(value: Any, depth: int, out: list[str], work: list[int]) -> Generator[None, None, None]:
+def _encode(value: Any, out: list[str], work: list[int]) -> Generator[None, None, None]:
     """Encode a value that is in others.
 
     Args:
         value: it.
-        depth: how deep it is still taken apart.
         out: gets the text.
         work: counts what was encoded since the last step.
     """
-    if not depth or not isinstance(value, dict | list) or not value:
+    if isinstance(value, str) and len(value) > _SLICE:
+        out.append('"')
+        for begin in range(0, len(value), _SLICE):
+            out.append(_ENCODER.encode(value[begin : begin + _SLICE])[1:-1])
+            yield
+        out.append('"')
+        return
+    if not isinstance(value, dict | list) or not value or _is_small(cast("dict[str, Any] | list[Any]", value)):
         out.append(_ENCODER.encode(value))
-        work[0] += 1
+        work[0] += len(cast("dict[str, Any] | list[Any]", value)) if isinstance(value, dict | list) else 1
         if work[0] >= _AT_ONCE:
             work[0] = 0
             yield
@@ -42,10 +48,18 @@ def _encode(value: Any, depth: int, out: list[str], work: list[int]) -> Generato
     if isinstance(value, dict):
         for mark, (key, item) in zip(marks, cast("dict[str, Any]", value).items(), strict=True):
             out += (mark, _ENCODER.encode(key), ":")
-            yield from _encode(item, depth - 1, out, work)
+            yield from _encode(item, out, work)
         out.append("}")
     else:
         for mark, item in zip(marks, cast("list[Any]", value), strict=True):
             out.append(mark)
-            yield from _encode(item, depth - 1, out, work)
+            yield from _encode(item, out, work)
         out.append("]")
+
+
+def _is_small(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether a container has few values, none of them another, or a long text."""
+    items = value.values() if isinstance(value, dict) else value
+    return len(value) <= _AT_ONCE and not any(
+        isinstance(item, dict | list) or (isinstance(item, str) and len(item) > _SLICE) for item in items
+    )
