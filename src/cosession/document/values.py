@@ -24,8 +24,11 @@ MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
 """The largest integer that a browser's number holds exactly; beyond it Yjs writes a BigInt, which isn't JSON."""
 
+_A_STEP: Final = 64
+"""Keys of a Map that are read in one step."""
+
 _FEW: Final = 250
-"""Keys of a Map that are read at once."""
+"""Keys of a Map in a Map that are read at once."""
 
 FORBIDDEN_KEY = "__proto__"
 """Not a key anywhere, on the wire neither: a browser that reads it sets the prototype of the object around it."""
@@ -187,9 +190,9 @@ def plain_in_steps(shared: Map[Any]) -> Generator[None, None, JsonObject]:
         inner = cast("Map[Any]", value) if isinstance(value, Map) else None
         if inner is not None and len(inner) > _FEW:
             found[key] = yield from plain_in_steps(inner)
-        elif key in shared:
+        elif value is not None or key in shared:
             found[key] = plain(cast(object, value))
-        if not count % _FEW:
+        if not count % _A_STEP:
             yield
     return found
 
