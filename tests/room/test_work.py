@@ -121,3 +121,18 @@ def _enqueue(document: SessionDocument, entries: int) -> None:
     for number in range(entries):
         fields = {"id": f"q{number}", "author": "ada", "created_at": AT, "text": Text("later"), "place": number}
         document.queue.shared.append(Map(fields))
+
+
+def test_of_a_flood_of_requests_only_those_that_are_answered_are_taken_apart() -> None:
+    costs: list[int] = []
+    for segments in (2, 150):
+        ada = Stage().actor("ada")
+        asked = {f"x{number}/{'%41/' * segments}ada": {} for number in range(1_000)}
+        costs.append(calls(lambda ada=ada, asked=asked: ada.write(lambda d: d.requests.shared.update(asked))))
+    assert costs[1] < costs[0] + 256 * 150 * 20, costs
+
+
+def test_a_key_of_a_request_that_is_too_long_is_not_taken_apart() -> None:
+    ada = Stage().actor("ada")
+    key = f"claim/{'%2Fa/' * 20_000}ada"
+    assert calls(lambda: ada.write(lambda d: d.requests.shared.update({key: {}}))) < 20_000

@@ -105,6 +105,11 @@ class Requests:
             participant = subject.pop() if subject else ""
             yield RequestRecord(key, kind, tuple(subject), participant, plain_object(self.shared[key]))
 
+    def participant(self, key: str) -> str:
+        """The participant who asks under a key, without reading the rest of it."""
+        _, slash, last = key.rpartition("/")
+        return split_key(last)[0] if slash else ""
+
     def ask_cancel(self, run: str, participant: str, reason: str = "") -> RequestRecord:
         """Ask that a run be cancelled."""
         return self.put("cancel", run, participant=participant, value={"reason": reason})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pycrdt import Map
 from room.decisions.stage import Actor, Stage
 from room.scene import AT
 
@@ -140,6 +141,24 @@ def test_of_a_flood_of_requests_the_rest_is_declined(stage: Stage) -> None:
     ada.write(lambda d: [d.requests.ask_claim(f"k{number:04}", ada.client, "ada") for number in range(300)])
     assert [one.code for one in notices(stage, ada)] == ["limit.too_fast"] * 44
     assert len(stage.document.requests) == 0
+
+
+def test_a_request_with_a_very_long_key_is_removed_unread(stage: Stage) -> None:
+    ada = stage.actor("ada", extended=True)
+    key = f"claim/{'%2Fa/' * 2_000}ada"
+    ada.write(lambda d: d.requests.shared.update({key: {}}))
+    assert [(one.code, one.request) for one in notices(stage, ada)] == [("limit.too_large", key[:64])]
+    assert len(stage.document.requests) == 0
+
+
+@pytest.mark.parametrize("root", ["runs", "approvals", "claims"])
+def test_what_has_a_very_long_key_is_passed_over(stage: Stage, root: str) -> None:
+    ada = stage.actor("ada")
+    fields = {"by": "bot", "client": 7, "epoch": 1, "at": AT, "agent": "bot", "status": "none", "quorum": 1}
+    ada.write(lambda d: d.doc.get(root, type=Map).update({"a" * 5_000: fields if root == "claims" else Map(fields)}))
+    for one in (stage, stage.restart()):
+        assert one.document.to_json()[root] == {"a" * 5_000: fields}
+        assert set(one.timers) <= {"attendance"}
 
 
 def notices(stage: Stage, actor: Actor) -> list[Notice]:

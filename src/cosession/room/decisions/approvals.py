@@ -19,7 +19,7 @@ from cosession.document.values import is_same
 from cosession.errors import ApprovalClosed, BadDocument, BadRequest, NoSuchApproval, NotAllowed
 
 from ..effects import Remind
-from .context import DecisionContext
+from .context import DecisionContext, decidable
 from .votes import Terms, Votes
 
 _MOST_NAMES = 8
@@ -31,14 +31,19 @@ _MOST_DELEGATIONS = 16
 
 def begin(case: DecisionContext) -> None:
     """Take up what is asked, at load: what is too late by now is decided so."""
-    for id_, approval in case.document.approvals:
+    for id_ in decidable(case.document.approvals.shared.keys()):
+        approval = case.document.approvals.get(id_)
+        if approval is None:
+            continue
         case.memory.approvals.add(id_)
         _watch(case, id_, approval)
 
 
 def look(case: DecisionContext) -> None:
     """Look at the approvals that were touched, but for those in which the server only counted votes."""
-    for id_ in sorted(case.changed.get("approvals", frozenset()) - case.memory.counted):
+    for id_ in case.touched("approvals"):
+        if id_ in case.memory.counted:
+            continue
         approval = case.document.approvals.get(id_)
         if approval is not None:
             if id_ not in case.memory.approvals and asker_of(case.document, approval) is None:

@@ -13,7 +13,7 @@ from cosession.document.values import checked_id
 from cosession.errors import ClaimHeld, NotAllowed
 
 from ..effects import Remind
-from .context import DecisionContext
+from .context import DecisionContext, decidable
 
 PROMPT = "prompt/"
 """How the keys of claimed prompts begin: `prompt/MESSAGE`, or `prompt/MESSAGE/AGENT`."""
@@ -28,7 +28,9 @@ _TRUSTED_SECONDS = 3600.0
 
 def begin(case: DecisionContext) -> None:
     """Take up what is held, at load: whoever holds it has a grace to be here again."""
-    for key, fact in case.document.claims.to_json().items():
+    facts = case.document.claims.to_json()
+    for key in decidable(facts):
+        fact = facts[key]
         if key and _is_claim(fact):
             _remember(case, key, fact, at_load=True)
             for client in _clients(fact.get("former")):
@@ -145,7 +147,7 @@ def restore(case: DecisionContext) -> None:
 
     What nobody holds, and comes back after a crash that undid the grant, is granted anew: nobody has acted on it.
     """
-    for key in sorted(case.changed.get("claims", ())):
+    for key in case.touched("claims"):
         fact, known = case.document.claims.get(key), case.memory.granted.get(key)
         if fact == known:
             continue

@@ -3,7 +3,7 @@
 Nothing in a room's memory is durable: `begin` makes it of the document when the room is loaded.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,10 @@ from .votes import Terms, Votes
 
 if TYPE_CHECKING:  # it is made of cases
     from .prompts import OpenPrompts
+
+MAX_KEY = 4_096
+"""Characters of a key in a root that the server decides on; what has a longer one is passed over. Clients may write
+1,024; a request over HTTP names three ids of 128 characters, percent-encoded, and only `admin` writes longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +203,12 @@ class DecisionContext:
     notices: list[Send]
     promotions: list[Promotion]
     terms: dict[str, Terms] = field(default_factory=dict[str, Terms])
+
+    def touched(self, root: str) -> list[str]:
+        """The keys of a root that were touched, sorted, without those that are too long."""
+        return decidable(self.changed.get(root, ()))
+
+
+def decidable(keys: Iterable[str]) -> list[str]:
+    """The keys of a root that the server decides on, sorted: those that aren't too long."""
+    return sorted(key for key in keys if len(key) <= MAX_KEY)

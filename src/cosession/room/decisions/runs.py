@@ -14,11 +14,11 @@ from itertools import islice
 from cosession.document import JsonObject, Message, Part, RequestRecord, Run, SessionDocument
 from cosession.document.part_schema import is_growing_text, is_tool
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
-from cosession.document.values import keys_of, plain_object
+from cosession.document.values import plain_object
 from cosession.errors import BadDocument, BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
 
 from . import approvals
-from .context import DecisionContext, Seen
+from .context import DecisionContext, Seen, decidable
 
 _OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-requested", "approval-responded"})
 """The states of a tool call that waits for something."""
@@ -35,7 +35,7 @@ _MOST_PARTS_OF_RUN = 256
 
 def begin(case: DecisionContext) -> None:
     """Take up the runs, at load: whoever works on one has a grace to be here again."""
-    for id_ in keys_of(case.document.runs.shared):
+    for id_ in decidable(case.document.runs.shared.keys()):
         run = case.document.runs.get(id_)
         if run is None:
             continue
@@ -48,7 +48,7 @@ def begin(case: DecisionContext) -> None:
 
 def look(case: DecisionContext) -> None:
     """Look at the runs that were touched."""
-    for id_ in sorted(case.changed.get("runs", ())):
+    for id_ in case.touched("runs"):
         run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
         if run is None:
             _forget(case, id_)
