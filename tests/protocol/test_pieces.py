@@ -20,7 +20,7 @@ from cosession.protocol import (
     read_update_header,
     split_update,
 )
-from cosession.protocol.parts import split_work
+from cosession.protocol.parts import RecordSize, split_work
 
 WRITERS = (3, 2**31 + 7, 170_000_001)
 words = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
@@ -105,7 +105,7 @@ def pieces_of(update: bytes, max_bytes: int) -> list[bytes]:
 
 
 def parts_of(update: bytes, most: int) -> list[bytes]:
-    return [part for part in split_work(update, read_update_header(update), most) if part is not None]
+    return [part.update for part in split_work(update, read_update_header(update), most) if part is not None]
 
 
 def parts_of_cut_texts(update: bytes, most: int) -> list[bytes]:
@@ -272,19 +272,86 @@ def things(update: bytes) -> int:
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 60))
-def test_a_record_is_in_one_part_unless_it_alone_is_several(sizes: list[int], most: int) -> None:
+def test_a_group_is_in_one_part_and_is_cut_only_where_it_is_no_record(sizes: list[int], most: int) -> None:
     doc: Doc[Any] = Doc(client_id=7)
     messages = doc.get("messages", type=Array)
     with doc.transaction():
         for size in sizes:
             messages.append(Map({f"k{number}": number for number in range(size)}))
-    reader: Doc[Any] = Doc()
-    for part in parts_of(doc.get_update(), most):
-        assert things(part) <= 4 * most
+    update = doc.get_update()
+    for is_record in (True, False):
+        reader: Doc[Any] = Doc()
+        split = split_work(update, read_update_header(update), most, is_record=lambda _, answer=is_record: answer)
+        for part in split:
+            if part is None:
+                continue
+            assert things(part.update) <= max(4 * most, max(sizes) + 1 if is_record else 0)
+            reader.apply_update(part.update)
+            seen = [len(entry) for entry in reader.get("messages", type=Array)]
+            for size, found in zip(sizes, seen, strict=False):
+                assert found == size or (not is_record and 2 * size + 1 > most)
+
+
+def test_a_record_with_something_collected_in_it_is_in_one_part() -> None:
+    doc: Doc[Any] = Doc(client_id=7)
+    with doc.transaction():
+        record = doc.get("messages", type=Array)
+        record.append(Map({"parts": Array()}))
+        for number in range(60):
+            record[0]["parts"].append(Map({"text": Text(f"{number}")}))
+    for number in range(50, 0, -7):
+        del record[0]["parts"][number]
+    assert doc.get_update().count(b"\x00\x03") > 3
+    for part in parts_of(doc.get_update(), 8):
+        reader: Doc[Any] = Doc()
         reader.apply_update(part)
-        seen = [len(entry) for entry in reader.get("messages", type=Array)]
-        for size, found in zip(sizes, seen, strict=False):
-            assert found == size or 2 * size + 1 > most
+        assert reader.get("messages", type=Array).to_py() == record.to_py()
+
+
+def test_records_that_are_filled_in_turns_are_in_one_part() -> None:
+    doc: Doc[Any] = Doc(client_id=7)
+    messages = doc.get("messages", type=Array)
+    with doc.transaction():
+        for _ in range(5):
+            messages.append(Map({}))
+        for number in range(20):
+            for message in messages:
+                message[f"k{number}"] = number
+    first = parts_of(doc.get_update(), 8)[0]
+    reader: Doc[Any] = Doc()
+    reader.apply_update(first)
+    assert reader.get("messages", type=Array).to_py() == messages.to_py()
+
+
+def test_what_was_taken_out_of_a_new_record_is_never_seen() -> None:
+    doc: Doc[Any] = Doc(client_id=7, skip_gc=True)
+    text = doc.get("messages", type=Array).append(Map({"text": Text("secret " * 40)}))
+    text = doc.get("messages", type=Array)[0]["text"]
+    for number in range(40):
+        del text[number : number + 6]
+    for part in parts_of(doc.get_update(), 8):
+        reader: Doc[Any] = Doc()
+        reader.apply_update(part)
+        assert str(reader.get("messages", type=Array)[0]["text"]) == " " * 40
+
+
+def test_a_record_that_is_too_large_is_left_out_and_its_neighbours_keep_their_places() -> None:
+    doc: Doc[Any] = Doc(client_id=7)
+    messages = doc.get("messages", type=Array)
+    with doc.transaction():
+        for size in (3, 90, 3):
+            messages.append(Map({f"k{number}": number for number in range(size)}))
+    update, reader = doc.get_update(), Doc[Any]()
+    refused: list[RecordSize] = []
+    for part in split_work(update, read_update_header(update), 8, largest=RecordSize(50, 10_000)):
+        if part is not None:
+            reader.apply_update(part.update)
+            refused += [part.refused] if part.refused else []
+    assert [len(entry) for entry in reader.get("messages", type=Array)] == [3, 3]
+    assert [size.structs for size in refused] == [91]
+    assert reader.get_state() == doc.get_state()
+    doc.apply_update(reader.get_update())
+    assert [len(entry) for entry in messages] == [3, 3], "nor is it on the replica that wrote it"
 
 
 def test_what_was_written_and_deleted_again_is_never_seen() -> None:

@@ -512,7 +512,7 @@ def test_of_several_states_of_a_client_in_one_frame_the_latest_is_shown() -> Non
 
 def test_many_clients_at_one_place_are_taken_few_at_once_and_elsewhere_are_not() -> None:
     def sizes(update: bytes) -> list[int]:
-        parts = [part for part in split_work(update, read_update_header(update)) if part is not None]
+        parts = [part.update for part in split_work(update, read_update_header(update)) if part is not None]
         return [len(read_update_header(part).brings) for part in parts]
 
     there, passed = 0, list[int]()

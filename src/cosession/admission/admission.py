@@ -165,6 +165,14 @@ class Admission:
         if self._bytes > (_WAITING if self._work is None else _MEANWHILE):
             self._forget()
 
+    def makes_record(self, beside: Id) -> bool:
+        """Whether an entry beside an item would be a record; it may be where the item isn't known yet."""
+        clocks = None if self._index is None else self._index.clients.get(beside[0])
+        if clocks is None or beside[1] >= clocks.end:
+            return True
+        place = clocks.at(beside[1])
+        return place is NOTHING or (not isinstance(place, MapSlot) and place.node.child(None).is_record)
+
     def check_size(self, grows: int) -> None:
         """Go on only if the document may grow by so many bytes, `STRUCT_BYTES` for each struct included.
 

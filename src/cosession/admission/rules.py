@@ -219,3 +219,8 @@ def _inherit(node: Node, rest: Node | None) -> None:
 
 TABLE: Final = _compiled()
 """The roots, by name."""
+
+RECORD_ROOTS: Final = frozenset(
+    name for name, node in TABLE.children.items() if node.entry is not None and node.entry.is_record
+)
+"""The roots that hold records."""

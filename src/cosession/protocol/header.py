@@ -70,6 +70,7 @@ class UpdateHeader:
         needs: per client, the first clock after those that its structs refer to.
         deletes: the clocks that it deletes.
         types: how many shared types it makes.
+        is_flat: whether they are known not to be nested too deep.
         is_string: whether it is one string beside others, and nothing else.
         is_token: whether that string was written behind something, before nothing.
         is_plain: whether each value in it is one that the CRDT library gives back as it came, for certain.
@@ -86,6 +87,7 @@ class UpdateHeader:
     is_plain: bool = True
     rest: bytes | None = None
     values: Values | None = None
+    is_flat: bool = False
 
     def fits(self, vector: Mapping[int, int]) -> bool:
         """Whether a document with this state vector can integrate all of it at once."""

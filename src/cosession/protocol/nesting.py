@@ -9,11 +9,13 @@ anywhere in the update, or in the document already. What is not in the update co
 """
 
 from bisect import bisect_right
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from cosession.errors import MalformedFrame
 
+from .steps import AT_ONCE, finish
 from .structs import Struct, read_structs
 from .update_format import GC, TYPE
 
@@ -43,18 +45,27 @@ def check_nesting(update: bytes) -> None:
     Raises:
         MalformedFrame: it does.
     """
-    clients = _read(update)
+    finish(check_nesting_in_steps(update))
+
+
+def check_nesting_in_steps(update: bytes) -> Generator[None, None, None]:
+    """Do that in steps; see `check_nesting`."""
+    clients: dict[int, _Structs] = {}
+    yield from _read(update, clients)
     for structs in clients.values():
-        for index in structs.types:
+        for count, index in enumerate(structs.types, 1):
+            if not count % AT_ONCE:
+                yield
             if _depth(clients, structs, index) >= MAX_TYPES_DEEP:
                 raise MalformedFrame(
                     f"An update holds shared types nested deeper than {MAX_TYPES_DEEP}; keep the document flatter."
                 )
 
 
-def _read(update: bytes) -> dict[int, _Structs]:
-    clients: dict[int, _Structs] = {}
-    for struct in read_structs(update):
+def _read(update: bytes, clients: dict[int, _Structs]) -> Iterator[None]:
+    for count, struct in enumerate(read_structs(update), 1):
+        if not count % AT_ONCE:
+            yield
         if struct.kind == GC:
             continue
         structs = clients.setdefault(struct.client, _Structs())
@@ -63,7 +74,6 @@ def _read(update: bytes) -> dict[int, _Structs]:
         structs.clocks.append(struct.clock)
         structs.places.append(_place(struct))
         structs.depths.append(-1)
-    return clients
 
 
 def _place(struct: Struct) -> _Place:

@@ -3,8 +3,9 @@
 Applied in their order the parts give the same document as the update:
 
 - What a struct stands on (its neighbours, its parent) is in an earlier part, in the same one, or not in the update.
-- A record (an entry of a root, with all that is made in it at once) is in one part, unless it alone is several: a
-  message is judged as a whole.
+- A new record (a message, a run, an approval, …, with all that is made in it at once) is in one part, however large
+  it is: it is judged, stamped, offered to agents and sent on as a whole. Other entries, such as those of an
+  application's list, are in one part unless they alone are several.
 - A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
   All other deletions come last.
 
@@ -12,10 +13,9 @@ Applied in their order the parts give the same document as the update:
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from . import lib0
 from .deletions import Span, encode_deletions
@@ -26,6 +26,7 @@ from .steps import AT_ONCE
 from .structs import Id
 from .update_format import (
     ANY,
+    DELETED,
     GC,
     KEY,
     KIND,
@@ -44,6 +45,12 @@ _TEXT_BITS: Final = 10
 """1 KB of text is as much work as a struct: in two-byte letters it takes four times as long."""
 
 _TO_THE_END: Final = 2**53
+
+_MAP: Final = 1
+"""The shared type that a record is."""
+
+_NO_ENTRIES: Final = frozenset({GC, SKIP, STRING})
+"""What is in no list of records."""
 
 _FEW_CLIENTS: Final = 64
 """Clients of an update that are too few to get in each other's way."""
@@ -66,6 +73,8 @@ class _Struct(NamedTuple):
         kind: what it holds.
         beside: the ids of its neighbours.
         parent: the id of the shared type that it names.
+        root: the name of the root that it names; not read where it is a value at a key.
+        type: which that is, as in `structs.Struct.type`.
         work: how many things it is.
     """
 
@@ -76,50 +85,166 @@ class _Struct(NamedTuple):
     kind: int
     beside: tuple[Id, ...]
     parent: Id | None
+    root: str
+    type: int
     work: int
 
 
-@dataclass(slots=True)
-class _Record:
-    """Structs that are made together, as far as they have been read.
+class RecordSize(NamedTuple):
+    """How large a record is.
 
     Attributes:
-        types: the shared types among them.
-        clocks: per client, the first clock of each.
-        inside: per client, whether each is in one of the types.
+        structs: how many structs it has.
+        bytes: their bytes.
     """
 
-    types: set[Id] = field(default_factory=set[Id])
-    clocks: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
-    inside: dict[int, list[bool]] = field(default_factory=dict[int, list[bool]])
+    structs: int
+    bytes: int
 
-    def has(self, struct: _Struct) -> bool:
-        """Whether a struct is in a shared type of the record."""
+
+class WorkPart(NamedTuple):
+    """One of the updates that an update is split into.
+
+    Attributes:
+        update: its bytes.
+        refused: the size of the record that is left out, because it is too large; the update then uses up its clocks.
+    """
+
+    update: bytes
+    refused: RecordSize | None = None
+
+
+IsRecord: TypeAlias = Callable[[str | Id], bool]
+"""Whether a new entry is a record of the schema, by the name of its root, or by the id of a neighbour."""
+
+
+class _Part:
+    """The structs that were read and not given yet, in groups: a struct, and all that is made in it at once.
+
+    Args:
+        most: how much work a part is.
+        is_record: tells which groups are records.
+    """
+
+    def __init__(self, most: int, is_record: IsRecord) -> None:
+        self._most = most
+        self._is_record = is_record
+        self._lists: dict[Id, bool] = {}
+        """Of each entry of a list that was read, whether it is in a list of records."""
+        self._first = self._border = 0
+        """The number of the first struct in the update, and of the one with which the last group begins."""
+        self._records: set[int] = set()
+        """The numbers of the structs with which records begin."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.work = 0
+        self._structs: list[_Struct] = []
+        self._groups: list[int | None] = []
+        """Of each struct the number of the one that it is in; None of one with which a group begins."""
+        self._clocks: dict[int, list[int]] = {}
+        self._numbers: dict[int, list[int]] = {}
+        """Per client, the first clock and the number of each struct."""
+        self._types: dict[Id, int] = {}
+        """The group of each shared type."""
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it is one record, as far as it was read."""
+        return self._border == self._first and self._border in self._records
+
+    def __len__(self) -> int:
+        return len(self._structs)
+
+    def group_of(self, struct: _Struct) -> int | None:
+        """Find the group that the next struct is in; None where it begins one."""
+        if struct.kind in (GC, SKIP):  # where it was isn't known; it may have been in the record
+            return self._border if self._structs and self._border in self._records else None
         if struct.parent is not None:
-            return struct.parent in self.types
+            return self._types.get(struct.parent)
         for client, clock in struct.beside:
-            clocks = self.clocks.get(client)
+            clocks = self._clocks.get(client)
             at = bisect_right(clocks, clock) - 1 if clocks else -1
             if at >= 0:
-                return self.inside[client][at]
-        return False
+                return self._groups[self._numbers[client][at] - self._first]
+        return None
 
-    def add(self, struct: _Struct, *, is_inside: bool) -> None:
-        """Add a struct."""
-        self.clocks.setdefault(struct.client, []).append(struct.clock)
-        self.inside.setdefault(struct.client, []).append(is_inside)
+    def is_whole(self, struct: _Struct, group: int | None) -> bool:
+        """Whether the next struct is in a record that begins in this part, or begins one."""
+        if group is not None:
+            return group in self._records
+        has_key = struct.data[0] & KEY
+        if struct.parent is not None or struct.kind in _NO_ENTRIES or (has_key and struct.kind != TYPE):
+            return False
+        place = struct.beside[0] if struct.beside else struct.root
+        known = self._lists.get(place) if isinstance(place, tuple) else None
+        are_records = self._is_record(place) if known is None else known
+        if not has_key:
+            self._lists[struct.client, struct.end - 1] = are_records
+        return are_records and struct.kind == TYPE and struct.type == _MAP
+
+    def make_room(self, struct: _Struct, group: int | None) -> list[_Struct]:
+        """Take out what is given before the next struct is added: nothing while that is a part, or one record."""
+        if group is not None:
+            self._border = min(self._border, group)
+        if not self._structs or self.work + struct.work <= self._most:
+            return []
+        cut = len(self._structs) if group is None else self._border - self._first
+        if not cut and (self.is_record or self.work + struct.work <= 2 * self._most):
+            return []
+        return self.take(cut or len(self._structs))
+
+    def take(self, cut: int) -> list[_Struct]:
+        """Take out so many of the first structs."""
+        structs, groups = self._structs, self._groups
+        self._first += cut
+        self._forget()
+        for struct, group in zip(structs[cut:], groups[cut:], strict=True):
+            self._add(struct, group)
+        self._records = {number for number in self._records if number >= self._first}
+        self._border = max(self._border, self._first)
+        return structs[:cut]
+
+    def add(self, struct: _Struct, group: int | None, *, is_whole: bool) -> None:
+        """Add the next struct."""
+        number = self._first + len(self._structs)
+        if group is not None and group < self._first:
+            group = None  # the group was too long, and its begin is given
+        if group is None:
+            self._border = number
+            if is_whole:
+                self._records.add(number)
+        self._add(struct, group)
+
+    def _add(self, struct: _Struct, group: int | None) -> None:
+        number = self._first + len(self._structs)
+        self._structs.append(struct)
+        self._groups.append(group)
+        self._clocks.setdefault(struct.client, []).append(struct.clock)
+        self._numbers.setdefault(struct.client, []).append(number)
         if struct.kind == TYPE:
-            self.types.add((struct.client, struct.clock))
+            self._types[struct.client, struct.clock] = number if group is None else group
+        self.work += struct.work
 
 
-def split_work(update: bytes, header: UpdateHeader, most: int = AT_ONCE, others: int = 0) -> Iterator[bytes | None]:
+def split_work(
+    update: bytes,
+    header: UpdateHeader,
+    most: int = AT_ONCE,
+    others: int = 0,
+    is_record: IsRecord = lambda _: True,
+    largest: RecordSize | None = None,
+) -> Iterator[WorkPart | None]:
     """Split an update into smaller ones that must be applied in their order.
 
     Args:
         update: in Yjs's update format, version 1.
         header: its header.
-        most: structs, values and deletions of a part; of one in which a record alone is larger, twice as many.
+        most: structs, values and deletions of a part; of one in which a group alone is larger, twice as many. A
+            record is never cut, however large it is.
         others: how many clients have written in the document.
+        is_record: tells which maps are records.
+        largest: how large a record may be; a larger one is left out. None: as large as the update.
 
     Yields:
         The parts, or the update itself where it is one; None where others should have their turn.
@@ -128,32 +253,39 @@ def split_work(update: bytes, header: UpdateHeader, most: int = AT_ONCE, others:
     reader = lib0.Reader(update)
     yield from find_clients(reader, clients)
     deletions = yield from _sorted(header, clients, most)
-    part: list[_Struct] = []
-    work = border = before = parts = 0
-    record = _Record()
+    part = _Part(most, is_record)
+    parts = 0
+
+    def encode(structs: Sequence[_Struct], *, is_alone: bool) -> Iterator[WorkPart]:
+        if is_alone and largest is not None:
+            size = RecordSize(len(structs), sum(len(struct.data) for struct in structs))
+            if size.structs > largest.structs or size.bytes > largest.bytes:
+                return iter((WorkPart(_without(structs), size),))
+        return deletions.encode(structs, is_record=is_alone)
+
     rivals = _Rivals(others) if len(clients) > _FEW_CLIENTS else None
-    for number, struct in enumerate(in_order(clients, partial(_follow, lib0.Reader(update), clients, most)), 1):
+    for number, struct in enumerate(in_order(clients, partial(_follow, lib0.Reader(update), clients)), 1):
         if not number % AT_ONCE:
             yield None
-        is_inside = record.has(struct)
         if rivals is not None:
             struct = struct._replace(work=struct.work + rivals.work_of(struct))
-        if not is_inside:
-            record, border, before = _Record(), len(part), work
-        if work + struct.work > (2 * most if is_inside and not border else most) and part:
-            cut, done = (border, before) if is_inside and border else (len(part), work)
-            yield from deletions.encode(part[:cut])
-            del part[:cut]
-            parts += 1
-            work, border, before = work - done, 0, 0
-        record.add(struct, is_inside=is_inside)
-        part.append(struct)
-        work += struct.work
-    if not parts and work + len(header.deletes) <= 2 * most:
-        yield update
+        group = part.group_of(struct)
+        is_whole = part.is_whole(struct, group)
+        for piece in (struct,) if is_whole else _cut(struct, most):
+            count, is_alone = len(part), part.is_record
+            given = part.make_room(piece, group)
+            if given:
+                yield from encode(given, is_alone=is_alone and len(given) == count)
+                parts += 1
+            part.add(piece, group, is_whole=is_whole)
+    is_alone, count = part.is_record, len(part)
+    work = len(header.deletes) + (0 if is_alone and largest is None else part.work)
+    if not parts and work <= 2 * most:
+        yield WorkPart(update)
         return
-    yield from deletions.encode(part)
-    yield from deletions.rest()
+    yield from encode(part.take(count), is_alone=is_alone)
+    for rest in deletions.rest():
+        yield WorkPart(rest)
 
 
 class _Rivals:
@@ -190,8 +322,11 @@ class _Deletions:
         self._own = own
         self._others = others
 
-    def encode(self, structs: Iterable[_Struct]) -> Iterator[bytes]:
-        """Encode structs as an update, with the deletions of their clocks; what is too much of these follows it."""
+    def encode(self, structs: Sequence[_Struct], *, is_record: bool) -> Iterator[WorkPart]:
+        """Encode structs as an update, with the deletions of their clocks.
+
+        What is too much of these follows it, but for those of a record: what was taken out of it is never seen.
+        """
         sections: dict[int, list[_Struct]] = {}
         for struct in structs:
             sections.setdefault(struct.client, []).append(struct)
@@ -208,9 +343,12 @@ class _Deletions:
             out += (struct.data for struct in section)
             gone += self._within(client, section[0].clock, section[-1].end)
         if count:
-            yield join((lib0.uint(count), *out, encode_deletions(gone[: self._most])))
-            gone = gone[self._most :]
-        yield from self._encode(gone)
+            most = len(gone) if is_record else self._most
+            update = join((lib0.uint(count), *out, encode_deletions(gone[:most])))
+            yield WorkPart(update)
+            gone = gone[most:]
+        for rest in self._encode(gone):
+            yield WorkPart(rest)
 
     def rest(self) -> Iterator[bytes]:
         """Encode the deletions of what was there before the update."""
@@ -227,6 +365,25 @@ class _Deletions:
             clock, until = max(clock, start), min(until, end)
             if clock < until:
                 yield client, clock, until - clock
+
+
+def _without(record: Sequence[_Struct]) -> bytes:
+    """Encode the clocks of a record alone: something deleted keeps its place in a list, on which others stand."""
+    head = record[0]
+    ends: dict[int, tuple[int, int]] = {}
+    for struct in record:
+        clock, _ = ends.get(struct.client, (struct.clock, 0))
+        ends[struct.client] = clock, struct.end
+    out = [lib0.uint(len(ends))]
+    for client, (clock, end) in sorted(ends.items(), reverse=True):
+        structs = [bytes((GC,)) + lib0.uint(end - clock)]
+        if client == head.client and not head.data[0] & KEY:
+            place, _ = read_place(lib0.Reader(head.data))
+            structs = [bytes((place[0] & ~KIND | DELETED,)) + place[1:] + lib0.uint(1)]
+            structs += [bytes((GC,)) + lib0.uint(end - clock - 1)] if end > clock + 1 else []
+        out += (lib0.uint(len(structs)), lib0.uint(client), lib0.uint(clock), *structs)
+    out.append(encode_deletions([(client, clock, end - clock) for client, (clock, end) in ends.items()]))
+    return b"".join(out)
 
 
 def _sorted(header: UpdateHeader, clients: Mapping[int, Client], most: int) -> Generator[None, None, _Deletions]:
@@ -260,15 +417,13 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def _follow(
     reader: lib0.Reader,
     clients: Mapping[int, Client],
-    most: int,
     client: Client,
     _: int,
     following: Container[int],
 ) -> tuple[Iterable[_Struct], Id | None]:
     """Move a client on by one struct, or tell what it stands on and is still to come; see `in_order`.
 
-    A list of many values or large ones, and a very long text, is given in parts. What stands on itself, by way of
-    others, is let through.
+    What stands on itself, by way of others, is let through.
     """
     reader.at = client.at
     struct = _read(reader, client)
@@ -276,11 +431,7 @@ def _follow(
         if of not in following and of in clients and clients[of].left and clients[of].clock <= clock:
             return (), (of, clock + 1)
     client.at, client.clock, client.left = reader.at, struct.end, client.left - 1
-    if struct.work <= most or struct.data[0] & KEY:  # of what is at a key only the last is there
-        return (struct,), None
-    if struct.kind == STRING:
-        return _cut_text(struct, most << _TEXT_BITS), None
-    return _cut(struct, most) if struct.kind == ANY and struct.end - struct.clock > 1 else (struct,), None
+    return (struct,), None
 
 
 def _read(reader: lib0.Reader, client: Client) -> _Struct:
@@ -289,6 +440,8 @@ def _read(reader: lib0.Reader, client: Client) -> _Struct:
     kind = info & KIND
     beside: tuple[Id, ...] = ()
     parent: Id | None = None
+    root = ""
+    type_ = -1
     is_measured = False
     if kind in (GC, SKIP):
         length = reader.uint()
@@ -298,22 +451,34 @@ def _read(reader: lib0.Reader, client: Client) -> _Struct:
         if info & RIGHT:
             beside = (*beside, (reader.uint(), reader.uint()))
         if not beside:
-            if reader.uint():
-                reader.skip(reader.uint())
-            else:
+            if not reader.uint():
                 parent = reader.uint(), reader.uint()
+            elif kind == TYPE or not info & KEY:
+                root = reader.string()
+            else:
+                reader.skip(reader.uint())
             if info & KEY:
                 reader.skip(reader.uint())
         content = reader.at
+        type_ = reader.data[content] if kind == TYPE else -1
         length = skip_content(reader, kind)
         is_measured = content in reader.ends
     data = cut(reader.data, start, reader.at) if is_measured else reader.data[start : reader.at]
     work = 1 + reader.counted - counted + (len(data) >> _TEXT_BITS)
-    return _Struct(client.id, client.clock, client.clock + length, data, kind, beside, parent, work)
+    return _Struct(client.id, client.clock, client.clock + length, data, kind, beside, parent, root, type_, work)
 
 
-def _cut(struct: _Struct, most: int) -> Iterator[_Struct]:
-    """Cut a list of many values between them; one value can't be cut."""
+def _cut(struct: _Struct, most: int) -> Iterable[_Struct]:
+    """Cut a list of many values or large ones, and a very long text; one value can't be cut."""
+    if struct.work <= most or struct.data[0] & KEY:  # of what is at a key only the last is there
+        return (struct,)
+    if struct.kind == STRING:
+        return _cut_text(struct, most << _TEXT_BITS)
+    return _cut_list(struct, most) if struct.kind == ANY and struct.end - struct.clock > 1 else (struct,)
+
+
+def _cut_list(struct: _Struct, most: int) -> Iterator[_Struct]:
+    """Cut a list of many values between them."""
     reader = lib0.Reader(struct.data)
     place, right = read_place(reader)
     info, clock = struct.data[0] | LEFT, struct.clock
@@ -332,7 +497,7 @@ def _cut(struct: _Struct, most: int) -> Iterator[_Struct]:
         if not values:
             return
         data = join((place + lib0.uint(values), cut(struct.data, start, reader.at)))
-        yield _Struct(struct.client, clock, clock + values, data, ANY, struct.beside, struct.parent, work)
+        yield struct._replace(clock=clock, end=clock + values, data=data, work=work)
         clock += values
         place = bytes((info,)) + lib0.uint(struct.client) + lib0.uint(clock - 1) + right
 
@@ -348,6 +513,6 @@ def _cut_text(struct: _Struct, most: int) -> Iterator[_Struct]:
         part, at = text[at:end], end
         behind = clock + utf16_length(part)
         data, work = place + lib0.buffer(part), 1 + (len(part) >> _TEXT_BITS)
-        yield _Struct(struct.client, clock, behind, data, STRING, struct.beside, struct.parent, work)
+        yield struct._replace(clock=clock, end=behind, data=data, work=work)
         clock = behind
         place = bytes((info,)) + lib0.uint(struct.client) + lib0.uint(clock - 1) + right

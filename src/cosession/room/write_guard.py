@@ -10,7 +10,7 @@ pairs of the document are known here too.
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 
-from cosession.admission import Admission, AdmissionLimits, Admitted, Salvaged
+from cosession.admission import RECORD_ROOTS, Admission, AdmissionLimits, Admitted, Salvaged
 from cosession.auth.participant import SERVER, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, CosessionError, Superseded
@@ -178,6 +178,15 @@ class WriteGuard:
         if offered and by.capabilities.writes_everything:
             return True
         return client != self._server and self._may_write(by, client)
+
+    def makes_record(self, by: Participant, place: str | Id) -> bool:
+        """Whether a map that a participant adds to a root, or beside another entry, is a record of the schema.
+
+        Of a participant who may write everything each one beside another may be: nothing says where that is.
+        """
+        if isinstance(place, str):
+            return place in RECORD_ROOTS
+        return by.capabilities.writes_everything or self._judge().makes_record(place)
 
     def admit(
         self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
