@@ -150,6 +150,35 @@ def test_the_work_between_two_turns_does_not_grow_with_the_frame(who: Participan
     assert worst[1] < 100_000, worst
 
 
+def long_record(size: int) -> bytes:
+    """One message of so many structs, about."""
+    document = SessionDocument(Doc(client_id=7))
+    with document.transaction():
+        parts = [{"type": "text", "text": "hello"}] * (size // 5 - 1)
+        document.messages.append("user", parts, id="m", author="ada", created_at=AT)
+    return document.doc.get_update()
+
+
+@BOTH
+def test_a_new_record_is_one_step_and_all_else_of_its_frame_is_short_ones(who: Participant) -> None:
+    """Half a record would be judged, offered to agents or promoted: it is taken whole, up to a bound."""
+    scene = scene_of(who)
+    counts = calls_of_each(steps(scene, 1, encode_frame(SyncUpdate(long_record(9_900)))))
+    *others, longest = sorted(counts)
+    assert longest < 90 * 9_900, longest
+    assert others[-1] < 100_000, others[-1]
+    assert len(scene.logged) == 1
+    assert len(scene.room.document.messages.get("m").parts) == 1_979
+
+
+def test_a_record_beyond_the_bound_is_refused_in_short_steps() -> None:
+    scene = scene_of(MEMBER)
+    counts = calls_of_each(steps(scene, 1, encode_frame(SyncUpdate(long_record(60_000)))))
+    assert max(counts) < 200_000, max(counts)
+    assert isinstance(scene.room.peers[1].ending, TooLarge)
+    assert not len(scene.room.document.messages)
+
+
 def test_the_first_judged_write_reads_the_session_in_steps() -> None:
     worst: list[int] = []
     for size in (100, 400):
