@@ -15,6 +15,7 @@ Applied in their order the parts give the same document as the update:
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from . import lib0
@@ -124,11 +125,13 @@ class _Part:
     Args:
         most: how much work a part is.
         is_record: tells which groups are records.
+        known: the state vector of the document; what it has isn't made by the update.
     """
 
-    def __init__(self, most: int, is_record: IsRecord) -> None:
+    def __init__(self, most: int, is_record: IsRecord, known: Mapping[int, int]) -> None:
         self._most = most
         self._is_record = is_record
+        self._known = known
         self._lists: dict[Id, bool] = {}
         """Of each entry of a list that was read, whether it is in a list of records."""
         self._first = self._border = 0
@@ -181,7 +184,8 @@ class _Part:
         are_records = self._is_record(place) if known is None else known
         if not has_key:
             self._lists[struct.client, struct.end - 1] = are_records
-        return are_records and struct.kind == TYPE and struct.type == _MAP
+        is_new = struct.clock >= self._known.get(struct.client, 0)
+        return are_records and is_new and struct.kind == TYPE and struct.type == _MAP
 
     def make_room(self, struct: _Struct, group: int | None) -> list[_Struct]:
         """Take out what is given before the next struct is added: nothing while that is a part, or one record."""
@@ -233,6 +237,7 @@ def split_work(
     most: int = AT_ONCE,
     others: int = 0,
     is_record: IsRecord = lambda _: True,
+    known: Mapping[int, int] = MappingProxyType({}),
     largest: RecordSize | None = None,
 ) -> Iterator[WorkPart | None]:
     """Split an update into smaller ones that must be applied in their order.
@@ -244,6 +249,7 @@ def split_work(
             record is never cut, however large it is.
         others: how many clients have written in the document.
         is_record: tells which maps are records.
+        known: the document's state vector; a record that it has isn't a new one.
         largest: how large a record may be; a larger one is left out. None: as large as the update.
 
     Yields:
@@ -253,7 +259,7 @@ def split_work(
     reader = lib0.Reader(update)
     yield from find_clients(reader, clients)
     deletions = yield from _sorted(header, clients, most)
-    part = _Part(most, is_record)
+    part = _Part(most, is_record, known)
     parts = 0
 
     def encode(structs: Sequence[_Struct], *, is_alone: bool) -> Iterator[WorkPart]:

@@ -203,6 +203,7 @@ class InboundUpdates:
                 header,
                 others=len(self._changes.vector),
                 is_record=partial(self._gate.makes_record, peer.participant),
+                known=self._changes.vector,
                 largest=None if peer.participant.capabilities.writes_everything else _LARGEST_RECORD,
             ):
                 if work is None:

@@ -226,6 +226,20 @@ def test_a_question_beyond_all_measure_leaves_nothing_to_vote_on(stage: Stage):
     assert not stage.document.to_json()["approvals"]
 
 
+def test_a_record_that_is_there_is_not_too_large_when_it_is_told_again(stage: Stage):
+    writer = Writer(stage, FULL)
+    writer.write(
+        lambda document: document.messages.append("user", says(3, 2_500), id="m", author="ann", created_at=AT)
+    )
+    again = Writer(stage, ANN)
+    again.document.doc.apply_update(writer.document.doc.get_update())
+    again.write(lambda document: document.messages.append("user", says(3), id="n", author="ann", created_at=AT))
+    before = stage.room.version
+    again.send(b"\x00")
+    assert (again.refusal, stage.room.version) == (None, before)
+    assert [len(message.parts) for message in stage.document.messages] == [2_500, 1]
+
+
 def test_an_applications_list_of_long_maps_is_not_refused(stage: Stage):
     writer = Writer(stage, Participant("ann", "Ann", capabilities=Capabilities.of("operator")))
     count = 12_000
