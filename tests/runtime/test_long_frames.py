@@ -1,5 +1,6 @@
 """Long frames: taken in steps of little work, between which other connections have their turn."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -455,6 +456,16 @@ def test_a_value_that_is_too_large_is_refused_and_costs_nothing_else(who: Partic
     list(steps(scene, 1, encode_frame(SyncStep2(update))))
     assert "large" not in scene.room.document.state.to_json()
     assert scene.room.vector[7] == 3
+
+
+@BOTH
+def test_commas_in_the_strings_of_an_embed_are_no_entries_of_it(who: Participant) -> None:
+    for value, told in (("1," * 3_000, ""), (["1,"] * 3_000, "keys and values, and the server takes 1500")):
+        scene = limited(who)
+        embed = buffer(json.dumps({"csv": value}).encode())
+        list(steps(scene, 1, encode_frame(SyncUpdate(update_of(b"\x05\x01" + buffer(b"text:t") + embed)))))
+        assert told in str(scene.room.peers[1].ending)
+        assert bool(told) == (scene.room.peers[1].ending is not None)
 
 
 @pytest.mark.parametrize("kind", BIG)

@@ -20,6 +20,8 @@ FORBIDDEN_KEY: Final = "__proto__"
 _MAX_DIGITS: Final = 308
 """An integer of more digits is beyond what a float holds."""
 
+_MARKS: Final = b",:[{"
+
 _ESCAPED_SURROGATE: Final = b"\\u"
 
 
@@ -58,20 +60,25 @@ def check_json(data: bytes, what: str) -> None:
 
 
 def count_entries(data: bytes, start: int, end: int, most: int) -> int:
-    """Count at least the keys and values in a stretch of JSON text, without reading it: commas in texts count too.
+    """Count the keys and values in a stretch of JSON text, without reading it.
 
     Args:
         data: the bytes.
         start: where it begins.
         end: where it ends.
-        most: it isn't counted on when there are more.
+        most: of so many, the marks in strings are counted as well.
     """
-    count = 0
-    for mark in b",:[{":
-        count += data.count(mark, start, end)
-        if count > most:
-            break
+    count = _count_marks(data, start, end)
+    if count > most:
+        outside = data[start:end].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+        text = b"".join(outside)
+        count = _count_marks(text, 0, len(text))
     return count
+
+
+def _count_marks(data: bytes, start: int, end: int) -> int:
+    """Count what stands before each key and value."""
+    return sum(data.count(mark, start, end) for mark in _MARKS)
 
 
 def check_key(key: str) -> str:

@@ -319,7 +319,8 @@ def skip_content_in_steps(reader: lib0.Reader, info: int, values: Values) -> Gen
             _skip_key(reader, strict=True)
             at = reader.at
         reader.skip(reader.uint())
-        entries = count_entries(reader.data, at, reader.at, values.most_entries)
+        if reader.at - at <= values.most_size:
+            entries = count_entries(reader.data, at, reader.at, values.most_entries)
         if entries <= values.most_entries and reader.at - at <= values.most_size:
             reader.at = at
             _skip_json(reader, strict=True, what="An embed" if kind == EMBED else "A format's value")
