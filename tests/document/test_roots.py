@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from document.samples import AT, copy_of, exchange, said, texts
+from document.samples import AT, copy_of, exchange, keys, said, texts
 from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Array, Doc, Map, Text, XmlFragment
@@ -227,7 +227,7 @@ def test_nothing_that_is_added_to_a_counter_is_lost(session: SessionDocument) ->
             session.counters.add("likes", "ada", wrong)  # type: ignore[arg-type]
 
 
-@given(st.lists(texts.filter(bool), min_size=1, max_size=4))
+@given(st.lists(keys.filter(bool), min_size=1, max_size=4))
 def test_a_key_comes_apart_as_it_was_put_together(segments: list[str]) -> None:
     key = join_key(*segments)
     assert split_key(key) == tuple(segments)
