@@ -342,6 +342,27 @@ def test_what_stands_on_the_words_of_others_waits_until_they_bring_them(scene: S
 
 
 @pytest.mark.parametrize("extended", [False, True])
+def test_words_that_come_between_two_parts_of_what_stands_on_them_are_not_waited_for(
+    scene: Scene, extended: bool
+) -> None:
+    ben = Replica(scene, 1, "ben")
+    ana = Replica(scene, 2, "ana", extended=extended)
+    words = ben.write(note("Oslo"))
+    ana.doc.apply_update(words)
+    ana.write(note(" or Bergen"))
+    answer = encode_frame(SyncStep2(ana.doc.get_update(scene.room.document.doc.get_state())))
+    ana.peer.asked = True
+    for step in scene.room.receive_in_steps(ana.connection, answer):
+        scene.do([] if step is None else step(AT))
+        if ana.peer.left is not None and ana.peer.left.lacks:
+            ben.frame(SyncUpdate(words))
+    assert notes(scene.room.document) == "Oslo"
+    assert ana.peer.asked
+    ana.offer()
+    assert notes(scene.room.document) == "Oslo or Bergen"
+
+
+@pytest.mark.parametrize("extended", [False, True])
 def test_what_others_never_bring_is_given_up_after_a_while(scene: Scene, extended: bool) -> None:
     ada, bo = Replica(scene, 1, "ada"), Replica(scene, 2, "bo", extended=extended)
     bo.doc.apply_update(ada.write(note("Porto, ")))

@@ -379,7 +379,20 @@ class InboundUpdates:
             return at >= 0 and brought[at][0] == client and clock < brought[at][2]
 
         lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
-        return self._await(connection, peer, left.others, lacks, offered=offered, is_needed=left.is_needed)
+        needed = {client: end for client, end in left.lacks.items() if client in left.others}
+        others, missing = self._missing(left.others), self._missing(lacks)
+        is_needed = bool(self._missing(needed))
+        effects = self._await(connection, peer, others, missing, offered=offered, is_needed=is_needed)
+        # What came between two parts is not waited for any more: who has what stands on it is asked at once.
+        has_come = len(missing) < len(lacks) or len(self._missing(needed)) < len(needed)
+        if has_come and not peer.is_stuck and peer.ending is None:
+            effects += self.ask(connection, peer)
+        return effects
+
+    def _missing(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """Those of some clocks that the document doesn't reach."""
+        known = self._changes.vector
+        return {client: end for client, end in ends.items() if known.get(client, 0) < end}
 
     def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> Generator[None, None, bool]:
         """Find out in steps whether words would be passed over, because the document has others under their clocks.
