@@ -381,7 +381,7 @@ class InboundUpdates:
         lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
         needed = {client: end for client, end in left.lacks.items() if client in left.others}
         others, missing = self._missing(left.others), self._missing(lacks)
-        is_needed = bool(self._missing(needed))
+        is_needed = left.is_needed or bool(self._missing(needed))
         effects = self._await(connection, peer, others, missing, offered=offered, is_needed=is_needed)
         # What came between two parts is not waited for any more: who has what stands on it is asked at once.
         has_come = len(missing) < len(lacks) or len(self._missing(needed)) < len(needed)
