@@ -27,7 +27,7 @@ _A_PART: Final = 2**16
 
 
 _MOST_DELETED: Final = 2
-"""By how many times the limit what is deleted may make a session larger: who finds it full must be able to delete."""
+"""How many times the limit a session may come to by deletions: people must be able to empty a full one."""
 
 
 def grown_by(update: bytes, structs: int, deletes: Sequence[ClockRange]) -> int:

@@ -383,8 +383,9 @@ class InboundUpdates:
         others, missing = self._missing(left.others), self._missing(lacks)
         is_needed = left.is_needed or bool(self._missing(needed))
         effects = self._await(connection, peer, others, missing, offered=offered, is_needed=is_needed)
-        # What came between two parts is not waited for any more: who has what stands on it is asked at once.
-        has_come = len(missing) < len(lacks) or len(self._missing(needed)) < len(needed)
+        # What came between two parts is not waited for any more: a replica whose words stand on it is asked at once.
+        needs = left.others if left.is_needed else needed
+        has_come = len(missing) < len(lacks) or len(self._missing(needs)) < len(needs)
         if has_come and not peer.is_stuck and peer.ending is None:
             effects += self.ask(connection, peer)
         return effects

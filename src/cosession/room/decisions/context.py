@@ -164,7 +164,7 @@ class Promotion:
     Attributes:
         entry: the entry; it goes.
         message: the id of the message that it becomes.
-        author: who wrote it.
+        author: the participant that wrote the entry.
         write: appends that message with its stamp, for which it gets the version; None where it is there already.
     """
 
