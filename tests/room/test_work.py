@@ -104,6 +104,45 @@ def test_votes_of_one_frame_read_once_who_may_answer() -> None:
     assert costs[1] < costs[0] + 10 * 10_000, costs
 
 
+def _steered(steers: int) -> tuple[Stage, Actor]:
+    """A room with a run that was told so much, and was told something since the room was loaded."""
+    stage = Stage()
+    bot, ada = stage.actor("bot", "agent"), stage.actor("ada")
+    bot.begin("r1")
+    told = [{"id": f"old{number}", "by": "ada", "text": "left", "at": AT} for number in range(steers)]
+    bot.write(lambda document: document.runs.get("r1").shared["steers"].extend(told))
+    ada.write(lambda document: document.requests.ask_steer("r1", "first", "ada", "left"))
+    return stage, ada
+
+
+def test_a_steer_costs_as_much_on_a_run_that_was_told_much_as_on_another() -> None:
+    costs: list[int] = []
+    for steers in (10, 1_000):
+        _, ada = _steered(steers)
+        asks = [f"s{number}" for number in range(50)]
+        costs.append(
+            calls(
+                lambda ada=ada, asks=asks: ada.write(
+                    lambda document: [document.requests.ask_steer("r1", id_, "ada", "right") for id_ in asks]
+                )
+            )
+        )
+    assert costs[1] < 1.1 * costs[0], costs
+
+
+def test_a_run_that_had_many_processes_is_read_no_longer_for_it() -> None:
+    costs: list[int] = []
+    for former in (100, 10_000):
+        stage = Stage()
+        bot = stage.actor("bot", "agent")
+        bot.begin("r1")
+        run = {**stage.run().to_json(), "id": "r2", "former": list(range(1_000, 1_000 + former))}
+        bot.write(lambda document, run=run: document.runs.shared.update({"r2": Map(run)}))
+        assert stage.run("r2").former[-1] == 999 + former
+        costs.append(calls(lambda bot=bot: bot.write(lambda d: d.runs.get("r2").set_progress("reads", 1, 2))))
+    assert costs[1] <= 1.1 * costs[0], costs
+
+
 def test_a_run_that_says_how_far_it_is_costs_no_look_at_the_queue() -> None:
     costs: list[int] = []
     for waiting in (2, 200):

@@ -2,7 +2,7 @@
 `steers`, says `lost` when the agent is gone, and hands a lost one over. The agent makes the containers at the start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeGuard, cast
 
 from pycrdt import Array, Map
@@ -193,13 +193,34 @@ class Run(Record):
         self.write({"cancel": checked({"by": by, "at": at, "reason": reason}, "The cancel")})
         return True
 
-    def record_steer(self, id: str, *, by: str, text: str, at: str) -> bool:  # noqa: A002 - the field's name
+    @property
+    def steers_length(self) -> int:
+        """Entries of the list of steers, with those that are none; told without reading them."""
+        steers = self._array("steers")
+        return 0 if steers is None else len(steers)
+
+    def record_steer(
+        self,
+        id: str,  # noqa: A002 - the field's name
+        *,
+        by: str,
+        text: str,
+        at: str,
+        known: Collection[str] | None = None,
+    ) -> bool:
         """Add what somebody wants of the running work; only the server does, and each id only once.
+
+        Args:
+            id: unique in the run.
+            by: the participant.
+            text: what is wanted.
+            at: the time, RFC 3339.
+            known: the ids of the run's steers; None reads all steers for them.
 
         Returns:
             Whether it was written.
         """
-        if any(steer.get("id") == id for steer in self.steers):
+        if id in (known if known is not None else [steer["id"] for steer in self.steers]):
             return False
         self._append("steers", checked({"id": id, "by": by, "text": text, "at": at}, "The steer"))
         return True

@@ -1,12 +1,15 @@
 """Runs: what an agent may make of one, what the server makes of it when the agent is gone, and who may go on."""
 
 import pytest
-from room.decisions.stage import Stage
+from pycrdt import Map
+from room.decisions.stage import Actor, Stage
 from room.scene import AT
 
-from cosession.document import SessionDocument
+from cosession.document import Policy, SessionDocument
 from cosession.document.run_states import RUN_STATUSES, may_become
 from cosession.errors import BadDocument, RoomBroken
+from cosession.protocol import Notice
+from cosession.room.decisions.steers import MOST_STEERS
 
 LEASE = "lease/run/r1"
 
@@ -352,3 +355,53 @@ def test_of_a_run_with_very_many_open_calls_the_last_ones_are_ended(stage: Stage
 
     states = [part.state for message in stage.document.messages for part in message.parts]
     assert states == ["input-available"] * 944 + ["output-error"] * 256
+
+
+def _told(bot: Actor, steers: int) -> None:
+    """Let a run have so many steers."""
+    told = [{"id": f"old{number}", "by": "ada", "text": "left", "at": AT} for number in range(steers)]
+    bot.write(lambda document: document.runs.get("r1").shared["steers"].extend(told))
+
+
+def test_a_run_takes_so_many_steers_and_declines_more(stage: Stage) -> None:
+    ada, bot = stage.actor("ada", extended=True), stage.actor("bot", "agent")
+    bot.begin()
+    _told(bot, MOST_STEERS - 1)
+    for id_ in ("last", "one too many", "last"):
+        ada.write(lambda document, id_=id_: document.requests.ask_steer("r1", id_, "ada", "right"))
+    assert [steer["id"] for steer in stage.run().steers[-2:]] == [f"old{MOST_STEERS - 2}", "last"]
+    notices = [frame for frame in stage.taken(ada.connection) if isinstance(frame, Notice)]
+    assert [(notice.code, notice.final) for notice in notices] == [("limit.too_large", False)]
+
+
+def test_a_prompt_for_a_run_that_takes_no_more_steers_waits(stage: Stage) -> None:
+    ada, bot = stage.actor("ada"), stage.actor("bot", "agent")
+    ada.prompt("m1")
+    bot.begin(reply_to="m1")
+    _told(bot, MOST_STEERS)
+    stage.do(stage.room.edit(lambda document: document.meta.set_policy(Policy((), "steer")), AT))
+    ada.prompt("m2")
+    assert len(stage.run().steers) == MOST_STEERS
+    bot.become("complete")
+    bot.claim("prompt/m2")
+    assert stage.claim("prompt/m2") is not None
+
+
+def test_a_steer_that_a_crash_undid_and_a_replica_brings_back_is_one(stage: Stage) -> None:
+    ada, bot = stage.actor("ada"), stage.actor("bot", "agent")
+    bot.begin()
+    ada.write(lambda document: document.requests.ask_steer("r1", "s1", "ada", "right"))
+    bot.write(lambda d: d.runs.get("r1").record_steer("s2", by="ada", text="left", at=AT))
+    ada.write(lambda document: document.requests.ask_steer("r1", "s2", "ada", "left"))
+    assert [steer["id"] for steer in stage.run().steers] == ["s1", "s2"]
+    assert stage.run().steers_length == 2
+
+
+def test_of_very_many_former_processes_of_a_run_the_last_are_kept(stage: Stage) -> None:
+    bot = stage.actor("bot", "agent")
+    bot.begin()
+    run = {**stage.run().to_json(), "id": "r2", "former": list(range(1_000, 2_000))}
+    bot.write(lambda document: document.runs.shared.update({"r2": Map(run)}))
+    rows = [row for row in stage.rows if row.participant != "server"]
+    for room in (stage, Stage(updates=[row.update for row in rows])):
+        assert room.run("r2").former == list(range(1_936, 2_000))

@@ -127,7 +127,7 @@ def lapse(case: DecisionContext, key: str) -> None:
     if key.startswith(PROMPT) and fact["client"] not in former:
         former.append(fact["client"])
         case.memory.fenced.add((fact["client"], fact["by"]))
-    _pass_on(case, key, fact, former)
+    _pass_on(case, key, fact, former[-_LONGEST_LINE:])
 
 
 def expire(case: DecisionContext, key: str) -> None:

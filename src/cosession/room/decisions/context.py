@@ -13,6 +13,7 @@ from cosession.settings import Settings
 
 from ..effects import Effect, Send
 from .leases import Leases
+from .steers import Steers
 from .votes import Terms, Votes
 
 if TYPE_CHECKING:  # it is made of cases
@@ -109,6 +110,7 @@ class Memory:
         leases: what is held by somebody's being here.
         listeners: the connections of some participants that understand notices, by participant.
         prompts: who is to answer what.
+        steers: what the runs were told that are under way.
         fenced: the Yjs clients from which something passed to another, each with its participant, from whom nothing
             new is taken under it. One is never taken away.
         may_speak_for: whether a Yjs client id is a participant's, or still free.
@@ -128,6 +130,7 @@ class Memory:
         "listeners",
         "may_speak_for",
         "prompts",
+        "steers",
         "told",
         "votes",
     )
@@ -151,6 +154,7 @@ class Memory:
         self.granted: dict[str, JsonObject] = {}
         self.leases = Leases(settings.lease_grace_seconds, is_here)
         self.prompts = prompts
+        self.steers = Steers()
         self.listeners = listeners
         self.may_speak_for = may_speak_for
         self.fenced = fenced

@@ -289,14 +289,16 @@ class OpenPrompts:
     def _tell(self, case: DecisionContext, id_: str, prompt: OpenPrompt, message: Message) -> None:
         """Tell a prompt to a run; it has no answer of its own, if the run takes it in.
 
-        Where the run was told another participant's words under the same id, the prompt waits for an answer.
+        Where the run was told another participant's words under the same id, or takes no more, the prompt waits for
+        an answer.
         """
         run = case.document.runs.get(id_)
         if run is None:
             return
         author = message.author or ""
-        run.record_steer(id=prompt.id, by=author, text=message.text, at=case.at)
-        if any(steer["id"] == prompt.id and steer["by"] == author for steer in run.steers):
+        steers = case.memory.steers
+        steers.record(id_, run, prompt.id, by=author, text=message.text, at=case.at)
+        if steers.of(id_, run).get(prompt.id) == author:
             self.lane(prompt.lane).open.pop(prompt.id, None)
             self._told[prompt.id] = prompt
 

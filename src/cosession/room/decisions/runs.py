@@ -15,10 +15,11 @@ from cosession.document import JsonObject, Message, Part, RequestRecord, Run, Se
 from cosession.document.part_schema import is_growing_text, is_tool
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
 from cosession.document.values import plain_object
-from cosession.errors import BadDocument, BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded
+from cosession.errors import BadDocument, BadRequest, NoSuchRun, NotAllowed, RunEnded, Superseded, TooLarge
 
 from . import approvals
 from .context import DecisionContext, Seen, decidable
+from .steers import MOST_STEERS
 
 _OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-requested", "approval-responded"})
 """The states of a tool call that waits for something."""
@@ -28,6 +29,10 @@ _MOST_MESSAGES = 1_000
 
 _MOST_PARTS = 64
 """Texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
+
+_MOST_FORMER = 64
+"""Former clients of a run that the document keeps, the last ones, or as many as it may have attempts: they are read
+whenever the run changes."""
 
 _MOST_PARTS_OF_RUN = 256
 """The same of all messages of a run, those of its last messages. Earlier ones stay as they are."""
@@ -39,9 +44,7 @@ def begin(case: DecisionContext) -> None:
         run = case.document.runs.get(id_)
         if run is None:
             continue
-        seen = case.memory.ledger[id_] = _see(run)
-        for client in seen.former:
-            fence(case, client, run.agent)
+        seen = _accept(case, id_, run)
         if seen.status not in ENDED:
             case.effects += case.memory.leases.keep(f"run/{id_}", seen.client, run.agent)
 
@@ -107,6 +110,7 @@ def steer(case: DecisionContext, request: RequestRecord) -> None:
         NotAllowed: it doesn't answer the participant, and they may steer no other.
         RunEnded: it is over.
         BadRequest: the steer says nothing.
+        TooLarge: the run has as many steers as it takes.
     """
     id_, steer_id = request.about("run", "steer")
     run, text = case.document.runs.get(id_), str(request.value.get("text") or "")
@@ -118,7 +122,8 @@ def steer(case: DecisionContext, request: RequestRecord) -> None:
         raise RunEnded(f"The run {id_!r} is over ({run.status}).")
     if not text:
         raise BadRequest("A steer needs a 'text'.")
-    run.record_steer(id=steer_id, by=request.participant, text=text, at=case.at)
+    if not case.memory.steers.record(id_, run, steer_id, by=request.participant, text=text, at=case.at):
+        raise TooLarge(f"The run {id_!r} has {MOST_STEERS:,} steers and takes no more; send a prompt, or cancel it.")
 
 
 def adopt(case: DecisionContext, request: RequestRecord) -> None:
@@ -153,7 +158,7 @@ def hand_over(case: DecisionContext, id_: str, run: Run, client: int) -> bool:
         return False
     former = seen.former
     if seen.client not in (0, client) and seen.client not in former:
-        former = (*former, seen.client)
+        former = _last_former(case, (*former, seen.client))
         fence(case, seen.client, run.agent)
     run.hand_over(client, former)
     case.memory.ledger[id_] = _see(run)
@@ -200,9 +205,7 @@ def stop(case: DecisionContext, id_: str, by: str, reason: str) -> None:
 
 def _arrive(case: DecisionContext, id_: str, run: Run) -> None:
     """Take note of a run that is new here: begun, done offline, or brought back after a crash."""
-    case.memory.ledger[id_] = _see(run)
-    for client in run.former:
-        fence(case, client, run.agent)
+    _accept(case, id_, run)
     if not case.memory.prompts.begun(case, id_, run):
         case.memory.denied[id_] = None
         _take_back(case, id_, run)
@@ -213,6 +216,19 @@ def _arrive(case: DecisionContext, id_: str, run: Run) -> None:
     else:
         case.effects += case.memory.leases.keep(f"run/{id_}", run.client, run.agent)
         _stop_if_idle(case, id_, run)
+
+
+def _accept(case: DecisionContext, id_: str, run: Run) -> Seen:
+    """Accept a run as it is, and fence off its former clients; of very many the document keeps the last."""
+    seen = _see(run)
+    for client in seen.former:
+        fence(case, client, run.agent)
+    kept = _last_former(case, seen.former)
+    if kept != seen.former:
+        seen = replace(seen, former=kept)
+        run.write({"former": list(seen.former)})
+    case.memory.ledger[id_] = seen
+    return seen
 
 
 def _follow(case: DecisionContext, id_: str, run: Run, seen: Seen) -> None:
@@ -233,6 +249,7 @@ def _follow(case: DecisionContext, id_: str, run: Run, seen: Seen) -> None:
 def _forget(case: DecisionContext, id_: str) -> None:
     """Forget a run that somebody took out of the document."""
     case.memory.denied.pop(id_, None)
+    case.memory.steers.forget(id_)
     if case.memory.ledger.forget(id_):
         case.effects += case.memory.leases.end(f"run/{id_}")
         case.memory.prompts.begin(case)
@@ -297,6 +314,7 @@ def _is_unfinished(part: JsonObject) -> bool:
 def _settle(case: DecisionContext, id_: str, run: Run) -> None:
     """Let nobody hold an ended run, nobody answer what it asks, and its agent rest."""
     case.effects += case.memory.leases.end(f"run/{id_}")
+    case.memory.steers.forget(id_)
     if run.status != "lost":
         approvals.withdraw(case, id_)
     agent = case.document.agents.get(run.agent)
@@ -346,6 +364,10 @@ def _messages(case: DecisionContext, run: Run) -> Iterator[Message]:
 
 def _wrote(message: Message, participant: str) -> bool:
     return (message.stamp or {"by": message.author}).get("by") == participant
+
+
+def _last_former(case: DecisionContext, former: tuple[int, ...]) -> tuple[int, ...]:
+    return former[-max(_MOST_FORMER, case.settings.max_attempts) :]
 
 
 def _see(run: Run) -> Seen:
