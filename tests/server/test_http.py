@@ -1,7 +1,8 @@
 """Sessions over HTTP, against a real process: what is answered, and what is refused with which sentence."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -66,10 +67,22 @@ def test_a_parameter_of_a_socket_that_is_none_of_its_values_ends_it(server: Serv
     assert f"`{next(iter(query))}`" in closed.value.rcvd.reason
 
 
-def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(http: httpx.Client) -> None:
+@pytest.mark.parametrize("serves_pages", [False, True])
+def test_a_method_that_a_path_lacks_is_answered_with_those_that_it_has(
+    start_server: Callable[..., Server], tmp_path: Path, serves_pages: bool
+) -> None:
+    server = start_server(tmp_path if serves_pages else None)
+    with httpx.Client(base_url=server.url) as http:
+        _check_methods(http)
+
+
+def _check_methods(http: httpx.Client) -> None:
     for route in create_app(None, None, None, Settings()).routes:  # type: ignore[arg-type]
         if isinstance(route, Route):
             path = re.sub(r"{[^}]*}", "x", route.path)
+            methods = route.methods or set()
+            for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} - methods:
+                assert http.request(method, path).headers["allow"] == ", ".join(sorted(methods)), (method, path)
             answer = http.request("PATCH", path)
             assert problem(answer)[0] == 405, path
             assert answer.headers["allow"] == ", ".join(sorted(route.methods or ())), path

@@ -1,17 +1,24 @@
 """What requests bring, bodies and queries: read with a limit, checked, refused with a sentence that says where."""
 
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 from starlette.requests import HTTPConnection, Request
 
 from cosession.admission import STRUCT_BYTES
 from cosession.errors import BadRequest, TooLarge
 from cosession.runtime import Hub
 
+_MOST_NAMED: Final = 64
+"""Characters of a key that an answer names."""
+
 
 class Body(BaseModel):
-    """What a request's body may hold: what is named, of the right type, and nothing else."""
+    """What a request's body may hold: what is named, of the right type, and nothing else.
+
+    A list in it is `fail_fast`: a million wrong entries are one error, not a million.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -24,7 +31,7 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
 
     Raises:
         BadRequest: it does not fit.
-        TooLarge: it is larger than `max_body_bytes`.
+        TooLarge: it is larger than `max_body_bytes`, or holds more values than an update may.
     """
     hub: Hub = request.app.state.hub
     limit = hub.settings.max_body_bytes
@@ -36,13 +43,43 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
         data += chunk
         if len(data) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
+    _check_count(bytes(data), hub.settings.max_structs_per_frame)
     try:
-        return model.model_validate_json(bytes(data) or b"{}")
+        value: Any = from_json(bytes(data) or b"{}")
+    except ValueError as error:
+        raise BadRequest(f"The body can't be used: it is no JSON ({error}).") from error
+    if isinstance(value, dict):
+        unknown = next((key for key in cast("dict[str, Any]", value) if key not in model.model_fields), None)
+        if unknown is not None:
+            fields = ", ".join(model.model_fields)
+            raise BadRequest(f"The body can't be used: it has {unknown[:_MOST_NAMED]!r}; there are {fields}.")
+    try:
+        return model.model_validate(value)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()
         )
         raise BadRequest(f"The body can't be used: {problems}.") from error
+
+
+def _check_count(text: bytes, most: int) -> None:
+    """Refuse a JSON text of too many values before anything is made of them, at the speed of copying it.
+
+    Args:
+        text: it; what is no JSON is found later.
+        most: how many commas, brackets and braces it may have outside of strings.
+
+    Raises:
+        TooLarge: it has more.
+    """
+    if text.count(b",") + text.count(b"[") + text.count(b"{") <= most:
+        return
+    bare = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    if bare.count(b'"') <= 4 * most:  # each value has a string and its key has one, of two quotes
+        outside = b"".join(bare.split(b'"')[::2])
+        if outside.count(b",") + outside.count(b"[") + outside.count(b"{") <= most:
+            return
+    raise TooLarge("The body holds more values than an update may; send it in several.")
 
 
 def read_flag(connection: HTTPConnection, name: str) -> bool:
@@ -84,6 +121,8 @@ def size_of(value: Any, most: int | None = None) -> int:
     while waiting:
         one = waiting.pop()
         things += 1
+        if most is not None and things > most:
+            raise TooLarge(f"A message may hold {most} things, and this one holds more; send it in several.")
         if isinstance(one, dict):
             fields = cast("dict[str, Any]", one)
             waiting += fields.values()
@@ -92,6 +131,4 @@ def size_of(value: Any, most: int | None = None) -> int:
             waiting += one
         else:
             size += len(str(one).encode())
-    if most is not None and things > most:
-        raise TooLarge(f"A message may hold {most} things, and this one holds {things}; send it in several.")
     return size + things * STRUCT_BYTES

@@ -6,7 +6,7 @@ A change is on the disk before it is answered.
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import Field, model_validator
@@ -48,9 +48,9 @@ class NewMessage(Body):
 
     id: str | None = Field(None, min_length=1, max_length=128)
     role: Literal["user", "assistant", "system"] = "user"
-    to: list[str] = Field([], max_length=32)
+    to: Annotated[list[Annotated[str, Field(max_length=128)]], Field(fail_fast=True)] = Field([], max_length=32)
     text: str | None = None
-    parts: list[dict[str, Any]] | None = None
+    parts: Annotated[list[dict[str, Any]], Field(fail_fast=True)] | None = None
 
     @model_validator(mode="after")
     def _has_content(self) -> "NewMessage":

@@ -34,7 +34,7 @@ class Resource(Route):
         super().__init__(path, self._act, methods=list(methods))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path; see Starlette.
+        """Match the path, with any method: else what is mounted at `/` would answer for those that the path lacks.
 
         Raises:
             BadSessionId: a name in it is no UTF-8.
@@ -43,6 +43,7 @@ class Resource(Route):
         if match is not Match.NONE:
             parameters = child["path_params"]
             child["path_params"] = parameters | {name: decode(parameters[name]) for name in self.param_convertors}
+            match = Match.FULL
         return match, child
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,84 @@
+"""Bodies of requests: what is wrong in them costs one look and a short answer, however often it is wrong."""
+
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+from auth.conftest import SECRET, good
+from processes import Server
+from starlette.routing import Route
+
+from cosession.auth.keys import secret_keys
+from cosession.auth.tokens import mint
+from cosession.server import create_app
+from cosession.settings import Settings
+
+MANY = 20_000
+SHORT = 1_000
+"""Bytes of an answer to a body that can't be used."""
+
+Post = Callable[[str, bytes], httpx.Response]
+
+
+def bearer(**claims: object) -> dict[str, str]:
+    return {"authorization": f"Bearer {mint(good(**claims), secret_keys(SECRET)[0])}"}
+
+
+@pytest.fixture
+def post(start_server: Callable[..., Server]) -> Post:
+    """Post a body to a path as somebody who may do everything there."""
+    server = start_server(auth_secret=SECRET, max_structs_per_frame=3 * MANY)
+    httpx.post(f"{server.url}/sessions", json={"id": "trip"}, headers=bearer(role="admin"))
+    kind = {"content-type": "application/json"}
+
+    def post(path: str, body: bytes) -> httpx.Response:
+        return httpx.post(server.url + path, content=body, headers=kind | bearer(role="admin"))
+
+    return post
+
+
+def routes() -> list[str]:
+    """The paths of all routes that take a body."""
+    app = create_app(None, None, None, Settings())  # type: ignore[arg-type]
+    found = [one.path for one in app.routes if isinstance(one, Route) and "POST" in (one.methods or ())]
+    return [path.replace(":path}", "}").format(session="trip", run="r1", approval="a1") for path in found]
+
+
+@pytest.mark.parametrize("route", routes())
+def test_thousands_of_unknown_keys_are_one_short_answer(post: Post, route: str) -> None:
+    refused = post(route, json.dumps({f"key-{number}": 1 for number in range(MANY)}).encode())
+    assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid")
+    assert "key-0" in refused.json()["detail"]
+    assert len(refused.content) < SHORT
+
+
+@pytest.mark.parametrize("route", routes())
+def test_a_long_unknown_key_is_not_repeated_in_the_answer(post: Post, route: str) -> None:
+    assert len(post(route, json.dumps({"k" * 10_000: 1}).encode()).content) < SHORT
+
+
+@pytest.mark.parametrize("wrong", [{"text": "a", "to": [1] * MANY}, {"parts": [1] * MANY}, {"parts": [[]] * MANY}])
+def test_thousands_of_wrong_entries_are_one_short_answer(post: Post, wrong: object) -> None:
+    refused = post("/sessions/trip/messages", json.dumps(wrong).encode())
+    assert (refused.status_code, refused.json()["code"]) == (422, "request.invalid")
+    assert len(refused.content) < SHORT
+
+
+@pytest.mark.parametrize("value", ["1", '""', "[]", "{}", '{"a":1}', '"a,b"', '"\\""', '"\\\\"', '"[,{"'])
+@pytest.mark.parametrize("route", routes())
+def test_more_values_than_an_update_may_have_are_refused_unread(post: Post, route: str, value: str) -> None:
+    refused = post(route, ('{"value": [' + ",".join([value] * 4 * MANY) + "]}").encode())
+    assert (refused.status_code, refused.json()["code"]) == (413, "limit.too_large")
+
+
+@pytest.mark.parametrize("text", ["a,", "[{", '",', '\\",', '\\\\,"', "\\"])
+def test_commas_and_brackets_in_a_text_are_no_values(post: Post, text: str) -> None:
+    said = text * 4 * MANY
+    sent = post("/sessions/trip/messages", json.dumps({"text": said}).encode())
+    assert sent.status_code == 201, sent.text[:SHORT]
+    assert sent.json()["parts"][0]["text"] == said
+
+
+def test_an_agent_is_not_named_by_more_than_an_id_may_have(post: Post) -> None:
+    assert post("/sessions/trip/messages", json.dumps({"text": "a", "to": ["x" * 129]}).encode()).status_code == 422
