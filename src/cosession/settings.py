@@ -144,6 +144,12 @@ class Settings(BaseSettings):
         description="what has come of frames over 64 KB, of all connections, and isn't taken in; two of the largest "
         "always fit. Beyond half of it further ones wait, beyond it the slowest is given up (4503)",
     )
+    max_answering_bytes: int = Field(
+        256 * 2**20,
+        ge=2**20,
+        description="what answers of more than 64 KB hold until they are read, of all requests; one always fits. "
+        "Beyond it the oldest of the address that holds most is cut",
+    )
     max_structs_per_frame: int = Field(
         250_000,
         ge=1024,

@@ -24,6 +24,7 @@ from cosession.storage import Revocations
 from . import sync_socket, worker_socket
 from .api import invitations, problems, revocations, sessions
 from .edge.addresses import Resource, path_as_sent
+from .edge.answers import Answers
 from .edge.connection_limits import Tally, exempt_addresses
 from .edge.origin_policy import Door
 from .edge.security_headers import SecurityHeaders
@@ -104,12 +105,13 @@ def create_app(
         routes.append(Resource("/", GET=partial(_lead, page)))
     if static is not None:
         routes.append(Mount("/", Pages(directory=static, html=True, besides=settings.data)))
+    tally = Tally(settings.max_connections_per_address, exempt_addresses(settings))
     door = partial(
         Door,
         allowed_origins=settings.allowed_origins,
         any_host=settings.insecure or settings.authenticates,
         max_head_bytes=settings.max_head_bytes,
-        tally=Tally(settings.max_connections_per_address, exempt_addresses(settings)),
+        tally=tally,
     )
     app = Application(
         routes=routes,
@@ -130,6 +132,7 @@ def create_app(
     app.state.hub = hub
     app.state.identities = identities
     app.state.revocations = revoked
+    app.state.answers = Answers(settings.max_answering_bytes, tally.key)
     app.state.renewals = Renewals(identities, revoked)
     app.begin = partial(revoked.follow, partial(close_revoked, hub, revoked)) if revoked else None
     hide_tokens()

@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cosession.admission import check_message
-from cosession.auth import Participant
+from cosession.auth import Grant, Participant
 from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
 from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
 from cosession.room.decisions import checked_vote, is_own_run
 from cosession.runtime import Hub, RoomRuntime
 from cosession.storage import StoredSession
 
+from ..edge.answers import Answers
 from ..edge.encoding import encode_in_steps
 from .authorize import admit, check_access, enter, identify, may_read
 from .bodies import Body, read_body, read_flag, read_number, size_of
@@ -89,7 +90,7 @@ async def create_session(request: Request) -> Response:
     if not await hub.create(session, body.title, policy):
         raise SessionExists(f"The session {session!r} is there already.")
     async with hub.room(session) as live:
-        return await _answer(live, status=201)
+        return await _answer(request, grant, live, status=201)
 
 
 async def list_sessions(request: Request) -> Response:
@@ -108,9 +109,8 @@ async def read_session(request: Request) -> Response:
     reader = await enter(request)
     async with _room(request, reader) as live:
         if _UPDATE not in request.headers.get("accept", ""):
-            return await _answer(live)
-        headers = {"cosession-version": str(live.room.version), "vary": "accept"}
-        return Response(await live.snapshot(), media_type=_UPDATE, headers=headers)
+            return await _answer(request, reader, live)
+        return await _answer_update(request, reader, live)
 
 
 async def delete_session(request: Request) -> Response:
@@ -147,7 +147,7 @@ async def append_message(request: Request) -> Response:
         assert message is not None, "it was appended a line ago"
         answer = message.to_json()
         await live.flush()
-    return JSONResponse(answer, status_code=200 if known else 201)
+    return _answers(request).answer(request, bytes(JSONResponse(answer).body), status=200 if known else 201)
 
 
 async def cancel_run(request: Request) -> Response:
@@ -190,7 +190,7 @@ async def vote(request: Request) -> Response:
         approval = document.approvals.get(id_)
         answer = {} if approval is None else approval.to_json()
         await live.flush()
-    return JSONResponse({"id": id_, **answer})
+    return _answers(request).answer(request, bytes(JSONResponse({"id": id_, **answer}).body))
 
 
 def _running(document: SessionDocument, run_id: str) -> Run:
@@ -232,19 +232,51 @@ async def _room(request: Request, by: Participant, grows: int | None = None) -> 
         yield live
 
 
-async def _answer(live: RoomRuntime, status: int = 200) -> Response:
-    document, version = await live.read()
-    meta: dict[str, Any] = document["meta"]
-    body = {
-        "id": live.session,
-        "title": meta.get("title", ""),
-        "created_at": live.info().created_at,
-        "version": version,
-        "connections": live.connections,
-        "document": document,
-    }
-    encoded = await live.work(encode_in_steps(body))
-    return Response(encoded, status, {"vary": "accept"}, "application/json")
+async def _answer(request: Request, by: Grant | Participant, live: RoomRuntime, status: int = 200) -> Response:
+    """Answer with a session as JSON; who asks for the same version meanwhile gets the same bytes.
+
+    Raises:
+        NotAllowed: access was taken away while it was read.
+        NotAuthenticated: it has expired meanwhile.
+        ServerBusy: too much is on its way to readers.
+    """
+    headers = {"vary": "accept"}
+    async with _answers(request).alone(live.session):
+        check_access(request, by, live.session)
+        what = (live.session, "json", live.room.version, live.connections)
+        shared = _answers(request).find(request, what, headers, "application/json")
+        if shared is not None:
+            return shared
+        document, version = await live.read()
+        meta: dict[str, Any] = document["meta"]
+        connections = live.connections
+        body = {
+            "id": live.session,
+            "title": meta.get("title", ""),
+            "created_at": live.info().created_at,
+            "version": version,
+            "connections": connections,
+            "document": document,
+        }
+        data = await live.work(encode_in_steps(body))
+        check_access(request, by, live.session)
+        what = (live.session, "json", version, connections)
+        return _answers(request).answer(request, data, what=what, status=status, headers=headers)
+
+
+async def _answer_update(request: Request, by: Participant, live: RoomRuntime) -> Response:
+    """Answer with a session as one Yjs update, in the same way; raises as that does."""
+    async with _answers(request).alone(live.session):
+        check_access(request, by, live.session)
+        version = live.room.version
+        headers = {"cosession-version": str(version), "vary": "accept"}
+        what = (live.session, "update", version)
+        shared = _answers(request).find(request, what, headers, _UPDATE)
+        if shared is not None:
+            return shared
+        data = await live.snapshot()
+        check_access(request, by, live.session)
+        return _answers(request).answer(request, data, what=what, headers=headers, media_type=_UPDATE)
 
 
 def _summary(info: StoredSession, connections: int) -> dict[str, Any]:
@@ -256,6 +288,10 @@ def _summary(info: StoredSession, connections: int) -> dict[str, Any]:
         "version": info.version,
         "connections": connections,
     }
+
+
+def _answers(request: Request) -> Answers:
+    return request.app.state.answers
 
 
 def _hub(request: Request) -> Hub:

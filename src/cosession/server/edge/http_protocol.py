@@ -19,6 +19,7 @@ from cosession.errors import NotAuthenticated
 from cosession.settings import Settings
 
 from ..api.problems import problem
+from .answers import ABORT
 from .connection_limits import ConnectionLimits
 from .refusals import log_refused_address
 
@@ -79,6 +80,7 @@ class RequestProtocol(H11Protocol):
         refusal = self._lobby.refusal(self.client[0]) if self.client else None
         if refusal is not None:
             self.app_state = self.app_state | {REFUSAL: refusal}
+        self.app_state = self.app_state | {ABORT: transport.abort}
         self._await("head")
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -1,0 +1,181 @@
+"""Large answers to requests on their way out, of a process: their memory has one bound, `max_answering_bytes`.
+
+An answer counts until it is read. What the same version of a session was made into is shared by all that ask for it
+meanwhile. Beyond the bound the oldest answer of the address that holds most is given up: its connections are cut, and
+their clients may ask again. One answer always fits.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+from weakref import WeakValueDictionary
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from cosession.errors import ServerBusy
+
+ABORT: Final = "cosession.abort"
+"""Under this key of the ASGI scope's state is what cuts the connection of a request; only our own server has it."""
+
+_SMALL_BYTES: Final = 2**16
+"""An answer that isn't counted; what a connection may hold anyway."""
+
+_SLICE: Final = 2**16
+"""Bytes that are written at once; a reader has `slow_reader_seconds` for each."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    """A large answer.
+
+    Attributes:
+        data: its bytes.
+        owner: the address that it was made for.
+        what: what it is made of, where others may ask for the same.
+        readers: for each connection that reads it what cuts it; None where it can't be cut.
+    """
+
+    data: bytes
+    owner: str
+    what: Hashable
+    readers: "dict[_Answer, Callable[[], None] | None]" = field(
+        default_factory=dict["_Answer", "Callable[[], None] | None"]
+    )
+
+
+class Answers:
+    """The large answers that are on their way out.
+
+    Args:
+        most: the bytes that they may have together.
+        key: what an address counts as; None counts by itself.
+    """
+
+    def __init__(self, most: int, key: Callable[[str], str | None]) -> None:
+        self._most = most
+        self._key = key
+        self._held: dict[_Held, None] = {}
+        self._shared: dict[Hashable, _Held] = {}
+        self._bytes: Counter[str] = Counter()
+        self._sum = 0
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def alone(self, what: Hashable) -> AsyncGenerator[None]:
+        """Make one answer of something at a time; who waits finds what was made meanwhile."""
+        turn = self._turns.setdefault(what, asyncio.Lock())
+        async with turn:
+            yield
+
+    def find(self, request: Request, what: Hashable, headers: Mapping[str, str], media_type: str) -> Response | None:
+        """Return one more answer, of status 200, with what is being sent to others, or None.
+
+        Args:
+            request: what is answered.
+            what: what the answer is made of.
+            headers: of the answer.
+            media_type: what it is.
+        """
+        held = self._shared.get(what)
+        return held and _Answer(self, held, request, 200, headers, media_type)
+
+    def answer(
+        self,
+        request: Request,
+        data: bytes,
+        *,
+        what: Hashable = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str = "application/json",
+    ) -> Response:
+        """Make an answer.
+
+        Args:
+            request: what is answered.
+            data: with which bytes.
+            what: what they are made of, where others may ask for the same.
+            status: the HTTP status.
+            headers: more of them.
+            media_type: what the bytes are.
+
+        Returns:
+            An answer that is sent without a wait before: it counts from now on until it was sent.
+
+        Raises:
+            ServerBusy: too much is on its way, and none of it can be given up.
+        """
+        if len(data) <= _SMALL_BYTES:
+            return Response(data, status, headers, media_type)
+        while self._held and self._sum + len(data) > self._most:
+            self._give_up_one()
+        owner = request.client.host if request.client else ""
+        held = _Held(data, self._key(owner) or owner, what)
+        self._held[held] = None
+        self._bytes[held.owner] += len(data)
+        self._sum += len(data)
+        if what is not None:
+            self._shared[what] = held
+        return _Answer(self, held, request, status, headers, media_type)
+
+    def release(self, held: _Held, reader: "_Answer") -> None:
+        """Forget a reader of an answer; without any, the answer."""
+        held.readers.pop(reader, None)
+        if not held.readers and held in self._held:
+            self._forget(held)
+
+    def _give_up_one(self) -> None:
+        owner, _ = self._bytes.most_common(1)[0]
+        held = next(one for one in self._held if one.owner == owner)
+        cuts = list(held.readers.values())
+        if None in cuts:
+            raise ServerBusy("The server has as many answers under way as it takes; ask again in a moment.")
+        self._forget(held)
+        for cut in cuts:
+            assert cut is not None
+            cut()
+
+    def _forget(self, held: _Held) -> None:
+        del self._held[held]
+        self._sum -= len(held.data)
+        self._bytes[held.owner] -= len(held.data)
+        if not self._bytes[held.owner]:
+            del self._bytes[held.owner]
+        if self._shared.get(held.what) is held:
+            del self._shared[held.what]
+
+
+class _Answer(Response):
+    """An answer that is written in slices, so that a connection holds one of them and all share the rest."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        held: _Held,
+        request: Request,
+        status: int,
+        headers: Mapping[str, str] | None,
+        media_type: str,
+    ) -> None:
+        super().__init__(b"", status, {**(headers or {}), "content-length": str(len(held.data))}, media_type)
+        self._answers = answers
+        self._content = held
+        held.readers[self] = request.scope.get("state", {}).get(ABORT)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send it."""
+        data = self._content.data
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for begin in range(0, len(data), _SLICE):
+                is_last = begin + _SLICE >= len(data)
+                await send(
+                    {"type": "http.response.body", "body": data[begin : begin + _SLICE], "more_body": not is_last}
+                )
+        finally:
+            self._answers.release(self._content, self)
