@@ -1,12 +1,14 @@
 """Bodies of requests: what is wrong in them costs one look and a short answer, however often it is wrong."""
 
 import json
+import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import httpx
 import pytest
 from auth.conftest import SECRET, good
-from processes import Server
+from processes import PATIENCE_SECONDS, Server
 from starlette.routing import Route
 
 from cosession.auth.keys import secret_keys
@@ -15,6 +17,7 @@ from cosession.server import create_app
 from cosession.settings import Settings
 
 MANY = 20_000
+MEGABYTE = 2**20
 SHORT = 1_000
 """Bytes of an answer to a body that can't be used."""
 
@@ -82,3 +85,22 @@ def test_commas_and_brackets_in_a_text_are_no_values(post: Post, text: str) -> N
 
 def test_an_agent_is_not_named_by_more_than_an_id_may_have(post: Post) -> None:
     assert post("/sessions/trip/messages", json.dumps({"text": "a", "to": ["x" * 129]}).encode()).status_code == 422
+
+
+def test_large_bodies_that_do_not_end_share_one_bound(start_server: Callable[..., Server]) -> None:
+    """Bodies that stand still are given up while others wait, so one that goes on comes through."""
+    server = start_server(max_arriving_bytes=MEGABYTE, max_body_bytes=MEGABYTE)
+    httpx.post(f"{server.url}/sessions", json={"id": "trip"})
+    head = (
+        "POST /sessions/trip/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {MEGABYTE}\r\n\r\n"
+    ).encode()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(8)]
+        for one in slow:
+            one.settimeout(PATIENCE_SECONDS)
+            one.sendall(head + b'{"text":"' + b"x" * (MEGABYTE // 2))
+        sent = httpx.post(f"{server.url}/sessions/trip/messages", json={"text": "y" * MANY * 10}, timeout=60)
+        assert sent.status_code == 201
+        slow[0].sendall(b"x")
+        assert slow[0].recv(12) == b"HTTP/1.1 503"

@@ -25,6 +25,7 @@ from . import sync_socket, worker_socket
 from .api import invitations, problems, revocations, sessions
 from .edge.addresses import Resource, path_as_sent
 from .edge.answers import Answers
+from .edge.arrivals import Arrivals
 from .edge.connection_limits import Tally, exempt_addresses
 from .edge.origin_policy import Door
 from .edge.security_headers import SecurityHeaders
@@ -132,6 +133,7 @@ def create_app(
     app.state.hub = hub
     app.state.identities = identities
     app.state.revocations = revoked
+    app.state.uploads = Arrivals(max(settings.max_arriving_bytes, 2 * settings.max_body_bytes), tally.key)
     app.state.answers = Answers(settings.max_answering_bytes, tally.key)
     app.state.renewals = Renewals(identities, revoked)
     app.begin = partial(revoked.follow, partial(close_revoked, hub, revoked)) if revoked else None

@@ -1,5 +1,6 @@
 """What requests bring, bodies and queries: read with a limit, checked, refused with a sentence that says where."""
 
+import asyncio
 from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -7,8 +8,10 @@ from pydantic_core import from_json
 from starlette.requests import HTTPConnection, Request
 
 from cosession.admission import STRUCT_BYTES
-from cosession.errors import BadRequest, TooLarge
+from cosession.errors import BadRequest, ServerBusy, TooLarge
 from cosession.runtime import Hub
+
+from ..edge.arrivals import SMALL_BYTES, Arrivals
 
 _MOST_NAMED: Final = 64
 """Characters of a key that an answer names."""
@@ -31,6 +34,7 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
 
     Raises:
         BadRequest: it does not fit.
+        ServerBusy: as much is on its way in as may be, and this came slowest.
         TooLarge: it is larger than `max_body_bytes`, or holds more values than an update may.
     """
     hub: Hub = request.app.state.hub
@@ -38,16 +42,15 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise BadRequest(f"The body must be application/json, not {kind!r}.")
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes.")
-    _check_count(bytes(data), hub.settings.max_structs_per_frame)
+    upload = _Upload(request, limit)
     try:
-        value: Any = from_json(bytes(data) or b"{}")
+        data = await upload.read()
+        _check_count(data, hub.settings.max_structs_per_frame)
+        value: Any = from_json(data or b"{}")
     except ValueError as error:
         raise BadRequest(f"The body can't be used: it is no JSON ({error}).") from error
+    finally:
+        upload.release()
     if isinstance(value, dict):
         unknown = next((key for key in cast("dict[str, Any]", value) if key not in model.model_fields), None)
         if unknown is not None:
@@ -60,6 +63,64 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
             f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in error.errors()
         )
         raise BadRequest(f"The body can't be used: {problems}.") from error
+
+
+class _Upload:
+    """A body on its way in, which shares a bound with those of other requests; see `Arrivals`.
+
+    Args:
+        request: whose body.
+        limit: its largest size.
+
+    Attributes:
+        address: where it comes from.
+    """
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self.address = request.client.host if request.client else ""
+        self._arrivals: Arrivals = request.app.state.uploads
+        self._request = request
+        self._limit = limit
+        self._data = bytearray()
+        self._bell = asyncio.Event()
+        self._is_lost = False
+
+    async def read(self) -> bytes:
+        """Return the whole body; raises as `read_body` does."""
+        async for chunk in self._request.stream():
+            self._check()
+            self._data += chunk
+            if len(self._data) > self._limit:
+                raise TooLarge(f"The body is larger than {self._limit} bytes.")
+            if len(self._data) > SMALL_BYTES:
+                await self._grow()
+        self._check()
+        self._arrivals.finish(self)
+        return bytes(self._data)
+
+    def release(self) -> None:
+        """Let others in: the body was used."""
+        self._arrivals.release(self)
+
+    def go_on(self) -> None:
+        """Read on: there is room for it."""
+        self._bell.set()
+
+    def give_up(self) -> None:
+        """Forget what has come of it; its request is refused with a code that clients try again."""
+        self._is_lost, self._data = True, bytearray()
+        self._bell.set()
+
+    async def _grow(self) -> None:
+        while not self._arrivals.grow(self, len(self._data)):
+            self._check()
+            await self._bell.wait()
+            self._bell.clear()
+            self._check()
+
+    def _check(self) -> None:
+        if self._is_lost:
+            raise ServerBusy("The server has as many large bodies under way as it takes; send it again in a moment.")
 
 
 def _check_count(text: bytes, most: int) -> None:

@@ -1,5 +1,7 @@
 """Large frames on their way in, of all sockets of a process: their memory has one bound, `max_arriving_bytes`.
 
+The bodies of requests have one of their own, of the same size: there a frame is a body, and a socket a request.
+
 A frame counts from its first `SMALL_BYTES` until it has been taken in. Beyond half of the bound another large frame
 has to wait, and TCP holds its sender back; next is one of the address with the fewest frames in. Beyond the bound the
 slowest unfinished frame of the address that holds most is given up; while frames wait, so are those that stand
