@@ -8,6 +8,7 @@ import type * as Y from "yjs";
 import { InvalidValue } from "./errors.ts";
 import { knownId } from "./identity.ts";
 import { checkedId } from "./json.ts";
+import { checkRecord, type Limits } from "./limits.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { transact } from "./transact.ts";
@@ -15,6 +16,7 @@ import { transact } from "./transact.ts";
 interface Of {
   readonly doc: Y.Doc;
   readonly me: { readonly id: string };
+  readonly limits: Limits;
 }
 
 export class Counters {
@@ -37,10 +39,11 @@ export class Counters {
   add(name: string, amount = 1): void {
     this.#checkOpen();
     if (!Number.isFinite(amount)) throw new InvalidValue(`A counter adds numbers, not ${String(amount)}.`);
-    const { doc, me } = this.#of;
+    const { doc, me, limits } = this.#of;
     const key = joinKey(checkedId(name, "The name of a counter"), knownId(me), String(doc.clientID));
     const sum = numberOf(this.root.get(key)) + amount;
     if (!Number.isFinite(sum)) throw new InvalidValue(`The counter ${name} can't hold so large a number.`);
+    checkRecord([key, sum], limits, "The counter");
     transact(doc, () => this.root.set(key, sum));
   }
 

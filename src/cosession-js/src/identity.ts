@@ -8,7 +8,7 @@
 
 import { CosessionError } from "./errors.ts";
 import { freshId } from "./ids.ts";
-import { isObject } from "./json.ts";
+import { checkedText, isObject } from "./json.ts";
 
 export interface Participant {
   readonly id: string;
@@ -32,7 +32,13 @@ const KEPT = "cosession.guest";
  * Who this page is as far as it knows before the server says it. Whom a token is for that comes later, or tells nothing,
  * only the server knows: then the id and the name are empty.
  */
-export function identify(user: User = {}, token: string | undefined, hasToken: boolean): Participant {
+export function identify(given: User = {}, token: string | undefined, hasToken: boolean): Participant {
+  const user: User = {
+    id: textOf(given.id, "id"),
+    name: textOf(given.name, "name"),
+    color: textOf(given.color, "color"),
+    kind: textOf(given.kind, "kind"),
+  };
   const claims = token === undefined ? {} : claimsOf(token);
   const id = (user.id ?? claims.sub ?? "").trim() || (hasToken ? "" : guest());
   return Object.freeze({
@@ -41,6 +47,10 @@ export function identify(user: User = {}, token: string | undefined, hasToken: b
     color: user.color ?? colorOf(id),
     kind: user.kind ?? claims.kind ?? "human",
   });
+}
+
+function textOf(value: unknown, field: string): string | undefined {
+  return value === undefined || value === null ? undefined : checkedText(value, `\`user.${field}\``);
 }
 
 /** The id to write by. */

@@ -44,6 +44,12 @@ export function checkedId(value: unknown, what: string): string {
   return id;
 }
 
+/** Returns a list of strings that aren't empty. */
+export function checkedIds(value: unknown, what: string): readonly string[] {
+  if (!Array.isArray(value)) throw new InvalidValue(`${what} must be a list, not ${kindOf(value)}.`);
+  return Array.from(value, (id: unknown) => checkedId(id, `Each of ${what.toLowerCase()}`));
+}
+
 /** Returns a key of an object or of a path. */
 export function checkedKey(key: string, what: string): string {
   if (key === "__proto__")

@@ -36,6 +36,9 @@ const ENTRY_HEAD = 48;
 /** The most that is around each entry in a plain value: its type, and the lengths of its key and itself. */
 const VALUE_HEAD = 16;
 
+/** The part of a frame that a name may take: a key may hold several, percent-encoded. */
+const NAME_SHARE = 16;
+
 /** The limits as a grant tells them; what it leaves out, or tells wrongly, stays as it was. */
 export function limitsFrom(told: unknown, before: Limits): Limits {
   if (!isObject(told)) return before;
@@ -87,15 +90,28 @@ export function checkValue(value: Json, { valueBytes, valueEntries }: Limits, wh
 }
 
 /**
- * Checks that each text and number of a tree, whose branches may travel by themselves, fits into a frame.
+ * Checks that a name, which may be a part of keys, isn't too long for them.
+ *
+ * @throws InvalidValue when it is
+ */
+export function checkName(name: string, { frameBytes }: Pick<Limits, "frameBytes">, what: string): void {
+  const [bytes, most] = [utf8Length(name), Math.floor(frameBytes / NAME_SHARE)];
+  if (bytes > most)
+    throw new InvalidValue(`${what} has ${bytes} bytes, and the server takes ${most}; use a shorter name.`);
+}
+
+/**
+ * Checks that each text and number of a tree, whose branches may travel by themselves, fits into a frame with its key.
  *
  * @throws InvalidValue when one doesn't
  */
-export function checkLeaves(tree: Json, limits: Limits, what: string): void {
+export function checkLeaves(tree: Json, limits: Limits, what: string, key = ""): void {
   if (Array.isArray(tree)) for (const each of tree) checkLeaves(each, limits, what);
-  else if (isObject(tree)) for (const each of Object.values(tree)) checkLeaves(each, limits, what);
-  else {
-    checkRecord(tree, limits, what);
+  else if (isObject(tree)) {
+    checkName(key, limits, `A key in ${what.toLowerCase()}`);
+    for (const [name, each] of Object.entries(tree)) checkLeaves(each, limits, what, name);
+  } else {
+    checkRecord([key, tree], limits, what);
     checkValue(tree, limits, what);
   }
 }

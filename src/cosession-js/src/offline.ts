@@ -44,6 +44,8 @@ export class OfflineCopy {
   #isPlanned = false;
   /** Whether there was a copy that could be opened. */
   #wasOpened = false;
+  /** Whether what it held is in the document. */
+  #isRead = false;
   #isOver = false;
 
   constructor(name: string, doc: SessionDoc, changed: () => void) {
@@ -97,7 +99,6 @@ export class OfflineCopy {
   }
 
   async #open(): Promise<void> {
-    const isFirst = !this.#wasOpened;
     const database = await opened(this.#name);
     if (this.#isOver || this.#database !== null) {
       database.close();
@@ -109,8 +110,12 @@ export class OfflineCopy {
       this.#fail(database, newVersion === null);
     };
     database.onclose = () => this.#fail(database);
+    const isFirst = !this.#isRead;
     if (isFirst) await this.#load(database);
-    if (this.#isOver) return;
+    if (this.#isOver || this.#database !== null) {
+      database.close();
+      return;
+    }
     this.#database = database;
     if (!isFirst) this.#backlog.reset(new Map()); // what was on its way may be lost
     if (isFirst || this.#backlog.isEmpty) this.#become("kept");
@@ -118,8 +123,15 @@ export class OfflineCopy {
   }
 
   async #load(database: IDBDatabase): Promise<void> {
-    const updates = await settled(database.transaction([UPDATES]).objectStore(UPDATES).getAll());
+    let updates: unknown[];
+    try {
+      updates = await settled(database.transaction([UPDATES]).objectStore(UPDATES).getAll());
+    } catch (error) {
+      database.close(); // it is opened again after a pause, and read then
+      throw error;
+    }
     if (this.#isOver) return;
+    this.#isRead = true;
     this.#count = updates.length;
     if (updates.length === 0) return;
     integrate(this.#doc, merged(updates), this);
@@ -163,14 +175,12 @@ export class OfflineCopy {
   /** The copy can't be kept: it is opened again after a pause, unless it is gone for good. */
   #fail(database: IDBDatabase | null, isForGood = false): void {
     database?.close(); // also one that isn't in use yet: what another tab wants with it waits for that
-    if (this.#isOver || database !== this.#database) return;
+    if (this.#isOver || (database !== this.#database && !isForGood)) return;
     this.#database = null;
+    this.#isOver = isForGood;
     this.#become("failed");
     clearTimeout(this.#timer);
-    if (isForGood) {
-      this.#isOver = true;
-      return;
-    }
+    if (isForGood) return;
     this.#timer = setTimeout(() => {
       within(PATIENCE_MS, this.#open()).catch(() => this.#fail(null));
     }, this.#pause);

@@ -49,7 +49,12 @@ export function checkPart(part: JsonObject): void {
     if (typeof text !== "string") throw new InvalidValue(`The text of a ${type} part must be a string.`);
     checkState(type, state, TEXT_STATES);
   }
-  if (isTool(type)) checkState(type, part.state, TOOL_STATES);
+  if (isTool(type)) {
+    checkState(type, part.state, TOOL_STATES);
+    for (const key of ["rawInput", "errorText"])
+      if (part[key] !== undefined && typeof part[key] !== "string")
+        throw new InvalidValue(`\`${key}\` of a ${type} part must be a string.`);
+  }
   if (type.startsWith("data-") && part.data === undefined)
     throw new InvalidValue(`A ${type} part needs \`data\`.`);
   if (type === "steering-message" && !Array.isArray(part.parts))

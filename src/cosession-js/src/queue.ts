@@ -9,7 +9,7 @@ import * as Y from "yjs";
 import { InvalidValue } from "./errors.ts";
 import { knownId } from "./identity.ts";
 import { freshId } from "./ids.ts";
-import { checkedId, checkedText, isObject } from "./json.ts";
+import { checkedIds, checkedText, isObject } from "./json.ts";
 import { checkRecord, type Limits } from "./limits.ts";
 import { listOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -67,7 +67,7 @@ export class Queue {
     this.#checkOpen();
     const id = freshId("msg");
     const written = checkedText(text, "The text of a prompt");
-    const agents = Array.from(to, (agent) => checkedId(agent, "The id of an agent"));
+    const agents = checkedIds(to, "The agents that are asked");
     checkRecord([written, ...agents], this.#of.limits, "The prompt");
     const fields: Record<string, unknown> = {
       id,
@@ -91,8 +91,10 @@ export class Queue {
   /** Puts a prompt where it shall stand; 0 is next. */
   move(id: string, index: number): void {
     this.#checkOpen();
-    if (typeof index !== "number" || Number.isNaN(index))
-      throw new InvalidValue(`A prompt moves to a place in the queue, a number, not to ${String(index)}.`);
+    if (!Number.isInteger(index))
+      throw new InvalidValue(
+        `A prompt moves to a place in the queue, a whole number, not to ${String(index)}.`,
+      );
     const entry = this.#find(id);
     const others = this.list.filter((other) => other.id !== id);
     const at = Math.max(0, Math.min(index, others.length));

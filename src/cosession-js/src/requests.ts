@@ -11,7 +11,7 @@ import { CosessionError, type Disconnected, NotAllowed } from "./errors.ts";
 import { includes } from "./grants.ts";
 import { knownId } from "./identity.ts";
 import { checked, checkedId, isObject, type Json } from "./json.ts";
-import { checkRecord, checkValue, type Limits } from "./limits.ts";
+import { checkName, checkRecord, checkValue, type Limits } from "./limits.ts";
 import type { Notice } from "./refusal.ts";
 import { transact } from "./transact.ts";
 
@@ -81,12 +81,13 @@ export function ask(
   subject: readonly string[],
   value: Json,
 ): string {
-  for (const segment of subject) checkedId(segment, `What a ${kind} is about`);
+  for (const segment of subject)
+    checkName(checkedId(segment, `What a ${kind} is about`), limits, `What a ${kind} is about`);
   const written = checked(value, `The ${kind}`);
-  checkRecord(written, limits, `The ${kind}`);
   checkValue(written, limits, `The ${kind}`);
   checkAllowed(kind, me.capabilities);
   const key = requestKey(kind, subject, knownId(me));
+  checkRecord([key, written], limits, `The ${kind}`);
   transact(doc, () => doc.getMap<Json>("requests").set(key, written));
   return key;
 }

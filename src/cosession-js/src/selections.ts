@@ -34,7 +34,7 @@ export class Selections {
     this.#checkOpen();
     const key = joinKey(knownId(this.#of.me), checkedId(name, "The name of a selection"));
     const written = checked(value, "The selection");
-    checkRecord(written, this.#of.limits, "The selection");
+    checkRecord([key, written], this.#of.limits, "The selection");
     checkValue(written, this.#of.limits, "The selection");
     transact(this.#of.doc, () => {
       if (written !== null) this.root.set(key, written);

@@ -18,11 +18,11 @@ import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
 import { colorOf, guest, identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
-import { checkedId, checkedObject, checkedText, type JsonObject } from "./json.ts";
-import { checkRecord, checkValue, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
+import { checkedId, checkedIds, checkedObject, checkedText, type JsonObject } from "./json.ts";
+import { checkName, checkRecord, checkValue, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
 import { partsFrom } from "./messages.ts";
 import { type Copy, copyName } from "./offline.ts";
-import type { Options, SendOptions, SessionEvents } from "./options.ts";
+import type { Loss, Options, SendOptions, SessionEvents } from "./options.ts";
 import { PresenceList } from "./presence.ts";
 import { Queue } from "./queue.ts";
 import type { Notice, Refusal } from "./refusal.ts";
@@ -59,6 +59,7 @@ export class Session extends Wishes {
   limits: Limits = DEFAULT_LIMITS;
 
   readonly #events = new Events<SessionEvents>();
+  readonly #losses = new Events<{ lost: Loss }>();
   readonly #claims = new Claims(this, this.snapshots, () => this.#replicas.current.fences.stored());
   readonly #tools = new Tools(this, this.#claims);
   readonly #replicas: Replicas;
@@ -98,7 +99,10 @@ export class Session extends Wishes {
       limits: () => this.limits,
       made: (made, before) => this.#watch(made, before?.awareness.getLocalState() ?? state),
       replaced: () => this.#tellAnew(),
-      refused: (loss) => this.#events.emit("refused", Object.freeze(loss)),
+      refused: (loss) => {
+        this.#events.emit("refused", Object.freeze(loss));
+        this.#losses.emit("lost", loss);
+      },
     });
     this.#watch(this.#replicas.current, state);
     this.#told = this.#facts;
@@ -169,10 +173,11 @@ export class Session extends Wishes {
   /** Adds a message and returns its id. */
   send(content: string | readonly JsonObject[], options: SendOptions = {}): string {
     const id = options.id ?? freshId("msg");
+    const to = checkedIds(options.to ?? [], "The agents that are asked");
     const metadata = {
       ...checkedObject(options.metadata ?? {}, "The metadata of a message"),
       ...(options.parent === undefined ? {} : { parent: options.parent }),
-      ...(options.to === undefined || options.to.length === 0 ? {} : { to: options.to }),
+      ...(to.length === 0 ? {} : { to }),
       ...(this.me.id === "" ? {} : { author: this.me.id }),
       created_at: now(),
       status: "complete",
@@ -211,12 +216,12 @@ export class Session extends Wishes {
 
   /** A text that is written together. */
   text(name: string): Y.Text {
-    return this.doc.getText(`text:${name}`);
+    return this.doc.getText(`text:${this.#named(name)}`);
   }
 
   /** A rich text that is written together; Tiptap and others bind to it. */
   xml(name: string): Y.XmlFragment {
-    return this.doc.getXmlFragment(`xml:${name}`);
+    return this.doc.getXmlFragment(`xml:${this.#named(name)}`);
   }
 
   /** Calls `listener` at each `event`, until the returned function is called. */
@@ -234,10 +239,11 @@ export class Session extends Wishes {
 
   /**
    * Resolves when every edit made here is committed to the server's storage; fails with `Closed`, or with `Refused` when
-   * the server refused one of them.
+   * the server refused one of them. A request that the server declines is saved like any other edit.
    */
   async whenSaved(): Promise<void> {
-    await waitFor(this, ["saved"], () => this.saved || undefined);
+    const onLoss = (listener: (loss: Loss) => void): Off => this.#losses.on("lost", listener);
+    await waitFor(this, ["saved"], () => this.saved || undefined, onLoss);
   }
 
   /** Tries again at once, e.g. after a refusal with a new token. */
@@ -254,6 +260,7 @@ export class Session extends Wishes {
     this.#replicas.close();
     this.requests.end(new Closed());
     this.#events.clear();
+    this.#losses.clear();
   }
 
   /** Leaves the session and removes this browser's copy of it, with the edits that were never saved. */
@@ -264,6 +271,7 @@ export class Session extends Wishes {
     const discarded = this.#replicas.discard();
     this.requests.end(new Closed());
     this.#events.clear();
+    this.#losses.clear();
     await discarded;
   }
 
@@ -271,6 +279,12 @@ export class Session extends Wishes {
     if (this.#closed) throw new Closed();
     const { refusal } = this;
     if (refusal !== null && this.status === "refused") throw new Disconnected(refusal);
+  }
+
+  #named(name: string): string {
+    const checked = checkedId(name, "The name of a text");
+    checkName(checked, this.limits, "The name of a text");
+    return checked;
   }
 
   /** The server has said who this page is, and what it may do. */

@@ -5,7 +5,7 @@
  * server to write its answer; the others wait in line, should that page go before it has answered.
  */
 
-import type { Claims } from "./claims.ts";
+import type { Claim, Claims } from "./claims.ts";
 import { Disconnected, InvalidValue } from "./errors.ts";
 import type { Off } from "./events.ts";
 import { checked, checkedId, checkedText, isObject, type Json } from "./json.ts";
@@ -117,19 +117,23 @@ export class Tools {
 
   async #take(call: Call): Promise<void> {
     this.#taken.add(call.id);
+    let claim: Claim | null = null;
     try {
-      const claim = await this.#claims.ask(joinKey("tool", call.id), { wait: true });
-      if (claim === null) return;
+      claim = await this.#claims.ask(joinKey("tool", call.id), { wait: true });
+      if (claim === null) {
+        this.#taken.delete(call.id);
+        return;
+      }
       const tool = this.#offered.get(call.tool)?.tool;
       const message = this.#of.messages.find(({ id }) => id === call.message);
       const isOpen = message !== undefined && this.#open(message).some(({ id }) => id === call.id);
       const answer = tool !== undefined && isOpen ? await answered(tool, call.input) : null;
       if (answer === null) claim.release();
       else if (this.#claims.holds(claim)) this.#answer(call, answer);
-    } catch {
-      // The session is over: another page is next in line.
-    } finally {
       this.#taken.delete(call.id);
+    } catch {
+      // The session is over, or this page may not answer: another page is next in line.
+      claim?.release();
     }
   }
 
@@ -150,6 +154,16 @@ async function answered(tool: Tool, input: Json): Promise<Json> {
     const output: unknown = await tool.call(input);
     return { output: checked(output ?? null, "The output of the tool") };
   } catch (error) {
-    return { error: (error instanceof Error ? error.message : String(error)).toWellFormed() };
+    return { error: sentenceOf(error) };
+  }
+}
+
+/** What is read of an error, whatever was thrown. */
+function sentenceOf(error: unknown): string {
+  try {
+    const said: unknown = error instanceof Error ? error.message : error;
+    return String(said).toWellFormed();
+  } catch {
+    return "The tool failed, and doesn't say why.";
   }
 }

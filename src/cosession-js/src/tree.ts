@@ -3,7 +3,7 @@
 import * as Y from "yjs";
 import { InvalidValue } from "./errors.ts";
 import { checked, checkedKey, isObject, type Json, MAX_DEPTH } from "./json.ts";
-import { checkLeaves, type Limits } from "./limits.ts";
+import { checkLeaves, checkName, type Limits } from "./limits.ts";
 import { shared } from "./shared.ts";
 import { transact } from "./transact.ts";
 
@@ -26,7 +26,8 @@ export function writeAt(root: Y.Map<unknown>, path: Path, value: Json, limits: L
   const { way, last } = split(path);
   if (way.length + depthOf(written) > MAX_DEPTH)
     throw new InvalidValue(`The path and the value are nested deeper than ${MAX_DEPTH}; make them flatter.`);
-  checkLeaves(written, limits, "The value");
+  for (const key of way) checkName(key, limits, "A key of the path");
+  checkLeaves(written, limits, "The value", last);
   checkWay(root, [...way, last]);
   transact(root.doc, () => {
     const parent = way.reduce<Container>(container, root);
@@ -46,10 +47,18 @@ export function deleteAt(root: Y.Map<unknown>, path: Path): void {
 }
 
 function keysOf(path: Path): string[] {
-  const keys = typeof path === "string" ? path.split(".") : Array.from(path, String);
+  const keys = typeof path === "string" ? path.split(".") : listed(path).map(String);
   if (keys.includes(""))
     throw new InvalidValue(`A key of the path ${JSON.stringify(path)} must not be empty.`);
   return keys.map((key) => checkedKey(key, "The path"));
+}
+
+function listed(path: unknown): readonly unknown[] {
+  const isPath =
+    Array.isArray(path) && Array.from(path).every((key) => typeof key === "string" || Number.isInteger(key));
+  if (!isPath)
+    throw new InvalidValue("A path is a text such as `trip.hotel`, or a list of texts and whole numbers.");
+  return path;
 }
 
 function split(path: Path): { way: string[]; last: string } {

@@ -2,7 +2,7 @@
 
 import { Closed, Refused } from "./errors.ts";
 import type { Off } from "./events.ts";
-import type { SessionEvents } from "./options.ts";
+import type { Loss, SessionEvents } from "./options.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Status } from "./transport.ts";
 
@@ -18,11 +18,14 @@ export interface Awaited {
 /**
  * Resolves with what `look` gives as soon as that isn't undefined, looking at each of the events; fails with `Refused` or
  * `Closed` when it can't come any more.
+ *
+ * @param onLoss - subscribes to losses of what was written here, where each of them is a failure
  */
 export function waitFor<Value>(
   session: Awaited,
   events: readonly (keyof SessionEvents & string)[],
   look: () => Value | undefined,
+  onLoss?: (listener: (loss: Loss) => void) => Off,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     const offs: Off[] = [];
@@ -38,8 +41,7 @@ export function waitFor<Value>(
       else if (session.status === "closed") settle(() => reject(new Closed()));
     };
     offs.push(...[...events, "status" as const].map((event) => session.on(event, again)));
-    if (events.includes("saved"))
-      offs.push(session.on("refused", (loss) => settle(() => reject(new Refused(loss)))));
+    if (onLoss !== undefined) offs.push(onLoss((loss) => settle(() => reject(new Refused(loss)))));
     again();
   });
 }

@@ -214,6 +214,49 @@ test("what a tool throws is its answer, and what names somebody else is left to 
   expect(await answered).toEqual([`answer/m-c4/c4/${ana.doc.clientID}/ana`, { error: "Nothing is." }]);
 });
 
+const THROWN: Readonly<Record<string, unknown>> = {
+  "an object without a text": Object.create(null),
+  "an error whose message is no text": Object.assign(new Error(), { message: 5 }),
+  "an error that can't be read": {
+    toString() {
+      throw new Error("no");
+    },
+  },
+  nothing: undefined,
+};
+
+test.each(Object.entries(THROWN))("a tool that throws %s has an answer", async (_name, thrown) => {
+  const answers: unknown[] = [];
+  const ana = await join("ana");
+  decide((kind, [key = "", client = ""], by, value) => {
+    if (kind === "claim")
+      server.doc.getMap("claims").set(key, { by, client: Number(client), epoch: 1, at: AT });
+    if (kind === "answer") answers.push(value);
+  });
+  ana.offerTool("selected", {
+    call: () => {
+      throw thrown;
+    },
+  });
+  call("c1", "selected");
+  await until(ana, () => answers.length > 0);
+  expect(answers).toEqual([{ error: expect.any(String) }]);
+});
+
+test("a page that may not answer a call lets go of it, and doesn't take it again", async () => {
+  server.grant = { id: "ana", name: "Ana", kind: "human", capabilities: ["claim"], life: null };
+  const asked = serveClaims();
+  const ana = await join("ana");
+  await until(ana, () => ana.me.capabilities !== null);
+  let calls = 0;
+  ana.offerTool("selected", { call: () => ++calls });
+  call("c1", "selected");
+  await until(ana, () => asked.includes("release") && Object.keys(ana.claims).length === 0);
+  ana.state.set("later", 1);
+  await ana.whenSaved();
+  expect([calls, asked]).toEqual([1, ["claim", "release"]]);
+});
+
 test("a tool is offered once, until it is taken back", async () => {
   const ana = await join("ana");
   const off = ana.offerTool("selected", { call: () => null });

@@ -450,6 +450,53 @@ test("a copy that another tab discards is given up, said, and not made again", a
   expect((await indexedDB.databases()).filter(({ name }) => name?.includes(id))).toEqual([]);
 });
 
+test("a copy that can't be read at first is read later, with the words that only it has", async () => {
+  const id = `copy-${Math.random()}`;
+  await server.stop();
+  const before = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  await untilCopy(before, "kept");
+  before.send("only here");
+  before.close();
+
+  await server.restart();
+  const getAll = IDBObjectStore.prototype.getAll;
+  vi.spyOn(IDBObjectStore.prototype, "getAll").mockImplementationOnce(function (this: IDBObjectStore) {
+    const request = getAll.call(this);
+    this.transaction.abort();
+    return request;
+  });
+  const after = open(server.url, id, { user: { id: "ana" }, offline: true });
+  await untilCopy(after, "failed");
+  await untilCopy(after, "kept");
+  expect(texts(after)).toEqual(["only here"]);
+  await after.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
+test("a copy that another tab discards while it is read isn't made again", async () => {
+  const id = `copy-${Math.random()}`;
+  await server.stop();
+  const before = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  await untilCopy(before, "kept");
+  before.send("of whom logs out");
+  before.close();
+
+  const getAll = IDBObjectStore.prototype.getAll;
+  vi.spyOn(IDBObjectStore.prototype, "getAll").mockImplementationOnce(function (this: IDBObjectStore) {
+    const { db } = this.transaction;
+    db.onversionchange?.call(db, { newVersion: null } as IDBVersionChangeEvent);
+    return getAll.call(this);
+  });
+  const after = open(server.url, id, { user: { id: "ana" }, offline: true });
+  await untilCopy(after, "failed");
+  indexedDB.deleteDatabase((await indexedDB.databases()).find(({ name }) => name?.includes(id))?.name ?? "");
+  await server.restart();
+  after.send("after");
+  await after.whenSaved();
+  expect(after.copy).toBe("failed");
+  expect((await indexedDB.databases()).filter(({ name }) => name?.includes(id))).toEqual([]);
+});
+
 test("many edits become one update of the copy, with those of another tab", async () => {
   const id = `copy-${Math.random()}`;
   await server.stop();

@@ -101,6 +101,20 @@ test.each(Object.entries(ASKING))(
   },
 );
 
+test("a request that the server declines is no loss of what was written", async () => {
+  const ana = await join();
+  server.holding = true;
+  ana.send("hello");
+  ana.cancel("r1");
+  const saved = ana.whenSaved();
+  const [request] = (await arrived(1)).keys();
+  const told = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  server.notify({ code: "run.ended", reason: "It is over.", request, final: false });
+  expect((await told).reason).toBe("It is over.");
+  server.release();
+  await saved;
+});
+
 test("one of several capabilities is enough to ask", async () => {
   server.grant = { id: "ana", name: "Ana", kind: "human", capabilities: ["cancel-own"], life: null };
   const ana = await join();

@@ -98,6 +98,10 @@ const WAYS: Readonly<Record<string, (session: Session, value: Json) => unknown>>
   "the schema of a tool": (session, value) => session.offerTool("t", { schema: value, call: () => 1 }),
 };
 
+function failedCall(fields: Readonly<Record<string, Json>>) {
+  return { type: "tool-x", toolCallId: "1", state: "output-error", errorText: "no", ...fields };
+}
+
 function withApproval(session: Session): void {
   const approval = new Y.Map<unknown>([["value", new Y.Map()]]);
   session.doc.getMap("approvals").set("a1", approval);
@@ -135,6 +139,19 @@ test.each<[string, (session: Session) => unknown]>([
   ["a policy that is none", (session) => session.setPolicy("later" as never)],
   ["a prompt that is none", (session) => session.queue.add(5 as never)],
   ["agents that are none", (session) => session.queue.add("x", { to: [5 as never] })],
+  ["an agent that is asked and isn't in a list", (session) => session.queue.add("x", { to: "ben" as never })],
+  ["a message to an agent that isn't in a list", (session) => session.send("x", { to: "ben" as never })],
+  ["agents of a message that are none", (session) => session.send("x", { to: [5 as never] })],
+  [
+    "the raw input of a call that is no text",
+    (session) => session.send([failedCall({ rawInput: { a: 1 } })]),
+  ],
+  ["the error of a call that is no text", (session) => session.send([failedCall({ errorText: { a: 1 } })])],
+  ["a path that is an object", (session) => session.state.set({ a: 1 } as never, 1)],
+  ["a path with an object in it", (session) => session.state.set(["a", {} as never], 1)],
+  ["a path with a hole in it", (session) => session.state.set(Array(2) as never, 1)],
+  ["a text without a name", (session) => session.text("").insert(0, "x")],
+  ["a text whose name is none", (session) => session.text(undefined as never).insert(0, "x")],
   ["a selection without a name", (session) => session.selections.set("", 1)],
   ["a counter without a name", (session) => session.counters.add("")],
   ["a counter that would overflow", (session) => session.counters.add("n", Number.MAX_VALUE)],
@@ -158,6 +175,38 @@ test.each<[string, (session: Session) => unknown]>([
   const before = Y.encodeStateAsUpdate(ana.doc);
   expect(() => write(ana)).toThrow(InvalidValue);
   expect(Y.encodeStateAsUpdate(ana.doc)).toEqual(before);
+});
+
+test.each([0.5, Number.NaN, Number.POSITIVE_INFINITY, "1"])("%j is no place in the queue", (place) => {
+  const ids = [ana.queue.add("x"), ana.queue.add("y")];
+  expect(() => ana.queue.move(ids[1] as string, place as number)).toThrow(InvalidValue);
+  expect(ana.queue.list.map(({ id }) => id)).toEqual(ids);
+});
+
+const LONG = "x".repeat(70_000);
+
+test.each<[string, (session: Session) => unknown]>([
+  ["a key of a path", (session) => session.state.set([LONG], 1)],
+  ["a key on the way", (session) => session.state.set([LONG, "b"], 1)],
+  ["a key of a value", (session) => session.state.set("a", { b: [{ [LONG]: 1 }] })],
+  ["a key of a map in a value", (session) => session.state.set("a", { [LONG]: { b: 1 } })],
+  ["a run to cancel", (session) => session.cancel(LONG)],
+  ["a run to steer", (session) => session.steer(LONG, "x")],
+  ["the id of a steer", (session) => session.steer("r1", "x", { id: LONG })],
+  ["an approval", (session) => session.vote(LONG, "approved")],
+  ["the name of a selection", (session) => session.selections.set(LONG, 1)],
+  ["the name of a counter", (session) => session.counters.add(LONG)],
+  ["the name of a text", (session) => session.text(LONG).insert(0, "x")],
+  ["the name of a rich text", (session) => session.xml(LONG)],
+])("%s that is too long for a frame is refused, and nothing is written", (_name, write) => {
+  ana.limits = { ...ana.limits, frameBytes: 65_536 };
+  const before = Y.encodeStateAsUpdate(ana.doc);
+  expect(() => write(ana)).toThrow(InvalidValue);
+  expect(Y.encodeStateAsUpdate(ana.doc)).toEqual(before);
+});
+
+test.each(["id", "name", "color", "kind"])("a user whose %s is no text is refused", (field) => {
+  expect(() => connect(NOWHERE, "trip", { user: { id: "ana", [field]: 5n } as never })).toThrow(InvalidValue);
 });
 
 test.each(["", ".", "..", 5])("%j is no id of a session", (id) => {
