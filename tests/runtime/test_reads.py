@@ -114,6 +114,52 @@ def test_a_session_is_read_in_steps_whose_work_does_not_grow_with_it() -> None:
     assert max(worst[1]) < 20_000, worst
 
 
+def many_values(where: str, size: int) -> bytes:
+    """A document with so many values in one list or root."""
+    doc: Doc[Any] = Doc(client_id=9)
+    values: list[Any] = [{"n": number} for number in range(size)]
+    with doc.transaction():
+        match where:
+            case "an own list" | "messages that are none":
+                name = "mine" if where == "an own list" else "messages"
+                doc.get(name, type=Array).extend(values)
+            case "an own map":
+                doc.get("mine", type=Map).update({f"k{number}": value for number, value in enumerate(values)})
+            case "a list in the state":
+                doc.get("state", type=Map)["list"] = Array(values)
+            case "a list in a map in the state":
+                doc.get("state", type=Map)["map"] = Map({"list": Array(values)})
+            case "a plain list in the state":
+                doc.get("state", type=Map)["list"] = values
+            case "parts of a message":
+                message = {"id": "m1", "role": "user", "parts": Array(values)}
+                doc.get("messages", type=Array).append(Map(message))
+            case _:
+                for number in range(size):
+                    SessionDocument(doc).queue.shared.append(Map({"id": f"q{number}", "place": number}))
+    return doc.get_update()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("an own list", "an own map", "a list in the state", "a list in a map in the state"),
+        *("a plain list in the state", "parts of a message", "messages that are none", "queue"),
+    ],
+)
+def test_many_values_in_one_place_are_read_in_steps(where: str) -> None:
+    worst: list[list[int]] = []
+    for size in (4_000, 6_000):
+        update = many_values(where, size)
+        room = Room(Settings(), [update], 1)
+        list(room.prepare())
+        whole = room.document.to_json()
+        worst.append([max(calls_of_each(work)) for work in (room.document.to_json_in_steps(), read_copy(update))])
+        assert finish(room.document.to_json_in_steps()) == finish(read_copy(update)) == whole
+    assert all(after <= 1.2 * before for before, after in zip(*worst, strict=True)), worst
+    assert max(worst[1]) < 70_000, worst
+
+
 @pytest.mark.parametrize("size", [0, 3, 300])
 def test_what_is_read_in_steps_is_what_is_read_at_once(size: int) -> None:
     doc: Doc[Any] = Doc(client_id=9)

@@ -15,7 +15,7 @@ from .message import MESSAGE_STATUSES, Dialect, Message, as_ui_message, in_diale
 from .parts import new_part
 from .policy import checked_agents
 from .record import maps_in
-from .values import JsonObject, checked_id, checked_object, plain_list, plain_object
+from .values import JsonObject, checked_id, checked_object, plain_list, value_in_steps
 
 _AT_ONCE = 32
 """Messages that are read in one step: 50 µs each."""
@@ -170,12 +170,19 @@ class Messages:
 
     def to_json_in_steps(self) -> Generator[None, None, list[JsonObject]]:
         """All messages as UIMessages, in steps of few; of a list that changes meanwhile, whatever is read of it."""
-        if self.index is None or any(item is None for item in self.index):  # short, or with entries that are no Maps
-            return self.to_json()
         listed: list[JsonObject] = []
+        if self.index is None or any(item is None for item in self.index):  # short, or with entries that are no Maps
+            items = yield from value_in_steps(self.shared)
+            for count, item in enumerate(items, 1):
+                if isinstance(item, dict):
+                    listed.append(as_ui_message(cast(JsonObject, item)))
+                if not count % _AT_ONCE:
+                    yield
+            return listed
         for count, item in enumerate(self.index.walk(), 1):
             if item is not None:
-                listed.append(as_ui_message(plain_object(item)))
+                message = yield from value_in_steps(item)
+                listed.append(as_ui_message(cast(JsonObject, message)))
             if not count % _AT_ONCE:
                 yield
         return listed

@@ -4,21 +4,27 @@ Invariant: no root is read as another type than its content has; the CRDT librar
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
-from typing import Any, cast
+from collections.abc import Collection, Generator, Mapping
+from typing import Any, Final, cast
 
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment, XmlText
 
+from cosession.protocol import EMPTY_UPDATE, split_update
+from cosession.protocol.pieces import measure_in_steps
+from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id, Struct, read_structs
 from cosession.protocol.update_format import DELETED, EMBED, FORMAT, GC, STRING, TYPE
 
-from .values import plain
+from .values import plain, plain_in_steps, value_in_steps
 
 _XML_ELEMENT = 3
 _XML_TEXT = 6
 _SHARED = (Array, Map, Text, XmlElement, XmlFragment, XmlText)
 _MAX_DEPTH = 64
 """How deep texts that are in texts are read; beyond it there is null."""
+
+_PIECE: Final = 2**12
+"""Bytes of the document that are read in one step."""
 
 
 def read_own_roots(update: bytes, names: Collection[str]) -> dict[str, Any]:
@@ -32,10 +38,25 @@ def read_own_roots(update: bytes, names: Collection[str]) -> dict[str, Any]:
         Of each that holds something: an object, a list, a text (a string, or the parts of a delta where it is rich or
         holds shared types), or XML as a string.
     """
+    return finish(read_own_roots_in_steps(update, names))
+
+
+def read_own_roots_in_steps(update: bytes, names: Collection[str]) -> Generator[None, None, dict[str, Any]]:
+    """Do the same in steps, but for XML and what is in rich texts, which the library gives at once."""
     doc: Doc[Any] = Doc()
-    doc.apply_update(update)
-    found = {name: _read(doc, name, kind) for name, kind in _kinds(update, names).items()}
-    return {name: value for name, value in sorted(found.items()) if value not in ("", [], {})}
+    places = _Places(names)
+    for piece in split_update((yield from measure_in_steps(update)), _PIECE):
+        if piece != EMPTY_UPDATE:
+            doc.apply_update(piece)
+            yield from places.learn(piece)
+        yield
+    found: dict[str, Any] = {}
+    for name, kind in sorted(places.kinds.items()):
+        value = yield from _read(doc.get(name, type=kind))
+        if value not in ("", [], {}):
+            found[name] = value
+        yield
+    return found
 
 
 def read_text(text: Text) -> Any:
@@ -47,20 +68,30 @@ def read_text(text: Text) -> Any:
     return _delta(text, 0) if holds_types else words
 
 
-def _read(doc: Doc[Any], name: str, kind: type) -> Any:
-    root: Any = doc.get(name, type=kind)
-    with doc.transaction():
-        return _delta(cast(Text, root), 0) if kind is Text else plain(root)
+def _read(root: Any) -> Generator[None, None, Any]:
+    if isinstance(root, Text):
+        return (yield from _delta_in_steps(root, 0))
+    if isinstance(root, Map):
+        return (yield from plain_in_steps(cast("Map[Any]", root)))
+    return (yield from value_in_steps(root))
 
 
 def _delta(text: Text | XmlText, depth: int) -> Any:
+    return finish(_delta_in_steps(text, depth))
+
+
+def _delta_in_steps(text: Text | XmlText, depth: int) -> Generator[None, None, Any]:
     """A text as a string where it is plain, else as the parts of a delta, as Quill and Yjs write it."""
     if depth > _MAX_DEPTH:
         return None
-    parts = text.diff()
-    if all(isinstance(insert, str) and not attributes for insert, attributes in parts):
-        return "".join(cast("list[str]", [insert for insert, _ in parts]))
-    return [_part(insert, attributes, depth) for insert, attributes in parts]
+    shown: list[dict[str, Any]] = []
+    is_plain = True
+    for count, (insert, attributes) in enumerate(text.diff(), 1):
+        shown.append(_part(insert, attributes, depth))
+        is_plain = is_plain and not attributes and isinstance(insert, str)
+        if not count % AT_ONCE:
+            yield
+    return "".join(part["insert"] for part in shown) if is_plain else shown
 
 
 def _part(insert: Any, attributes: Mapping[str, Any] | None, depth: int) -> dict[str, Any]:
@@ -68,45 +99,77 @@ def _part(insert: Any, attributes: Mapping[str, Any] | None, depth: int) -> dict
     return {"insert": value} | ({"attributes": plain(dict(attributes))} if attributes else {})
 
 
-def _kinds(update: bytes, names: Collection[str]) -> dict[str, type]:
-    """The types of roots, each by what stands in it."""
-    structs = {(struct.client, struct.clock): struct for struct in read_structs(update)}
-    firsts: dict[int, list[int]] = {}
-    for client, clock in sorted(structs):
-        firsts.setdefault(client, []).append(clock)
-    wanted, roots, kinds = set(names), dict[Id, str | None](), dict[str, type]()
-    for id_, struct in structs.items():
-        name = _root_of(id_, structs, firsts, roots)
-        if name in wanted and (kind := _kind_of(struct)) is not None:
-            known = kinds.setdefault(name, kind)
-            if kind is Text or (known is Array and kind is XmlFragment):
-                kinds[name] = kind  # texts hold shared types too, and XML holds elements beside texts
-    return kinds
+class _Places:
+    """Where the structs of a document stand, read in pieces, each of which fits when it comes.
 
+    Args:
+        names: the names of the roots that are asked for.
 
-def _root_of(
-    id_: Id, structs: Mapping[Id, Struct], firsts: Mapping[int, list[int]], roots: dict[Id, str | None]
-) -> str | None:
-    """The root that a struct stands in itself; None where it is in a shared type. Only the first ones name it."""
-    way: dict[Id, None] = {}
-    name: str | None = None
-    while id_ not in way:  # origins in a circle lead nowhere
-        if id_ in roots:
-            name = roots[id_]
-            break
-        way[id_] = None
-        struct = structs[id_]
-        neighbour = struct.left or struct.right
-        if neighbour is None:
-            name = struct.parent if isinstance(struct.parent, str) else None
-            break
-        clocks = firsts.get(neighbour[0], [])
-        at = bisect_right(clocks, neighbour[1]) - 1
-        if at < 0:
-            break
-        id_ = (neighbour[0], clocks[at])
-    roots.update(dict.fromkeys(way, name))
-    return name
+    Attributes:
+        kinds: the types of those roots, each by what stands in it.
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.kinds: dict[str, type] = {}
+        self._names = frozenset(names)
+        self._roots: dict[int, tuple[list[int], list[str | None]]] = {}
+
+    def learn(self, piece: bytes) -> Generator[None, None, None]:
+        """Read the next piece, in steps."""
+        structs = {(struct.client, struct.clock): struct for struct in read_structs(piece)}
+        clocks: dict[int, list[int]] = {}
+        for client, clock in structs:
+            clocks.setdefault(client, []).append(clock)
+        roots: dict[Id, str | None] = {}
+        for count, (id_, struct) in enumerate(structs.items(), 1):
+            name = self._root_of(id_, structs, clocks, roots)
+            if name in self._names and (kind := _kind_of(struct)) is not None:
+                known = self.kinds.setdefault(name, kind)
+                if kind is Text or (known is Array and kind is XmlFragment):
+                    self.kinds[name] = kind  # texts hold shared types too, and XML holds elements beside texts
+            if not count % AT_ONCE:
+                yield
+        for id_, name in sorted(roots.items()):
+            starts, names = self._roots.setdefault(id_[0], ([], []))
+            if not names or names[-1] != name:
+                starts.append(id_[1])
+                names.append(name)
+
+    def _root_of(
+        self,
+        id_: Id,
+        structs: Mapping[Id, Struct],
+        clocks: Mapping[int, list[int]],
+        roots: dict[Id, str | None],
+    ) -> str | None:
+        """The root that a struct stands in itself; None where it is in a shared type. Only the first ones name it."""
+        way: dict[Id, None] = {}
+        name: str | None = None
+        while id_ not in way:  # origins in a circle lead nowhere
+            if id_ in roots:
+                name = roots[id_]
+                break
+            way[id_] = None
+            struct = structs[id_]
+            neighbour = struct.left or struct.right
+            if neighbour is None:
+                name = struct.parent if isinstance(struct.parent, str) else None
+                break
+            client, clock = neighbour
+            here = clocks.get(client, [])
+            at = bisect_right(here, clock) - 1
+            if at < 0:
+                name = self._known_root(client, clock)
+                break
+            id_ = (client, here[at])
+        roots.update(dict.fromkeys(way, name))
+        return name
+
+    def _known_root(self, client: int, clock: int) -> str | None:
+        """The root in which a struct of an earlier piece stands."""
+        starts, names = self._roots.get(client, ([], []))
+        at = bisect_right(starts, clock) - 1
+        return names[at] if at >= 0 else None
 
 
 def _kind_of(struct: Struct) -> type | None:

@@ -4,8 +4,9 @@ An entry keeps its place in the Array for ever; what orders the queue is its `pl
 Yjs Array would be deleting and inserting a copy: two who move it would double it, and an edit in the old one be lost.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any, cast
 
 from pycrdt import Array, Map, Text
@@ -16,7 +17,10 @@ from .list_index import SHORT, ListIndex
 from .policy import agents_of, checked_agents
 from .record import Record, maps_in
 from .text import SharedText
-from .values import JsonObject, checked_id, checked_object, checked_text, plain_list, transaction
+from .values import JsonObject, checked_id, checked_object, checked_text, plain_list, plain_object, transaction
+
+_A_STEP = 32
+"""Entries that are shown in one step."""
 
 
 class QueuedPrompt(Record):
@@ -175,6 +179,24 @@ class Queue:
     def to_json(self) -> list[JsonObject]:
         """The waiting prompts as plain JSON, the next one first."""
         return [entry.to_json() for entry in self]
+
+    def to_json_in_steps(self) -> Generator[None, None, list[JsonObject]]:
+        """The same in steps, where there is an index."""
+        if self.index is None:
+            return self.to_json()
+        entries: list[tuple[float, str, Map[Any]]] = []
+        for count, item in enumerate(self.index.walk(), 1):
+            if item is not None:
+                entry = QueuedPrompt(item)
+                entries.append((entry.place, entry.id, item))
+            if not count % _A_STEP:
+                yield
+        listed: list[JsonObject] = []
+        for count, (_, _, item) in enumerate(sorted(entries, key=itemgetter(0, 1)), 1):
+            listed.append(plain_object(item))
+            if not count % _A_STEP:
+                yield
+        return listed
 
     def _place_of(self, id: str) -> int | None:  # noqa: A002 - the field's name
         """Where in the list the entry of an id is: read in one pass, where looking each up walks there anew."""

@@ -18,7 +18,7 @@ from .flat import Claims, Counters, Selections
 from .messages import Messages
 from .meta import Meta
 from .observe import Change, Root, Subscription
-from .own_roots import read_own_roots, read_text
+from .own_roots import read_own_roots, read_own_roots_in_steps, read_text
 from .people import Agents, Participants
 from .queue import Queue
 from .requests import Requests
@@ -203,17 +203,15 @@ class SessionDocument:
         own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
         found: JsonObject = {}
         for name, view in self._views().items():
-            if isinstance(view, Messages | Counters):
+            if isinstance(view, Messages | Counters | Queue):
                 found[name] = yield from view.to_json_in_steps()
-            elif isinstance(view, Queue):  # short
-                found[name] = view.to_json()
             else:
                 found[name] = yield from plain_in_steps(view.shared)
             yield
         found |= {"text": self._named(TEXT_PREFIX, read_text), "xml": self._named(XML_PREFIX, str), "roots": {}}
         yield
         if own:
-            found["roots"] = read_own_roots(self.doc.get_update(), own)
+            found["roots"] = yield from read_own_roots_in_steps(self.doc.get_update(), own)
         return found
 
     def _views(

@@ -14,7 +14,7 @@ Work is done as it is asked for, a few hundred structs at a time, and takes the 
 Source: `Item.write` of the `yjs` package.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -23,6 +23,7 @@ from cosession.errors import MalformedFrame
 
 from . import lib0
 from .frames import EMPTY_UPDATE
+from .measured import Measured, Values
 from .update_format import (
     ANY,
     EDITED,
@@ -35,6 +36,9 @@ from .update_format import (
     STRING,
     end_of_text,
     skip_any,
+    skip_content,
+    skip_content_in_steps,
+    skip_place,
     skip_struct,
     utf16_length,
 )
@@ -154,6 +158,51 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
     yield piece.encode()
 
 
+def measure_in_steps(update: bytes) -> Generator[None, None, bytes]:
+    """Read in steps where the long lists of an update end, so that `split_update` moves over each at once.
+
+    Returns:
+        The same bytes, with that.
+
+    Raises:
+        MalformedFrame: it is not one whole update.
+    """
+    reader, values, needs, work = lib0.Reader(update), Values(), dict[int, int](), 0
+    for _ in range(reader.uint()):
+        left = alone = reader.uint()
+        reader.uint()
+        reader.uint()
+        while left:
+            run = EDITED.match(reader.data, reader.at) if RUN <= left <= alone else None
+            if run is not None:
+                reader.at = run.end()
+                left -= RUN
+                work += RUN // 8
+            else:
+                if left <= alone:
+                    alone = left - RUN
+                info = reader.byte()
+                if info & KIND == ANY:
+                    skip_place(reader, info, needs)
+                    if reader.data[reader.at : reader.at + 1] == b"\x01" and not _holds_values(reader):
+                        skip_content(reader, ANY)
+                    else:
+                        yield from skip_content_in_steps(reader, info, values, strict=False)
+                else:
+                    skip_struct(reader, info, needs)
+                left -= 1
+                work += 1
+            if work > _AT_ONCE:
+                yield
+                work = 0
+    return Measured.of(update, values.ends) if values else update
+
+
+def _holds_values(reader: lib0.Reader) -> bool:
+    """Whether the one value of a content is an object or a list."""
+    return reader.data[reader.at + 1 : reader.at + 2] in (b"\x75", b"\x76")
+
+
 def find_clients(reader: lib0.Reader, clients: dict[int, Client]) -> Iterator[None]:
     """Note where each client's structs begin; those of the last are not read for it."""
     needs: dict[int, int] = {}
@@ -257,6 +306,9 @@ def _cut(run: _Run, max_bytes: int) -> Iterator[_Run]:
         return
     reader = lib0.Reader(run.data)
     place, right = read_place(reader)
+    if kind != STRING and reader.peek() == 1:  # one value, which takes long to read
+        yield run
+        return
     info, clock = run.data[0] | LEFT, run.clock
     parts = _text_parts(reader, max_bytes) if kind == STRING else _list_parts(reader, kind, max_bytes)
     for content, length in parts:

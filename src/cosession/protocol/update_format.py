@@ -101,7 +101,7 @@ _RUN_WORK: Final = 16
 
 PLAIN: Final = rb"[\x78\x79\x7e\x7f]"
 FLOAT: Final = rb"\x7c.{4}|\x7b.{8}"
-_NUMBERS: Final = (rb"\x7d(?:[\x00-\x7f]|[\x80-\xff][\x01-\x7f])", rb"\x7a.{8}")
+_NUMBERS: Final = (rb"\x7d(?:[\x00-\x7f]|[\x80-\xff]{1,5}[\x01-\x7f])", rb"\x7a.{8}")
 _VALUES: Final = run_of(PLAIN, FLOAT, *_NUMBERS)
 _ENTRIES: Final = run_of(PLAIN, FLOAT, *_NUMBERS, has_keys=True)
 
@@ -293,13 +293,16 @@ def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int
     return 1
 
 
-def skip_content_in_steps(reader: lib0.Reader, info: int, values: Values) -> Generator[None, None, int]:
-    """Move over a struct's content in steps, check it, and return how many clocks it takes.
+def skip_content_in_steps(
+    reader: lib0.Reader, info: int, values: Values, *, strict: bool = True
+) -> Generator[None, None, int]:
+    """Move over a struct's content in steps, and return how many clocks it takes.
 
     Args:
         reader: before the content.
         info: the struct's info byte.
         values: is told of the values in it.
+        strict: whether to check every key and value in it; see `skip_struct`.
     """
     kind, start, before = info & KIND, reader.at, reader.counted
     if start in reader.ends:
@@ -309,25 +312,25 @@ def skip_content_in_steps(reader: lib0.Reader, info: int, values: Values) -> Gen
     if kind == ANY:
         length = reader.count()
         own = Values(ends=values.ends, most_size=values.most_size)
-        entries = yield from _skip_values(reader, length, 0, is_object=False, strict=True, values=own)
+        entries = yield from _skip_values(reader, length, 0, is_object=False, strict=strict, values=own)
         if not info & KEY or length == 1:  # several values at a key stay together
             size, entries = own.size, own.entries
     elif kind in (EMBED, FORMAT):
         length = 1
         at = start
         if kind == FORMAT:
-            _skip_key(reader, strict=True)
+            _skip_key(reader, strict)
             at = reader.at
         reader.skip(reader.uint())
         if reader.at - at <= values.most_size:
             entries = count_entries(reader.data, at, reader.at, values.most_entries)
         if entries <= values.most_entries and reader.at - at <= values.most_size:
             reader.at = at
-            _skip_json(reader, strict=True, what="An embed" if kind == EMBED else "A format's value")
+            _skip_json(reader, strict, what="An embed" if kind == EMBED else "A format's value")
     elif kind == STRING:
         length = yield from _utf16_length_in_steps(reader)
     else:
-        length = skip_content(reader, kind, strict=True)
+        length = skip_content(reader, kind, strict=strict)
     if not size and (kind not in (ANY, STRING) or info & KEY):
         size = reader.at - start
     values.add(start, Extent(reader.at, reader.counted - before, size, entries, length))

@@ -41,6 +41,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.awareness import decode_awareness_in_steps
 from cosession.protocol.header import decode_state_vector_in_steps
+from cosession.protocol.pieces import measure_in_steps
 from cosession.protocol.steps import finish
 from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
@@ -81,7 +82,7 @@ _OPENED = "opened"
 
 _OPENED_SECONDS = 10.0
 
-_PIECE = 2**16
+_PIECE = 2**13
 """Bytes of a document that are applied to a copy at once: a few milliseconds."""
 
 _OTHER_BYTES = 8 * 2**20
@@ -519,14 +520,16 @@ def read_copy(update: bytes) -> Generator[None, None, JsonObject]:
     document = SessionDocument(Doc())
     messages = document.messages
     messages.index = ListIndex(messages.shared)
+    document.queue.index = ListIndex(document.queue.shared, notes_arrivals=False)
     try:
-        for piece in split_update(update, _PIECE):
+        for piece in split_update((yield from measure_in_steps(update)), _PIECE):
             if piece != EMPTY_UPDATE:
                 document.doc.apply_update(piece)
             yield
         return (yield from document.to_json_in_steps())
     finally:
         messages.index.close()
+        document.queue.index.close()
 
 
 def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
