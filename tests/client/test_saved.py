@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 import pytest
@@ -222,6 +223,54 @@ async def test_what_is_written_after_the_end_is_not_called_saved_and_leaving_rai
     assert unsaved.value.close == code
     assert unsaved.value.lost == ("two",)
     assert not session.saved
+
+
+async def test_every_way_to_write_raises_after_the_end_and_writes_nothing(hub: Hub):
+    async with connect(hub.url, session="trip", participant="ann") as session:
+        await session.send("one", id="m1")
+        session.enqueue("later")
+        take_back = session.offer_tool("t", print)
+        text, queued, selections = session.text("notes"), session.queue, session.selections
+        (prompt,) = queued
+        await session.wait_saved()
+        hub.refusal = (4410, "It is over.")
+        hub.cut()
+        await asyncio.wait_for(session.wait_closed(), 60)
+        before = session.document.to_json(), session.presence.everybody()
+        ways: list[Callable[[], Any]] = [
+            lambda: session.send("two"),
+            lambda: session.enqueue("two"),
+            lambda: session.edit("m1", "two"),
+            lambda: session.remove("m1"),
+            lambda: session.count("likes"),
+            lambda: session.counters.add("likes", "ann"),
+            lambda: session.set_title("two"),
+            lambda: session.cancel("r1"),
+            lambda: session.steer("r1", "two"),
+            lambda: session.vote("a1", "approved"),
+            lambda: session.set_policy("queue"),
+            lambda: session.claim("inbox").__aenter__(),
+            lambda: session.run().__aenter__(),
+            lambda: session.presence.set("cursor", 1),
+            lambda: session.offer_tool("u", print),
+            lambda: selections.set("ann", "cell", 1),
+            lambda: selections.clear("ann", "cell"),
+            lambda: queued.move(prompt.id, 0),
+            lambda: queued.remove(prompt.id),
+            lambda: queued.append("two", id="q", author="ann", created_at="2026-01-01T00:00:00Z"),
+            lambda: text.append("two"),
+            lambda: text.insert(0, "two"),
+            lambda: text.set("two"),
+        ]
+        for number, way in enumerate(ways):
+            with pytest.raises(Disconnected):  # noqa: PT012 - plain or async
+                made = way()
+                if isawaitable(made):
+                    await made
+                pytest.fail(f"The way {number} doesn't raise.")
+        take_back()
+        assert (session.document.to_json(), session.presence.everybody()) == before
+        assert session.saved
 
 
 async def test_what_is_written_after_the_block_is_not_called_saved(hub: Hub):

@@ -2,8 +2,10 @@
 
 import datetime
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
+import anyio.lowlevel
 import pytest
 from client.hub import Hub, until
 
@@ -154,3 +156,89 @@ async def test_presence_and_tools_that_the_server_would_not_take_are_refused_in_
         assert len(session.presence.everybody()[0]["tools"]) == offered
         session.presence.set("selected", None)
         session.offer_tool(f"tool_{offered}", print, description="x" * 400)
+
+
+LONG = "x" * 5000
+
+LARGE: dict[str, Callable[[Session, AgentRun], Any]] = {
+    "the id of a message": lambda session, run: session.send("x", id=LONG),
+    "the parent of a message": lambda session, run: session.send("x", parent=LONG),
+    "an agent that is asked": lambda session, run: session.send("x", to=[LONG]),
+    "an agent of a prompt": lambda session, run: session.enqueue("x", to=[LONG]),
+    "a counter": lambda session, run: session.count(LONG),
+    "a counter's name": lambda session, run: session.counters.add(LONG, "bot"),
+    "the title": lambda session, run: session.set_title(LONG),
+    "a run to cancel": lambda session, run: session.cancel(LONG),
+    "the reason of a cancel": lambda session, run: session.cancel("r1", LONG),
+    "a run to steer": lambda session, run: session.steer(LONG, "x"),
+    "the id of a steer": lambda session, run: session.steer("r1", "x", id=LONG),
+    "an approval": lambda session, run: session.vote(LONG, "approved"),
+    "a selection": lambda session, run: session.selections.set("bot", "cell", LONG),
+    "the name of a selection": lambda session, run: session.selections.set("bot", LONG, 1),
+    "a key of a path": lambda session, run: session.state.set([LONG], 1),
+    "a key on the way": lambda session, run: session.state.set([LONG, "a"], 1),
+    "the name of a text": lambda session, run: session.text(LONG),
+    "a queued prompt": lambda session, run: session.queue.append(LONG, id="q", author="bot", created_at="2026"),
+    "a claim": lambda session, run: session.claim(LONG),
+    "a tool's name": lambda session, run: run.tool(LONG),
+    "the id of a call": lambda session, run: run.tool("t", id=LONG),
+    "the error of a call": lambda session, run: run.tool("t").error(LONG),
+    "progress": lambda session, run: run.progress(LONG),
+    "a step": lambda session, run: run.step(LONG, lambda step: anyio.lowlevel.checkpoint()),
+    "a question": lambda session, run: run.ask(LONG),
+    "the key of a question": lambda session, run: run.ask("?", key=LONG),
+    "a participant who is asked": lambda session, run: run.ask("?", who=[LONG]),
+    "a tool that is called": lambda session, run: run.call(LONG),
+    "a participant who is to call": lambda session, run: run.call("t", who=[LONG]),
+    "an agent of a delegation": lambda session, run: run.delegate(LONG, "x"),
+    "the key of a delegation": lambda session, run: run.delegate("other", "x", key=LONG),
+    "a task": lambda session, run: session.run(task=LONG).__aenter__(),
+    "what a run answers": lambda session, run: session.run(reply_to=LONG).__aenter__(),
+}
+
+
+@pytest.mark.parametrize("large", LARGE)
+async def test_whatever_is_larger_than_a_frame_is_refused_in_the_call(hub: Hub, large: str):
+    hub.grant = Granted("bot", "Bot", "agent", ("admin",), None, Limits(4096, 1024, 1024))
+    async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
+        await until(lambda: session.me.capabilities)
+        with pytest.raises(TooLarge, match="the server takes"):
+            await given(LARGE[large](session, run))
+        session.state.set("fine", 1)
+        await session.wait_saved()
+        assert session.messages.to_json() == [] or large == "the error of a call"
+
+
+WRONG: dict[str, Callable[[Session, AgentRun], Any]] = {
+    "agents as a text": lambda session, run: session.send("x", to="other"),
+    "agents of a prompt as a text": lambda session, run: session.enqueue("x", to="other"),
+    "participants as a text": lambda session, run: run.ask("?", who="anna"),
+    "callers as a text": lambda session, run: run.call("t", who="anna"),
+    "a vote that is none": lambda session, run: session.vote("a1", "maybe"),
+    "a reason that is no text": lambda session, run: session.cancel("r1", bad(5)),
+    "a steer that is no text": lambda session, run: session.steer("r1", bad(("x",))),
+    "a tool's name that is no text": lambda session, run: run.tool(bad(None)),
+    "progress that is no text": lambda session, run: run.progress(bad({"a": 1})),
+    "a question that is no text": lambda session, run: run.ask(bad(5)),
+    "a step that is no text": lambda session, run: run.step(bad(5), lambda step: anyio.lowlevel.checkpoint()),
+    "the name of a text that is none": lambda session, run: session.text(bad(5)),
+}
+
+
+def bad(value: object) -> Any:
+    return value
+
+
+async def given(result: Any) -> None:
+    if isawaitable(result):
+        await result
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_what_is_no_text_or_no_list_of_ids_is_refused_and_nothing_is_written(hub: Hub, wrong: str):
+    async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
+        run.has_steers()  # from the first step on it says that it works
+        before = session.document.to_json()
+        with pytest.raises(BadDocument):
+            await given(WRONG[wrong](session, run))
+        assert session.document.to_json() == before

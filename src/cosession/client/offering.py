@@ -82,7 +82,8 @@ class Offering:
         def take_back() -> None:
             if self._tools.get(name) is tool:
                 del self._tools[name]
-                self._tell()
+                with suppress(Disconnected):  # a session that is over offers nothing
+                    self._tell()
 
         return take_back
 

@@ -37,6 +37,7 @@ class Presence:
         wake: Callable[[], None],
         changed: Callable[[], None],
         most_bytes: Callable[[], int] = lambda: Limits().presence_bytes,
+        check_open: Callable[[], None] = lambda: None,
     ) -> None:
         """Start with a state that says who we are, and that we pay attention: who runs this is connected to work.
 
@@ -46,6 +47,7 @@ class Presence:
             wake: called when there is something to send.
             changed: called when the others changed.
             most_bytes: how large a state the server takes.
+            check_open: raises when nothing is said any more, because the session is over.
         """
         self.client = client
         self._state: dict[str, Any] = {"user": user, "visible": True}
@@ -56,6 +58,7 @@ class Presence:
         self._wake = wake
         self._changed = changed
         self._most_bytes = most_bytes
+        self._check_open = check_open
 
     def set(self, field: str, value: Any) -> None:
         """Say something of this connection, such as a cursor or a hover, for as long as it lasts.
@@ -67,7 +70,9 @@ class Presence:
         Raises:
             BadDocument: it isn't JSON, or the field is `user`.
             TooLarge: with it, our state is larger than the server takes.
+            Disconnected: the session is over.
         """
+        self._check_open()
         if field == "user":
             raise BadDocument("`user` in presence is the identity; it is given to connect().")
         said = checked({field: value}, "What is said in presence")

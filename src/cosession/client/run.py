@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cosession.document import Message
+from cosession.errors import BadDocument
 
 from . import delegation, human_input
 from .delegation import Delegation
@@ -95,6 +96,8 @@ class AgentRun(RunLifecycle):
             id: the model's id of the call; None makes one.
         """
         self._step()
+        self._link.check_names("The name of a tool", name)
+        self._link.check_names("The id of a call", *filter(None, (id,)))
         self._link.check_fits(input, "The input", leaves(input))
         part = {
             "type": f"tool-{name}",
@@ -113,6 +116,7 @@ class AgentRun(RunLifecycle):
             total: of how much.
         """
         self._step()
+        self._link.check_text(label, "The label")
         with self._document.transaction():
             self._record.set_progress(label, done, total)
             self._say(progress=self._record.progress)
@@ -182,7 +186,10 @@ class AgentRun(RunLifecycle):
             BadDocument: something of the question doesn't fit.
             TooLarge: it is larger than the server takes.
         """
+        self._link.check_text(question, "The question")
         self._link.check_fits({"question": question, "schema": schema, "value": value}, "The question")
+        self._link.check_names("The key of a question", *filter(None, (key,)))
+        self._link.check_names("The id of a participant", *_listed(who))
         return await human_input.ask(
             self._work, question, schema=schema, value=value, who=who, quorum=quorum, seconds=seconds, key=key
         )
@@ -212,6 +219,9 @@ class AgentRun(RunLifecycle):
             TooLarge: the input is larger than the server takes.
         """
         self._link.check_fits(input, "The input")
+        self._link.check_names("The name of a tool", tool)
+        self._link.check_names("The key of a call", *filter(None, (key,)))
+        self._link.check_names("The id of a participant", *_listed(who))
         return await human_input.call(self._work, tool, input, who=who, seconds=seconds, key=key)
 
     def delegate(
@@ -231,7 +241,10 @@ class AgentRun(RunLifecycle):
         Raises:
             TooLarge: what is asked is larger than the server takes.
         """
+        self._link.check_text(text, "The message")
         self._link.check_fits({"text": text, "data": dict(data or {})}, "The message")
+        self._link.check_names("The id of an agent", agent)
+        self._link.check_names("The key of a delegation", *filter(None, (key,)))
         return delegation.delegate(self._work, agent, text, data=data, key=key)
 
     def edits(self) -> list[Edit]:
@@ -243,3 +256,10 @@ class AgentRun(RunLifecycle):
         seen = set(self._record.seen)
         new = [steer for steer in self._record.steers if steer["id"] not in seen]
         return [Steer(steer["id"], steer["by"], steer["text"], steer["at"]) for steer in new]
+
+
+def _listed(who: Sequence[str]) -> Sequence[str]:
+    """Return the participants who are asked; a text would be taken for a list of its letters."""
+    if isinstance(who, str):
+        raise BadDocument(f"Those who are asked are a list of ids, not the text {who!r}.")
+    return who

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, cast
 
-from cosession.document import Change, Message, Run, checked_text
+from cosession.document import Change, Message, Run
 from cosession.document.run_states import FINAL
 from cosession.errors import RunCancelled, RunLost, WriteRefused
 
@@ -129,8 +129,10 @@ class RunLifecycle:
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
         self._loop = asyncio.get_running_loop()
-        checked_text(self._task_line, "The task")
-        checked_text(self._name, "The agent's name")
+        self._link.go_on()
+        self._link.check_text(self._task_line, "The task")
+        self._link.check_text(self._name, "The agent's name")
+        self._link.check_names("The id of a message", *filter(None, (self.reply_to,)))
         with self._document.transaction():
             self._record = self._begin()
             if self._document.agents.get(self.agent) is None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from cosession.document import Message, SessionDocument, prompt_key
+from cosession.document import Counters, Message, Queue, Selections, SessionDocument, SharedText, prompt_key
 from cosession.errors import Disconnected
 
 from .address import sync_url
@@ -17,6 +17,7 @@ from .credential import Credential, Token
 from .edits import Edits
 from .errand import Errand
 from .identity import Me
+from .live_views import LiveCounters, LiveQueue, LiveSelections, LiveText
 from .offering import Offering
 from .offers import OfferedTool, offered
 from .people import Person, Who, find_participant, people
@@ -98,6 +99,31 @@ class Session(Writing):
     def state(self) -> SharedState:
         """The application's shared state."""
         return SharedState(self._link)
+
+    @property
+    def selections(self) -> Selections:
+        """What each participant has selected."""
+        return LiveSelections(self._link)
+
+    @property
+    def counters(self) -> Counters:
+        """What is counted together; `count` adds to it."""
+        return LiveCounters(self._link)
+
+    @property
+    def queue(self) -> Queue:
+        """The prompts that wait for their turn: to be read, edited, moved and removed; `enqueue` adds one."""
+        return LiveQueue(self._link)
+
+    def text(self, name: str) -> SharedText:
+        """A text that is written together.
+
+        Raises:
+            BadDocument: the name isn't one.
+            TooLarge: it is longer than the server takes.
+        """
+        self._link.check_names("The name of a text", name)
+        return LiveText(self._link, self.document.text(name).shared)
 
     @property
     def tools(self) -> list[OfferedTool]:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from cosession.document import RequestRecord as Wish
-from cosession.document import SessionDocument, checked
+from cosession.document import SessionDocument, checked, checked_text
+from cosession.document.values import checked_id
 from cosession.errors import Disconnected, NotAllowed, RoomBroken, TooLarge, WriteRefused, is_crdt_error
 from cosession.logs import get_logger
 from cosession.protocol import Limits, Notice, decode_state_vector
@@ -43,6 +44,10 @@ FLUSH_SECONDS = 5.0
 
 _FRAME_SHARE = 64
 """The part of a frame that is left for what is around a value: its names, ids and places."""
+
+
+_NAME_SHARE = 16
+"""The part of a frame that a name may take: a key may hold several of them, percent-encoded."""
 
 
 class SessionLink:
@@ -90,6 +95,7 @@ class SessionLink:
             wake=wake,
             changed=self.bell.ring,
             most_bytes=lambda: self.limits.presence_bytes,
+            check_open=self.go_on,
         )
         self._replica = Replica(self.document.doc, self.presence, wake=wake)
         self._asked = Asked(self.document, self._replica)
@@ -170,6 +176,26 @@ class SessionLink:
         if size > min(limits.value_bytes, limits.value_entries):  # an entry has a byte at least
             for one in (prepared,) if values is None else values:
                 _check_value(one, what, limits)
+
+    def check_text(self, text: object, what: str) -> None:
+        """Go on only if something is a text that fits a frame that the server takes; raises as `check_fits` does."""
+        self.check_fits(checked_text(text, what), what)
+
+    def check_names(self, what: str, *names: object) -> None:
+        """Go on only if these can be names (ids, keys), which are parts of keys.
+
+        Args:
+            what: how the error's sentence names them.
+            names: what is to be one.
+
+        Raises:
+            BadDocument: one is no text, or is empty.
+            TooLarge: one is longer than the server takes.
+        """
+        most = self.limits.frame_bytes // _NAME_SHARE
+        for name in names:
+            if (size := len(checked_id(name, what).encode())) > most:
+                raise TooLarge(f"{what} has {size} bytes, and the server takes {most}; use a shorter name.")
 
     def check_may(self, *capabilities: str) -> None:
         """Go on only if we may do something, as far as the server has said it.

@@ -55,6 +55,8 @@ class SharedState(State):
         """
         self._link.go_on()
         self._link.check_fits(value, "The value", leaves(value))
+        keys = path.split(".") if isinstance(path, str) else path
+        self._link.check_names("A key of the path", *(key for key in keys if isinstance(key, str)))
         super().set(path, value)
 
     def delete(self, path: Path) -> bool:

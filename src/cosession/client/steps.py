@@ -39,6 +39,7 @@ class Step:
     def detail(self, text: str) -> None:
         """Say how far the step is, in a line that people understand. Raises as `AgentRun.text` does."""
         self._work.step()
+        self._work.link.check_text(text, "The detail")
         self.note("running", text)
 
     def note(self, status: str, detail: str | None = None) -> None:
@@ -62,6 +63,7 @@ async def run_step(
     if attempts < 1:
         raise ValueError("A step needs at least one attempt.")
     work.step()
+    work.link.check_text(name, "The name of a step")
     id_ = work.name("step", None).rpartition("/")[2]
     mark = work.answer.mark()
     step = Step(work, id_, name, 1, attempts)

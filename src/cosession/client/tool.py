@@ -25,7 +25,7 @@ class ToolCall:
 
     def error(self, text: str) -> None:
         """Record that the tool failed. Raises as `AgentRun.text` does."""
-        self._link.check_fits(text, "The error")
+        self._link.check_text(text, "The error")
         self._update(state="output-error", errorText=text)
 
     def _update(self, **fields: Any) -> None:

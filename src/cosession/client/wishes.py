@@ -3,12 +3,16 @@
 from typing import Any
 
 from cosession.document import checked_policy
+from cosession.errors import BadDocument
 
 from .claims import Claim
 from .ids import fresh_id
 from .request import Request
 from .session_link import SessionLink
 from .views import Views
+
+VOTES = ("approved", "rejected")
+"""How a participant may vote."""
 
 
 class Wishes(Views):
@@ -26,9 +30,12 @@ class Wishes(Views):
         """Give the session another title.
 
         Raises:
+            BadDocument: it is no text.
+            TooLarge: it is larger than the server takes.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_text(title, "The title")
         self.document.meta.set_title(title)
 
     def cancel(self, about: str, reason: str = "") -> Request:
@@ -39,10 +46,14 @@ class Wishes(Views):
             reason: a word to the agent and the others.
 
         Raises:
+            BadDocument: the reason is no text.
+            TooLarge: it is larger than the server takes.
             NotAllowed: we may cancel nothing.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_names("What is cancelled", about)
+        self._link.check_text(reason, "The reason")
         self._link.check_may("cancel-any", "cancel-own")
         return self._link.decide(self.document.requests.ask_cancel(about, self.participant, reason))
 
@@ -55,12 +66,16 @@ class Wishes(Views):
             id: the steer's id; the server records each once, so the same can be said again. None makes one.
 
         Raises:
+            BadDocument: it is no text.
+            TooLarge: it is larger than the server takes.
             NotAllowed: we may steer nothing.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_names("What is steered", run_id)
+        self._link.check_names("The id of a steer", *filter(None, (id,)))
+        self._link.check_text(text, "The steer")
         self._link.check_may("steer", "cancel-own")
-        self._link.check_fits(text, "The steer")
         asked = self.document.requests.ask_steer(run_id, id or fresh_id(), self.participant, text)
         return self._link.decide(asked)
 
@@ -74,10 +89,15 @@ class Wishes(Views):
                 before the vote arrives.
 
         Raises:
+            BadDocument: the decision is another one, or the value isn't JSON.
+            TooLarge: the value is larger than the server takes.
             NotAllowed: we may approve nothing.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_names("An approval's id", approval)
+        if decision not in VOTES:
+            raise BadDocument(f"A vote is {' or '.join(VOTES)}, not {decision!r}.")
         self._link.check_may("approve")
         asked = self.document.approvals.get(approval) if value is None and decision == "approved" else None
         if asked is not None and asked.is_editable:
@@ -113,7 +133,12 @@ class Wishes(Views):
             wait: whether to wait while another holds it.
 
         Raises:
+            BadDocument: the key isn't one.
+            TooLarge: it is longer than the server takes.
             NotAllowed: we may claim nothing.
+            Disconnected: the session is over.
         """
+        self._link.go_on()
+        self._link.check_names("The key of a claim", key)
         self._link.check_may("claim", "run")
         return Claim(self._link, self._held, key, seconds=seconds, wait=wait)

@@ -5,6 +5,7 @@ from typing import Any
 
 from cosession.document import Message, QueuedPrompt
 from cosession.document.parts import values_of_parts
+from cosession.document.policy import checked_agents
 from cosession.errors import BadDocument
 
 from .ids import fresh_id, now
@@ -40,6 +41,8 @@ class Writing(Wishes):
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_names("The id of a message", *filter(None, (id, parent)))
+        self._link.check_names("The id of an agent", *checked_agents(to))
         whole = [{"type": "text", "text": text, "state": "done"}, *parts]
         self._link.check_fits(whole, "The message", values_of_parts(whole))
         return self.document.messages.append(
@@ -65,6 +68,7 @@ class Writing(Wishes):
         """
         self._link.go_on()
         self._link.check_fits(text, "The prompt", ())
+        self._link.check_names("The id of an agent", *checked_agents(to))
         return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
 
     def edit(self, message_id: str, text: str) -> None:
@@ -88,10 +92,12 @@ class Writing(Wishes):
             amount: how much; negative takes away.
 
         Raises:
-            BadDocument: the amount is no number.
+            BadDocument: the amount is no number, or the name isn't one.
+            TooLarge: the name is longer than the server takes.
             Disconnected: the session is over.
         """
         self._link.go_on()
+        self._link.check_names("The name of a counter", name)
         self.document.counters.add(name, self.participant, amount, device=str(self.document.doc.client_id))
 
     def _find(self, message_id: str) -> Message:

@@ -29,6 +29,8 @@ def checked_agents(agents: Sequence[object]) -> list[str]:
     Raises:
         BadDocument: one of them is none, or they are too many.
     """
+    if isinstance(agents, str):
+        raise BadDocument(f"The agents that are asked are a list of ids, not the text {agents!r}.")
     if len(agents) > MOST_AGENTS:
         raise BadDocument(f"{len(agents)} agents are named, and {MOST_AGENTS} may be; name fewer.")
     return [checked_id(agent, "An agent's id") for agent in agents]
