@@ -503,11 +503,18 @@ def test_a_pair_that_is_cut_becomes_replacement_characters(
 
 
 @pytest.mark.parametrize("pretends", [False, True])
-def test_a_client_id_is_its_first_ones_also_while_they_are_away(scene: Scene, pretends: bool) -> None:
+@pytest.mark.parametrize("is_loaded_anew", [False, True])
+def test_a_client_id_is_its_first_ones_also_while_they_are_away(
+    scene: Scene, pretends: bool, is_loaded_anew: bool
+) -> None:
     ada = Writer(scene, 1, "ada", "member")
     ada.show()
     client = ada.session.doc.client_id
     scene.do(scene.room.leave(1, AT))
+    if is_loaded_anew:
+        writers = {row.client: row.participant for row in scene.rows if row.client is not None}
+        updates = [row.update for row in scene.rows]
+        scene.room = Room(Settings(), updates, scene.room.version, writers)
     eve = Writer(scene, 2, "eve", "member")
     if pretends:
         eve.frame(Awareness(encode_awareness([AwarenessEntry(client, 9, "{}")])))
@@ -518,6 +525,18 @@ def test_a_client_id_is_its_first_ones_also_while_they_are_away(scene: Scene, pr
     ada.connection = 3
     ada.say("m1", "written offline")
     assert scene.room.document.messages.get("m1").text == "written offline"
+
+
+def test_who_only_watches_leaves_no_row_in_the_log(scene: Scene) -> None:
+    Writer(scene, 1, "ada", "viewer").show()
+    assert scene.logged == []
+
+
+def test_a_participant_that_shows_itself_under_ever_new_ids_does_not_fill_the_log(scene: Scene) -> None:
+    for connection in range(400):
+        Writer(scene, connection, "ada", "member").show()
+        scene.do(scene.room.leave(connection, AT))
+    assert 200 < len(scene.logged) < 300
 
 
 @pytest.mark.parametrize("act", ["deletes", "writes"])

@@ -3,7 +3,7 @@
 Pure, like the room that it is a part of: what should happen comes back as effects.
 """
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from cosession.auth.participant import ANONYMOUS, Participant
 from cosession.document import SessionDocument
@@ -21,6 +21,9 @@ ATTENDANCE = "attendance"
 Edit = Callable[[Callable[[SessionDocument], object], str], list[Effect]]
 """Changes the document by the server's own hand, at a time (RFC 3339)."""
 
+Bind = Callable[[Iterable[int], Participant], list[Effect]]
+"""Makes Yjs client ids a participant's that are nobody's yet."""
+
 
 class ParticipantRecords:
     """Who is in one room.
@@ -31,12 +34,14 @@ class ParticipantRecords:
         presence: what they show of themselves.
         leases: what they hold, and how long it waits for them.
         edit: changes the document.
+        bind: notes for good whose client ids are.
         attendance_seconds: how long a change must last before the document tells of it.
         limits: how much a connection may send at once.
     """
 
     __slots__ = (
         "_attendance",
+        "_bind",
         "_document",
         "_edit",
         "_leases",
@@ -54,6 +59,7 @@ class ParticipantRecords:
         presence: RoomPresence,
         leases: Leases,
         edit: Edit,
+        bind: Bind,
         attendance_seconds: float,
         limits: Limits,
     ) -> None:
@@ -62,6 +68,7 @@ class ParticipantRecords:
         self._presence = presence
         self._leases = leases
         self._edit = edit
+        self._bind = bind
         self._seconds = attendance_seconds
         self._limits = limits
         self._attendance = Attendance()
@@ -108,6 +115,8 @@ class ParticipantRecords:
         before = self._presence.visible(connection)
         heard = self._presence.receive(connection, peer.participant, entries)
         effects = self._tell(heard.others, connection)
+        if heard.bound is not None:
+            effects += self._bind((heard.bound,), peer.participant)
         for entry in heard.others:
             leases = self._leases
             effects += leases.left(entry.client, goodbye=True) if entry.gone else leases.came(entry.client)

@@ -11,6 +11,7 @@ protocol answers that with a newer clock.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,13 @@ _DEPARTED = 1024
 _FIRST = 4096
 """How many client ids are remembered with the participant that was first present under them; the oldest go."""
 
+_MOST_BOUND = 256
+"""How many of one participant's are made known to the log, until the session is loaded anew: each is a row in it. Of
+further ones only the memory knows."""
+
+_CHANGES_NOTHING = frozenset(("read", "history", "presence", "fork", "export"))
+"""Capabilities of participants that write nothing, so that it harms none of them who has their client ids."""
+
 
 @dataclass(slots=True)
 class _Holder:
@@ -52,11 +60,13 @@ class Heard:
         others: what everybody else should hear.
         sender: what the connection itself should hear.
         is_too_large: whether a state was dropped, because it is larger than the limit.
+        bound: the client id that is its participant's from now on, also after a restart; None of one that is known.
     """
 
     others: tuple[AwarenessEntry, ...] = ()
     sender: tuple[AwarenessEntry, ...] = ()
     is_too_large: bool = False
+    bound: int | None = None
 
 
 class RoomPresence:
@@ -66,7 +76,7 @@ class RoomPresence:
         max_bytes: how large a state may be: everybody gets it at every change.
     """
 
-    __slots__ = ("_departed", "_first", "_here", "_max_bytes", "_own", "_tried")
+    __slots__ = ("_bound", "_departed", "_first", "_here", "_max_bytes", "_own", "_tried")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -78,6 +88,8 @@ class RoomPresence:
         self._departed: dict[int, int] = {}
         self._first: dict[int, str] = {}
         """The participant that was first present under each client id, where writes are judged."""
+        self._bound: Counter[str] = Counter()
+        """How many client ids of each participant the log was told of; as many entries as participants that write."""
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
         """Every state, as a late joiner is told."""
@@ -91,10 +103,11 @@ class RoomPresence:
         """
         entries = _latest(entries)
         mine = self._own.get(connection, [])
+        bound = None
         for entry in entries:
             if entry.client not in mine and len(mine) < _MOST_CLIENTS and self._may_claim(participant, entry, mine):
-                if not mine:
-                    self._bind(entry.client, participant)
+                if not mine and self._bind(entry.client, participant):
+                    bound = entry.client
                 mine = self._own.setdefault(connection, mine)
                 mine.append(entry.client)
         if not mine and len(entries) == 1 and not entries[0].gone:
@@ -103,7 +116,7 @@ class RoomPresence:
         is_large = [_size(entry.state) > self._max_bytes for entry in own]
         taken = [self._emptied(entry) if large else entry for entry, large in zip(own, is_large, strict=True)]
         news = [news for entry in taken if entry is not None for news in self._take(connection, participant, entry)]
-        return Heard(tuple(news), self._late(own or entries), any(is_large))
+        return Heard(tuple(news), self._late(own or entries), any(is_large), bound)
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
         """Forget a connection, and return what others should hear: who is gone with it."""
@@ -146,16 +159,25 @@ class RoomPresence:
         own = self._own.get(connection)
         return own[0] == client if own else self._tried.get(connection) == client
 
-    def _bind(self, client: int, participant: Participant) -> None:
+    def _bind(self, client: int, participant: Participant) -> bool:
         """Remember whose a client id is: others can see it now, and could write under it while its owner is away.
 
         It isn't done where all may write everything: there participants name themselves, and change their names.
+
+        Returns:
+            Whether the log is to know it as well.
         """
-        if participant.id == ANONYMOUS.id or participant.capabilities.writes_everything:
-            return
-        self._first.setdefault(client, participant.id)
+        can = participant.capabilities
+        if participant.id == ANONYMOUS.id or can.writes_everything or client in self._first:
+            return False
+        self._first[client] = participant.id
         if len(self._first) > _FIRST:
             del self._first[next(iter(self._first))]
+        writes = bool(can.names - _CHANGES_NOTHING or can.state or can.texts or can.roots)
+        if not writes or self._bound[participant.id] >= _MOST_BOUND:
+            return False
+        self._bound[participant.id] += 1
+        return True
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry, mine: list[int]) -> bool:
         """Whether a connection that speaks for some clients may speak for this one.

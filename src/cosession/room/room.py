@@ -158,6 +158,7 @@ class Room:
             self.presence,
             self._memory.leases,
             self._changes.attend,
+            self._changes.bind,
             settings.attendance_seconds,
             limits,
         )
