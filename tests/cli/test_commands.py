@@ -65,6 +65,8 @@ def test_an_unknown_flag_is_refused_as_wrong_usage(cosession: Cosession):
         (["serve"], {"COSESSION_ALLOWED_ORIGINS": "app.example"}, "like https://app.example"),
         (["serve"], {"COSESSION_TRUSTED_PROXIES": "10.0.0.1,proxy"}, "COSESSION_TRUSTED_PROXIES can't be 'proxy'"),
         (["serve", "--host", "0.0.0.0"], {}, "add --insecure"),
+        (["serve", "--tls-key", "key.pem"], {}, "COSESSION_TLS_CERT"),
+        (["serve"], {"COSESSION_TLS_KEY": "key.pem"}, "COSESSION_TLS_CERT"),
         (["send", "trip", "hello", "--url", "nonsense"], {}, "like http://localhost:8765"),
         (["send", "trip", "  "], {}, "nothing to send"),
         (["tail", "trip", "--url", "http://127.0.0.1:1"], {}, "Start one with: cosession serve"),
@@ -108,6 +110,55 @@ def test_what_keeps_a_message_from_being_sent_is_said_at_once(cosession: Cosessi
     assert "refused" in errors
     assert "cosession serve" in errors
     assert errors.count("\n") == 1
+
+
+SPEAKERS = {
+    "ssh": b"SSH-2.0-OpenSSH_9\r\n",
+    "nothing": b"",
+    "tls": b"\x15\x03\x01\x00\x02\x02F",
+    "old": b"HTTP/1.0 404 No\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("protocol", SPEAKERS)
+def test_an_address_where_something_else_listens_is_said_at_once(cosession: Cosession, protocol: str):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        send = cosession("send", "trip", "hello", "--url", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        listening.settimeout(PATIENCE_SECONDS)
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(SPEAKERS[protocol])
+        code, output, errors = ended(send)
+
+    assert (code, output) == (1, "")
+    assert "no session server" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["send", "trip", "hello"], ["tail", "trip"]], ids=["send", "tail"])
+@pytest.mark.parametrize("certificates", ["", "/nowhere/roots.pem"], ids=["usual", "unreadable"])
+def test_an_address_with_tls_where_none_is_spoken_is_one_line(
+    cosession: Cosession, server: Server, command: list[str], certificates: str
+):
+    url = server.url.replace("http:", "https:")
+    variables = {"SSL_CERT_FILE": certificates} if certificates else {}
+    code, output, errors = ended(cosession(*command, "--url", url, **variables))
+
+    assert (code, output) == (1, "")
+    assert "http://" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["send", "trip", "hello"], ["tail", "trip"]], ids=["send", "tail"])
+def test_a_token_that_no_header_can_hold_is_said_and_not_shown(
+    cosession: Cosession, server: Server, command: list[str]
+):
+    code, output, errors = ended(cosession(*command, "--url", server.url, COSESSION_TOKEN="half\nsecret"))
+
+    assert (code, output) == (1, "")
+    assert "control characters" in errors
+    assert "secret" not in errors
 
 
 def test_a_terminal_that_lacks_a_character_shows_another(cosession: Cosession, server: Server):

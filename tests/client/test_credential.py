@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from client.hub import Hub, until
@@ -131,6 +132,21 @@ async def test_a_function_that_fails_later_is_tried_again(hub: Hub):
         hub.cut()
         await until(lambda: len(hub.headers) == 2 and session.status == "online")
     assert hub.headers == ["Bearer first", "Bearer third"]
+
+
+@pytest.mark.parametrize("token", ["opaque\n", " opaque\r\n", lambda: "opaque\n"])
+async def test_the_end_of_a_line_is_no_part_of_a_token(hub: Hub, token: Any):
+    async with connect(hub.url, session="trip", participant="bot", token=token):
+        pass
+    assert hub.headers == ["Bearer opaque"]
+
+
+@pytest.mark.parametrize("token", ["two words", "two\nlines", "a\x00b"])
+async def test_a_token_that_no_header_can_hold_is_said_and_not_shown(hub: Hub, token: str):
+    with pytest.raises(Disconnected, match="can't be sent") as refused:
+        async with connect(hub.url, session="trip", participant="bot", token=token):
+            pytest.fail("the block must not be entered")
+    assert token not in str(refused.value)
 
 
 async def test_a_token_of_somebody_else_is_said_before_anything_is_refused(hub: Hub):

@@ -264,7 +264,7 @@ def main() -> None:
 
 def _token() -> str | None:
     """Return the token to show; never a flag, because other users of the machine see those."""
-    return os.environ.get("COSESSION_TOKEN") or None
+    return os.environ.get("COSESSION_TOKEN", "").strip() or None
 
 
 def _settings(**flags: Any) -> Settings:

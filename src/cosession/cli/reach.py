@@ -3,6 +3,8 @@
 import asyncio
 import os
 import ssl
+from typing import Final
+from urllib.parse import SplitResult
 
 from cosession.client.address import split_address
 from cosession.errors import CosessionError, Disconnected
@@ -10,9 +12,11 @@ from cosession.errors import CosessionError, Disconnected
 SECONDS = 10.0
 """How long to wait for the server: a person waits for it at a prompt."""
 
+_HTTP: Final = b"HTTP/1.1 "
+
 
 async def reach(url: str) -> None:
-    """Go on only if something listens at a server's address, with a certificate that is trusted.
+    """Go on only if something that speaks HTTP listens at a server's address, with a certificate that is trusted.
 
     Raises:
         CosessionError: it is no address.
@@ -25,16 +29,20 @@ async def reach(url: str) -> None:
     secure = parts.scheme in ("https", "wss")
     try:
         async with asyncio.timeout(SECONDS):
-            _, writer = await asyncio.open_connection(
+            reader, writer = await asyncio.open_connection(
                 parts.hostname,
                 parts.port or (443 if secure else 80),
                 ssl=ssl.create_default_context() if secure else None,
             )
-            writer.close()
+            is_http = await _speaks_http(reader, writer, parts)
     except ssl.SSLCertVerificationError as error:
         raise Disconnected(
             f"The certificate of {url} isn't trusted: {error.verify_message}. SSL_CERT_FILE can name the authority "
             "that signed it."
+        ) from None
+    except ssl.SSLError as error:
+        raise Disconnected(
+            f"What listens at {url} speaks no TLS ({error.reason}); an address without TLS begins with http://."
         ) from None
     except TimeoutError:
         raise Disconnected(f"Nothing answers at {url} within {SECONDS:.0f} s; look at the address.") from None
@@ -42,3 +50,18 @@ async def reach(url: str) -> None:
         # Of several addresses each has its own error; asyncio writes its own words over the system's.
         why = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else str(error)
         raise Disconnected(f"No server answers at {url}: {why}. Start one with: cosession serve") from None
+    if not is_http:
+        hint = "look at the address" if secure else "with TLS the address begins with https://; else look at its port"
+        raise Disconnected(f"What listens at {url} is no session server: it doesn't speak HTTP; {hint}.")
+
+
+async def _speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parts: SplitResult) -> bool:
+    """Return whether a request is answered as HTTP/1.1 is; an older one carries no WebSocket."""
+    path = f"{parts.path.rstrip('/')}/healthz"
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+    try:
+        return await reader.readexactly(len(_HTTP)) == _HTTP
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return False
+    finally:
+        writer.transport.abort()

@@ -20,6 +20,8 @@ from cosession.client.credential import subject_of
 from cosession.document import Change, Message, Run
 from cosession.errors import CosessionError, Disconnected, NoSuchSession
 
+from .reach import reach
+
 PARTICIPANT = "tail"
 """Who follows, in every session."""
 
@@ -61,7 +63,8 @@ async def follow(url: str, session_id: str, token: str | None = None) -> None:
         raise NoSuchSession(
             f"There is no session {session_id!r} at {url}. It begins with its first message: cosession send"
         ) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:  # also of certificates that can't be read
+        await reach(url)
         raise Disconnected(f"No server answers at {url}: {error}. Start one with: cosession serve") from None
     async with connect(
         url,

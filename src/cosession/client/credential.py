@@ -38,11 +38,11 @@ class Credential:
         """Return the headers of the next connection.
 
         Raises:
-            Disconnected: the token is somebody else's, and always will be.
+            Disconnected: the token is somebody else's, or can't be sent, and always will be.
             TokenFailed: the function failed; it may succeed later.
         """
         token = await self.fresh()
-        return {"Authorization": f"Bearer {token}"} if token else None
+        return bearer(token) if token else None
 
     async def fresh(self) -> str | None:
         """Return a token; raises as `headers` does."""
@@ -52,8 +52,10 @@ class Credential:
         except TokenFailed as error:
             self.failure = str(error)
             raise
+        token = token and token.strip()
         if not token:
             return None
+        bearer(token)
         subject = subject_of(token)
         if subject is not None and subject != self._participant:
             raise Disconnected(
@@ -84,6 +86,18 @@ class Credential:
 
 class TokenFailed(Exception):
     """There is no token now."""
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header that shows a token. White space around it, such as the end of a line in a file, is no part.
+
+    Raises:
+        Disconnected: it holds characters that no header may.
+    """
+    token = token.strip()
+    if not token.isprintable() or " " in token:
+        raise Disconnected("The token holds white space or control characters, so it can't be sent; look at its end.")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def subject_of(token: str) -> str | None:

@@ -14,6 +14,7 @@ import httpx
 from cosession.errors import CosessionError
 
 from .address import encoded, split_address
+from .credential import bearer
 from .refusal import error_of
 
 TIMEOUT_SECONDS = 10.0
@@ -123,7 +124,7 @@ async def _call(
     address = urlunsplit(
         (scheme, parts.netloc, f"{parts.path.rstrip('/')}/sessions{path}", urlencode(query or {}), "")
     )
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = bearer(token) if token else {}
     # Without TLS there is nothing to verify, and reading the certificates would hold the loop at every call.
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, verify=scheme != "http") as client:
         response = await client.request(method, address, json=body, headers=headers)

@@ -200,6 +200,11 @@ def _check_exposure(settings: Settings) -> None:
             "participants name themselves. Set COSESSION_AUTH_SECRET (see `cosession token`), use --host 127.0.0.1, "
             "or add --insecure on a network that you trust."
         )
+    if settings.tls_key and not settings.tls_cert:
+        raise CannotListen(
+            "There is a key for TLS and no certificate: COSESSION_TLS_CERT (--tls-cert) names the certificate with "
+            "its chain."
+        )
 
 
 def _take_files(wanted: int) -> int:
