@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from client.hub import Hub, until
 
-from cosession.client import Session, connect
+from cosession.client import Session, Step, connect
 from cosession.client import answer_stream as answer_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Message, Part
@@ -529,11 +529,17 @@ class Silent(Exception):
         return ""
 
 
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
         (RuntimeError("the model is down"), "the model is down"),
         (Silent(), "Silent, without a word."),
+        (Unreadable(), "Unreadable, without a word."),
         (RuntimeError("half of 🐙 is \ud83d"), "half of 🐙 is ?"),
         (ExceptionGroup("tasks", [ExceptionGroup("more", [OSError("no route")])]), "no route"),
         (RuntimeError("x" * 100_000), "x" * 2000 + "…"),
@@ -548,6 +554,18 @@ async def test_a_run_that_fails_before_its_first_word_says_why_in_its_record(hub
         await session.wait_saved()
         [run] = hub.document.runs
         assert (run.status, run.error, run.reply_to) == ("error", said, question.id)
+
+
+@pytest.mark.parametrize("error", [ValueError("\ud83d"), ValueError("x" * 100_000), Unreadable()])
+async def test_a_step_is_tried_again_whatever_its_error_says(hub: Hub, error: Exception):
+    async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
+
+        async def work(step: Step) -> int:
+            if step.attempt == 1:
+                raise error
+            return step.attempt
+
+        assert await run.step("look it up", work, attempts=2, pause_seconds=0) == 2
 
 
 @pytest.mark.parametrize("how", ["complete", "error", "cancelled"])

@@ -129,6 +129,28 @@ async def test_what_others_write_while_an_observer_fails_is_seen_and_sending_goe
         assert told == []
 
 
+@pytest.mark.parametrize("last", ["is cancelled", "panics"])
+async def test_observers_that_fail_one_after_another_fail_no_later_read(hub: Hub, last: str):
+    async with connect(hub.url, session="trip", participant="ann", on_refused=print) as session:
+        await session.send("before", id="m0")
+        await session.wait_saved()
+        faults = [Fault("raises", session.document.doc), Fault(last, session.document.doc)]
+        for fault, where in zip(faults, ["deep", "document"], strict=True):
+            watch(session, where, fault)
+            fault.armed = True
+        attempt(lambda: say(session.document, "one"))
+        session.document.doc.get_state()
+        for fault in faults:
+            fault.armed = True
+        say(hub.document, "of ben")
+        await until(lambda: "of ben" in texts(session) and not any(fault.armed for fault in faults))
+        say(hub.document, "of ben again")
+        await session.send("after")
+        await asyncio.wait_for(session.wait_saved(), 60)
+        await until(lambda: "of ben again" in texts(session))
+        assert session.status == "online"
+
+
 async def test_an_observer_that_breaks_every_document_ends_the_session_with_its_error(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ):

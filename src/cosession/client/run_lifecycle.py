@@ -269,7 +269,11 @@ def sentence_of(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         error = next((one for one in group.exceptions if not _is_stopped(one)), group.exceptions[0])
-    said = str(error).strip() or f"{type(error).__name__}, without a word."
+    try:
+        said = str(error).strip()
+    except Exception:  # an error of an application may be broken itself
+        said = ""
+    said = said or f"{type(error).__name__}, without a word."
     shown = said.encode("utf-8", "replace").decode()
     return shown if len(shown) <= _MOST_SAID else f"{shown[:_MOST_SAID]}…"
 

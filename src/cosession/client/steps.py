@@ -12,6 +12,7 @@ from typing import TypeVar
 from cosession.errors import Disconnected, RunCancelled, RunLost, WriteRefused
 
 from .run_context import Work
+from .run_lifecycle import sentence_of
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ async def run_step(
         except FINAL:
             raise
         except Exception as error:
-            reason = str(error) or type(error).__name__
+            reason = sentence_of(error)
             if step.attempt == attempts:
                 if work.is_ours:
                     step.note("error", reason)

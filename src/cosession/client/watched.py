@@ -30,6 +30,16 @@ class WatchedDoc(Doc[Any]):
         self.on_failed_commit: Callable[[], None] | None = None
         self.is_open = False
 
+    def forget_failures(self, failure: BaseException) -> None:
+        """Note on what ended a commit which observers failed before it: pycrdt would raise that of the next read.
+
+        Args:
+            failure: what ended the commit.
+        """
+        for one in self._exceptions:
+            failure.add_note(f"An observer failed before that: {one!r}")
+        self._exceptions.clear()
+
     def transaction(self, origin: Any = None) -> Transaction:
         """Begin a transaction, or join the one that is open."""
         found = super().transaction(origin)
@@ -62,6 +72,9 @@ class _Watched(Transaction):
             is_committed = True
         except ExceptionGroup:  # observers failed one by one, and all were told
             is_committed = True
+            raise
+        except BaseException as failure:
+            self._watched.forget_failures(failure)
             raise
         finally:
             self._watched.is_open = False

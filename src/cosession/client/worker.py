@@ -25,6 +25,7 @@ from .address import encoded, split_address
 from .connect import connect
 from .credential import Credential, Token, TokenFailed
 from .errand import Errand
+from .run_lifecycle import sentence_of
 from .session import Session
 from .transport import STEADY_SECONDS, retry_delay
 
@@ -260,7 +261,7 @@ class Worker:
             self._failures += 1
             pause = min(2.0 ** (self._failures - 1), _MOST_PAUSE_SECONDS)
             self._rests_until = asyncio.get_running_loop().time() + pause
-            log.exception("worker.failed", agent=self.agent, session=errand.session, error=str(error))
+            log.exception("worker.failed", agent=self.agent, session=errand.session, error=sentence_of(error))
 
     def _suspend(self, task: asyncio.Task[None] | None, waits: bool) -> None:
         """Hear that a piece of work waits for people, or goes on; meanwhile another may be done."""
