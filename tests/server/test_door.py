@@ -55,6 +55,23 @@ async def test_an_origin_that_is_named_comes_in(start_server) -> None:
     assert await close_code(server, Origin="https://other.example") == 4403
 
 
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [
+        ("https://app.example:443", "https://app.example"),
+        ("http://app.example:80/", "http://app.example"),
+        ("HTTPS://App.Example:8443", "https://app.example:8443"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://[2001:db8::1]:80", "http://[2001:db8::1]"),
+        ("capacitor://app.example", "capacitor://app.example"),
+    ],
+)
+async def test_an_origin_is_named_as_people_write_it(start_server, named: str, sent: str) -> None:
+    server = start_server(allowed_origins=named)
+    assert await close_code(server, Origin=sent) is None
+    assert await close_code(server, Origin=f"{sent}:81") == 4403
+
+
 async def test_a_page_that_may_come_in_may_read_what_is_answered(start_server) -> None:
     server = start_server(allowed_origins="https://app.example")
     pages = ("https://app.example", "http://localhost:5173")

@@ -12,6 +12,7 @@ to be called by this machine's names (DNS rebinding).
 
 import ipaddress
 from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,6 +30,8 @@ from .http_protocol import REFUSAL
 
 _WANTED = "access-control-request-method"
 """The header by which a browser asks before it sends a page's request."""
+
+_PORTS = {"http": 80, "https": 443}
 
 _READABLE = "cosession-version, retry-after, www-authenticate"
 """Headers of answers that pages may read besides those that they always may."""
@@ -49,7 +52,7 @@ class Door:
         self, app: ASGIApp, allowed_origins: Sequence[str], any_host: bool, max_head_bytes: int, tally: Tally
     ) -> None:
         self._app = app
-        self._allowed = {origin.rstrip("/").lower() for origin in allowed_origins}
+        self._allowed = {_as_sent(origin) for origin in allowed_origins}
         self._any_host = any_host
         self._max_head_bytes = max_head_bytes
         self._tally = tally
@@ -153,6 +156,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _as_sent(origin: str) -> str:
+    """Return an origin as browsers write it: in small letters of ASCII, without the port that its scheme implies."""
+    parts = urlsplit(origin.lower())
+    host = parts.hostname or ""
+    with suppress(UnicodeError):  # a name that DNS doesn't have is compared as it is
+        host = host.encode("idna").decode()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 def _hostname(url: str) -> str:
