@@ -207,6 +207,7 @@ def test_a_run_is_cancelled_and_steered_by_request(server: Server, http: httpx.C
     http.post("/sessions", json={"id": "trip"})
     assert problem(http.post("/sessions/trip/runs/r1/cancel")) == (404, "run.unknown")
     start_run(server, "trip", "r1")
+    assert problem(http.post("/sessions/trip/runs/r1/cancel", json={"reason": "x" * 1001}))[0] == 422
     assert (
         http.post("/sessions/trip/runs/r1/steer", params={"user": "bo"}, json={"text": "shorter"}).status_code == 202
     )

@@ -16,7 +16,7 @@ from .parts import Part
 from .people import AGENT_STATUSES, Agent, Agents, ParticipantRecord, Participants
 from .policy import DOUBLE_TEXTING, Policy, checked_policy
 from .queue import Queue, QueuedPrompt
-from .requests import RequestRecord, Requests
+from .requests import MAX_REASON, RequestRecord, Requests
 from .run import Run
 from .run_states import ENDED, RUN_STATUSES, may_become
 from .runs import Runs
@@ -31,6 +31,7 @@ __all__ = [
     "AGENT_STATUSES",
     "DOUBLE_TEXTING",
     "ENDED",
+    "MAX_REASON",
     "MAX_TITLE",
     "MESSAGE_STATUSES",
     "ROLES",

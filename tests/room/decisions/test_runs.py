@@ -190,6 +190,15 @@ def test_a_cancel_is_recorded_and_the_agent_ends_the_run(stage: Stage) -> None:
     assert stage.run().status == "cancelled"
 
 
+def test_the_reason_of_a_cancel_is_kept_as_far_as_a_sentence_goes(stage: Stage) -> None:
+    bot, ada = stage.actor("bot", "agent"), stage.actor()
+    bot.begin()
+    ada.cancel(reason="x" * 100_000)
+    cancelled = stage.run().cancel
+    assert cancelled is not None
+    assert cancelled["reason"] == "x" * 1_000
+
+
 def test_a_cancelled_run_whose_agent_dies_is_cancelled_not_lost(stage: Stage) -> None:
     bot, ada = stage.actor("bot", "agent"), stage.actor()
     bot.begin(words="so")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
-from cosession.document import JsonObject, Message, Part, RequestRecord, Run, SessionDocument
+from cosession.document import MAX_REASON, JsonObject, Message, Part, RequestRecord, Run, SessionDocument
 from cosession.document.part_schema import is_growing_text, is_tool
 from cosession.document.run_states import ENDED, FINAL, RUN_STATUSES, may_become
 from cosession.document.values import plain_object
@@ -85,7 +85,7 @@ def cancel(case: DecisionContext, request: RequestRecord) -> None:
         RunEnded: the run is over, or the prompt is answered.
     """
     [id_] = request.about("run")
-    run, reason = case.document.runs.get(id_), str(request.value.get("reason") or "")
+    run, reason = case.document.runs.get(id_), str(request.value.get("reason") or "")[:MAX_REASON]
     message = case.document.messages.get(id_) if run is None else None
     if run is None and (message is None or not _is_prompt(message)):
         raise NoSuchRun(f"The session has no run or prompt {id_!r}.")

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from cosession.admission import check_message
 from cosession.auth import Grant, Participant
-from cosession.document import MAX_TITLE, Run, SessionDocument, checked_policy
+from cosession.document import MAX_REASON, MAX_TITLE, Run, SessionDocument, checked_policy
 from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
 from cosession.room.decisions import checked_vote, is_own_run
 from cosession.runtime import Hub, RoomRuntime
@@ -63,7 +63,7 @@ class NewMessage(Body):
 class Cancel(Body):
     """The body of POST /sessions/{id}/runs/{run}/cancel."""
 
-    reason: str = ""
+    reason: str = Field("", max_length=MAX_REASON)
 
 
 class Vote(Body):
