@@ -15,7 +15,7 @@ from cosession.errors import BadRequest
 from .values import MAX_INTEGER, JsonObject, checked_object, join_key, plain_object, split_key
 
 MAX_REASON = 1_000
-"""Characters of the reason of a cancel that are kept: the server writes it into the run, also where a session is full."""
+"""Characters of the reason of a cancel that are kept: the server writes it into the run, also in a full session."""
 
 _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
 """The kinds of requests whose subject ends in the Yjs client that asks."""
