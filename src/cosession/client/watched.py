@@ -66,20 +66,17 @@ class _Watched(Transaction):
         if self._depth:
             super().__exit__(kind, error, trace)
             return
-        is_committed = False
         try:
             super().__exit__(kind, error, trace)
-            is_committed = True
-        except ExceptionGroup:  # observers failed one by one, and all were told
-            is_committed = True
-            raise
         except BaseException as failure:
+            # Also where observers failed one by one: what one raised may have hit another one, in the middle of it.
+            self._watched.is_open = False
             self._watched.forget_failures(failure)
+            if self._watched.on_failed_commit is not None:
+                self._watched.on_failed_commit()
             raise
         finally:
             self._watched.is_open = False
-            if not is_committed and self._watched.on_failed_commit is not None:
-                self._watched.on_failed_commit()
 
     @property
     def _watched(self) -> WatchedDoc:
