@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -21,6 +22,8 @@ from cosession.protocol import (
     split_update,
 )
 from cosession.protocol.parts import RecordSize, split_work
+from cosession.protocol.pieces import cut_long, in_transactions
+from cosession.protocol.structs import read_structs
 
 WRITERS = (3, 2**31 + 7, 170_000_001)
 words = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
@@ -113,7 +116,11 @@ def parts_of_cut_texts(update: bytes, most: int) -> list[bytes]:
         return parts_of(update, most)
 
 
-@pytest.mark.parametrize("split", [pieces_of, parts_of, parts_of_cut_texts])
+def cut_in_place(update: bytes, most: int) -> list[bytes]:
+    return [cut_long(update, most)]
+
+
+@pytest.mark.parametrize("split", [pieces_of, parts_of, parts_of_cut_texts, cut_in_place])
 @given(edits, st.integers(1, 400), st.integers(0, 40))
 @settings(max_examples=300)
 def test_pieces_come_to_the_same_document_and_each_fits_when_it_comes(
@@ -194,6 +201,52 @@ def test_a_piece_is_about_as_large_as_was_asked_for(change: Callable[[Doc[Any]],
     pieces = pieces_of(doc.get_update(), 1000)
     assert max(map(len, pieces)) <= largest
     assert len(pieces) <= 2 * len(doc.get_update()) / 1000 + 2
+
+
+def log_of(*changes: Callable[[Doc[Any]], object]) -> list[bytes]:
+    """The updates that some changes make."""
+    doc: Doc[Any] = Doc(client_id=7)
+    log: list[bytes] = []
+    watch = doc.observe(lambda event: log.append(event.update))
+    for change in changes:
+        with doc.transaction():
+            change(doc)
+    doc.unobserve(watch)
+    return log
+
+
+def erase_every_second(doc: Doc[Any], of: range) -> None:
+    text, array = doc.get("t", type=Text), doc.get("a", type=Array)
+    for index in of:  # what was before it is gone by then
+        del text[index]
+        del array[index]
+
+
+def test_scattered_deletions_are_replayed_with_short_parts_of_what_they_are_in() -> None:
+    """The library copies what is right of each in one text or list: very many would take the square of its length."""
+    log = log_of(
+        lambda doc: doc.get("t", type=Text).insert(0, "ab" * 20_000),
+        lambda doc: doc.get("a", type=Array).extend(["some words"] * 4_000),
+        *(partial(erase_every_second, of=range(first, first + 20)) for first in range(0, 2_000, 20)),
+    )
+    [group] = in_transactions(log)
+    structs = [struct for update in group for struct in read_structs(update)]
+    assert max(struct.length for struct in structs) <= 4_097
+    replayed, doc = Doc(), Doc()
+    with replayed.transaction():
+        for update in group:
+            replayed.apply_update(update)
+    for update in log:
+        doc.apply_update(update)
+    assert replayed.get_update() == doc.get_update()
+
+
+def test_updates_that_bring_something_are_replayed_in_few_at_once() -> None:
+    log = log_of(*(one_text(f"{number} ") for number in range(100)))
+    groups = list(in_transactions(log))
+    assert [len(group) for group in groups] == [32, 32, 32, 4]
+    assert [update for group in groups for update in group] == log
+    assert list(in_transactions([b"\x00\x00", b"no update"])) == [[b"\x00\x00", b"no update"]]
 
 
 def test_many_deletions_are_split_as_well() -> None:

@@ -41,7 +41,7 @@ from cosession.protocol import (
 )
 from cosession.protocol.awareness import decode_awareness_in_steps
 from cosession.protocol.header import decode_state_vector_in_steps
-from cosession.protocol.pieces import measure_in_steps
+from cosession.protocol.pieces import in_transactions, measure_in_steps
 from cosession.protocol.steps import finish
 from cosession.protocol.token_header import read_token
 from cosession.settings import Settings
@@ -63,10 +63,6 @@ DAMAGED = "The session is damaged and can't be replayed; ask the server's operat
 
 _MESSAGES, _QUEUE = b"messages", b"queue"
 """What an update holds that begins the list of messages, and that of the prompts that wait."""
-
-_AT_ONCE = 32
-"""Updates that are replayed in one transaction. At its end yrs joins what was written in a row, from behind and with
-a copy each: of ten thousand that takes gigabytes. And an index looks through its list after each transaction."""
 
 _SHORT = 2048
 """Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""
@@ -543,9 +539,9 @@ def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
     if any(_QUEUE in update for update in updates):
         document.queue.index = ListIndex(document.queue.shared, notes_arrivals=False)
     try:
-        for first in range(0, len(updates), _AT_ONCE):
+        for group in in_transactions(updates):
             with document.doc.transaction():
-                for update in updates[first : first + _AT_ONCE]:
+                for update in group:
                     document.doc.apply_update(update)
         size = len(document.doc.get_update())  # what can be applied can't always be encoded
     except BaseException as error:

@@ -20,6 +20,7 @@ from cosession.auth import SERVER
 from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, is_crdt_error
 from cosession.protocol import EMPTY_UPDATE, decode_state_vector, read_update_header
+from cosession.protocol.pieces import in_transactions
 from cosession.storage import LoggedUpdate, Snapshot
 from cosession.storage.repair import Mended, Remains
 
@@ -53,6 +54,19 @@ class _Replay:
         self._taken.append(update)
         return True
 
+    def take_all(self, updates: Sequence[bytes]) -> bool:
+        """Apply updates together; False if one of them doesn't fit or can't be applied: this is of no use then."""
+        try:
+            for group in in_transactions(updates):
+                with self.doc.transaction():
+                    if not all(map(self.take, group)):
+                        return False
+        except BaseException as error:
+            if not is_crdt_error(error):
+                raise
+            return False
+        return True
+
     def lacks(self, vector: dict[int, int]) -> bool:
         """Whether it misses something that a document with this state vector has."""
         return any(end > self.vector.get(client, 0) for client, end in vector.items())
@@ -63,7 +77,12 @@ def find_damage(remains: Remains) -> tuple[str, ...]:
     if remains.damage:
         return remains.damage
     log, snapshot = _Replay(), _replayed_snapshot(remains)
-    damage = [f"{_named(row)} of its log can't be replayed" for row in remains.updates if not log.take(row.update)]
+    damage: list[str] = []
+    if not log.take_all([row.update for row in remains.updates]):
+        log = _Replay()
+        damage = [
+            f"{_named(row)} of its log can't be replayed" for row in remains.updates if not log.take(row.update)
+        ]
     if remains.snapshot and snapshot is None:
         damage.append("its snapshot can't be replayed")
     elif snapshot and not damage and log.lacks(snapshot.vector):
@@ -146,10 +165,9 @@ def _loaded_by_a_server(remains: Remains) -> list[bytes]:
 
 def _failure_to_open(updates: Iterable[bytes]) -> str:
     """Open a document as a server does for a reader: replay, encode, load that, read as JSON. Empty if it opens."""
+    updates = list(updates)
     try:
-        doc: Doc[Any] = Doc()
-        for update in updates:
-            doc.apply_update(update)
+        doc = _opened(updates)
         decode_state_vector(doc.get_state())
         copy: Doc[Any] = Doc()
         copy.apply_update(doc.get_update())
@@ -161,6 +179,23 @@ def _failure_to_open(updates: Iterable[bytes]) -> str:
             return str(error)
         raise
     return ""
+
+
+def _opened(updates: Sequence[bytes]) -> Doc[Any]:
+    """The document that some updates make: together, or where that fails, one by one."""
+    doc: Doc[Any] = Doc()
+    try:
+        for group in in_transactions(updates):
+            with doc.transaction():
+                for update in group:
+                    doc.apply_update(update)
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_crdt_error(error):
+            raise
+        doc = Doc()
+        for update in updates:
+            doc.apply_update(update)
+    return doc
 
 
 def _first_that_breaks(rows: Sequence[LoggedUpdate]) -> int | None:
