@@ -104,3 +104,25 @@ def test_large_bodies_that_do_not_end_share_one_bound(start_server: Callable[...
         assert sent.status_code == 201
         slow[0].sendall(b"x")
         assert slow[0].recv(12) == b"HTTP/1.1 503"
+
+
+def test_a_message_of_very_many_parts_is_refused_before_it_is_written(post: Post) -> None:
+    """What many parts cost grows with their square."""
+    refused = post("/sessions/trip/messages", json.dumps({"parts": [{"type": "text", "text": "a"}] * 3_000}).encode())
+    assert (refused.status_code, refused.json()["code"]) == (413, "limit.too_large")
+    taken = post("/sessions/trip/messages", json.dumps({"parts": [{"type": "text", "text": "a"}] * 1_000}).encode())
+    assert taken.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/sessions", {"id": "p", "policy": {f"k{number}": 1 for number in range(MANY)}}),
+        ("/sessions/trip/messages", {"parts": [{"type": "text", "text": "a", "state": "x" * MANY}]}),
+        ("/sessions/trip/invitations", {"role": "x" * MANY}),
+    ],
+)
+def test_an_answer_quotes_no_more_of_a_body_than_helps(post: Post, route: str, body: object) -> None:
+    refused = post(route, json.dumps(body).encode())
+    assert 400 <= refused.status_code < 500
+    assert len(refused.content) < 2 * SHORT

@@ -18,6 +18,9 @@ _RETRY_AFTER_SECONDS = 5
 _LOGGED = (400, 401, 403, 410, 413, 429, 503)
 """Statuses of refusals that an operator looks for; the others tell a program of a mistake in its request."""
 
+_MOST_DETAIL = 1_000
+"""Characters of a sentence; what it quotes of a request may be as long as that."""
+
 log = get_logger(__name__)
 
 
@@ -27,8 +30,10 @@ def problem(status: int, code: str, detail: str) -> Response:
     Args:
         status: the HTTP status.
         code: the stable name of the error.
-        detail: a sentence that says what to do.
+        detail: a sentence that says what to do; one that is far too long is cut.
     """
+    if len(detail) > _MOST_DETAIL:
+        detail = detail[: _MOST_DETAIL - 1] + "…"
     body = {"type": f"urn:cosession:{code}", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     headers = SECURITY_HEADERS | OF_NOW
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):

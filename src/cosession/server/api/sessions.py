@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from cosession.admission import check_message
 from cosession.auth import Grant, Participant
 from cosession.document import MAX_REASON, MAX_TITLE, Run, SessionDocument, checked_policy
-from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists
+from cosession.errors import MessageExists, NoSuchRun, NoSuchSession, RunEnded, SessionExists, TooLarge
 from cosession.room.decisions import checked_vote, is_own_run
 from cosession.runtime import Hub, RoomRuntime
 from cosession.storage import StoredSession
@@ -30,6 +30,11 @@ _UPDATE = "application/octet-stream"
 
 _LOOKED_AT = 10_000
 """How many sessions a list is picked from: who may read few of many would else be shown none, and all is too many."""
+
+
+_MOST_STRUCTS = 10_000
+"""Things that a message is made of, the values in one aside: as of a new record that comes on a socket. It is written
+at once, and more of them take long."""
 
 
 class NewSession(Body):
@@ -128,6 +133,7 @@ async def append_message(request: Request) -> Response:
     body = await read_body(request, NewMessage)
     parts = body.parts if body.parts is not None else [{"type": "text", "text": body.text, "state": "done"}]
     check_message(body.role, (str(part.get("type")) for part in parts), author.capabilities)
+    _check_parts(parts)
     grows = size_of(parts, _hub(request).settings.max_structs_per_frame)
     message_id = body.id or uuid4().hex
     async with _room(request, author, grows) as live:
@@ -191,6 +197,20 @@ async def vote(request: Request) -> Response:
         answer = {} if approval is None else approval.to_json()
         await live.flush()
     return _answers(request).answer(request, bytes(JSONResponse({"id": id_, **answer}).body))
+
+
+def _check_parts(parts: list[dict[str, Any]]) -> None:
+    """Refuse a message of too many things.
+
+    Raises:
+        TooLarge: it has more than are written at once.
+    """
+    structs = sum(2 + len(part) for part in parts)
+    if structs > _MOST_STRUCTS:
+        raise TooLarge(
+            f"The message's parts and their fields are {structs} things, and {_MOST_STRUCTS} may be; send it in "
+            "several."
+        )
 
 
 def _running(document: SessionDocument, run_id: str) -> Run:
