@@ -76,6 +76,16 @@ def find_damage(remains: Remains) -> tuple[str, ...]:
     """Say what is wrong with a session: what its storage noticed, else what its replay and its opening show."""
     if remains.damage:
         return remains.damage
+    damage = _replay_damage(remains)
+    if not damage and (failure := _failure_to_open([row.update for row in remains.updates])):
+        damage.append(f"its document can't be opened: {failure}")
+    if not damage and remains.snapshot and (failure := _failure_to_open(_loaded_by_a_server(remains))):
+        damage.append(f"its document can't be opened from its snapshot: {failure}")
+    return tuple(damage)
+
+
+def _replay_damage(remains: Remains) -> list[str]:
+    """Say what of a session can't be replayed; its documents go before others are made, for they may be large."""
     log, snapshot = _Replay(), _replayed_snapshot(remains)
     damage: list[str] = []
     if not log.take_all([row.update for row in remains.updates]):
@@ -87,11 +97,7 @@ def find_damage(remains: Remains) -> tuple[str, ...]:
         damage.append("its snapshot can't be replayed")
     elif snapshot and not damage and log.lacks(snapshot.vector):
         damage.append("its snapshot holds what its log doesn't")
-    if not damage and (failure := _failure_to_open([row.update for row in remains.updates])):
-        damage.append(f"its document can't be opened: {failure}")
-    if not damage and remains.snapshot and (failure := _failure_to_open(_loaded_by_a_server(remains))):
-        damage.append(f"its document can't be opened from its snapshot: {failure}")
-    return tuple(damage)
+    return damage
 
 
 def mend(remains: Remains) -> Mended:
@@ -167,10 +173,8 @@ def _failure_to_open(updates: Iterable[bytes]) -> str:
     """Open a document as a server does for a reader: replay, encode, load that, read as JSON. Empty if it opens."""
     updates = list(updates)
     try:
-        doc = _opened(updates)
-        decode_state_vector(doc.get_state())
         copy: Doc[Any] = Doc()
-        copy.apply_update(doc.get_update())
+        copy.apply_update(_encoded(updates))
         json.dumps(SessionDocument(copy).to_json(), allow_nan=False)
     except Exception as error:
         return str(error) or type(error).__name__
@@ -179,6 +183,13 @@ def _failure_to_open(updates: Iterable[bytes]) -> str:
             return str(error)
         raise
     return ""
+
+
+def _encoded(updates: Sequence[bytes]) -> bytes:
+    """The document that some updates make, as one update."""
+    doc = _opened(updates)
+    decode_state_vector(doc.get_state())
+    return doc.get_update()
 
 
 def _opened(updates: Sequence[bytes]) -> Doc[Any]:
