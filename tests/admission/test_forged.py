@@ -13,6 +13,7 @@ from cosession.document import SessionDocument
 from cosession.errors import MalformedFrame, NotAllowed
 from cosession.protocol import decode_state_vector, read_update_header
 from cosession.protocol.lib0 import uint
+from cosession.protocol.steps import finish
 from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import ANY
 
@@ -38,7 +39,9 @@ def letters_of(scene: Scene, name: str) -> Id:
 def touches_of(scene: Scene, update: bytes) -> list[Operation]:
     """What an update does, as admission sees it."""
     index = scene.admission._caught_up()
-    return list(stage(index, update, read_update_header(update).deletes, [], 32, ClockSet()))
+    structs, deletes = finish(index.in_order(update)), read_update_header(update).deletes
+    touches = stage(index, update, structs, deletes, [], 32, ClockSet())
+    return [touch for touch in touches if touch is not None]
 
 
 def vector_of(scene: Scene, client: int) -> int:

@@ -84,11 +84,15 @@ class Replica:
 
 
 @asynccontextmanager
-async def connected(hub: Hub, session: str, who: str = "ada", *, extended: bool = True) -> AsyncIterator[Replica]:
+async def connected(
+    hub: Hub, session: str, who: str | Participant = "ada", *, extended: bool = True
+) -> AsyncIterator[Replica]:
     """A synced client of a hub."""
     channel = MemoryChannel(session)
     async with asyncio.TaskGroup() as group:
-        group.create_task(hub.serve(channel, Participant(who, who), extended=extended))
+        group.create_task(
+            hub.serve(channel, who if isinstance(who, Participant) else Participant(who, who), extended=extended)
+        )
         replica = Replica(channel)
         await replica.sync()
         try:

@@ -13,10 +13,11 @@ steps, between which the document may change.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import pycrdt
 
@@ -27,6 +28,7 @@ from cosession.protocol import ClockRange, KeptValues, UpdateHeader, read_update
 from cosession.protocol.header import read_header_in_steps
 from cosession.protocol.lib0 import uint
 from cosession.protocol.sections import Sections
+from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id, Struct, read_structs
 from cosession.protocol.update_format import DELETED, GC, STRING
 
@@ -49,6 +51,14 @@ _LANES: Final = 1024
 """Yjs clients of which it is remembered that they go on with a text."""
 _PASSES: Final = 16
 """How often a refused update is looked at: what is found in one pass may bring out more in the next."""
+
+
+_TRIES: Final = 3
+"""How often a judgement in steps is begun before it is made at once: what comes between two steps ends it."""
+_LARGE: Final = 2**20
+"""Bytes of an update that is tried out in a step of its own."""
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,42 @@ class Salvaged(NamedTuple):
 
     admitted: Admitted
     error: CosessionError | None
+
+
+class _Staged:
+    """An update that is in the index and not in the document: it is being judged.
+
+    Args:
+        index: the index.
+        header: the update's header.
+
+    Attributes:
+        undo: what takes it back, but for its clocks.
+        grown: by how many structs the index has grown.
+    """
+
+    __slots__ = ("_header", "_index", "_is_in", "_roots", "_structs", "undo")
+
+    def __init__(self, index: ItemIndex, header: UpdateHeader) -> None:
+        self.undo: Undo = []
+        self._index = index
+        self._header = header
+        self._roots, self._structs = len(index.roots), index.structs
+        self._is_in = True
+
+    @property
+    def grown(self) -> int:
+        return self._index.structs - self._structs
+
+    def take_back(self) -> None:
+        """Forget it, unless that was done."""
+        if not self._is_in:
+            return
+        self._is_in = False
+        index = self._index
+        index.take_back(self.undo, self._header.brings)
+        while len(index.roots) > self._roots:
+            index.roots.popitem()
 
 
 class _Lane(NamedTuple):
@@ -131,13 +177,19 @@ class Admission:
         self._waiting = deque[tuple[bytes, tuple[ClockRange, ...]]]()
         self._bytes = 0
         self._lanes: dict[int, _Lane] = {}
+        self._staged: _Staged | None = None
+        """The update of which the judgement waits for its next step."""
+        self._is_ahead = False
+        """Whether the shadow has what the server does before it applies that update."""
+        self._turn = 0
+        """Counts what else needed the index, or changed the document: a judgement in steps is begun anew then."""
         self._size = Quota(document.doc.get_update, limits.max_document_bytes)
 
     @property
     def is_prepared(self) -> bool:
         """Whether the next update can be judged without reading much first."""
         is_read = self._index is not None and self._work is None and self._bytes <= _FEW
-        return is_read and not self._size.is_due(0)
+        return is_read and self._shadow.is_ready and not self._size.is_due(0)
 
     def prepare(self, grows: int = 0) -> Iterator[None]:
         """Read the document, or what has changed in it, in steps; several may ask for them in turn.
@@ -145,9 +197,16 @@ class Admission:
         Args:
             grows: the bytes of the update that is judged next.
         """
-        while self._index is None or self._work is not None or self._waiting or self._size.is_due(grows):
+        while (
+            self._index is None
+            or self._work is not None
+            or self._waiting
+            or not self._shadow.is_ready
+            or self._size.is_due(grows)
+        ):
             if self._work is None:
                 self._work = self._catch_up(grows)
+            self._take_back()
             try:
                 next(self._work)
             except StopIteration:
@@ -159,6 +218,7 @@ class Admission:
         """Hear of an update, with its header, that was applied to the live document without being judged."""
         if self._index is None and self._work is None:
             return
+        self._take_back()
         self._shadow.follow(update)
         self._waiting.append((update, header.deletes))
         self._bytes += len(update)
@@ -208,25 +268,57 @@ class Admission:
             MalformedFrame: it can't be what a Yjs client made of this document.
             TooLarge: the document would be larger or deeper than the limits.
         """
-        if first is None:
-            return self._judged(update, header, participant, is_own)
-        self._caught_up()
-        try:
-            self._shadow.try_out(first)
-            return self._judged(update, header, participant, is_own)
-        except BaseException:
-            self._shadow.drop()  # the document stays as it was
-            raise
+        index = self._caught_up()
+        if first is None and is_own is None and self._goes_on(index, header, participant, update):
+            return Admitted(update, header)
+        return finish(self._judged(update, header, participant, is_own, first))
+
+    def judge_in_steps(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None = None,
+        first: bytes | None = None,
+    ) -> Generator[None, None, Admitted]:
+        """Judge a long update in steps; see `judge`. It must be applied at once when it is admitted.
+
+        When another update is judged or applied between two steps, the judgement is begun anew.
+        """
+        return self._in_steps(lambda: self._judged(update, header, participant, is_own, first))
 
     def _judged(
-        self, update: bytes, header: UpdateHeader, participant: Participant, is_own: Callable[[int], bool] | None
-    ) -> Admitted:
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        first: bytes | None,
+    ) -> Generator[None, None, Admitted]:
         index = self._caught_up()
-        if is_own is None and self._goes_on(index, header, participant, update):
-            return Admitted(update, header)
+        if first is not None:
+            self._shadow.try_out(first)
+            self._is_ahead = True
         if _repeats(index, header):
-            update, header = self._news(update)
-        return self._admit(index, update, header, participant, is_own)
+            update, header = self._news(index, update)
+        admitted = yield from self._admit(index, update, header, participant, is_own)
+        self._is_ahead = False
+        return admitted
+
+    def _in_steps(self, begin: Callable[[], Generator[None, None, _Result]]) -> Generator[None, None, _Result]:
+        """Judge in steps: anew where the document or the index changed between two, and then at once."""
+        for _ in range(_TRIES):
+            yield from self.prepare()
+            with closing(begin()) as steps:
+                turn = self._turn
+                while turn == self._turn:
+                    try:
+                        next(steps)
+                    except StopIteration as ended:
+                        return ended.value
+                    turn = self._turn
+                    yield
+        return finish(begin())
 
     def salvage(
         self,
@@ -237,8 +329,8 @@ class Admission:
         may_replace: Callable[[int], bool],
         *,
         gives_up: bool,
-    ) -> Salvaged:
-        """Judge an update that was refused as a whole, and admit it without what may not be in it.
+    ) -> Generator[None, None, Salvaged]:
+        """Judge an update in steps that was refused as a whole, and admit it without what may not be in it.
 
         Each pass finds all that is refused of what the ones before have left; the last one finds nothing, and is the
         judgement. Where that doesn't come to an end, only the clocks are admitted.
@@ -255,22 +347,36 @@ class Admission:
             NotAllowed: the participant may write nothing.
             MalformedFrame: not even the clocks can be taken.
         """
+        return self._in_steps(
+            lambda: self._salvaged(update, header, participant, is_own, may_replace, gives_up=gives_up)
+        )
+
+    def _salvaged(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+        *,
+        gives_up: bool,
+    ) -> Generator[None, None, Salvaged]:
         index = self._caught_up()
         if _repeats(index, header):
-            update, header = self._news(update)
+            update, header = self._news(index, update)
         error: CosessionError | None = None
         try:
             for _ in range(_PASSES):
-                refusals = self._refused(index, update, header, participant, is_own, may_replace)
+                refusals = yield from self._refused(index, update, header, participant, is_own, may_replace)
                 error = error or refusals.error
                 if refusals or refusals.nothing:
-                    update = refusals.without(update, index.ends(), gives_up=gives_up)
-                    header = read_update_header(update)
+                    update = yield from refusals.without(update, index.ends(), gives_up=gives_up)
+                    header = yield from read_header_in_steps(update)
                 if not refusals:
-                    return Salvaged(self._admit(index, update, header, participant, is_own), error)
+                    return Salvaged((yield from self._admit(index, update, header, participant, is_own)), error)
         except (NotAllowed, MalformedFrame, TooLarge) as refused:
             error = error or refused
-        return Salvaged(self.hollow(update, header, participant, is_own, may_replace), error)
+        return Salvaged((yield from self._hollow(update, header, participant, is_own, may_replace)), error)
 
     def hollow(
         self,
@@ -279,17 +385,28 @@ class Admission:
         participant: Participant,
         is_own: Callable[[int], bool] | None,
         may_replace: Callable[[int], bool],
-    ) -> Admitted:
-        """Admit the clocks of an update, and nothing that is in it; see `salvage`."""
-        if _repeats(self._caught_up(), header):
-            update, header = self._news(update)
-        sections = Sections(update)
+    ) -> Generator[None, None, Admitted]:
+        """Admit in steps the clocks of an update, and nothing that is in it; see `salvage`."""
+        return self._in_steps(lambda: self._hollow(update, header, participant, is_own, may_replace))
+
+    def _hollow(
+        self,
+        update: bytes,
+        header: UpdateHeader,
+        participant: Participant,
+        is_own: Callable[[int], bool] | None,
+        may_replace: Callable[[int], bool],
+    ) -> Generator[None, None, Admitted]:
+        index = self._caught_up()
+        if _repeats(index, header):
+            update, header = self._news(index, update)
+        sections = yield from Sections.in_steps(update)
         for client in {span.client for span in header.brings if not may_replace(span.client)}:
             sections.leave_out(client)
         sections.hollow()
         update = sections.encode()
-        header = read_update_header(update)
-        return self._admit(self._caught_up(), update, header, participant, is_own, is_hollow=True)
+        header = yield from read_header_in_steps(update)
+        return (yield from self._admit(index, update, header, participant, is_own, is_hollow=True))
 
     def _admit(
         self,
@@ -300,27 +417,57 @@ class Admission:
         is_own: Callable[[int], bool] | None,
         *,
         is_hollow: bool = False,
-    ) -> Admitted:
-        """Judge an update that tells nothing again; also a full document takes one that is hollow: clocks alone."""
-        undo: Undo = []
+    ) -> Generator[None, None, Admitted]:
+        """Judge an update that tells nothing again; also a full document takes one that is hollow: clocks alone.
+
+        Yields:
+            After some structs; when it was taken back meanwhile, nothing may be asked for any more.
+        """
         stillborn = ClockSet()
-        roots, structs = len(index.roots), index.structs
+        staged = self._staged = _Staged(index, header)
         try:
-            judge, last = self._looked(index, update, header, participant, is_own, undo, stillborn)
-            grows = grown_by(update, index.structs - structs, header.deletes)
+            judge, last = yield from self._looked(index, update, header, participant, is_own, staged.undo, stillborn)
+            grows = grown_by(update, staged.grown, header.deletes)
             if not is_hollow:
                 self._size.check(grows, only_deletes=not header.brings)
             if header.brings or last is not None:
-                self._shadow.try_out(update)
+                yield from self._try_out(update)
         except BaseException:
-            _take_back(index, undo, header, roots)
+            staged.take_back()
             raise
+        finally:
+            self._no_more(staged)
         index.note_deleted(header.deletes)
         index.deleted.update(stillborn)
         self._size.changed(grows, shrinks=bool(header.deletes))
         if is_own is None:
             self._open_lane(index, header, participant, judge, last)
         return Admitted(update, header)
+
+    def _try_out(self, update: bytes) -> Iterator[None]:
+        """Try an update out; a large one in a step of its own."""
+        if len(update) <= _LARGE:
+            self._shadow.try_out(update)
+            return
+        yield
+        self._shadow.try_out(update)
+        self._is_ahead = True
+        yield
+        self._is_ahead = False
+
+    def _no_more(self, staged: _Staged) -> None:
+        if self._staged is staged:
+            self._staged = None
+
+    def _take_back(self) -> None:
+        """Take back the update that waits for its next step, if one does; its judgement is begun anew then."""
+        self._turn += 1
+        if self._staged is not None:
+            self._staged.take_back()
+            self._staged = None
+        if self._is_ahead:
+            self._shadow.drop()
+            self._is_ahead = False
 
     def _refused(
         self,
@@ -330,10 +477,10 @@ class Admission:
         participant: Participant,
         is_own: Callable[[int], bool] | None,
         may_replace: Callable[[int], bool],
-    ) -> Refusals:
+    ) -> Generator[None, None, Refusals]:
         """Find what of an update is refused, and leave no trace of it."""
-        undo: Undo = []
-        roots, structs = len(index.roots), index.structs
+        staged = self._staged = _Staged(index, header)
+        undo = staged.undo
         judge, refusals = Authorizer(index, participant, is_own), Refusals(may_replace)
         records: dict[Id, int] = {}
 
@@ -346,7 +493,12 @@ class Admission:
             refusals.refuse((struct.client, struct.clock), error, content)
 
         try:
-            for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, ClockSet(), refuse):
+            structs = yield from index.in_order(update)
+            touches = stage(index, update, structs, header.deletes, undo, self._limits.max_depth, ClockSet(), refuse)
+            for touch in touches:
+                if touch is None:
+                    yield
+                    continue
                 struct, made = touch.struct, touch.made
                 if struct is not None and made is not None and made is made.record and touch.key is None:
                     records[struct.client, struct.clock] = struct.content
@@ -361,10 +513,15 @@ class Admission:
                         refusals.refuse_deletion(touch.deleted, error)
             for id, error in judge.faults():  # noqa: A001 - Yjs's word
                 refusals.refuse(id, error, records.get(id))
-            refusals.nothing += _nothing(index, update)
-            self._fill(update, grown_by(update, index.structs - structs, header.deletes), refusals)
+            for count, struct in enumerate(read_structs(update), 1):
+                if not count % AT_ONCE:
+                    yield
+                if struct.kind != GC and index.clients[struct.client].at(struct.clock) is NOTHING:
+                    refusals.nothing.append((struct.client, struct.clock))
+            self._fill(update, grown_by(update, staged.grown, header.deletes), refusals)
         finally:
-            _take_back(index, undo, header, roots)
+            staged.take_back()
+            self._no_more(staged)
         return refusals
 
     def _fill(self, update: bytes, grows: int, refusals: Refusals) -> None:
@@ -390,21 +547,27 @@ class Admission:
         is_own: Callable[[int], bool] | None,
         undo: Undo,
         stillborn: ClockSet,
-    ) -> tuple[Authorizer, Operation | None]:
+    ) -> Generator[None, None, tuple[Authorizer, Operation | None]]:
         """Stage an update and judge all that it does; also returns the last thing that it does."""
         judge = Authorizer(index, participant, is_own)
         judge.look_at_writers(header.brings)
-        touch: Operation | None = None
-        for touch in stage(index, update, header.deletes, undo, self._limits.max_depth, stillborn):
+        last: Operation | None = None
+        structs = yield from index.in_order(update)
+        touches = stage(index, update, structs, header.deletes, undo, self._limits.max_depth, stillborn)
+        for touch in touches:
+            if touch is None:
+                yield
+                continue
+            last = touch
             try:
                 judge.look(touch)
             except NotAllowed:
                 if touch.deleted is None or not self._is_deleted_already(index, touch.deleted):
                     raise
-        if touch is None and header.brings:
+        if last is None and header.brings:
             judge.look_at_nothing()
         judge.finish()
-        return judge, touch
+        return judge, last
 
     def _is_deleted_already(self, index: ItemIndex, gone: ClockRange) -> bool:
         """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
@@ -421,6 +584,7 @@ class Admission:
         return doc.get_update(doc.get_state())
 
     def _caught_up(self) -> ItemIndex:
+        self._take_back()
         index = self._index
         if index is None or self._work is not None or self._waiting:
             for _ in self.prepare():
@@ -440,6 +604,8 @@ class Admission:
             yield from index.learn(state, ())
             yield from index.learn(deleted, (yield from read_header_in_steps(deleted)).deletes)
             self._index = index
+        elif not self._shadow.is_ready:
+            yield from self._shadow.prepare(self._document.doc.get_update())
         while self._waiting:
             update, deletes = self._waiting[0]
             structs = index.structs
@@ -506,7 +672,7 @@ class Admission:
             self._lanes.clear()
         self._lanes[struct.client] = _Lane(last.container, _owner(last.container), participant, struct.right)
 
-    def _news(self, update: bytes) -> tuple[bytes, UpdateHeader]:
+    def _news(self, index: ItemIndex, update: bytes) -> tuple[bytes, UpdateHeader]:
         """What of an update the document doesn't have: what is sent twice could be told in two ways."""
         try:
             news = KeptValues([update]).restore(pycrdt.get_update(update, self._document.doc.get_state()))
@@ -515,19 +681,11 @@ class Admission:
                 raise MalformedFrame("The update can't be read; start from a fresh document.") from error
             raise
         header = read_update_header(news)
-        index = self._caught_up()
         if _repeats(index, header):
             raise MalformedFrame(
                 "The update tells what the session knows in another way; start from a fresh document."
             )
         return news, header
-
-
-def _take_back(index: ItemIndex, undo: Undo, header: UpdateHeader, roots: int) -> None:
-    """Forget an update that was staged, when there were so many roots."""
-    index.take_back(undo, header.brings)
-    while len(index.roots) > roots:
-        index.roots.popitem()
 
 
 def _may_be_deleted(judge: Authorizer, touch: Operation) -> bool:
@@ -542,13 +700,6 @@ def _may_be_deleted(judge: Authorizer, touch: Operation) -> bool:
     except NotAllowed:
         return False
     return True
-
-
-def _nothing(index: ItemIndex, update: bytes) -> Iterator[Id]:
-    """Find the structs of a staged update that hold something, and are nowhere."""
-    for struct in read_structs(update):
-        if struct.kind != GC and index.clients[struct.client].at(struct.clock) is NOTHING:
-            yield struct.client, struct.clock
 
 
 _encoded = lru_cache(2 * _LANES)(uint)

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias, cast
 
 from cosession.errors import MalformedFrame
 from cosession.protocol import ClockRange
-from cosession.protocol.steps import AT_ONCE, finish
+from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import Id, Struct, read_structs, read_values
 from cosession.protocol.update_format import DELETED, GC, TYPE
 
@@ -50,7 +50,7 @@ class ItemIndex:
             self.deleted.add(span.client, span.clock, span.end)
             if not count % AT_ONCE:
                 yield
-        structs = read_structs(update) if update[0] == 1 else self._sorted((yield from _gather(update)))
+        structs = yield from self.in_order(update)
         for count, struct in enumerate(structs, 1):
             self.add(struct, self.place(struct, strict=False), update)
             if struct.kind in (GC, DELETED):
@@ -204,14 +204,17 @@ class ItemIndex:
             at = at.parent
         return False
 
-    def in_order(self, update: bytes) -> Iterator[Struct]:
-        """The structs of an update, each after those that it stands on; add each before the next is asked for.
+    def in_order(self, update: bytes) -> Generator[None, None, Iterator[Struct]]:
+        """Put the structs of an update in order in steps, between which the index may change.
+
+        Returns:
+            The structs, each after those that it stands on; add each before the next is asked for.
 
         Raises:
             MalformedFrame: they stand on each other in a circle, or on what isn't there.
         """
         # Those of one client stand in order, and `place` looks for what they stand on.
-        return read_structs(update) if update[0] == 1 else self._sorted(finish(_gather(update)))
+        return read_structs(update) if update[0] == 1 else self._sorted((yield from _gather(update)))
 
     def _sorted(self, waiting: dict[int, list[Struct]]) -> Iterator[Struct]:
         for client in waiting:

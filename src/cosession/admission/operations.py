@@ -5,13 +5,14 @@ that, and yields a touch for each; whoever judges them keeps the staged update o
 can't hold is refused here: a list has no keys, a map no order, a message's text no formatting, nothing a subdocument.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
 from cosession.errors import CosessionError, MalformedFrame, NotAllowed, TooLarge
 from cosession.protocol import ClockRange
+from cosession.protocol.steps import AT_ONCE
 from cosession.protocol.structs import Id, Struct, read_values
 from cosession.protocol.update_format import ANY, BINARY, DELETED, EMBED, FORMAT, GC, STRING, SUBDOCUMENT, TYPE
 
@@ -83,17 +84,20 @@ Refuse: TypeAlias = Callable[[Struct, CosessionError, Place], None]
 def stage(
     index: ItemIndex,
     update: bytes,
+    structs: Iterable[Struct],
     deletes: tuple[ClockRange, ...],
     undo: Undo,
     max_depth: int,
     stillborn: ClockSet,
     refuse: Refuse | None = None,
-) -> Iterator[Operation]:
-    """Take an update into the index (but for what it deletes), and say of each thing in it what it does.
+) -> Iterator[Operation | None]:
+    """Take an update into the index (but for what it deletes), and say of each thing in it what it does; None after
+    some structs, where others may have their turn.
 
     Args:
         index: the document's.
         update: it fits the document, and brings nothing that is known.
+        structs: what is in it, as of `ItemIndex.in_order`.
         deletes: what it deletes.
         undo: gets what takes it back.
         max_depth: how many shared types may be in each other.
@@ -108,7 +112,9 @@ def stage(
     made: set[Container] = set()
     written: set[MapSlot] = set()
     emptied: list[tuple[MapSlot, Operation]] = []
-    for struct in index.in_order(update):
+    for count, struct in enumerate(structs, 1):
+        if not count % AT_ONCE:
+            yield None
         before = len(undo)
         try:
             place = _checked_place(index, struct)

@@ -1,6 +1,6 @@
 """What of one update is refused, and the update without it: see "What is kept of a refused update" in the README."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 
 from cosession.errors import CosessionError
 from cosession.protocol import ClockRange
@@ -51,8 +51,8 @@ class Refusals:
     def __bool__(self) -> bool:
         return bool(self._structs or self._deletes)
 
-    def without(self, update: bytes, known: Mapping[int, int], *, gives_up: bool) -> bytes:
-        """Return an update without what is refused, and without what is nothing.
+    def without(self, update: bytes, known: Mapping[int, int], *, gives_up: bool) -> Generator[None, None, bytes]:
+        """Return an update without what is refused, and without what is nothing; made in steps.
 
         A struct is replaced by something deleted under the same clocks, and named among what is deleted, so that it
         vanishes where it was written. A client that isn't surely the participant's is left out as a whole instead,
@@ -63,13 +63,16 @@ class Refusals:
             known: the state vector of the document.
             gives_up: whether the participant's own structs that stand on what is left out are replaced.
         """
-        sections = Sections(update)
+        sections = yield from Sections.in_steps(update)
         gone = self._structs | dict.fromkeys(self.nothing)
-        cut = {client for client, _ in gone if not self._is_own(client)}
+        clients = {client for client, _ in gone}
+        cut = {client for client in clients if not self._is_own(client)}
         sections.drop_deletes(self._deletes)
+        yield
         sections.replace_all({id: content for id, content in gone.items() if id[0] not in cut})  # noqa: A001
         for client in cut:
             sections.leave_out(client)
+        yield
         if not cut:
             return sections.encode()
         return sections.fit(known, lambda _: True, may_replace=self._is_own if gives_up else None).update

@@ -34,6 +34,11 @@ class Shadow:
         self._waiting: list[bytes] = []
         self._bytes = 0
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the copy is made."""
+        return self._doc is not None
+
     def prepare(self, state: bytes) -> Iterator[None]:
         """Make the copy of a large document in steps, while the document may change.
 

@@ -7,7 +7,7 @@ Yjs Array would be deleting and inserting a copy: two who move it would double i
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pycrdt import Array, Map, Text
 
@@ -21,6 +21,9 @@ from .values import JsonObject, checked_id, checked_object, checked_text, plain_
 
 _A_STEP = 32
 """Entries that are shown in one step."""
+
+MAX_PROMPT_BYTES: Final = 2**22
+"""The longest prompt that may wait: a longer one is sent as a message. When its turn comes it is copied at once."""
 
 
 class QueuedPrompt(Record):
@@ -48,6 +51,12 @@ class QueuedPrompt(Record):
         """What it says; editable by all."""
         value = self.shared.get("text")
         return SharedText(value) if isinstance(value, Text) else None
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it stays in the queue because of its length."""
+        value = self.shared.get("text")
+        return isinstance(value, Text) and len(value) > MAX_PROMPT_BYTES
 
     @property
     def place(self) -> float:
@@ -118,6 +127,11 @@ class Queue:
             BadDocument: a value doesn't fit, or the id is there already.
         """
         checked_id(id, "An entry's id")
+        size = len(checked_text(text).encode())
+        if size > MAX_PROMPT_BYTES:
+            raise BadDocument(
+                f"A prompt in the queue has at most {MAX_PROMPT_BYTES} bytes, this one {size}; send it as a message."
+            )
         fields = checked_object({"id": id, "author": author, "created_at": created_at}, "An entry")
         if to:
             fields["to"] = checked_agents(to)
@@ -125,7 +139,7 @@ class Queue:
             if self.get(id) is not None:
                 raise BadDocument(f"There is an entry {id!r} already; ids are used once.")
             place = max((entry.place for entry in self), default=0.0) + 1
-            shared: Map[Any] = Map({**fields, "text": Text(checked_text(text)), "place": place})
+            shared: Map[Any] = Map({**fields, "text": Text(text), "place": place})
             self.shared.append(shared)
         return QueuedPrompt(shared)
 

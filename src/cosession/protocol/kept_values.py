@@ -8,13 +8,14 @@ Bound: the bytes of the values that are in the document. What is deleted is forg
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Self
 
 from . import lib0
 from .header import ClockRange, encode_state_vector
-from .steps import finish
+from .steps import AT_ONCE, finish
 from .update_format import (
     ANY,
     EMBED,
@@ -44,6 +45,8 @@ _MOST_RUNS = 16
 """Parts that a document is encoded in at most, each with all that is deleted; beyond it all of it is read."""
 _AT_ONCE = 1023
 """How many structs are looked through in one step, and one: 2 µs each."""
+_LONG = 2**14
+"""Bytes of an update that is read later, in steps, or by the first who needs it."""
 _SHORT = 96
 """Bytes below which no object has more than 31 keys, and `_LOOKS_LIKE_ONE` finds each."""
 _JSON = re.compile(rb"\{|\d[.eE]|\d{16}")
@@ -62,29 +65,45 @@ _PLAIN = frozenset({127, 126, 121, 120})
 class KeptValues:
     """The bytes of values of a document, or of some updates."""
 
-    __slots__ = ("_clocks", "_values")
+    __slots__ = ("_clocks", "_reading", "_unread", "_values")
 
     def __init__(self, updates: Iterable[bytes] = ()) -> None:
         self._clocks: dict[int, list[int]] = {}
         self._values: _Values = {}
+        self._unread = deque[bytes]()
+        self._reading: Iterator[None] | None = None
         for update in updates:
             self.learn(update)
+            self._read_all()
 
     def learn(self, update: bytes) -> None:
         """Keep the values of an update that was applied, or is about to be.
 
         Args:
-            update: its header was read, so it is one whole update.
+            update: its header was read, so it is one whole update; a long one is read by `read`.
         """
         if len(update) < _SHORT and _LOOKS_LIKE_ONE.search(update) is None:
             return
-        for client, kind, values in filter(None, _structs_with_values(update)):
-            for value, start, end in values:
-                if _changes(update, kind, start):
-                    self._keep(client, value, update[start:end])
+        self._unread.append(update)
+        if len(update) <= _LONG:
+            self._read_all()
+
+    def read(self) -> Iterator[None]:
+        """Read long updates in steps; several may ask for them in turn."""
+        while self._unread:
+            if self._reading is None:
+                self._reading = self._read(self._unread[0])
+            try:
+                next(self._reading)
+            except StopIteration:
+                self._reading = None
+                self._unread.popleft()
+            else:
+                yield
 
     def forget(self, deletes: Iterable[ClockRange]) -> None:
         """Forget the values that were deleted."""
+        self._read_all()
         for span in deletes:
             clocks = self._clocks.get(span.client)
             if clocks:
@@ -105,6 +124,7 @@ class KeptValues:
             known: the document's state vector.
             vector: the one of who asks.
         """
+        self._read_all()
         apart = {client for client, clocks in self._clocks.items() if clocks and clocks[-1] >= vector.get(client, 0)}
         if not apart:
             return Encoded(self, [(encode(encode_state_vector(vector)), False)])
@@ -135,6 +155,7 @@ class KeptValues:
             update: the update.
             found: gets the clients and clocks of the values that are in it.
         """
+        yield from self.read()
         if not self._values:
             return update
         out: list[bytes] = []
@@ -167,6 +188,24 @@ class KeptValues:
                 clients.add(client)
         for client in clients:
             self._clocks[client] = [clock for clock in self._clocks[client] if (client, clock) in self._values]
+
+    def _read_all(self) -> None:
+        for _ in self.read():
+            pass
+
+    def _read(self, update: bytes) -> Iterator[None]:
+        count = 0
+        for struct in _structs_with_values(update):
+            if struct is None:
+                yield
+                continue
+            client, kind, values = struct
+            for value, start, end in values:
+                count += 1
+                if not count % AT_ONCE:
+                    yield
+                if _changes(update, kind, start):
+                    self._keep(client, value, update[start:end])
 
     def _keep(self, client: int, clock: int, value: bytes) -> None:
         if (client, clock) in self._values:

@@ -1,7 +1,7 @@
 """Bytes of an update whose long contents were read before: each later reader moves over them at once."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -90,6 +90,19 @@ def cut(data: bytes, start: int, end: int) -> bytes:
         return data[start:end]
     ends = {at - start: extent.moved(-start) for at, extent in data.ends.items() if start <= at and extent.end <= end}
     return Measured.of(memoryview(data)[start:end], ends) if ends else data[start:end]
+
+
+def outside(data: bytes) -> Iterator[bytes]:
+    """What of some bytes is outside of the long contents that are known, piece by piece."""
+    if not isinstance(data, Measured):
+        yield data
+        return
+    at = 0
+    for start, extent in sorted(data.ends.items()):
+        if start >= at:
+            yield data[at:start]
+            at = extent.end
+    yield data[at:]
 
 
 def join(pieces: Iterable[bytes]) -> bytes:

@@ -3,15 +3,16 @@
 Applied in their order the parts give the same document as the update:
 
 - What a struct stands on (its neighbours, its parent) is in an earlier part, in the same one, or not in the update.
-- A new record (a message, a run, an approval, …, with all that is made in it at once) is in one part, however large
-  it is: it is judged, stamped, offered to agents and sent on as a whole. Other entries, such as those of an
-  application's list, are in one part unless they alone are several.
+- A new record (a message, a run, an approval, …, with all that is made in it at once) is in one part: it is judged,
+  stamped, offered to agents and sent on as a whole. Other entries, such as those of an application's list, are in one
+  part unless they alone are several.
 - A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
   All other deletions come last.
 
 `pieces` splits by bytes, for slow lines; here 1 KB of text is one thing, and a deletion of one letter another.
 """
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -46,6 +47,8 @@ _TEXT_BITS: Final = 10
 """1 KB of text is as much work as a struct: in two-byte letters it takes four times as long."""
 
 _TO_THE_END: Final = 2**53
+
+_ENDLESS: Final = sys.maxsize
 
 _MAP: Final = 1
 """The shared type that a record is."""
@@ -108,10 +111,12 @@ class WorkPart(NamedTuple):
 
     Attributes:
         update: its bytes.
+        is_long: whether it is a record that is more work than a part should be.
         refused: the size of the record that is left out, because it is too large; the update then uses up its clocks.
     """
 
     update: bytes
+    is_long: bool = False
     refused: RecordSize | None = None
 
 
@@ -126,10 +131,12 @@ class _Part:
         most: how much work a part is.
         is_record: tells which groups are records.
         known: the state vector of the document; what it has isn't made by the update.
+        whole: how much work a record is at most that is one part.
     """
 
-    def __init__(self, most: int, is_record: IsRecord, known: Mapping[int, int]) -> None:
+    def __init__(self, most: int, is_record: IsRecord, known: Mapping[int, int], whole: int) -> None:
         self._most = most
+        self._whole = whole
         self._is_record = is_record
         self._known = known
         self._lists: dict[Id, bool] = {}
@@ -194,7 +201,7 @@ class _Part:
         if not self._structs or self.work + struct.work <= self._most:
             return []
         cut = len(self._structs) if group is None else self._border - self._first
-        if not cut and (self.is_record or self.work + struct.work <= 2 * self._most):
+        if not cut and self.work + struct.work <= (self._whole if self.is_record else 2 * self._most):
             return []
         return self.take(cut or len(self._structs))
 
@@ -239,6 +246,7 @@ def split_work(
     is_record: IsRecord = lambda _: True,
     known: Mapping[int, int] = MappingProxyType({}),
     largest: RecordSize | None = None,
+    whole: int = _ENDLESS,
 ) -> Iterator[WorkPart | None]:
     """Split an update into smaller ones that must be applied in their order.
 
@@ -246,11 +254,12 @@ def split_work(
         update: in Yjs's update format, version 1.
         header: its header.
         most: structs, values and deletions of a part; of one in which a group alone is larger, twice as many. A
-            record is never cut, however large it is.
+            record is not cut.
         others: how many clients have written in the document.
         is_record: tells which maps are records.
         known: the document's state vector; a record that it has isn't a new one.
         largest: how large a record may be; a larger one is left out. None: as large as the update.
+        whole: how much work a record may be; a larger one is cut nevertheless.
 
     Yields:
         The parts, or the update itself where it is one; None where others should have their turn.
@@ -259,14 +268,14 @@ def split_work(
     reader = lib0.Reader(update)
     yield from find_clients(reader, clients)
     deletions = yield from _sorted(header, clients, most)
-    part = _Part(most, is_record, known)
+    part = _Part(most, is_record, known, whole)
     parts = 0
 
     def encode(structs: Sequence[_Struct], *, is_alone: bool) -> Iterator[WorkPart]:
         if is_alone and largest is not None:
             size = RecordSize(len(structs), sum(len(struct.data) for struct in structs))
             if size.structs > largest.structs or size.bytes > largest.bytes:
-                return iter((WorkPart(_without(structs), size),))
+                return iter((WorkPart(_without(structs), refused=size),))
         return deletions.encode(structs, is_record=is_alone)
 
     rivals = _Rivals(others) if len(clients) > _FEW_CLIENTS else None
@@ -277,7 +286,7 @@ def split_work(
             struct = struct._replace(work=struct.work + rivals.work_of(struct))
         group = part.group_of(struct)
         is_whole = part.is_whole(struct, group)
-        for piece in (struct,) if is_whole else _cut(struct, most):
+        for piece in (struct,) if is_whole and struct.work <= whole else _cut(struct, most):
             count, is_alone = len(part), part.is_record
             given = part.make_room(piece, group)
             if given:
@@ -287,7 +296,7 @@ def split_work(
     is_alone, count = part.is_record, len(part)
     work = len(header.deletes) + (0 if is_alone and largest is None else part.work)
     if not parts and work <= 2 * most:
-        yield WorkPart(update)
+        yield WorkPart(update, is_long=part.work > 2 * most)
         return
     yield from encode(part.take(count), is_alone=is_alone)
     for rest in deletions.rest():
@@ -351,7 +360,7 @@ class _Deletions:
         if count:
             most = len(gone) if is_record else self._most
             update = join((lib0.uint(count), *out, encode_deletions(gone[:most])))
-            yield WorkPart(update)
+            yield WorkPart(update, is_record and sum(struct.work for struct in structs) > 2 * self._most)
             gone = gone[most:]
         for rest in self._encode(gone):
             yield WorkPart(rest)

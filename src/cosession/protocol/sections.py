@@ -63,16 +63,29 @@ class Sections:
 
     Args:
         update: its header was read, so it is one whole update.
+        is_unread: whether it is read later; see `in_steps`.
 
     Raises:
         MalformedFrame: it isn't.
     """
 
-    def __init__(self, update: bytes) -> None:
+    def __init__(self, update: bytes, *, is_unread: bool = False) -> None:
         self._update = update
         self._spans: dict[int, list[_Span]] = {}
         self._deletes: dict[int, list[tuple[int, int]]] = {}
-        reader = lib0.Reader(update)
+        if not is_unread:
+            finish(self._read())
+
+    @classmethod
+    def in_steps(cls, update: bytes) -> Generator[None, None, "Sections"]:
+        """Read an update in steps."""
+        sections = cls(update, is_unread=True)
+        yield from sections._read()
+        return sections
+
+    def _read(self) -> Generator[None, None, None]:
+        reader = lib0.Reader(self._update)
+        work = 0
         for _ in range(reader.uint()):
             count, client, clock = reader.uint(), reader.uint(), reader.uint()
             spans = self._spans.setdefault(client, [])
@@ -85,6 +98,9 @@ class Sections:
                 length = skip_struct(reader, info, needs)
                 spans.append(_Span(clock, length, start, reader.at, tuple(needs.items())))
                 clock += length
+                work += 1
+                if not work % AT_ONCE:
+                    yield
         for _ in range(reader.uint()):
             client = reader.uint()
             ranges = self._deletes.setdefault(client, [])

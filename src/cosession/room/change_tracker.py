@@ -16,6 +16,7 @@ from cosession.document.observe import ListSubscription
 from cosession.document.session import ROOTS
 from cosession.document.values import keys_of
 from cosession.protocol import UpdateHeader
+from cosession.protocol.measured import outside
 
 from .decisions import DECIDED_ON
 
@@ -56,7 +57,10 @@ class ChangeTracker:
         """
         if header.needs and update.startswith(_ONE_STRUCT):
             return  # a token: it stands on what is there
-        for name in {found.decode() for found in _naming(self._later).findall(update)} if self._later else ():
+        if not self._later:
+            return
+        pattern = _naming(self._later)
+        for name in {found.decode() for piece in outside(update) for found in pattern.findall(piece)}:
             self._later = _without(self._later, frozenset((name,)))
             self._subscriptions.append(self._watch(name))
             root = self._document.doc.get(name, type=ROOTS[name])

@@ -11,7 +11,7 @@ panic of the CRDT library the room is broken: it must be thrown away and loaded 
 Where a change leads to a decision of the server is `_decide`; what it decides is in `decisions`.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
@@ -21,7 +21,6 @@ from pycrdt import ArrayEvent, Map, TransactionEvent
 from cosession.auth.participant import SERVER, Participant
 from cosession.document import JsonObject, Message, SessionDocument
 from cosession.document.list_index import SHORT, ListIndex
-from cosession.document.values import plain_object
 from cosession.errors import BadDocument, MalformedFrame, RoomBroken, is_crdt_error
 from cosession.protocol import (
     EMPTY_UPDATE,
@@ -42,7 +41,7 @@ from cosession.settings import Settings
 from .acks import Acks
 from .appending import HALF_DONE, bring, learn_last, take_out, write_apart
 from .change_tracker import ChangeTracker
-from .decisions import DecisionContext, Memory, Promotion, arrived, completed, decide, is_half, promoted
+from .decisions import DecisionContext, Memory, Promotion, arrived, completed, decide, is_half, outline, promoted
 from .effects import Append, Broadcast, Effect, NewIds, Retitle, Update
 from .peer import Peer
 from .sync_reply import Openings
@@ -139,6 +138,10 @@ class Changes:
             doc = self._document.doc
             self._deleted = doc.get_update(doc.get_state())
         return self._deleted
+
+    def read_values(self) -> Iterator[None]:
+        """Read in steps what is kept of the values of long updates."""
+        return self._kept.read()
 
     def apply(
         self,
@@ -519,7 +522,7 @@ def _sign(messages: Sequence[Message], by: Participant, at: str, seq: int, *, of
         if by.capabilities.writes_everything and not message.has_shape:
             continue
         author = message.author if brings_back else by.id
-        if message.stamp is None and (author or not is_half(plain_object(message.shared))):
+        if message.stamp is None and (author or not is_half(outline(message.shared))):
             message.set_stamp(by=author or by.id, at=at, seq=seq)
 
 

@@ -7,6 +7,7 @@ Invariant: an update that does not fit the state vector is never applied: yrs wo
 from Yjs for ever. What is refused costs nothing else; see "What is kept of a refused update" in the README.
 """
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -79,6 +80,10 @@ _LARGE = 2**20
 _LARGEST_RECORD = RecordSize(structs=10_000, bytes=2**25)
 """The largest new record that is judged, which is done at once: 10 to 35 µs for each struct, by what else runs."""
 
+_LARGEST_WHOLE = 40_000
+"""So much work (structs, and KB of text) is a new record at most that is applied at once, where nobody judges it; a
+larger one is seen before it is whole."""
+
 _COMPARED = 64
 """For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
 
@@ -97,15 +102,19 @@ class InboundUpdates:
         gate: says which may.
         receipts: holds the fences of a connection while there is a gap.
         limits: how much a frame may hold.
+
+    Attributes:
+        holder: the connection of which a large record is being taken in: the sync frames of others wait for it.
     """
 
-    __slots__ = ("_changes", "_gate", "_limits", "_receipts", "_refused", "_waiting")
+    __slots__ = ("_changes", "_gate", "_limits", "_receipts", "_refused", "_waiting", "holder")
 
     def __init__(self, changes: Changes, gate: WriteGuard, receipts: Acks, limits: Limits) -> None:
         self._changes = changes
         self._gate = gate
         self._receipts = receipts
         self._limits = limits
+        self.holder: int | None = None
         self._waiting: dict[int, Peer] = {}
         """The connections that wait for what others have not brought yet."""
         self._refused: dict[tuple[str, int], CosessionError] = {}
@@ -198,13 +207,15 @@ class InboundUpdates:
                 yield lambda _: self._ask_for_gap(connection, peer, header)
                 return
             yield from self._look_at_clients(connection, peer, header, left, offered=offered)
+            is_trusted = peer.participant.capabilities.writes_everything
             for work in split_work(
                 update,
                 header,
                 others=len(self._changes.vector),
                 is_record=partial(self._gate.makes_record, peer.participant),
                 known=self._changes.vector,
-                largest=None if peer.participant.capabilities.writes_everything else _LARGEST_RECORD,
+                largest=None if is_trusted else _LARGEST_RECORD,
+                whole=_LARGEST_WHOLE if is_trusted else sys.maxsize,
             ):
                 if work is None:
                     yield None
@@ -221,7 +232,10 @@ class InboundUpdates:
                 frame = encode_frame(SyncUpdate(part))
                 if len(part) > _LARGE:
                     yield None
-                yield partial(self.update, connection, peer, part, frame, offered=offered, header=read)
+                if work.is_long:
+                    yield from self._record_in_steps(connection, peer, part, frame, read, offered=offered)
+                else:
+                    yield partial(self.update, connection, peer, part, frame, offered=offered, header=read)
                 if work.refused:
                     yield partial(self._decline_at, connection, peer, _too_large(work.refused))
             yield from self._bind_taken(peer, left, header)
@@ -231,6 +245,30 @@ class InboundUpdates:
                 yield partial(self._decline_at, connection, peer, too_large)
         finally:
             peer.left = None
+
+    def _record_in_steps(
+        self, connection: int, peer: Peer, update: bytes, frame: bytes, header: UpdateHeader, *, offered: bool
+    ) -> Iterator[Step | None]:
+        """Take in a large new record, which is judged in steps and applied at once.
+
+        Others' updates and syncs wait meanwhile: see `holder`.
+        """
+        at: list[str] = []
+
+        def begin(now: str) -> list[Effect]:
+            at.append(now)
+            return []
+
+        yield begin
+        self.holder = connection
+        try:
+            effects = yield from self._updated(
+                connection, peer, update, frame, at[0], offered=offered, header=header, in_steps=True
+            )
+            yield lambda _: effects
+            yield from self._changes.read_values()
+        finally:
+            self.holder = None
 
     def update(
         self,
@@ -257,6 +295,20 @@ class InboundUpdates:
         Raises:
             MalformedFrame: the bytes are no update.
         """
+        return finish(self._updated(connection, peer, update, frame, at, offered=offered, header=header))
+
+    def _updated(
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        frame: bytes,
+        at: str,
+        *,
+        offered: bool,
+        header: UpdateHeader | None,
+        in_steps: bool = False,
+    ) -> Generator[None, None, list[Effect]]:
         if update == EMPTY_UPDATE:
             return []
         declined: list[Effect] = []
@@ -279,11 +331,17 @@ class InboundUpdates:
         if not is_next and not header.fits(vector):
             if not offered:
                 return declined + self._ask_for_gap(connection, peer, header)
-            effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
+            effects = yield from self._take_fitting(
+                connection, peer, update, header, at, offered=offered, in_steps=in_steps
+            )
         elif self._gate.brings_others(header, peer.participant, vector, offered=offered):
-            effects = self._take_fitting(connection, peer, update, header, at, offered=offered)
+            effects = yield from self._take_fitting(
+                connection, peer, update, header, at, offered=offered, in_steps=in_steps
+            )
         else:
-            effects = self._take(connection, peer, update, frame, header, at, offered=offered)
+            effects = yield from self._take(
+                connection, peer, update, frame, header, at, offered=offered, in_steps=in_steps
+            )
         if self._waiting:
             effects += self._ask_waiting()
         return effects + declined if declined else effects
@@ -422,14 +480,22 @@ class InboundUpdates:
         return self.ask(connection, peer)
 
     def _take_fitting(
-        self, connection: int, peer: Peer, update: bytes, header: UpdateHeader, at: str, *, offered: bool
-    ) -> list[Effect]:
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        header: UpdateHeader,
+        at: str,
+        *,
+        offered: bool,
+        in_steps: bool,
+    ) -> Generator[None, None, list[Effect]]:
         """Take of an update what fits and its participant may bring; the rest waits for others to bring theirs."""
         by, vector = peer.participant, self._changes.vector
         may_bring = partial(self._gate.may_bring, by, offered=offered)
         may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
         gives_up = offered and peer.patience >= _PATIENCE
-        sections = Sections(update)
+        sections = yield from Sections.in_steps(update)
         fit = sections.fit(vector, may_bring, may_replace=may_replace if gives_up else None)
         lacks = fit.lacks
         may_part = gives_up or by.capabilities.writes_everything
@@ -441,14 +507,15 @@ class InboundUpdates:
             fit = sections.fit(vector, lambda client, gone=gone: client not in gone and may_bring(client))
         effects: list[Effect] = []
         if fit.update != EMPTY_UPDATE:
-            effects = self._take(
+            effects = yield from self._take(
                 connection,
                 peer,
                 fit.update,
                 encode_frame(SyncUpdate(fit.update)),
-                read_update_header(fit.update),
+                (yield from read_header_in_steps(fit.update)),
                 at,
                 offered=offered,
+                in_steps=in_steps,
             )
         error = self._gate.collides(header, connection, by, vector)
         if error is None and fit.replaced:
@@ -533,7 +600,8 @@ class InboundUpdates:
         at: str,
         *,
         offered: bool,
-    ) -> list[Effect]:
+        in_steps: bool,
+    ) -> Generator[None, None, list[Effect]]:
         """Take in an update that fits and whose clocks are its participant's, or what may be kept of it."""
         by = peer.participant
         found = self._gate.find_cuts(update, header, self._changes.vector)
@@ -549,15 +617,18 @@ class InboundUpdates:
                 return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
         except (MalformedFrame, TooLarge) as error:
             keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
-            return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
+            return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
         try:
-            admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
+            if in_steps:
+                admitted = yield from self._gate.admit_in_steps(update, header, by, offered=offered, cuts=cuts)
+            else:
+                admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
         except (NotAllowed, MalformedFrame, TooLarge) as error:
             gives_up = offered and peer.patience >= _PATIENCE
             keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
             if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
                 keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
-            return self._take_rest(connection, peer, header, at, keep, error, offered=offered)
+            return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
         if admitted.update is update:
             taken = Update(update, frame, header.brings)
             return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
@@ -588,11 +659,11 @@ class InboundUpdates:
         peer: Peer,
         header: UpdateHeader,
         at: str,
-        keep: Callable[[], Salvaged],
+        keep: Callable[[], Generator[None, None, Salvaged]],
         error: CosessionError,
         *,
         offered: bool,
-    ) -> list[Effect]:
+    ) -> Generator[None, None, list[Effect]]:
         """Take in what may be kept of an update that was refused.
 
         Args:
@@ -600,12 +671,12 @@ class InboundUpdates:
             peer: what is known of it.
             header: the update's header.
             at: the server's time, RFC 3339.
-            keep: admits what may be kept.
+            keep: admits in steps what may be kept.
             error: why it was refused.
             offered: whether it is an answer.
         """
         try:
-            kept = keep()
+            kept = yield from keep()
         except (NotAllowed, MalformedFrame, TooLarge):
             peer.is_stuck = True
             return self._take_back(connection, peer, header) + self._decline(connection, peer, error)

@@ -70,6 +70,9 @@ _SHORT = 2048
 _BRING_UPDATES = (b"\x00\x01", b"\x00\x02")
 """How the frames begin that bring updates."""
 
+_SYNC = b"\x00"
+"""How the frames begin that bring updates or ask for them."""
+
 _NOTHING = 5
 """Bytes of a frame that brings an empty update."""
 
@@ -334,15 +337,22 @@ class Room:
             case _:
                 raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")
 
+    @property
+    def holder(self) -> int | None:
+        """The connection of which a large record is being taken in, for which the sync frames of others wait."""
+        return self._intake.holder
+
     def is_quick(self, connection: int, data: bytes) -> bool:
         """Whether a frame is short, and nothing must be made first to take it in."""
         if len(data) > _SHORT:
+            return False
+        if self._intake.holder is not None and data[:1] == _SYNC:
             return False
         if data[:2] not in _BRING_UPDATES:
             return True
         return self._gate.is_prepared(self.peers[connection].participant) and self._needs_no_prompts(data)
 
-    def receive_in_steps(self, connection: int, data: bytes) -> Iterator[Step | None]:
+    def receive_in_steps(self, connection: int, data: bytes) -> Generator[Step | None, None, None]:
         """Take in one frame that may be long, or for which much must be read first.
 
         Other connections may do anything between two steps; each step is done before the next is asked for. What is

@@ -209,6 +209,14 @@ class WriteGuard:
         first = delete_pairs(cuts) if cuts else None
         return self._judge().judge(update, header, by, partial(self._is_own, by) if offered else None, first)
 
+    def admit_in_steps(
+        self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
+    ) -> Generator[None, None, Admitted]:
+        """Judge a long update in steps; see `admit`. What is admitted must be applied at once."""
+        first = delete_pairs(cuts) if cuts else None
+        is_own = partial(self._is_own, by) if offered else None
+        return self._judge().judge_in_steps(update, header, by, is_own, first)
+
     def salvage(
         self,
         update: bytes,
@@ -218,8 +226,8 @@ class WriteGuard:
         *,
         offered: bool,
         gives_up: bool,
-    ) -> Salvaged:
-        """Admit what may be kept of an update that `admit` has refused; see `Admission.salvage`.
+    ) -> Generator[None, None, Salvaged]:
+        """Admit in steps what may be kept of an update that `admit` has refused; see `Admission.salvage`.
 
         Raises:
             CosessionError: nothing may.
@@ -237,8 +245,8 @@ class WriteGuard:
         error: CosessionError,
         *,
         offered: bool,
-    ) -> Salvaged:
-        """Admit the clocks of an update that would break documents, and nothing that is in it.
+    ) -> Generator[None, None, Salvaged]:
+        """Admit in steps the clocks of an update that would break documents, and nothing that is in it.
 
         Raises:
             CosessionError: not even those may be.
@@ -246,8 +254,8 @@ class WriteGuard:
         if not by.capabilities.writes_everything:
             is_own = partial(self._is_own, by) if offered else None
             may_replace = partial(self.may_replace, connection, by, offered=offered)
-            return Salvaged(self._judge().hollow(update, header, by, is_own, may_replace), error)
-        sections = Sections(update)
+            return Salvaged((yield from self._judge().hollow(update, header, by, is_own, may_replace)), error)
+        sections = yield from Sections.in_steps(update)
         sections.hollow()
         update = sections.encode()
         return Salvaged(Admitted(update, read_update_header(update)), error)

@@ -5,7 +5,7 @@ connections come back, and the next one to ask for the session gets a room that 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -90,6 +90,7 @@ class RoomRuntime:
         "_connections",
         "_created_at",
         "_delivery",
+        "_is_free",
         "_log",
         "_new_clients",
         "_on_end",
@@ -129,6 +130,8 @@ class RoomRuntime:
         self._connections: dict[int, Connection] = {}
         self._delivery = Delivery(settings, turns)
         self._turns = turns
+        self._is_free = asyncio.Event()
+        self._is_free.set()
         self._on_waiting = on_waiting
         self._timers = Timers()
         self._new_clients = NewClients(settings.max_new_clients_per_minute)
@@ -234,7 +237,7 @@ class RoomRuntime:
         may_bring = self._new_clients.is_free or not self._seconds_to_wait(connection)
         return may_bring and self.room.is_quick(connection, data)
 
-    async def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
+    async def receive_in_steps(self, connection: int, data: bytes) -> AsyncGenerator[float, None]:
         """Take in a frame that isn't quick, in steps between which others have their turn.
 
         Yields:
@@ -243,18 +246,24 @@ class RoomRuntime:
         Raises:
             CosessionError: the connection must end for it.
         """
-        steps = self.room.receive_in_steps(connection, data)
         patience = self._patience if len(data) > _LARGE else inf
         wait: float | None = 0.0
-        while wait is not None:
-            if wait:
-                await asyncio.sleep(min(wait, patience))
-                patience -= wait
-                if patience < 0:
-                    raise TooFast(_TOO_MANY_CLIENTS)
-            wait, seconds = await self._turns.step(partial(self._go_on, connection, steps))
-            yield seconds
-            await self.ready()
+        steps = self.room.receive_in_steps(connection, data)
+        try:
+            while wait is not None:
+                if wait:
+                    await asyncio.sleep(min(wait, patience))
+                    patience -= wait
+                    if patience < 0:
+                        raise TooFast(_TOO_MANY_CLIENTS)
+                if self.room.holder != connection:
+                    await self._free()
+                wait, seconds = await self._turns.step(partial(self._go_on, connection, steps))
+                yield seconds
+                await self.ready()
+        finally:
+            steps.close()
+            self._note_holder()
 
     def take(self, outbox: SendQueue) -> list[bytes]:
         """Empty an outbox into the frames to be sent."""
@@ -281,6 +290,7 @@ class RoomRuntime:
         found = await self.work(self._read_unless_changed(version))
         if found is not None:
             return found, version
+        await self._free()
         version = self.room.version
         steps = self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps()
         return await self.work(read_copy(await self.work(steps))), version
@@ -291,6 +301,7 @@ class RoomRuntime:
         Raises:
             Unreadable: it can't be read.
         """
+        await self._free()
         return await self.work(self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps())
 
     async def work(self, steps: Generator[object, None, _Result]) -> _Result:
@@ -317,6 +328,7 @@ class RoomRuntime:
         wait: float | None = 0.0
         while wait is not None:
             wait, _ = await self._turns.step(partial(self._go_on, None, steps))
+        await self._free()
 
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
         """Change the document by the server's hand; see `Room.edit`.
@@ -442,6 +454,18 @@ class RoomRuntime:
             yield
         return None
 
+    async def _free(self) -> None:
+        """Wait until no large record is being taken in."""
+        while self.room.holder is not None:
+            await self._is_free.wait()
+
+    def _note_holder(self) -> None:
+        """Wake those who wait for a large record, where it is judged."""
+        if self.room.holder is None:
+            self._is_free.set()
+        else:
+            self._is_free.clear()
+
     def _seconds_to_wait(self, connection: int) -> float:
         """Return the seconds before a connection may bring new client ids."""
         return self._new_clients.seconds_to_wait(self._connections[connection].participant.id)
@@ -466,6 +490,7 @@ class RoomRuntime:
             if _is_refusal(error):
                 raise
             raise self._break(error, connection) from error
+        self._note_holder()
         self._carry_out(effects, at)
         return 0.0
 

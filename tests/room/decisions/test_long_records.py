@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pycrdt import Array, Map, UndoManager
+from pycrdt import Array, Map, Text, UndoManager
 from room.decisions.stage import Stage
 from room.scene import AT
 
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
-from cosession.errors import TooLarge
+from cosession.errors import BadDocument, TooLarge
 from cosession.protocol import SyncStep1, SyncStep2, SyncUpdate, encode_frame
 from cosession.room.peer import Peer
 
@@ -252,3 +252,31 @@ def test_an_applications_list_of_long_maps_is_not_refused(stage: Stage):
     writer.write(write)
     assert writer.refusal is None
     assert len(stage.document.doc.get("items", type=Array)[1]) == count
+
+
+@PEOPLE
+def test_a_prompt_that_is_too_long_to_be_copied_stays_and_others_go_before_it(stage: Stage, who: Participant):
+    writer = Writer(stage, who)
+    entry = {"id": "long", "author": "ann", "created_at": AT, "place": 1}
+    writer.write(lambda document: document.queue.shared.append(Map({**entry, "text": Text("w" * 4_200_000)})))
+    writer.write(lambda document: document.queue.append("short", id="q", author="ann", created_at=AT))
+    assert writer.refusal is None
+    assert [message.text for message in stage.document.messages] == ["short"]
+    assert [waiting.id for waiting in stage.document.queue] == ["long"]
+
+
+def test_a_prompt_that_would_stay_in_the_queue_is_not_written_there():
+    document = SessionDocument()
+    with pytest.raises(BadDocument, match="send it as a message"):
+        document.queue.append("w" * 4_200_000, id="q", author="ann", created_at=AT)
+    assert not len(document.queue)
+
+
+def test_a_huge_record_that_nobody_judges_is_seen_before_it_is_whole(stage: Stage):
+    heard: list[bool] = []
+    writer = Writer(stage, FULL, lambda: heard.append(stage.document.surfaces.get("s") is not None))
+    components = [{"id": f"c{number}", "text": "hello"} for number in range(60_000)]
+    writer.write(lambda document: document.surfaces.create("s", catalog_id="c", components=components))
+    assert writer.refusal is None
+    assert sum(heard) > 2
+    assert len(stage.document.surfaces.get("s").to_json()["components"]) == 60_000

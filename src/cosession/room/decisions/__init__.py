@@ -9,7 +9,7 @@ from .context import DecisionContext, Memory, Promotion
 from .handlers import DECIDED_ON, arrived, begin, completed, decide, promoted, remind
 from .jobs import Job, reserve
 from .leases import Leases
-from .prompt_lanes import ANYBODY, is_half
+from .prompt_lanes import ANYBODY, is_half, outline
 from .prompts import UNHEARD, OpenPrompts
 from .runs import is_own_run
 
@@ -30,6 +30,7 @@ __all__ = [
     "decide",
     "is_half",
     "is_own_run",
+    "outline",
     "promoted",
     "remind",
     "reserve",

@@ -10,15 +10,21 @@ prompt when it is whole.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Any, Final, cast
+
+from pycrdt import Array, Map, Text
 
 from cosession.document import JsonObject, Policy, prompt_key
 from cosession.document.part_schema import is_growing_text
 from cosession.document.policy import agents_of
-from cosession.document.values import plain_object
+from cosession.document.values import plain, plain_object
 
 ANYBODY: Final = ""
 """The lane of whichever agent is here."""
+
+
+_ABOUT: Final = ("author", "to", "deleted")
+"""What of a message's metadata says whether it is a prompt."""
 
 
 @dataclass(slots=True)
@@ -78,6 +84,36 @@ class PromptLane:
 
     open: dict[str, OpenPrompt] = field(default_factory=dict[str, OpenPrompt])
     runs: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def outline(message: Map[Any]) -> JsonObject:
+    """Read what says whether a message is a prompt: its head, and of its last part the end.
+
+    Returns:
+        Plain JSON that `is_half` and `read_wish` understand; a part's text is only whether there is some.
+    """
+    found = _fields(message, "id", "role", "stamp")
+    about: object = message.get("metadata")
+    found["metadata"] = _fields(cast("Map[Any]", about), *_ABOUT) if isinstance(about, Map) else plain(about)
+    found["parts"] = _last_part(message.get("parts"))
+    return found
+
+
+def _last_part(parts: object) -> Any:
+    """The last of a message's parts in a list, as plain JSON; what is no list as it is."""
+    if not isinstance(parts, Array):
+        return plain(parts)
+    entries = cast("Array[Any]", parts)
+    last: object = entries[-1] if len(entries) else None
+    if not isinstance(last, Map):
+        return [plain(last)]
+    part = cast("Map[Any]", last)
+    text: object = part.get("text")
+    return [_fields(part, "type", "state") | {"text": len(text) > 0 if isinstance(text, Text) else plain(text)}]
+
+
+def _fields(shared: Map[Any], *keys: str) -> JsonObject:
+    return {key: plain(cast(object, shared.get(key))) for key in keys}
 
 
 def read_wish(message: JsonObject) -> Wish | None:

@@ -19,12 +19,23 @@ from cosession.auth.participant import SERVER
 from cosession.document import JsonObject, Message, Run, SessionDocument
 from cosession.document.run_states import ENDED, FINAL
 from cosession.document.times import seconds_until
-from cosession.document.values import plain_object, split_key
+from cosession.document.values import split_key
 
 from ..effects import Remind
 from . import claims, queue, runs
 from .context import DecisionContext
-from .prompt_lanes import ANYBODY, OpenPrompt, PromptLane, Wish, claim_key, is_half, lane_of_run, lanes_of, read_wish
+from .prompt_lanes import (
+    ANYBODY,
+    OpenPrompt,
+    PromptLane,
+    Wish,
+    claim_key,
+    is_half,
+    lane_of_run,
+    lanes_of,
+    outline,
+    read_wish,
+)
 
 Steer: TypeAlias = tuple[str, str | None]
 """What a run is told, by its id and its author: an id alone may be taken by another participant."""
@@ -96,7 +107,7 @@ class OpenPrompts:
         if self.promoted and (message.id, message.author) in self.promoted:
             queue.remove_twin(case, message)
             return
-        fields = plain_object(message.shared)
+        fields = outline(message.shared)
         wish = None if self._is_half(fields) else read_wish(fields)
         if wish is None:
             return
@@ -265,7 +276,7 @@ class OpenPrompts:
                 self.is_read, self._unread, self._steers = True, None, (set(), set())
                 return
             if item is not None:
-                self._read(case, plain_object(item))
+                self._read(case, outline(item))
 
     def _read(self, case: DecisionContext, fields: JsonObject) -> None:
         """Read a message, for whether it is a prompt that nobody has begun to answer."""

@@ -50,8 +50,10 @@ def promote(case: DecisionContext) -> None:
     for entry in case.document.queue.first(_MOST):
         lanes = set(lanes_of(rules, author=entry.author, role="user", to=entry.to))
         if taken.isdisjoint(lanes) and all(_has_turn(case, lane) for lane in lanes):
-            with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; people can remove it
+            try:
                 _promote(case, entry)
+            except BadDocument:  # what a foreign client wrote there may be no prompt; the others go before it
+                continue
         if rules.double_texting != "parallel":
             taken |= lanes
 
@@ -71,7 +73,12 @@ def _promote(case: DecisionContext, entry: QueuedPrompt) -> None:
     """Have a message made of an entry, unless its author has sent it as one.
 
     Where another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
+
+    Raises:
+        BadDocument: it can't be one.
     """
+    if entry.is_too_long:
+        raise BadDocument("The entry is too long for a prompt.")
     author = entry.author or SERVER.id
     coming = {promotion.message: promotion.author for promotion in case.promotions}
     for id_ in _ids(entry):

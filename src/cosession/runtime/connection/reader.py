@@ -6,7 +6,8 @@ each: TCP holds the other side back meanwhile. So does a long frame, which is ta
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 from pycrdt import Channel
@@ -42,7 +43,7 @@ class Receiver(Protocol):
         """Take in a frame; raises a CosessionError when the connection must end for it."""
         ...
 
-    def receive_in_steps(self, connection: int, data: bytes) -> AsyncIterator[float]:
+    def receive_in_steps(self, connection: int, data: bytes) -> AsyncGenerator[float, None]:
         """Take in a frame in steps, and give the seconds that each took; raises as `receive` does."""
         ...
 
@@ -176,10 +177,11 @@ class FrameReader:
     async def _hand_in_steps(self, receiver: Receiver, data: bytes) -> None:
         """Give a frame to the room that takes long; what isn't taken yet when the connection ends is left."""
         seconds = 0.0
-        async for took in receiver.receive_in_steps(self._number, data):
-            seconds += took
-            if self._closed:
-                return
+        async with aclosing(receiver.receive_in_steps(self._number, data)) as steps:
+            async for took in steps:
+                seconds += took
+                if self._closed:
+                    return
         self._pace.spend(seconds)
 
     def _hand_in(self, receiver: Receiver, data: bytes) -> bool:
