@@ -62,13 +62,17 @@ export class OfflineCopy {
     this.loaded = within(PATIENCE_MS, this.#open()).catch(() => this.#fail(null, !isAvailable()));
   }
 
-  /** Empties the copy, and lets go of it; another tab that has it open goes on. */
-  async clear(): Promise<void> {
+  /**
+   * Takes what this page has out of the copy, and lets go of it; another tab that has it open goes on. What another tab
+   * has kept there meanwhile, and this page hasn't read, stays, unless `isAll`: that tab may be gone.
+   */
+  async clear(isAll = false): Promise<void> {
     const opening = this.#database ?? opened(this.#name);
     this.#isOver = true;
     clearTimeout(this.#timer);
     this.#database = null;
-    await within(PATIENCE_MS, emptied(opening)).catch(() => {}); // what can't be opened can't be read either
+    const known = isAll ? null : Y.encodeStateVector(this.#doc);
+    await within(PATIENCE_MS, emptied(opening, known)).catch(() => {}); // what can't be opened can't be read either
   }
 
   /** Lets go of the copy; what was written here until now is still kept. */
@@ -87,7 +91,7 @@ export class OfflineCopy {
    * @throws CosessionError when there is one, and the browser doesn't remove it in time
    */
   async discard(): Promise<void> {
-    await this.clear();
+    await this.clear(true);
     try {
       await within(PATIENCE_MS, settled(indexedDB.deleteDatabase(this.#name)));
     } catch (error) {
@@ -249,10 +253,23 @@ async function stored(database: IDBDatabase, change: (updates: IDBObjectStore) =
   });
 }
 
-async function emptied(opening: IDBDatabase | Promise<IDBDatabase>): Promise<void> {
+/** Empties the copy, but for what a state vector lacks. */
+async function emptied(opening: IDBDatabase | Promise<IDBDatabase>, known: Uint8Array | null): Promise<void> {
   const database = await opening;
+  const change = (updates: IDBObjectStore): void => {
+    if (known === null) {
+      updates.clear();
+      return;
+    }
+    const all = updates.getAll();
+    all.onsuccess = () => {
+      const rest = Y.diffUpdate(merged(all.result), known);
+      updates.clear();
+      if (Y.decodeUpdate(rest).structs.some((struct) => !(struct instanceof Y.Skip))) updates.add(rest);
+    };
+  };
   try {
-    await stored(database, (updates) => updates.clear());
+    await stored(database, change);
   } finally {
     database.close();
   }

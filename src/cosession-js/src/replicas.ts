@@ -187,7 +187,7 @@ export class Replicas {
     before.close();
   }
 
-  /** Empties this browser's copy, which would bring the refused edit back, and begins it anew. */
+  /** Takes out of this browser's copy what would bring the refused edit back, and begins it anew. */
   async #renewCopy(): Promise<void> {
     const copy = this.#copy;
     const { current } = this;

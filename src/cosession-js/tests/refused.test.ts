@@ -202,6 +202,23 @@ test("the copy in the browser is dropped with what was refused, and doesn't brin
   expect(later.refusal).toBeNull();
 });
 
+test("what another tab kept in the browser before it was gone isn't dropped with what was refused", async () => {
+  const tab = join("ana", true);
+  await tab.whenSynced();
+  await server.stop();
+  const other = connect(server.url, "trip", { user: { id: "ana" }, offline: true });
+  await until(other, () => other.copy === "kept");
+  other.send("of a tab that is gone");
+  other.close();
+  tab.send("forbidden");
+  await server.restart();
+  tab.reconnect();
+  expect((await loss(tab)).lost).toEqual(["forbidden"]);
+  await eventually(() => expect(texts(tab)).toEqual(["of a tab that is gone"]));
+  await tab.whenSaved();
+  expect(server.doc.getArray("messages").length).toBe(1);
+});
+
 /** How many updates the browser's copy of Ana's session holds. */
 async function stored(session: string): Promise<number> {
   const names = (await indexedDB.databases()).flatMap(({ name }) =>
