@@ -102,6 +102,28 @@ async def test_the_first_post_to_a_long_session_lets_others_have_their_turn(tmp_
     assert max(counts) < sum(counts) / 4, counts
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_list_of_few_among_many_sessions_lets_others_have_their_turn(tmp_path: Path) -> None:
+    """Counted as above; the storage lists the sessions in one call, on a thread of its own."""
+    settings = Settings(data=tmp_path, auth_secret=SECRET)
+    async with (
+        Identities.open(settings) as identities,
+        SqliteStorage.open(settings.database) as storage,
+        Hub.open(storage, settings) as hub,
+    ):
+        for number in range(2_000):
+            await storage.create(f"other-{number}", title="", at="2026-01-01T00:00:00.000Z")
+        app = create_app(hub, identities, storage.revocations, settings)
+        member = mint(good(sub="ada", role="member", sessions=["trip"]), secret_keys(SECRET)[0])
+        headers = {"authorization": f"Bearer {member}"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+            with calls_between_turns() as counts:
+                listed = await http.get("/sessions", headers=headers)
+    assert listed.json() == {"sessions": []}
+    assert max(counts) < sum(counts) / 4, counts
+
+
 def _say_much(document: SessionDocument) -> None:
     for number in range(800):
         document.messages.append(
