@@ -1,9 +1,16 @@
 """Roots that the schema doesn't have, as the session's JSON tells them."""
 
+from typing import Any
+from unittest.mock import patch
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from protocol.test_pieces import edits, written
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment
 
-from cosession.document import SessionDocument
+from cosession.document import SessionDocument, own_roots
+from cosession.document.values import plain
 
 BY_YJS = bytes.fromhex(
     "0113aa8aca8d0d00040101740a706c61696e20f09f98800601047269636804626f6c64047472756584aa8aca8d0d08026162"
@@ -82,3 +89,20 @@ def test_a_root_that_was_emptied_is_not_told_of() -> None:
     text += "gone"
     del text[0:4]
     assert read(doc.get_update()) == {}
+
+
+@given(edits, st.integers(20, 400))
+@settings(max_examples=200)
+def test_roots_of_any_history_are_read_in_pieces_of_any_size(
+    steps: list[tuple[int, tuple[str, Any, Any]]], size: int
+) -> None:
+    doc = written(steps)
+    wanted = {
+        "t": str(doc.get("t", type=Text)),
+        "a": plain(doc.get("a", type=Array)),
+        "m": plain(doc.get("m", type=Map)),
+        "x": str(doc.get("x", type=XmlFragment)),
+    }
+    with patch.object(own_roots, "_PIECE", size):
+        found = own_roots.read_own_roots(doc.get_update(), list(wanted))
+    assert found == {name: value for name, value in sorted(wanted.items()) if value not in ("", [], {})}

@@ -121,19 +121,25 @@ class _Places:
         for client, clock in structs:
             clocks.setdefault(client, []).append(clock)
         roots: dict[Id, str | None] = {}
+        name, end = None, 0
         for count, (id_, struct) in enumerate(structs.items(), 1):
-            name = self._root_of(id_, structs, clocks, roots)
+            client, clock = id_
+            if struct.left == (client, clock - 1) and clock == end and clock - 1 >= clocks[client][0]:
+                roots[id_] = name  # right behind the one before, as most are
+            else:
+                name = self._root_of(id_, structs, clocks, roots)
+            end = clock + struct.length
             if name in self._names and (kind := _kind_of(struct)) is not None:
                 known = self.kinds.setdefault(name, kind)
                 if kind is Text or (known is Array and kind is XmlFragment):
                     self.kinds[name] = kind  # texts hold shared types too, and XML holds elements beside texts
             if not count % AT_ONCE:
                 yield
-        for id_, name in sorted(roots.items()):
-            starts, names = self._roots.setdefault(id_[0], ([], []))
-            if not names or names[-1] != name:
-                starts.append(id_[1])
-                names.append(name)
+        for (client, clock), root in ((id_, roots[id_]) for id_ in structs):  # the clocks of each client in order
+            starts, names = self._roots.setdefault(client, ([], []))
+            if not names or names[-1] != root:
+                starts.append(clock)
+                names.append(root)
 
     def _root_of(
         self,
