@@ -54,8 +54,11 @@ export class Backlog {
     return this.#news.size > before;
   }
 
-  /** A transaction has changed the document; `fromReader` when it is what the reader brought. */
-  note({ beforeState, afterState, deleteSet }: Y.Transaction, fromReader: boolean): void {
+  /**
+   * A transaction has changed the document; `fromReader` when it is what the reader brought. Returns whether that has
+   * freed something of which the reader may lack a part: what waited for it.
+   */
+  note({ beforeState, afterState, deleteSet }: Y.Transaction, fromReader: boolean): boolean {
     const isTheirs = fromReader && !this.#isWaiting;
     const { pendingStructs, pendingDs } = this.#doc.store;
     this.#isWaiting = pendingStructs !== null || pendingDs !== null;
@@ -64,12 +67,13 @@ export class Backlog {
       if (isTheirs && !this.#news.has(client)) this.#known.set(client, clock);
       else if (clock > (this.#known.get(client) ?? 0)) this.#news.add(client);
     }
-    if (isTheirs) return;
+    if (isTheirs) return false;
     for (const [client, ranges] of deleteSet.clients) {
       const waiting = this.#deletes.get(client) ?? [];
       for (const { clock, len } of ranges) waiting.push({ clock, len });
       this.#deletes.set(client, waiting);
     }
+    return fromReader && !this.isEmpty;
   }
 
   /** Takes the next update for the reader; an empty one when it lacks nothing. */

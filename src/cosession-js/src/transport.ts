@@ -104,7 +104,10 @@ export class Transport {
       this.#line?.send(frames.tokenFrame(token));
     });
     tie.doc.watch((transaction) => {
-      this.#backlog.note(transaction, this.isOrigin(transaction.origin));
+      if (this.#backlog.note(transaction, this.isOrigin(transaction.origin))) {
+        tie.unsaved.brought(transaction);
+        tie.fences.edited();
+      }
       this.plan();
     });
     tie.awareness.on("update", (_changes: unknown, origin: unknown) => {

@@ -2,6 +2,7 @@
 
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
+import * as Y from "yjs";
 import { connect, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
@@ -57,6 +58,35 @@ test("what was loaded isn't called saved before the server's fence says so", asy
   expect(after.saved).toBe(false);
   server.release();
   await after.whenSaved();
+});
+
+test("words of the copy that wait for what the server has aren't called saved before its fence says so", async () => {
+  const written = new Y.Doc();
+  const updates: Uint8Array[] = [];
+  written.on("update", (update: Uint8Array) => updates.push(update));
+  for (const word of ["base ", "words"])
+    written.getText("text:notes").insert(written.getText("text:notes").length, word);
+  await server.stop();
+  const before = visit("waiting");
+  await until(before, () => before.copy === "kept");
+  before.close();
+  const name = (await indexedDB.databases()).find((each) => each.name?.includes("waiting"))?.name ?? "";
+  const database = await new Promise<IDBDatabase>((resolve) => {
+    const opening = indexedDB.open(name);
+    opening.onsuccess = () => resolve(opening.result);
+  });
+  database.transaction(["updates"], "readwrite").objectStore("updates").add(updates[1]);
+  database.close();
+
+  Y.applyUpdate(server.doc, updates[0] as Uint8Array);
+  server.holding = true;
+  await server.restart();
+  const after = open(server.url, "waiting", { user: { id: "ana" }, offline: true });
+  await until(after, () => String(after.text("notes")) === "base words");
+  expect(after.saved).toBe(false);
+  server.release();
+  await after.whenSaved();
+  expect(String(server.doc.getText("text:notes"))).toBe("base words");
 });
 
 test("an empty copy has nothing to save", async () => {
