@@ -20,6 +20,10 @@ from .values import plain, plain_in_steps, value_in_steps
 _XML_ELEMENT = 3
 _XML_TEXT = 6
 _SHARED = (Array, Map, Text, XmlElement, XmlFragment, XmlText)
+_SURER: Final[dict[type, int]] = {Array: 0, XmlFragment: 1, Map: 2, Text: 3}
+"""Which type a root has in which there seem to be several: texts hold shared types, XML holds elements beside texts,
+and a value that took the place of another doesn't say its key."""
+
 _MAX_DEPTH = 64
 """How deep texts that are in texts are read; beyond it there is null."""
 
@@ -131,8 +135,8 @@ class _Places:
             end = clock + struct.length
             if name in self._names and (kind := _kind_of(struct)) is not None:
                 known = self.kinds.setdefault(name, kind)
-                if kind is Text or (known is Array and kind is XmlFragment):
-                    self.kinds[name] = kind  # texts hold shared types too, and XML holds elements beside texts
+                if _SURER[kind] > _SURER[known]:
+                    self.kinds[name] = kind
             if not count % AT_ONCE:
                 yield
         for (client, clock), root in ((id_, roots[id_]) for id_ in structs):  # the clocks of each client in order
