@@ -19,6 +19,8 @@ from cosession.protocol import (
     Awareness,
     AwarenessEntry,
     Fence,
+    Granted,
+    Limits,
     SyncStep1,
     SyncStep2,
     SyncUpdate,
@@ -645,3 +647,17 @@ async def test_a_message_is_edited_and_removed_by_its_id(hub: Hub):
             session.edit("m2", "Nobody")
         await session.wait_saved()
         assert message.deleted
+
+
+async def test_what_is_written_is_in_the_name_that_the_server_knows_us_by(hub: Hub):
+    hub.grant = Granted("ann", "Ann", "human", ("admin",), None, Limits())
+    async with connect(hub.url, session="trip", participant=" ann ") as session:
+        await until(lambda: session.me.capabilities)
+        assert session.participant == "ann"
+        await session.send("mine")
+        session.count("likes")
+        session.cancel("r1")
+        await session.wait_saved()
+        assert hub.document.messages[0].author == "ann"
+        assert all("%20" not in key for key in hub.document.counters.shared)
+        assert [request.participant for request in hub.document.requests.items()] == ["ann"]

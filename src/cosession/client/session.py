@@ -40,7 +40,6 @@ class Session(Writing):
 
     Attributes:
         id: the session's id.
-        participant: our participant id.
         name: what people see.
         kind: `agent`, `human` or `operator`.
         presence: what this connection says of itself, and what the others say.
@@ -61,7 +60,6 @@ class Session(Writing):
     ) -> None:
         """Prepare; `connect` opens it."""
         self.id = id
-        self.participant = participant
         self.name = name
         self.kind = kind
         self._link = SessionLink(

@@ -16,15 +16,15 @@ VOTES = ("approved", "rejected")
 
 
 class Wishes(Views):
-    """Whoever is in a session.
+    """Whoever is in a session."""
 
-    Attributes:
-        participant: our participant id.
-    """
-
-    participant: str
     _link: SessionLink
     _held: set[str]
+
+    @property
+    def participant(self) -> str:
+        """Our participant id: as the server verified, or, until it says so, as was asked for."""
+        return self._link.me.id
 
     def set_title(self, title: str) -> None:
         """Give the session another title.
