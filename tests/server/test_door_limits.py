@@ -116,6 +116,21 @@ def test_a_body_that_never_comes_is_not_waited_for(start_server: Start, plug: Pl
     assert status(rest(plug(server, before + POST + b"{"))) in (0, 200)
 
 
+@pytest.mark.parametrize("path", [b"/sessions", b"/healthz", b"/nothing"])
+def test_a_body_in_very_many_small_chunks_is_not_read_on(start_server: Start, plug: Plug, path: bytes) -> None:
+    """Each chunk costs as much work as a large one, also of who has no token; a thousand of them are taken."""
+    server = start_server(body_seconds=10_000, head_seconds=10_000)
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    flood = plug(server, head)
+    with contextlib.suppress(ConnectionError):
+        flood.sendall(b"1\r\n \r\n" * 20_000)
+    rest(flood)
+    few = plug(
+        server, head.replace(b"Host", b"Connection: close\r\nHost") + b"1\r\n \r\n" * 1000 + b"2\r\n{}\r\n0\r\n\r\n"
+    )
+    assert status(rest(few)) in (201, 404, 405)
+
+
 async def test_who_asks_for_much_and_reads_nothing_is_hung_up_on(
     start_server: Start, plug: Plug, tmp_path: Path
 ) -> None:

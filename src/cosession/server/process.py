@@ -32,9 +32,6 @@ _MOST_FRAME_ROOM = 2**20
 """The WebSocket library takes frames this many times larger than we do, or so many bytes larger, so that a frame over
 our limit is refused by a room, with a notice."""
 
-_HEAD_ROOM = 4
-"""Heads are read up to this many times our limit, so that a WebSocket is told why it is refused; more get a 431."""
-
 _BEAT = 0.3
 """Who is gone is known to be after three beats at the latest, and a little more must be left."""
 
@@ -166,7 +163,6 @@ def _config(app: Callable[..., object], settings: Settings, key: Callable[[str],
         app,  # type: ignore[arg-type]
         loop="asyncio",
         http=RequestProtocol,
-        h11_max_incomplete_event_size=_HEAD_ROOM * settings.max_head_bytes,
         ws=partial(SyncProtocol, pulse=Ticker(beat_seconds), arrivals=arrivals),  # type: ignore[arg-type]
         ws_per_message_deflate=False,
         ws_ping_interval=beat_seconds,

@@ -39,12 +39,41 @@ _NEEDED = frozenset(
 )
 """The headers of a handshake that something reads."""
 
+HEAD_ROOM = 4
+"""Heads are read up to this many times our limit, so that a WebSocket is told why it is refused; more get a 431."""
+
+_SLIVER = 256
+_MOST_SLIVERS = 1024
+"""So many chunks of a body may have fewer bytes than that: each costs as much work as a large one."""
+
 Phase: TypeAlias = Literal["head", "body"]
 
 
 def _line(name: bytes, value: bytes) -> int:
     """How long a header is on the wire."""
     return len(name) + len(value) + len(": \r\n")
+
+
+class _Parser(h11.Connection):
+    """h11, which takes no body in very many small chunks: 256 KB of them held the loop for more than a second."""
+
+    _slivers = 0
+
+    def next_event(self) -> Any:
+        """Return the next event; see h11.
+
+        Raises:
+            RemoteProtocolError: what came is no HTTP, or its body is in too many small chunks.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            if event.chunk_start and event.chunk_end and len(event.data) < _SLIVER:
+                self._slivers += 1
+                if self._slivers > _MOST_SLIVERS:
+                    raise h11.RemoteProtocolError("The body has too many small chunks.")
+        elif isinstance(event, h11.Request):
+            self._slivers = 0
+        return event
 
 
 class RequestProtocol(H11Protocol):
@@ -67,6 +96,7 @@ class RequestProtocol(H11Protocol):
         lobby: ConnectionLimits,
     ) -> None:
         super().__init__(config, server_state, app_state)
+        self.conn = _Parser(h11.SERVER, settings.max_head_bytes * HEAD_ROOM)
         self._settings = settings
         self._lobby = lobby
         self._phase: Phase | None = None
