@@ -6,7 +6,7 @@
  */
 
 import type { Claim, Claims } from "./claims.ts";
-import { Disconnected, InvalidValue } from "./errors.ts";
+import { Disconnected, InvalidValue, NotAllowed } from "./errors.ts";
 import type { Off } from "./events.ts";
 import { checked, checkedId, checkedText, isObject, type Json } from "./json.ts";
 import type { Message, Part } from "./messages.ts";
@@ -131,9 +131,10 @@ export class Tools {
       if (answer === null) claim.release();
       else if (this.#claims.holds(claim)) this.#answer(call, answer);
       this.#taken.delete(call.id);
-    } catch {
-      // The session is over, or this page may not answer: another page is next in line.
+    } catch (error) {
+      // The session is over, or this page may not answer, also not when it is asked again: another one is next in line.
       claim?.release();
+      if (!(error instanceof NotAllowed)) this.#taken.delete(call.id);
     }
   }
 
