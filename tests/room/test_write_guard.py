@@ -33,8 +33,8 @@ from cosession.settings import Settings
 class Writer:
     """A participant with a role, and a replica of its own."""
 
-    def __init__(self, scene: Scene, connection: int, id_: str, role: str) -> None:
-        self.participant = Participant(id_, id_, capabilities=Capabilities.of(role))
+    def __init__(self, scene: Scene, connection: int, id_: str, role: str, expires_at: float | None = None) -> None:
+        self.participant = Participant(id_, id_, capabilities=Capabilities.of(role), expires_at=expires_at)
         self.connection = connection
         self._scene = scene
         scene.do(scene.room.join(connection, Peer(self.participant, True), AT))
@@ -502,12 +502,13 @@ def test_a_pair_that_is_cut_becomes_replacement_characters(
     assert str(replayed.room.document.text("notes")) == "a\ufffdx\ufffdb\ufffdcd"
 
 
+@pytest.mark.parametrize("role", ["member", "admin"])
 @pytest.mark.parametrize("pretends", [False, True])
 @pytest.mark.parametrize("is_loaded_anew", [False, True])
 def test_a_client_id_is_its_first_ones_also_while_they_are_away(
-    scene: Scene, pretends: bool, is_loaded_anew: bool
+    scene: Scene, pretends: bool, is_loaded_anew: bool, role: str
 ) -> None:
-    ada = Writer(scene, 1, "ada", "member")
+    ada = Writer(scene, 1, "ada", role, expires_at=2e9)
     ada.show()
     client = ada.session.doc.client_id
     scene.do(scene.room.leave(1, AT))

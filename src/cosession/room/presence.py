@@ -162,13 +162,15 @@ class RoomPresence:
     def _bind(self, client: int, participant: Participant) -> bool:
         """Remember whose a client id is: others can see it now, and could write under it while its owner is away.
 
-        It isn't done where all may write everything: there participants name themselves, and change their names.
+        It isn't done where participants name themselves, for they change their names: who may write everything, and
+        has no token that ends.
 
         Returns:
             Whether the log is to know it as well.
         """
         can = participant.capabilities
-        if participant.id == ANONYMOUS.id or can.writes_everything or client in self._first:
+        names_itself = can.writes_everything and participant.expires_at is None
+        if participant.id == ANONYMOUS.id or names_itself or client in self._first:
             return False
         self._first[client] = participant.id
         if len(self._first) > _FIRST:

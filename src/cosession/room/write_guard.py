@@ -371,7 +371,7 @@ class WriteGuard:
 
     def _may_write(self, by: Participant, client: int) -> bool:
         if by.capabilities.writes_everything:
-            return self._presence.may_write(by, client)
+            return self.writers.get(client) == by.id or self._presence.may_write(by, client)
         return self._is_own(by, client)
 
     def _is_own(self, by: Participant, client: int) -> bool:
