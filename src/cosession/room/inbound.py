@@ -36,6 +36,7 @@ from cosession.protocol.parts import RecordSize, split_work
 from cosession.protocol.sections import Sections, without_forbidden, without_forbidden_in_steps
 from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id
+from cosession.protocol.surrogates import Cuts
 from cosession.protocol.update_format import MAX_CLOCK
 
 from .acks import Acks
@@ -262,10 +263,22 @@ class InboundUpdates:
         yield begin
         self.holder = connection
         try:
-            effects = yield from self._updated(
-                connection, peer, update, frame, at[0], offered=offered, header=header, in_steps=True
-            )
-            yield lambda _: effects
+            effects: list[Effect]
+            vector = self._changes.vector
+            if not header.fits(vector) and not offered:
+                effects = self._ask_for_gap(connection, peer, header)
+            elif header.fits(vector) and not self._gate.brings_others(
+                header, peer.participant, vector, offered=offered
+            ):
+                found = self._gate.find_cuts(update, header, vector)
+                effects = yield from self._take_judged(
+                    connection, peer, update, frame, header, at[0], found, offered=offered, in_steps=True
+                )
+            else:
+                effects = yield from self._take_fitting(
+                    connection, peer, update, header, at[0], offered=offered, in_steps=True
+                )
+            yield lambda _: effects + self._ask_waiting()
             yield from self._changes.read_values()
         finally:
             self.holder = None
@@ -295,20 +308,6 @@ class InboundUpdates:
         Raises:
             MalformedFrame: the bytes are no update.
         """
-        return finish(self._updated(connection, peer, update, frame, at, offered=offered, header=header))
-
-    def _updated(
-        self,
-        connection: int,
-        peer: Peer,
-        update: bytes,
-        frame: bytes,
-        at: str,
-        *,
-        offered: bool,
-        header: UpdateHeader | None,
-        in_steps: bool = False,
-    ) -> Generator[None, None, list[Effect]]:
         if update == EMPTY_UPDATE:
             return []
         declined: list[Effect] = []
@@ -331,17 +330,15 @@ class InboundUpdates:
         if not is_next and not header.fits(vector):
             if not offered:
                 return declined + self._ask_for_gap(connection, peer, header)
-            effects = yield from self._take_fitting(
-                connection, peer, update, header, at, offered=offered, in_steps=in_steps
+            effects = finish(
+                self._take_fitting(connection, peer, update, header, at, offered=offered, in_steps=False)
             )
         elif self._gate.brings_others(header, peer.participant, vector, offered=offered):
-            effects = yield from self._take_fitting(
-                connection, peer, update, header, at, offered=offered, in_steps=in_steps
+            effects = finish(
+                self._take_fitting(connection, peer, update, header, at, offered=offered, in_steps=False)
             )
         else:
-            effects = yield from self._take(
-                connection, peer, update, frame, header, at, offered=offered, in_steps=in_steps
-            )
+            effects = self._take(connection, peer, update, frame, header, at, offered=offered)
         if self._waiting:
             effects += self._ask_waiting()
         return effects + declined if declined else effects
@@ -488,7 +485,7 @@ class InboundUpdates:
         at: str,
         *,
         offered: bool,
-        in_steps: bool,
+        in_steps: bool = False,
     ) -> Generator[None, None, list[Effect]]:
         """Take of an update what fits and its participant may bring; the rest waits for others to bring theirs."""
         by, vector = peer.participant, self._changes.vector
@@ -507,13 +504,15 @@ class InboundUpdates:
             fit = sections.fit(vector, lambda client, gone=gone: client not in gone and may_bring(client))
         effects: list[Effect] = []
         if fit.update != EMPTY_UPDATE:
-            effects = yield from self._take(
+            fits = yield from read_header_in_steps(fit.update)
+            effects = yield from self._take_judged(
                 connection,
                 peer,
                 fit.update,
                 encode_frame(SyncUpdate(fit.update)),
-                (yield from read_header_in_steps(fit.update)),
+                fits,
                 at,
+                self._gate.find_cuts(fit.update, fits, vector),
                 offered=offered,
                 in_steps=in_steps,
             )
@@ -600,11 +599,53 @@ class InboundUpdates:
         at: str,
         *,
         offered: bool,
+    ) -> list[Effect]:
+        """Take in an update that fits and whose clocks are its participant's, or what may be kept of it."""
+        found = self._gate.find_cuts(update, header, self._changes.vector)
+        is_flat = header.types <= MAX_TYPES_DEEP or header.is_flat
+        if found is not None or not is_flat:
+            return finish(
+                self._take_judged(connection, peer, update, frame, header, at, found, offered=offered, in_steps=False)
+            )
+        by = peer.participant
+        if not by.capabilities.writes_everything:
+            try:
+                admitted = self._gate.admit(update, header, by, offered=offered)
+            except (NotAllowed, MalformedFrame, TooLarge) as error:
+                return finish(self._salvage(connection, peer, update, header, at, error, offered=offered))
+            if admitted.update is not update:
+                return self._apply_admitted(admitted, connection, peer, at, offered=offered)
+        return self._changes.apply(
+            Update(update, frame, header.brings), header, connection, peer, at, offered=offered
+        )
+
+    def _take_judged(
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        frame: bytes,
+        header: UpdateHeader,
+        at: str,
+        found: Cuts | None,
+        *,
+        offered: bool,
         in_steps: bool,
     ) -> Generator[None, None, list[Effect]]:
-        """Take in an update that fits and whose clocks are its participant's, or what may be kept of it."""
+        """Take in an update that is judged, or cuts surrogate pairs in two; see `_take`.
+
+        Args:
+            connection: who sent it.
+            peer: what is known of it.
+            update: its bytes.
+            frame: the sync frame around them.
+            header: its header.
+            at: the server's time, RFC 3339.
+            found: the pairs that it cuts.
+            offered: whether it is an answer.
+            in_steps: whether it is judged in steps.
+        """
         by = peer.participant
-        found = self._gate.find_cuts(update, header, self._changes.vector)
         if found is not None and found.own:
             update = replace_pairs(update, found.own)
             header, frame = read_update_header(update), encode_frame(SyncUpdate(update))
@@ -624,15 +665,31 @@ class InboundUpdates:
             else:
                 admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
         except (NotAllowed, MalformedFrame, TooLarge) as error:
-            gives_up = offered and peer.patience >= _PATIENCE
-            keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
-            if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
-                keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
-            return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
+            return (yield from self._salvage(connection, peer, update, header, at, error, offered=offered, cuts=cuts))
         if admitted.update is update:
             taken = Update(update, frame, header.brings)
             return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
         return self._apply_admitted(admitted, connection, peer, at, offered=offered, cuts=cuts)
+
+    def _salvage(
+        self,
+        connection: int,
+        peer: Peer,
+        update: bytes,
+        header: UpdateHeader,
+        at: str,
+        error: CosessionError,
+        *,
+        offered: bool,
+        cuts: Sequence[Id] = (),
+    ) -> Generator[None, None, list[Effect]]:
+        """Take in what may be kept of an update of which the judgement was no."""
+        by = peer.participant
+        gives_up = offered and peer.patience >= _PATIENCE
+        keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
+        if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
+            keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+        return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
 
     def _values(self) -> Values:
         return Values(most_size=self._limits.value_bytes, most_entries=self._limits.value_entries)
