@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from benchmarks.scaling import GROWING, OPERATIONS, Scene, session
-from pycrdt import Map, Text
+from pycrdt import Doc, Map, Text
 from room.decisions.stage import Actor, Stage
 from room.scene import AT
 
@@ -61,6 +61,31 @@ def test_an_operation_takes_as_much_work_in_a_session_ten_times_as_long(
 def test_what_a_frame_leads_to_is_observed_once(scenes: tuple[Scene, Scene], name: str) -> None:
     act = OPERATIONS[name](scenes[0], 3)
     assert called(act).count("Doc.observe") == 1  # the library goes through all Yjs clients to begin, and to end
+
+
+def observed_transactions(act: Callable[[], object], doc: Doc[Any]) -> int:
+    """How many transactions of a document end while it is observed."""
+    count = depth = 0
+
+    def note(frame: Any, event: str, function: Any) -> None:
+        nonlocal count, depth
+        if event == "call" and frame.f_locals.get("self") is doc:
+            depth += (frame.f_code is Doc.observe.__code__) - (frame.f_code is Doc.unobserve.__code__)
+        count += depth > 0 and event == "c_call" and function.__qualname__ == "Transaction.commit"
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_prompt_that_leaves_the_queue_is_observed_only_where_its_update_is_not_known() -> None:
+    """At the end of each transaction that is observed the library goes through all Yjs clients several times."""
+    scene = Scene(session(10 * SIZE), False)
+    counts = [observed_transactions(OPERATIONS["queue"](scene, number), scene.room.document.doc) for number in (1, 2)]
+    assert counts[-1] <= 6, counts
 
 
 @pytest.mark.parametrize("messages", [["r1.m"] * 20_000, [f"none{number}" for number in range(20_000)]])

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
-from pycrdt import ArrayEvent, Map, TransactionEvent
+from pycrdt import ArrayEvent, Map, Subscription, TransactionEvent
 
 from cosession.auth.participant import SERVER, Participant
 from cosession.document import JsonObject, Message, SessionDocument
@@ -78,12 +78,14 @@ class Changes:
         "_deletions",
         "_document",
         "_gate",
+        "_keeps_observing",
         "_kept",
         "_memory",
         "_more_deletions",
         "_openings",
         "_receipts",
         "_settings",
+        "_subscription",
         "_updates",
         "_watch",
         "on_first_use",
@@ -116,7 +118,9 @@ class Changes:
         self._deletions: KnownDeletions | None = None
         self._more_deletions = 0
         self._deleted: bytes | None = None
-        self._updates: list[bytes] | None = None
+        self._updates: list[bytes] = []
+        self._subscription: Subscription | None = None
+        self._keeps_observing = False
 
     def state_vector(self) -> bytes:
         """The document's state vector, encoded."""
@@ -176,13 +180,17 @@ class Changes:
         else:
             with _arrivals(self._document) as messages:
                 effects = self._take(update, header, connection, peer, offered=offered)
-        if self._watch.late:
-            effects += self._complete(by, at, offered=offered)
-        if messages:
-            effects += self._stamp(messages, by, at, offered=offered)
+        if messages or self._watch.late or self.on_first_use is not None:
+            with self._observing_on():
+                if self._watch.late:
+                    effects += self._complete(by, at, offered=offered)
+                if messages:
+                    effects += self._stamp(messages, by, at, offered=offered)
+                self._watch.notice(update.update, header)
+                if self.on_first_use is not None and peer.extended and effects:  # ours write what the schema has
+                    effects += self._begin()
+                return effects + self._decide(by, at)
         self._watch.notice(update.update, header)
-        if self.on_first_use is not None and peer.extended and effects:  # our clients write what the schema has
-            effects += self._begin()
         return effects + self._decide(by, at) if self._watch.touched else effects
 
     def edit(
@@ -191,7 +199,7 @@ class Changes:
         """Change the document by the server's own hand; see `Room.edit`."""
         if by is not SERVER:
             self._gate.check_size(by, grows)
-        with self._capturing():
+        with self._observing_on():
             if by is SERVER:
                 return self._write(change, by) + self._decide(by, at)
             with _arrivals(self._document) as messages:
@@ -327,6 +335,7 @@ class Changes:
 
     def _append(self, data: bytes, by: Participant) -> list[Effect]:
         """Apply what was written apart, and accept it."""
+        self._unobserve()
         self._bring(data, read_update_header(data))
         return self._written([data], by)
 
@@ -404,7 +413,7 @@ class Changes:
         effects: list[Effect] = []
         if not self._watch.touched:
             return effects
-        with self._capturing():
+        with self._observing_on():
             for _ in range(_MOST_PASSES):
                 touched = self._watch.take()
                 if "meta" in touched:
@@ -449,7 +458,8 @@ class Changes:
                     with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; it stays
                         data = write_apart(self._document, self.vector, write)
                         effects += self._write(write, SERVER) if data is None else self._append(data, SERVER)
-                    message = self._document.messages.get(promotion.message)
+                    with self._document.transaction():
+                        message = self._document.messages.get(promotion.message)
                     if message is None:
                         continue
                     messages.append(message)
@@ -461,33 +471,45 @@ class Changes:
 
     def _captured(self, act: Callable[[], None]) -> list[bytes]:
         """Do something to the document, and return the updates that it made, if it changed anything."""
-        with self._capturing() as updates:
-            try:
-                act()
-            except Exception as error:
-                if updates:
-                    raise RoomBroken(HALF_DONE) from error
-                raise
-            return [*updates]
+        self._observe()
+        updates = self._updates
+        updates.clear()
+        try:
+            act()
+        except Exception as error:
+            if updates:
+                raise RoomBroken(HALF_DONE) from error
+            raise
+        finally:
+            if not self._keeps_observing:
+                self._unobserve()
+        return [*updates]
 
     @contextmanager
-    def _capturing(self) -> Generator[list[bytes]]:
-        """Note the updates that the document makes; blocks within the block each begin with an empty list.
+    def _observing_on(self) -> Generator[None]:
+        """Go on observing the document from the first of several changes to the last.
 
-        The library goes through all Yjs clients of the document to begin observing it, and to end it.
+        The library goes through all Yjs clients of the document to begin observing it, to end it, and at the end of
+        each transaction meanwhile, also of one that only reads. So it isn't observed where the update is known.
         """
-        if self._updates is not None:
-            self._updates.clear()
-            yield self._updates
+        if self._keeps_observing:
+            yield
             return
-        doc, updates = self._document.doc, list[bytes]()
-        subscription = doc.observe(partial(_note_update, updates))
-        self._updates = updates
+        self._keeps_observing = True
         try:
-            yield updates
+            yield
         finally:
-            self._updates = None
-            doc.unobserve(subscription)
+            self._keeps_observing = False
+            self._unobserve()
+
+    def _observe(self) -> None:
+        if self._subscription is None:
+            self._subscription = self._document.doc.observe(partial(_note_update, self._updates))
+
+    def _unobserve(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._document.doc.unobserve(subscription)
 
     def _bring(self, data: bytes, header: UpdateHeader) -> None:
         """Apply an update that is all news."""
