@@ -506,6 +506,30 @@ def test_presence_reaches_everybody_else_and_late_joiners_and_ends_with_the_conn
     assert scene.presence.pop(2) == [(7, True)]
 
 
+@pytest.mark.parametrize(
+    "state", ['"away"', "[]", "3", '{"__proto__":{"a":1}}', "[" * 500 + "]" * 500, '{"a":' * 300 + "1" + "}" * 300]
+)
+def test_a_state_that_no_reader_may_see_is_left_out_of_a_stock_clients_presence(
+    settings: Settings, state: str
+) -> None:
+    scene = Scene(settings)
+    scene.join(1, "ada")
+    scene.join(2, "bo")
+    shown = [AwarenessEntry(7, 1, state), AwarenessEntry(8, 1, '{"user":{"name":"Ada"}}')]
+    scene.receive(1, Awareness(encode_awareness(shown)))
+    assert scene.presence[2] == [(8, False)]
+    scene.join(3, "cy", extended=True)
+    with pytest.raises(MalformedFrame):
+        scene.receive(3, Awareness(encode_awareness(shown)))
+
+
+def test_an_auth_message_of_a_client_is_passed_over(settings: Settings) -> None:
+    scene = Scene(settings)
+    scene.join(1, "ada")
+    scene.receive(1, PermissionDenied("token"))
+    assert scene.room.peers[1].ending is None
+
+
 @pytest.mark.parametrize("extended", [True, False])
 def test_presence_that_is_too_large_costs_no_connection(extended: bool) -> None:
     scene = Scene(Settings(max_presence_bytes=256))

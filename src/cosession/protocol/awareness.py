@@ -9,6 +9,7 @@ stay JSON text here: the wire carries them, only their reader needs to parse the
 import sys
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from cosession.errors import MalformedFrame
 
@@ -48,21 +49,26 @@ class AwarenessEntry:
         return self.state == GONE
 
 
-def decode_awareness(payload: bytes, most_bytes: int = sys.maxsize) -> tuple[AwarenessEntry, ...]:
+def decode_awareness(
+    payload: bytes, most_bytes: int = sys.maxsize, *, is_strict: bool = True
+) -> tuple[AwarenessEntry, ...]:
     """Decode an awareness update.
 
     Args:
         payload: the body of an awareness frame.
         most_bytes: a larger state isn't read as JSON: its reader drops it.
+        is_strict: whether a state that no reader may see is an error; else it is left out.
 
     Raises:
         MalformedFrame: it is not one, or a state in it is not a JSON object or null.
         TooLarge: it holds more states than any room has.
     """
-    return finish(decode_awareness_in_steps(payload, most_bytes))
+    return finish(decode_awareness_in_steps(payload, most_bytes, is_strict=is_strict))
 
 
-def decode_awareness_in_steps(payload: bytes, most_bytes: int) -> Generator[None, None, tuple[AwarenessEntry, ...]]:
+def decode_awareness_in_steps(
+    payload: bytes, most_bytes: int, *, is_strict: bool = True
+) -> Generator[None, None, tuple[AwarenessEntry, ...]]:
     """Do that in steps; see `decode_awareness`."""
     reader = lib0.Reader(payload, _MAX_ENTRIES)
     entries: list[AwarenessEntry] = []
@@ -75,14 +81,24 @@ def decode_awareness_in_steps(payload: bytes, most_bytes: int) -> Generator[None
         if entry.clock > MAX_AWARENESS_CLOCK:
             raise MalformedFrame(f"The clock of an awareness state is beyond {MAX_AWARENESS_CLOCK}; begin at 0.")
         if len(entry.state) <= most_bytes:
-            state = read_json(entry.state, "An awareness state")
-            if state is not None and not isinstance(state, dict):
-                raise MalformedFrame("An awareness state is neither a JSON object nor null.")
+            try:
+                state = _read_state(entry.state)
+            except MalformedFrame:
+                if is_strict:
+                    raise
+                continue
             if state is None:
                 entry = AwarenessEntry(entry.client, entry.clock, GONE)
         entries.append(entry)
     reader.finish()
     return tuple(entries)
+
+
+def _read_state(text: str) -> dict[str, object] | None:
+    state = read_json(text, "An awareness state")
+    if state is not None and not isinstance(state, dict):
+        raise MalformedFrame("An awareness state is neither a JSON object nor null.")
+    return cast("dict[str, object] | None", state)
 
 
 def encode_awareness(entries: Iterable[AwarenessEntry]) -> bytes:

@@ -28,6 +28,7 @@ from cosession.protocol import (
     Frame,
     KeptValues,
     Limits,
+    PermissionDenied,
     QueryAwareness,
     Renewal,
     SyncStep1,
@@ -322,11 +323,11 @@ class Room:
             case SyncStep2(update):
                 return self._intake.answer(connection, peer, update, at)
             case Awareness(payload):
-                entries = decode_awareness(payload, self._settings.max_presence_bytes)
+                entries = decode_awareness(payload, self._settings.max_presence_bytes, is_strict=peer.extended)
                 return self._roster.hear(connection, entries, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
-            case Foreign():
+            case Foreign() | PermissionDenied():
                 return []
             case Renewal(token):
                 return [Renew(connection, token)]
@@ -381,7 +382,9 @@ class Room:
                 known = yield from self._known(vector)
                 yield lambda _: [] if peer.ending is not None else self._sync(connection, known)
             case Awareness(payload):
-                entries = yield from decode_awareness_in_steps(payload, self._settings.max_presence_bytes)
+                entries = yield from decode_awareness_in_steps(
+                    payload, self._settings.max_presence_bytes, is_strict=peer.extended
+                )
                 yield None
                 yield partial(self._roster.hear, connection, entries)
             case _:
