@@ -15,6 +15,9 @@ import { listOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { transact } from "./transact.ts";
 
+/** The longest prompt that may wait: the server copies it at once when its turn comes, and leaves a longer one. */
+const MAX_PROMPT_BYTES = 2 ** 22;
+
 export interface QueuedPrompt {
   readonly id: string;
   readonly author?: string;
@@ -67,6 +70,11 @@ export class Queue {
     this.#checkOpen();
     const id = freshId("msg");
     const written = checkedText(text, "The text of a prompt");
+    const size = new TextEncoder().encode(written).length;
+    if (size > MAX_PROMPT_BYTES)
+      throw new InvalidValue(
+        `A prompt in the queue has at most ${MAX_PROMPT_BYTES} bytes, this one ${size}; send it as a message.`,
+      );
     const agents = checkedIds(to, "The agents that are asked");
     checkRecord([written, ...agents], this.#of.limits, "The prompt");
     const fields: Record<string, unknown> = {

@@ -137,6 +137,7 @@ test.each<[string, (session: Session) => unknown]>([
   ["a steer without a text", (session) => session.steer("r1", undefined as never)],
   ["a vote that is none", (session) => session.vote("a1", "maybe" as never)],
   ["a policy that is none", (session) => session.setPolicy("later" as never)],
+  ["a prompt too long to be copied", (session) => session.queue.add("é".repeat(2 ** 21 + 1))],
   ["a prompt that is none", (session) => session.queue.add(5 as never)],
   ["agents that are none", (session) => session.queue.add("x", { to: [5 as never] })],
   ["an agent that is asked and isn't in a list", (session) => session.queue.add("x", { to: "ben" as never })],

@@ -1,29 +1,33 @@
 """Whether two updates hold the same under the same clocks, as far as both still have it."""
 
 from collections.abc import Generator, Iterator, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from . import lib0
 from .steps import AT_ONCE
 from .structs import read_structs
 from .update_format import DELETED, GC, STRING
 
+_Thing: TypeAlias = tuple[int, tuple[object, ...] | None]
+"""The UTF-16 unit of a text, or the kind of something else, negative where it is like everything; and, at the first
+clock of what is no text, what that was written beside, or into."""
+
 _MOST: Final = 4096
 """Clocks that are compared: another's words differ soon, and reading more would take long."""
 
 
 def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> Generator[None, None, bool]:
-    """Find out in steps whether two updates hold different text, or text and something else, under the same clocks.
+    """Find out in steps whether two updates hold different text, or different things, under the same clocks.
 
     What was deleted differs from nothing, and so does half a character, of which a server may have made U+FFFD. Of
-    what isn't text the kind is compared: libraries write one value in several ways.
+    what isn't text the kind and the place are compared: libraries write one value in several ways.
 
     Args:
         update: an update, of which the header was read.
         other: another one, of which at most the clocks of these clients are read that the first one has.
         ends: for each client, the clock before which its structs are compared.
     """
-    mine: dict[tuple[int, int], int] = {}
+    mine: dict[tuple[int, int], _Thing] = {}
     for count, (client, clock, what) in enumerate(_clocks(update), 1):
         if not count % AT_ONCE:
             yield
@@ -38,7 +42,7 @@ def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> Genera
         known = mine.get((client, clock))
         if known is None:
             continue
-        if known >= 0 <= what and known != what:
+        if _differ(known, what):
             return True
         left -= 1
         if not left:
@@ -46,8 +50,14 @@ def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> Genera
     return False
 
 
-def _clocks(update: bytes) -> Iterator[tuple[int, int, int]]:
-    """What is under each clock: the UTF-16 unit of a text, or the kind; negative is like everything."""
+def _differ(one: _Thing, other: _Thing) -> bool:
+    if one[0] < 0 or other[0] < 0:
+        return False
+    return one[0] != other[0] or (one[1] is not None and other[1] is not None and one[1] != other[1])
+
+
+def _clocks(update: bytes) -> Iterator[tuple[int, int, _Thing]]:
+    """What is under each clock."""
     reader = lib0.Reader(update)
     for struct in read_structs(update):
         if struct.kind == STRING:
@@ -55,8 +65,10 @@ def _clocks(update: bytes) -> Iterator[tuple[int, int, int]]:
             units = reader.string().encode("utf-16-le")
             for at in range(struct.length):
                 unit = int.from_bytes(units[2 * at : 2 * at + 2], "little")
-                yield struct.client, struct.clock + at, -1 if 0xD800 <= unit < 0xE000 or unit == 0xFFFD else unit
-        else:
-            what = -1 if struct.kind in (GC, DELETED) else 0x10000 + struct.kind
-            for clock in range(struct.clock, struct.clock + min(struct.length, _MOST)):
-                yield struct.client, clock, what
+                what = -1 if 0xD800 <= unit < 0xE000 or unit == 0xFFFD else unit
+                yield struct.client, struct.clock + at, (what, None)
+            continue
+        what = -1 if struct.kind in (GC, DELETED) else 0x10000 + struct.kind
+        place = (struct.left, struct.right, struct.parent, struct.key)
+        for clock in range(struct.clock, struct.clock + min(struct.length, _MOST)):
+            yield struct.client, clock, (what, place if clock == struct.clock else None)

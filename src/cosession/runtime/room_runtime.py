@@ -62,6 +62,9 @@ _Result = TypeVar("_Result")
 _LARGE = 2**16
 """Bytes from which on frames share one bound in memory: while such a one waits, those of others may have to."""
 
+_SHOWN = 128
+"""Characters of a name that anybody may have written that are logged."""
+
 _TOO_MANY_CLIENTS = (
     "A large frame brings more new Yjs client ids than may come in a minute; come again with the rest."
 )
@@ -553,7 +556,7 @@ class RoomRuntime:
                     "prompt.unheard",
                     session=self.session,
                     prompt=message,
-                    agent=agent or None,
+                    agent=agent[:_SHOWN] or None,
                     hint="no agent is connected that would answer it; one that comes will",
                 )
             case Renew(number, token):
