@@ -27,7 +27,7 @@ from cosession.protocol import (
     encode_frame,
 )
 from cosession.room.effects import Decline, Effect, Refuse, Remind
-from cosession.room.inbound import ENDING, WAITING
+from cosession.room.resync import ENDING, WAITING
 from cosession.room.room import Peer, Room
 from cosession.settings import Settings
 

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 import pycrdt
@@ -26,20 +25,21 @@ from cosession.document import SessionDocument
 from cosession.errors import CosessionError, MalformedFrame, NotAllowed, TooLarge, is_crdt_error
 from cosession.protocol import ClockRange, KeptValues, UpdateHeader, read_update_header
 from cosession.protocol.header import read_header_in_steps
-from cosession.protocol.lib0 import uint
 from cosession.protocol.sections import Sections
 from cosession.protocol.steps import AT_ONCE, finish
 from cosession.protocol.structs import Id, Struct, read_structs
-from cosession.protocol.update_format import DELETED, GC, STRING
+from cosession.protocol.update_format import DELETED, GC
 
 from .authorizer import Authorizer
 from .clock_ranges import ClockSet
+from .continued_texts import ContinuedTexts
 from .item_index import ItemIndex, Undo
-from .locations import NOTHING, Container, MapSlot, Place
+from .locations import NOTHING, MapSlot, Place
 from .operations import Operation, stage
 from .quota import STRUCT_BYTES, Quota, grown_by
 from .refusals import Refusals
 from .shadow import Shadow
+from .staged_update import StagedUpdate
 
 _WAITING: Final = 2**20
 """Bytes of updates that may wait for the index; whoever is judged next pays for them."""
@@ -47,8 +47,6 @@ _MEANWHILE: Final = 2**24
 """Bytes of updates that may wait while the index is being made; beyond it that is begun anew."""
 _FEW: Final = 2**14
 """Bytes of updates that may wait for the index and are read at once: a few milliseconds."""
-_LANES: Final = 1024
-"""Yjs clients of which it is remembered that they go on with a text."""
 _PASSES: Final = 16
 """How often a refused update is looked at: what is found in one pass may bring out more in the next."""
 
@@ -98,68 +96,6 @@ class Salvaged(NamedTuple):
     error: CosessionError | None
 
 
-class _Staged:
-    """An update that is in the index and not in the document: it is being judged.
-
-    Args:
-        index: the index.
-        header: the update's header.
-
-    Attributes:
-        undo: what takes it back, but for its clocks.
-        grown: by how many structs the index has grown.
-    """
-
-    __slots__ = ("_header", "_index", "_is_in", "_roots", "_structs", "undo")
-
-    def __init__(self, index: ItemIndex, header: UpdateHeader) -> None:
-        self.undo: Undo = []
-        self._index = index
-        self._header = header
-        self._roots, self._structs = len(index.roots), index.structs
-        self._is_in = True
-
-    @property
-    def grown(self) -> int:
-        return self._index.structs - self._structs
-
-    def take_back(self) -> None:
-        """Forget it, unless that was done."""
-        if not self._is_in:
-            return
-        self._is_in = False
-        index = self._index
-        index.take_back(self.undo, self._header.brings)
-        while len(index.roots) > self._roots:
-            index.roots.popitem()
-
-
-class _Lane(NamedTuple):
-    """A text that a participant was just admitted to write, outside of what the same update made.
-
-    What was decided depends on nothing but these: the text's place never changes.
-
-    Attributes:
-        text: the text.
-        owner: whose record it is in.
-        participant: who writes.
-        right: the id of what it is before, if anything; the shadow has seen that it begins there.
-    """
-
-    text: Container
-    owner: str | None
-    participant: Participant
-    right: Id | None
-
-    def leads_to(self, span: ClockRange, update: bytes) -> bool:
-        """Whether an update is a string behind the last clock of its client, before what that was before."""
-        client, right = _encoded(span.client), self.right
-        kind, before = (b"\x84", b"") if right is None else (b"\xc4", _encoded(right[0]) + _encoded(right[1]))
-        return update.startswith(
-            b"\x01\x01" + client + uint(span.clock) + kind + client + uint(span.clock - 1) + before
-        )
-
-
 class Admission:
     """Judges the updates of one room.
 
@@ -176,8 +112,8 @@ class Admission:
         self._work: Iterator[None] | None = None
         self._waiting = deque[tuple[bytes, tuple[ClockRange, ...]]]()
         self._bytes = 0
-        self._lanes: dict[int, _Lane] = {}
-        self._staged: _Staged | None = None
+        self._texts = ContinuedTexts()
+        self._staged: StagedUpdate | None = None
         """The update of which the judgement waits for its next step."""
         self._is_ahead = False
         """Whether the shadow has what the server does before it applies that update."""
@@ -269,7 +205,11 @@ class Admission:
             TooLarge: the document would be larger or deeper than the limits.
         """
         index = self._caught_up()
-        if first is None and is_own is None and self._goes_on(index, header, participant, update):
+        if (
+            first is None
+            and is_own is None
+            and self._texts.take_in(update, header, participant, index, self._shadow, self._size)
+        ):
             return Admitted(update, header)
         return finish(self._judged(update, header, participant, is_own, first))
 
@@ -424,7 +364,7 @@ class Admission:
             After some structs; when it was taken back meanwhile, nothing may be asked for any more.
         """
         stillborn = ClockSet()
-        staged = self._staged = _Staged(index, header)
+        staged = self._staged = StagedUpdate(index, header)
         try:
             judge, last = yield from self._looked(index, update, header, participant, is_own, staged.undo, stillborn)
             grows = grown_by(update, staged.grown, header.deletes)
@@ -441,7 +381,7 @@ class Admission:
         index.deleted.update(stillborn)
         self._size.changed(grows, shrinks=bool(header.deletes))
         if is_own is None:
-            self._open_lane(index, header, participant, judge, last)
+            self._texts.remember(index, header, participant, judge, last)
         return Admitted(update, header)
 
     def _try_out(self, update: bytes) -> Iterator[None]:
@@ -455,7 +395,7 @@ class Admission:
         yield
         self._is_ahead = False
 
-    def _no_more(self, staged: _Staged) -> None:
+    def _no_more(self, staged: StagedUpdate) -> None:
         if self._staged is staged:
             self._staged = None
 
@@ -479,7 +419,7 @@ class Admission:
         may_replace: Callable[[int], bool],
     ) -> Generator[None, None, Refusals]:
         """Find what of an update is refused, and leave no trace of it."""
-        staged = self._staged = _Staged(index, header)
+        staged = self._staged = StagedUpdate(index, header)
         undo = staged.undo
         judge, refusals = Authorizer(index, participant, is_own), Refusals(may_replace)
         records: dict[Id, int] = {}
@@ -619,58 +559,9 @@ class Admission:
     def _forget(self) -> None:
         self._index = self._work = None
         self._shadow.drop()
-        self._lanes.clear()
+        self._texts.clear()
         self._waiting.clear()
         self._bytes = 0
-
-    def _goes_on(self, index: ItemIndex, header: UpdateHeader, participant: Participant, update: bytes) -> bool:
-        """Whether an update only goes on with the text that its client just wrote, and take it in if so.
-
-        It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
-        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere it is tried.
-        """
-        if len(header.brings) != 1 or header.deletes or header.types or not update.startswith(b"\x01\x01"):
-            return False
-        span = header.brings[0]
-        lane, clocks = self._lanes.get(span.client), index.clients.get(span.client)
-        if lane is None or clocks is None or clocks.end != span.clock:
-            return False
-        if lane.participant is not participant or _owner(lane.text) != lane.owner:
-            return False
-        grows = len(update) + STRUCT_BYTES
-        if not self._size.surely_fits(grows):
-            return False
-        left = (span.client, span.clock - 1)
-        if clocks.last is lane.text and header.needs.get(span.client) == span.clock and lane.leads_to(span, update):
-            self._shadow.follow(update)
-        else:
-            struct = next(read_structs(update))
-            if struct.kind != STRING or index.place(struct) is not lane.text:
-                return False
-            self._shadow.try_out(update)
-            self._lanes[span.client] = lane._replace(right=struct.right)
-            left = struct.left
-        index.go_on(span.client, span.length, lane.text, left)
-        self._size.changed(grows)
-        return True
-
-    def _open_lane(
-        self,
-        index: ItemIndex,
-        header: UpdateHeader,
-        participant: Participant,
-        judge: Authorizer,
-        last: Operation | None,
-    ) -> None:
-        """Remember the text that an update ended in, unless the right to it was that to make the record."""
-        struct = None if last is None else last.struct
-        if last is None or struct is None or len(header.brings) != 1 or last.record in judge.made:
-            return
-        if last.key is not None or last.action != "change" or index.clients[struct.client].last is not last.container:
-            return
-        if len(self._lanes) >= _LANES:
-            self._lanes.clear()
-        self._lanes[struct.client] = _Lane(last.container, _owner(last.container), participant, struct.right)
 
     def _news(self, index: ItemIndex, update: bytes) -> tuple[bytes, UpdateHeader]:
         """What of an update the document doesn't have: what is sent twice could be told in two ways."""
@@ -702,15 +593,8 @@ def _may_be_deleted(judge: Authorizer, touch: Operation) -> bool:
     return True
 
 
-_encoded = lru_cache(2 * _LANES)(uint)
-
-
 def _repeats(index: ItemIndex, header: UpdateHeader) -> bool:
     for span in header.brings:  # noqa: SIM110 - at every update, and a generator is slower
         if span.clock != index.end(span.client):
             return True
     return False
-
-
-def _owner(container: Container) -> str | None:
-    return None if container.record is None else container.record.owner

@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 from typing import TypeAlias
 
 from cosession.admission import Admitted, Salvaged
@@ -20,8 +19,6 @@ from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotA
 from cosession.protocol import (
     EMPTY_UPDATE,
     Limits,
-    PermissionDenied,
-    SyncStep1,
     SyncUpdate,
     UpdateHeader,
     encode_frame,
@@ -39,28 +36,11 @@ from cosession.protocol.structs import Id
 from cosession.protocol.surrogates import Cuts
 from cosession.protocol.update_format import MAX_CLOCK
 
-from .acks import Acks
 from .changes import Changes
-from .effects import Decline, Effect, Refuse, Remind, Send, Update
+from .effects import Effect, Update
 from .peer import Left, Peer
+from .resync import PATIENCE, Resync
 from .write_guard import WriteGuard
-
-WAITING = "waiting for others"
-"""The timer after which is asked again for what waits for others, and then given up."""
-
-ENDING = "ending "
-"""With the number of a connection, the timer after which it is closed, whether it has answered or not."""
-
-_WAITING_SECONDS = 30.0
-_PATIENCE = 2
-_ENDING_SECONDS = 3.0
-
-_OTHERS = "Another participant wrote some of what you bring, and only they may; it is taken when they bring it."
-
-_LOST = "A crash took words of the server that you have; start from a fresh document."
-
-_ANSWERS_WITH_HOLES = 3
-"""How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
 
 Step: TypeAlias = Callable[[str], list[Effect]]
 """Takes a part of a frame in, at a time of the server (RFC 3339)."""
@@ -88,12 +68,6 @@ larger one is seen before it is whole."""
 _COMPARED = 64
 """For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
 
-_TOLD = 1_024
-"""How many replicas are remembered of which something was refused; the oldest are forgotten."""
-
-_LACKS = 8
-"""How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
-
 
 class InboundUpdates:
     """Where the updates of a room's connections come in.
@@ -101,53 +75,33 @@ class InboundUpdates:
     Args:
         changes: applies those that may be applied.
         gate: says which may.
-        receipts: holds the fences of a connection while there is a gap.
+        resync: asks for what is missing, and tells of what is not taken.
         limits: how much a frame may hold.
 
     Attributes:
         holder: the connection of which a large record is being taken in: the sync frames of others wait for it.
     """
 
-    __slots__ = ("_changes", "_gate", "_limits", "_receipts", "_refused", "_waiting", "holder")
+    __slots__ = ("_changes", "_gate", "_limits", "_resync", "holder")
 
-    def __init__(self, changes: Changes, gate: WriteGuard, receipts: Acks, limits: Limits) -> None:
+    def __init__(self, changes: Changes, gate: WriteGuard, resync: Resync, limits: Limits) -> None:
         self._changes = changes
         self._gate = gate
-        self._receipts = receipts
+        self._resync = resync
         self._limits = limits
         self.holder: int | None = None
-        self._waiting: dict[int, Peer] = {}
-        """The connections that wait for what others have not brought yet."""
-        self._refused: dict[tuple[str, int], CosessionError] = {}
-        """Why something of a replica was refused, by its participant and its Yjs client id."""
-
-    def join(self, connection: int, peer: Peer) -> list[Effect]:
-        """Ask a connection that comes for what it has and the room lacks.
-
-        A replica of which something was refused comes back where its connection was lost before the notice arrived:
-        one that was told has a new Yjs client id. It is told again, before it gets the document without its words.
-        """
-        error = self._refused.get((peer.participant.id, peer.client)) if peer.extended else None
-        return self.ask(connection, peer) if error is None else self._decline(connection, peer, error)
-
-    def ask(self, connection: int, peer: Peer) -> list[Effect]:
-        """Ask a connection for what it has and the room lacks, unless it owes that answer already."""
-        if peer.asked:
-            return []
-        peer.asked = True
-        return [self._question(connection)]
 
     def answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
         """Take in the answer to that, and the fences that waited for it."""
-        was_ending = self._begin_answer(connection, peer)
+        was_ending = self._resync.begin_answer(connection, peer)
         effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
-        return effects + self._end_answer(connection, peer, was_ending)
+        return effects + self._resync.end_answer(connection, peer, was_ending)
 
     def answer_in_steps(self, connection: int, peer: Peer, update: bytes) -> Iterator[Step | None]:
         """Take in a long answer; see `update_in_steps`."""
-        was_ending = self._begin_answer(connection, peer)
+        was_ending = self._resync.begin_answer(connection, peer)
         yield from self.update_in_steps(connection, peer, update, offered=True)
-        yield lambda _: self._end_answer(connection, peer, was_ending)
+        yield lambda _: self._resync.end_answer(connection, peer, was_ending)
 
     def update_in_steps(
         self, connection: int, peer: Peer, update: bytes, *, offered: bool = False
@@ -183,7 +137,7 @@ class InboundUpdates:
                     raise
                 update = yield from without_forbidden_in_steps(update, limits.structs)
                 header = yield from read_header_in_steps(update, limits.structs, values=self._values())
-                yield partial(self._decline_at, connection, peer, error)
+                yield partial(self._resync.decline_at, connection, peer, error)
             update = header.rest or update
             if update == EMPTY_UPDATE:
                 return
@@ -202,10 +156,10 @@ class InboundUpdates:
                 yield None
             yield from self._gate.prepare(peer.participant)
             if header.repeats(self._changes.vector) and (yield from self._differs(peer, update, header)):
-                yield partial(self._decline_at, connection, peer, ClientIdTaken(_REUSED))
+                yield partial(self._resync.decline_at, connection, peer, ClientIdTaken(_REUSED))
                 return
             if not offered and not (yield from header.fits_in_steps(self._changes.vector)):
-                yield lambda _: self._ask_for_gap(connection, peer, header)
+                yield lambda _: self._resync.ask_for_gap(connection, peer, header)
                 return
             yield from self._look_at_clients(connection, peer, header, left, offered=offered)
             is_trusted = peer.participant.capabilities.writes_everything
@@ -238,12 +192,12 @@ class InboundUpdates:
                 else:
                     yield partial(self.update, connection, peer, part, frame, offered=offered, header=read)
                 if work.refused:
-                    yield partial(self._decline_at, connection, peer, _too_large(work.refused))
+                    yield partial(self._resync.decline_at, connection, peer, _too_large(work.refused))
             yield from self._bind_taken(peer, left, header)
             if left:
                 yield lambda _: self._end_parts(connection, peer, left, header, offered=offered)
             if too_large is not None:
-                yield partial(self._decline_at, connection, peer, too_large)
+                yield partial(self._resync.decline_at, connection, peer, too_large)
         finally:
             peer.left = None
 
@@ -266,7 +220,7 @@ class InboundUpdates:
             effects: list[Effect]
             vector = self._changes.vector
             if not header.fits(vector) and not offered:
-                effects = self._ask_for_gap(connection, peer, header)
+                effects = self._resync.ask_for_gap(connection, peer, header)
             elif header.fits(vector) and not self._gate.brings_others(
                 header, peer.participant, vector, offered=offered
             ):
@@ -278,7 +232,7 @@ class InboundUpdates:
                 effects = yield from self._take_fitting(
                     connection, peer, update, header, at[0], offered=offered, in_steps=True
                 )
-            yield lambda _: effects + self._ask_waiting()
+            yield lambda _: effects + self._resync.ask_waiting()
             yield from self._changes.read_values()
         finally:
             self.holder = None
@@ -318,7 +272,7 @@ class InboundUpdates:
                 raise
             update = without_forbidden(update, self._limits.structs)
             header, frame = read_update_header(update, self._limits.structs), encode_frame(SyncUpdate(update))
-            declined = self._decline(connection, peer, error)
+            declined = self._resync.decline(connection, peer, error)
         if header.rest is not None:
             update, frame = header.rest, encode_frame(SyncUpdate(header.rest))
             if update == EMPTY_UPDATE:
@@ -326,10 +280,10 @@ class InboundUpdates:
         vector = self._changes.vector
         is_next = header.is_next(vector)
         if not is_next and header.repeats(vector) and finish(self._differs(peer, update, header)):
-            return declined + self._decline(connection, peer, ClientIdTaken(_REUSED))
+            return declined + self._resync.decline(connection, peer, ClientIdTaken(_REUSED))
         if not is_next and not header.fits(vector):
             if not offered:
-                return declined + self._ask_for_gap(connection, peer, header)
+                return declined + self._resync.ask_for_gap(connection, peer, header)
             effects = finish(
                 self._take_fitting(connection, peer, update, header, at, offered=offered, in_steps=False)
             )
@@ -339,58 +293,9 @@ class InboundUpdates:
             )
         else:
             effects = self._take(connection, peer, update, frame, header, at, offered=offered)
-        if self._waiting:
-            effects += self._ask_waiting()
+        if self._resync.is_waited_for:
+            effects += self._resync.ask_waiting()
         return effects + declined if declined else effects
-
-    def regrant(self, connection: int, peer: Peer) -> list[Effect]:
-        """Ask for what was not taken, now that its participant may do something else."""
-        if not peer.is_stuck:
-            return []
-        peer.is_stuck, peer.told = False, ""
-        return self.ask(connection, peer)
-
-    def leave(self, connection: int) -> None:
-        """Forget a connection."""
-        self._waiting.pop(connection, None)
-        self._gate.leave(connection)
-
-    def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
-        """Go on after a while: ask again, or close a connection that doesn't answer.
-
-        Args:
-            what: the timer, `WAITING` or one of `ENDING`.
-            peers: who is here, by connection.
-        """
-        if what == WAITING:
-            effects: list[Effect] = [Remind(WAITING, _WAITING_SECONDS)] if self._waiting else []
-            for connection, peer in self._waiting.items():
-                peer.patience += 1
-                effects += self.ask(connection, peer)
-            return effects
-        connection = int(what.removeprefix(ENDING))
-        peer = peers.get(connection)
-        if peer is None or peer.ending is None:
-            return []
-        if peer.left is not None:  # its last answer is being taken in
-            return [Remind(what, _ENDING_SECONDS)]
-        return [Refuse(connection, peer.ending)]
-
-    def _begin_answer(self, connection: int, peer: Peer) -> bool:
-        """Begin to take in an answer, and return whether it is one of the last."""
-        peer.asked = False
-        peer.is_stuck = False
-        self._waiting.pop(connection, None)
-        return peer.ending is not None
-
-    def _end_answer(self, connection: int, peer: Peer, was_ending: bool) -> list[Effect]:
-        if peer.ending is not None:
-            peer.last_answers -= was_ending
-            return [] if peer.last_answers > 0 else [Refuse(connection, peer.ending)]
-        if peer.asked or peer.is_stuck or connection in self._waiting:
-            return []
-        peer.gap, peer.holes, peer.patience = False, 0, 0
-        return self._receipts.release(self._changes.version, connection, peer)
 
     def _look_at_clients(
         self, connection: int, peer: Peer, header: UpdateHeader, left: Left, *, offered: bool
@@ -435,20 +340,15 @@ class InboundUpdates:
 
         lacks = {client: end for client, end in left.lacks.items() if not is_brought(client, end - 1)}
         needed = {client: end for client, end in left.lacks.items() if client in left.others}
-        others, missing = self._missing(left.others), self._missing(lacks)
-        is_needed = left.is_needed or bool(self._missing(needed))
-        effects = self._await(connection, peer, others, missing, offered=offered, is_needed=is_needed)
+        others, missing = self._resync.missing(left.others), self._resync.missing(lacks)
+        is_needed = left.is_needed or bool(self._resync.missing(needed))
+        effects = self._resync.await_others(connection, peer, others, missing, offered=offered, is_needed=is_needed)
         # What came between two parts is not waited for any more: a replica whose words stand on it is asked at once.
         needs = left.others if left.is_needed else needed
-        has_come = len(missing) < len(lacks) or len(self._missing(needs)) < len(needs)
+        has_come = len(missing) < len(lacks) or len(self._resync.missing(needs)) < len(needs)
         if has_come and not peer.is_stuck and peer.ending is None:
-            effects += self.ask(connection, peer)
+            effects += self._resync.ask(connection, peer)
         return effects
-
-    def _missing(self, ends: Mapping[int, int]) -> dict[int, int]:
-        """Those of some clocks that the document doesn't reach."""
-        known = self._changes.vector
-        return {client: end for client, end in ends.items() if known.get(client, 0) < end}
 
     def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> Generator[None, None, bool]:
         """Find out in steps whether words would be passed over, because the document has others under their clocks.
@@ -463,18 +363,6 @@ class InboundUpdates:
             return True
         peer.compared |= clients
         return False
-
-    def _question(self, connection: int) -> Effect:
-        return Send(connection, encode_frame(SyncStep1(self._changes.state_vector())))
-
-    def _ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
-        """Ask for all of an update that doesn't fit, if that can help."""
-        if not self._gate.note_writing(connection, header) and connection in self._waiting:
-            return []  # is asked when what it waits for has come, and then has this as well
-        if peer.is_stuck:
-            return self._take_back(connection, peer, header)
-        peer.gap = True
-        return self.ask(connection, peer)
 
     def _take_fitting(
         self,
@@ -491,7 +379,7 @@ class InboundUpdates:
         by, vector = peer.participant, self._changes.vector
         may_bring = partial(self._gate.may_bring, by, offered=offered)
         may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
-        gives_up = offered and peer.patience >= _PATIENCE
+        gives_up = offered and peer.patience >= PATIENCE
         sections = yield from Sections.in_steps(update)
         fit = sections.fit(vector, may_bring, may_replace=may_replace if gives_up else None)
         lacks = fit.lacks
@@ -522,72 +410,13 @@ class InboundUpdates:
                 "What you wrote stands on what another participant has not brought; start from a fresh document."
             )
         if error is not None:
-            return effects + self._decline(connection, peer, error)
+            return effects + self._resync.decline(connection, peer, error)
         others = {
             span.client: span.end
             for span in header.brings
             if span.end > vector.get(span.client, 0) and not self._gate.may_bring(by, span.client, offered=offered)
         }
-        return effects + self._await(connection, peer, others, lacks, offered=offered)
-
-    def _await(
-        self,
-        connection: int,
-        peer: Peer,
-        others: dict[int, int],
-        lacks: Mapping[int, int],
-        *,
-        offered: bool,
-        is_needed: bool = False,
-    ) -> list[Effect]:
-        """Wait until others have brought theirs, and ask a replica that has holes of its own to fill them.
-
-        Args:
-            connection: whose replica it is.
-            peer: what is known of it.
-            others: per client, up to which clock others wrote what it has.
-            lacks: the same of what its own words stand on.
-            offered: whether this was an answer.
-            is_needed: whether something that it wrote itself waits for what others wrote.
-        """
-        if peer.left is not None:
-            peer.left.note(others, lacks, is_needed=is_needed)
-            return []
-        effects: list[Effect] = []
-        if others and not peer.extended and not is_needed:  # it has no fences, and what it wrote itself was taken
-            effects, others = self._decline(connection, peer, ClientIdTaken(_OTHERS)), {}
-        if not (others or lacks) or peer.is_stuck or peer.ending is not None:
-            return effects
-        peer.gap = True
-        is_waiting = connection in self._waiting
-        if others and not lacks and not is_needed and not is_waiting and all(map(self._gate.is_servers, others)):
-            return effects + self._decline(connection, peer, ClientIdTaken(_LOST))  # nothing of its own needs them
-        may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
-        others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
-        if others and peer.patience < _PATIENCE:
-            before = peer.lacks if is_waiting else {}
-            peer.lacks = dict(islice((others | before).items(), _LACKS))
-            is_first = not self._waiting
-            self._waiting[connection] = peer
-            return [*effects, Remind(WAITING, _WAITING_SECONDS)] if is_first else effects
-        if others:
-            return effects + self._decline(connection, peer, ClientIdTaken(_OTHERS))
-        peer.holes += offered
-        if peer.holes <= _ANSWERS_WITH_HOLES:
-            return effects + self.ask(connection, peer)
-        peer.is_stuck = True
-        error = MalformedFrame("The document that you sync has holes; start from a fresh one.")
-        return effects + self._decline(connection, peer, error)
-
-    def _ask_waiting(self) -> list[Effect]:
-        """Ask the connections again of which something has come that they waited for."""
-        known = self._changes.vector.get
-        return [
-            effect
-            for connection, peer in self._waiting.items()
-            if not peer.asked and any(known(client, 0) >= clock for client, clock in peer.lacks.items())
-            for effect in self.ask(connection, peer)
-        ]
+        return effects + self._resync.await_others(connection, peer, others, lacks, offered=offered)
 
     def _take(
         self,
@@ -685,7 +514,7 @@ class InboundUpdates:
     ) -> Generator[None, None, list[Effect]]:
         """Take in what may be kept of an update of which the judgement was no."""
         by = peer.participant
-        gives_up = offered and peer.patience >= _PATIENCE
+        gives_up = offered and peer.patience >= PATIENCE
         keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
         if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
             keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
@@ -736,16 +565,16 @@ class InboundUpdates:
             kept = yield from keep()
         except (NotAllowed, MalformedFrame, TooLarge):
             peer.is_stuck = True
-            return self._take_back(connection, peer, header) + self._decline(connection, peer, error)
+            return self._resync.take_back(connection, peer, header) + self._resync.decline(connection, peer, error)
         effects = self._apply_admitted(kept.admitted, connection, peer, at, offered=offered)
         if kept.error is not None:
-            effects += self._decline(connection, peer, kept.error)
+            effects += self._resync.decline(connection, peer, kept.error)
         known = self._changes.vector
         left = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
         may_replace = partial(self._gate.may_replace, connection, peer.participant, offered=offered)
         others = {client: clock for client, clock in left.items() if not may_replace(client)}
         is_needed = len(others) < len(left)
-        return effects + self._await(connection, peer, others, {}, offered=offered, is_needed=is_needed)
+        return effects + self._resync.await_others(connection, peer, others, {}, offered=offered, is_needed=is_needed)
 
     def _apply_admitted(
         self,
@@ -763,46 +592,6 @@ class InboundUpdates:
             return []
         update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
         return self._changes.apply(update, header, connection, peer, at, offered=offered, cuts=cuts)
-
-    def _take_back(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
-        """Have what is not taken vanish where it was written: its clocks are deleted, for that replica alone."""
-        known = self._changes.vector
-        sections = Sections(EMPTY_UPDATE)
-        sections.delete(
-            span
-            for span in header.brings
-            if span.end > known.get(span.client, 0)
-            and self._gate.may_replace(connection, peer.participant, span.client, offered=False)
-        )
-        gone = sections.encode()
-        return [] if peer.extended or gone == EMPTY_UPDATE else [Send(connection, encode_frame(SyncUpdate(gone)))]
-
-    def _decline_at(self, connection: int, peer: Peer, error: CosessionError, _: str) -> list[Effect]:
-        return self._decline(connection, peer, error)
-
-    def _decline(self, connection: int, peer: Peer, error: CosessionError) -> list[Effect]:
-        """Tell a connection that something isn't taken.
-
-        One that understands notices is asked for its document once more, then closed, and starts from a fresh one. A
-        stock Yjs client would come back with the same document for ever: it stays.
-        """
-        if peer.extended:
-            if peer.ending is not None:
-                return []
-            peer.ending, peer.last_answers, peer.asked = error, 1 + peer.asked, True
-            if peer.client:
-                self._note_refused(peer, error)
-            return [self._question(connection), Remind(f"{ENDING}{connection}", _ENDING_SECONDS)]
-        if peer.told == str(error):
-            return []
-        peer.told = str(error)
-        return [Decline(connection, error), Send(connection, encode_frame(PermissionDenied(str(error))))]
-
-    def _note_refused(self, peer: Peer, error: CosessionError) -> None:
-        replica = peer.participant.id, peer.client
-        if replica not in self._refused and len(self._refused) >= _TOLD:
-            del self._refused[next(iter(self._refused))]
-        self._refused[replica] = error
 
 
 def _too_large(record: RecordSize) -> TooLarge:

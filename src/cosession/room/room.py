@@ -52,10 +52,11 @@ from .attendance import attend
 from .changes import Changes
 from .decisions import ANYBODY, UNHEARD, Job, Memory, OpenPrompts, begin, remind, reserve
 from .effects import AnswerSync, Effect, Remind, Renew, SendPresence, Unheard
-from .inbound import ENDING, WAITING, InboundUpdates, Step
+from .inbound import InboundUpdates, Step
 from .participants import ATTENDANCE, ParticipantRecords
 from .peer import Peer
 from .presence import RoomPresence
+from .resync import ENDING, WAITING, Resync
 from .sync_reply import Openings
 from .write_guard import WriteGuard
 
@@ -116,6 +117,7 @@ class Room:
         "_memory",
         "_openings",
         "_receipts",
+        "_resync",
         "_roster",
         "_settings",
         "document",
@@ -151,7 +153,8 @@ class Room:
             settings.max_value_bytes,
             settings.max_value_entries,
         )
-        self._intake = InboundUpdates(self._changes, gate, self._receipts, limits)
+        self._resync = Resync(self._changes, gate, self._receipts)
+        self._intake = InboundUpdates(self._changes, gate, self._resync, limits)
         self._roster = ParticipantRecords(
             self.document,
             self.peers,
@@ -241,7 +244,7 @@ class Room:
         if what == UNHEARD:
             return self.unheard()
         if what == WAITING or what.startswith(ENDING):
-            return self._intake.remind(what, self.peers)
+            return self._resync.remind(what, self.peers)
         return self._changes.rule(lambda case: remind(case, what), at)
 
     def unheard(self) -> list[Effect]:
@@ -282,17 +285,17 @@ class Room:
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
         """Let a connection in: it is told what it may do, asked for what it has, and told who is here."""
         granted = self._roster.grant(connection, peer)
-        return granted + self._intake.join(connection, peer) + self._roster.join(connection, peer, at)
+        return granted + self._resync.join(connection, peer) + self._roster.join(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Take a connection for another participant: the same one, by a new token."""
         effects = self._roster.regrant(connection, participant, at)
-        return effects + self._intake.regrant(connection, self.peers[connection])
+        return effects + self._resync.regrant(connection, self.peers[connection])
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Let a connection go; its presence goes with it."""
         self.synced.discard(connection)
-        self._intake.leave(connection)
+        self._resync.leave(connection)
         return self._roster.leave(connection, at)
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
