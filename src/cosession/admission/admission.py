@@ -1,11 +1,11 @@
-"""Admission: an update is judged by what it does to the document, before anybody sees it.
+"""Admission: an update is judged by what it does to the document, before any participant sees it.
 
     update ─→ index: where is each item? ─→ judge: may they? ─→ shadow: does it break? ─→ admitted
                 plain token in a text that they may write ──────────────────────────────↗
 
 Nothing here touches the live document. A refused update leaves no trace; an admitted one must be applied to the live
-document before the next is judged. Updates that nobody judges (the server's own, those of participants who may write
-everything) are told by `applied`, and cost nothing until a restricted participant writes.
+document before the next is judged. Updates that aren't judged (the server's own, those of participants with full
+write access) are reported by `applied`, and cost nothing until a restricted participant writes.
 
 Bounds: the index and the shadow are made when they are first needed, in a time that grows with the number of the
 document's structs, and dropped when more than a megabyte of unjudged updates waits for them. `prepare` does that in
@@ -42,17 +42,17 @@ from .shadow import Shadow
 from .staged_update import StagedUpdate
 
 _WAITING: Final = 2**20
-"""Bytes of updates that may wait for the index; whoever is judged next pays for them."""
+"""Bytes of updates that may wait for the index; the next judgement takes longer by them."""
 _MEANWHILE: Final = 2**24
-"""Bytes of updates that may wait while the index is being made; beyond it that is begun anew."""
+"""Bytes of updates that may wait while the index is being made; beyond it, the index is begun anew."""
 _FEW: Final = 2**14
 """Bytes of updates that may wait for the index and are read at once: a few milliseconds."""
 _PASSES: Final = 16
-"""How often a refused update is looked at: what is found in one pass may bring out more in the next."""
+"""Passes over a refused update: a refusal found in one pass may bring out more in the next."""
 
 
 _TRIES: Final = 3
-"""How often a judgement in steps is begun before it is made at once: what comes between two steps ends it."""
+"""Times that a judgement in steps is begun before it is made at once: a change between two steps ends it."""
 _LARGE: Final = 2**20
 """Bytes of an update that is tried out in a step of its own."""
 
@@ -61,11 +61,11 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
-    """What a document may grow to.
+    """The size and depth that a document may grow to.
 
     Attributes:
-        max_document_bytes: its size as an update; it is enforced to a part in 64.
-        max_depth: how many shared types may be in each other.
+        max_document_bytes: the document's size as an update; it is enforced to a part in 64.
+        max_depth: the number of shared types that may be nested in each other.
     """
 
     max_document_bytes: int
@@ -85,11 +85,11 @@ class Admitted(NamedTuple):
 
 
 class Salvaged(NamedTuple):
-    """What was kept of an update that was refused.
+    """The part of a refused update that is kept.
 
     Attributes:
-        admitted: what may be applied.
-        error: why something that the participant did isn't in it; None where that is only what others may have done.
+        admitted: the update that may be applied.
+        error: why an operation of the participant isn't in it; None where only others may have made what is left out.
     """
 
     admitted: Admitted
@@ -101,7 +101,7 @@ class Admission:
 
     Args:
         document: the live document; it is only read.
-        limits: what it may grow to.
+        limits: the size and depth that it may grow to.
     """
 
     def __init__(self, document: SessionDocument, limits: AdmissionLimits) -> None:
@@ -114,11 +114,11 @@ class Admission:
         self._bytes = 0
         self._texts = ContinuedTexts()
         self._staged: StagedUpdate | None = None
-        """The update of which the judgement waits for its next step."""
+        """The update that waits for the next step of its judgement."""
         self._is_ahead = False
-        """Whether the shadow has what the server does before it applies that update."""
+        """Whether the shadow has an update that the live document doesn't have yet."""
         self._turn = 0
-        """Counts what else needed the index, or changed the document: a judgement in steps is begun anew then."""
+        """Counts other uses of the index and changes of the document: each makes a judgement in steps begin anew."""
         self._size = Quota(document.doc.get_update, limits.max_document_bytes)
 
     @property
@@ -128,7 +128,7 @@ class Admission:
         return is_read and self._shadow.is_ready and not self._size.is_due(0)
 
     def prepare(self, grows: int = 0) -> Iterator[None]:
-        """Read the document, or what has changed in it, in steps; several may ask for them in turn.
+        """Read the document, or the changes to it, in steps; several callers may take them in turn.
 
         Args:
             grows: the bytes of the update that is judged next.
@@ -151,7 +151,7 @@ class Admission:
                 yield
 
     def applied(self, update: bytes, header: UpdateHeader) -> None:
-        """Hear of an update, with its header, that was applied to the live document without being judged."""
+        """Note an update, with its header, that was applied to the live document without being judged."""
         if self._index is None and self._work is None:
             return
         self._take_back()
@@ -162,7 +162,7 @@ class Admission:
             self._forget()
 
     def makes_record(self, beside: Id) -> bool:
-        """Whether an entry beside an item would be a record; it may be where the item isn't known yet."""
+        """Return whether an entry beside an item would be a record; True where the item isn't known yet."""
         clocks = None if self._index is None else self._index.clients.get(beside[0])
         if clocks is None or beside[1] >= clocks.end:
             return True
@@ -170,7 +170,7 @@ class Admission:
         return place is NOTHING or (not isinstance(place, MapSlot) and place.node.child(None).is_record)
 
     def check_size(self, grows: int) -> None:
-        """Go on only if the document may grow by so many bytes, `STRUCT_BYTES` for each struct included.
+        """Check that the document may grow by so many bytes, `STRUCT_BYTES` for each struct included.
 
         Raises:
             TooLarge: it is full.
@@ -189,19 +189,19 @@ class Admission:
         """Judge an update before it is applied.
 
         Args:
-            update: it fits the live document.
+            update: the update; it fits the live document.
             header: its header.
-            participant: whose update it is.
-            is_own: for an update that may hold what others wrote (an answer to a sync step 1): whether a Yjs client
-                id is the participant's. None says that all in the update is.
-            first: what the server does to the document before it applies the update, as an update.
+            participant: the participant that sent it.
+            is_own: for an update that may hold writes of others (an answer to a sync step 1): whether a Yjs client
+                id is the participant's. None means that all writes in the update are.
+            first: the server's own change to the document before it applies the update, as an update.
 
         Returns:
-            What to apply, log and send.
+            The update to apply, log and send.
 
         Raises:
-            NotAllowed: it does what the participant may not do.
-            MalformedFrame: it can't be what a Yjs client made of this document.
+            NotAllowed: the participant lacks the permission for something in the update.
+            MalformedFrame: no Yjs client can have made the update from this document.
             TooLarge: the document would be larger or deeper than the limits.
         """
         index = self._caught_up()
@@ -246,7 +246,7 @@ class Admission:
         return admitted
 
     def _in_steps(self, begin: Callable[[], Generator[None, None, _Result]]) -> Generator[None, None, _Result]:
-        """Judge in steps: anew where the document or the index changed between two, and then at once."""
+        """Judge in steps; begin anew where the document or the index changed between two, in the end at once."""
         for _ in range(_TRIES):
             yield from self.prepare()
             with closing(begin()) as steps:
@@ -270,22 +270,23 @@ class Admission:
         *,
         gives_up: bool,
     ) -> Generator[None, None, Salvaged]:
-        """Judge an update in steps that was refused as a whole, and admit it without what may not be in it.
+        """Judge in steps an update that was refused as a whole, and admit it without the refused parts.
 
-        Each pass finds all that is refused of what the ones before have left; the last one finds nothing, and is the
-        judgement. Where that doesn't come to an end, only the clocks are admitted.
+        Each pass finds the refused parts of what the passes before have left; the last one finds none, and is the
+        judgement. Where the passes don't come to an end, only the clocks are admitted.
 
         Args:
             update: see `judge`.
             header: see `judge`.
             participant: see `judge`.
             is_own: see `judge`.
-            may_replace: whether a Yjs client id is surely the participant's: only then its clocks may be used up.
-            gives_up: whether what stands on the refused words of others is replaced; else it is left out, and waits.
+            may_replace: whether a Yjs client id is surely the participant's: only then may its clocks be used up.
+            gives_up: whether structs that depend on refused writes of others are replaced; else they are left out,
+                and wait.
 
         Raises:
-            NotAllowed: the participant may write nothing.
-            MalformedFrame: not even the clocks can be taken.
+            NotAllowed: the participant has no write access.
+            MalformedFrame: not even the clocks can be admitted.
         """
         return self._in_steps(
             lambda: self._salvaged(update, header, participant, is_own, may_replace, gives_up=gives_up)
@@ -326,7 +327,7 @@ class Admission:
         is_own: Callable[[int], bool] | None,
         may_replace: Callable[[int], bool],
     ) -> Generator[None, None, Admitted]:
-        """Admit in steps the clocks of an update, and nothing that is in it; see `salvage`."""
+        """Admit in steps the clocks of an update, without its contents; see `salvage`."""
         return self._in_steps(lambda: self._hollow(update, header, participant, is_own, may_replace))
 
     def _hollow(
@@ -358,10 +359,10 @@ class Admission:
         *,
         is_hollow: bool = False,
     ) -> Generator[None, None, Admitted]:
-        """Judge an update that tells nothing again; also a full document takes one that is hollow: clocks alone.
+        """Judge an update that repeats nothing. A hollow one (clocks alone) is admitted to a full document as well.
 
         Yields:
-            After some structs; when it was taken back meanwhile, nothing may be asked for any more.
+            After some structs; an update that was taken back meanwhile must not be continued.
         """
         stillborn = ClockSet()
         staged = self._staged = StagedUpdate(index, header)
@@ -400,7 +401,7 @@ class Admission:
             self._staged = None
 
     def _take_back(self) -> None:
-        """Take back the update that waits for its next step, if one does; its judgement is begun anew then."""
+        """Take back the update that waits for its next step, if any; its judgement is begun anew then."""
         self._turn += 1
         if self._staged is not None:
             self._staged.take_back()
@@ -418,14 +419,14 @@ class Admission:
         is_own: Callable[[int], bool] | None,
         may_replace: Callable[[int], bool],
     ) -> Generator[None, None, Refusals]:
-        """Find what of an update is refused, and leave no trace of it."""
+        """Find the refused parts of an update; leave no trace of it."""
         staged = self._staged = StagedUpdate(index, header)
         undo = staged.undo
         judge, refusals = Authorizer(index, participant, is_own), Refusals(may_replace)
         records: dict[Id, int] = {}
 
         def refuse(struct: Struct, error: CosessionError, place: Place, content: int | None = None) -> None:
-            """Refuse a struct, and with it the whole record that the update makes and it is in."""
+            """Refuse a struct, and the whole record that it is in where the update makes that."""
             inside = place.container if isinstance(place, MapSlot) else place
             record = inside.record
             if record is not None and record.id is not None and record in judge.made:
@@ -465,7 +466,7 @@ class Admission:
         return refusals
 
     def _fill(self, update: bytes, grows: int, refusals: Refusals) -> None:
-        """Refuse the structs for which a full document has no place: each that is larger than what is left then."""
+        """Refuse the structs that no longer fit into the document: each that is larger than the space left then."""
         try:
             self._size.check(grows)
         except TooLarge as error:
@@ -488,7 +489,7 @@ class Admission:
         undo: Undo,
         stillborn: ClockSet,
     ) -> Generator[None, None, tuple[Authorizer, Operation | None]]:
-        """Stage an update and judge all that it does; also returns the last thing that it does."""
+        """Stage an update and judge its operations; return the judge and the last operation."""
         judge = Authorizer(index, participant, is_own)
         judge.look_at_writers(header.brings)
         last: Operation | None = None
@@ -510,13 +511,13 @@ class Admission:
         return judge, last
 
     def _is_deleted_already(self, index: ItemIndex, gone: ClockRange) -> bool:
-        """Whether what an update deletes is deleted in the document; the index may not have heard of it."""
+        """Return whether a range that an update deletes is deleted already; the index may lack that deletion."""
         if any(index.deleted.lacks(gone.client, gone.clock, gone.end)):
             index.note_deleted(self._deleted())
         return not any(index.deleted.lacks(gone.client, gone.clock, gone.end))
 
     def _deleted(self) -> tuple[ClockRange, ...]:
-        """All that is deleted in the live document."""
+        """Return the deleted ranges of the live document."""
         return read_update_header(self._deletions()).deletes
 
     def _deletions(self) -> bytes:
@@ -534,7 +535,7 @@ class Admission:
         return index
 
     def _catch_up(self, grows: int) -> Iterator[None]:
-        """Make the index, where there is none, take in what waits for it, and measure the document if that is due."""
+        """Make the index if there is none, add the waiting updates, and measure the document if that is due."""
         index = self._index
         if index is None:
             state, deleted = self._document.doc.get_update(), self._deletions()
@@ -564,7 +565,7 @@ class Admission:
         self._bytes = 0
 
     def _news(self, index: ItemIndex, update: bytes) -> tuple[bytes, UpdateHeader]:
-        """What of an update the document doesn't have: what is sent twice could be told in two ways."""
+        """Return the part of an update that the document lacks: a repeated struct could differ from the known one."""
         try:
             news = KeptValues([update]).restore(pycrdt.get_update(update, self._document.doc.get_state()))
         except BaseException as error:
@@ -580,7 +581,7 @@ class Admission:
 
 
 def _may_be_deleted(judge: Authorizer, touch: Operation) -> bool:
-    """Whether something deleted may stand in the place of a refused list entry, so that its neighbours stay."""
+    """Return whether a deleted struct may replace a refused list entry, so that its neighbours stay."""
     if touch.key is not None or touch.struct is None:
         return False
     if touch.node.is_record:

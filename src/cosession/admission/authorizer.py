@@ -1,7 +1,7 @@
 """Whether a participant may do what an update does: each touch against its row of the table.
 
-Whose something is comes from what a client can't forge: the server's stamp on a message, the agent that made a run,
-the key that ends in an id. What it says of itself must agree.
+The owner of a place comes from data that a client can't forge: the server's stamp on a message, the agent that made a
+run, the key that ends in an id. An owner that the client names itself must agree.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ _OWNED_BY_MAKER: Final = frozenset({"messages/*", "surfaces/*"})
 """Records that their writer owns from the start; the others name their owner."""
 
 _OF_WHO: Final[frozenset[Check]] = frozenset({"self", "owner", "own run", "role", "part", "new id"})
-"""Checks of who writes. Whoever may bring back what others wrote brings theirs."""
+"""Checks that depend on the writer. They are skipped for writes of others that a participant brings back."""
 
 _WRITING: Final = frozenset(
     one
@@ -53,14 +53,14 @@ _THINGS: Final = {
     "text": "a shared text",
     "xml": "a shared text",
 }
-"""What is in each root, in words."""
+"""The name of an entry of each root, for error messages."""
 _VERBS: Final[dict[Action, str]] = {"create": "add", "change": "change", "delete": "remove"}
 _INNER_VERBS: Final[dict[Action, str]] = {
     "create": "write into",
     "change": "change",
     "delete": "take something out of",
 }
-"""What is done to it, and to something in it."""
+"""The verb of an action on an entry, and on a part of an entry, for error messages."""
 
 _PART: Final = {"first": 0, "second": 1, "last": -1}
 
@@ -69,12 +69,12 @@ _JSON_RECORDS: Final = frozenset({"messages", "queue"})
 
 
 class Authorizer:
-    """Judges the touches of one update.
+    """Judges the operations of one update.
 
     Args:
         index: the document's; the update is staged in it.
-        participant: whose update it is.
-        is_own: whether a Yjs client id is the participant's; None says that all in the update are.
+        participant: the participant that sent the update.
+        is_own: whether a Yjs client id is the participant's; None means that all in the update are.
     """
 
     def __init__(self, index: ItemIndex, participant: Participant, is_own: Callable[[int], bool] | None) -> None:
@@ -87,14 +87,14 @@ class Authorizer:
         self.made: dict[Container, set[str]] = {}
         """The records that the update makes, and the keys that it writes into them."""
         self._before: dict[Container, list[Container | None]] = {}
-        """Of each message that it makes, those that had its id before."""
+        """Per message that the update makes, the messages that had its id before."""
         self._stamps: list[tuple[Operation, Any]] = []
 
     def look(self, touch: Operation) -> None:
-        """Judge one thing that the update does.
+        """Judge one operation of the update.
 
         Raises:
-            NotAllowed: the participant may not.
+            NotAllowed: the participant lacks the permission for it.
         """
         rule = touch.node.rules.get(touch.action)
         if rule is None:
@@ -104,7 +104,7 @@ class Authorizer:
         struct = touch.struct
         foreign = struct is not None and self._is_own is not None and not self._is_own(struct.client)
         record = touch.record
-        if not foreign and record not in self.made:  # for what others wrote see `look_at_writers`
+        if not foreign and record not in self.made:  # for writes of others see `look_at_writers`
             self._look_who(touch, record, rule)
         if touch.action == "create" and record is not None:
             if record is touch.made:
@@ -122,7 +122,7 @@ class Authorizer:
                 self._look_what(self._writing(touch, value), touch.node, rule, foreign)
 
     def look_at_nothing(self) -> None:
-        """Judge an update that adds to the document what nobody can see, such as tokens for a text that is gone.
+        """Judge an update that adds nothing visible to the document, such as tokens for a text that is gone.
 
         Raises:
             NotAllowed: the participant may not write anywhere.
@@ -133,12 +133,12 @@ class Authorizer:
             raise NotAllowed("Your access to this session doesn't include writing; ask whoever gave it to you.")
 
     def look_at_writers(self, brings: Iterable[ClockRange]) -> None:
-        """Judge whose clocks an update uses up, also where it does nothing that can be seen.
+        """Check that an update uses up only clocks of the participant, also where it changes nothing visible.
 
-        What somebody writes later under a clock that is known already is passed over: lost, without a word.
+        Every replica ignores a later write under a clock that it has already: the write is lost without an error.
 
         Raises:
-            NotAllowed: another participant's.
+            NotAllowed: it uses up clocks of another participant.
         """
         if self._is_own is not None and not all(self._is_own(span.client) for span in brings):
             raise NotAllowed(
@@ -148,16 +148,16 @@ class Authorizer:
             )
 
     def finish(self) -> None:
-        """Judge what the update makes as a whole.
+        """Judge as a whole the records that the update makes.
 
         Raises:
-            NotAllowed: a record lacks what it must have from the start, or has another stamp than the server's.
+            NotAllowed: a record lacks a required key, or has another stamp than the server's.
         """
         for _, error in self.faults():
             raise error
 
     def faults(self) -> Iterator[tuple[Id, NotAllowed]]:
-        """Find what is wrong with the update as a whole: each struct that may not be in it, and why."""
+        """Yield the faults of the update as a whole: each struct that may not be in it, and why."""
         for record, keys in self.made.items():
             if record.id is not None and (missing := sorted(REQUIRED.get(record.node.name, frozenset()) - keys)):
                 where = "/".join(record.path)
@@ -220,7 +220,7 @@ class Authorizer:
         return CheckedWrite(value, touch.made, touch, self._by, self._capabilities, self._runs, self._index.is_dead)
 
     def _look_what(self, writing: CheckedWrite, node: Node, rule: Rule, foreign: bool) -> None:
-        """Judge a value, and what is in it where it is plain JSON."""
+        """Judge a value, and the values in it where it is plain JSON."""
         touch = writing.touch
         if rule.check is not None and not (foreign and rule.check in _OF_WHO):
             holds, wanted = CHECKS[rule.check]
@@ -248,7 +248,7 @@ class Authorizer:
 
 
 def _named(needs: tuple[str, ...], touch: Operation) -> tuple[str, ...]:
-    """The capabilities as tokens write them, where they depend on the place."""
+    """Return capabilities as tokens write them, where they depend on the place."""
     kind, name = split_key(touch.key or "")[0], touch.path[0].partition(":")[2]
     places = {
         STATE: Capabilities(state=frozenset({touch.path[1:]})).written(),
@@ -260,7 +260,7 @@ def _named(needs: tuple[str, ...], touch: Operation) -> tuple[str, ...]:
 
 
 def _done(touch: Operation) -> str:
-    """What was done, for somebody who doesn't know paths."""
+    """Describe an operation without its path, for an error message."""
     root, *below = touch.path
     thing = _THINGS.get(root) or _THINGS.get(root.partition(":")[0], "the application's own data")
     verbs = _VERBS if len(below) == 1 else _INNER_VERBS

@@ -1,4 +1,4 @@
-"""Sets of clocks, per client: which were deleted, and where each is. Ranges are half open and kept joined."""
+"""Sets and maps of clocks, per client: the deleted ones, and the place of each. Ranges are half open and joined."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class ClockSet:
         self._clients: dict[int, _Ranges] = {}
 
     def has(self, client: int, clock: int) -> bool:
-        """Whether a clock is in the set."""
+        """Return whether a clock is in the set."""
         ranges = self._clients.get(client)
         if ranges is None:
             return False
@@ -31,7 +31,7 @@ class ClockSet:
         return place >= 0 and clock < ranges.ends[place]
 
     def lacks(self, client: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The parts of a range that are not in the set."""
+        """Yield the parts of a range that are not in the set."""
         ranges = self._clients.get(client)
         if ranges is not None:
             place = max(bisect_right(ranges.starts, start) - 1, 0)
@@ -64,7 +64,7 @@ class ClockSet:
 
 
 class ClockMap(Generic[_Kind]):
-    """What each clock of one client is: filled in order, from 0, without a hole."""
+    """A value for each clock of one client: filled in order, from 0, without a gap."""
 
     __slots__ = ("_starts", "_values", "end")
 
@@ -75,22 +75,22 @@ class ClockMap(Generic[_Kind]):
 
     @property
     def last(self) -> _Kind:
-        """What its newest clock is; there is one."""
+        """The value of the newest clock; the map must not be empty."""
         return self._values[-1]
 
     def append(self, length: int, value: _Kind) -> None:
-        """Say what the next clocks are."""
+        """Set the value of the next clocks."""
         if not self._values or self._values[-1] is not value:
             self._starts.append(self.end)
             self._values.append(value)
         self.end += length
 
     def at(self, clock: int) -> _Kind:
-        """What a clock is, which is known."""
+        """Return the value of a clock, which must be known."""
         return self._values[bisect_right(self._starts, clock) - 1]
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, int, _Kind]]:
-        """What the clocks of a range are: (start, end, what) of each stretch."""
+        """Yield the values of the clocks of a range: (start, end, value) of each stretch."""
         place = bisect_right(self._starts, start) - 1
         while start < end:
             value, place = self._values[place], place + 1

@@ -1,4 +1,4 @@
-"""Texts that clients go on writing: a token right behind the last one of its client needs no new judgement."""
+"""Texts that clients continue: a token right behind the last one of its client needs no new judgement."""
 
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -17,21 +17,22 @@ from .quota import STRUCT_BYTES, Quota
 from .shadow import Shadow
 
 _MOST: Final = 1024
-"""Yjs clients of which it is remembered that they go on with a text."""
+"""Yjs clients whose last text is remembered; at one more, all are forgotten."""
 
 _encoded = lru_cache(2 * _MOST)(uint)
 
 
 class _ContinuedText(NamedTuple):
-    """A text that a participant was just admitted to write, outside of what the same update made.
+    """A text that a participant was just admitted to write, and that the same update didn't make.
 
-    What was decided depends on nothing but these: the text's place never changes.
+    The judgement depends on these attributes alone: the text's place never changes.
 
     Attributes:
         text: the text.
-        owner: whose record it is in.
-        participant: who writes.
-        right: the id of what it is before, if anything; the shadow has seen that it begins there.
+        owner: the owner of the record that it is in.
+        participant: the writer.
+        right: the id of the item that the writing is in front of, if any; the shadow has seen that a struct begins
+            there.
     """
 
     text: Container
@@ -40,7 +41,7 @@ class _ContinuedText(NamedTuple):
     right: Id | None
 
     def leads_to(self, span: ClockRange, update: bytes) -> bool:
-        """Whether an update is a string behind the last clock of its client, before what that was before."""
+        """Return whether an update is a string behind its client's last clock, with the same right neighbour."""
         client, right = _encoded(span.client), self.right
         kind, before = (b"\x84", b"") if right is None else (b"\xc4", _encoded(right[0]) + _encoded(right[1]))
         return update.startswith(
@@ -69,10 +70,10 @@ class ContinuedTexts:
         shadow: Shadow,
         size: Quota,
     ) -> bool:
-        """Take in an update that only goes on with the text that its client just wrote; False where it doesn't.
+        """Admit an update that only continues the text that its client just wrote; return False for any other.
 
-        It must be one string and delete nothing. Right behind its client's last clock, before what that was before,
-        it is where that clock is, whatever became of that, and cuts nothing in two. Elsewhere it is tried.
+        It must be one string and delete nothing. Right behind its client's last clock, with the same right neighbour,
+        it is in that clock's place, even if that is deleted, and splits no struct. Elsewhere the shadow tries it.
         """
         if len(header.brings) != 1 or header.deletes or header.types or not update.startswith(b"\x01\x01"):
             return False
@@ -107,7 +108,7 @@ class ContinuedTexts:
         judge: Authorizer,
         last: Operation | None,
     ) -> None:
-        """Remember the text that an update ended in, unless the right to it was that to make the record."""
+        """Remember the text that an update ended in, unless it was allowed only as part of a new record."""
         struct = None if last is None else last.struct
         if last is None or struct is None or len(header.brings) != 1 or last.record in judge.made:
             return

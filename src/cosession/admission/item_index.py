@@ -1,12 +1,12 @@
 """Where each item of the document is: which clock of which client belongs to which shared type, under which key.
 
-In Yjs an item says where it is once, and never moves: by the name of a root, the id of a shared type, or a neighbour.
-So whatever an update inserts, changes or deletes has one place, exactly, whether it can be seen or not, and however
-two libraries would order it. The index is that, for the whole document: built from its state, then kept in step.
+In Yjs an item names its place once, and never moves: by the name of a root, the id of a shared type, or a neighbour.
+So each insertion, change or deletion of an update has exactly one place, whether it is visible or not, and however
+two libraries would order it. The index holds the places of the whole document; it is built once, then kept in step.
 
-Beside the places it knows what the rules ask for: whose a record is (`stamp.by` of a message, `agent` of a run, …),
-which ids are taken, and what is deleted already. It may not know of everything that is deleted: what loses against
-a concurrent write is deleted without a word; `ItemIndex.note_deleted` brings it up to the document.
+Beside the places it holds the facts that the rules need: the owner of a record (`stamp.by` of a message, `agent` of a
+run, …), the ids in use, and the deletions. It may lack some deletions: a value that loses against a concurrent write
+is deleted without a delete range; `ItemIndex.note_deleted` brings the index up to the document.
 """
 
 from bisect import bisect_left
@@ -25,13 +25,13 @@ from .locations import NOTHING, Container, MapSlot, Place, new_root
 from .origins import Origins
 
 _OWNER_KEYS: Final = {"messages/*": "stamp", "runs/*": "agent", "queue/*": "author", "surfaces/*": "agent"}
-"""Per record, the key that says whose it is. An agent's own record is that of its key."""
+"""Per kind of record, the key that names the owner. The key of an agent's record is its owner."""
 
 Undo: TypeAlias = list[Callable[[], object]]
 
 
 class ItemIndex:
-    """The places of a document; it is empty until it learns of one."""
+    """The places of a document; empty until it learns a state."""
 
     def __init__(self) -> None:
         self.clients: dict[int, ClockMap[Place]] = {}
@@ -42,10 +42,11 @@ class ItemIndex:
         self._made: dict[int, list[int]] = {}
         """Per client, the clocks that hold shared types, in order."""
         self.structs = 0
-        """How many were added, but for what is nothing; never fewer, also when they are taken back or joined."""
+        """The number of structs that were added, except those without a place; it only grows, also when structs are
+        taken back or joined."""
 
     def learn(self, update: bytes, deletes: Iterable[ClockRange]) -> Iterator[None]:
-        """Take in an update that the document has, in steps."""
+        """Add an update that the document has, in steps."""
         for count, span in enumerate(deletes, 1):
             self.deleted.add(span.client, span.clock, span.end)
             if not count % AT_ONCE:
@@ -59,28 +60,28 @@ class ItemIndex:
                 yield
 
     def note_deleted(self, deletes: Iterable[ClockRange]) -> None:
-        """Take note of what is deleted."""
+        """Note deletions."""
         for span in deletes:
             self.deleted.add(span.client, span.clock, span.end)
 
     def end(self, client: int) -> int:
-        """The first clock of a client that isn't known."""
+        """Return the first clock of a client that isn't known."""
         clocks = self.clients.get(client)
         return 0 if clocks is None else clocks.end
 
     def ends(self) -> dict[int, int]:
-        """The document's state vector."""
+        """Return the document's state vector."""
         return {client: clocks.end for client, clocks in self.clients.items()}
 
     def root(self, name: str) -> Container:
-        """A root, by its name."""
+        """Return a root, by its name."""
         found = self.roots.get(name)
         if found is None:
             found = self.roots[name] = new_root(name)
         return found
 
     def find(self, id: Id) -> Place:  # noqa: A002 - Yjs's word
-        """Where an item is.
+        """Return the place of an item.
 
         Raises:
             MalformedFrame: there is no such item.
@@ -91,14 +92,14 @@ class ItemIndex:
         return clocks.at(id[1])
 
     def place(self, struct: Struct, *, strict: bool = True) -> Place:
-        """Where a struct says that it is.
+        """Return the place that a struct names.
 
         Args:
-            struct: the struct; what it stands on is known.
-            strict: whether its neighbours must agree, in place and order; else the left one says it, as in yrs.
+            struct: the struct; the items that it depends on are known.
+            strict: whether its neighbours must agree, in place and order; else the left one decides, as in yrs.
 
         Raises:
-            MalformedFrame: nowhere, or in two places at once: Yjs and yrs could each choose another.
+            MalformedFrame: it names no place, or two at once: Yjs and yrs could each choose another.
         """
         if struct.kind == GC:
             return NOTHING
@@ -118,13 +119,13 @@ class ItemIndex:
         return parent if struct.key is None or parent is NOTHING else MapSlot(parent, struct.key)
 
     def add(self, struct: Struct, place: Place, update: bytes, undo: Undo | None = None) -> Container | None:
-        """Take in a struct, whose client's clocks before it are known; what is known of it is passed over.
+        """Add a struct; the client's clocks before it must be known, and known clocks of the struct are skipped.
 
         Args:
             struct: the struct.
             place: where it is.
             update: the update that it is in.
-            undo: gets what takes it back, but for the clocks.
+            undo: gets the steps that undo it, except for the clocks.
 
         Returns:
             The shared type that it holds, if it holds one.
@@ -144,7 +145,7 @@ class ItemIndex:
             left = struct.left if known == 0 else (struct.client, clocks.end - 1)
             self.origins.add(struct.client, clocks.end, struct.length - known, left)
         clocks.append(struct.length - known, place)
-        if place is NOTHING:  # so is what is in it
+        if place is NOTHING:  # so are its contents
             return None
         self.structs += 1
         if struct.kind == TYPE:
@@ -154,12 +155,12 @@ class ItemIndex:
         return None
 
     def void(self, struct: Struct, undo: Undo, before: int) -> None:
-        """Make nothing of the struct that was added last, so that what is put into it is nothing as well.
+        """Give the struct that was added last the place `NOTHING`, so that structs in it get that place as well.
 
         Args:
             struct: the struct.
-            undo: what takes back all that was added.
-            before: how many steps that had before the struct was.
+            undo: the steps that undo all that was added.
+            before: the number of those steps before the struct was added.
         """
         while len(undo) > before:
             undo.pop()()
@@ -171,7 +172,7 @@ class ItemIndex:
         """Forget an update that was staged.
 
         Args:
-            undo: what was noted when its structs were added.
+            undo: the steps that were noted when its structs were added.
             brings: the clocks that it brought; none of them was known before.
         """
         for step in reversed(undo):
@@ -185,17 +186,17 @@ class ItemIndex:
                 self.clients.pop(span.client, None)
 
     def containers_between(self, client: int, start: int, end: int) -> Iterator[Container]:
-        """The shared types that a range of a client's clocks holds, in order."""
+        """Yield the shared types that a range of a client's clocks holds, in order."""
         made = self._made.get(client, [])
         for place in range(bisect_left(made, start), bisect_left(made, end)):
             yield self.containers[client, made[place]]
 
     def is_dead(self, container: Container, besides: ClockSet | None = None) -> bool:
-        """Whether a shared type, or one that it is in, is deleted.
+        """Return whether a shared type, or one that it is in, is deleted.
 
         Args:
             container: the shared type.
-            besides: what is to be deleted as well.
+            besides: further clocks that count as deleted.
         """
         at: Container | None = container
         while at is not None and at.id is not None:
@@ -208,12 +209,12 @@ class ItemIndex:
         """Put the structs of an update in order in steps, between which the index may change.
 
         Returns:
-            The structs, each after those that it stands on; add each before the next is asked for.
+            The structs, each after those that it depends on; add each before the next is asked for.
 
         Raises:
-            MalformedFrame: they stand on each other in a circle, or on what isn't there.
+            MalformedFrame: they depend on each other in a circle, or on missing structs.
         """
-        # Those of one client stand in order, and `place` looks for what they stand on.
+        # The structs of one client are in order, and `place` checks that what they depend on is known.
         return read_structs(update) if update[0] == 1 else self._sorted((yield from _gather(update)))
 
     def _sorted(self, waiting: dict[int, list[Struct]]) -> Iterator[Struct]:
@@ -235,7 +236,7 @@ class ItemIndex:
                     way.append(missing)
 
     def _missing(self, struct: Struct) -> int | None:
-        """The client of which something must come before a struct; what it wrote itself came, or never will."""
+        """Return the client that a struct waits for; earlier structs of its own client came, or never will."""
         own = struct.client
         for beside in (struct.left, struct.right, struct.parent):
             if (
@@ -248,13 +249,13 @@ class ItemIndex:
         return None
 
     def go_on(self, client: int, length: int, text: Container, left: Id | None) -> None:
-        """Take in a string of a client, whose clocks before it are known, into a text."""
+        """Add a string to a text; the client's clocks before it must be known."""
         clocks = self.clients[client]
         self.origins.add(client, clocks.end, length, left)
         clocks.append(length, text)
 
     def _check_neighbours(self, left: Id | None, right: Id, place: Place) -> None:
-        """Refuse neighbours between which no client writes: two libraries could each choose another place."""
+        """Reject neighbours between which no client writes: two libraries could each choose another place."""
         if place is NOTHING:
             return
         if isinstance(place, MapSlot):
@@ -291,7 +292,7 @@ class ItemIndex:
         return container
 
     def _add_fact(self, struct: Struct, place: MapSlot, update: bytes, undo: Undo | None) -> None:
-        """Note whose a record is and which id it has, where a struct says so."""
+        """Note the owner or the id of a record, where a struct names it."""
         record, key = place
         if record.record is not record or record.parent is None:
             return

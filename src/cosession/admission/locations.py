@@ -1,4 +1,4 @@
-"""Places in a document: shared types, and keys of them. Each knows the row of the table that it falls under."""
+"""Places in a document: shared types, and keys of them. Each knows its row of the table."""
 
 from typing import Final, NamedTuple, TypeAlias
 
@@ -13,7 +13,7 @@ ARRAY, MAP, TEXT, XML_FRAGMENT, XML_TEXT = 0, 1, 2, 4, 6
 """Types, as in `Struct.type`."""
 
 UNKNOWN: Final = -1
-"""The type of an application's own root: its name doesn't say it."""
+"""The type of an application's own root, which its name doesn't tell."""
 
 _ROOT_TYPES: Final[dict[object, int]] = {Array: ARRAY, Text: TEXT, XmlFragment: XML_FRAGMENT}
 
@@ -23,15 +23,15 @@ class Container:
 
     Attributes:
         id: of the item that holds it; None for a root.
-        type: which, as in `Struct.type`.
+        type: its type, as in `Struct.type`.
         parent: the shared type that it is in; None for a root.
         root: the root that it is in, or is.
         key: its key there, or a root's name; None in a list.
         node: its place in the table.
         record: the record that it is in, or is.
-        depth: how many shared types it is in.
-        owner: of a record, whose it is, as far as known.
-        stamp: of a message, what the server wrote on it.
+        depth: the number of shared types that it is in.
+        owner: of a record, its owner, as far as known.
+        stamp: of a message, the server's stamp.
         taken: of a root, its records by key or id.
     """
 
@@ -52,7 +52,7 @@ class Container:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The way to it: the root's name, then keys; `*` stands for an entry of a list."""
+        """The path to it: the root's name, then keys; `*` stands for an entry of a list."""
         own = ("*" if self.key is None else self.key,)
         return own if self.parent is None else (*self.parent.path, *own)
 
@@ -68,11 +68,11 @@ Place: TypeAlias = Container | MapSlot
 """Where an item is: in a list or text (the container itself), or under a key."""
 
 NOTHING: Final = Container(None, -1, None, "", NOWHERE)
-"""The place of what was collected: its parent is deleted everywhere, and nothing in it can be seen again."""
+"""The place of collected items: their parent is deleted everywhere, and nothing in it can become visible again."""
 
 
 def new_root(name: str) -> Container:
-    """Make a root; one of a reserved name is in no row of the table."""
+    """Make a root; a root with a reserved name has no row in the table."""
     if name.startswith(TEXT_PREFIX) and name != TEXT_PREFIX:
         return Container(None, TEXT, None, name, TABLE.child("text:NAME"))
     if name.startswith(XML_PREFIX) and name != XML_PREFIX:

@@ -1,8 +1,8 @@
-"""What an update does: every place that it touches, and what it does there.
+"""The operations of an update: every place that it touches, and the action there.
 
-`stage` takes the update's structs into the index one by one, so that what it makes is known to what it puts into
-that, and yields a touch for each; whoever judges them keeps the staged update or takes it back. What a shared type
-can't hold is refused here: a list has no keys, a map no order, a message's text no formatting, nothing a subdocument.
+`stage` adds the update's structs to the index one by one, so that a new shared type is known before the structs in
+it, and yields an operation for each; the caller keeps the staged update or takes it back. Content that a shared type
+can't hold is rejected here: a list has no keys, a map no order, a message's text no formats, no type subdocuments.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,19 +33,20 @@ MAX_KEY: Final = 1024
 
 @dataclass(slots=True)
 class Operation:
-    """One thing that an update does.
+    """One operation of an update.
 
     Attributes:
-        container: the shared type in which it does it.
-        key: under which key; None in a list, or of a text as a whole.
-        action: what.
+        container: the shared type that it changes.
+        key: the key in it; None in a list, or of a text as a whole.
+        action: the action.
         node: the place's row in the table.
-        struct: what does it; None of a deletion.
+        struct: the struct that does it; None of a deletion.
         update: the update that it is in.
         made: the shared type that is written, or the record that is deleted.
         holder: the record that has this key, or this id, already; it may be deleted.
-        deleted: of a deletion, what is deleted.
-        refused: why it may not be done, set by who judges it where that goes on; what it makes is then nothing.
+        deleted: of a deletion, the deleted clocks.
+        refused: why it is refused, set by a caller that goes on with the update; the struct then gets the place
+            `NOTHING`.
     """
 
     container: Container
@@ -66,19 +67,19 @@ class Operation:
 
     @property
     def values(self) -> list[Any]:
-        """What is written, as plain JSON; it takes time to read."""
+        """The written values, as plain JSON; reading them takes time."""
         return [] if self.struct is None else read_values(self.update, self.struct)
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The way there, as in `Container.path`."""
+        """The path to the place, as in `Container.path`."""
         if self.node is self.container.node and self.key is None and self.container.type == TEXT:
             return self.container.path
         return (*self.container.path, "*" if self.key is None else self.key)
 
 
 Refuse: TypeAlias = Callable[[Struct, CosessionError, Place], None]
-"""Is told of a struct that may not be in an update, why, and where it would be."""
+"""Called with a struct that may not be in an update, the reason, and the place that it would have."""
 
 
 def stage(
@@ -91,21 +92,21 @@ def stage(
     stillborn: ClockSet,
     refuse: Refuse | None = None,
 ) -> Iterator[Operation | None]:
-    """Take an update into the index (but for what it deletes), and say of each thing in it what it does; None after
-    some structs, where others may have their turn.
+    """Add an update to the index (except for its deletions), and yield its operations; None after some structs, where
+    other work may run.
 
     Args:
-        index: the document's.
-        update: it fits the document, and brings nothing that is known.
-        structs: what is in it, as of `ItemIndex.in_order`.
-        deletes: what it deletes.
-        undo: gets what takes it back.
-        max_depth: how many shared types may be in each other.
-        stillborn: gets the clocks of what was deleted before it was sent.
-        refuse: is told of each struct that can't be where it says, which then is nothing; None: the first one raises.
+        index: the document's index.
+        update: the update; it fits the document, and repeats nothing.
+        structs: its structs, as `ItemIndex.in_order` returns them.
+        deletes: the clocks that it deletes.
+        undo: gets the steps that undo it.
+        max_depth: the number of shared types that may be nested in each other.
+        stillborn: gets the clocks of structs that were deleted before they were sent.
+        refuse: called with each struct that can't be in its place, which becomes `NOTHING`; None: the first raises.
 
     Raises:
-        MalformedFrame: it stands on nothing, or puts something where it can't be.
+        MalformedFrame: it depends on missing structs, or puts content where it can't be.
         TooLarge: it nests too deep, or a key is too long.
         NotAllowed: it holds a subdocument.
     """
@@ -144,9 +145,9 @@ def stage(
         else:
             touch = Operation(inside, key, "create", inside.node.child(key), struct, update, container, holder)
             if key is None and struct.kind == DELETED and touch.node.is_record:
-                continue  # made and taken out again before it was sent: nothing was ever there
+                continue  # made and removed again before it was sent: no record was ever visible
             if isinstance(place, MapSlot) and struct.kind == DELETED:
-                # Written and overwritten before it was sent, or written over what was there to take that away.
+                # Written and overwritten before it was sent, or written over an earlier value to remove that.
                 if inside not in made:
                     touch.action = "delete"
                     emptied.append((place, touch))
@@ -170,7 +171,7 @@ def stage(
 
 
 def _checked_place(index: ItemIndex, struct: Struct) -> Place:
-    """Return where a struct is, if it may be there."""
+    """Return the place of a struct, if it may be there."""
     if isinstance(struct.parent, str) and len(struct.parent) > MAX_KEY:
         raise TooLarge(f"The name of a root is longer than {MAX_KEY} characters; shorten it.")
     place = index.place(struct)
@@ -181,7 +182,7 @@ def _checked_place(index: ItemIndex, struct: Struct) -> Place:
 
 
 def _place_of(index: ItemIndex, struct: Struct) -> Place:
-    """Return where a struct is that may not be there; it may be nowhere."""
+    """Return the place of a struct that may not be there; it may have none."""
     try:
         return index.place(struct)
     except MalformedFrame:
@@ -189,7 +190,7 @@ def _place_of(index: ItemIndex, struct: Struct) -> Place:
 
 
 def _holder(inside: Container, key: str | None, update: bytes, struct: Struct) -> Container | None:
-    """The record that has a key of a root already, or an id of its list."""
+    """Return the record that has a key of a root already, or an id of its list."""
     if inside.taken is not None and key is not None:
         return inside.taken.get(key)
     if key == "id" and inside.record is inside and inside.parent is not None and inside.parent.taken is not None:
@@ -201,7 +202,7 @@ def _holder(inside: Container, key: str | None, update: bytes, struct: Struct) -
 def _deletions(
     index: ItemIndex, deletes: tuple[ClockRange, ...], stillborn: ClockSet, written: set[MapSlot]
 ) -> Iterator[Operation]:
-    """Say what is deleted that isn't deleted already, nor goes with what it is in, nor is written over."""
+    """Yield the deletions, except of clocks that are deleted already, go with their container, or are overwritten."""
     news: list[tuple[int, int, int]] = []
     fresh = ClockSet()
     for span in deletes:
@@ -229,7 +230,7 @@ def _deletions(
 
 
 def _deleted_records(index: ItemIndex, inside: Container, key: str | None, gone: ClockRange) -> Iterator[Operation]:
-    """Say of each record in a range that it is deleted, and of what is between two of them, which is none, once."""
+    """Yield a deletion for each record in a range, and one for each stretch between two records, which holds none."""
     node, client, at = inside.node.child(key), gone.client, gone.clock
     for record in index.containers_between(client, gone.clock, gone.end):
         clock = cast("Id", record.id)[1]
@@ -243,7 +244,7 @@ def _deleted_records(index: ItemIndex, inside: Container, key: str | None, gone:
 
 @cache
 def _held(type: int, has_key: bool, is_rich: bool) -> frozenset[int]:  # noqa: A002 - the attribute's name
-    """What a shared type may hold, under a key or in its order."""
+    """Return the kinds of content that a shared type may hold, under a key or in its order."""
     if type == UNKNOWN:
         return _VALUES if has_key else _VALUES | _RICH_TEXT
     if has_key:
@@ -254,11 +255,11 @@ def _held(type: int, has_key: bool, is_rich: bool) -> frozenset[int]:  # noqa: A
 
 
 def _check_content(struct: Struct, inside: Container, key: str | None) -> None:
-    """Refuse what no client of the schema writes there; in some client it could be seen as something else."""
+    """Reject content that no client of the schema writes there; some client could read it as something else."""
     if struct.kind == SUBDOCUMENT:
         raise NotAllowed("A session holds no subdocuments; make another session, and name it.")
     if inside.root.node is NOWHERE:
-        return  # refused by the judge, who says its name
+        return  # refused by the authorizer, with its name
     is_rich = inside.root.node.name in _RICH_ROOTS
     if struct.kind not in _held(inside.type, key is not None, is_rich) or (struct.type > TEXT and not is_rich):
         raise MalformedFrame(

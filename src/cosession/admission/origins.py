@@ -1,8 +1,8 @@
-"""What each entry of a list or text was written behind: a forest, in which the order of two neighbours is checked.
+"""The origin (the left neighbour when written) of each list or text entry: a forest, to check neighbours by.
 
-Invariant: of two neighbours that a struct names, the right one was written behind the left one, or behind something
-that the left one was written behind, directly or by way of others. Neighbours of which that isn't true were next to
-each other in no replica; Yjs and yrs integrate a struct between them differently, depending on what came before it.
+Invariant: of two neighbours that a struct names, the right one was written behind the left one, or behind an entry
+that the left one was written behind, directly or through others. Other neighbours were next to each other in no
+replica; Yjs and yrs integrate a struct between them differently, depending on the updates before it.
 
 Clocks of one client that were each written behind the one before are one run. The ancestor of a run at any depth is
 found in a time that grows with the logarithm of the depth, by jump pointers ("An applicative random-access stack",
@@ -20,10 +20,10 @@ class _Run:
     Attributes:
         start: the first clock.
         end: the first clock after the last one.
-        origin: of the first clock, the clock that it was written behind; -1 if nothing.
-        parent: the run that this is in; None if nothing.
+        origin: of the first clock, the clock that it was written behind; -1 if none.
+        parent: the run that this is in; None if none.
         jump: a run further up.
-        depth: how many runs are above it.
+        depth: the number of runs above it.
     """
 
     __slots__ = ("depth", "end", "jump", "origin", "parent", "start")
@@ -41,7 +41,7 @@ class _Run:
                 self.jump = far.jump
 
     def above(self, depth: int) -> "_Run":
-        """The run at a depth, which is this one's or less."""
+        """Return the run at a depth, which is this one's or less."""
         run = self
         while run.depth > depth:
             jump, parent = run.jump, run.parent
@@ -51,7 +51,7 @@ class _Run:
 
 
 class Origins:
-    """The origins of a document's lists and texts; what is under a key has none."""
+    """The origins of a document's lists and texts; values under a key have none."""
 
     __slots__ = ("_clients",)
 
@@ -59,12 +59,12 @@ class Origins:
         self._clients: dict[int, list[_Run]] = {}
 
     def add(self, client: int, clock: int, length: int, left: Id | None) -> None:
-        """Take in a struct, whose client's clocks before it are known.
+        """Add a struct; the client's clocks before it must be known.
 
         Args:
-            client: whose it is.
+            client: its client.
             clock: its first clock.
-            length: how many it has.
+            length: the number of its clocks.
             left: the id that it was written behind, if any; it is known.
         """
         runs = self._clients.get(client)
@@ -89,7 +89,7 @@ class Origins:
             runs[-1].end = end
 
     def are_neighbours(self, left: Id | None, right: Id) -> bool:
-        """Whether a writer could have seen two entries of one list next to each other.
+        """Return whether a writer could have seen two entries of one list next to each other.
 
         Args:
             left: the id of the one before; None is the list's beginning.
@@ -108,7 +108,7 @@ class Origins:
         return self._is_above(above, clock, left)
 
     def _is_above(self, run: _Run, clock: int, below: Id) -> bool:
-        """Whether a clock of a run is another entry, or what that was written behind, and so on."""
+        """Return whether a clock of a run is another entry, or one of its ancestors."""
         at = self._find(below)
         if at is None or at.depth < run.depth:
             return False
@@ -118,7 +118,7 @@ class Origins:
         return child.parent is run and child.origin >= clock
 
     def _find(self, id: Id) -> _Run | None:  # noqa: A002 - Yjs's word
-        """The run that an id is in."""
+        """Return the run that an id is in."""
         runs = self._clients.get(id[0])
         if runs is None:
             return None

@@ -1,7 +1,7 @@
-"""How large the document is: a bound that grows with every update, measured anew when it seems to be too much.
+"""The size of the document: an upper bound that grows with every update, measured anew when it reaches the limit.
 
 Each struct counts for some bytes besides its own: a key of one letter is ten bytes on the wire and a kilobyte in
-memory. What was deleted counts for less: Yjs keeps it for ever, and a session must outlive a month of deletions.
+memory. Deleted structs count for less: Yjs keeps them for ever, and a session must outlive a month of deletions.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,38 +14,39 @@ from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import DELETED, GC
 
 STRUCT_BYTES: Final = 128
-"""What a struct counts for: with it, whatever a document holds takes some ten times its limit in memory at most."""
+"""The bytes that a struct counts for besides its own: with them, any document takes at most some ten times its limit
+in memory."""
 
 GONE_BYTES: Final = 32
-"""The same for what was deleted; a document of nothing else takes some fifteen times its limit."""
+"""The same for a deleted struct; a document of nothing else takes some fifteen times its limit."""
 
 _A_CHANGE: Final = 1000
-"""For as many structs a change pays: a full document may be measured again when its changes pay for all of them."""
+"""Structs that one change pays for: a full document may be measured again when its changes pay for all of them."""
 
 _A_PART: Final = 2**16
-"""By so many bytes, what structs count for included, what is taken at once may grow besides its own."""
+"""Bytes, those of structs included, that one update may add besides its own size."""
 
 
 _MOST_DELETED: Final = 2
-"""How many times the limit a session may come to by deletions: people must be able to empty a full one."""
+"""How many times its limit a document may reach by deletions: a full session must still allow them."""
 
 
 def grown_by(update: bytes, structs: int, deletes: Sequence[ClockRange]) -> int:
-    """The bytes that a document grows by at most, what its structs count for included.
+    """Return the bytes that a document grows by at most, those of its structs included.
 
     Args:
-        update: what it gets.
-        structs: how many structs that brings.
-        deletes: what it deletes; a range in the middle of a struct leaves three of it.
+        update: the update that it gets.
+        structs: the number of structs in the update.
+        deletes: the ranges that it deletes; a range in the middle of a struct splits it into three.
     """
     return len(update) + structs * STRUCT_BYTES + len(deletes) * (STRUCT_BYTES + GONE_BYTES)
 
 
 class Quota:
-    """The size of a document as an update, with what its structs count for, kept below a limit to a part in 64.
+    """The size of a document as an update, with the bytes of its structs, kept below a limit to a part in 64.
 
     Args:
-        state: gives the document as an update; that takes time, so it isn't asked for at every update.
+        state: returns the document as an update; that takes time, so it isn't called at every update.
         limit: bytes.
     """
 
@@ -58,7 +59,7 @@ class Quota:
         self._shrunk = False
 
     def measure_in_steps(self, state: bytes) -> Iterator[None]:
-        """Measure the document, which others may change meanwhile.
+        """Measure the document in steps, while it may change.
 
         Args:
             state: the document as an update.
@@ -73,7 +74,7 @@ class Quota:
         self._grown -= before
 
     def is_due(self, grows: int) -> bool:
-        """Whether to measure before something of so many bytes comes: it may not fit, and much has changed."""
+        """Return whether to measure before an update of so many bytes: it may not fit, and much has changed."""
         grows += min(_A_PART, self._limit // 64)
         return not self.surely_fits(grows) and self._has_changed(grows)
 
@@ -82,11 +83,11 @@ class Quota:
         return self._grown > self._limit // 64 or (may_have_shrunk and self._measured + grows > self._limit)
 
     def surely_fits(self, grows: int) -> bool:
-        """Whether the document stays below the limit with so many bytes more, without measuring."""
+        """Return whether the document stays below the limit with so many bytes more, without measuring."""
         return self._measured + self._grown + grows <= self._limit
 
     def changed(self, grows: int, *, shrinks: bool = False) -> None:
-        """Hear that the document got an update of so many bytes, which perhaps deletes something."""
+        """Note that the document got an update of so many bytes, which perhaps deletes something."""
         self._changes += 1
         self._grown += grows
         self._shrunk = self._shrunk or shrinks
@@ -97,18 +98,18 @@ class Quota:
         return self._limit - self._measured - self._grown
 
     def check(self, grows: int, *, only_deletes: bool = False) -> None:
-        """Go on only if the document may grow by so many bytes. It is measured, unless that was done when it was due.
+        """Check that the document may grow by so many bytes; measure it where the bound is too high and that is due.
 
         Args:
             grows: the bytes.
-            only_deletes: whether nothing is added to it.
+            only_deletes: whether the update adds nothing to it.
 
         Raises:
             TooLarge: it is full.
         """
         limit = self._limit
         if only_deletes:
-            limit, grows = limit * _MOST_DELETED, 0  # what is deleted whole makes it smaller
+            limit, grows = limit * _MOST_DELETED, 0  # deleting whole structs makes it smaller
         if self._measured + self._grown + grows <= limit:
             return
         self._changes += 1

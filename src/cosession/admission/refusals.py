@@ -1,4 +1,4 @@
-"""What of one update is refused, and the update without it: see "What is kept of a refused update" in the README."""
+"""The refused parts of an update, and the rest of it: see "What is kept of a refused update" in the README."""
 
 from collections.abc import Callable, Generator, Mapping
 
@@ -9,14 +9,14 @@ from cosession.protocol.structs import Id
 
 
 class Refusals:
-    """What was found in one pass over an update.
+    """The refusals found in one pass over an update.
 
     Args:
-        is_own: whether a Yjs client id is surely the participant's, who may use up its clocks.
+        is_own: whether a Yjs client id is surely the participant's, so that its clocks may be used up.
 
     Attributes:
-        error: why the first of what its participant did is refused; None while nothing of that is.
-        nothing: the structs that are nothing, because of what they are in.
+        error: why the participant's first refused operation is refused; None if there is none.
+        nothing: the structs without a place, because they are in a refused or collected one.
     """
 
     def __init__(self, is_own: Callable[[int], bool]) -> None:
@@ -31,37 +31,36 @@ class Refusals:
 
         Args:
             id: its client and first clock.
-            error: why.
-            content: where its content begins in the update, where something deleted may stand in its place; None:
-                nothing may.
+            error: the reason.
+            content: the offset of its content in the update, if a deleted struct may replace it; None if not.
         """
         self._structs.setdefault(id, content)
         if self._is_own(id[0]):
             self.error = self.error or error
 
     def refuse_deletion(self, gone: ClockRange, error: CosessionError) -> None:
-        """Refuse to delete something."""
+        """Refuse a deletion."""
         self._deletes.append(gone)
         self.error = self.error or error
 
     def is_refused(self, id: Id) -> bool:  # noqa: A002
-        """Whether the struct that begins at a clock is refused."""
+        """Return whether the struct that begins at a clock is refused."""
         return id in self._structs
 
     def __bool__(self) -> bool:
         return bool(self._structs or self._deletes)
 
     def without(self, update: bytes, known: Mapping[int, int], *, gives_up: bool) -> Generator[None, None, bytes]:
-        """Return an update without what is refused, and without what is nothing; made in steps.
+        """Return an update without the refused structs and those without a place; made in steps.
 
-        A struct is replaced by something deleted under the same clocks, and named among what is deleted, so that it
-        vanishes where it was written. A client that isn't surely the participant's is left out as a whole instead,
-        and what stands on it: its author may bring it later, and must not find its client id taken.
+        A struct is replaced by a deleted one under the same clocks, which is in the delete set as well, so that it
+        vanishes at its writer. A client that isn't surely the participant's is left out as a whole instead, with all
+        structs that depend on it: its author may send them later, and must not find the client id taken.
 
         Args:
             update: the update.
             known: the state vector of the document.
-            gives_up: whether the participant's own structs that stand on what is left out are replaced.
+            gives_up: whether the participant's own structs that depend on omitted ones are replaced.
         """
         sections = yield from Sections.in_steps(update)
         gone = self._structs | dict.fromkeys(self.nothing)

@@ -1,12 +1,12 @@
-"""Who may do what to each place of the session document: the one table, as data. README.md shows it; a test compares.
+"""The permissions on each place of the session document: the one table, as data. README.md shows it; a test compares.
 
-A place is a pattern: `*` is any one key or entry, `**` everything below. The closest pattern decides alone, and what
-it doesn't name is refused. There are three actions:
+A place is a pattern: `*` is any one key or entry, `**` everything below. The closest pattern decides alone; an action
+that it doesn't name is refused. There are three actions:
 
-- `create`: an entry is added, or a key is written into something that the same update makes, or under which a root of
-  records held nothing. A row that allows nothing else says: once, with what it is in.
-- `change`: a key of what was there is written, or a text edited.
-- `delete`: an entry or a key is taken away. What goes with what it is in isn't asked again.
+- `create`: an entry is added, or a key is written into a shared type that the same update makes, or a record under
+  an unused key of its root. A row that allows only this means: once, together with its container.
+- `change`: a key of an existing shared type is written, or a text edited.
+- `delete`: an entry or a key is removed. The contents of a deleted container aren't judged one by one.
 
 A capability such as `surface+run` needs both. Inside of a record (a message, a run, …) that the update itself makes,
 the right to make it is enough, but a row of the server's alone stays refused.
@@ -18,14 +18,14 @@ from typing import Final, Literal, TypeAlias
 Action: TypeAlias = Literal["create", "change", "delete"]
 
 Whose: TypeAlias = Literal["record", "unowned", "first", "second", "last", "all"]
-"""What makes a place one's own: the owner of the record it is in (`unowned`: or that it has none), a part of its flat
-key, or nothing (`all`: it is everybody's)."""
+"""How a place is a participant's own: by the owner of the record it is in (`unowned`: also if that has none), by a
+part of its flat key, or always (`all`)."""
 
 Check: TypeAlias = Literal[
     "value", "text", "number", "object", "list", "agents", "empty list", "empty object", "record", "self", "owner",
     "own run", "own client", "key", "new id", "role", "part", "not lost", "old stamp",
 ]  # fmt: skip
-"""What must hold of what is written; `value_checks.py` has a function for each."""
+"""A condition on the written value; `value_checks.py` has a function for each."""
 
 STATE: Final = "state:PATH"
 TEXT: Final = "text:NAME"
@@ -41,11 +41,11 @@ class Rule:
     Attributes:
         where: the pattern.
         what: the actions that it is about.
-        own: the capabilities of which one allows it where it is one's own; none: only the server may.
-        others: the same where it is another's.
-        whose: what makes it one's own.
-        check: what must hold of the value.
-        note: why, where it isn't obvious.
+        own: the capabilities of which one is needed where the place is the participant's own; none: server only.
+        others: the same where the place is another participant's.
+        whose: how a place is a participant's own.
+        check: the condition on the value.
+        note: the reason, where it isn't obvious.
     """
 
     where: str
@@ -148,15 +148,15 @@ REQUESTS: Final[dict[str, tuple[str, ...]]] = {
     "claim": ("claim", "run"),
     "release": ("claim", "run"),
 }
-"""Per kind of request, the capabilities of which one allows it. `cancel-own` reaches the runs that answer oneself,
-and, to cancel them, one's own: the server looks at that when it decides, because the run may come later."""
+"""Per kind of request, the capabilities of which one allows it. `cancel-own` covers runs that answer the participant,
+and, for `cancel`, its own runs: the server checks that when it decides, because the run may arrive later."""
 
 REQUIRED: Final[dict[str, frozenset[str]]] = {
     "messages/*": frozenset({"id", "role"}),
     "runs/*": frozenset({"id", "agent"}),
     "queue/*": frozenset({"id", "author"}),
 }
-"""What a record must have when it is made: what is missing could otherwise never be checked."""
+"""The keys that a record must have when it is made: one that is added later would escape the checks."""
 
 
 @dataclass(slots=True)
@@ -166,11 +166,10 @@ class Node:
     Attributes:
         name: the pattern.
         rules: the row of each action.
-        rooted: whether it is a root itself.
         children: the places below it that have a row.
         entry: the place of every other key or entry.
-        rest: the place of what is deeper and has no closer row.
-        is_record: whether what is here is a record, with an owner of its own.
+        rest: the place of everything deeper that has no closer row.
+        is_record: whether the place holds a record, with an owner of its own.
     """
 
     name: str
@@ -209,7 +208,7 @@ def _compiled() -> Node:
 
 
 def _inherit(node: Node, rest: Node | None) -> None:
-    """Let what has no closer row be found from every place above it."""
+    """Make the `**` row of a place known to every place below it that has no closer one."""
     node.rest = node.rest or rest
     for child in (*node.children.values(), *([node.entry] if node.entry else [])):
         _inherit(child, node.rest)

@@ -1,8 +1,8 @@
 """The shadow: a second copy of the document, on which an update is tried before the live one gets it.
 
-A malformed update can panic the CRDT library, and a document can't be trusted after a panic. So what a restricted
-participant sends, unless it is a plain token, is applied here first: a panic costs the shadow, which is made anew
-when it is next needed, and the live document was never touched.
+A malformed update can panic the CRDT library, and a document can't be trusted after a panic. So an update of a
+restricted participant, unless it is a plain token, is applied here first: a panic costs only the shadow, which is
+made anew when it is next needed; the live document is untouched.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ class Shadow:
     """A copy of a document that is only made when it is needed.
 
     Args:
-        state: gives the live document as an update.
+        state: returns the live document as an update.
     """
 
     def __init__(self, state: Callable[[], bytes]) -> None:
@@ -56,7 +56,7 @@ class Shadow:
         self._doc, self._is_being_made = doc, False
 
     def follow(self, update: bytes) -> None:
-        """Hear of an update that the live document gets."""
+        """Note an update that the live document gets."""
         if self._doc is None and not self._is_being_made:
             return
         self._waiting.append(update)
@@ -87,7 +87,7 @@ class Shadow:
             raise
 
     def drop(self) -> None:
-        """Let the copy go."""
+        """Discard the copy."""
         self._doc, self._is_being_made = None, False
         self._waiting.clear()
         self._bytes = 0

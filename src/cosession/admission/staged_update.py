@@ -13,8 +13,8 @@ class StagedUpdate:
         header: the update's header.
 
     Attributes:
-        undo: what takes it back, but for its clocks.
-        grown: by how many structs the index has grown.
+        undo: the steps that take it back, except for its clocks.
+        grown: the number of structs that the index has grown by.
     """
 
     __slots__ = ("_header", "_index", "_is_in", "_roots", "_structs", "undo")
@@ -31,7 +31,7 @@ class StagedUpdate:
         return self._index.structs - self._structs
 
     def take_back(self) -> None:
-        """Forget it, unless that was done."""
+        """Take the update out of the index, unless that was done."""
         if not self._is_in:
             return
         self._is_in = False

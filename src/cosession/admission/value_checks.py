@@ -1,4 +1,4 @@
-"""What must hold of a value that is written: a function for each name in the table's column `check`."""
+"""Conditions on written values: a function for each name in the table's column `check`."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -13,18 +13,18 @@ from .operations import MAX_KEY, Operation
 from .rules import Check, Node
 
 _RUN_PARTS: Final = ("tool-", "dynamic-tool", "reasoning", "step-start")
-"""How the types of parts begin that say what an agent did."""
+"""The prefixes of the types of parts that record an agent's work."""
 
 
 class CheckedWrite(NamedTuple):
-    """What is written, by whom, where.
+    """A written value, its writer and its place.
 
     Attributes:
-        value: as plain JSON; None where `made` is something.
+        value: the value as plain JSON; None if `made` is set.
         made: the shared type that is written.
-        touch: the touch that it is in: itself, or the plain JSON around it.
-        by: whose id it must be where it names its writer.
-        capabilities: theirs.
+        touch: the operation that it is in: itself, or the plain JSON around it.
+        by: the writer's participant id.
+        capabilities: the writer's capabilities.
         runs: the runs, by id.
         is_dead: whether a shared type is deleted.
     """
@@ -110,20 +110,20 @@ def _is_new_id(writing: CheckedWrite) -> bool:
     holder = writing.touch.holder
     if holder is None or holder is writing.touch.container:
         return True
-    # Undoing a removal writes it anew, under its id.
+    # Undoing a removal writes the record anew, under its id.
     return holder.owner == writing.by and writing.is_dead(holder)
 
 
 def check_message(role: str, parts: Iterable[str], capabilities: Capabilities) -> None:
-    """Refuse a message that its author may not write; its author is who writes it.
+    """Reject a message that its author may not write; the author is the writer.
 
     Args:
-        role: of the message.
+        role: the role of the message.
         parts: the types of its parts.
-        capabilities: of who writes it.
+        capabilities: the writer's capabilities.
 
     Raises:
-        NotAllowed: it takes a capability that is not among them.
+        NotAllowed: the message needs a capability that is not among them.
     """
     capabilities.require("prompt" if role == "user" else "run")
     if any(part.startswith(_RUN_PARTS) for part in parts):
@@ -147,7 +147,7 @@ def _is_not_lost(writing: CheckedWrite) -> bool:
 
 
 def _is_old_stamp(writing: CheckedWrite) -> bool:
-    """Whether it may be one; `Authorizer.finish` compares it, for the id that it belongs to may come behind it."""
+    """Return whether it may be a stamp; `Authorizer.finish` compares it, because the message's id may come later."""
     return isinstance(writing.value, dict)
 
 
@@ -172,11 +172,11 @@ CHECKS: Final[dict[Check, tuple[Callable[[CheckedWrite], bool], str]]] = {
     "not lost": (_is_not_lost, "a string, not `lost`: that is the server's to say"),
     "old stamp": (_is_old_stamp, "the one that the server wrote on the message of this id before"),
 }
-"""Each check, and what it asks for in words."""
+"""Each check, and its condition as an error message names it."""
 
 
 def inner_writings(writing: CheckedWrite, node: Node) -> Iterable[tuple[Node, str, CheckedWrite]]:
-    """What plain JSON holds, as though it were shared types: (place, key, what is written there) of each."""
+    """Yield the values in plain JSON, as though it were shared types: (place, key, written value) of each."""
     value: Any = writing.value
     if isinstance(value, dict):
         items: Iterable[tuple[str | None, Any]] = cast("dict[str, Any]", value).items()
@@ -189,6 +189,6 @@ def inner_writings(writing: CheckedWrite, node: Node) -> Iterable[tuple[Node, st
 
 
 def shown(value: Any) -> str:
-    """A value, short enough for a sentence."""
+    """Return a value as JSON, short enough for a sentence."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 60 else f"{text[:57]}…"
