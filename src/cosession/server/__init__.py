@@ -1,4 +1,4 @@
-"""The ASGI server: the sync endpoint, HTTP, static pages. It parses, asks the hub, and answers."""
+"""The ASGI server: the sync endpoint, the HTTP API and static pages. It parses requests and calls the hub."""
 
 from .app import create_app
 from .process import serve

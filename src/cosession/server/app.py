@@ -1,4 +1,4 @@
-"""The ASGI application: which path leads where."""
+"""The ASGI application: routes and middleware."""
 
 import mimetypes
 from collections.abc import Callable
@@ -33,22 +33,22 @@ from .static_files import Pages
 from .token_renewal import Renewals, close_revoked
 
 _CLIENT = Path(__file__).parent / "static"
-"""The built JavaScript client, which the package carries so that installing it needs no Node."""
+"""Folder of the built JavaScript client; the package contains it, so that an installation needs no Node."""
 
 
 class Application(Starlette):
-    """Starlette for requests; a socket comes through the door straight to its endpoint.
+    """Starlette for requests; a socket passes the origin policy and then goes straight to its endpoint.
 
-    What Starlette puts around an endpoint stays as long as the endpoint runs: for a request no time, for a socket for
-    its life, in which it is never used again.
+    Starlette's wrappers around an endpoint stay in memory as long as the endpoint runs. For a request that is short,
+    but a socket would keep them until it closes, and never use them again.
 
     Attributes:
-        sockets: where sockets go.
+        sockets: the ASGI application that serves sockets.
     """
 
     sockets: ASGIApp
     begin: Callable[[], None] | None = None
-    """What is done before the first request; a program that mounts the application may never start its lifespan."""
+    """Called once before the first request; a program that mounts the application may never start its lifespan."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a socket."""
@@ -72,17 +72,17 @@ def create_app(
     static: Path | None = None,
     page: str = "",
 ) -> Application:
-    """Make the application, which may be served as it is, or mounted under a prefix of another one.
+    """Create the application, to be served as it is, or mounted under a prefix of another one.
 
-    It closes the sockets of those whose access is revoked, and keeps tokens out of the server's log of addresses.
+    It closes the sockets of participants that lose their access, and keeps tokens out of the server's access log.
 
     Args:
-        hub: an open one; it is the caller's to close.
-        identities: how participants are known; open as well.
-        revoked: whose access was taken away.
-        settings: whose pages may use it.
+        hub: an open hub; the caller closes it.
+        identities: authenticates participants; open as well.
+        revoked: the revocations.
+        settings: the allowed origins, and the limits.
         static: a folder of pages to serve at `/`, or None for none.
-        page: the path in it to which `/` leads; empty where the folder itself has a page.
+        page: the path in it to which `/` redirects; empty where the folder itself has a page.
     """
     mimetypes.init()  # reads files, which must not happen at the first request, on the loop
     session = "/sessions/{session}"
@@ -128,7 +128,7 @@ def create_app(
         ],
     )
     app.router.default = _no_route
-    app.router.redirect_slashes = False  # its addresses have the host in them, and lack what a proxy cut off
+    app.router.redirect_slashes = False  # its redirects contain the host, and lack the prefix that a proxy cut off
     app.sockets = door(sync_socket.serve_socket)
     app.state.hub = hub
     app.state.identities = identities
@@ -142,13 +142,13 @@ def create_app(
 
 
 async def _lead(page: str, request: Request) -> Response:
-    """Show the way to the page, from here, wherever that is; what the address says of the session goes along."""
+    """Redirect to the page by a relative path, because a proxy may add a prefix; the query is kept."""
     page = f"./{page.lstrip('/')}"
     return RedirectResponse(f"{page}?{request.url.query}" if request.url.query else page)
 
 
 async def _upgrade(_: Request) -> Response:
-    """Tell a request that should have been a WebSocket's handshake."""
+    """Reject a request that should have been a WebSocket handshake."""
     raise HTTPException(
         426,
         "This is the address of a WebSocket, and the request asks for none. A proxy in front of the server must pass "
@@ -158,18 +158,18 @@ async def _upgrade(_: Request) -> Response:
 
 
 async def _no_route(scope: Scope, _receive: Receive, _send: Send) -> None:
-    """Answer what no route matches."""
+    """Reject a request that no route matches."""
     hint = " A `/` in a session's id is written `%2F`." if scope["path"].count("/") > 2 else ""
     raise HTTPException(404, f"Nothing is served at {unquote(scope['path'])}.{hint}")
 
 
 async def _healthz(_: Request) -> Response:
-    """The process runs."""
+    """Answer that the process runs."""
     return JSONResponse({"status": "ok"})
 
 
 async def _readyz(request: Request) -> Response:
-    """The process can take work: the storage can be written."""
+    """Answer that the process can serve sessions: its storage can be written."""
     hub: Hub = request.app.state.hub
     await hub.check_ready()
     return JSONResponse({"status": "ready"})

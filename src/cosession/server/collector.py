@@ -1,24 +1,24 @@
-"""The garbage collector of a server process, which looks at few objects at once."""
+"""Settings of the garbage collector for a server process: each collection examines few objects."""
 
 import gc
 from typing import Final
 
 _YOUNG: Final = 2_000
-"""New objects that are looked at together."""
+"""The number of new objects that start a collection of the youngest generation."""
 
 _YOUNG_RUNS: Final = 10
-"""So many of those collections, then what outlived them is looked at together: 20,000 objects, some 10 ms. With 20
-times 50,000 the loop was held for a quarter of a second, after five long sessions were read."""
+"""The number of those collections before their survivors are examined together: 20,000 objects, some 10 ms. With 20
+times 50,000 the loop was blocked for a quarter of a second, after five long sessions were read."""
 
 _OLD_RUNS: Final = 5_000
-"""So many of those, then all objects are looked at: after a hundred million new ones."""
+"""The number of those before all objects are examined: after a hundred million new ones."""
 
 
 def calm_collector() -> None:
-    """Let the garbage collector look at what lives long less often, and at what is new in small lots.
+    """Make the garbage collector examine long-lived objects less often, and new objects in small batches.
 
-    With thousands of connections a full collection holds the loop for a tenth of a second, and finds nothing:
-    connections and rooms are let go of one by one.
+    With thousands of connections a full collection blocks the loop for a tenth of a second, and finds nothing:
+    connections and rooms are freed one by one.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The server process: socket, storage, hub and uvicorn, opened in this order and closed in the other."""
+"""The server process: socket, storage, hub and uvicorn, opened in this order and closed in reverse."""
 
 import asyncio
 import math
@@ -29,15 +29,16 @@ from .edge.websocket_protocol import SyncProtocol
 
 _FRAME_ROOM = 4
 _MOST_FRAME_ROOM = 2**20
-"""The WebSocket library takes frames this many times larger than we do, or so many bytes larger, so that a frame over
-our limit is refused by a room, with a notice."""
+"""The WebSocket library's frame limit is this many times ours, or larger by so many bytes, whichever is less. So a
+frame over our limit is refused by a room, with a notice."""
 
 _BEAT = 0.3
-"""Who is gone is known to be after three beats at the latest, and a little more must be left."""
+"""The beat, as a fraction of the presence timeout: a dead connection is detected within three beats, and a little
+time must remain."""
 
 _OTHER_FILES = 512
-"""Files that are no connections that stay: the database, standard streams, frames that many are sent, and who is told
-that there is no room."""
+"""File descriptors kept for other uses: the database, standard streams, shared frames, and connections that are open
+only until they are refused."""
 
 log = get_logger(__name__)
 
@@ -52,14 +53,14 @@ async def serve(
     """Run the server until SIGINT or SIGTERM, or until cancelled; on return everything is on the disk.
 
     Args:
-        settings: where to listen, where the data is, the limits.
+        settings: the address to listen on, the data folder, the limits.
         static: a folder of pages to serve at `/`.
-        page: the path in it to which `/` leads; empty where the folder itself has a page.
+        page: the path in it to which `/` redirects; empty where the folder itself has a page.
         ready: called with the server's URL once it listens.
 
     Raises:
         BadKey: the keys that the settings name can't be used.
-        CannotListen: the address can't be had, or is not safe to listen on.
+        CannotListen: the address can't be bound, or is not safe to listen on.
         StorageError: the data folder or the database can't be used.
     """
     configure_logs(settings.log_level, settings.log_format)
@@ -85,7 +86,7 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which tells us when it listens, and lets the hub close connections before it does itself."""
+    """uvicorn with a callback when it listens; the hub closes its connections before uvicorn closes the rest."""
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class _Server(uvicorn.Server):
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with a time for TLS handshakes and our own protocol, for both of which uvicorn has no option."""
+        """Listen with a timeout for TLS handshakes and with our own protocol; uvicorn has no option for either."""
         tls = self.config.ssl
         seconds = self._settings.head_seconds if tls else None
         self.servers: list[asyncio.base_events.Server] = [
@@ -125,7 +126,7 @@ class _Server(uvicorn.Server):
         )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, let the hub say goodbye, then close what is left."""
+        """Stop listening, let the hub close its connections, then close the others."""
         for server in self.servers:
             server.close()
         await self._drain()
@@ -133,7 +134,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals alone: uvicorn would raise them again, and kill the process before the log is flushed."""
+        """Handle no signals: uvicorn would raise them again, and kill the process before the log is flushed."""
         yield
 
 
@@ -204,7 +205,7 @@ def _check_exposure(settings: Settings) -> None:
 
 
 def _take_files(wanted: int) -> int:
-    """Return how many connections there can be: each needs a file, which the system may allow too few of."""
+    """Return how many connections are possible: each needs a file descriptor, and the system may allow too few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -222,7 +223,7 @@ def _bind(settings: Settings, lobby: ConnectionLimits) -> socket.socket:
     host = settings.host
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
-        # With its protocol named: else asyncio doesn't know that it is TCP, and leaves Nagle's algorithm on.
+        # The protocol is given explicitly: else asyncio doesn't know that it is TCP, and leaves Nagle's algorithm on.
         listener = ListeningSocket(lobby, family, kind, protocol)
     except OSError as error:
         raise CannotListen(f"The address {host!r} can't be used: {error.strerror or error}.") from error

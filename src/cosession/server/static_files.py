@@ -13,12 +13,12 @@ from .edge.security_headers import InlineScripts, page_policy
 
 
 class Pages(StaticFiles):
-    """Files that a browser asks about each time, so that a page and its client are of one version.
+    """Files that a browser revalidates each time, so that a page and its client are of one version.
 
-    A page may have scripts in it: its policy names each by its hash.
+    A page may have inline scripts: its policy names each by its hash.
 
     Args:
-        directory: the folder. What begins with a dot in it isn't served, but for `.well-known`.
+        directory: the folder. Names in it that begin with a dot aren't served, except `.well-known`.
         html: whether `index.html` stands for its folder.
         check_dir: whether the folder must be there.
         besides: a folder in it, of which nothing is served.
@@ -39,7 +39,7 @@ class Pages(StaticFiles):
         self._shared = shared
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """Find a file, unless it is one that nobody meant to serve."""
+        """Find a file, unless it is hidden or in the excluded folder."""
         hidden = any(name.startswith(".") and name not in (".", ".well-known") for name in path.split(os.sep))
         found, status = ("", None) if hidden else super().lookup_path(path)
         if found and self._besides is not None and Path(found).is_relative_to(self._besides):
@@ -56,7 +56,7 @@ class Pages(StaticFiles):
         response.headers["cache-control"] = "no-cache"
         if self._shared:
             response.headers["cross-origin-resource-policy"] = "cross-origin"
-        if isinstance(response, RedirectResponse):  # to the folder, from where it was asked for
+        if isinstance(response, RedirectResponse):  # to the folder, relative to the requested path
             query = scope["query_string"].decode("latin-1")
             response.headers["location"] = f"./{scope['path'].rpartition('/')[2]}/{query and '?'}{query}"
         if isinstance(response, FileResponse) and response.media_type == "text/html":

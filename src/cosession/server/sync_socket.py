@@ -1,7 +1,7 @@
-"""The sync endpoint: a WebSocket as a channel, and the door in front of the hub.
+"""The sync endpoint: a WebSocket as a channel, authorized before it reaches the hub.
 
 A refusal accepts the handshake first, then closes with a code: to a client a refused handshake looks like a
-network that fails, and it would try again for ever.
+network failure, and the client would try again for ever.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,17 +22,17 @@ from .edge.websocket_protocol import EXTENSION, SyncProtocol, pack
 from .token_renewal import Renewals
 
 PATH = "/sync/"
-"""Under it are the sessions."""
+"""The path prefix of the sessions."""
 
 _TEXT = b"\x7f"
-"""A text message, which is no part of the protocol, is handed on as a frame of a type that rooms pass over."""
+"""The prefix of a text message, which is no part of the protocol: rooms ignore frames of this type."""
 
 _MAX_ROLLUP = 1000
-"""Milliseconds; a reader that waits longer than a second isn't following any more."""
+"""The longest rollup in milliseconds; a reader that waits longer than a second isn't following any more."""
 
 
 class WebSocketChannel(DirectChannel):
-    """A Starlette WebSocket with pycrdt's `Channel` interface, a close code, and the fast way where there is one."""
+    """A Starlette WebSocket with pycrdt's `Channel` interface, a close code, and direct writes on our own server."""
 
     def __init__(self, websocket: WebSocket, path: str) -> None:
         self._websocket = websocket
@@ -52,7 +52,7 @@ class WebSocketChannel(DirectChannel):
         return _TEXT + message["text"].encode() if data is None else data
 
     async def send(self, message: bytes) -> None:
-        """Send one binary message; waits while the socket is full.
+        """Send one binary message; wait while the socket is full.
 
         Raises:
             ConnectionError: the other side is gone, or the socket closes.
@@ -67,11 +67,11 @@ class WebSocketChannel(DirectChannel):
 
     @staticmethod
     def pack(frames: Sequence[bytes]) -> bytes:
-        """Make the bytes for the wire out of binary messages."""
+        """Return binary messages as bytes for the wire."""
         return pack(frames)
 
     def follow(self, on_change: Callable[[Write | None], None] | None) -> None:
-        """Tell how to write at once, now and at every change, where that can be done."""
+        """Pass the function for direct writes to `on_change`, now and at every change, if the server supports it."""
         if self._socket is not None:
             self._socket.follow(on_change)
 
@@ -81,7 +81,7 @@ class WebSocketChannel(DirectChannel):
             self._socket.transport.abort()
 
     def listen(self, receiver: Callable[[bytes], bool] | None) -> None:
-        """Hand binary messages to the receiver as they come, where that can be done."""
+        """Pass binary messages to the receiver as they arrive, if the server supports it."""
         if self._socket is not None:
             self._socket.listen(receiver)
 
@@ -90,18 +90,18 @@ class WebSocketChannel(DirectChannel):
         return await self.__anext__()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket, saying why."""
+        """Close the socket with a code and a reason."""
         await self._websocket.close(code, reason)
 
 
 async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve `/sync/{session}` and `/work/{agent}`; a socket that asks for anything else is told so."""
+    """Serve `/sync/{session}` and `/work/{agent}`; refuse a socket with any other path."""
     path = path_as_sent(scope)
     websocket = WebSocket(scope, receive, send)
     for prefix, name, serve in ((PATH, "session", _sync), (worker_socket.PATH, "agent", worker_socket.serve_work)):
         if path.startswith(prefix):
             try:
-                # y-websocket writes a room's name as it is, so a `/` in it is part of it; around it, it isn't.
+                # y-websocket doesn't encode a room's name: a `/` within it is part of it, one around it is not.
                 scope["path_params"] = {name: decode(path.removeprefix(prefix).strip("/"))}
             except CosessionError as error:
                 await turn_away(websocket, error)
@@ -122,7 +122,7 @@ async def _sync(websocket: WebSocket) -> None:
         participant = await enter(websocket)
         rollup = read_number(websocket, "rollup", 0, 0, _MAX_ROLLUP) / 1000
         client = read_number(websocket, "client", 0, 0, MAX_NUMBER)
-        websocket.scope["headers"] = ()  # they have said what they had to, and a socket lives long
+        websocket.scope["headers"] = ()  # not needed any more, and a socket stays open for long
         renewals: Renewals = websocket.app.state.renewals
         await hub.serve(
             channel, participant, extended=extended, rollup_seconds=rollup, grants=renewals, client=client

@@ -1,4 +1,4 @@
-"""The life of a grant on an open socket: it is renewed by a new token, and ends when an operator takes it away."""
+"""Grants of open sockets: a new token renews a grant, and an operator's revocation ends it."""
 
 from cosession.auth import Identities, Participant
 from cosession.errors import CosessionError, NotAllowed, NotAuthenticated
@@ -9,11 +9,11 @@ from .api.authorize import taken_away
 
 
 class Renewals:
-    """What rooms ask about grants; see `rooms.lease.Grants`.
+    """Checks and renews the grants of open connections; see `runtime.connection.token_expiry.Grants`.
 
     Args:
-        identities: who verifies tokens.
-        revocations: whose access was taken away.
+        identities: verifies tokens.
+        revocations: the access that was revoked.
     """
 
     def __init__(self, identities: Identities, revocations: Revocations) -> None:
@@ -21,12 +21,12 @@ class Renewals:
         self._revocations = revocations
 
     def check(self, participant: Participant, session: str) -> None:
-        """Go on only if a participant's access was not taken away."""
+        """Check that a participant's access was not revoked; raise `NotAllowed` if it was."""
         if self._revocations.is_revoked(participant, session):
             raise taken_away()
 
     async def renew(self, token: str, participant: Participant, session: str) -> Participant:
-        """Return what a new token makes of a participant; where they name themselves, it makes nothing of them."""
+        """Return a participant as a new token describes it; where participants name themselves, it stays the same."""
         if not self._identities.verified:
             return participant
         grant = await self._identities.identify({}, {"token": token})
@@ -39,9 +39,10 @@ class Renewals:
 
 
 def close_revoked(hub: Hub, revocations: Revocations, news: Revocation) -> None:
-    """Close the sockets of those whose access was just taken away.
+    """Close the sockets of participants that a new revocation names.
 
-    Who lost a token, or all access, gets 4401: another token may give it back. Who lost a session gets 4403.
+    The loss of a token, or of all access, closes with 4401: another token may restore it. The loss of a session
+    closes with 4403.
     """
     error: CosessionError = taken_away()
     if news.session is None:

@@ -1,14 +1,13 @@
-"""The work endpoint, `/work/{agent}`: a worker's socket, on which it hears what it is to do. JSON, in text frames.
+"""The work endpoint, `/work/{agent}`: a socket on which a worker receives its jobs. JSON, in text frames.
 
 | from the worker | from the server |
 |---|---|
-| `{"more": n}`: it takes n jobs more | `{"take": {session, message, run, client, epoch}}`: one of them |
+| `{"more": n}`: it accepts n more jobs | `{"take": {session, message, run, client, epoch}}`: one of them |
 | `{"back": {session, client}}`: it couldn't begin this one | |
-| `{"drain": true}`: it takes no more | |
+| `{"drain": true}`: it accepts no more | |
 
-A job is written into its session, in the name of a Yjs client id; the worker joins the session with that id and finds
-it there. The socket ends with the grant, or when that is taken away; a worker comes back to another one with a fresh
-token.
+A job is written into its session under a Yjs client id; the worker joins the session with that id and finds it there.
+The socket closes when the grant expires or is revoked; the worker then connects again with a fresh token.
 """
 
 import asyncio
@@ -29,13 +28,13 @@ from .api.authorize import accept, check_revoked, identify, taken_away
 from .edge.refusals import log_refusal
 
 PATH = "/work/"
-"""Under it are the agents."""
+"""The path prefix of the agents."""
 
 _MOST_CREDITS = 1024
-"""How many jobs a worker may have before it: what waits for its socket is bounded by that."""
+"""The most jobs that a worker may ask for in advance; it bounds the queue for its socket."""
 
 _MOST_BYTES = 4096
-"""What a worker says is short."""
+"""The largest text frame of a worker; a longer one closes the socket."""
 
 _REASON_BYTES = 120
 
@@ -43,7 +42,7 @@ log = get_logger(__name__)
 
 
 class WorkPost:
-    """One worker, at the other end of a socket; see `rooms.desk.Post`."""
+    """One worker, connected by a socket; see `runtime.agent_queue.Post`."""
 
     def __init__(self, grant: Grant, revocations: Revocations) -> None:
         self.agent = Participant(grant.id, grant.name, grant.kind, token_id=grant.token_id)
@@ -55,7 +54,7 @@ class WorkPost:
         self._bell = asyncio.Event()
 
     def may_work_in(self, session: str) -> bool:
-        """Whether the worker's token, if nobody took it away, lets it work in a session."""
+        """Whether the worker's token lets it run in a session, and is not revoked."""
         return self._grant.may("run", session) and not self._revocations.is_revoked(self._grant, session)
 
     def give(self, job: Job) -> None:
@@ -64,12 +63,12 @@ class WorkPost:
         self._bell.set()
 
     def end(self, error: CosessionError) -> None:
-        """Close the socket, saying why."""
+        """Close the socket with an error."""
         self.error = error
         self._bell.set()
 
     async def next(self) -> list[Job]:
-        """Return the jobs that wait to be sent.
+        """Wait for jobs, and return all that are to be sent.
 
         Raises:
             CosessionError: the socket must be closed.
@@ -84,7 +83,7 @@ class WorkPost:
 
 
 async def serve_work(websocket: WebSocket) -> None:
-    """Serve a worker until it goes."""
+    """Serve a worker until its socket closes."""
     await accept(websocket)
     error: CosessionError | None = None
     try:
@@ -102,7 +101,7 @@ async def serve_work(websocket: WebSocket) -> None:
         reason = str(error).encode()[:_REASON_BYTES].decode(errors="ignore")
         try:
             await websocket.close(error.close_code, reason)
-        except Exception as failure:  # whatever a socket that is gone raises
+        except Exception as failure:  # a closed socket may raise anything
             log.debug("work.lost", error=repr(failure))
 
 

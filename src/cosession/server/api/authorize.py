@@ -1,6 +1,7 @@
-"""Access: who sends a request, and whether they may do what it asks. For sockets and HTTP alike.
+"""Authentication and authorization of requests and sockets.
 
-The door in front of it knows pages and addresses; here a credential becomes a grant, and in a session a participant.
+The origin policy before it checks pages and addresses; here a credential becomes a grant, and in a session a
+participant.
 """
 
 import time
@@ -16,18 +17,18 @@ from ..edge.refusals import BEARER
 
 
 async def accept(websocket: WebSocket) -> None:
-    """Accept a socket with the first subprotocol that it offers, as browsers want; a token isn't sent back."""
+    """Accept a socket with the first subprotocol that it offers, as browsers require; a token isn't sent back."""
     offered: list[str] = websocket.scope.get("subprotocols", [])
     await websocket.accept(next((one for one in offered if not one.startswith(TOKEN_PROTOCOL)), None))
 
 
 async def identify(connection: HTTPConnection) -> Grant:
-    """Return who sends a request.
+    """Return the grant of a request's credential.
 
     Raises:
-        KeysUnavailable: it can't be known now.
-        NotAllowed: their token gives no access to anything.
-        NotAuthenticated: it isn't known.
+        KeysUnavailable: the credential can't be verified now.
+        NotAllowed: the token gives no access to anything.
+        NotAuthenticated: there is no valid credential.
     """
     identities: Identities = connection.app.state.identities
     grant = await identities.identify(connection.headers, connection.query_params)
@@ -36,17 +37,17 @@ async def identify(connection: HTTPConnection) -> Grant:
 
 
 async def enter(connection: HTTPConnection, capability: str = "read", *others: str) -> Participant:
-    """Return who sends a request to the session that its path names, if they may do what it asks.
+    """Return the participant of a request, in the session that its path names, if it has a capability.
 
     Args:
         connection: the request or socket.
-        capability: what they need,
-        others: or one of these instead.
+        capability: the capability that the participant needs.
+        others: capabilities of which one is enough instead.
 
     Raises:
-        KeysUnavailable: who it is can't be known now.
-        NotAllowed: they may not.
-        NotAuthenticated: who it is isn't known.
+        KeysUnavailable: the credential can't be verified now.
+        NotAllowed: the participant has none of the capabilities, or no access to the session.
+        NotAuthenticated: there is no valid credential.
     """
     participant = admit(connection, await identify(connection), connection.path_params["session"])
     participant.capabilities.require(capability, *others)
@@ -54,11 +55,11 @@ async def enter(connection: HTTPConnection, capability: str = "read", *others: s
 
 
 def admit(connection: HTTPConnection, grant: Grant, session: str) -> Participant:
-    """Return who somebody is in a session.
+    """Return the participant that a grant makes in a session.
 
     Raises:
-        BadSessionId: no session can be called so.
-        NotAllowed: they have no access to it, or not any more.
+        BadSessionId: no session can have this id.
+        NotAllowed: the grant doesn't cover the session, or is revoked.
     """
     participant = grant.participant(check_session_id(session))
     check_revoked(connection, participant, session)
@@ -66,10 +67,10 @@ def admit(connection: HTTPConnection, grant: Grant, session: str) -> Participant
 
 
 def check_access(connection: HTTPConnection, who: Grant | Participant, session: str | None = None) -> None:
-    """Go on only if somebody's access still holds: to be asked again after every wait, right before the act.
+    """Check that access still holds: to be called again after every wait, right before the action.
 
     Raises:
-        NotAllowed: it was taken away meanwhile.
+        NotAllowed: it was revoked meanwhile.
         NotAuthenticated: it has expired meanwhile.
     """
     if who.expires_at is not None and time.time() >= who.expires_at:
@@ -78,13 +79,13 @@ def check_access(connection: HTTPConnection, who: Grant | Participant, session: 
 
 
 def may_read(connection: HTTPConnection, grant: Grant, session: str) -> bool:
-    """Whether a session is in somebody's list."""
+    """Whether a grant allows reading a session, and is not revoked."""
     revocations: Revocations = connection.app.state.revocations
     return grant.may("read", session) and not revocations.is_revoked(grant, session)
 
 
 def check_revoked(connection: HTTPConnection, who: Grant | Participant, session: str | None = None) -> None:
-    """Go on only if somebody's access was not taken away.
+    """Check that access was not revoked.
 
     Raises:
         NotAllowed: it was.
@@ -95,5 +96,5 @@ def check_revoked(connection: HTTPConnection, who: Grant | Participant, session:
 
 
 def taken_away() -> NotAllowed:
-    """What somebody is told whose access was taken away."""
+    """Return the error for a participant that lost its access."""
     return NotAllowed("Your access was taken away by an operator; ask them about it.")

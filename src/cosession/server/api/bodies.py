@@ -1,4 +1,4 @@
-"""What requests bring, bodies and queries: read with a limit, checked, refused with a sentence that says where."""
+"""Bodies and queries of requests: read with a limit, validated, rejected with an error that names the field."""
 
 import asyncio
 from typing import Any, Final, TypeVar, cast
@@ -14,11 +14,11 @@ from cosession.runtime import Hub
 from ..edge.arrivals import SMALL_BYTES, Arrivals
 
 _MOST_NAMED: Final = 64
-"""Characters of a key that an answer names."""
+"""Length to which an unknown key is cut in an error."""
 
 
 class Body(BaseModel):
-    """What a request's body may hold: what is named, of the right type, and nothing else.
+    """Base of the models of request bodies: fields have strict types, and unknown fields are rejected.
 
     A list in it is `fail_fast`: a million wrong entries are one error, not a million.
     """
@@ -33,8 +33,8 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
     """Read and check a JSON body; an empty one is an empty object.
 
     Raises:
-        BadRequest: it does not fit.
-        ServerBusy: as much is on its way in as may be, and this came slowest.
+        BadRequest: it is no JSON, or does not fit the model.
+        ServerBusy: bodies that are arriving exceed their limit, and this one is the slowest.
         TooLarge: it is larger than `max_body_bytes`, or holds more values than an update may.
     """
     hub: Hub = request.app.state.hub
@@ -66,14 +66,14 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
 
 
 class _Upload:
-    """A body on its way in, which shares a bound with those of other requests; see `Arrivals`.
+    """A body that is arriving; it shares a limit with the bodies of other requests (see `Arrivals`).
 
     Args:
-        request: whose body.
-        limit: its largest size.
+        request: the request of the body.
+        limit: the largest size, in bytes.
 
     Attributes:
-        address: where it comes from.
+        address: the client's address.
     """
 
     def __init__(self, request: Request, limit: int) -> None:
@@ -99,15 +99,15 @@ class _Upload:
         return bytes(self._data)
 
     def release(self) -> None:
-        """Let others in: the body was used."""
+        """Free the body's share of the limit: it was used."""
         self._arrivals.release(self)
 
     def go_on(self) -> None:
-        """Read on: there is room for it."""
+        """Continue to read: there is room for the body."""
         self._bell.set()
 
     def give_up(self) -> None:
-        """Forget what has come of it; its request is refused with a code that clients try again."""
+        """Discard the received part; the request is refused with a code after which clients try again."""
         self._is_lost, self._data = True, bytearray()
         self._bell.set()
 
@@ -124,10 +124,10 @@ class _Upload:
 
 
 def _check_count(text: bytes, most: int) -> None:
-    """Refuse a JSON text of too many values before anything is made of them, at the speed of copying it.
+    """Reject a JSON text of too many values before it is parsed, at the speed of copying it.
 
     Args:
-        text: it; what is no JSON is found later.
+        text: the text; invalid JSON is found later.
         most: how many commas, brackets and braces it may have outside of strings.
 
     Raises:
@@ -144,7 +144,7 @@ def _check_count(text: bytes, most: int) -> None:
 
 
 def read_flag(connection: HTTPConnection, name: str) -> bool:
-    """Read a parameter of the query that is on or off; without it, it is off.
+    """Read a parameter of the query that is on or off; a missing one is off.
 
     Raises:
         BadRequest: it is neither `1` nor `0`.
@@ -156,10 +156,10 @@ def read_flag(connection: HTTPConnection, name: str) -> bool:
 
 
 def read_number(connection: HTTPConnection, name: str, default: int, least: int, most: int) -> int:
-    """Read a parameter of the query that is a whole number; without it, it is the default.
+    """Read a parameter of the query that is a whole number; a missing one is the default.
 
     Raises:
-        BadRequest: it is none, or out of its range.
+        BadRequest: it is no number, or out of range.
     """
     written = connection.query_params.get(name, str(default))
     if written.isascii() and written.isdigit() and len(written) <= len(str(most)) and least <= int(written) <= most:
@@ -168,11 +168,11 @@ def read_number(connection: HTTPConnection, name: str, default: int, least: int,
 
 
 def size_of(value: Any, most: int | None = None) -> int:
-    """Return how many bytes the document grows by with a JSON value, about, and with each thing in it.
+    """Return by about how many bytes a JSON value grows the document, with the overhead of each value in it.
 
     Args:
         value: the value.
-        most: how many things it may hold; None is as many as there are.
+        most: how many values it may hold, itself included; None is any number.
 
     Raises:
         TooLarge: it holds more.

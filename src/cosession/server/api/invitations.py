@@ -1,8 +1,8 @@
-"""Invitations over HTTP: who may invite makes a token for somebody else, for one session.
+"""Invitations over HTTP: a participant with the capability `invite` makes a token for one session.
 
-An invitation gives at most what its maker may do there, and never outlasts the maker's own access: else a token that
-is nearly over could make itself a new one. Its holder gets an id that nobody has, so nobody is invited into another's
-name. The token is in the answer and nowhere else; the log has its id, by which it can be revoked.
+An invitation gives at most the inviter's own capabilities, and never outlasts the inviter's access: else a token
+could extend itself. Its holder gets a fresh id, so it can't act under the id of another participant. The token is
+only in the answer; the log has its id, by which it can be revoked.
 """
 
 import secrets
@@ -23,11 +23,11 @@ from .bodies import Body, read_body
 log = get_logger(__name__)
 
 _KINDS: dict[str, Kind] = {"agent": "agent", "operator": "operator"}
-"""What holders of a role are, where they aren't people like others."""
+"""The kind of participant for a role; holders of any other role are `human`."""
 
 
 class NewInvitation(Body):
-    """The body of POST /sessions/{session}/invitations: who is let in as what, and for how many seconds at most."""
+    """The body of POST /sessions/{session}/invitations: the role, the holder's name, and the longest validity."""
 
     role: str
     name: str = Field("", max_length=128)
@@ -35,7 +35,7 @@ class NewInvitation(Body):
 
 
 async def list_roles(request: Request) -> Response:
-    """GET /sessions/{session}/invitations: the roles that one may invite for."""
+    """GET /sessions/{session}/invitations: the roles that the participant may invite for."""
     by = await enter(request, "invite")
     _issuer(request)
     roles = [role for role in ROLES if by.capabilities.include(Capabilities.of(role))]
@@ -72,12 +72,15 @@ async def invite(request: Request) -> Response:
 
 
 def _fresh_id() -> str:
-    """An id that nobody can guess, and short: the token becomes part of a link that a camera reads."""
+    """Return an unguessable id; it is short, because the token becomes part of a link that a camera reads."""
     return secrets.token_urlsafe(12)
 
 
 def _end(request: Request, by: Participant, seconds: int | None, now: float) -> int:
-    """Until when an invitation is good. The maker's end has the leeway for clocks in it, which would add up."""
+    """Return when an invitation expires.
+
+    The inviter's own expiry includes the leeway for clocks; it is subtracted, because it would add up.
+    """
     hub: Hub = request.app.state.hub
     longest = hub.settings.max_invitation_seconds
     end = now + (longest if seconds is None else min(seconds, longest))
@@ -85,10 +88,10 @@ def _end(request: Request, by: Participant, seconds: int | None, now: float) -> 
 
 
 def _issuer(request: Request) -> Issuer:
-    """Return who signs invitations.
+    """Return the issuer that signs invitations.
 
     Raises:
-        CannotSign: this server has nothing to sign with.
+        CannotSign: this server has no key to sign with.
     """
     identities: Identities = request.app.state.identities
     if identities.issuer is not None:

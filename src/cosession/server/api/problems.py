@@ -13,24 +13,24 @@ from ..edge.refusals import log_refusal
 from ..edge.security_headers import OF_NOW, SECURITY_HEADERS
 
 _RETRY_AFTER_SECONDS = 5
-"""When to ask again what can't be done now; a crowd of clients spreads its tries by itself."""
+"""The `Retry-After` of 429 and 503; clients spread their tries by themselves."""
 
 _LOGGED = (400, 401, 403, 410, 413, 429, 503)
-"""Statuses of refusals that an operator looks for; the others tell a program of a mistake in its request."""
+"""Statuses of refusals that are logged for an operator; the others are mistakes in a program's request."""
 
 _MOST_DETAIL = 1_000
-"""Characters of a sentence; what it quotes of a request may be as long as that."""
+"""The longest `detail`, in characters; it may quote a request, and is cut there."""
 
 log = get_logger(__name__)
 
 
 def problem(status: int, code: str, detail: str) -> Response:
-    """Make a problem document.
+    """Return a problem document.
 
     Args:
         status: the HTTP status.
-        code: the stable name of the error.
-        detail: a sentence that says what to do; one that is far too long is cut.
+        code: the stable code of the error.
+        detail: a sentence that says what to do; one that is too long is cut.
     """
     if len(detail) > _MOST_DETAIL:
         detail = detail[: _MOST_DETAIL - 1] + "…"
@@ -42,7 +42,7 @@ def problem(status: int, code: str, detail: str) -> Response:
 
 
 async def answer_cosession(request: Request, error: Exception) -> Response:
-    """Answer what cosession raised on purpose."""
+    """Answer an error of cosession."""
     assert isinstance(error, CosessionError)
     if error.status in _LOGGED:
         log_refusal(request.scope, error)
@@ -53,7 +53,7 @@ async def answer_cosession(request: Request, error: Exception) -> Response:
 
 
 async def answer_http(_: Request, error: Exception) -> Response:
-    """Answer what Starlette raised: no such path, no such method."""
+    """Answer an error of Starlette: no such path, no such method."""
     assert isinstance(error, HTTPException)
     answer = problem(error.status_code, f"http.{error.status_code}", error.detail)
     answer.headers.update(error.headers or {})
@@ -61,12 +61,12 @@ async def answer_http(_: Request, error: Exception) -> Response:
 
 
 async def answer_nobody(_: Request, error: Exception) -> Response:
-    """End a request whose client left before it was whole; nobody reads the answer."""
+    """End a request that its client left incomplete; the answer is not read."""
     assert isinstance(error, ClientDisconnect)
     return problem(400, "request.invalid", "The request did not arrive whole.")
 
 
 async def answer_unexpected(request: Request, error: Exception) -> Response:
-    """Answer a defect; what it was goes to the log and not to the network."""
+    """Answer a defect; its details go to the log, never to the client."""
     log.error("http.failed", path=request.url.path, exc_info=error)
     return problem(500, "internal", "The server met an error of its own; its log says which.")

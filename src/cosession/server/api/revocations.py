@@ -1,4 +1,4 @@
-"""Revocations over HTTP: operators take access away, look what was taken, and give it back."""
+"""Revocations over HTTP: operators revoke access, list revocations, and lift them."""
 
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ async def revoke(request: Request) -> Response:
 
 
 async def list_revocations(request: Request) -> Response:
-    """GET /revocations: those that one may lift."""
+    """GET /revocations: those that the caller may lift."""
     grant = await _operator(request)
     return JSONResponse(
         {"revocations": [_json(one) for one in _revocations(request) if _may_lift(request, grant, one)]}
@@ -85,7 +85,7 @@ async def _operator(request: Request) -> Grant:
 
 
 def _may(request: Request, grant: Grant, session: str | None) -> bool:
-    """Whether one may take access to a session away; where one's own was taken, only with a right to all."""
+    """Whether a grant may revoke access to a session (None is all); if its own is revoked, only by a right to all."""
     at_large = replace(grant, scopes=(Scope("*", grant.everywhere()),))
     everywhere = grant.everywhere().may("revoke") and not _revocations(request).is_revoked(at_large)
     if session is None:
@@ -94,15 +94,15 @@ def _may(request: Request, grant: Grant, session: str | None) -> bool:
 
 
 def _is_admin(grant: Grant, session: str | None) -> bool:
-    """Whether one acts as an admin of a session; None is all of them."""
+    """Whether a grant is an admin's in a session; None is all sessions."""
     return grant.everywhere().may("admin") or (session is not None and grant.is_admin(session))
 
 
 def _check_target(request: Request, revocation: Revocation) -> None:
-    """Refuse to take access from an admin who is connected: it would hold for nothing that they do.
+    """Refuse a revocation by a non-admin that names a connected admin: it would have no effect on an admin.
 
     Raises:
-        NotAllowed: the revocation names one, and its maker is none.
+        NotAllowed: the revocation names an admin, and its author is none.
     """
     if revocation.by_admin or (revocation.participant is None and revocation.token is None):
         return
@@ -113,7 +113,7 @@ def _check_target(request: Request, revocation: Revocation) -> None:
 
 
 def _may_lift(request: Request, grant: Grant, revocation: Revocation) -> bool:
-    """Whether one may give back what was taken: never to oneself, and what an admin took only as an admin."""
+    """Whether a grant may lift a revocation: never its own, and only as an admin one that an admin made."""
     fits = revocation.participant in (None, grant.id) and revocation.token in (None, grant.token_id)
     is_own = fits and not (revocation.participant is None and revocation.token is None)
     is_above = revocation.by_admin and not _is_admin(grant, revocation.session)

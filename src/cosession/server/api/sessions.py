@@ -1,4 +1,4 @@
-"""Sessions over HTTP: thin, each handler parses, asks the hub, and answers.
+"""Sessions over HTTP: each handler parses a request, calls the hub, and answers.
 
 A change is on the disk before it is answered.
 """
@@ -29,16 +29,17 @@ from .bodies import Body, read_body, read_flag, read_number, size_of
 _UPDATE = "application/octet-stream"
 
 _LOOKED_AT = 10_000
-"""How many sessions a list is picked from: who may read few of many would else be shown none, and all is too many."""
+"""The most sessions that a list is filtered from. With fewer, a participant that may read few of many would be shown
+none; all would be too many."""
 
 
 _MOST_STRUCTS = 10_000
-"""Things that a message is made of, the values in one aside: as of a new record that comes on a socket. It is written
-at once, and more of them take long."""
+"""The most parts and fields of a message, without nested values: the limit of a new record that comes on a socket. A
+message is written in one step, and more would block the loop for long."""
 
 
 _AT_ONCE = 250
-"""How many sessions of a list are looked at before others have their turn."""
+"""Sessions of a list that are checked before other tasks have their turn."""
 
 
 class NewSession(Body):
@@ -52,8 +53,8 @@ class NewSession(Body):
 class NewMessage(Body):
     """The body of POST /sessions/{id}/messages: `text`, or `parts` as of a UIMessage.
 
-    With an `id` the request can be made again: a message of one's own that is there is answered, not doubled. `to`
-    names the agents that are asked; none is whoever answers in the session.
+    With an `id` the request can be repeated: the author's existing message is answered, not written twice. `to` names
+    the agents that are asked; an empty list leaves the choice to the session's policy.
     """
 
     id: str | None = Field(None, min_length=1, max_length=128)
@@ -76,7 +77,7 @@ class Cancel(Body):
 
 
 class Vote(Body):
-    """The body of POST /sessions/{id}/approvals/{approval}; without a value it is for the one that is shown there."""
+    """The body of POST /sessions/{id}/approvals/{approval}; without a value it is for the current one."""
 
     decision: Literal["approved", "rejected"]
     value: Any = None
@@ -103,7 +104,7 @@ async def create_session(request: Request) -> Response:
 
 
 async def list_sessions(request: Request) -> Response:
-    """GET /sessions: those that one may read, the newest first; with `occupied=1` only where somebody is."""
+    """GET /sessions: those that the caller may read, newest first; with `occupied=1` only those with connections."""
     limit = read_number(request, "limit", 100, 1, 1000)
     occupied = read_flag(request, "occupied")
     grant = await identify(request)
@@ -195,7 +196,7 @@ async def steer_run(request: Request) -> Response:
 async def vote(request: Request) -> Response:
     """POST /sessions/{session}/approvals/{approval}: answers the approval, decided or not."""
     by = await enter(request, "approve")
-    by.capabilities.require("read")  # the answer shows what it is about
+    by.capabilities.require("read")  # the answer contains the approval's value
     body = await read_body(request, Vote)
     id_ = request.path_params["approval"]
     grows = size_of(body.value)
@@ -210,10 +211,10 @@ async def vote(request: Request) -> Response:
 
 
 def _check_parts(parts: list[dict[str, Any]]) -> None:
-    """Refuse a message of too many things.
+    """Reject a message of too many parts and fields.
 
     Raises:
-        TooLarge: it has more than are written at once.
+        TooLarge: it has more than are written in one step.
     """
     structs = sum(2 + len(part) for part in parts)
     if structs > _MOST_STRUCTS:
@@ -224,11 +225,11 @@ def _check_parts(parts: list[dict[str, Any]]) -> None:
 
 
 def _running(document: SessionDocument, run_id: str) -> Run:
-    """Return a run that can still be asked for something; the room answers it like any other request.
+    """Return a run that has not ended; the room answers the request about it like any other.
 
     Raises:
-        NoSuchRun: there is none of this id.
-        RunEnded: it is over.
+        NoSuchRun: there is no run of this id.
+        RunEnded: it has ended.
     """
     run = document.runs.get(run_id)
     if run is None:
@@ -242,16 +243,16 @@ def _running(document: SessionDocument, run_id: str) -> Run:
 async def _room(request: Request, by: Participant, grows: int | None = None) -> AsyncGenerator[RoomRuntime]:
     """Hold the room of the session that a request's path names.
 
-    Access was checked when the request began, and a body and a room may take long to come: it is checked again here.
-    What is done up to the next `await` is done with access that holds.
+    Access was checked when the request began, but reading a body and loading a room may take long: access is checked
+    again here. It is valid up to the next `await`.
 
     Args:
         request: the request.
         by: its participant.
-        grows: by how many bytes it grows the document, at most; None of a request that only reads.
+        grows: by how many bytes it grows the document, at most; None for a request that only reads.
 
     Raises:
-        NotAllowed: access was taken away meanwhile.
+        NotAllowed: access was revoked meanwhile.
         NotAuthenticated: it has expired meanwhile.
     """
     session = request.path_params["session"]
@@ -263,12 +264,12 @@ async def _room(request: Request, by: Participant, grows: int | None = None) -> 
 
 
 async def _answer(request: Request, by: Grant | Participant, live: RoomRuntime, status: int = 200) -> Response:
-    """Answer with a session as JSON; who asks for the same version meanwhile gets the same bytes.
+    """Answer with a session as JSON; concurrent requests for the same version share the bytes.
 
     Raises:
-        NotAllowed: access was taken away while it was read.
+        NotAllowed: access was revoked while the session was read.
         NotAuthenticated: it has expired meanwhile.
-        ServerBusy: too much is on its way to readers.
+        ServerBusy: answers that are being sent exceed their limit.
     """
     headers = {"vary": "accept"}
     async with _answers(request).alone(live.session):
@@ -295,7 +296,7 @@ async def _answer(request: Request, by: Grant | Participant, live: RoomRuntime, 
 
 
 async def _answer_update(request: Request, by: Participant, live: RoomRuntime) -> Response:
-    """Answer with a session as one Yjs update, in the same way; raises as that does."""
+    """Answer with a session as one Yjs update; shares the bytes and raises as `_answer` does."""
     async with _answers(request).alone(live.session):
         check_access(request, by, live.session)
         version = live.room.version

@@ -1,1 +1,1 @@
-"""What a request or socket meets first: protocols, limits, origins, headers."""
+"""The edge of the server: protocols, limits, origins and headers, before any authentication."""

@@ -1,6 +1,6 @@
-"""Addresses: the path of a request, percent-encoded as it was sent, and the names in it.
+"""Paths of requests, percent-encoded as they were sent, and the names in them.
 
-A name may hold any character, a `/` included (`%2F`): paths are matched as they were sent, and names decoded then.
+A name may contain any character, also `/` (`%2F`): paths are matched as they were sent, and names decoded then.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,15 +18,15 @@ from cosession.errors import BadSessionId
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _KEPT = "!$&'()*+,;=:@~"
-"""Characters of a name that a path may hold as they are."""
+"""Characters of a name that a path may contain unencoded."""
 
 
 class Resource(Route):
-    """A path, and what each method does there; the names in the path are decoded.
+    """A path with a handler for each method; the names in the path are decoded.
 
     Args:
-        path: with names in braces, as Starlette writes it.
-        methods: the handlers by method; what answers GET answers HEAD.
+        path: the path in Starlette's syntax, with names in braces.
+        methods: the handlers by method; the handler of GET also answers HEAD.
     """
 
     def __init__(self, path: str, **methods: Handler) -> None:
@@ -34,7 +34,7 @@ class Resource(Route):
         super().__init__(path, self._act, methods=list(methods))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match the path, with any method: else what is mounted at `/` would answer for those that the path lacks.
+        """Match the path with any method: else the mount at `/` would answer methods that the path lacks.
 
         Raises:
             BadSessionId: a name in it is no UTF-8.
@@ -47,7 +47,7 @@ class Resource(Route):
         return match, child
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or say which methods there are."""
+        """Answer, or reject a method that the path lacks."""
         if self.methods and scope["method"] not in self.methods:
             raise HTTPException(405, headers={"allow": ", ".join(sorted(self.methods))})
         await super().handle(scope, receive, send)
@@ -57,9 +57,9 @@ class Resource(Route):
 
 
 def path_as_sent(scope: Scope) -> str:
-    """Return the path of a request behind the application's own prefix, percent-encoded in one way, in ASCII.
+    """Return the path of a request without the application's own prefix, percent-encoded in one form, in ASCII.
 
-    Servers differ in whether `raw_path` is there and holds the prefix; where it contradicts `path`, that is used.
+    Servers differ in whether `raw_path` exists and has the prefix; if it contradicts `path`, `path` is used.
     """
     root: str = scope.get("root_path", "").rstrip("/")
     path: str = scope["path"]
@@ -73,7 +73,7 @@ def path_as_sent(scope: Scope) -> str:
 
 
 def decode(name: str) -> str:
-    """Return a name of a path as it was before it was percent-encoded.
+    """Return a percent-encoded name of a path, decoded.
 
     Raises:
         BadSessionId: it is no UTF-8.

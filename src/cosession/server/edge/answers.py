@@ -1,8 +1,8 @@
-"""Large answers to requests on their way out, of a process: their memory has one bound, `max_answering_bytes`.
+"""Large answers of a process that are being sent: their memory has one limit, `max_answering_bytes`.
 
-An answer counts until it is read. What the same version of a session was made into is shared by all that ask for it
-meanwhile. Beyond the bound the oldest answer of the address that holds most is given up: its connections are cut, and
-their clients may ask again. One answer always fits.
+An answer counts until it is read. Concurrent requests for the same version of a session share one answer. Beyond the
+limit the oldest answer of the address that holds most is aborted: its connections are cut, and their clients may ask
+again. One answer always fits.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from starlette.types import Receive, Scope, Send
 from cosession.errors import ServerBusy
 
 ABORT: Final = "cosession.abort"
-"""Under this key of the ASGI scope's state is what cuts the connection of a request; only our own server has it."""
+"""The key in the ASGI scope's state of the function that cuts a request's connection; only our own server sets it."""
 
 _SMALL_BYTES: Final = 2**16
-"""An answer that isn't counted; what a connection may hold anyway."""
+"""The largest answer that isn't counted; every connection may hold as much."""
 
 _SLICE: Final = 2**16
-"""Bytes that are written at once; a reader has `slow_reader_seconds` for each."""
+"""Bytes that are written at once; a reader has `slow_reader_seconds` for each slice."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,8 +36,8 @@ class _Held:
     Attributes:
         data: its bytes.
         owner: the address that it was made for.
-        what: what it is made of, where others may ask for the same.
-        readers: for each connection that reads it what cuts it; None where it can't be cut.
+        what: the key by which other requests share it; None when it isn't shared.
+        readers: for each response that sends it, the function that cuts the connection; None where none can.
     """
 
     data: bytes
@@ -49,11 +49,11 @@ class _Held:
 
 
 class Answers:
-    """The large answers that are on their way out.
+    """The large answers that are being sent.
 
     Args:
         most: the bytes that they may have together.
-        key: what an address counts as; None counts by itself.
+        key: returns the key that an address counts as; where it returns None, the address is the key.
     """
 
     def __init__(self, most: int, key: Callable[[str], str | None]) -> None:
@@ -67,19 +67,19 @@ class Answers:
 
     @asynccontextmanager
     async def alone(self, what: Hashable) -> AsyncGenerator[None]:
-        """Make one answer of something at a time; who waits finds what was made meanwhile."""
+        """Hold a lock per key: one answer is made at a time, and a waiting request then finds it with `find`."""
         turn = self._turns.setdefault(what, asyncio.Lock())
         async with turn:
             yield
 
     def find(self, request: Request, what: Hashable, headers: Mapping[str, str], media_type: str) -> Response | None:
-        """Return one more answer, of status 200, with what is being sent to others, or None.
+        """Return an answer, of status 200, with the bytes that are being sent to other requests, or None.
 
         Args:
-            request: what is answered.
-            what: what the answer is made of.
-            headers: of the answer.
-            media_type: what it is.
+            request: the request to answer.
+            what: the key of the shared answer.
+            headers: headers of the answer.
+            media_type: its media type.
         """
         held = self._shared.get(what)
         return held and _Answer(self, held, request, 200, headers, media_type)
@@ -97,18 +97,18 @@ class Answers:
         """Make an answer.
 
         Args:
-            request: what is answered.
-            data: with which bytes.
-            what: what they are made of, where others may ask for the same.
+            request: the request to answer.
+            data: the body.
+            what: the key by which other requests share the answer; None when it isn't shared.
             status: the HTTP status.
-            headers: more of them.
-            media_type: what the bytes are.
+            headers: additional headers.
+            media_type: the media type of the body.
 
         Returns:
-            An answer that is sent without a wait before: it counts from now on until it was sent.
+            An answer that must be sent without a wait before: it counts from now on until it was sent.
 
         Raises:
-            ServerBusy: too much is on its way, and none of it can be given up.
+            ServerBusy: the limit is reached, and the oldest answer can't be aborted.
         """
         if len(data) <= _SMALL_BYTES:
             return Response(data, status, headers, media_type)
@@ -124,7 +124,7 @@ class Answers:
         return _Answer(self, held, request, status, headers, media_type)
 
     def release(self, held: _Held, reader: "_Answer") -> None:
-        """Forget a reader of an answer; without any, the answer."""
+        """Remove a reader of an answer; without readers, remove the answer."""
         held.readers.pop(reader, None)
         if not held.readers and held in self._held:
             self._forget(held)
@@ -151,7 +151,7 @@ class Answers:
 
 
 class _Answer(Response):
-    """An answer that is written in slices, so that a connection holds one of them and all share the rest."""
+    """An answer that is written in slices, so that a connection buffers one of them and all share the rest."""
 
     def __init__(
         self,

@@ -1,12 +1,12 @@
-"""Large frames on their way in, of all sockets of a process: their memory has one bound, `max_arriving_bytes`.
+"""Large frames that are arriving on the sockets of a process: their memory has one limit, `max_arriving_bytes`.
 
-The bodies of requests have one of their own, of the same size: there a frame is a body, and a socket a request.
+The bodies of requests have a limit of their own, of the same size: there a frame is a body, and a socket a request.
 
-A frame counts from its first `SMALL_BYTES` until it has been taken in. Beyond half of the bound another large frame
-has to wait, and TCP holds its sender back; next is one of the address with the fewest frames in. Beyond the bound the
-slowest unfinished frame of the address that holds most is given up; while frames wait, so are those that stand
-still. A socket that loses its frame is closed with 4503, after which clients try again. Small frames always go on;
-a socket's next large one waits until its last is taken.
+A frame counts from its first `SMALL_BYTES` until it has been processed. Beyond half of the limit another large frame
+has to wait, and TCP holds its sender back; the address with the fewest frames is next. Beyond the limit the slowest
+unfinished frame of the address that holds most is dropped; while frames wait, stalled frames are dropped too. A
+socket that loses its frame is closed with 4503, after which clients try again. Small frames are never delayed; a
+socket's next large frame waits until the one before is processed.
 """
 
 import asyncio
@@ -16,28 +16,29 @@ from dataclasses import dataclass
 from typing import Protocol
 
 SMALL_BYTES = 2**16
-"""What each socket may hold of a frame without being counted."""
+"""The size up to which the frame of a socket isn't counted."""
 
 _LOOK_SECONDS = 1.0
 _LEAST_BYTES = 2**15
 _PATIENCE = 3
-"""While others wait, a frame must grow by so many bytes between two looks; so many may find that it didn't."""
+"""While other frames wait, a frame must grow by `_LEAST_BYTES` between two checks; after `_PATIENCE` checks in a row
+without that, it is dropped."""
 
 
 class Sender(Protocol):
-    """A socket, as far as its large frames are concerned."""
+    """The interface of a socket that receives large frames."""
 
     @property
     def address(self) -> str:
-        """Where it comes from."""
+        """The client's address."""
         ...
 
     def go_on(self) -> None:
-        """Read on: there is room for the frame."""
+        """Continue to read: there is room for the frame."""
         ...
 
     def give_up(self) -> None:
-        """Forget the unfinished frame, and close the socket with a code that clients try again."""
+        """Drop the unfinished frame, and close the socket with a code after which clients try again."""
         ...
 
 
@@ -46,12 +47,12 @@ class _Frame:
     """A large frame.
 
     Attributes:
-        address: what its sender counts as.
-        since: when it was let in, by the loop's clock.
+        address: the key that its sender's address counts as.
+        since: when it was admitted, by the loop's clock.
         size: its bytes so far.
-        seen: how many there were at the last look.
-        stood: how many looks in a row have found that it hardly grew.
-        is_whole: whether all of it has come.
+        seen: its size at the last check.
+        stood: the number of checks in a row that found too little growth.
+        is_whole: whether it has arrived completely.
     """
 
     address: str
@@ -63,11 +64,11 @@ class _Frame:
 
 
 class Arrivals:
-    """The large frames that are on their way in.
+    """The large frames that are arriving.
 
     Args:
         most: the bytes that they may have together; room for two of the largest frames at least.
-        key: what an address counts as; None counts by itself.
+        key: returns the key that an address counts as; where it returns None, the address is the key.
     """
 
     def __init__(self, most: int, key: Callable[[str], str | None]) -> None:
@@ -81,10 +82,10 @@ class Arrivals:
         self._look: asyncio.TimerHandle | None = None
 
     def grow(self, sender: Sender, size: int) -> bool:
-        """Note how large the unfinished frame of a socket has become.
+        """Record the size of a socket's unfinished frame.
 
         Returns:
-            False when the socket may not be read on: until its `go_on` is called, or for good after its `give_up`.
+            False when the socket must not be read: until its `go_on` is called, or for good after its `give_up`.
         """
         frame = self._frames.get(sender)
         if frame is None:
@@ -100,12 +101,12 @@ class Arrivals:
         return sender in self._frames
 
     def finish(self, sender: Sender) -> None:
-        """Note that the frame of a socket is whole: it stays until it is taken in."""
+        """Record that the frame of a socket is complete: it counts until `release`."""
         if (frame := self._frames.get(sender)) is not None:
             frame.is_whole = True
 
     def release(self, sender: Sender) -> None:
-        """Forget the frame of a socket: it was taken in, or the socket is gone."""
+        """Remove the frame of a socket: it was processed, or the socket is closed."""
         self._waiting.pop(sender, None)
         if (frame := self._frames.pop(sender, None)) is not None:
             self._add(frame, -frame.size)
@@ -126,7 +127,7 @@ class Arrivals:
         self._sum += more
 
     def _admit(self) -> None:
-        """Let those go on that wait, as far as there is room."""
+        """Admit waiting frames, as far as there is room."""
         while self._waiting and self._sum < self._most // 2:
             sender, address = min(self._waiting.items(), key=lambda one: self._count[one[1]])
             del self._waiting[sender]
@@ -134,7 +135,7 @@ class Arrivals:
             sender.go_on()
 
     def _slowest(self) -> Sender:
-        """The socket of which the unfinished frame is given up first; there is one, for only such a frame grows."""
+        """Return the socket whose unfinished frame is dropped first; one exists, because only such a frame grows."""
         now = asyncio.get_running_loop().time()
         unfinished = ((sender, frame) for sender, frame in self._frames.items() if not frame.is_whole)
 
@@ -149,12 +150,12 @@ class Arrivals:
         sender.give_up()
 
     def _watch(self) -> None:
-        """Look again soon, as long as any frame waits."""
+        """Schedule the next check, as long as any frame waits."""
         if self._look is None and self._waiting:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_at_all)
 
     def _look_at_all(self) -> None:
-        """Give up the frames that stand still and hold others up."""
+        """Drop the frames that are stalled while others wait."""
         self._look = None
         for sender, frame in list(self._frames.items()):
             grew, frame.seen = frame.size - frame.seen, frame.size

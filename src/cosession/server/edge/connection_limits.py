@@ -1,11 +1,11 @@
-"""The lobby: every open socket, counted from its first packet, before anything is known of who it is.
+"""Limits of connections: every open socket is counted from its accept, before any authentication.
 
-There are two limits, on all sockets and on those of one address. Beyond a limit there is a margin: who is in it is
-heard and told to come back (see `refusal`). Beyond the margin a socket is dropped unheard, because each that is open
-costs a file descriptor and memory, also when it never says a word or stops in the middle of a TLS handshake.
+There are two limits, on all sockets and on those of one address. Beyond a limit there is a margin: a socket in it is
+read, and refused with an error (see `refusal`). Beyond the margin a socket is closed unread, because each open one
+costs a file descriptor and memory, even if it never sends a byte or stops in the middle of a TLS handshake.
 
-Sockets are let in a few at a time, so that a flood of them takes turns with those who are in. What waits meanwhile,
-waits in the kernel.
+A few sockets are accepted at a time, so that a flood of them takes turns with open connections. The others wait in
+the kernel's queue.
 """
 
 import ipaddress
@@ -25,25 +25,26 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _MARGIN = 256
 _MARGIN_OF_ADDRESS = 16
-"""How many beyond a limit are heard: enough for one reload of a page, and for an operator's look."""
+"""Sockets beyond a limit that are still read: enough for one reload of a page, and for an operator's check."""
 
 _BURST = 1024
 _PER_SECOND = 64
-"""What an address may open at once, and then on and on: who comes only to be refused must not take our time."""
+"""Connections that an address may open at once, and then per second: connections that are only refused must not take
+the server's time."""
 
 _REMEMBERED = 4096
-"""Addresses whose pace is known; the one that came first goes first."""
+"""Addresses with a remembered rate; beyond it the oldest is forgotten."""
 
 _TURN = 32
 _ACCEPT = 8
 _DROP = 1
-"""A turn of the loop lets in 4 sockets or drops 32: each costs others a fraction of a millisecond."""
+"""A turn of the loop accepts 4 sockets or drops 32: each delays other connections by a fraction of a millisecond."""
 
 
 class Tally:
-    """How much each address has of something.
+    """Counts something per address, against a limit.
 
-    An IPv6 network of 64 bits counts as one address: that is what one customer gets.
+    An IPv6 network of 64 bits counts as one address, because providers give one to each customer.
 
     Args:
         most: the limit.
@@ -54,27 +55,27 @@ class Tally:
         self.most = most
         self._exempt = tuple(exempt)
         self._counts: Counter[str] = Counter()
-        self._key = lru_cache(maxsize=4096)(self._find_key)  # a flood asks for few, and often
+        self._key = lru_cache(maxsize=4096)(self._find_key)  # a flood repeats few addresses
 
     def add(self, address: str) -> None:
-        """One more."""
+        """Count one more."""
         if key := self._key(address):
             self._counts[key] += 1
 
     def remove(self, address: str) -> None:
-        """One less."""
+        """Count one less."""
         if key := self._key(address):
             self._counts[key] -= 1
             if self._counts[key] <= 0:
                 del self._counts[key]
 
     def excess(self, address: str) -> int:
-        """How many an address has beyond the limit; zero or less when it keeps to it."""
+        """Return the count of an address beyond the limit; zero or less when it is within it."""
         key = self._key(address)
         return self._counts[key] - self.most if key else -self.most
 
     def key(self, address: str) -> str | None:
-        """What counts as this address; None when it is exempt."""
+        """Return the key that an address counts as; None when it is exempt."""
         return self._key(address)
 
     def _find_key(self, address: str) -> str | None:
@@ -90,7 +91,7 @@ class Tally:
 
 
 def exempt_addresses(settings: Settings) -> tuple[Network, ...]:
-    """The networks that the limit of connections per address is not for: behind a proxy are many."""
+    """Return the networks without a limit per address: many clients share a proxy's address."""
     return (*settings.unlimited_addresses, *settings.trusted_proxies)
 
 
@@ -98,8 +99,8 @@ class ConnectionLimits:
     """The open sockets of a server.
 
     Args:
-        most: how many there may be in all.
-        tally: how many an address may have.
+        most: the limit on all sockets.
+        tally: the count and the limit per address.
     """
 
     def __init__(self, most: int, tally: Tally) -> None:
@@ -109,7 +110,7 @@ class ConnectionLimits:
         self._paces: dict[str, tuple[float, float]] = {}
 
     def enter(self, address: str, now: float) -> bool:
-        """Count a socket; False, and it isn't, when there is no room or no time to hear it."""
+        """Count a socket; return False, without counting it, when it is beyond the margin or the rate."""
         full = self.open >= self.most + _MARGIN or self._tally.excess(address) >= _MARGIN_OF_ADDRESS
         if full or not self._in_time(address, now):
             return False
@@ -118,7 +119,7 @@ class ConnectionLimits:
         return True
 
     def _in_time(self, address: str, now: float) -> bool:
-        """Whether an address keeps to its pace, which this one counts for."""
+        """Count a connection against the rate of its address; return whether it is within it."""
         key = self._tally.key(address)
         if key is None:
             return True
@@ -132,12 +133,12 @@ class ConnectionLimits:
         return True
 
     def leave(self, address: str) -> None:
-        """A socket has been closed."""
+        """Count a socket as closed."""
         self.open -= 1
         self._tally.remove(address)
 
     def refusal(self, address: str) -> CosessionError | None:
-        """Why the socket that was counted last may not stay."""
+        """Return the error for the socket that was counted last when it is beyond a limit, else None."""
         if self._tally.excess(address) > 0:
             return too_many_connections(self._tally.most)
         if self.open > self.most:
@@ -146,16 +147,16 @@ class ConnectionLimits:
 
 
 def too_many_connections(most: int) -> TooManyConnections:
-    """The error for an address that has its share."""
+    """Return the error for an address that is beyond its limit."""
     return TooManyConnections(f"Your address has its limit of {most} connections; close some, then come back.")
 
 
 class ListeningSocket(socket.socket):
-    """A listening socket that counts those it accepts; asyncio takes it for any other.
+    """A listening socket that counts the sockets it accepts; asyncio uses it like any other.
 
     Args:
-        lobby: where they are counted.
-        arguments: of a socket: family, kind, protocol.
+        lobby: counts the sockets.
+        arguments: of `socket.socket`: family, kind, protocol.
     """
 
     def __init__(self, lobby: ConnectionLimits, *arguments: int) -> None:
@@ -167,7 +168,7 @@ class ListeningSocket(socket.socket):
         """Accept a socket.
 
         Raises:
-            BlockingIOError: nobody waits, or those who do have to wait for the next turn of the loop.
+            BlockingIOError: no socket waits, or the waiting ones have to wait for the next turn of the loop.
         """
         while self._turn < _TURN:
             try:
@@ -187,11 +188,11 @@ class ListeningSocket(socket.socket):
 
 
 class Visitor(socket.socket):
-    """A socket that says when it is closed.
+    """An accepted socket with a callback for its close.
 
     Args:
-        accepted: the socket that it becomes.
-        on_close: called once.
+        accepted: the socket that it replaces.
+        on_close: called once, at the close.
     """
 
     def __init__(self, accepted: socket.socket, on_close: Callable[[], None]) -> None:
@@ -199,7 +200,7 @@ class Visitor(socket.socket):
         self._on_close: Callable[[], None] | None = on_close
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         super().close()
         if self._on_close is not None:
             self._on_close()

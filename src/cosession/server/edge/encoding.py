@@ -1,4 +1,4 @@
-"""JSON text of a large value, made in steps."""
+"""JSON encoding of a large value, in steps that don't block the event loop."""
 
 import json
 from collections.abc import Generator
@@ -11,7 +11,7 @@ _AT_ONCE: Final = 250
 """Values that are encoded in one step."""
 
 _SLICE: Final = 2**18
-"""Characters of a text that are."""
+"""Characters of a text that are encoded in one step."""
 
 
 def encode_in_steps(value: Any) -> Generator[None, None, bytes]:
@@ -23,12 +23,12 @@ def encode_in_steps(value: Any) -> Generator[None, None, bytes]:
 
 
 def _encode(value: Any, out: list[str], work: list[int]) -> Generator[None, None, None]:
-    """Encode a value that is in others.
+    """Encode a value and the values nested in it.
 
     Args:
-        value: it.
-        out: gets the text.
-        work: counts what was encoded since the last step.
+        value: the value.
+        out: the list to which the text is added.
+        work: a list of one number: the values that were encoded since the last step.
     """
     if isinstance(value, str) and len(value) > _SLICE:
         out.append('"')
@@ -58,7 +58,7 @@ def _encode(value: Any, out: list[str], work: list[int]) -> Generator[None, None
 
 
 def _is_small(value: dict[str, Any] | list[Any]) -> bool:
-    """Whether a container has few values, none of them another, or a long text."""
+    """Whether a container has few values, and among them no container and no long text."""
     items = value.values() if isinstance(value, dict) else value
     return len(value) <= _AT_ONCE and not any(
         isinstance(item, dict | list) or (isinstance(item, str) and len(item) > _SLICE) for item in items

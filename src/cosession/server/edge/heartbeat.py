@@ -1,15 +1,15 @@
-"""The heartbeat of a socket: whether somebody is still at its other end. A network that dies tells nobody.
+"""The heartbeat of a socket: detects a dead peer, which a broken network doesn't report.
 
-At every beat it is looked what TCP knows: how much has come, how much of ours the other kernel has taken. Every other
-beat the other side is asked for a sign of life (a ping). While something comes, it lives. When nothing came since the
-last beat and it was asked before that:
+Every beat reads TCP's counters: the bytes received, and our bytes that the peer's kernel has acknowledged. Every
+other beat sends a ping. A peer from which something arrives is alive. When nothing arrived since the last beat, and
+the ping was sent before that:
 
-- The question has not arrived yet, because it waits behind what a slow reader still has to take: it lives as long as
-  its kernel takes something, or at least answers that it can't now. A network that is dead does neither.
-- The question has arrived, at the other kernel or at a proxy: its reader gets a beat to come to it, and longer the
-  more stood before it.
+- The ping has not arrived yet, because it is queued behind data for a slow reader: the peer is alive as long as its
+  kernel acknowledges something, or at least answers that its window is full. A dead network does neither.
+- The ping has arrived, at the peer's kernel or at a proxy: the reader gets one beat to answer it, and longer the more
+  data was queued before it.
 
-So who is silent is known to be gone within three beats, and who reads slowly, but reads, is left to the room.
+So a silent peer is detected within three beats, and a peer that reads slowly, but reads, is left to the room.
 """
 
 import fcntl
@@ -22,25 +22,25 @@ from typing import Any, Final, Literal, TypeAlias
 Verdict: TypeAlias = Literal["wait", "ask", "gone"]
 
 _SLOWEST_BYTES_PER_SECOND: Final = 65_536
-"""What a reader takes at least of what its kernel, or a proxy, holds for it, also on a bad mobile network."""
+"""The lowest rate assumed of a reader for data that its kernel or a proxy buffers, also on a bad mobile network."""
 
 _UNANSWERED: Final = 2
-"""How often TCP asks in vain before the other kernel is taken to be gone; one packet may be lost on its way."""
+"""TCP retransmissions and probes without an answer after which the peer is considered gone; one may be lost."""
 
 _TCP_INFO: Final = struct.Struct("=2xBB116xQQ")
-"""Of Linux's `struct tcp_info`: retransmits, probes, bytes_acked, bytes_received."""
+"""Fields of Linux's `struct tcp_info`: retransmits, probes, bytes_acked, bytes_received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What is known of a socket.
+    """The state of a socket at a beat.
 
     Attributes:
-        received: how many bytes have come.
-        taken: how many of ours the other kernel has acknowledged.
-        waiting: how many of ours it hasn't.
-        unanswered: how often TCP has asked it in vain since it last answered.
-        held: whether it is we who don't read.
+        received: bytes that have arrived.
+        taken: our bytes that the peer's kernel has acknowledged.
+        waiting: our bytes that it hasn't acknowledged.
+        unanswered: TCP retransmissions and probes since its last answer.
+        held: whether this side doesn't read.
     """
 
     received: int
@@ -51,11 +51,11 @@ class Signs:
 
 
 class Heartbeat:
-    """What was last known of the other end.
+    """The last known state of the peer.
 
     Args:
-        beat_seconds: how long a beat is.
-        patience_seconds: how long it may take a reader to come to a question that has arrived.
+        beat_seconds: the length of a beat.
+        patience_seconds: the longest time that a reader may take to answer a ping that has arrived.
     """
 
     __slots__ = (
@@ -78,21 +78,21 @@ class Heartbeat:
         self._asked_at: float | None = None
         self._ask_next = False
         self._question = 0
-        """Where in all that was sent the question ends."""
+        """The end of the last ping, as an offset in all bytes sent."""
         self._read = 0
-        """How much of it has surely been read."""
+        """The offset up to which the peer has surely read."""
         self._taken = 0
 
     def answered(self) -> None:
-        """Hear the answer to a question."""
+        """Record the answer to a ping."""
         self._asked_at = None
         self._read = self._question
 
     def beat(self, signs: Signs, now: float) -> Verdict:
-        """Judge, once a beat.
+        """Judge the peer; called once a beat.
 
         Returns:
-            `ask` to send a ping now, `gone` to drop the socket.
+            `ask` to send a ping now, `gone` to drop the socket, `wait` to do nothing.
         """
         if signs.received != self._received or signs.held:
             self._received, self._heard_at = signs.received, now
@@ -120,7 +120,7 @@ class Heartbeat:
 
 
 def can_look(sock: Any) -> bool:
-    """Whether this system tells what a heartbeat needs: Linux does."""
+    """Whether this system has the TCP counters that a heartbeat needs: Linux does."""
     if not hasattr(socket, "TCP_INFO"):
         return False
     try:
@@ -130,12 +130,12 @@ def can_look(sock: Any) -> bool:
 
 
 def look(sock: Any, buffered: int, held: bool) -> Signs:
-    """Look what TCP knows of a socket.
+    """Read TCP's counters of a socket.
 
     Args:
         sock: the socket.
-        buffered: how many bytes wait in this process to be written to it.
-        held: whether we don't read from it.
+        buffered: bytes that wait in this process to be written to it.
+        held: whether this side doesn't read from it.
 
     Raises:
         OSError: it is closed.

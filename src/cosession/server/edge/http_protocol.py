@@ -1,8 +1,8 @@
-"""uvicorn's HTTP/1.1 protocol, in which nobody can take for ever.
+"""uvicorn's HTTP/1.1 protocol with a timeout for each phase of a request.
 
-A connection has a time to say what it wants (`head_seconds`), one to send the rest (`body_seconds`), and one to read
-what it is given (`slow_reader_seconds`). Between requests uvicorn's keep-alive time holds; a byte ends that, and our
-first time begins again. After an upgrade the connection is a WebSocket, and its protocol's business.
+A client has `head_seconds` to send a request's head, `body_seconds` to send the body, and `slow_reader_seconds` to
+read the answer. Between requests uvicorn's keep-alive timeout applies; the first byte ends that, and `head_seconds`
+begins again. After an upgrade the WebSocket protocol handles the connection.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from .connection_limits import ConnectionLimits
 from .refusals import log_refused_address
 
 REFUSAL = "cosession.refusal"
-"""Under this key of the ASGI scope's state is the error for a connection that is one too many."""
+"""The key in the ASGI scope's state of the error for a connection beyond a limit."""
 
 _LINE = 8192
 _HEADERS = 128
-"""What the WebSocket library takes of a handshake. Beyond it, it falls silent instead of refusing."""
+"""The WebSocket library's limits on a handshake: bytes of a line, and headers. Beyond them it doesn't answer."""
 
 _NEEDED = frozenset(
     (
@@ -37,25 +37,26 @@ _NEEDED = frozenset(
         *(b"sec-websocket-protocol", b"sec-websocket-extensions"),
     )
 )
-"""The headers of a handshake that something reads."""
+"""The headers of a handshake that the server reads."""
 
 HEAD_ROOM = 4
-"""Heads are read up to this many times our limit, so that a WebSocket is told why it is refused; more get a 431."""
+"""Heads are read up to this many times our limit, so that a WebSocket gets the reason of its refusal; larger ones get
+a 431."""
 
 _SLIVER = 256
 _MOST_SLIVERS = 1024
-"""So many chunks of a body may have fewer bytes than that: each costs as much work as a large one."""
+"""A body may have `_MOST_SLIVERS` chunks of fewer than `_SLIVER` bytes: each costs as much work as a large one."""
 
 Phase: TypeAlias = Literal["head", "body"]
 
 
 def _line(name: bytes, value: bytes) -> int:
-    """How long a header is on the wire."""
+    """Return the length of a header on the wire."""
     return len(name) + len(value) + len(": \r\n")
 
 
 class _Parser(h11.Connection):
-    """h11, which takes no body in very many small chunks: 256 KB of them held the loop for more than a second."""
+    """h11 that rejects a body of very many small chunks: 256 KB of them blocked the loop for more than a second."""
 
     _slivers = 0
 
@@ -63,7 +64,7 @@ class _Parser(h11.Connection):
         """Return the next event; see h11.
 
         Raises:
-            RemoteProtocolError: what came is no HTTP, or its body is in too many small chunks.
+            RemoteProtocolError: the received bytes are no HTTP, or a body has too many small chunks.
         """
         event = super().next_event()
         if isinstance(event, h11.Data):
@@ -80,11 +81,11 @@ class RequestProtocol(H11Protocol):
     """An HTTP connection.
 
     Args:
-        config: uvicorn's.
-        server_state: uvicorn's.
-        app_state: what each request's scope gets.
-        settings: the times.
-        lobby: which counts it.
+        config: uvicorn's configuration.
+        server_state: uvicorn's state.
+        app_state: the state that each request's scope gets.
+        settings: the timeouts and limits.
+        lobby: counts the connection.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class RequestProtocol(H11Protocol):
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
         refusal = self._lobby.refusal(self.client[0]) if self.client else None
         if refusal is not None:
@@ -114,30 +115,30 @@ class RequestProtocol(H11Protocol):
         self._await("head")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of it."""
+        """Cancel the timers."""
         self._await(None)
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in some of a request."""
+        """Parse received bytes, and update the timers."""
         self._heard = True
         super().data_received(data)
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request; some of it may be there already."""
+        """Continue with the next request; part of it may have arrived already."""
         super().on_response_complete()
         self._watch()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection to the WebSocket's protocol."""
+        """Pass the connection to the WebSocket protocol."""
         target, headers = bytes(event.target), self.headers
         if len(headers) > _HEADERS or any(_line(*one) > _LINE for one in headers):
-            headers = [(name, value) for name, value in headers if name in _NEEDED]  # a cookie is not for us
+            headers = [(name, value) for name, value in headers if name in _NEEDED]  # cookies aren't read
         fitting = [one for one in headers if _line(*one) <= _LINE][:_HEADERS]
         if len(target) > _LINE - len("GET  HTTP/1.1\r\n") or len(fitting) < len(headers):
-            # The handshake is gone through, because a page is never told why one is refused.
+            # The handshake is completed, because a page can't see why a handshake is refused.
             refusal = NotAuthenticated(
                 f"The address and each header of a handshake have {_LINE} bytes at most; get a shorter token."
             )
@@ -149,14 +150,14 @@ class RequestProtocol(H11Protocol):
         self.headers = fitting
         super().handle_websocket_upgrade(event)
         socket: Any = self.transport.get_protocol()
-        if not socket.handshake_initiated:  # the library took what h11 did not mind for no request, and waits for one
+        if not socket.handshake_initiated:  # h11 accepts requests that the library doesn't, and waits for another
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Answer what is no HTTP; uvicorn calls it while it handles h11's error."""
+        """Answer bytes that are no HTTP; uvicorn calls this while it handles h11's error."""
         error = sys.exception()
         if self.cycle and not self.cycle.response_complete:
-            self.transport.abort()  # an answer is under way, and another can't be sent within it
+            self.transport.abort()  # an answer is being sent, and another can't be sent within it
         elif isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == 431:
             limit = self._settings.max_head_bytes
             self._refuse(431, "limit.too_large", f"The request's head is larger than {limit} bytes.")
@@ -164,20 +165,20 @@ class RequestProtocol(H11Protocol):
             self._refuse(400, "request.invalid", "This is no HTTP request.")
 
     def pause_writing(self) -> None:
-        """Begin to wait for a reader."""
+        """Start the timeout for a reader."""
         super().pause_writing()
         if self._reading is None:
             self._reading = self.loop.call_later(self._settings.slow_reader_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """Cancel the timeout: the client has read."""
         super().resume_writing()
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
 
     def _watch(self) -> None:
-        """See what is awaited now."""
+        """Set the timeout for the part of a request that is expected now."""
         their_state = self.conn.their_state
         if self.transport.is_closing() or self.transport.get_protocol() is not self:
             self._await(None)
@@ -187,7 +188,7 @@ class RequestProtocol(H11Protocol):
             self._await("body" if their_state is h11.SEND_BODY else None)
 
     def _await(self, phase: Phase | None) -> None:
-        """Give a part of a request its time, from when it begins."""
+        """Start the timeout of a phase when it begins; None stops it."""
         if phase == self._phase:
             return
         self._phase = phase
@@ -199,7 +200,7 @@ class RequestProtocol(H11Protocol):
             self._arrival = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
-        """The time is over."""
+        """Answer 408 if part of a head has arrived; else drop the connection."""
         if self._phase == "head" and self._heard:
             seconds = self._settings.head_seconds
             self._refuse(408, "limit.too_slow", f"The request's head did not arrive within {seconds:g} s.")
@@ -207,7 +208,7 @@ class RequestProtocol(H11Protocol):
             self.transport.abort()
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        """Answer with a problem, and hang up."""
+        """Answer with a problem document, and close the connection."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
             return

@@ -1,13 +1,13 @@
-"""The door: who may not even ask. It knows addresses, sizes and web pages; who somebody is, is asked behind it.
+"""The origin policy: checks addresses, sizes and web pages before any authentication.
 
-A connection beyond the limits is told so here (`connection_limits` counts them). The rest is about pages: programs
-that are no browsers pass.
+A connection beyond the limits is refused here (`connection_limits` counts them). All other rules concern web pages:
+programs that are no browsers pass.
 
-A browser lets any page open a WebSocket to any address, also to this machine, and says in `Origin` which page it
-is. So a page is let in when it came from the server itself, from this machine to this machine (a development
-server on another port), or from an origin that the settings name. And a page may come from a name that its owner
-points at this machine, and then it is of the server's own origin; so a server that only this machine reaches wants
-to be called by this machine's names (DNS rebinding).
+A browser lets any page open a WebSocket to any address, also to this machine, and sends the page's origin in
+`Origin`. A page is accepted when it came from the server itself, from this machine to this machine (a development
+server on another port), or from an origin that the settings name. An attacker may point a domain at this machine, and
+a page of that domain then has the server's own origin (DNS rebinding). So a server that only this machine reaches
+must be called by one of this machine's names.
 """
 
 import ipaddress
@@ -29,23 +29,23 @@ from .connection_limits import Tally, too_many_connections
 from .http_protocol import REFUSAL
 
 _WANTED = "access-control-request-method"
-"""The header by which a browser asks before it sends a page's request."""
+"""The header of a browser's preflight request."""
 
 _PORTS = {"http": 80, "https": 443}
 
 _READABLE = "cosession-version, retry-after, www-authenticate"
-"""Headers of answers that pages may read besides those that they always may."""
+"""Headers of answers that pages may read in addition to the CORS-safelisted ones."""
 
 
 class Door:
-    """ASGI middleware that turns other sites' pages away, and lets those that may come in read the answers.
+    """ASGI middleware that refuses pages of other sites, and lets allowed pages read the answers.
 
     Args:
-        app: the application behind it.
-        allowed_origins: origins whose pages may come in, besides the server's own.
-        any_host: whether the server may be called by any name.
-        max_head_bytes: how large a request's head may be.
-        tally: counts what each address has under way; behind a proxy, this is where the limit is.
+        app: the wrapped application.
+        allowed_origins: origins of allowed pages, besides the server's own.
+        any_host: whether the server may be called by any host name.
+        max_head_bytes: the largest head of a request.
+        tally: counts the requests and sockets that each address has open; behind a proxy, the limit is applied here.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Door:
             raise TooLarge(f"The request's head is larger than {self._max_head_bytes} bytes.")
 
     def _check_page(self, headers: Headers) -> str | None:
-        """Return the origin of the page that a request comes from, if it comes from one; it may read the answer.
+        """Return the origin of the page that sends a request, None without one; the page may read the answer.
 
         Raises:
-            NotAllowed: its pages may not use the server.
+            NotAllowed: pages of the origin may not use the server, or the host name is not this machine's.
         """
         host = _hostname("//" + headers.get("host", ""))
         if not self._any_host and not is_loopback(host):
@@ -110,7 +110,7 @@ class Door:
 
 
 def _telling(send: Send, page: str | None) -> Send:
-    """Return a way to answer on which a browser is told that a page of another origin may read the answer (CORS)."""
+    """Return a `send` that adds the CORS headers by which a page of another origin may read the answer."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -127,7 +127,7 @@ def _telling(send: Send, page: str | None) -> Send:
 
 
 def _preflight(headers: Headers) -> Response:
-    """Make the answer to a browser that asks whether a page may send a request; what it may do is decided then."""
+    """Return the answer to a preflight request; it allows all, and the request itself is authorized later."""
     allowed = {
         "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
         "access-control-allow-headers": headers.get("access-control-request-headers", ""),
@@ -141,7 +141,7 @@ def _preflight(headers: Headers) -> Response:
 
 
 async def _refuse(error: CosessionError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with an error; the connection isn't kept for another request."""
+    """Answer with an error, and close the connection."""
     if scope["type"] == "websocket":
         await turn_away(WebSocket(scope, receive, send), error)
     else:
@@ -159,10 +159,10 @@ def is_loopback(host: str) -> bool:
 
 
 def _as_sent(origin: str) -> str:
-    """Return an origin as browsers write it: in small letters of ASCII, without the port that its scheme implies."""
+    """Return an origin as browsers send it: in lower-case ASCII, without the default port of its scheme."""
     parts = urlsplit(origin.lower())
     host = parts.hostname or ""
-    with suppress(UnicodeError):  # a name that DNS doesn't have is compared as it is
+    with suppress(UnicodeError):  # a name that is not valid in DNS is compared as it is
         host = host.encode("idna").decode()
     host = f"[{host}]" if ":" in host else host
     port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"

@@ -1,4 +1,4 @@
-"""Refusals in the log: one event for each request or socket that is turned away, of one address only so many."""
+"""Log events of refused requests and sockets: one for each, limited per address."""
 
 import time
 
@@ -8,7 +8,7 @@ from cosession.errors import CosessionError
 from cosession.logs import Sparingly, get_logger
 
 BEARER = "cosession.bearer"
-"""Under this key of a scope is the id of the participant whose credential the request bears, once it is known."""
+"""The key in a scope of the participant's id, once the request is authenticated."""
 
 _refusals = Sparingly()
 
@@ -19,8 +19,8 @@ def log_refusal(scope: Scope, error: CosessionError) -> None:
     """Log that a request or a socket is refused.
 
     Args:
-        scope: of the request; its query, in which a token may be, is not logged.
-        error: why.
+        scope: of the request; its query is not logged, because it may contain a token.
+        error: the reason.
     """
     is_socket = scope["type"] == "websocket"
     sizes = [value for name, value in scope["headers"] if name == b"content-length"]
@@ -36,7 +36,7 @@ def log_refusal(scope: Scope, error: CosessionError) -> None:
 
 
 def log_refused_address(address: str, **fields: object) -> None:
-    """Log that something of an address is refused, with fields; of one address only so many."""
+    """Log a refusal of something from an address, with fields; the events of each address are limited."""
     omitted = _refusals.admit(address, time.monotonic())
     if omitted is not None:
         log.info("connection.refused", address=address, **fields, omitted=omitted)

@@ -1,7 +1,7 @@
-"""Security headers: what a browser is told about every answer, and what a page of ours may do.
+"""Security headers of every answer, and the content security policy of pages.
 
-A page runs the scripts that its own files hold, and no other: neither what an agent wrote into it, nor another
-site's. It loads and sends nothing elsewhere. A header that the application set itself stays as it is.
+A page runs only the scripts in its own files: neither text that an agent wrote into it, nor scripts of another site.
+It loads and sends nothing elsewhere. A header that the application set itself stays as it is.
 """
 
 import base64
@@ -18,7 +18,7 @@ _POLICY = {
     "style-src": "'self'",
     "img-src": "'self' data: blob:",
     "font-src": "'self'",
-    "connect-src": "'self'",  # of the same host, a socket is 'self' as well
+    "connect-src": "'self'",  # includes WebSockets to the same host
     "manifest-src": "'self'",
     "worker-src": "'self'",
     "base-uri": "'none'",
@@ -30,10 +30,10 @@ _UNUSED = ("camera", "display-capture", "geolocation", "microphone", "midi", "pa
 
 
 def page_policy(scripts: Iterable[str] = ()) -> str:
-    """The content security policy of a page.
+    """Return the content security policy of a page.
 
     Args:
-        scripts: the texts of the scripts that stand in the page itself; they may run, others like them not.
+        scripts: the texts of the inline scripts that may run; no other inline script may.
     """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     own = "".join(f" 'sha256-{each}'" for each in hashes)
@@ -49,30 +49,30 @@ SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
-"""What every answer says unless it says otherwise itself."""
+"""Headers of every answer, unless it sets them itself."""
 
 OF_NOW = {"cache-control": "no-store"}
-"""What an answer says that is no file: it is of this moment, and for one participant."""
+"""Headers of an answer that is no file: it is current only now, and for one participant."""
 
 
 class SecurityHeaders:
     """ASGI middleware that adds the security headers.
 
     Args:
-        app: the application behind it.
+        app: the wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and its answer back with the headers."""
+        """Call the application, and add the headers to its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
         async def answer(message: Message) -> None:
-            # "Not modified" changes the headers of what a browser holds: there they must stay as they were sent.
+            # "Not modified" changes the headers of a browser's cached answer: they must stay as they were sent.
             if message["type"] == "http.response.start" and message["status"] != 304:
                 headers = MutableHeaders(scope=message)
                 for name, value in (SECURITY_HEADERS | OF_NOW).items():
@@ -83,7 +83,7 @@ class SecurityHeaders:
 
 
 class InlineScripts(HTMLParser):
-    """Finds the scripts that stand in a page.
+    """Finds the inline scripts of a page.
 
     Attributes:
         texts: their texts, as the browser hashes them.
@@ -97,16 +97,16 @@ class InlineScripts(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """A script without a source begins."""
+        """Start a text at an inline script."""
         self._inside = tag == "script" and "src" not in dict(attrs)
         if self._inside:
             self.texts.append("")
 
     def handle_endtag(self, tag: str) -> None:  # noqa: ARG002
-        """It ends."""
+        """End the text."""
         self._inside = False
 
     def handle_data(self, data: str) -> None:
-        """What it says."""
+        """Add to the text of the open script."""
         if self._inside:
             self.texts[-1] += data

@@ -1,10 +1,10 @@
-"""Frames that many sockets are sent, in memory from which the kernel sends by itself.
+"""Frames that are sent to many sockets, in memory that the kernel sends without a copy.
 
 When hundreds join a large session, half of the time goes into copying its bytes to each socket. So a frame that is
-sent for the second time is put into a file without a name (Linux's memfd), from which it is sent by `sendfile`: the
-sockets share its pages. Where that can't be done (other systems, TLS, too much in such files) it is copied.
+sent for the second time is put into an anonymous file (Linux's memfd), and sent with `sendfile`: the sockets share
+its pages. Where that is impossible (other systems, TLS, the limit of such files) it is copied.
 
-What is known of a frame is kept with it, as its `wire`: None, then `_SENT_ONCE`, then its `MemoryFile` or `_COPIED`.
+A frame's `wire` is its state: None, then `_SENT_ONCE`, then its `MemoryFile` or `_COPIED`.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from cosession.room.sync_reply import SharedFrame
 
 _MOST_FILES = 128
 _MOST_BYTES = 64 * 2**20
-"""What is in such files at once: connections need files as well, and all of it is memory."""
+"""Limits on these files together: connections need file descriptors as well, and the files are in memory."""
 
 _LEAST_BYTES = 32_768
-"""Below it a copy costs no more than the file."""
+"""The size below which a copy costs no more than the file."""
 
 _SENT_ONCE = object()
 _COPIED = object()
 
 
 class MemoryFile:
-    """Bytes in a file without a name.
+    """Bytes in an anonymous file.
 
     Args:
-        data: what is in it.
+        data: its content.
 
     Attributes:
-        size: in bytes.
+        size: its size in bytes.
 
     Raises:
-        OSError: there is no such file to be had.
+        OSError: the system has no such files, the limits are reached, or memory is short.
     """
 
     __slots__ = ("__weakref__", "_file", "size")
@@ -46,7 +46,7 @@ class MemoryFile:
     def __init__(self, data: bytes) -> None:
         self.size = len(data)
         taken = sum(file.size for file in _open)
-        # Not every Python for Linux has it: those that are built for old systems don't.
+        # A Python that is built for old Linux systems lacks `memfd_create`.
         if not hasattr(os, "memfd_create") or len(_open) >= _MOST_FILES or taken + self.size > _MOST_BYTES:
             raise OSError("No file for shared memory.")
         self._file = os.memfd_create("cosession-frame")
@@ -56,12 +56,12 @@ class MemoryFile:
         _open.add(self)
 
     def write_to(self, transport: asyncio.Transport) -> None:
-        """Write them to a transport that is not encrypted."""
+        """Write the bytes to a transport that is not encrypted."""
         sent = 0
         if not transport.get_write_buffer_size():
             try:
                 sent = os.sendfile(transport.get_extra_info("socket").fileno(), self._file, 0, self.size)
-            except OSError:  # it is full or gone, which the transport handles
+            except OSError:  # the socket is full or closed; the transport handles both
                 sent = 0
         if sent < self.size:
             transport.write(os.pread(self._file, self.size - sent, sent))
@@ -71,12 +71,12 @@ _open: WeakSet[MemoryFile] = WeakSet()
 
 
 def write_shared(transport: asyncio.Transport, frame: SharedFrame, pack: Callable[[Sequence[bytes]], bytes]) -> None:
-    """Write a frame that other sockets may be sent as well.
+    """Write a frame that may be sent to other sockets as well.
 
     Args:
-        transport: of the socket.
-        frame: what is sent.
-        pack: makes the bytes for the wire out of it.
+        transport: the socket's transport.
+        frame: the frame.
+        pack: returns frames as bytes for the wire.
     """
     can_share = len(frame) >= _LEAST_BYTES and not is_ssl(transport)
     if frame.wire is None:

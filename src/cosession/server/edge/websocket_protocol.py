@@ -1,11 +1,11 @@
-"""uvicorn's WebSocket protocol, with a way past the ASGI queue: the path of a token.
+"""uvicorn's WebSocket protocol with direct reads and writes that bypass the ASGI queue.
 
 ASGI moves one message of one socket by one awaited call: a task switch, a state machine and an encoding for each.
-Here a room takes a frame in as it comes, and writes the same bytes to hundreds of sockets at once: a server's frames
-aren't masked, so they are packed once, and written to every transport that is not full.
+Here a room receives a frame as it arrives, and writes the same bytes to hundreds of sockets at once: a server's
+frames aren't masked, so they are packed once, and written to every transport that is not full.
 
-What comes is parsed a little at a time, and no further than somebody takes it. Pings, their answers and slivers of
-messages reach nobody who could slow them down: of these a socket has so many, then it is closed and heard no more.
+Input is parsed a little at a time, and only while the application accepts messages. Pings, pongs and tiny fragments
+don't reach the application and so aren't held back by it: a socket that sends too many of them is closed.
 """
 
 import asyncio
@@ -28,26 +28,27 @@ from .refusals import log_refused_address
 from .shared_frames import write_shared
 
 EXTENSION = "cosession.socket"
-"""Under this key of the ASGI scope's extensions an endpoint finds the `SyncProtocol` of its socket."""
+"""The key in the ASGI scope's extensions of the `SyncProtocol` of a socket."""
 
 _AT_ONCE = 2048
 """Bytes that are parsed at once: three hundred empty frames, which take a few milliseconds."""
 
 _SLIVER = 1024
-"""A part of a message that is shorter is no help to who sends it: whole messages are as small."""
+"""The size below which a fragment counts as tiny: fragments this small serve no purpose, as whole messages are as
+small."""
 
 _MOST_IDLE = 1024
 _IDLE_SECONDS = 10.0
-"""How many frames may come in so many seconds that bring no message; a client sends a handful."""
+"""A socket may send `_MOST_IDLE` frames without a message in `_IDLE_SECONDS`; a client sends a handful."""
 
 _GOODBYE_SECONDS = 2.0
-"""How long who isn't heard any more has to read why."""
+"""The time that the peer of a closing socket has to read the reason."""
 
 log = get_logger(__name__)
 
 
 class FrameInbox:
-    """What of `asyncio.Queue` uvicorn uses, for its one reader, in a tenth of the memory: each socket has one."""
+    """The methods of `asyncio.Queue` that uvicorn uses, for one reader, in a tenth of the memory."""
 
     __slots__ = ("_messages", "_reader")
 
@@ -56,7 +57,7 @@ class FrameInbox:
         self._reader: asyncio.Future[None] | None = None
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether no message waits."""
         return not self._messages
 
     def put_nowait(self, message: Any) -> None:
@@ -66,7 +67,7 @@ class FrameInbox:
             self._reader.set_result(None)
 
     async def get(self) -> Any:
-        """Take the first message, once there is one."""
+        """Remove and return the first message, once there is one."""
         while not self._messages:
             self._reader = asyncio.get_running_loop().create_future()
             try:
@@ -81,8 +82,8 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
     Args:
         arguments: of uvicorn's protocol.
-        pulse: when it looks whether the other end lives.
-        arrivals: where its large frames are counted.
+        pulse: triggers the heartbeat.
+        arrivals: counts its large frames.
         options: of uvicorn's protocol.
     """
 
@@ -90,13 +91,13 @@ class SyncProtocol(WebSocketsSansIOProtocol):
     _receiver: Callable[[bytes], bool] | None = None
     _on_change: Callable[[Callable[[bytes], None] | None], None] | None = None
     _rest = b""
-    """What came and isn't parsed yet, because nobody takes what it says."""
+    """Received bytes that aren't parsed yet, because the application doesn't accept more messages."""
     _joined = 0
-    """The bytes of the parts of the message that is coming."""
+    """The bytes of the received fragments of the current message."""
     _is_counted = False
-    """Whether the message that is coming is known to be a large one."""
+    """Whether the current message is counted as a large one."""
     _is_held = False
-    """Whether it waits: for room, or until the large message before it is taken."""
+    """Whether the current message waits: for room, or until the large message before it is processed."""
     _owes = False
     """Whether the application has a large message, or is about to get it."""
     _idle = 0
@@ -110,12 +111,12 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         self._place = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Set up the socket, with a small queue in place of uvicorn's."""
         self.queue = FrameInbox()  # type: ignore[assignment]
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what comes, as far as somebody takes it from here."""
+        """Parse received bytes, as far as the application accepts messages."""
         if self._rest:
             data, self._rest = self._rest + data, b""
         for start in range(0, len(data), _AT_ONCE):
@@ -133,7 +134,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
                 self.transport.pause_reading()
 
     async def receive(self) -> Any:
-        """Give the application the next message; until it asks for the second one, who it is isn't known."""
+        """Return the next message to the application; until it asks for the second, the peer isn't authenticated."""
         if self._owes and self.queue.empty():
             self._taken()
         if self.read_paused and self.queue.empty():
@@ -147,7 +148,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         return message
 
     def start_keepalive(self) -> None:
-        """Begin to look whether the other end lives: the handshake is over, and what it was made of can go."""
+        """Start the heartbeat: the handshake is over, and its request and response are freed."""
         self.request.headers.clear()  # the parser holds the request as well
         del self.request, self.response
         if not can_look(self.transport.get_extra_info("socket")):
@@ -157,14 +158,14 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self._place = self._pulse.join(self._beat)
 
     def stop_keepalive(self) -> None:
-        """Look no more."""
+        """Stop the heartbeat."""
         super().stop_keepalive()
         if self._heartbeat is not None:
             self._pulse.leave(self._place, self._beat)
             self._heartbeat = None
 
     def _beat(self) -> None:
-        """See whether somebody is still there."""
+        """Check whether the peer is alive, and drop the socket if it is not."""
         heartbeat, transport = self._heartbeat, self.transport
         if heartbeat is None or self.close_sent or transport.is_closing():
             return
@@ -180,7 +181,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             transport.write(b"".join(self.conn.data_to_send()))
 
     def handle_ping(self) -> None:
-        """Answer, unless the answers before aren't read."""
+        """Answer a ping, unless the peer doesn't read earlier answers."""
         self._count()
         if self.writable.is_set() and not self._is_deaf:
             super().handle_ping()
@@ -188,19 +189,19 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self.conn.data_to_send()
 
     def handle_bytes(self, event: Frame) -> None:
-        """Take in a binary message, or its first part."""
+        """Handle a binary message, or its first fragment."""
         self._joined = len(event.data)
         super().handle_bytes(event)
         event.data = b""  # the parser holds the frame until the next one
 
     def handle_text(self, event: Frame) -> None:
-        """Take in a text message, or its first part."""
+        """Handle a text message, or its first fragment."""
         self._joined = len(event.data)
         super().handle_text(event)
         event.data = b""
 
     def handle_cont(self, event: Frame) -> None:
-        """Take in a part of a message."""
+        """Handle a further fragment of a message."""
         if not event.fin and len(event.data) < _SLIVER:
             self._count()
         self._joined += len(event.data)
@@ -208,24 +209,24 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         event.data = b""
 
     def handle_pong(self, event: Frame) -> None:
-        """Hear a sign of life."""
+        """Record the answer to a ping."""
         self._count()
         super().handle_pong(event)
         if self._heartbeat is not None:
             self._heartbeat.answered()
 
     def handle_connect(self, event: Request) -> None:
-        """Start the application, and hand it this socket."""
+        """Start the application, with this protocol in its scope."""
         super().handle_connect(event)
         if self.response.status_code == 101:
             extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
             extensions[EXTENSION] = self
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a message that is whole to the receiver; to the queue, if there is none or others wait there."""
+        """Pass a complete message to the receiver; to the queue, if there is none or other messages wait there."""
         is_large = self._is_counted or self._joined > SMALL_BYTES
         self._is_counted, self._joined = False, 0
-        if self.close_sent:  # it is passed over, also by an application that has ended
+        if self.close_sent:  # the message is ignored, also by an application that has ended
             self._count()
             super().send_receive_event_to_app()
             if is_large and not self._owes:
@@ -246,7 +247,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self._taken()
 
     async def send_binary(self, message: bytes) -> None:
-        """Send one binary message, once the socket takes more.
+        """Send one binary message, once the socket is not full.
 
         Raises:
             ConnectionError: the other side is gone, or the socket closes.
@@ -260,11 +261,11 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self.transport.write(pack((message,)))
 
     def listen(self, receiver: Callable[[bytes], bool] | None) -> None:
-        """Set who gets binary messages as they come; None: they wait in the queue, and the peer is held back."""
+        """Set the receiver of binary messages; with None they wait in the queue, and the peer is held back."""
         self._receiver = receiver
 
     def handle_parser_exception(self) -> None:
-        """Close on bytes that are no WebSocket; a message beyond all limits gets our final code."""
+        """Close on bytes that are no WebSocket frames; a message beyond all limits gets our final code."""
         if isinstance(self.conn.parser_exc, PayloadTooBig) and not self.close_sent:
             self._say(TooLarge("The frame is far larger than the server takes; send less at once."))
             self.transport.close()
@@ -272,22 +273,22 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             super().handle_parser_exception()
 
     def follow(self, on_change: Callable[[Callable[[bytes], None] | None], None] | None) -> None:
-        """Tell how to write to the socket, now and at every change: None while it is full or closing."""
+        """Pass the function for writes to `on_change`, now and at every change; None while full or closing."""
         self._on_change = on_change
         self._tell()
 
     def pause_writing(self) -> None:
-        """Hear that the socket is full."""
+        """Report that the socket is full."""
         super().pause_writing()
         self._tell()
 
     def resume_writing(self) -> None:
-        """Hear that it takes more."""
+        """Report that the socket is not full any more."""
         super().resume_writing()
         self._tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hear that the socket is gone."""
+        """Report that the socket is closed, and free its memory."""
         super().connection_lost(exc)
         self._tell()
         self._forget()
@@ -295,28 +296,28 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self._arrivals.release(self)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """Hear that the application is done with the socket."""
+        """Release the application's large message: its task has ended."""
         super().on_task_complete(task)
         self._taken()
 
     @property
     def address(self) -> str:
-        """Where the socket comes from."""
+        """The client's address."""
         return self.client[0] if self.client else ""
 
     def go_on(self) -> None:
-        """Read on: there is room for the large frame that waits."""
+        """Continue to read: there is room for the large frame that waits."""
         self._is_held = False
         self.transport.resume_reading()
         self.loop.call_soon(self._go_on)
 
     def give_up(self) -> None:
-        """Forget the large frame that is coming, and close the socket with a code that clients try again."""
+        """Drop the large frame that is arriving, and close the socket with a code after which clients try again."""
         self._forget()
         self._go_deaf(ServerBusy("The server has as many large frames under way as it takes; come back in a moment."))
 
     def handle_close(self, event: Frame) -> None:
-        """Answer the other side's close; nothing may follow it."""
+        """Answer the peer's close; nothing may be written after it."""
         super().handle_close(event)
         self._tell()
 
@@ -326,12 +327,12 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Parse what waits, unless the application is behind again."""
+        """Parse the waiting bytes, unless reading is paused again."""
         if not self.read_paused:
             self.data_received(b"")
 
     def _count(self) -> None:
-        """Count something that came and is no message; too many in a short time are the last."""
+        """Count a frame without a message; too many in a short time close the socket."""
         now = self.loop.time()
         if now - self._idle_since > _IDLE_SECONDS:
             self._idle, self._idle_since = 0, now
@@ -340,7 +341,7 @@ class SyncProtocol(WebSocketsSansIOProtocol):
             self._go_deaf(TooFast(f"More than {_MOST_IDLE} frames in {_IDLE_SECONDS:g} s that bring no message."))
 
     def _go_deaf(self, error: CosessionError) -> None:
-        """Hear nothing more of the other side, which is told why, and hang up soon."""
+        """Stop reading, close with an error, and drop the socket after `_GOODBYE_SECONDS`."""
         self._is_deaf, self.read_paused, self._is_held = True, False, False
         self.transport.pause_reading()
         if not self.close_sent:
@@ -350,33 +351,33 @@ class SyncProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(_GOODBYE_SECONDS, self.transport.abort)
 
     def _may_grow(self, size: int) -> bool:
-        """Count the large message that is coming; False while it must wait. There is one at a time of a socket."""
+        """Count the large message that is arriving, one at a time per socket; return False while it must wait."""
         if self._owes:
             return False
         self._is_counted = True
         return self._arrivals.grow(self, size)
 
     def _taken(self) -> None:
-        """Note that the application is done with a large message; the next one may come."""
+        """Record that the application has processed a large message; the next one may arrive."""
         self._owes = False
         self._arrivals.release(self)
         if self._is_held:
             self.go_on()
 
     def _forget(self) -> None:
-        """Let go of the memory of a message that never becomes whole."""
+        """Free the memory of a message that never becomes complete."""
         self._rest, self.frames, self._joined = b"", [], 0
         self.conn.reader.discard()
 
     def _say(self, error: CosessionError) -> None:
-        """Close the socket with an error; nothing may follow it."""
+        """Close the socket with an error; nothing may be written after it."""
         log_refused_address(
             self.address,
             code=error.close_code,
             error=error.code,
             path=self.scope["path"][:200],
         )
-        self.conn.data_to_send()  # drops the library's own close: its codes are ones that clients try again for ever
+        self.conn.data_to_send()  # drops the library's own close: after its codes clients would try again for ever
         self.transport.write(
             Frame(Opcode.CLOSE, Close(error.close_code, str(error)).serialize()).serialize(mask=False)
         )
@@ -394,5 +395,5 @@ class SyncProtocol(WebSocketsSansIOProtocol):
 
 
 def pack(messages: Sequence[bytes]) -> bytes:
-    """Binary messages as frames of the server: not masked, so they are the same for every socket."""
+    """Return binary messages as frames of the server: not masked, so they are the same for every socket."""
     return b"".join(Frame(Opcode.BINARY, message).serialize(mask=False) for message in messages)
