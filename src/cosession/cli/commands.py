@@ -31,11 +31,11 @@ app = typer.Typer(
 )
 
 DEFAULT_URL = "http://127.0.0.1:8765"
-"""Where `serve` and `demo` listen unless they are told otherwise."""
+"""The server's address unless flags or settings change it."""
 
 
 class LogLevel(StrEnum):
-    """The least that is logged."""
+    """The lowest level of events that are logged."""
 
     debug = "debug"
     info = "info"
@@ -44,7 +44,7 @@ class LogLevel(StrEnum):
 
 
 class RoleName(StrEnum):
-    """The usual sets of capabilities."""
+    """The named sets of capabilities."""
 
     viewer = "viewer"
     member = "member"
@@ -54,7 +54,7 @@ class RoleName(StrEnum):
 
 
 class KindName(StrEnum):
-    """What a participant is."""
+    """The kinds of participants."""
 
     human = "human"
     agent = "agent"
@@ -62,7 +62,7 @@ class KindName(StrEnum):
 
 
 class DemoName(StrEnum):
-    """What is shown."""
+    """The demos."""
 
     chat = "chat"
     forms = "forms"
@@ -70,7 +70,7 @@ class DemoName(StrEnum):
 
 
 class ModelName(StrEnum):
-    """What the demo's agent answers with."""
+    """The models by which a demo's agents answer."""
 
     auto = "auto"
     openai = "openai"
@@ -162,7 +162,7 @@ def demo(
     """Run the server with a demo's pages and its agents."""
     from .demo import run_demo
 
-    # The demo's terminal is read by a person: what goes well is silent.
+    # The demo's terminal is read by a person: only warnings and errors are logged.
     settings = _settings(host=host, port=port, data=data, insecure=insecure, log_level=log_level or LogLevel.warning)
     _run(run_demo(settings, which.value, model.value, speed=speed, open_browser=not no_open))
 
@@ -263,12 +263,12 @@ def main() -> None:
 
 
 def _token() -> str | None:
-    """Return the token to show; never a flag, because other users of the machine see those."""
+    """Return the token from the environment; it is never a flag, because other users of the machine see flags."""
     return os.environ.get("COSESSION_TOKEN", "").strip() or None
 
 
 def _settings(**flags: Any) -> Settings:
-    """Return the settings with the flags that were given."""
+    """Return the settings, with the given flags in place of variables; exit with an error if they are invalid."""
     given = {name: value for name, value in flags.items() if value is not None}
     if isinstance(level := given.get("log_level"), LogLevel):
         given["log_level"] = level.value
@@ -288,13 +288,13 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _carry_out(work: Callable[[], None]) -> None:
-    """Run a command to its end; Ctrl-C is the usual one."""
+    """Run a command to its end; Ctrl-C ends it normally, an error with one line and exit code 1."""
     try:
         work()
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     except BrokenPipeError:
-        # Who reads our output has enough, e.g. `head`. What is buffered must not fail again when Python flushes it.
+        # The reader of the output (e.g. `head`) has closed it. Buffered output must not fail again at Python's flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except CosessionError as error:

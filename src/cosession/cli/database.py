@@ -1,4 +1,4 @@
-"""`cosession check`, `backup` and `repair`: care for the database file. Results go to stdout, one line each."""
+"""`cosession check`, `backup` and `repair`: maintenance of the database file. Each result is one line on stdout."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,13 @@ from cosession.storage.repair import back_up, inspect, repair
 
 
 def check_database(path: Path) -> None:
-    """Print what is damaged.
+    """Print all damage in the database.
 
     Args:
         path: the database file.
 
     Raises:
-        StorageError: it can't be looked into.
+        StorageError: the database can't be read.
         typer.Exit: something is damaged; the code is 1.
     """
     damaged = 0
@@ -36,15 +36,15 @@ def check_database(path: Path) -> None:
 
 
 def back_up_database(path: Path, target: Path) -> None:
-    """Copy the database, and print where.
+    """Copy the database, and print the path of the copy.
 
     Args:
         path: the database file.
         target: the file to make.
 
     Raises:
-        StorageError: it can't be made.
-        typer.Exit: it was made, and what it holds is damaged; the code is 1.
+        StorageError: the copy can't be made.
+        typer.Exit: the copy was made, and its content is damaged; the code is 1.
     """
     damage = back_up(path, target)
     for what in damage:
@@ -56,13 +56,13 @@ def back_up_database(path: Path, target: Path) -> None:
 
 
 def repair_database(path: Path) -> None:
-    """Repair the database, and print what was lost and what was kept.
+    """Repair the database, and print the changes and where the damaged file is kept.
 
     Args:
         path: the database file.
 
     Raises:
-        StorageError: a server uses it, or it can't be repaired.
+        StorageError: a server uses the database, or it can't be repaired.
     """
     done = repair(path, mend, datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     if done is None:

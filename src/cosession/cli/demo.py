@@ -1,7 +1,7 @@
-"""`cosession demo`: the server, a demo's pages and its agent in one process; the travel team's agents have their own.
+"""`cosession demo`: the server, a demo's pages and its agent in one process; each travel agent has its own process.
 
-A demo is an application, not a part of the library: it lives in a folder of its own, which users copy. A wheel
-carries it as `cosession/_demo/NAME`; in a checkout it is `demo/NAME`. It is loaded from there as the package
+A demo is an application, not a part of the library: it is in a folder of its own, which users copy. A wheel contains
+it as `cosession/_demo/NAME`; in a checkout it is `demo/NAME`. It is loaded from there as the package
 `cosession_NAME`, and is a client of the server like any other.
 """
 
@@ -29,34 +29,34 @@ from cosession.server import serve
 from cosession.settings import Settings
 
 _TOKEN_SECONDS = 12 * 3600
-"""How long the link of who started the demo is good: a day's work."""
+"""The validity of the operator's link and of the agents' tokens: a working day."""
 
 FORM_SESSION = "visa"
-"""The session of the form: everybody fills in the same one."""
+"""The session of the form: all participants fill in the same one."""
 
 TRAVEL_TEAM = ("planner", "flights", "hotels", "activities")
-"""The agents of the travel planner; the first answers what is said to nobody."""
+"""The agents of the travel planner; the first answers messages that name no agent."""
 
 END_SECONDS = 2.0
-"""How long an agent may take to finish what it does."""
+"""The time that an agent's process has to finish before it is killed."""
 
 TRAVEL_GRACE_SECONDS = 5.0
-"""How long a dead agent's work is left alone there: who kills one wants to see it taken up again."""
+"""The lease grace of the travel demo: short, so that a user who kills an agent soon sees its work resumed."""
 
 Token: TypeAlias = Callable[[], str] | None
-"""Gives an agent's token, where the server wants one."""
+"""A function that returns an agent's token; None where the server needs none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """What a demo consists of, besides the server.
+    """The parts of a demo, besides the server.
 
     Attributes:
         static: the folder that the server serves.
-        path: of the page in it, to which `/` leads; empty where the page is at `/`.
-        attend: does the agents' part at a server's address, until cancelled; asks for each agent's token by its id.
-        words: what to tell whoever started it; `{url}` is the page's address.
-        settings: the server's.
+        path: of the page in it, to which `/` redirects; empty where the page is at `/`.
+        attend: runs the agents at a server's address, until cancelled; gets each agent's token by the agent's id.
+        words: the text to print at the start; `{url}` is the page's address.
+        settings: the server's settings.
     """
 
     static: Path
@@ -70,11 +70,11 @@ async def run_demo(settings: Settings, which: str, model: str, *, speed: float, 
     """Serve a demo and its agents until interrupted.
 
     Args:
-        settings: the server's.
+        settings: the server's settings.
         which: `chat`, `forms` or `travel`.
-        model: what the agents answer with: `auto`, `openai`, `local` or `scripted`.
+        model: the model of the agents: `auto`, `openai`, `local` or `scripted`.
         speed: words per second of the scripted model.
-        open_browser: whether to show the page, where there is a screen.
+        open_browser: whether to open the page in a browser, if there is a screen.
 
     Raises:
         CosessionError: the demo isn't installed, the model can't be used, or the server can't start.
@@ -110,11 +110,11 @@ async def run_demo(settings: Settings, which: str, model: str, *, speed: float, 
         for task in answering:
             task.cancel()
     if failure is not None:
-        raise failure  # here, because a task group would wrap it
+        raise failure  # not inside the task group, which would wrap it
 
 
 def _chat(folder: Path, model: str, speed: float, settings: Settings) -> Show:
-    """The chat, with its agent."""
+    """Return the chat, with its agent."""
     chosen: Any = load(folder, "models").choose(model, tokens_per_second=speed)
     agent = load(folder, "agent")
     words = f"The shared chat is at {{url}}  (the agent answers by the model {chosen.name!r}"
@@ -126,7 +126,7 @@ def _chat(folder: Path, model: str, speed: float, settings: Settings) -> Show:
 
 
 def _forms(folder: Path, settings: Settings) -> Show:
-    """The form, with its helper."""
+    """Return the form, with its helper."""
     helper = load(folder, "helper")
     words = "The shared form is at {url}  (open it twice; a helper sees who hesitates"
 
@@ -137,10 +137,10 @@ def _forms(folder: Path, settings: Settings) -> Show:
 
 
 def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
-    """The travel planner, whose agents are processes of their own, so that one can be killed and started again."""
+    """Return the travel planner; its agents are separate processes, so that one can be killed and started again."""
     if model == "local":
         raise CosessionError("The model 'local' calls no tools, as this team does; choose openai or scripted.")
-    load(find_demo("chat"), "models").choose(model)  # what is missing for it is said here, once
+    load(find_demo("chat"), "models").choose(model)  # fails here, once, if the model can't be used
     usual = {"agents": TRAVEL_TEAM, "lease_grace_seconds": TRAVEL_GRACE_SECONDS}
     kept = {name: value for name, value in usual.items() if name not in settings.model_fields_set}
     own = settings.model_copy(update=kept)
@@ -167,7 +167,7 @@ def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End an agent's process, which somebody may have killed; one that waits for people doesn't end by itself."""
+    """End an agent's process, if it still runs; one that waits for people doesn't end by itself."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
         try:
@@ -179,7 +179,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _token(issuer: Issuer, subject: str, role: str) -> str:
-    """Make a token of the demo's own: for its agent, and for who started it."""
+    """Issue a token for a demo's agent, or for the operator who started the demo."""
     now = time.time()
     claims = {"sub": subject, "name": subject.title(), "kind": role, "role": role, "sessions": ["*"]}
     return issuer.issue(claims, now=now, expires_at=now + _TOKEN_SECONDS)
@@ -189,7 +189,7 @@ def find_demo(name: str) -> Path:
     """Return the folder of a demo.
 
     Raises:
-        CosessionError: it is neither in the installed package nor in a checkout.
+        CosessionError: the folder is neither in the installed package nor in a checkout.
     """
     here = Path(__file__).resolve()
     for folder in (here.parents[1] / "_demo" / name, here.parents[3] / "demo" / name):
@@ -202,7 +202,7 @@ def load(folder: Path, name: str) -> ModuleType:
     """Return a Python module of a demo.
 
     Args:
-        folder: where it is.
+        folder: the demo's folder.
         name: the module's name, without the suffix.
     """
     package_name = f"cosession_{folder.name}"

@@ -1,4 +1,4 @@
-"""Whether a server can be reached: asked before a command connects, so that the cause is told at once."""
+"""A check that a server can be reached, made before a command connects: it reports the cause at once."""
 
 import asyncio
 import os
@@ -16,11 +16,11 @@ _HTTP: Final = b"HTTP/1.1 "
 
 
 async def reach(url: str) -> None:
-    """Go on only if something that speaks HTTP listens at a server's address, with a certificate that is trusted.
+    """Check that an HTTP server listens at an address, with a certificate that is trusted.
 
     Raises:
-        CosessionError: it is no address.
-        Disconnected: it can't be reached; the sentence says why.
+        CosessionError: the URL is no server's address.
+        Disconnected: the server can't be reached; the message says why.
     """
     try:
         parts = split_address(url)
@@ -47,7 +47,7 @@ async def reach(url: str) -> None:
     except TimeoutError:
         raise Disconnected(f"Nothing answers at {url} within {SECONDS:.0f} s; look at the address.") from None
     except OSError as error:
-        # Of several addresses each has its own error; asyncio writes its own words over the system's.
+        # asyncio replaces the system's message of a failed connect, and joins the errors of several addresses.
         why = os.strerror(error.errno) if isinstance(error, ConnectionError) and error.errno else str(error)
         raise Disconnected(f"No server answers at {url}: {why}. Start one with: cosession serve") from None
     if not is_http:
@@ -56,7 +56,7 @@ async def reach(url: str) -> None:
 
 
 async def _speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parts: SplitResult) -> bool:
-    """Return whether a request is answered as HTTP/1.1 is; an older one carries no WebSocket."""
+    """Return whether a request gets an HTTP/1.1 answer; older versions carry no WebSocket."""
     path = f"{parts.path.rstrip('/')}/healthz"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
     try:

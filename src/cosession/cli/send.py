@@ -1,4 +1,4 @@
-"""`cosession send`: one message into a session."""
+"""`cosession send`: send one message to a session."""
 
 import asyncio
 
@@ -19,13 +19,13 @@ async def say(url: str, session_id: str, text: str, *, name: str, token: str | N
 
     Args:
         url: the server's address.
-        session_id: where.
-        text: what.
-        name: who says it; also makes the participant's id, so that one name is one participant,
-        token: unless this says who it is.
+        session_id: the session.
+        text: the message's text.
+        name: the author's name. Without a token it also makes the participant's id: one name is one participant.
+        token: the token; its subject is the participant's id.
 
     Raises:
-        CosessionError: there is nothing to send, or the server can't be reached or refused.
+        CosessionError: the text is empty, the server can't be reached, or it refused the message.
     """
     if not text:
         raise CosessionError("There is nothing to send: give a text.")

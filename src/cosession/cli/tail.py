@@ -1,9 +1,9 @@
 """`cosession tail`: a session as text that grows in the terminal, or in a pipe.
 
-Only ever appends: what is printed stays. An answer is printed as it comes; whole messages of others are printed in
-between, and a second answer that grows at the same time waits until the first is done. When a message that is over
-is edited or deleted, a line says so. What people write can't
-control the terminal: control characters are left out. Never writes to the session.
+The output is append-only. An answer is printed while it is streamed; complete messages are printed in between, and a
+second answer that is streamed at the same time waits until the first is complete. A later edit or deletion of a
+message is printed as a line of its own. Control characters in texts are left out, so that they can't control the
+terminal. The command never writes to the session.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from cosession.errors import CosessionError, Disconnected, NoSuchSession
 from .reach import reach
 
 PARTICIPANT = "tail"
-"""Who follows, in every session."""
+"""The participant's id where there is no token."""
 
 WAIT_SECONDS = 10.0
 """How long to wait for the server at first: a person waits for it at a prompt."""
 
 LOOK_SECONDS = 0.5
-"""How often the connection's state is looked at; the document tells of itself."""
+"""The interval at which the connection's state is checked; changes of the document cause events."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _COLOURS = ("cyan", "magenta", "yellow", "blue", "green", "red")
@@ -37,23 +37,23 @@ _ENDS = {"cancelled": "(stopped)", "error": "(failed)"}
 
 
 class _Output(Console):
-    """Standard output; one that nobody reads any more is for the caller to see, not the end of the process."""
+    """Standard output; when its reader is gone, the caller gets an exception, and the process doesn't exit."""
 
     def on_broken_pipe(self) -> None:
-        """Say so."""
+        """Raise `BrokenPipeError`, which rich would turn into an exit."""
         raise BrokenPipeError
 
 
 async def follow(url: str, session_id: str, token: str | None = None) -> None:
-    """Print a session from its beginning, and go on until interrupted.
+    """Print a session from its beginning, and follow it until interrupted.
 
     Args:
         url: the server's address.
         session_id: the session.
-        token: who follows; None on a development server.
+        token: the token; None on a development server.
 
     Raises:
-        CosessionError: there is no such session, or the server can't be reached or refused.
+        CosessionError: there is no such session, the server can't be reached, or it refused the participant.
     """
     try:
         await find_session(url, session_id, token=token)
@@ -95,7 +95,7 @@ async def _follow(session: Session, printer: "Printer") -> None:
         with session.document.observe(note, "messages", "runs", "participants"):
             while not ended.done():
                 changed.clear()
-                if messages is None:  # to read a long list costs more than all else here, and tokens don't change it
+                if messages is None:  # reading a long list is the main cost here, and streamed tokens don't change it
                     messages = list(session.messages)
                 printer.show(session, messages)
                 if session.status != status:
@@ -106,19 +106,19 @@ async def _follow(session: Session, printer: "Printer") -> None:
                 waiting = asyncio.create_task(changed.wait())
                 await asyncio.wait((waiting, ended), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-        await ended  # raises why it is over
+        await ended  # raises the error that ended the session
     finally:
         ended.cancel()
 
 
 async def _until_over(session: Session) -> None:
-    """Wait for the error that ends the session."""
+    """Wait for the error that ends the session, and raise it."""
     raise await session.wait_closed()
 
 
 @dataclass(slots=True)
 class _Printed:
-    """How much of a message is on the screen."""
+    """The printed state of a message."""
 
     text: str = ""
     begun: bool = False
@@ -128,10 +128,10 @@ class _Printed:
 
 @dataclass(slots=True)
 class Printer:
-    """Prints what is new of a session.
+    """Prints the new content of a session.
 
     Attributes:
-        console: where to.
+        console: the output.
     """
 
     console: Console
@@ -141,11 +141,11 @@ class Printer:
     _open: str | None = None
 
     def show(self, session: Session, messages: Iterable[Message]) -> None:
-        """Print what has come since the last call.
+        """Print everything new since the last call.
 
         Args:
-            session: where it comes from.
-            messages: all that the session has now, in order.
+            session: the session.
+            messages: all its messages, in order.
         """
         for message in messages:
             before = self._seen.setdefault(message.id, _Printed())
@@ -163,7 +163,7 @@ class Printer:
         self._show_failures(session, runs)
 
     def _grows_another(self, session: Session, message: Message) -> bool:
-        """Whether another answer is open on the screen and still grows."""
+        """Whether another answer is being printed and is still streamed."""
         other = session.messages.get(self._open) if self._open not in (None, message.id) else None
         return other is not None and other.status == "streaming"
 
@@ -174,7 +174,7 @@ class Printer:
             if self._open != message.id:
                 self._head(session, message.author, again=before.begun)
                 self._open, before.begun = message.id, True
-            elif not text.startswith(before.text):  # changed where it is printed already: print it anew
+            elif not text.startswith(before.text):  # the printed part has changed: print the text again
                 self.console.print("\n(changed)", style="dim")
                 before.text = ""
             new = text[len(before.text) :] if text.startswith(before.text) else text
@@ -186,7 +186,7 @@ class Printer:
             self._open = None
 
     def _show_edit(self, session: Session, message: Message, before: _Printed) -> None:
-        """Say what became of a message that is printed already."""
+        """Print the edit or deletion of a message that is printed already."""
         before.edited_at = message.edited_at
         text = "(deleted)" if message.deleted else clean(message.text)
         if text == before.text:
@@ -208,7 +208,7 @@ class Printer:
                 self.console.print(Text(f"  ↳ {clean(who)}: {clean(steer['text'])}", style="italic"))
 
     def _show_failures(self, session: Session, runs: Iterable[Run]) -> None:
-        """Say why a run failed: one that failed before its first word shows in nothing else."""
+        """Print why a run failed: a run that failed before its first token has no message that shows it."""
         for run in runs:
             if run.status != "error" or run.id in self._failed:
                 continue
@@ -225,12 +225,12 @@ class Printer:
         self.console.print(Text(name, style=f"bold {colour}"))
 
     def _end_line(self) -> None:
-        """End the line of the answer that is open, if there is one: something else is printed."""
+        """End the line of the answer that is being printed, if there is one, before other output."""
         if self._open is not None:
             self.console.print()
             self._open = None
 
 
 def clean(text: str) -> str:
-    """Return a text without the characters that could control a terminal or reorder what it shows."""
+    """Return a text without the characters that could control a terminal or reorder its text."""
     return _CONTROL.sub("", text)

@@ -1,4 +1,4 @@
-"""`cosession token`: mint a token for development, and for whoever has no issuer of their own."""
+"""`cosession token`: issue a token, for development and for deployments without an issuer of their own."""
 
 import re
 import time
@@ -32,20 +32,20 @@ def print_token(
     """Print a token, and nothing else, so that it can be piped.
 
     Args:
-        settings: the secret, and the issuer and audience that the server wants.
+        settings: the secret, and the issuer and audience that the server requires.
         subject: the participant's id.
-        sessions: patterns of the sessions that it opens.
-        role: what may be done there,
-        capabilities: and what besides.
-        name: what people read; None shows the id.
+        sessions: patterns of the sessions that it gives access to.
+        role: the role in these sessions; None is no role.
+        capabilities: capabilities besides those of the role.
+        name: the displayed name; None shows the id.
         kind: `human`, `agent` or `operator`.
-        ttl: how long it is good, e.g. `15m`, `1h`, `7d`.
-        key: PEM file with the private key to sign with; None takes the secret.
+        ttl: the validity, e.g. `15m`, `1h`, `7d`.
+        key: PEM file with the private key to sign with; None uses the secret.
 
     Raises:
         BadKey: there is no key to sign with.
-        BadRequest: the time can't be read.
-        NotAuthenticated: a server would not take the token.
+        BadRequest: the `ttl` is invalid.
+        NotAuthenticated: a server would not accept the token.
     """
     issuer = _issuer(settings, key)
     now = time.time()
