@@ -1,7 +1,7 @@
 """cosession: an AI session is one Yjs document that people, their devices and agents edit together.
 
-This module is the public API; what it exports, and what the README shows, stays. To import it costs nothing: the SDK
-behind it, with its Yjs documents and sockets, is loaded when something of it is first asked for.
+This module is the public API: its exports, and the usage that the README shows, are stable. Its import is cheap: the
+SDK behind it, with its Yjs documents and sockets, is loaded when one of the names is first used.
 """
 
 from importlib import import_module

@@ -1,19 +1,18 @@
-"""The errors of cosession: one small tree, each with a stable code and a sentence that says what to do.
+"""The errors of cosession: one class hierarchy, each with a stable code and a message that says what to do.
 
-Every error that crosses a border of the package is a `CosessionError`. `code` is stable and meant for
-programs; the message is meant for people. `close_code` is what a socket is closed with when the error
-ends a connection (4400 to 4499 are final, everything else is tried again), and
-`status` is the HTTP status when it ends a request.
+Every error that the package raises to its users is a `CosessionError`. `code` is stable and meant for programs; the
+message is meant for people. `close_code` is the WebSocket close code when the error ends a connection (4400 to 4499
+are final, after all others clients try again), and `status` is the HTTP status when it ends a request.
 """
 
 from typing import ClassVar
 
 
 class CosessionError(Exception):
-    """Anything that cosession raises on purpose.
+    """The base of all errors that cosession raises on purpose.
 
     Attributes:
-        code: stable machine-readable name, e.g. `frame.malformed`.
+        code: stable machine-readable code, e.g. `frame.malformed`.
         close_code: the WebSocket close code when this ends a connection.
         status: the HTTP status code when this ends a request.
     """
@@ -24,7 +23,7 @@ class CosessionError(Exception):
 
 
 class MalformedFrame(CosessionError):
-    """A frame, or an update in it, that does not follow the wire format."""
+    """A frame, or an update in it, does not follow the wire format."""
 
     code = "frame.malformed"
     close_code = 4400
@@ -32,7 +31,7 @@ class MalformedFrame(CosessionError):
 
 
 class NotAuthenticated(CosessionError):
-    """No identity, or one that has expired."""
+    """The credential is missing, invalid or expired."""
 
     code = "auth.required"
     close_code = 4401
@@ -40,12 +39,12 @@ class NotAuthenticated(CosessionError):
 
 
 class NotAllowed(CosessionError):
-    """A known participant touched what it may not touch.
+    """An authenticated participant lacks the permission for an action.
 
     Attributes:
-        touched: the place in the session's document, e.g. `messages/*/stamp`; empty when it was none.
-        action: what was done to it: `create`, `change` or `delete`.
-        needs: the capabilities of which one would have allowed it; none when only the server may.
+        touched: the place in the session's document, e.g. `messages/*/stamp`; empty for other actions.
+        action: the action on that place: `create`, `change` or `delete`.
+        needs: the capabilities of which one would have allowed it; empty when only the server may.
     """
 
     code = "auth.forbidden"
@@ -66,7 +65,7 @@ class BadKey(CosessionError):
 
 
 class CannotSign(CosessionError):
-    """The server has no key that it could sign a token with."""
+    """The server has no key to sign a token with."""
 
     code = "auth.cannot_sign"
     status = 501
@@ -81,7 +80,7 @@ class KeysUnavailable(CosessionError):
 
 
 class NoSuchSession(CosessionError):
-    """The session does not exist, and sessions must be created first."""
+    """The session does not exist; it must be created first."""
 
     code = "session.unknown"
     close_code = 4404
@@ -89,7 +88,7 @@ class NoSuchSession(CosessionError):
 
 
 class BadSessionId(CosessionError):
-    """The name can't be a session's."""
+    """The text can't be the id of a session."""
 
     code = "session.bad_id"
     close_code = 4404
@@ -97,7 +96,7 @@ class BadSessionId(CosessionError):
 
 
 class SessionExists(CosessionError):
-    """A session of this name is there already."""
+    """A session with this id exists already."""
 
     code = "session.exists"
     close_code = 4409
@@ -105,14 +104,14 @@ class SessionExists(CosessionError):
 
 
 class MessageExists(CosessionError):
-    """A message of this id is there already, and it is another's."""
+    """A message with this id exists already, by another author."""
 
     code = "message.exists"
     status = 409
 
 
 class ClientIdTaken(CosessionError):
-    """A Yjs client id is in use by another participant."""
+    """The Yjs client id is in use by another participant."""
 
     code = "client.id_taken"
     close_code = 4409
@@ -120,7 +119,7 @@ class ClientIdTaken(CosessionError):
 
 
 class Superseded(CosessionError):
-    """Another process goes on with what this one worked on; it was away for too long, and writes no more."""
+    """Another process has taken over the work of this one, which was away for too long and must stop writing."""
 
     code = "run.superseded"
     close_code = 4409
@@ -136,49 +135,49 @@ class SessionDeleted(CosessionError):
 
 
 class NoSuchRun(CosessionError):
-    """The session has no run of this id."""
+    """The session has no run with this id."""
 
     code = "run.unknown"
     status = 404
 
 
 class RunEnded(CosessionError):
-    """The run is over: it can't be cancelled or steered any more."""
+    """The run has ended: it can't be cancelled or steered any more."""
 
     code = "run.ended"
     status = 409
 
 
 class ToolCallClosed(CosessionError):
-    """The tool call is answered, or its message is gone: it takes no answer any more."""
+    """The tool call is answered, or its message is deleted: it accepts no answer any more."""
 
     code = "tool.closed"
     status = 409
 
 
 class NoSuchApproval(CosessionError):
-    """The session has no approval of this id."""
+    """The session has no approval with this id."""
 
     code = "approval.unknown"
     status = 404
 
 
 class ApprovalClosed(CosessionError):
-    """The approval is decided, or the vote doesn't count there."""
+    """The approval is decided, or the vote doesn't count for it."""
 
     code = "approval.closed"
     status = 409
 
 
 class NoSuchRevocation(CosessionError):
-    """There is no revocation of this id."""
+    """There is no revocation with this id."""
 
     code = "revocation.unknown"
     status = 404
 
 
 class BadRequest(CosessionError):
-    """A request whose body or parameters can't be used."""
+    """The body or the parameters of a request are invalid."""
 
     code = "request.invalid"
     close_code = 4400
@@ -202,7 +201,7 @@ class ShuttingDown(CosessionError):
 
 
 class TooSlow(CosessionError):
-    """A connection did not read what was sent to it for too long."""
+    """A connection did not read the data sent to it for too long."""
 
     code = "limit.too_slow"
     close_code = 4508
@@ -210,7 +209,7 @@ class TooSlow(CosessionError):
 
 
 class TooManyConnections(CosessionError):
-    """An address has as many connections as one may have."""
+    """The address has reached its limit of connections."""
 
     code = "limit.too_many_connections"
     close_code = 4529
@@ -218,7 +217,7 @@ class TooManyConnections(CosessionError):
 
 
 class ServerFull(CosessionError):
-    """The server has as many connections as it takes."""
+    """The server has reached its limit of connections."""
 
     code = "server.full"
     close_code = 4503
@@ -226,7 +225,7 @@ class ServerFull(CosessionError):
 
 
 class ServerBusy(CosessionError):
-    """The server has as much on its way in as it takes; another try will succeed."""
+    """Data that is arriving or being sent has reached the server's limit; another try will succeed."""
 
     code = "server.busy"
     close_code = 4503
@@ -234,7 +233,7 @@ class ServerBusy(CosessionError):
 
 
 class TooFast(CosessionError):
-    """A connection sent more than the server takes."""
+    """A connection sent more than the server accepts in that time."""
 
     code = "limit.too_fast"
     close_code = 4529
@@ -250,7 +249,7 @@ class BadDocument(CosessionError):
 
 
 class RoomBroken(CosessionError):
-    """The live document of a session can't be trusted any more; it is loaded again from the log."""
+    """The live document of a session may be inconsistent; it is loaded again from the log."""
 
     code = "room.broken"
     close_code = 4503
@@ -258,20 +257,20 @@ class RoomBroken(CosessionError):
 
 
 class Unreadable(CosessionError):
-    """Reading a session failed; nothing has changed, and its other readers go on."""
+    """Reading a session failed; the session is unchanged, and other readers are not affected."""
 
     code = "session.unreadable"
     status = 500
 
 
 class CannotListen(CosessionError):
-    """The server can't listen where it was told to."""
+    """The server can't listen on the configured address."""
 
     code = "server.cannot_listen"
 
 
 class StorageError(CosessionError):
-    """The storage could not do what was asked; nothing was half done."""
+    """A storage operation failed; nothing was stored in part."""
 
     code = "storage.failed"
     close_code = 4503
@@ -279,7 +278,7 @@ class StorageError(CosessionError):
 
 
 class SessionDamaged(StorageError):
-    """What is stored of the session can't be opened: the server's operator must repair it; another try fails too."""
+    """The stored session can't be opened: the server's operator must repair it; another try fails too."""
 
     code = "session.damaged"
     close_code = 4422
@@ -287,7 +286,7 @@ class SessionDamaged(StorageError):
 
 
 class VersionTaken(StorageError):
-    """Somebody else wrote to the session's log: what this process holds of it is not what is stored."""
+    """Another process wrote to the session's log: the document in this process is not the stored one."""
 
     code = "storage.version_taken"
 
@@ -303,7 +302,7 @@ class Disconnected(CosessionError):
 
     Attributes:
         close: the close code that the server gave, or None when the client closed itself.
-        lost: the texts that were written here, that the server has not, and that won't be sent any more.
+        lost: the texts that were written here, that the server lacks, and that won't be sent any more.
     """
 
     code = "client.disconnected"
@@ -315,11 +314,11 @@ class Disconnected(CosessionError):
 
 
 class WriteRefused(CosessionError):
-    """The server refused something that was written here; the session goes on with the server's document.
+    """The server refused a write of this client; the session goes on with the server's document.
 
     Attributes:
         close: the close code that the server gave.
-        lost: the texts that were written here and that the server has not.
+        lost: the texts that were written here and that the server lacks.
     """
 
     code = "client.write_refused"
@@ -331,11 +330,11 @@ class WriteRefused(CosessionError):
 
 
 class RunCancelled(CosessionError):
-    """Somebody cancelled the run; raised inside it at its next step.
+    """The run was cancelled; raised inside it at its next step.
 
     Attributes:
         by: id of the participant who cancelled, if known.
-        reason: what they said, possibly empty.
+        reason: the reason that the participant gave, possibly empty.
     """
 
     code = "run.cancelled"
@@ -347,34 +346,34 @@ class RunCancelled(CosessionError):
 
 
 class RunLost(CosessionError):
-    """Another process of the agent goes on with the run, or the server has ended it; raised at its next step."""
+    """Another process of the agent continues the run, or the server has ended it; raised at its next step."""
 
     code = "run.lost"
 
 
 class ToolFailed(CosessionError):
-    """A client's tool gave an error, or nobody offered it in time; the message says which."""
+    """A client's tool failed, or no client offered it in time; the message says which."""
 
     code = "tool.failed"
 
 
 class ClaimHeld(CosessionError):
-    """Somebody else holds what was claimed; wait for it, or let it be."""
+    """Another client or task holds the claim; wait for it, or do without."""
 
     code = "claim.held"
 
 
 class ClaimLost(CosessionError):
-    """What was claimed is another's now, or may be: stop acting on it."""
+    """Another client or task holds the claim now, or may hold it: stop acting on it."""
 
     code = "claim.lost"
 
 
 def is_crdt_error(error: BaseException) -> bool:
-    """Whether an error is how pycrdt says that it can't take an update.
+    """Return whether an error is one by which pycrdt reports that it can't apply an update.
 
-    A `ValueError` is about bytes that are no update, and nothing has changed. A `RuntimeError` comes in the middle of
-    one, and a panic of its Rust core, which is a `BaseException` without a name to import, at any moment: then the
-    document can't be trusted any more.
+    A `ValueError` means that the bytes are no update, and nothing has changed. A `RuntimeError` is raised in the
+    middle of an update, and a panic of the Rust core (a `BaseException` that can't be imported) at any moment: then
+    the document may be inconsistent.
     """
     return isinstance(error, ValueError | RuntimeError) or type(error).__name__ == "PanicException"

@@ -1,5 +1,5 @@
-"""Log events: a name and fields. What a library logs goes to the standard library's logging, where the program that
-uses it decides what becomes of it; a program of ours calls `configure_logs`.
+"""Log events: a name and fields. As a library, cosession logs to the standard library's logging, which the program
+that uses it configures; our own programs call `configure_logs`.
 """
 
 import logging
@@ -12,17 +12,17 @@ import structlog
 
 _TOKEN: Final = re.compile(r"((?:^|[?&\s\"'])(?:access_)?token=)[^&\s\"']+", re.IGNORECASE)
 _WITH_ADDRESSES: Final = ("uvicorn.access", "uvicorn.error", "uvicorn.asgi", "hypercorn.access", "gunicorn.access")
-"""Loggers of servers that write whole addresses, in which a token may be."""
+"""Loggers of servers that write whole URLs, which may contain a token."""
 
 
 class Sparingly:
-    """Lets through so many events of each key: some at once, then one a second; what is left out is counted.
+    """Limits the events of each key: a burst, then one a second; omitted events are counted.
 
-    Of more keys than are remembered the one that came first is forgotten.
+    Beyond the limit of remembered keys the oldest is forgotten.
 
     Args:
-        burst: how many at once.
-        most: how many keys are remembered.
+        burst: the events that are allowed at once.
+        most: the number of keys that are remembered.
     """
 
     def __init__(self, burst: int = 20, most: int = 4096) -> None:
@@ -31,11 +31,11 @@ class Sparingly:
         self._paces: dict[str, tuple[float, float, int]] = {}
 
     def admit(self, key: str, now: float) -> int | None:
-        """Return how many events of the key were left out before this one; None leaves this one out as well.
+        """Return how many events of the key were omitted before this one; None when this one is to be omitted too.
 
         Args:
-            key: whose event it is.
-            now: the time, in seconds, on a clock that doesn't go back.
+            key: the key of the event.
+            now: the time, in seconds, on a monotonic clock.
         """
         left, since, omitted = self._paces.get(key, (float(self._burst), now, 0))
         left = min(self._burst, left + now - since)
@@ -49,10 +49,10 @@ class Sparingly:
 
 
 class _HideTokens(logging.Filter):
-    """Takes tokens out of the addresses in a record."""
+    """Removes tokens from the URLs in a record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change a record; it is always logged."""
+        """Remove tokens from a record; it is always logged."""
         record.msg = _without_token(record.msg)
         arguments: Any = record.args
         if isinstance(arguments, tuple):
@@ -72,16 +72,16 @@ _hide_tokens = _HideTokens()
 
 
 def hide_tokens() -> None:
-    """Take tokens out of what the usual servers log of addresses, also where another program starts the server."""
+    """Remove tokens from the URLs that the usual servers log, also where another program starts the server."""
     for name in _WITH_ADDRESSES:
         logging.getLogger(name).addFilter(_hide_tokens)  # a second time changes nothing
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger of events with structured fields, e.g. `log.info("room.loaded", session=…)`.
+    """Return a logger of events with structured fields, e.g. `log.info("room.loaded", session=…)`.
 
     Args:
-        name: the module's; that of the standard library's logger behind it, which gets the fields as `extra`.
+        name: the module's name; the standard library's logger of this name gets the fields as `extra`.
     """
     logger = structlog.wrap_logger(
         logging.getLogger(name),
@@ -92,10 +92,10 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def configure_logs(level: str, style: Literal["console", "json"] = "console") -> None:
-    """Send log events to stderr, libraries' records included: for programs, never for a library.
+    """Write log events to stderr, libraries' records included: for programs, never for a library.
 
     Args:
-        level: the least that is logged: `debug`, `info`, `warning` or `error`.
+        level: the lowest level that is logged: `debug`, `info`, `warning` or `error`.
         style: lines for people, or JSON for machines.
     """
     renderer: list[structlog.typing.Processor]
@@ -121,8 +121,8 @@ def configure_logs(level: str, style: Literal["console", "json"] = "console") ->
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(level.upper())
-    # At level info uvicorn logs the query of every socket, in which a token may be; its warnings are of what
-    # strangers send, as many as they like. Its errors are ours.
+    # At level info uvicorn logs the query of every socket, which may contain a token. Any client can cause its
+    # warnings, without limit. Its errors are defects of this server.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in ("aiosqlite", "asyncio", "httpx", "httpcore"):

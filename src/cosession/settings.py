@@ -1,6 +1,6 @@
 """Every setting of cosession, typed, in one place: from flags, then `COSESSION_*` variables, then these defaults.
 
-A limit says which failure it prevents; a unit is part of its name.
+A limit's description names the failure that it prevents; a unit is part of a setting's name.
 """
 
 import json
@@ -23,14 +23,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "COSESSION_"
-"""What the variables of settings begin with."""
+"""The prefix of the settings' environment variables."""
 
 _OTHER_VARIABLES = ("URL", "TOKEN")
-"""Variables of the command line that are no settings of a server."""
+"""Variables of the command line that are no settings."""
 
 
 def _read_list(written: object) -> object:
-    """Read a list as people write it: with commas, or as JSON; an empty text is no entry."""
+    """Parse a list, with commas or as JSON; an empty text is an empty list."""
     if not isinstance(written, str):
         return written
     if not written.lstrip().startswith("["):
@@ -42,7 +42,7 @@ def _read_list(written: object) -> object:
 
 
 def _check_origin(origin: str) -> str:
-    """Return a web origin when it is one that a browser could name."""
+    """Check that a text is a web origin that a browser could send, and return it."""
     try:
         parts = urlsplit(origin)
         fits = bool(parts.scheme and parts.hostname) and parts.port != 0
@@ -61,7 +61,7 @@ Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_read_
 
 
 class Settings(BaseSettings):
-    """What a server process is told; immutable once made."""
+    """The settings of a server process; immutable."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -282,14 +282,14 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _is_not_empty(cls, written: object) -> object:
-        """Refuse an empty text: it would name the current folder, or an issuer without a name."""
+        """Reject an empty text: it would mean the current folder, or an issuer without a name."""
         if written == "":
             raise ValueError("an empty text says nothing; leave the variable out")
         return written
 
     @property
     def authenticates(self) -> bool:
-        """Whether participants are known by tokens; else they name themselves."""
+        """Whether participants authenticate with tokens; else they name themselves."""
         return bool(self.auth_secret or self.auth_key_file or self.auth_jwks_url)
 
     @property
@@ -299,17 +299,17 @@ class Settings(BaseSettings):
 
 
 def explain(error: ValidationError) -> str:
-    """Return the first of the errors of some settings as a sentence that names the variable."""
+    """Return the first validation error of settings as a sentence that names the variable."""
     first: Any = error.errors()[0]
     name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "A setting"
     return f"{name} can't be {first['input']!r}: {first['msg'].removeprefix('Value error, ')}."
 
 
 def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
-    """Return the variables that look like settings and are none, each with the one that may be meant.
+    """Return the variables that have the prefix and are no settings, each with the most similar setting or None.
 
     Args:
-        names: of the variables of an environment.
+        names: the names of an environment's variables.
     """
     known = [name.upper() for name in (*Settings.model_fields, *_OTHER_VARIABLES)]
     nearest: dict[str, str | None] = {}
