@@ -350,6 +350,12 @@ def prepare_conformance_peer() -> None:
     install_packages(ROOT / "tests" / "conformance")
 
 
+def lint() -> None:
+    """Check the code, and the sentences in it."""
+    run("lint", BIN / "ruff", "check", ".")
+    run("sentences", PYTHON, ROOT / "tests" / "prose.py")
+
+
 def test_conformance() -> None:
     """Judge the wire of our server, and of the y-websocket server by the cases that are stock."""
     pytest("our server conforms", "tests/conformance")
@@ -383,7 +389,7 @@ BESIDE = Background("the steps beside", CACHE / "beside.log", is_shown=True)
 
 Step = tuple[list[Callable[[], None]], Callable[[], None]]
 STEPS: dict[str, Step] = {
-    "lint": ([], lambda: run("lint", BIN / "ruff", "check", ".")),
+    "lint": ([], lint),
     "format": ([], lambda: run("format", BIN / "ruff", "format", "--check", ".")),
     "types": ([prepare_node], lambda: run("types", BIN / "pyright")),
     "layers": ([], lambda: run("layers", BIN / "lint-imports")),

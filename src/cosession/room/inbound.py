@@ -293,7 +293,7 @@ class InboundUpdates:
             )
         else:
             effects = self._take(connection, peer, update, frame, header, at, offered=offered)
-        if self._resync.is_waited_for:
+        if self._resync.waiting:
             effects += self._resync.ask_waiting()
         return effects + declined if declined else effects
 

@@ -57,23 +57,20 @@ class Resync:
         changes: knows what the document has.
         gate: says whose what is.
         receipts: holds the fences of a connection while there is a gap.
+
+    Attributes:
+        waiting: the connections that wait for what others have not brought yet.
     """
 
-    __slots__ = ("_changes", "_gate", "_receipts", "_refused", "_waiting")
+    __slots__ = ("_changes", "_gate", "_receipts", "_refused", "waiting")
 
     def __init__(self, changes: Changes, gate: WriteGuard, receipts: Acks) -> None:
         self._changes = changes
         self._gate = gate
         self._receipts = receipts
-        self._waiting: dict[int, Peer] = {}
-        """The connections that wait for what others have not brought yet."""
+        self.waiting: dict[int, Peer] = {}
         self._refused: dict[tuple[str, int], CosessionError] = {}
         """Why something of a replica was refused, by its participant and its Yjs client id."""
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether a connection waits for what others have not brought yet."""
-        return bool(self._waiting)
 
     def join(self, connection: int, peer: Peer) -> list[Effect]:
         """Ask a connection that comes for what it has and the room lacks.
@@ -95,21 +92,21 @@ class Resync:
         """Begin to take in an answer, and return whether it is one of the last."""
         peer.asked = False
         peer.is_stuck = False
-        self._waiting.pop(connection, None)
+        self.waiting.pop(connection, None)
         return peer.ending is not None
 
     def end_answer(self, connection: int, peer: Peer, was_ending: bool) -> list[Effect]:
         if peer.ending is not None:
             peer.last_answers -= was_ending
             return [] if peer.last_answers > 0 else [Refuse(connection, peer.ending)]
-        if peer.asked or peer.is_stuck or connection in self._waiting:
+        if peer.asked or peer.is_stuck or connection in self.waiting:
             return []
         peer.gap, peer.holes, peer.patience = False, 0, 0
         return self._receipts.release(self._changes.version, connection, peer)
 
     def ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
         """Ask for all of an update that doesn't fit, if that can help."""
-        if not self._gate.note_writing(connection, header) and connection in self._waiting:
+        if not self._gate.note_writing(connection, header) and connection in self.waiting:
             return []  # is asked when what it waits for has come, and then has this as well
         if peer.is_stuck:
             return self.take_back(connection, peer, header)
@@ -145,7 +142,7 @@ class Resync:
         if not (others or lacks) or peer.is_stuck or peer.ending is not None:
             return effects
         peer.gap = True
-        is_waiting = connection in self._waiting
+        is_waiting = connection in self.waiting
         if others and not lacks and not is_needed and not is_waiting and all(map(self._gate.is_servers, others)):
             return effects + self.decline(connection, peer, ClientIdTaken(_LOST))  # nothing of its own needs them
         may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
@@ -153,8 +150,8 @@ class Resync:
         if others and peer.patience < PATIENCE:
             before = peer.lacks if is_waiting else {}
             peer.lacks = dict(islice((others | before).items(), _LACKS))
-            is_first = not self._waiting
-            self._waiting[connection] = peer
+            is_first = not self.waiting
+            self.waiting[connection] = peer
             return [*effects, Remind(WAITING, _WAITING_SECONDS)] if is_first else effects
         if others:
             return effects + self.decline(connection, peer, ClientIdTaken(_OTHERS))
@@ -170,7 +167,7 @@ class Resync:
         known = self._changes.vector.get
         return [
             effect
-            for connection, peer in self._waiting.items()
+            for connection, peer in self.waiting.items()
             if not peer.asked and any(known(client, 0) >= clock for client, clock in peer.lacks.items())
             for effect in self.ask(connection, peer)
         ]
@@ -189,7 +186,7 @@ class Resync:
 
     def leave(self, connection: int) -> None:
         """Forget a connection."""
-        self._waiting.pop(connection, None)
+        self.waiting.pop(connection, None)
         self._gate.leave(connection)
 
     def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
@@ -200,8 +197,8 @@ class Resync:
             peers: who is here, by connection.
         """
         if what == WAITING:
-            effects: list[Effect] = [Remind(WAITING, _WAITING_SECONDS)] if self._waiting else []
-            for connection, peer in self._waiting.items():
+            effects: list[Effect] = [Remind(WAITING, _WAITING_SECONDS)] if self.waiting else []
+            for connection, peer in self.waiting.items():
                 peer.patience += 1
                 effects += self.ask(connection, peer)
             return effects
