@@ -330,8 +330,10 @@ class Room:
                 return self._roster.hear(connection, entries, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
-            case Foreign() | PermissionDenied():
+            case Foreign():
                 return []
+            case PermissionDenied() if not peer.extended:
+                return []  # some providers of Yjs answer with one
             case Renewal(token):
                 return [Renew(connection, token)]
             case Fence() if peer.ending is not None:
