@@ -1,7 +1,7 @@
-"""What a session is: typed views over a pycrdt document, schema version 1.
+"""The session document: typed views over a pycrdt document, schema version 1.
 
 No I/O, no clock, no randomness. Knows nothing of the wire, rooms or servers; may be imported by all of them.
-Whatever is read is plain JSON and never raises; whatever is written is checked first, with one error, `BadDocument`.
+Reads return plain JSON and never raise; writes are checked first, with one error, `BadDocument`.
 """
 
 from .approvals import Approval, Approvals

@@ -1,6 +1,6 @@
 """Approvals: a question that agents ask people, their votes, and the decision, which the server writes once.
 
-The agent makes all containers when it asks: the Map of votes, so that none is lost when a server was killed between
+The agent makes all containers when it asks: the Map of votes, so that no vote is lost when a server is killed between
 two of them, and that of the value, which people edit before they vote.
 """
 
@@ -23,7 +23,7 @@ class Approval(Record):
 
     @property
     def question(self) -> str:
-        """What is asked."""
+        """The question."""
         return self._string("question")
 
     @property
@@ -38,42 +38,42 @@ class Approval(Record):
 
     @property
     def who(self) -> list[str]:
-        """The participants who may answer; empty means everybody."""
+        """The ids of the participants that may answer; empty means all."""
         return [item for item in self._list("who") if isinstance(item, str)]
 
     @property
     def quorum(self) -> int:
-        """How many must agree."""
+        """The number of participants that must agree."""
         return self._integer("quorum", 1)
 
     @property
     def expires_at(self) -> str | None:
-        """When it is too late."""
+        """The time after which no vote counts."""
         return self._optional_string("expires_at")
 
     @property
     def created_at(self) -> str | None:
-        """When it was asked."""
+        """The time at which it was asked."""
         return self._optional_string("created_at")
 
     @property
     def value(self) -> Any:
-        """What is approved, which people may edit while it is open: JSON, or None."""
+        """The value to approve, which people may edit while the approval is open: JSON, or None."""
         return self.get("value")
 
     @property
     def is_editable(self) -> bool:
-        """Whether people may edit its value: then a vote says which value it is for."""
+        """Whether people may edit its value: a vote then names the value that it is for."""
         return not isinstance(self.shared.get("value"), str | float | int | bytes | dict | list | None)
 
     @property
     def asked_by(self) -> str | None:
-        """The participant who asked, as the server saw it; None where `run` says it."""
+        """The participant that asked, as the server verified; None if `run` names it."""
         return self._optional_string("asked_by")
 
     @property
     def votes(self) -> dict[str, JsonObject]:
-        """{decision, value, at} of each who voted, by participant."""
+        """The votes, {decision, value, at} each, by participant."""
         return {key: vote for key, vote in self._object("votes").items() if isinstance(vote, dict)}
 
     @property
@@ -82,21 +82,21 @@ class Approval(Record):
         return self._optional_object("decision")
 
     def set_asked_by(self, participant: str) -> None:
-        """Write who asked; only the server does."""
+        """Write the id of the participant that asked; only the server does."""
         if not self.gone:
             self.write({"asked_by": checked_id(participant, "A participant's id")})
 
     def record_vote(self, participant: str, decision: str, value: Any, at: str) -> JsonObject | None:
-        """Note how somebody votes, in place of what they said before; only the server does.
+        """Write a participant's vote, in place of an earlier one; only the server does.
 
         Args:
-            participant: who votes.
+            participant: the voter's id.
             decision: `approved` or `rejected`.
-            value: what they approve.
+            value: the value that the voter approves.
             at: the time, RFC 3339.
 
         Returns:
-            The vote as it was written; None where the approval is gone.
+            The vote as it was written; None if the approval is gone.
         """
         vote = checked_object({"decision": decision, "value": value, "at": at}, "The vote")
         checked_id(participant, "A participant's id")
@@ -106,7 +106,7 @@ class Approval(Record):
         return vote
 
     def write_back_vote(self, participant: str, vote: JsonObject) -> None:
-        """Write a vote as it was; only the server does, where another stands in its place."""
+        """Restore a vote; only the server does, where another one has replaced it."""
         if self.gone:
             return
         with transaction(self.shared):
@@ -121,9 +121,9 @@ class Approval(Record):
 
         Args:
             decision: `approved`, `rejected`, `expired` or `withdrawn`.
-            by: whose votes made it, if any.
+            by: the participants whose votes decided, if any.
             at: the time, RFC 3339.
-            value: what was approved.
+            value: the approved value.
 
         Returns:
             Whether it was written: False when it is decided already.
@@ -160,18 +160,18 @@ class Approvals(Records[Approval]):
 
         Args:
             id: unique in the session.
-            question: what is asked, in words that a person understands.
+            question: the question, in plain language.
             created_at: the time, RFC 3339.
             schema: the JSON Schema of the answer's value.
             run: the run that asks.
-            who: the participants who may answer; none means everybody.
-            quorum: how many must agree.
-            expires_at: when it is too late, RFC 3339.
-            value: what is to be approved, e.g. the arguments of a tool call; people may edit an object before they
+            who: the participants that may answer; empty means all.
+            quorum: the number of participants that must agree.
+            expires_at: the time after which no vote counts, RFC 3339.
+            value: the value to approve, e.g. the arguments of a tool call; people may edit an object before they
                 vote.
 
         Raises:
-            BadDocument: a value doesn't fit, or the id is there already.
+            BadDocument: a value doesn't fit, or the id is in use.
         """
         given = {
             "question": question,

@@ -1,4 +1,4 @@
-"""Roots with flat keys that end in, or begin with, their writer: nobody makes a container here, so nobody loses one.
+"""Roots with flat keys that end in, or begin with, their writer: no client makes a container here, so none is lost.
 
 Segments of a key are percent-encoded as encodeURIComponent does, so an id may hold any character.
 """
@@ -29,17 +29,17 @@ from .values import (
 
 
 def prompt_key(message: str, agent: str = "") -> str:
-    """The key of the claim to answer a prompt: of the agent that it names, or, where it names none, of any."""
+    """Return the key of the claim to answer a prompt: for the agent that it names, or, if it names none, for any."""
     return join_key("prompt", message, agent) if agent else join_key("prompt", message)
 
 
 def tool_key(call: str) -> str:
-    """The key of the claim to answer a call to a tool that clients offer."""
+    """Return the key of the claim to answer a call to a tool that clients offer."""
     return join_key("tool", call)
 
 
 class Selections:
-    """What each participant has selected or focused: `PARTICIPANT/NAME` → JSON."""
+    """The selections and focus of each participant: `PARTICIPANT/NAME` → JSON."""
 
     __slots__ = ("shared",)
 
@@ -47,7 +47,7 @@ class Selections:
         self.shared = shared
 
     def set(self, participant: str, name: str, value: Any) -> None:
-        """Say what a participant has selected.
+        """Set a selection of a participant.
 
         Raises:
             BadDocument: the value isn't JSON.
@@ -57,17 +57,17 @@ class Selections:
             self.shared[key] = prepared
 
     def get(self, participant: str, name: str) -> Any:
-        """What a participant has selected, or None."""
+        """Return a selection of a participant, or None."""
         return plain(self.shared.get(join_key(participant, name)))
 
     def clear(self, participant: str, name: str) -> None:
-        """Say that a participant has selected nothing."""
+        """Remove a selection of a participant."""
         key = join_key(participant, name)
         if key in self.shared:
             del self.shared[key]
 
     def of(self, participant: str) -> JsonObject:
-        """All that a participant has selected, by name."""
+        """Return all selections of a participant, by name."""
         return {
             segments[1]: plain(self.shared[key])
             for key in keys_of(self.shared)
@@ -75,14 +75,14 @@ class Selections:
         }
 
     def to_json(self) -> JsonObject:
-        """All selections, by their keys."""
+        """Return all selections, by their keys."""
         return plain_object(self.shared)
 
 
 class Counters:
     """Counters: `NAME/PARTICIPANT` or `NAME/PARTICIPANT/DEVICE` → number.
 
-    The value is the sum over all of them, so nothing that is added is lost, as long as no two write under one key.
+    The value is the sum over all of them, so no addition is lost, as long as no two processes write under one key.
     """
 
     __slots__ = ("shared",)
@@ -95,9 +95,9 @@ class Counters:
 
         Args:
             name: the counter.
-            writer: who adds: a participant's id.
-            amount: how much; negative takes away.
-            device: one per process, when a participant has several that add.
+            writer: the id of the participant that adds.
+            amount: the number to add; it may be negative.
+            device: an id per process, if several processes of one participant add.
 
         Raises:
             BadDocument: the amount is no number.
@@ -109,15 +109,15 @@ class Counters:
             self.shared[key] = checked(_number(self.shared.get(key)) + amount, "The counter")
 
     def value(self, name: str) -> int | float:
-        """What a counter stands at; 0 when nobody has added anything."""
+        """Return the value of a counter; 0 if nothing was added yet."""
         return self.to_json().get(name, 0)
 
     def to_json(self) -> dict[str, int | float]:
-        """The value of every counter, by name; a sum that no float holds stops at the largest one."""
+        """Return the value of every counter, by name; a sum too large for a float becomes the largest float."""
         return finish(self.to_json_in_steps())
 
     def to_json_in_steps(self) -> Generator[None, None, dict[str, int | float]]:
-        """The same in steps."""
+        """Do the same in steps."""
         shares = yield from plain_in_steps(self.shared)
         sums: dict[str, float] = {}
         for count, key in enumerate(sorted(shares), 1):
@@ -135,10 +135,11 @@ class Counters:
 
 
 class Claims:
-    """Who holds what, one holder at a time. Only the server writes it.
+    """The claims, each with one holder at a time. Only the server writes them.
 
-    Key → {by, client, epoch, at}, with `until` when it ends by itself, `waiting` ({by, client} each) who is next, and
-    `former` the clients that are fenced off. The epoch only grows, over releases and restarts: the fencing token.
+    Key → {by, client, epoch, at}, with `until`, the time at which it ends by itself, `waiting`, the next clients in
+    line ({by, client} each), and `former`, the clients that are fenced off. The epoch is the fencing token: it only
+    grows, over releases and restarts.
     """
 
     __slots__ = ("shared",)
@@ -147,7 +148,7 @@ class Claims:
         self.shared = shared
 
     def get(self, key: str) -> JsonObject | None:
-        """{by, client, epoch, at, …} of who holds it, or None."""
+        """Return a claim with its holder, {by, client, epoch, at, …}; None if no client holds it."""
         return plain_object(self.shared.get(key)) or None
 
     def grant(
@@ -162,20 +163,20 @@ class Claims:
         waiting: Sequence[Mapping[str, Any]] = (),
         former: Sequence[int] = (),
     ) -> JsonObject:
-        """Write that a client holds it now.
+        """Grant a claim to a client.
 
         Args:
-            key: what it is.
+            key: the claim.
             by: the participant.
-            client: which of their Yjs clients.
+            client: the participant's Yjs client that holds it.
             epoch: larger than that of any grant before.
             at: the time, RFC 3339.
-            until: when it ends by itself.
-            waiting: {by, client} of each who is next, in order.
+            until: the time at which it ends by itself.
+            waiting: the next clients in line, {by, client} each, in order.
             former: the clients that held it before and may write no more.
 
         Returns:
-            What was written.
+            The claim as it was written.
         """
         more = {"until": until, "waiting": list(waiting), "former": list(former)}
         fact = {
@@ -190,12 +191,12 @@ class Claims:
         return prepared
 
     def release(self, key: str) -> None:
-        """Write that nobody holds it."""
+        """Remove a claim: no client holds it any more."""
         if key in self.shared:
             del self.shared[key]
 
     def to_json(self) -> JsonObject:
-        """All claims, by key."""
+        """Return all claims, by key."""
         return plain_object(self.shared)
 
 

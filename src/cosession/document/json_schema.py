@@ -1,8 +1,8 @@
-"""JSON Schema (draft 2020-12): whether a value is what somebody asked for.
+"""JSON Schema (draft 2020-12): whether a value fits the schema of a question.
 
-Schemas and values come from participants, and are looked at on the server's loop: so both are bounded in size, and
-together; patterns are matched in linear time; nothing is fetched; and references stay inside the schema, go in no
-circle, and may not multiply it without end.
+Schemas and values come from participants, and are checked on the server's event loop: so both are bounded in size,
+and together; patterns are matched in linear time; nothing is fetched; and references stay inside the schema, form no
+cycle, and may not multiply it without end.
 """
 
 import json
@@ -17,26 +17,26 @@ from cosession.errors import BadDocument
 from .values import JsonObject
 
 MAX_SCHEMA_BYTES: Final = 16 * 2**10
-"""An interface shows the schema as a form; a larger one would cost the loop of everybody at each vote."""
+"""The size of a schema: an interface shows it as a form; a larger one would block the event loop at each vote."""
 MAX_VALUE_BYTES: Final = 16 * 2**10
-"""The same of a value: 400 patterns over one of this size are matched in a tenth of a second."""
+"""The size of a value: 400 patterns over one of this size are matched in a tenth of a second."""
 
 _MAX_PARTS: Final = 2000
-"""Objects and lists in a schema, those that are referred to counted each time: 18 definitions that refer twice to the
+"""Objects and lists in a schema, counted again for each reference to them: 18 definitions that refer twice to the
 next are 262,144."""
 _MAX_STEPS: Final = 300_000
 """Parts of a schema times parts of a value: comparing one with the other takes up to a microsecond."""
 _MAX_PATTERN_BYTES: Final = 2**18
-"""What a compiled pattern may take; it compiles in some milliseconds."""
+"""The size of a compiled pattern; it compiles in some milliseconds."""
 _REFUSED: Final = ("$id", "$anchor", "$dynamicRef", "$dynamicAnchor", "$recursiveRef")
 """Keywords with which a reference would mean something else than it says."""
 
 
 def check_schema(schema: JsonObject) -> None:
-    """See that a schema can be used.
+    """Check that a schema can be used.
 
     Raises:
-        BadDocument: it is no JSON Schema, or one that could cost too much.
+        BadDocument: it is no JSON Schema, or checking values against it could take too long.
     """
     try:
         _validator(_written(schema, MAX_SCHEMA_BYTES, "The schema"))
@@ -45,7 +45,7 @@ def check_schema(schema: JsonObject) -> None:
 
 
 def misfit(value: Any, schema: JsonObject) -> str | None:
-    """What is wrong with a value, in a sentence; None when it fits.
+    """Return why a value doesn't fit a schema, in a sentence; None if it fits.
 
     Args:
         value: plain JSON.
@@ -66,7 +66,7 @@ def misfit(value: Any, schema: JsonObject) -> str | None:
 
 @lru_cache(maxsize=32)  # each vote on an approval asks for the same one
 def _validator(written: str) -> tuple[jsonschema_rs.Draft202012Validator, int]:
-    """Return what checks values, and how many parts the schema has."""
+    """Return a validator of values, and the number of parts that the schema has."""
     schema = json.loads(written)
     weight = _weigh(schema, schema, {})
     limits = jsonschema_rs.RegexOptions(size_limit=_MAX_PATTERN_BYTES, dfa_size_limit=_MAX_PATTERN_BYTES)
@@ -84,11 +84,11 @@ def _written(value: Any, limit: int, what: str) -> str:
 
 
 def _weigh(schema: JsonObject, part: Any, known: dict[str, int | None]) -> int:
-    """How many parts a schema has when every reference is written out.
+    """Return the number of parts of a schema when every reference is written out.
 
     Args:
-        schema: the whole.
-        part: where to begin.
+        schema: the whole schema.
+        part: the part of it to count.
         known: the definitions that were weighed; None is one that is being weighed.
     """
     weight = 1
@@ -137,7 +137,7 @@ def _fetch_nothing(uri: str) -> Any:
 
 
 def _sentence(error: ValueError) -> str:
-    """A validation error, short enough to show, with the place that it is about."""
+    """Return a validation error, short enough to show, with the place that it is about."""
     if not isinstance(error, jsonschema_rs.ValidationError):
         return str(error)
     where = "/".join(map(str, error.instance_path))

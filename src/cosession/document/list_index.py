@@ -1,11 +1,11 @@
 """The Maps of a list by their id. yrs walks a list from its start to reach an entry, so a long one is indexed.
 
-Invariant: the index has the entries of the list, in order. It hears of what goes in the transaction in which it goes:
-yrs frees that at its end, and nothing of it is kept.
+Invariant: the index has the entries of the list, in order. It drops a removed entry in the transaction that removes
+it: yrs frees the entry at its end.
 
-yrs also walks the list to say what changed in it. So it isn't asked about an entry that is known to come behind the
-last one: such a one is empty when it comes, and an event of what goes into it then tells the Map. Nor about one that
-is taken out by its Yjs id.
+yrs also walks the list to report a change in it. So it isn't asked about an entry that is known to come behind the
+last one: that entry is appended empty, and the event of its first content names the Map. Nor is it asked about an
+entry that is removed by its Yjs id.
 """
 
 import weakref
@@ -18,21 +18,21 @@ from pycrdt import Array, ArrayEvent, Doc, Map
 from pycrdt._pycrdt import MapEvent as _MapEvent
 
 SHORT: Final = 64
-"""Lists of so many entries aren't indexed: looking through one costs less than the memory of an index."""
+"""Lists of up to so many entries aren't indexed: searching one costs less than the memory of an index."""
 
 _SLICE: Final = 256
-"""Ids that are read at once: two milliseconds."""
+"""Ids that are read in one step: two milliseconds."""
 
 _RECENT: Final = 64
-"""Entries without an id that are looked at again for each id that isn't known: theirs may have come later."""
+"""Entries without an id that are read again for each unknown id: their ids may have been written since."""
 
 
 class _Entry:
     """An entry of a list.
 
     Attributes:
-        item: the Map; None for anything else, and once it is gone.
-        id: its id when that was read; empty where there was none.
+        item: the Map; None for anything else, and once it is removed.
+        id: its id when that was read; empty if it had none.
         yjs_id: its Yjs client and clock, where that is known.
         before: another entry of the same id that came earlier.
     """
@@ -51,12 +51,12 @@ class ListIndex:
 
     Args:
         shared: the list.
-        entries: what is in it.
-        notes_arrivals: whether somebody asks for what came; it is kept until then.
+        entries: the entries of the list.
+        notes_arrivals: whether new entries are kept until `take_arrived` is called.
 
     Attributes:
         last: the Yjs client and clock of the last entry, where that is known; it may be deleted.
-        ends_in_new: whether the last change was that one entry came behind all others.
+        ends_in_new: whether the last change appended one entry, and did nothing else.
     """
 
     __slots__ = (
@@ -97,7 +97,7 @@ class ListIndex:
 
         Args:
             shared: the list as it is.
-            steps: what was done to it, as its event says: `retain`, `insert` or `delete` each.
+            steps: the changes to it from its event: `retain`, `insert` or `delete` each.
         """
         entries: list[object] = []
         for step in steps:
@@ -108,11 +108,11 @@ class ListIndex:
         return cls(shared, entries)
 
     def __iter__(self) -> Iterator["Map[Any] | None"]:
-        """The entries of the list; None for what is no Map."""
+        """Iterate over the entries of the list; None for one that is no Map."""
         return (entry.item for entry in self._entries)
 
     def walk(self) -> Iterator["Map[Any] | None"]:
-        """The entries of now, each as it is when it is asked for; None for one that is gone or no Map."""
+        """Iterate over the present entries while the list may change; None for one that is removed or no Map."""
         entries = self._entries.copy()
         return (entry.item for entry in entries)
 
@@ -120,16 +120,16 @@ class ListIndex:
         return len(self._entries)
 
     def __getitem__(self, place: int) -> "Map[Any] | None":
-        """The Map at a place of the list; None for anything else."""
+        """Return the Map at a place of the list; None for anything else."""
         return self._entries[place].item
 
     def get(self, id: str) -> "Map[Any] | None":  # noqa: A002 - the field's name
-        """The Map of an id, or None; of several the one that came last."""
+        """Return the Map of an id, or None; of several the one that came last."""
         found = self._find(id)
         return None if found is None else found.item
 
     def read(self) -> Iterator[None]:
-        """Read the ids of entries that are new, in slices: others may have their turn between them."""
+        """Read the ids of new entries, in slices, between which other work may run."""
         unread = self._unread
         while unread:
             for _ in range(min(_SLICE, len(unread))):
@@ -137,17 +137,17 @@ class ListIndex:
             yield
 
     def take_arrived(self) -> list[Map[Any]]:
-        """The Maps that came since this was last asked, in the order of the list."""
+        """Return the Maps that came since the last call, in the order of the list."""
         arrived, self._arrived = self._arrived, []
         return [entry.item for entry in arrived if entry.item is not None]
 
     def append(self, id: tuple[int, int], begin: Callable[[], None], fill: Callable[[], None]) -> None:  # noqa: A002
-        """Let an entry come behind the last one, without a walk over the list.
+        """Append an entry, without a walk over the list.
 
         Args:
             id: its Yjs client and clock.
-            begin: brings it, a Map, and nothing else into the list.
-            fill: in another transaction, brings something into that Map, and nothing else anywhere.
+            begin: adds the entry, an empty Map, to the list, and changes nothing else in it.
+            fill: in another transaction, adds content to that Map, and changes nothing else.
         """
         filled: list[Any] = []
         self._expects, self._came = True, False
@@ -170,18 +170,18 @@ class ListIndex:
         self.know_last(id)
 
     def know_last(self, id: tuple[int, int] | None) -> None:  # noqa: A002
-        """Note the Yjs client and clock of the last entry, which came just now; None if they can't be told."""
+        """Note the Yjs client and clock of the last entry, which came just now; None if they aren't known."""
         self.last = self._entries[-1].yjs_id = id
 
     def remove(self, item: Map[Any], delete: Callable[[tuple[int, int]], None]) -> int | None:
-        """Take out an entry, without a walk over the list where its Yjs id is known.
+        """Remove an entry, without a walk over the list where its Yjs id is known.
 
         Args:
-            item: the entry, as the index gave it.
-            delete: in a transaction, deletes what has a Yjs client and clock, and nothing else in the list.
+            item: the entry, as the index returned it.
+            delete: deletes, in a transaction, the item of a Yjs client and clock, and nothing else in the list.
 
         Returns:
-            Where it is, to be deleted there by the caller; None if it isn't there any more.
+            The place of the entry, to be deleted there by the caller; None if it isn't in the list any more.
         """
         place = next((place for place, entry in enumerate(self._entries) if entry.item is item), None)
         if place is None:
@@ -200,7 +200,7 @@ class ListIndex:
         return None
 
     def close(self) -> None:
-        """Follow the list no longer."""
+        """Stop observing the list."""
         self._subscription.drop()
 
     def _find(self, id: str) -> _Entry | None:  # noqa: A002 - the field's name
@@ -227,7 +227,7 @@ class ListIndex:
         self._by_id[written] = entry
 
     def note(self, event: Any) -> None:
-        """Hear of a change of the list, in the library's own event, which tells only what it is asked for."""
+        """Apply a change of the list, from the library's own event, which computes only what is read of it."""
         if self._expects:
             self._came = True
             return
@@ -267,12 +267,12 @@ class ListIndex:
 
 
 def _tell(index: "weakref.ref[ListIndex]", event: Any) -> None:
-    """Tell an index of a change; the library must not keep it, which keeps the document."""
+    """Pass a change to an index; the library must not keep the index alive, which keeps the document."""
     known = index()
     if known is not None:
         known.note(event)
 
 
 def _note_maps(found: list[Any], events: list[Any]) -> None:
-    """Note the Maps in which something changed; an entry of a list is one, and what is new in it is not."""
+    """Note the Maps that changed; an entry of a list is one, a Map that is new in it is not."""
     found += [cast(Any, event).target for event in events if isinstance(event, _MapEvent)]

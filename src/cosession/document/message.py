@@ -1,4 +1,4 @@
-"""A message: a Map that reads as an AI SDK 7 UIMessage. Its parts grow, its metadata says how far it is."""
+"""A message: a Map that reads as an AI SDK 7 UIMessage. Its parts grow, its metadata holds its status."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast, get_args
@@ -15,7 +15,7 @@ from .text import SharedText, difference
 from .values import JsonObject, checked, checked_object, checked_text, plain, plain_object, to_shared, transaction
 
 Dialect = Literal["cosession", "ai-sdk", "pydantic-ai"]
-"""Whose idea of a message is written."""
+"""The reader that the JSON of a message is written for."""
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
@@ -23,7 +23,7 @@ _UI_MESSAGE = frozenset({"id", "role", "metadata", "parts"})
 """The fields of a UIMessage."""
 
 _ENDED_CALLS = frozenset({"output-available", "output-error", "output-denied"})
-"""The states of a tool call after which nothing comes."""
+"""The final states of a tool call."""
 
 MESSAGE_STATUSES = ("streaming", "complete", "cancelled", "error")
 
@@ -45,7 +45,7 @@ class Message(Record):
 
     @property
     def has_shape(self) -> bool:
-        """Whether it has what every message of the schema begins with: an id, a role, and metadata or parts."""
+        """Whether it has the fields that every message of the schema begins with: id, role, and metadata or parts."""
         has_more = any(isinstance(self.shared.get(key), Map | Array | dict | list) for key in ("metadata", "parts"))
         return bool(self.id and self.role and has_more)
 
@@ -55,7 +55,12 @@ class Message(Record):
         return [Part(part) for part in maps_in(self._array("parts"))]
 
     def parts_like(self, wanted: Callable[[JsonObject], bool], most: int) -> list[Part]:
-        """The parts, of which the plain JSON is as wanted: so many of the last at most. Others aren't looked up."""
+        """Return at most so many of the last parts that match, in order; other parts aren't looked up.
+
+        Args:
+            wanted: whether the plain JSON of a part matches.
+            most: the number of parts.
+        """
         array = self._array("parts")
         if array is None:
             return []
@@ -84,18 +89,18 @@ class Message(Record):
 
     @property
     def author(self) -> str | None:
-        """Who wrote it: as the server verified, or, where it has not yet, as the message says; see `verified`."""
+        """The author's id, as the server verified, or, before that, as the message itself says; see `verified`."""
         by = (self.stamp or {}).get("by")
         return by if isinstance(by, str) else self._about("author")
 
     @property
     def verified(self) -> bool:
-        """Whether `author` is the server's word."""
+        """Whether the server has verified `author`."""
         return isinstance((self.stamp or {}).get("by"), str)
 
     @property
     def created_at(self) -> str | None:
-        """When its author says it was written."""
+        """The time at which it was written, according to its author."""
         return self._about("created_at")
 
     @property
@@ -110,17 +115,17 @@ class Message(Record):
 
     @property
     def edited_at(self) -> str | None:
-        """When it was edited last, if it was."""
+        """The time of the last edit, if any."""
         return self._about("edited_at")
 
     @property
     def edited_by(self) -> str | None:
-        """Who says to have edited it last."""
+        """The id that the last editor gave."""
         return self._about("edited_by")
 
     @property
     def to(self) -> tuple[str, ...]:
-        """The agents that are asked: for each of them the message is a prompt, whatever its role."""
+        """The agents that are asked: for each of them the message is a prompt, in any role."""
         metadata = self._map("metadata")
         return agents_of(self.metadata.get("to") if metadata is None else plain(metadata.get("to")))
 
@@ -137,20 +142,20 @@ class Message(Record):
 
     @property
     def stamp(self) -> JsonObject | None:
-        """What the server says of it: {by, at, seq}, or None while it has said nothing."""
+        """The server's stamp, {by, at, seq}; None before the server has stamped it."""
         return self._optional_object("stamp")
 
     def set_stamp(self, *, by: str, at: str, seq: int) -> None:
-        """Say who wrote it and when it arrived; only the server does."""
+        """Write the verified author and the time of arrival; only the server does."""
         if not self.gone:
             self.write({"stamp": checked({"by": by, "at": at, "seq": seq}, "The stamp")})
 
     def refuse(self, code: str, by: str, at: str) -> None:
-        """Say that this prompt is never answered; only the server does.
+        """Mark this prompt as never answered; only the server does.
 
         Args:
             code: `busy` or `cancelled`.
-            by: whose doing it is.
+            by: the participant that caused it.
             at: the time, RFC 3339.
         """
         if not self.gone:
@@ -164,7 +169,7 @@ class Message(Record):
             part: an AI SDK 7 UI message part, e.g. {"type": "text", "text": "", "state": "streaming"}.
 
         Raises:
-            BadDocument: it is no such part, or somebody took the message out of the session.
+            BadDocument: it is no such part, or the message was removed from the session.
         """
         self._be_there()
         prepared = new_part(part)
@@ -173,22 +178,22 @@ class Message(Record):
         return Part(prepared)
 
     def truncate(self, parts: int) -> None:
-        """Take away all parts but the first ones.
+        """Remove all parts but the first ones.
 
         Args:
-            parts: how many stay.
+            parts: the number of parts that stay.
         """
         array = self._array("parts")
         if not self.gone and array is not None and len(array) > parts:
             del array[parts:]
 
     def edit(self, text: str, *, at: str, by: str) -> None:
-        """Change the message's text, touching only what differs, so that concurrent edits merge.
+        """Change the message's text, only where it differs, so that concurrent edits merge.
 
         Args:
-            text: the text that all its text parts together shall have.
+            text: the new text of all its text parts together.
             at: the time, RFC 3339.
-            by: who edits it.
+            by: the editor's id.
 
         Raises:
             BadDocument: the message is deleted.
@@ -219,7 +224,7 @@ class Message(Record):
             self._note(deleted=True, edited_at=checked_text(at, "The time"))
 
     def set_status(self, status: str) -> None:
-        """Say how far the message is.
+        """Set the status.
 
         Raises:
             BadDocument: there is no such status.
@@ -229,7 +234,7 @@ class Message(Record):
         self._note(status=status)
 
     def end_calls(self, error: str) -> None:
-        """Let no tool call wait for what doesn't come any more: each that has no end gets one.
+        """End all open tool calls, whose results won't come any more.
 
         Args:
             error: why there is no output.
@@ -249,13 +254,13 @@ class Message(Record):
         self._note(**checked_object(fields, "The metadata"))
 
     def to_json(self, *, dialect: Dialect = "cosession") -> JsonObject:
-        """The message as an AI SDK 7 UIMessage.
+        """Return the message as an AI SDK 7 UIMessage.
 
-        Only an assistant's message may be without parts there: any other, e.g. a deleted one, shows an empty text.
+        Only an assistant's message may be without parts there: any other, e.g. a deleted one, has an empty text.
 
         Args:
-            dialect: for whom: `cosession` has the server's `stamp` beside the fields of a UIMessage; `ai-sdk` and
-                `pydantic-ai`, whose reader takes no other field, have the fields of a UIMessage only.
+            dialect: the reader: `cosession` has the server's `stamp` beside the fields of a UIMessage; `ai-sdk` and
+                `pydantic-ai`, whose readers accept no other field, have the fields of a UIMessage only.
         """
         return in_dialect(as_ui_message(plain_object(self.shared)), dialect)
 
@@ -265,7 +270,7 @@ class Message(Record):
         return value if isinstance(value, str) else None
 
     def _be_there(self) -> None:
-        """Refuse to write to a message that was taken out of the list: yrs may never come back from that."""
+        """Reject a write to a message that was removed from the list: yrs may never return from it."""
         if self.gone:
             raise BadDocument("The message was taken out of the session; nothing can be added to it.")
 
@@ -280,7 +285,7 @@ class Message(Record):
             Record(metadata).write(fields)
 
     def _own_parts(self) -> Array[Any]:
-        """The Array of parts; made of what is there when a foreign client wrote plain JSON."""
+        """Return the Array of parts; plain JSON of a foreign client is made one."""
         parts = self._array("parts")
         if parts is None:
             parts = Array[Any]([to_shared(part) for part in self._list("parts")])
@@ -288,7 +293,7 @@ class Message(Record):
         return parts
 
     def _texts(self) -> list[SharedText]:
-        """The texts to edit; plain strings of a foreign client become Texts."""
+        """Return the texts to edit; plain strings of a foreign client become Texts."""
         texts: list[SharedText] = []
         for part in maps_in(self._own_parts()):
             content = part.get("text")
@@ -300,7 +305,7 @@ class Message(Record):
 
 
 def as_ui_message(item: JsonObject) -> JsonObject:
-    """Make the plain JSON of a message, whatever a foreign client wrote, a UIMessage."""
+    """Make a UIMessage of the plain JSON of a message, also where a foreign client wrote other fields."""
     parts = item.get("parts")
     listed = cast("list[Any]", parts) if isinstance(parts, list) else []
     shown: list[Any] = [part for part in listed if isinstance(part, dict)]
@@ -317,7 +322,7 @@ def as_ui_message(item: JsonObject) -> JsonObject:
 
 
 def in_dialect(message: JsonObject, dialect: Dialect) -> JsonObject:
-    """A UIMessage as its reader takes it; see `Message.to_json`.
+    """Return a UIMessage as its reader accepts it; see `Message.to_json`.
 
     Raises:
         BadDocument: there is no such dialect.
@@ -330,7 +335,7 @@ def in_dialect(message: JsonObject, dialect: Dialect) -> JsonObject:
 
 
 def _spread(texts: list[SharedText], start: int, stop: int, middle: str) -> None:
-    """Replace a range of the joined texts: what is new goes where the range begins."""
+    """Replace a range of the joined texts: the new text goes where the range begins."""
     begin = 0
     for number, text in enumerate(texts):
         length = len(text)

@@ -1,6 +1,6 @@
 """The messages: an Array of Maps, in order. New ones go to the end.
 
-A message and its parts are built whole and appended in one transaction, so nobody ever sees half of one.
+A message and its parts are built whole and appended in one transaction, so no replica ever sees half of one.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,8 @@ _AT_ONCE = 32
 ROLES = ("user", "assistant", "system")
 
 _NEWEST = 64
-"""Messages that are looked up one by one; each takes the longer the more there are. The rest is read at once."""
+"""The newest messages, which are looked up one by one; the time for each grows with the list. The rest is read at
+once."""
 
 
 class Messages:
@@ -31,7 +32,7 @@ class Messages:
 
     Attributes:
         shared: the pycrdt Array behind it.
-        index: where each message is by its id, if somebody keeps that; a server does of long lists.
+        index: the place of each message by its id, if it is kept; a server keeps it for long lists.
     """
 
     __slots__ = ("index", "shared")
@@ -48,9 +49,9 @@ class Messages:
         return (Message(item) for item in items if item is not None)
 
     def walk(self) -> "Iterator[Map[Any] | None]":
-        """The entries that are Maps now, one by one while others change the list; one that is gone by then is None.
+        """Iterate over the present Maps while the list may change; an entry that is removed by then is None.
 
-        Of a list without an index this must end before the list changes.
+        Over a list without an index, the iteration must end before the list changes.
         """
         return iter(maps_in(self.shared)) if self.index is None else self.index.walk()
 
@@ -66,7 +67,7 @@ class Messages:
         raise IndexError(f"There is no message {index}.")
 
     def get(self, id: str) -> Message | None:  # noqa: A002 - the field's name
-        """The message of an id, or None; the newest is looked at first."""
+        """Return the message of an id, or None; the search begins at the newest."""
         if self.index is not None:
             found = self.index.get(id)
             return None if found is None else Message(found)
@@ -83,7 +84,7 @@ class Messages:
         return None
 
     def among(self, ids: Iterable[str]) -> Iterator[Message]:
-        """The messages of some ids, in that order; a short list is looked through once for all of them."""
+        """Iterate over the messages of some ids, in that order; a short list is searched once for all of them."""
         if self.index is None:
             by_id = {message.id: message for message in self}
             found = map(by_id.get, ids)
@@ -92,12 +93,12 @@ class Messages:
         return (message for message in found if message is not None)
 
     def at(self, place: int) -> Message | None:
-        """The message at a place of the list; None where something else is there."""
+        """Return the message at a place of the list; None if the entry is something else."""
         item: Any = self.shared[place] if self.index is None else self.index[place]
         return Message(cast("Map[Any]", item)) if isinstance(item, Map) else None
 
     def unindex_if_short(self) -> None:
-        """Keep no index of a list that is as easily looked through."""
+        """Drop the index of a list that has become short."""
         if self.index is not None and len(self.index) <= SHORT:
             self.index.close()
             self.index = None
@@ -120,13 +121,13 @@ class Messages:
         Args:
             role: `user`, `assistant` or `system`.
             parts: AI SDK 7 UI message parts; only an assistant's message may begin without any.
-            id: unique in the session; whoever draws it sees to that.
+            id: unique in the session, which the caller ensures.
             author: the participant's id.
             created_at: the time, RFC 3339.
             status: `streaming`, `complete`, `cancelled` or `error`.
             run: the run that writes it.
             parent: the message that it answers or branches from.
-            to: the agents that are asked: for each of them it is a prompt. None is whoever answers here.
+            to: the agents that are asked: for each of them it is a prompt. Empty: the agent that answers by default.
 
         Raises:
             BadDocument: a value doesn't fit.
@@ -143,7 +144,7 @@ class Messages:
         return self.append_json({"id": id, "role": role, "metadata": metadata, "parts": list(parts)})
 
     def append_json(self, message: Mapping[str, Any]) -> Message:
-        """Append a UIMessage, e.g. one that `to_json` gave; its stamp stays behind, for that is the server's to give.
+        """Append a UIMessage, e.g. one from `to_json`, without its stamp, which only the server writes.
 
         Raises:
             BadDocument: it is no UIMessage.
@@ -169,7 +170,7 @@ class Messages:
         return Message(shared)
 
     def to_json_in_steps(self) -> Generator[None, None, list[JsonObject]]:
-        """All messages as UIMessages, in steps of few; of a list that changes meanwhile, whatever is read of it."""
+        """Return all messages as UIMessages, in short steps; the list may change between them."""
         listed: list[JsonObject] = []
         if self.index is None or any(item is None for item in self.index):  # short, or with entries that are no Maps
             items = yield from value_in_steps(self.shared)
@@ -188,10 +189,10 @@ class Messages:
         return listed
 
     def to_json(self, *, dialect: Dialect = "cosession") -> list[JsonObject]:
-        """All messages as UIMessages: one pass over the Array, where iterating looks each entry up.
+        """Return all messages as UIMessages, in one pass over the Array; iterating would look each entry up.
 
         Args:
-            dialect: for whom; see `Message.to_json`.
+            dialect: the reader; see `Message.to_json`.
         """
         listed = [as_ui_message(cast(JsonObject, item)) for item in plain_list(self.shared) if isinstance(item, dict)]
         return [in_dialect(message, dialect) for message in listed]

@@ -1,4 +1,4 @@
-"""What a session is: its schema version, title, origin and policy."""
+"""The metadata of a session: its schema version, title, origin and policy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ MAX_TITLE = 1000
 
 
 class Meta(Record):
-    """A view over the session's own facts."""
+    """A view over the session's metadata."""
 
     __slots__ = ()
 
@@ -26,12 +26,12 @@ class Meta(Record):
 
     @property
     def title(self) -> str:
-        """What people call the session; what is longer than a title is cut off."""
+        """The title, cut off at `MAX_TITLE` characters."""
         return self._string("title")[:MAX_TITLE]
 
     @property
     def created_at(self) -> str | None:
-        """When the server made it."""
+        """The time at which the server made it."""
         return self._optional_string("created_at")
 
     @property
@@ -41,19 +41,19 @@ class Meta(Record):
 
     @property
     def rules(self) -> Policy:
-        """Which agents belong here, and what becomes of a prompt that arrives while one works."""
+        """The policy: the agents of the session, and how a prompt is handled that arrives while one works."""
         return read_policy(self._object("policy"))
 
     def set_title(self, title: str) -> None:
-        """Give the session another title."""
+        """Set the title."""
         self.write({"title": checked_text(title, "The title")})
 
     def set_policy(self, policy: Policy) -> None:
-        """Give the session other rules; only the server does."""
+        """Set the policy; only the server does."""
         self.write({"policy": checked_object(policy.to_json(), "The policy")})
 
     def initialise(self, *, created_at: str, title: str, forked_from: Mapping[str, Any] | None) -> None:
-        """Write the facts of a new session; one that has a schema already stays as it is."""
+        """Write the metadata of a new session; a session that has a schema already stays as it is."""
         with transaction(self.shared):
             if self.schema:
                 return

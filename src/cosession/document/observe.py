@@ -1,9 +1,9 @@
-"""Watching a document: what changed where, as plain values.
+"""Observing a document: its changes and their places, as plain values.
 
 A callback runs while the transaction that changed the document is being committed: it may read, and must not write,
 nor ask for a text that this `SessionDocument` wasn't asked for before (giving a root its type counts as writing). It
-is called once per changed root and transaction; in which order the roots come isn't said. What it raises doesn't undo
-the change and doesn't keep other observers from hearing of it: pycrdt collects it, and raises an ExceptionGroup where
+is called once per changed root and transaction; the order of the roots is undefined. An exception in it doesn't undo
+the change, and other observers are still called: pycrdt collects the exceptions, and raises an ExceptionGroup where
 the transaction ends.
 """
 
@@ -26,12 +26,12 @@ class Change:
     """One changed shared type in one transaction.
 
     Attributes:
-        path: the way to it: the root's name, then keys and indices (as they are after the transaction).
-        kind: what it is.
+        path: the path to it: the root's name, then keys and indices (as they are after the transaction).
+        kind: its type.
         keys: of a map (or an XML element): the keys that were set or removed, sorted.
-        inserted: of a text: what was inserted; of an array: the values that were; otherwise None.
-        removed: of a text or an array: how much was removed (yrs counts a text in bytes).
-        origin: of the transaction, if it has one: an update applied without an origin has none.
+        inserted: of a text: the inserted string; of an array: the inserted values; otherwise None.
+        removed: of a text or an array: the length that was removed (yrs counts a text in bytes).
+        origin: the origin of the transaction, if it has one.
     """
 
     path: tuple[str | int, ...]
@@ -68,7 +68,7 @@ class Subscription:
 
 
 class ListSubscription:
-    """Hears that something in a list was changed, and not what: yrs walks a list from its start to tell that.
+    """An observation that reports that a list changed, without the change: yrs walks a list from its start for that.
 
     Args:
         callback: called once for each transaction; see above.
@@ -81,7 +81,7 @@ class ListSubscription:
         self._subscription = root.integrated.observe_deep(partial(_ring, callback))
 
     def close(self) -> None:
-        """Stop hearing. May be called twice."""
+        """Stop observing. May be called twice."""
         self._subscription.drop()
 
 

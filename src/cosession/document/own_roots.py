@@ -1,6 +1,6 @@
-"""An application's own roots, read as plain JSON. A document doesn't say of which type a root is: its content does.
+"""An application's own roots, read as plain JSON. A document doesn't hold the type of a root: its content shows it.
 
-Invariant: no root is read as another type than its content has; the CRDT library doesn't end at some that are.
+Invariant: no root is read as another type than its content has; the CRDT library may loop forever on a wrong type.
 """
 
 from bisect import bisect_right
@@ -21,11 +21,11 @@ _XML_ELEMENT = 3
 _XML_TEXT = 6
 _SHARED = (Array, Map, Text, XmlElement, XmlFragment, XmlText)
 _SURER: Final[dict[type, int]] = {Array: 0, XmlFragment: 1, Map: 2, Text: 3}
-"""Which type a root has in which there seem to be several: texts hold shared types, XML holds elements beside texts,
-and a value that took the place of another doesn't say its key."""
+"""The rank of a type where the content of a root shows several: texts hold shared types, XML holds elements beside
+texts, and a value that replaced another doesn't name its key."""
 
 _MAX_DEPTH = 64
-"""How deep texts that are in texts are read; beyond it there is null."""
+"""The depth to which texts in texts are read; deeper ones become null."""
 
 _PIECE: Final = 2**12
 """Bytes of the document that are read in one step."""
@@ -39,14 +39,14 @@ def read_own_roots(update: bytes, names: Collection[str]) -> dict[str, Any]:
         names: the names of the roots.
 
     Returns:
-        Of each that holds something: an object, a list, a text (a string, or the parts of a delta where it is rich or
-        holds shared types), or XML as a string.
+        The value of each root that isn't empty: an object, a list, a text (a string, or the parts of a delta where it
+        is rich or holds shared types), or XML as a string.
     """
     return finish(read_own_roots_in_steps(update, names))
 
 
 def read_own_roots_in_steps(update: bytes, names: Collection[str]) -> Generator[None, None, dict[str, Any]]:
-    """Do the same in steps, but for XML and what is in rich texts, which the library gives at once."""
+    """Do the same in steps, except for XML and values in rich texts, which the library returns at once."""
     doc: Doc[Any] = Doc()
     places = _Places(names)
     for piece in split_update((yield from measure_in_steps(update)), _PIECE):
@@ -64,7 +64,7 @@ def read_own_roots_in_steps(update: bytes, names: Collection[str]) -> Generator[
 
 
 def read_text(text: Text) -> Any:
-    """Read a text: as a string without its formats, or as the parts of a delta where it holds shared types."""
+    """Return a text: as a string without its formats, or as the parts of a delta where it holds shared types."""
     words = str(text)
     if len(text) == len(words.encode()):
         return words
@@ -85,7 +85,7 @@ def _delta(text: Text | XmlText, depth: int) -> Any:
 
 
 def _delta_in_steps(text: Text | XmlText, depth: int) -> Generator[None, None, Any]:
-    """A text as a string where it is plain, else as the parts of a delta, as Quill and Yjs write it."""
+    """Return a text as a string where it is plain, else as the parts of a delta, as Quill and Yjs write it."""
     if depth > _MAX_DEPTH:
         return None
     shown: list[dict[str, Any]] = []
@@ -104,13 +104,13 @@ def _part(insert: Any, attributes: Mapping[str, Any] | None, depth: int) -> dict
 
 
 class _Places:
-    """Where the structs of a document stand, read in pieces, each of which fits when it comes.
+    """The root of each struct of a document, which is read in pieces; each piece must fit when it is read.
 
     Args:
-        names: the names of the roots that are asked for.
+        names: the names of the wanted roots.
 
     Attributes:
-        kinds: the types of those roots, each by what stands in it.
+        kinds: the types of those roots, each found from its content.
     """
 
     def __init__(self, names: Collection[str]) -> None:
@@ -152,7 +152,7 @@ class _Places:
         clocks: Mapping[int, list[int]],
         roots: dict[Id, str | None],
     ) -> str | None:
-        """The root that a struct stands in itself; None where it is in a shared type. Only the first ones name it."""
+        """Return the root that directly holds a struct, through its neighbours; None if it is in a shared type."""
         way: dict[Id, None] = {}
         name: str | None = None
         while id_ not in way:  # origins in a circle lead nowhere
@@ -176,14 +176,14 @@ class _Places:
         return name
 
     def _known_root(self, client: int, clock: int) -> str | None:
-        """The root in which a struct of an earlier piece stands."""
+        """Return the root that holds a struct of an earlier piece."""
         starts, names = self._roots.get(client, ([], []))
         at = bisect_right(starts, clock) - 1
         return names[at] if at >= 0 else None
 
 
 def _kind_of(struct: Struct) -> type | None:
-    """The type of the root that a struct stands in; None where it says nothing."""
+    """Return the type of the root that holds a struct; None if the struct doesn't show it."""
     if struct.key is not None:
         return Map
     if struct.kind in (STRING, EMBED, FORMAT):

@@ -1,6 +1,6 @@
-"""What each type of part holds: the one table of part types and states, which are AI SDK 7's.
+"""The fields of each type of part: the one table of part types and states, which are AI SDK 7's.
 
-A part written through this package fits the table. A part that a foreign client wrote may not; it is shown as it is.
+A part written through this package fits the table. A part of a foreign client may not; it is read as it is.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from cosession.errors import BadDocument
 from .values import JsonObject, checked_object
 
 PART_DEPTH = 3
-"""In how many others a part is: the messages, a message, its parts."""
+"""The nesting depth of a part: in the messages, a message, its parts."""
 
 TEXT_STATES = ("streaming", "done")
 
@@ -24,7 +24,7 @@ TOOL_STATES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "output-error": (frozenset({"errorText"}), frozenset({"rawInput", "output"})),
     "output-denied": (frozenset({"input", "approval"}), frozenset({"rawInput", "output", "errorText"})),
 }
-"""Per state of a tool call: the keys that it needs, and those that it can't have (a part loses them on the way)."""
+"""Per state of a tool call: the keys that it needs, and those that it can't have (an update drops them)."""
 
 _APPROVED: Mapping[str, tuple[Any, ...]] = {
     "input-streaming": (),
@@ -34,7 +34,7 @@ _APPROVED: Mapping[str, tuple[Any, ...]] = {
     "output-error": (True,),
     "output-denied": (False,),
 }
-"""Per state of a tool call: what `approval.approved` may be (None: not there)."""
+"""Per state of a tool call: the values of `approval.approved` (None: missing)."""
 
 _STRINGS: Mapping[str, tuple[str, ...]] = {
     "text": ("text",),
@@ -52,12 +52,12 @@ _STRINGS: Mapping[str, tuple[str, ...]] = {
 
 
 def is_tool(kind: str) -> bool:
-    """Whether parts of this type are tool calls."""
+    """Return whether parts of this type are tool calls."""
     return kind == "dynamic-tool" or (kind.startswith("tool-") and kind != "tool-")
 
 
 def is_growing_text(kind: str) -> bool:
-    """Whether parts of this type hold a Text that grows in place."""
+    """Return whether parts of this type hold a Text that grows in place."""
     return kind in ("text", "reasoning")
 
 

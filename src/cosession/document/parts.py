@@ -1,7 +1,7 @@
 """A part of a message: it keeps its place, and its text grows in place: one Text, never one entry per token.
 
-A part may go while it grows, because somebody deletes the message. That is no mistake of the writer: a part that is
-gone takes in what it is given, and nothing happens.
+A part may be removed while it grows, because a participant deletes the message. That is no error of the writer:
+writes to a removed part have no effect.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ def new_part(part: Mapping[str, Any]) -> Map[Any]:
 
 
 def values_of_parts(parts: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
-    """Give the values of new parts that are written as single ones: neither texts nor shared types."""
+    """Yield the values of new parts that are written as plain values: neither texts nor shared types."""
     for part in parts:
         kind = part.get("type")
         for key, value in part.items():
@@ -58,7 +58,7 @@ class Part(Record):
 
     @property
     def state(self) -> str | None:
-        """How far it is: of a text `streaming` or `done`, of a tool call AI SDK's states; None for other parts."""
+        """The state: of a text `streaming` or `done`, of a tool call AI SDK's states; None for other parts."""
         return self._optional_string("state")
 
     @property
@@ -76,7 +76,7 @@ class Part(Record):
         """Add to the end of the text.
 
         Args:
-            text: what comes next; empty changes nothing.
+            text: the text to add; an empty one changes nothing.
 
         Raises:
             BadDocument: the part holds no text that grows.
@@ -93,10 +93,10 @@ class Part(Record):
                 target.append(text)
 
     def finish(self) -> None:
-        """Say that the text is complete: its state becomes `done`.
+        """Mark the text complete: its state becomes `done`.
 
         Raises:
-            BadDocument: it is a tool call, which goes on with `update(state=…)`.
+            BadDocument: it is a tool call, which is changed with `update(state=…)`.
         """
         if self.gone:
             return
@@ -105,11 +105,11 @@ class Part(Record):
         self.write({"state": "done"})
 
     def update(self, **fields: Any) -> None:
-        """Set fields of the part; a tool call that changes state loses what the new state can't have.
+        """Set fields of the part; a tool call that changes state loses the fields that the new state can't have.
 
         Args:
             fields: AI SDK names (`state`, `input`, `output`, `errorText`, `approval`, `data`, …); None removes
-                a field that may be left out.
+                an optional field.
 
         Raises:
             BadDocument: the part would not be an AI SDK part any more.

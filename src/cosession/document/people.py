@@ -1,6 +1,6 @@
-"""Who takes part: `participants`, written by the server, and `agents`, in which each agent speaks of itself.
+"""Participants, written by the server, and agents, each of which describes itself in `agents`.
 
-An agent that died can't say so: whether it is there is in `participants`, never in `agents`.
+An agent that died can't write that: whether it is connected is in `participants`, never in `agents`.
 """
 
 from typing import Any, cast
@@ -16,13 +16,13 @@ AGENT_STATUSES = ("idle", "thinking", "working", "waiting")
 
 
 class Agent(Record):
-    """A view over what one agent says of itself."""
+    """A view over one agent's description of itself."""
 
     __slots__ = ()
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The display name."""
         return self._string("name")
 
     @property
@@ -32,12 +32,12 @@ class Agent(Record):
 
     @property
     def task(self) -> str | None:
-        """What it does, in one line that a person understands."""
+        """The current task, in one line of plain language."""
         return self._optional_string("task")
 
     @property
     def progress(self) -> JsonObject | None:
-        """{label, done, total}, if it says how far it is."""
+        """The progress, {label, done, total}, if it reports any."""
         return self._optional_object("progress")
 
     @property
@@ -46,7 +46,7 @@ class Agent(Record):
         return self._optional_string("run")
 
     def set(self, **fields: Any) -> None:
-        """Say something of oneself.
+        """Set fields of the description; only the agent itself does.
 
         Args:
             fields: `status`, `task`, `run`, `progress`, `name`; None empties a field.
@@ -72,7 +72,7 @@ class Agents(Records[Agent]):
     kind = Agent
 
     def declare(self, id: str, *, name: str) -> Agent:  # noqa: A002 - the field's name
-        """Make the agent's Map at its first join, which the server does; one that is there stays as it is."""
+        """Make the agent's Map at its first join; only the server does, and an existing one stays as it is."""
         with transaction(self.shared):
             agent = map_in(self.shared, checked_id(id, "An agent's id"))
             if agent is None:
@@ -82,13 +82,13 @@ class Agents(Records[Agent]):
 
 
 class ParticipantRecord(Record):
-    """A view over what the server says of one participant."""
+    """A view over the server's record of one participant."""
 
     __slots__ = ()
 
     @property
     def name(self) -> str:
-        """What people call them."""
+        """The display name."""
         return self._string("name")
 
     @property
@@ -98,27 +98,27 @@ class ParticipantRecord(Record):
 
     @property
     def online(self) -> bool:
-        """Whether a device of theirs is connected."""
+        """Whether a device of the participant is connected."""
         return self.get("online") is True
 
     @property
     def looking(self) -> bool:
-        """Whether they have a page of the session in front of them, as far as is known; see `rooms.attendance`."""
+        """Whether the participant has a page of the session in view, as far as known; see `rooms.attendance`."""
         return self.online and self.get("looking") is True
 
     @property
     def since(self) -> str | None:
-        """When they first joined."""
+        """The time of the first join."""
         return self._optional_string("since")
 
     @property
     def last_seen(self) -> str | None:
-        """When their last connection ended, the last time that one did; None while they have never left."""
+        """The time at which the last connection ended; None if the participant has never left."""
         return self._optional_string("last_seen")
 
     @property
     def devices(self) -> int:
-        """How many connections they have."""
+        """The number of connections."""
         return self._integer("devices", 0) if self.online else 0
 
 
@@ -130,7 +130,7 @@ class Participants(Records[ParticipantRecord]):
     kind = ParticipantRecord
 
     def set(self, id: str, **fields: Any) -> ParticipantRecord:  # noqa: A002 - the field's name
-        """Say something of a participant; the first time makes their Map.
+        """Set fields of a participant; the first call makes the record.
 
         Args:
             id: the participant's id.
@@ -150,6 +150,6 @@ class Participants(Records[ParticipantRecord]):
             return ParticipantRecord(item)
 
     def remove(self, id: str) -> None:  # noqa: A002 - the field's name
-        """Forget a participant."""
+        """Remove a participant."""
         if id in self.shared:
             del self.shared[id]

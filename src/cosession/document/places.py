@@ -1,9 +1,9 @@
-"""Places in a text, in Yjs's terms: which id each character has. Read from the document's own update.
+"""Places in a text, in Yjs's terms: the id of each character. Read from the document's own update.
 
 pycrdt's sticky indexes mix byte offsets with UTF-16 clocks: beside a character that isn't ASCII they name another
-character, or panic. So the ids are taken from where they are written down: an update holds every struct with its
-client, its first clock and its text, and a clock counts UTF-16 units. Of pycrdt only what is exact is used: where the
-first character of a struct is. Format: the update encoding (version 1) and the relative positions of `yjs`.
+character, or panic. So the ids are read from an update, which holds every struct with its client, its first clock and
+its text; a clock counts UTF-16 units. pycrdt is asked only for the place of the first character of a struct, which is
+exact. Format: the update encoding (version 1) and the relative positions of `yjs`.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ class Struct:
 
     Attributes:
         id: its client and first clock.
-        length: how many clocks it has.
+        length: the number of its clocks.
         string: its text, if it holds one.
         beside: a struct in the same parent, if its own parent isn't written.
         parent: the encoded head of a relative position in its parent, if it is written.
@@ -42,13 +42,13 @@ class Places:
     clients: dict[int, list[Struct]] = field(default_factory=dict[int, list[Struct]])
 
     def find(self, id: Id) -> Struct | None:  # noqa: A002 - Yjs's word
-        """The struct that an id is in."""
+        """Return the struct that an id is in, or None."""
         structs = self.clients.get(id[0], [])
         place = bisect_right(structs, id[1], key=lambda struct: struct.id[1]) - 1
         return structs[place] if place >= 0 and id[1] < structs[place].id[1] + structs[place].length else None
 
     def parent_of(self, struct: Struct) -> bytes | None:
-        """The encoded head of a relative position in the parent of a struct; what is on the way remembers it."""
+        """Return the encoded head of a relative position in a struct's parent; neighbours on the way store it."""
         way: list[Struct] = []
         at: Struct | None = struct
         while at is not None and at.parent is None and at.beside is not None:
@@ -60,7 +60,7 @@ class Places:
         return parent
 
     def strings_in(self, parent: bytes) -> list[Struct]:
-        """The texts in a parent that are not deleted, in no order."""
+        """Return the texts in a parent that are not deleted, in no order."""
         return [
             struct
             for structs in self.clients.values()
@@ -101,10 +101,10 @@ def encode_position(id: Id, assoc: int) -> bytes:  # noqa: A002 - Yjs's word
 
 
 def decode_position(position: bytes) -> tuple[Id | None, bytes, int]:
-    """Take an encoded relative position apart.
+    """Decode a relative position.
 
     Returns:
-        (id, head, assoc): the character it is at, or None when it is at an end of what `head` names.
+        (id, head, assoc): the character it is at, or None when it is at an end of the text that `head` names.
 
     Raises:
         BadDocument: the bytes are no relative position.
@@ -136,7 +136,7 @@ def _uint(number: int) -> bytes:
 
 
 class _Reader:
-    """Reads lib0's encoding, from a document that is valid: pycrdt wrote it. An end too early is an IndexError."""
+    """Reads lib0's encoding, from a valid document: pycrdt wrote it. A premature end is an IndexError."""
 
     __slots__ = ("at", "data")
 
@@ -190,7 +190,7 @@ class _Reader:
         return Struct(id, self._content(kind), None, left or right, parent, deleted=kind == 1)
 
     def _content(self, kind: int) -> int:
-        """Move over content that isn't text, and return how many clocks it has."""
+        """Skip content that isn't text, and return the number of its clocks."""
         match kind:
             case 1:
                 return self.uint()

@@ -1,4 +1,4 @@
-"""A session's policy: which agents belong to it, and what becomes of a prompt that arrives while one works."""
+"""A session's policy: its agents, and how a prompt is handled that arrives while one works."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from cosession.errors import BadDocument
 from .values import JsonObject, checked_id
 
 DOUBLE_TEXTING = ("queue", "steer", "interrupt", "parallel", "reject")
-"""What may become of a prompt for an agent that works: it waits, is told to the running run, ends that run, is
-answered beside it, or is never answered."""
+"""How a prompt for a working agent is handled: it waits, is passed to the active run, ends that run, is answered in
+parallel, or is never answered."""
 
 
 MOST_AGENTS = 32
-"""How many agents a session or a prompt names at most: for each the server decides what becomes of a prompt."""
+"""The number of agents that a session or a prompt may name: the server handles a prompt once for each."""
 
 
 def agents_of(written: object) -> tuple[str, ...]:
-    """The agents that a document names somewhere, each once; what doesn't fit is as though it weren't there."""
+    """Return the agents that a document names somewhere, each once; entries that don't fit are ignored."""
     listed = cast("list[object]", written) if isinstance(written, list) else []
     return tuple(dict.fromkeys(agent for agent in listed[:MOST_AGENTS] if isinstance(agent, str) and agent))
 
 
 def checked_agents(agents: Sequence[object]) -> list[str]:
-    """The agents that somebody names.
+    """Return ids of agents, once they are checked.
 
     Raises:
-        BadDocument: one of them is none, or they are too many.
+        BadDocument: one of them is no id, or they are too many.
     """
     if isinstance(agents, str):
         raise BadDocument(f"The agents that are asked are a list of ids, not the text {agents!r}.")
@@ -38,11 +38,11 @@ def checked_agents(agents: Sequence[object]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a session's rules are.
+    """The policy of a session.
 
     Attributes:
-        agents: the agents that belong here, also while none of their processes is connected. The first one answers
-            prompts that name nobody; without any, whichever agent is there does.
+        agents: the agents of the session, also while none of their processes is connected. The first one answers
+            prompts that name no agent; if there is none, any connected agent does.
         double_texting: one of `DOUBLE_TEXTING`.
     """
 
@@ -50,18 +50,18 @@ class Policy:
     double_texting: str = "queue"
 
     def to_json(self) -> JsonObject:
-        """The policy as the document holds it."""
+        """Return the policy as the document holds it."""
         return {"agents": list(self.agents), "double_texting": self.double_texting}
 
 
 def read_policy(written: Mapping[str, Any]) -> Policy:
-    """The policy that a document holds; what doesn't fit is as though it weren't there."""
+    """Return the policy that a document holds; values that don't fit are ignored."""
     agents, double_texting = written.get("agents"), written.get("double_texting")
     return Policy(agents_of(agents), double_texting if double_texting in DOUBLE_TEXTING else "queue")
 
 
 def checked_policy(written: Mapping[str, Any]) -> Policy:
-    """The policy that somebody wants.
+    """Return a policy that was asked for, once it is checked.
 
     Raises:
         BadDocument: it has a field or a value that no policy has.

@@ -1,7 +1,7 @@
 """The queue: prompts that wait for their turn, which people edit and reorder together.
 
-An entry keeps its place in the Array for ever; what orders the queue is its `place`, a number. Moving an entry in a
-Yjs Array would be deleting and inserting a copy: two who move it would double it, and an edit in the old one be lost.
+An entry keeps its index in the Array for ever; the queue is ordered by `place`, a number. Moving an entry in a Yjs
+Array would delete it and insert a copy: two concurrent moves would double it, and an edit of the old one be lost.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -23,7 +23,8 @@ _A_STEP = 32
 """Entries that are shown in one step."""
 
 MAX_PROMPT_BYTES: Final = 2**22
-"""The longest prompt that may wait: a longer one is sent as a message. When its turn comes it is copied at once."""
+"""The size of a prompt that may wait; a longer one is sent as a message. A prompt is copied at once when its turn
+comes."""
 
 
 class QueuedPrompt(Record):
@@ -38,17 +39,17 @@ class QueuedPrompt(Record):
 
     @property
     def author(self) -> str | None:
-        """Who wrote it."""
+        """The author's participant id."""
         return self._optional_string("author")
 
     @property
     def to(self) -> tuple[str, ...]:
-        """The agents that are asked; none is whoever answers here."""
+        """The agents that are asked; empty: the agent that answers by default."""
         return agents_of(self._list("to"))
 
     @property
     def text(self) -> SharedText | None:
-        """What it says; editable by all."""
+        """The text, which several participants may edit."""
         value = self.shared.get("text")
         return SharedText(value) if isinstance(value, Text) else None
 
@@ -60,7 +61,7 @@ class QueuedPrompt(Record):
 
     @property
     def place(self) -> float:
-        """What the queue is ordered by."""
+        """The number that the queue is ordered by."""
         value = self.get("place")
         return float(value) if isinstance(value, int | float) else 0.0
 
@@ -70,7 +71,7 @@ class Queue:
 
     Attributes:
         shared: the pycrdt Array behind it.
-        index: where each entry is by its id, if somebody keeps that; a server does.
+        index: the index of each entry by its id, if it is kept; a server keeps it.
     """
 
     __slots__ = ("index", "shared")
@@ -83,14 +84,14 @@ class Queue:
         return iter(_in_order(maps_in(self.shared)))
 
     def first(self, most: int) -> list[QueuedPrompt]:
-        """So many of those that were added first, in their order."""
+        """Return so many of the entries that were added first, in the order of the queue."""
         if self.index is not None:
             return _in_order(item for item in islice(self.index, most) if item is not None)
         added: list[Any] = [self.shared[index] for index in range(min(most, len(self.shared)))]
         return _in_order(cast("Map[Any]", item) for item in added if isinstance(item, Map))
 
     def index_if_short(self) -> None:
-        """Keep an index from now on, if that doesn't take a walk for each of many entries."""
+        """Keep an index from now on, if the list is still short enough to read."""
         if self.index is None and len(self.shared) <= SHORT:
             self.index = ListIndex(self.shared, list(self.shared), notes_arrivals=False)
 
@@ -98,7 +99,7 @@ class Queue:
         return sum(1 for _ in self)
 
     def get(self, id: str) -> QueuedPrompt | None:  # noqa: A002 - the field's name
-        """The entry of an id, or None."""
+        """Return the entry of an id, or None."""
         if self.index is not None:
             found = self.index.get(id)
             return None if found is None else QueuedPrompt(found)
@@ -117,14 +118,14 @@ class Queue:
         """Add a prompt to the end of the queue.
 
         Args:
-            text: what the prompt says.
+            text: the text of the prompt.
             id: unique in the session.
             author: the participant's id.
             created_at: the time, RFC 3339.
-            to: the agents that are asked; none is whoever answers here.
+            to: the agents that are asked; empty: the agent that answers by default.
 
         Raises:
-            BadDocument: a value doesn't fit, or the id is there already.
+            BadDocument: a value doesn't fit, or the id is in use.
         """
         checked_id(id, "An entry's id")
         size = len(checked_text(text).encode())
@@ -144,11 +145,11 @@ class Queue:
         return QueuedPrompt(shared)
 
     def move(self, id: str, index: int) -> None:  # noqa: A002 - the field's name
-        """Put an entry at a place of the queue.
+        """Move an entry to a place of the queue.
 
         Args:
             id: the entry.
-            index: where it shall stand; 0 is next.
+            index: the new place; 0 is next.
 
         Raises:
             BadDocument: there is no such entry.
@@ -170,10 +171,10 @@ class Queue:
                 entry.write({"place": place})
 
     def remove(self, id: str) -> bool:  # noqa: A002 - the field's name
-        """Take an entry out.
+        """Remove an entry.
 
         Returns:
-            Whether it was there.
+            Whether it was in the queue.
         """
         with transaction(self.shared):
             place = self._place_of(id)
@@ -182,7 +183,7 @@ class Queue:
         return place is not None
 
     def place_of(self, entry: QueuedPrompt) -> int | None:
-        """Where in the list an entry is, also where another author's has its id; None if it isn't there any more."""
+        """Return the index of an entry in the list, found by id and author; None if it isn't there any more."""
         wanted = (entry.id, entry.author)
         for place, value in enumerate(plain_list(self.shared)):
             fields = cast(JsonObject, value) if isinstance(value, dict) else {}
@@ -191,11 +192,11 @@ class Queue:
         return None
 
     def to_json(self) -> list[JsonObject]:
-        """The waiting prompts as plain JSON, the next one first."""
+        """Return the waiting prompts as plain JSON, the next one first."""
         return [entry.to_json() for entry in self]
 
     def to_json_in_steps(self) -> Generator[None, None, list[JsonObject]]:
-        """The same in steps, where there is an index."""
+        """Do the same in steps, where there is an index."""
         if self.index is None:
             return self.to_json()
         entries: list[tuple[float, str, Map[Any]]] = []
@@ -213,7 +214,7 @@ class Queue:
         return listed
 
     def _place_of(self, id: str) -> int | None:  # noqa: A002 - the field's name
-        """Where in the list the entry of an id is: read in one pass, where looking each up walks there anew."""
+        """Return the index of the entry of an id, or None, in one pass; each lookup would walk the list anew."""
         for place, entry in enumerate(plain_list(self.shared)):
             is_it = isinstance(entry, dict) and cast(JsonObject, entry).get("id") == id
             if is_it and isinstance(self.shared[place], Map):

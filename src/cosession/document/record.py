@@ -1,8 +1,8 @@
-"""A record: a typed view over one Map of the document, and records by id. Neither holds anything of its own, and
-reads never raise.
+"""A record: a typed view over one Map of the document, and records by id. Neither has state of its own, and reads
+never raise.
 
-Whatever a foreign client wrote under a key, a reader gets a value of the type it asked for: what is missing or
-of another type reads as empty.
+A reader gets a value of the type it asked for, also where a foreign client wrote something else: a missing value or
+one of another type reads as empty.
 """
 
 from collections.abc import Iterator
@@ -35,15 +35,15 @@ class Record:
 
     @property
     def gone(self) -> bool:
-        """Whether somebody removed it from the document: a record holds something as long as it is there."""
+        """Whether it was removed from the document: a record in the document is never empty."""
         return len(self.shared) == 0
 
     def get(self, key: str) -> Any:
-        """The plain value under a key, or None."""
+        """Return the plain value under a key, or None."""
         return plain(self.shared.get(key))
 
     def to_json(self) -> JsonObject:
-        """The whole record as plain JSON."""
+        """Return the whole record as plain JSON."""
         return plain_object(self.shared)
 
     def _string(self, key: str, default: str = "") -> str:
@@ -77,7 +77,7 @@ class Record:
         return cast("Array[Any]", value) if isinstance(value, Array) else None
 
     def write(self, fields: JsonObject) -> None:
-        """Write checked fields, leaving alone those that hold the value already: a rewrite leaves a tombstone."""
+        """Write checked fields, except those that hold the value already: a rewrite leaves a tombstone."""
         with transaction(self.shared):
             for key, value in fields.items():
                 if key not in self.shared or not is_same(self.get(key), value):
@@ -88,7 +88,7 @@ _Kind = TypeVar("_Kind", bound=Record)
 
 
 class Records(Generic[_Kind]):
-    """Records by id: a view over a Map of Maps. A subclass names the `kind`, and says how one is made.
+    """Records by id: a view over a Map of Maps. A subclass sets the `kind`, and has a method that makes one.
 
     Attributes:
         shared: the pycrdt Map behind it.
@@ -102,26 +102,26 @@ class Records(Generic[_Kind]):
         self.shared = shared
 
     def __iter__(self) -> Iterator[tuple[str, _Kind]]:
-        """(id, record) of each."""
+        """Iterate over (id, record) of each."""
         found = ((key, map_in(self.shared, key)) for key in keys_of(self.shared))
         return ((key, self.kind(item)) for key, item in found if item is not None)
 
     def get(self, id: str) -> _Kind | None:  # noqa: A002 - the field's name
-        """The record of an id, or None."""
+        """Return the record of an id, or None."""
         item = map_in(self.shared, id)
         return None if item is None else self.kind(item)
 
     def to_json(self) -> JsonObject:
-        """All of them as plain JSON, by id."""
+        """Return all records as plain JSON, by id."""
         return plain_object(self.shared)
 
 
 def map_in(parent: Map[Any], key: str) -> Map[Any] | None:
-    """The Map under a key, or None when there is none or something else."""
+    """Return the Map under a key; None if the value is missing or something else."""
     value = parent.get(key)
     return cast("Map[Any]", value) if isinstance(value, Map) else None
 
 
 def maps_in(array: Array[Any] | None) -> list[Map[Any]]:
-    """The Maps of an Array, in order; what else a foreign client put there is left out."""
+    """Return the Maps of an Array, in order; other values of a foreign client are left out."""
     return [] if array is None else [cast("Map[Any]", item) for item in list(array) if isinstance(item, Map)]

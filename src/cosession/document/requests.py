@@ -1,7 +1,7 @@
-"""Requests: what participants want the server to decide, each under a key of their own: `KIND/…/PARTICIPANT`.
+"""Requests of participants to the server, each under a key of its own: `KIND/…/PARTICIPANT`.
 
-What two processes of one participant may ask for at the same time names the Yjs client as well, before the
-participant: else the server would take the second one's wish away with the first one's.
+A request that two processes of one participant may make at the same time names the Yjs client as well, before the
+participant: else the server would remove the second request together with the first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from cosession.errors import BadRequest
 from .values import MAX_INTEGER, JsonObject, checked_object, join_key, plain_object, split_key
 
 MAX_REASON = 1_000
-"""Characters of the reason of a cancel that are kept: the server writes it into the run, also in a full session."""
+"""Characters of the reason of a cancel that are kept; the server writes it into the run, also in a full session."""
 
 _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
 """The kinds of requests whose subject ends in the Yjs client that asks."""
@@ -23,14 +23,14 @@ _OF_CLIENTS = frozenset({"claim", "release", "adopt", "answer"})
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """Something that a participant asks the server to decide.
+    """A request that the server decides.
 
     Attributes:
-        key: where it is written.
+        key: its key in the root.
         kind: `cancel`, `steer`, `claim`, `release`, `vote`, …
-        subject: what it is about, e.g. (run,).
-        participant: who asks.
-        value: what exactly they want.
+        subject: the ids that it is about, e.g. (run,).
+        participant: the id of the participant that asks.
+        value: the details.
     """
 
     key: str
@@ -41,7 +41,7 @@ class RequestRecord:
 
     @property
     def client(self) -> int | None:
-        """The Yjs client that asks, where two of one participant may ask for the same; None elsewhere."""
+        """The Yjs client that asks, for kinds whose key names it; None for others."""
         named = self.subject[-1] if self.kind in _OF_CLIENTS and self.subject else ""
         if not (named.isascii() and named.isdecimal()) or len(named) > len(str(MAX_INTEGER)):
             return None
@@ -49,13 +49,13 @@ class RequestRecord:
         return client if client <= MAX_INTEGER else None
 
     def about(self, *names: str) -> tuple[str, ...]:
-        """Return the subject, which has so many parts; `client` is a Yjs client id.
+        """Return the subject, after a check of its number of parts; `client` is a Yjs client id.
 
         Args:
-            names: what each part is.
+            names: the name of each part.
 
         Raises:
-            BadRequest: it has fewer or more parts, or names no Yjs client where it should.
+            BadRequest: it has fewer or more parts, or has no Yjs client where it should.
         """
         if len(self.subject) != len(names) or (names[-1] == "client" and self.client is None):
             form = "/".join((self.kind, *(name.upper() for name in names), "PARTICIPANT"))
@@ -64,7 +64,7 @@ class RequestRecord:
 
 
 class Requests:
-    """What waits for the server's decision, which removes it."""
+    """The requests that wait for the server's decision, which removes them."""
 
     __slots__ = ("shared",)
 
@@ -77,13 +77,13 @@ class Requests:
     def put(
         self, kind: str, *subject: str, participant: str, value: Mapping[str, Any] | None = None
     ) -> RequestRecord:
-        """Ask for something.
+        """Write a request.
 
         Args:
-            kind: what is asked for.
-            subject: what it is about.
-            participant: who asks.
-            value: what exactly they want, a JSON object.
+            kind: the kind of request.
+            subject: the ids that it is about.
+            participant: the id of the participant that asks.
+            value: the details, a JSON object.
         """
         key = join_key(kind, *subject, participant)
         prepared = checked_object(value or {}, "The request")
@@ -91,16 +91,16 @@ class Requests:
         return RequestRecord(key, kind, subject, participant, prepared)
 
     def remove(self, key: str) -> None:
-        """Take a request away; one that is gone already is no error."""
+        """Remove a request; a missing one is no error."""
         if key in self.shared:
             del self.shared[key]
 
     def items(self) -> Iterator[RequestRecord]:
-        """The requests, by key; a key of fewer than two segments has no kind or no participant (both empty then)."""
+        """Iterate over the requests, by key; a key of one segment has no participant (it is empty then)."""
         return self.among(self.shared.keys())
 
     def among(self, keys: Iterable[str]) -> Iterator[RequestRecord]:
-        """The requests under some keys, by key; where there is none, none."""
+        """Iterate over the requests under some keys, by key; keys without a request are skipped."""
         for key in sorted(keys):
             if key not in self.shared:
                 continue
@@ -109,7 +109,7 @@ class Requests:
             yield RequestRecord(key, kind, tuple(subject), participant, plain_object(self.shared[key]))
 
     def participant(self, key: str) -> str:
-        """The participant who asks under a key, without reading the rest of it."""
+        """Return the participant that a key names, without reading the rest of it."""
         _, slash, last = key.rpartition("/")
         return split_key(last)[0] if slash else ""
 
@@ -118,31 +118,31 @@ class Requests:
         return self.put("cancel", run, participant=participant, value={"reason": reason})
 
     def ask_steer(self, run: str, id: str, participant: str, text: str) -> RequestRecord:  # noqa: A002 - the field's name
-        """Ask that a running run take something in; the id is the steer's."""
+        """Ask to steer an active run; the id is the steer's."""
         return self.put("steer", run, id, participant=participant, value={"text": text})
 
     def ask_claim(
         self, key: str, client: int, participant: str, *, seconds: float | None = None, wait: bool = False
     ) -> RequestRecord:
-        """Ask to hold something that one client at a time holds.
+        """Ask for a claim, which one client at a time holds.
 
         Args:
-            key: what it is.
-            client: the Yjs client that shall hold it, as long as it is present.
-            participant: whose client it is.
-            seconds: for how long at most; asking again renews it.
-            wait: whether to stand in line while another holds it.
+            key: the claim.
+            client: the Yjs client that will hold it, as long as it is present.
+            participant: the client's participant.
+            seconds: the longest time to hold it; asking again renews it.
+            wait: whether to wait in line while another client holds it.
         """
         wish = {"seconds": seconds, "wait": wait or None}
         value = {name: one for name, one in wish.items() if one is not None}
         return self.put("claim", key, str(client), participant=participant, value=value)
 
     def ask_release(self, key: str, client: int, participant: str) -> RequestRecord:
-        """Ask to give back what a client holds, or its place in the line."""
+        """Ask to release a claim of a client, or its place in the line."""
         return self.put("release", key, str(client), participant=participant)
 
     def ask_adopt(self, run: str, client: int, participant: str) -> RequestRecord:
-        """Ask to go on with a lost run of one's own."""
+        """Ask to continue a lost run of the same agent."""
         return self.put("adopt", run, str(client), participant=participant)
 
     def ask_vote(self, approval: str, participant: str, decision: str, value: Any = None) -> RequestRecord:
@@ -150,7 +150,7 @@ class Requests:
 
         Args:
             approval: its id.
-            participant: who votes.
+            participant: the voter's id.
             decision: `approved` or `rejected`.
             value: the value that is approved, as the voter saw it; the server declines a vote without one where the
                 value may be edited.
@@ -167,17 +167,17 @@ class Requests:
             message: the message that it is in.
             call: its `toolCallId`.
             client: the Yjs client that holds it.
-            participant: whose client it is.
-            output: what the tool gave, JSON-like.
-            error: what went wrong, in place of an output.
+            participant: the client's participant.
+            output: the output of the tool, JSON-like.
+            error: an error message, in place of an output.
         """
         value = {"output": output} if error is None else {"error": error}
         return self.put("answer", message, call, str(client), participant=participant, value=value)
 
     def ask_policy(self, participant: str, double_texting: str) -> RequestRecord:
-        """Ask for another way with prompts that arrive while an agent works."""
+        """Ask for another handling of prompts that arrive while an agent works."""
         return self.put("policy", participant=participant, value={"double_texting": double_texting})
 
     def to_json(self) -> JsonObject:
-        """All requests, by their keys."""
+        """Return all requests, by their keys."""
         return plain_object(self.shared)

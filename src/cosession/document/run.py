@@ -1,5 +1,5 @@
-"""A run: one piece of agent work, from its start to its end. One writer, the agent; the server adds `cancel` and
-`steers`, says `lost` when the agent is gone, and hands a lost one over. The agent makes the containers at the start.
+"""A run: one piece of agent work, from its start to its end. Its writer is the agent; the server adds `cancel` and
+`steers`, sets `lost` when the agent is gone, and reassigns a lost run. The agent makes the containers at the start.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,12 +31,12 @@ class Run(Record):
 
     @property
     def status(self) -> str:
-        """`queued`, `running`, `suspended`, or how it ended: `complete`, `cancelled`, `error`, `lost`."""
+        """`queued`, `running`, `suspended`, or an end: `complete`, `cancelled`, `error`, `lost`."""
         return self._string("status")
 
     @property
     def ended(self) -> bool:
-        """Whether it does nothing any more."""
+        """Whether it has ended."""
         return self.status in ENDED
 
     @property
@@ -51,25 +51,25 @@ class Run(Record):
 
     @property
     def started_at(self) -> str | None:
-        """When it started."""
+        """The time at which it started."""
         return self._optional_string("started_at")
 
     @property
     def ended_at(self) -> str | None:
-        """When it ended."""
+        """The time at which it ended."""
         return self._optional_string("ended_at")
 
     @property
     def cancel(self) -> JsonObject | None:
-        """{by, at, reason} when somebody cancelled it."""
+        """{by, at, reason} if it was cancelled."""
         return self._optional_object("cancel")
 
     @property
     def steers(self) -> list[JsonObject]:
-        """What people added while it works: {id, by, text, at} each, in the order of arrival, all of them strings.
+        """The steers that people added while it works: {id, by, text, at} each, all strings, in the order of arrival.
 
-        Each id once: a server that was killed before its record was saved has recorded the wish, and the next one
-        again, before replicas brought the first record back.
+        Each id once: a steer is in the list twice if the server was killed before its record was saved, and the next
+        server recorded it again before replicas brought the first record back.
         """
         first: dict[str, JsonObject] = {}
         for item in self._list("steers"):
@@ -84,32 +84,32 @@ class Run(Record):
 
     @property
     def steps(self) -> list[JsonObject]:
-        """Its steps: {id, name, status, …} each."""
+        """The steps: {id, name, status, …} each."""
         return [item for item in self._list("steps") if isinstance(item, dict)]
 
     @property
     def progress(self) -> JsonObject | None:
-        """{label, done, total}, if the agent says how far it is."""
+        """The progress, {label, done, total}, if the agent reports any."""
         return self._optional_object("progress")
 
     @property
     def error(self) -> Any:
-        """What went wrong, when it ended so."""
+        """The error, if it ended with one."""
         return self.get("error")
 
     @property
     def usage(self) -> JsonObject | None:
-        """What it used (tokens, money), in the agent's terms."""
+        """The usage (tokens, money), in the agent's terms."""
         return self._optional_object("usage")
 
     @property
     def epoch(self) -> int:
-        """Which attempt this is, from 1."""
+        """The number of this attempt, from 1."""
         return self._integer("epoch", 1)
 
     @property
     def client(self) -> int:
-        """The Yjs client that works on it; 0 when its agent didn't say."""
+        """The Yjs client that works on it; 0 if its agent names none."""
         return self._integer("client", 0)
 
     @property
@@ -122,7 +122,7 @@ class Run(Record):
         self._append("messages", checked_id(id, "A message's id"))
 
     def set_status(self, status: str) -> None:
-        """Say how far the run is.
+        """Set the status.
 
         Raises:
             BadDocument: there is no such status.
@@ -130,15 +130,15 @@ class Run(Record):
         self.write({"status": checked_status(status)})
 
     def end(self, status: str, *, at: str, error: Any = None) -> None:
-        """Say that the run ended.
+        """End the run.
 
         Args:
             status: `complete`, `cancelled`, `error` or `lost`.
             at: the time, RFC 3339.
-            error: what went wrong, JSON-like.
+            error: the error, JSON-like.
 
         Raises:
-            BadDocument: a run doesn't end so.
+            BadDocument: a run can't end with this status.
         """
         if status not in ENDED:
             raise BadDocument(f"A run ends as one of {', '.join(ENDED)}, not {status!r}.")
@@ -146,18 +146,18 @@ class Run(Record):
         self.write(fields if error is None else {**fields, "error": checked(error, "The error")})
 
     def set_progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
-        """Say how far the work is.
+        """Set the progress.
 
         Args:
-            label: what is done right now, in words that a person understands.
-            done: how much is done.
-            total: how much there is.
+            label: the current activity, in plain language.
+            done: the amount that is done.
+            total: the whole amount.
         """
         progress = {"label": label, "done": done, "total": total}
         self.write({"progress": checked({key: value for key, value in progress.items() if value is not None})})
 
     def set_usage(self, **usage: Any) -> None:
-        """Say what the run used."""
+        """Set the usage."""
         self.write({"usage": checked_object(usage, "The usage")})
 
     def add_step(self, id: str, name: str, status: str = "running", **fields: Any) -> None:  # noqa: A002
@@ -165,8 +165,8 @@ class Run(Record):
 
         Args:
             id: unique in the run.
-            name: what the step does.
-            status: how far it is, in the agent's words.
+            name: the step's name.
+            status: its status, in the agent's terms.
             fields: `attempt`, `detail`.
         """
         step = checked_object({"id": id, "name": name, "status": status, **fields}, "A step")
@@ -195,7 +195,7 @@ class Run(Record):
 
     @property
     def steers_length(self) -> int:
-        """Entries of the list of steers, with those that are none; told without reading them."""
+        """The number of entries in the list of steers, invalid ones included; it is found without reading them."""
         steers = self._array("steers")
         return 0 if steers is None else len(steers)
 
@@ -208,14 +208,14 @@ class Run(Record):
         at: str,
         known: Collection[str] | None = None,
     ) -> bool:
-        """Add what somebody wants of the running work; only the server does, and each id only once.
+        """Add a steer; only the server does, and each id only once.
 
         Args:
             id: unique in the run.
             by: the participant.
-            text: what is wanted.
+            text: the text of the steer.
             at: the time, RFC 3339.
-            known: the ids of the run's steers; None reads all steers for them.
+            known: the ids of the run's steers; None: they are read.
 
         Returns:
             Whether it was written.
@@ -226,11 +226,11 @@ class Run(Record):
         return True
 
     def hand_over(self, client: int, former: Sequence[int]) -> None:
-        """Let another client go on with a lost run, in the next epoch; only the server does.
+        """Assign a lost run to another client, in the next epoch; only the server does.
 
         Args:
             client: the Yjs client that works on it from now on.
-            former: those that worked on it before and may write no more.
+            former: the clients that worked on it before and may write no more.
         """
         with transaction(self.shared):
             fields: JsonObject = {"client": client, "epoch": self.epoch + 1, "status": "running"}
@@ -239,7 +239,7 @@ class Run(Record):
                 del self.shared["ended_at"]
 
     def write_back(self, status: str) -> None:
-        """Give a run the status back that it had; only the server does.
+        """Restore an earlier status; only the server does.
 
         Raises:
             BadDocument: there is no such status.
@@ -250,7 +250,7 @@ class Run(Record):
                 del self.shared["ended_at"]
 
     def write(self, fields: JsonObject) -> None:
-        """Write checked fields, unless somebody removed the run."""
+        """Write checked fields, unless the run was removed."""
         if not self.gone:
             super().write(fields)
 
@@ -266,7 +266,7 @@ class Run(Record):
 
 
 def _is_steer(item: Any) -> TypeGuard[JsonObject]:
-    """Whether this can be shown and taken in: any client may have written anything there."""
+    """Return whether an entry is a valid steer: a foreign client may have written anything there."""
     if not isinstance(item, dict):
         return False
     steer = cast(JsonObject, item)

@@ -1,11 +1,11 @@
-"""A run's life: the one table of what may follow on what, and by whose hand. Server and SDK both read it.
+"""The states of a run: the one table of transitions, by the agent and by the server. Server and SDK both read it.
 
     (new) ──→ queued ──→ running ⇄ suspended ──→ complete, cancelled, error
                  └──────────┴────────────┴──→ lost ──→ running, with the next epoch
 
-Only the last of several steps may be seen, because what was written offline comes in one piece: so an agent's row
-holds all that can be reached, and only `queued` is never come back to. What isn't in the table, the server writes
-back.
+Only the last of several transitions may be seen, because offline writes arrive as one: so an agent's row holds all
+states that can be reached, and only `queued` is never reached again. The server reverts a transition that isn't in
+the table.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from typing import Final
 RUN_STATUSES: Final = ("queued", "running", "suspended", "complete", "cancelled", "error", "lost")
 
 FINAL: Final = frozenset({"complete", "cancelled", "error"})
-"""The statuses that nothing follows on."""
+"""The statuses that no other follows."""
 
 ENDED: Final = (*sorted(FINAL), "lost")
-"""The statuses in which a run does nothing any more; one that is lost may be taken up again."""
+"""The statuses of a run that has ended; a lost one may be adopted and run again."""
 
 _ACTIVE: Final = frozenset({"running", "suspended"})
 
@@ -26,7 +26,7 @@ _BY_AGENT: Final[Mapping[str, frozenset[str]]] = {
     "queued": _ACTIVE | FINAL,
     "running": _ACTIVE | FINAL,
     "suspended": _ACTIVE | FINAL,
-    "lost": FINAL,  # its last word came late
+    "lost": FINAL,  # its last write came late
 }
 
 _BY_SERVER: Final[Mapping[str, frozenset[str]]] = {
@@ -39,11 +39,11 @@ _BY_SERVER: Final[Mapping[str, frozenset[str]]] = {
 
 
 def may_become(before: str, after: str, by_server: bool) -> bool:
-    """Whether a run may go from one status to another.
+    """Return whether a run may go from one status to another.
 
     Args:
-        before: the status that it had; empty for a run that is new.
-        after: the status that it shall have.
-        by_server: whether the server says so, and not the run's agent.
+        before: the status that it had; empty for a new run.
+        after: the new status.
+        by_server: whether the server sets it, and not the run's agent.
     """
     return after in (_BY_SERVER if by_server else _BY_AGENT).get(before, ())

@@ -21,7 +21,7 @@ class Runs:
         self.shared = shared
 
     def __iter__(self) -> Iterator[Run]:
-        """The runs in the order in which they started."""
+        """Iterate over the runs in the order in which they started."""
         runs = [Run(run) for key in keys_of(self.shared) if (run := map_in(self.shared, key)) is not None]
         return iter(sorted(runs, key=lambda run: run.started_at or ""))
 
@@ -29,12 +29,12 @@ class Runs:
         return sum(1 for _ in self)
 
     def get(self, id: str) -> Run | None:  # noqa: A002 - the field's name
-        """The run of an id, or None."""
+        """Return the run of an id, or None."""
         run = map_in(self.shared, id)
         return None if run is None else Run(run)
 
     def active(self) -> list[Run]:
-        """The runs that haven't ended."""
+        """Return the runs that haven't ended."""
         return [run for run in self if not run.ended]
 
     def start(
@@ -55,12 +55,12 @@ class Runs:
             agent: the id of the agent that works.
             started_at: the time, RFC 3339.
             reply_to: the message that it answers.
-            epoch: which attempt this is, from 1.
+            epoch: the number of this attempt, from 1.
             status: `running`, or `queued`.
-            client: the Yjs client that works on it, and keeps it alive; 0 is any of the agent's.
+            client: the Yjs client that works on it, and keeps it active; 0: any client of the agent.
 
         Raises:
-            BadDocument: a value doesn't fit, or the id is there already.
+            BadDocument: a value doesn't fit, or the id is in use.
         """
         fields = checked_object(
             {
@@ -83,5 +83,5 @@ class Runs:
         return Run(run)
 
     def to_json(self) -> JsonObject:
-        """All runs as plain JSON, by id."""
+        """Return all runs as plain JSON, by id."""
         return plain_object(self.shared)

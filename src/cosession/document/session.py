@@ -1,7 +1,7 @@
 """The session document: typed views over every root of one pycrdt Doc, schema version 1.
 
-Reads never raise, whatever foreign clients wrote; writes that don't fit the schema raise `BadDocument` before they
-touch anything. It knows no clock and draws no ids: both come in as arguments.
+Reads never raise, also where foreign clients wrote other data; writes that don't fit the schema raise `BadDocument`
+before they change anything. It has no clock and draws no ids: both come in as arguments.
 """
 
 from collections.abc import Callable, Generator
@@ -43,21 +43,21 @@ ROOTS: dict[str, type[Root]] = {
     "requests": Map,
     "queue": Array,
 }
-"""The roots of the schema. A view is made when it is first asked for: an idle session has a few of them only."""
+"""The roots of the schema. A view is made when it is first used: an idle session has only a few."""
 
 TEXT_PREFIX = "text:"
 XML_PREFIX = "xml:"
 
 RESERVED_PREFIX = "cosession"
-"""How the names of roots begin that later versions of the schema may use; every other name is an application's."""
+"""The prefix of root names that later versions of the schema may use; every other name is an application's."""
 
 
 class SessionDocument:
     """Typed views over a pycrdt Doc.
 
-    A document of its own keeps what is deleted until it is let go: yrs frees deleted shared types at the end of the
-    transaction, and a view that somebody still holds (a part that grows while another deletes the message) would
-    then write into freed memory. Over a Doc that collects garbage, which a server gives, get every view anew in each
+    A document that this class makes never collects garbage: else yrs frees deleted shared types at the end of the
+    transaction, and a view that is still in use (a part that grows while another participant deletes the message)
+    would write into freed memory. Over a Doc that collects garbage, as on a server, get every view anew in each
     transaction.
 
     Attributes:
@@ -74,7 +74,7 @@ class SessionDocument:
 
     @cached_property
     def meta(self) -> Meta:
-        """What the session is: title, schema, where it comes from."""
+        """The session's metadata: title, schema, origin and policy."""
         return Meta(self._map("meta"))
 
     @cached_property
@@ -84,22 +84,22 @@ class SessionDocument:
 
     @cached_property
     def runs(self) -> Runs:
-        """The agents' work."""
+        """The runs of agents."""
         return Runs(self._map("runs"))
 
     @cached_property
     def agents(self) -> Agents:
-        """What each agent says of itself."""
+        """The agents, each as it describes itself."""
         return Agents(self._map("agents"))
 
     @cached_property
     def participants(self) -> Participants:
-        """Who belongs."""
+        """The participants."""
         return Participants(self._map("participants"))
 
     @cached_property
     def selections(self) -> Selections:
-        """What each participant has selected."""
+        """The selections of each participant."""
         return Selections(self._map("selections"))
 
     @cached_property
@@ -109,7 +109,7 @@ class SessionDocument:
 
     @cached_property
     def counters(self) -> Counters:
-        """Counters that several increase."""
+        """Counters that several participants increase."""
         return Counters(self._map("counters"))
 
     @cached_property
@@ -119,17 +119,17 @@ class SessionDocument:
 
     @cached_property
     def approvals(self) -> Approvals:
-        """Questions that want a decision."""
+        """Questions that need a decision."""
         return Approvals(self._map("approvals"))
 
     @cached_property
     def claims(self) -> Claims:
-        """Who holds what."""
+        """The claims and their holders."""
         return Claims(self._map("claims"))
 
     @cached_property
     def requests(self) -> Requests:
-        """What participants ask for."""
+        """The requests of participants to the server."""
         return Requests(self._map("requests"))
 
     @cached_property
@@ -138,20 +138,21 @@ class SessionDocument:
         return Queue(self._array("queue"))
 
     def initialise(self, *, created_at: str, title: str = "", forked_from: JsonObject | None = None) -> None:
-        """Make a new document a session; the server does, once, and a second time changes nothing.
+        """Make a new document a session; only the server does, and a second call changes nothing.
 
         Args:
             created_at: the time, RFC 3339.
-            title: what people call it.
+            title: the session's title.
             forked_from: {session, version} that it is forked from.
         """
         self.meta.initialise(created_at=created_at, title=title, forked_from=forked_from)
 
     def transaction(self, origin: str | None = None) -> Transaction:
-        """A context manager in which all changes are one; an inner one joins the outer one.
+        """Return a context manager in which all changes are one; an inner one joins the outer one.
 
         Args:
-            origin: whose change it is, for observers and undo; an inner transaction names none, or the outer one's.
+            origin: the origin of the change, for observers and undo; an inner transaction has none, or the outer
+                one's.
 
         Raises:
             BadDocument: the origin is no string (pycrdt knows origins by their hash, and -1 has that of -2).
@@ -161,19 +162,19 @@ class SessionDocument:
         return self.doc.transaction(origin=origin)
 
     def text(self, name: str) -> SharedText:
-        """A text that is written together, the root `text:NAME`."""
+        """Return a shared text, the root `text:NAME`."""
         return SharedText(cast(Text, self._root(TEXT_PREFIX + checked_id(name, "A text's name"), Text)))
 
     def xml(self, name: str) -> XmlFragment:
-        """A rich text that is written together, the root `xml:NAME`."""
+        """Return a shared rich text, the root `xml:NAME`."""
         return cast(XmlFragment, self._root(XML_PREFIX + checked_id(name, "A rich text's name"), XmlFragment))
 
     def observe(self, callback: Callable[[list[Change]], None], *roots: str) -> Subscription:
-        """Call back when something changes; see `cosession.document.observe` for what a callback may do.
+        """Call back at each change; see `cosession.document.observe` for the limits of a callback.
 
         Args:
             callback: gets the changes of one root in one transaction.
-            roots: the roots to watch (`text:NAME` and `xml:NAME` as well); none means all that are known now.
+            roots: the roots to observe (`text:NAME` and `xml:NAME` as well); none means all that are known now.
 
         Raises:
             BadDocument: there is no such root.
@@ -186,7 +187,7 @@ class SessionDocument:
         return Subscription(callback, {name: self._known_root(name) for name in roots})
 
     def to_json(self) -> JsonObject:
-        """The whole session as plain JSON."""
+        """Return the whole session as plain JSON."""
         self._find_named_roots()
         own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
         with self.doc.transaction():
@@ -198,7 +199,7 @@ class SessionDocument:
             }
 
     def to_json_in_steps(self) -> Generator[None, None, JsonObject]:
-        """The same in steps. It is the state of no one moment if the session changes between them."""
+        """Do the same in steps. The result is no consistent snapshot if the session changes between them."""
         self._find_named_roots()
         own = [name for name in tuple(self.doc.keys()) if not self._is_of_schema(name)]
         found: JsonObject = {}
@@ -249,7 +250,7 @@ class SessionDocument:
         }
 
     def _named(self, prefix: str, read: Callable[[Any], Any]) -> dict[str, Any]:
-        """The named texts that hold something: one that is only looked at has no trace in the document."""
+        """Return the named texts that aren't empty: a text that was only read leaves no trace in the document."""
         contents = {name: read(self._roots[name]) for name in sorted(self._roots) if name.startswith(prefix)}
         return {name.removeprefix(prefix): content for name, content in contents.items() if content}
 
@@ -258,7 +259,7 @@ class SessionDocument:
         return name in ROOTS or name.startswith((TEXT_PREFIX, XML_PREFIX))
 
     def _find_named_roots(self) -> None:
-        """Take note of the texts that others made. A root is unknown to pycrdt until it is given a type."""
+        """Note the texts that others made. A root is unknown to pycrdt until it is given a type."""
         for name in tuple(self.doc.keys()):
             if name not in self._roots and name.startswith((TEXT_PREFIX, XML_PREFIX)):
                 # While a callback of an observer runs, pycrdt gives no root a type: it is found at the next read.

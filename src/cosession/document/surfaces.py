@@ -1,7 +1,7 @@
 """Surfaces: generated user interfaces in A2UI 0.9 terms. A2UI's messages become edits of the document.
 
 createSurface makes the Map whole, updateComponents sets entries of `components`, updateDataModel writes a path of
-`data`, deleteSurface removes the Map. The agent that made a surface writes all of it; people write `data` through it.
+`data`, deleteSurface removes the Map. The agent that made a surface may write all of it; people write only `data`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,17 +28,17 @@ class Surface(Record):
 
     @property
     def agent(self) -> str | None:
-        """The participant id of the agent that made it, if it says so; then nobody else may change more than data."""
+        """The participant id of the agent that made it, if written; others may then change only the data."""
         return self._optional_string("agent")
 
     @property
     def theme(self) -> JsonObject | None:
-        """How it shall look, if it says so."""
+        """The theme, if it has one."""
         return self._optional_object("theme")
 
     @property
     def components(self) -> dict[str, JsonObject]:
-        """The components by id; the one called `root` is shown."""
+        """The components by id; `root` is the one that is rendered."""
         return {key: item for key, item in self._object("components").items() if isinstance(item, dict)}
 
     @property
@@ -66,7 +66,7 @@ class Surface(Record):
 
         Args:
             pointer: a JSON Pointer, e.g. "/guests/0/name"; "/" or "" is the whole.
-            value: what shall be there; for the whole, an object.
+            value: the new value; for the whole, an object.
 
         Raises:
             BadDocument: the pointer leads nowhere, the value isn't JSON, or there is no data model.
@@ -108,12 +108,12 @@ class Surfaces(Records[Surface]):
             id: unique in the session.
             catalog_id: the catalog that its components are of.
             agent: the participant id of the agent that makes it; without it every agent may change all of it.
-            theme: how it shall look.
+            theme: the theme.
             components: A2UI components, each with an `id`.
-            data: the data model to begin with.
+            data: the initial data model.
 
         Raises:
-            BadDocument: a value doesn't fit, or the id is there already.
+            BadDocument: a value doesn't fit, or the id is in use.
         """
         prepared = [checked_object(component, "A component") for component in components]
         fields: JsonObject = {
@@ -133,7 +133,7 @@ class Surfaces(Records[Surface]):
         return Surface(shared)
 
     def delete(self, id: str) -> None:  # noqa: A002 - the field's name
-        """Remove a surface; one that is gone already is no error."""
+        """Remove a surface; a missing one is no error."""
         if id in self.shared:
             del self.shared[id]
 

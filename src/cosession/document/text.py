@@ -1,6 +1,6 @@
 """Shared text, addressed as Python strings are.
 
-Yjs counts UTF-16 units, yrs counts UTF-8 bytes, Python counts code points. Here, and only here, code points become
+Yjs counts UTF-16 units, yrs counts UTF-8 bytes, Python counts code points. Only this module turns code points into
 byte offsets, so an offset never falls inside a character: that would make an update that breaks every other client.
 """
 
@@ -15,11 +15,11 @@ from .places import decode_position, encode_position, read_places
 from .values import checked_text, document_of, transaction
 
 Position: TypeAlias = bytes
-"""An encoded relative position: it stays with the character it was made at."""
+"""An encoded relative position: it stays with the character that it was made at."""
 
 
 class SharedText:
-    """A text that many write at once. All indices are code points, as in `str`.
+    """A text that several clients edit concurrently. All indices are code points, as in `str`.
 
     Attributes:
         shared: the pycrdt Text behind it.
@@ -40,7 +40,7 @@ class SharedText:
         return f"SharedText({str(self)!r})"
 
     def append(self, text: str) -> None:
-        """Add to the end; costs the same however long the text is."""
+        """Append text, in a time that doesn't depend on the length of the text."""
         if checked_text(text):
             self.shared.insert(len(self.shared), text)
 
@@ -49,7 +49,7 @@ class SharedText:
 
         Args:
             index: 0 to the length.
-            text: what to insert.
+            text: the text to insert.
 
         Raises:
             BadDocument: the index is outside of the text.
@@ -65,7 +65,7 @@ class SharedText:
         self.replace(start, stop, "")
 
     def replace(self, start: int, stop: int, text: str) -> None:
-        """Put a text in the place of the characters from `start` up to `stop`, in one transaction.
+        """Replace the characters from `start` up to, not including, `stop`, in one transaction.
 
         Raises:
             BadDocument: the range is outside of the text.
@@ -82,14 +82,14 @@ class SharedText:
                 self.shared.insert(first, text)
 
     def set(self, text: str) -> None:
-        """Make the text equal to another by changing only what differs, so that concurrent edits merge."""
+        """Set the text to another by changing only the difference, so that concurrent edits merge."""
         checked_text(text)
         with transaction(self.shared):
             start, stop, middle = difference(str(self), text)
             self.replace(start, stop, middle)
 
     def position(self, index: int) -> Position:
-        """A position that stays behind the character before it when others write; a Yjs relative position.
+        """Return a position that stays behind the character before it when others write; a Yjs relative position.
 
         In a text that isn't ASCII this reads the whole document once.
 
@@ -112,10 +112,10 @@ class SharedText:
         return self.shared.sticky_index(offset, Assoc.BEFORE).encode()
 
     def index_of(self, position: Position) -> int:
-        """Where a position is now; one that Yjs made is as good. This reads the whole document once.
+        """Return the present index of a position, also of one that Yjs made. This reads the whole document once.
 
         Raises:
-            BadDocument: the bytes are no position, or one in another text, or beside what hasn't arrived here.
+            BadDocument: the bytes are no position, or one in another text, or beside a missing character.
         """
         at, head, assoc = decode_position(position)
         if at is None:
@@ -133,15 +133,15 @@ class SharedText:
         return start + len(struct.string.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore"))
 
     def _head(self) -> bytes:
-        """How a relative position in this text begins that is at its start or end."""
+        """Return the prefix of a relative position at the start or end of this text."""
         return self.shared.sticky_index(0, Assoc.BEFORE).encode()[:-1]
 
     def _start_of(self, struct: tuple[int, int]) -> int:
-        """The offset in bytes of a struct's first character: the one that pycrdt knows exactly."""
+        """Return the offset in bytes of a struct's first character: the only one that pycrdt computes exactly."""
         return StickyIndex.decode(encode_position(struct, 0), self.shared).get_index()
 
     def _index_at(self, offset: int) -> int:
-        """The code point at an offset in bytes, in which an embedded object takes one place."""
+        """Return the code point at an offset in bytes; an embedded object counts as one byte and no code point."""
         walked = index = 0
         for chunk, _ in self.shared.diff():
             encoded = chunk.encode() if isinstance(chunk, str) else b"\0"
@@ -156,7 +156,7 @@ class SharedText:
         offset = len(content[:index].encode())
         if len(content.encode()) == len(self.shared):
             return offset
-        # An embedded object, which an editor may put into a text, takes one place and is in no string.
+        # An embedded object, which an editor may put into a text, counts as one byte and is in no string.
         walked = embeds = 0
         for chunk, _ in self.shared.diff():
             if walked >= offset and offset:
@@ -169,10 +169,10 @@ class SharedText:
 
 
 def difference(old: str, new: str) -> tuple[int, int, str]:
-    """The smallest single replacement that makes one text of another and cuts no visible character in two.
+    """Return the smallest single replacement that turns one text into another and splits no visible character.
 
     Returns:
-        (start, stop, text): put `text` in the place of `old[start:stop]`.
+        (start, stop, text): `text` replaces `old[start:stop]`.
     """
     limit = min(len(old), len(new))
     start = 0
@@ -189,7 +189,7 @@ def difference(old: str, new: str) -> tuple[int, int, str]:
 
 
 def _is_boundary(text: str, index: int) -> bool:
-    """Whether what people see as one character doesn't reach over this index."""
+    """Return whether an index is a boundary between two visible characters."""
     if index in (0, len(text)):
         return True
     before, after = text[index - 1], text[index]

@@ -1,6 +1,6 @@
 """Times as sessions write them: RFC 3339 in UTC, to the millisecond. No clock: arithmetic only, and it never raises.
 
-A time that can't be read, which a foreign client may have written, never comes.
+A time that can't be parsed, which a foreign client may have written, counts as never reached.
 """
 
 import math
@@ -10,11 +10,11 @@ _LAST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def later(at: str, seconds: float) -> str:
-    """The time that is some seconds later, at most the end of the year 9999.
+    """Return the time that is some seconds later, at most the last day of the year 9999.
 
     Args:
         at: a time, RFC 3339.
-        seconds: how much later; less than 0, or no number, is 0.
+        seconds: the seconds to add; a negative number, or NaN, is 0.
     """
     start = _read(at) or _LAST
     left = (_LAST - start).total_seconds()
@@ -23,11 +23,11 @@ def later(at: str, seconds: float) -> str:
 
 
 def seconds_until(at: str, then: str) -> float:
-    """How many seconds there are from one time to another: less than 0 when it is past, infinite when it never comes.
+    """Return the seconds from one time to another: negative if it is past, infinite if one can't be parsed.
 
     Args:
         at: the time now, RFC 3339.
-        then: the other one.
+        then: the other time.
     """
     now, due = _read(at), _read(then)
     return math.inf if now is None or due is None else (due - now).total_seconds()

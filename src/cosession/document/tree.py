@@ -1,7 +1,7 @@
 """A tree of JSON-like values in a Map: the application's state, a surface's data model.
 
-Objects are Maps and lists are Arrays, so two people who change different branches don't touch each other. Two who
-create the same branch at the same time do: set shared branches up before, or write leaves under keys of one's own.
+Objects are Maps and lists are Arrays, so concurrent changes to different branches merge. Of two clients that create
+the same branch concurrently, one loses its branch: create shared branches before, or write under keys of one's own.
 """
 
 from collections.abc import Sequence
@@ -30,14 +30,14 @@ class Tree:
         self.shared = shared
 
     def get(self, path: Path, default: Any = None) -> Any:
-        """The plain value at a path.
+        """Return the plain value at a path.
 
         Args:
             path: "a.b.c", or a sequence of keys.
-            default: what to return when nothing is there.
+            default: the value to return if the path doesn't exist.
 
         Raises:
-            BadDocument: the path isn't one.
+            BadDocument: the path is invalid.
         """
         value: Any = self.shared
         for key in _keys(path):
@@ -51,14 +51,14 @@ class Tree:
         return self.get(path, missing) is not missing
 
     def set(self, path: Path, value: Any) -> None:
-        """Write a value; the Maps on the way are created.
+        """Write a value; missing Maps on the path are created.
 
         Args:
             path: "a.b.c", or a sequence of keys.
-            value: anything JSON-like; an object becomes a Map and a list an Array.
+            value: a JSON-like value; an object becomes a Map and a list an Array.
 
         Raises:
-            BadDocument: the path isn't one or leads through a value that isn't an object, or the value isn't JSON.
+            BadDocument: the path is invalid or leads through a value that isn't an object, or the value isn't JSON.
         """
         *way, last = _keys(path)
         prepared = checked(value, depth=len(way))
@@ -72,10 +72,10 @@ class Tree:
                 _put(parent, last, prepared)
 
     def delete(self, path: Path) -> bool:
-        """Remove what is at a path.
+        """Remove the value at a path.
 
         Returns:
-            Whether anything was there.
+            Whether there was one.
         """
         *way, last = _keys(path)
         with transaction(self.shared):
@@ -90,7 +90,7 @@ class Tree:
             return True
 
     def to_json(self) -> JsonObject:
-        """The whole tree as plain JSON."""
+        """Return the whole tree as plain JSON."""
         return plain_object(self.shared)
 
 
@@ -105,7 +105,7 @@ def _keys(path: Path) -> list[str | int]:
 
 
 def _enter(parent: Any, key: str | int) -> Any:
-    """The container under a key of a way that was checked, made when nothing is there."""
+    """Return the container under a key of a checked path; make it if it is missing."""
     child = _step(parent, key)[1]
     if child is None:
         _put(parent, key, {})
@@ -116,7 +116,7 @@ def _enter(parent: Any, key: str | int) -> Any:
 
 
 def _step(container: Any, key: str | int) -> tuple[bool, Any]:
-    """Whether a container (shared or plain) holds a key, and what."""
+    """Return whether a container (shared or plain) holds a key, and the value."""
     if isinstance(container, Map | dict):
         keyed = cast("dict[str, Any]", container)
         return (True, keyed[key]) if isinstance(key, str) and key in keyed else (False, None)
@@ -128,10 +128,10 @@ def _step(container: Any, key: str | int) -> tuple[bool, Any]:
 
 
 def _check_way(container: Any, keys: list[str | int], path: Path) -> None:
-    """Check that a path can be written, before anything of it is: what is missing on the way becomes objects.
+    """Check that a path can be written, before any write; missing containers on it become objects.
 
     Raises:
-        BadDocument: it leads through a value that holds nothing, or a key doesn't fit.
+        BadDocument: it leads through a value that is no container, or a key doesn't fit.
     """
     for place, key in enumerate(keys[:-1]):
         child = _step(container, key)[1]

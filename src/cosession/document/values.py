@@ -1,7 +1,7 @@
 """Values: plain JSON to shared types and back.
 
-What goes into a document is checked here, because pycrdt doesn't: it takes NaN, lets a number that a browser
-can't hold through, and panics on a lone surrogate. What comes out is plain JSON whatever a foreign client wrote:
+Values are checked here before they are written, because pycrdt doesn't: it accepts NaN and numbers that a browser
+can't hold, and panics on a lone surrogate. Values that are read are plain JSON, also those of foreign clients:
 numbers without a fraction are ints (Yjs has only floats), NaN is null, bytes are lists of numbers.
 """
 
@@ -21,7 +21,7 @@ JsonObject: TypeAlias = dict[str, Any]
 """A JSON object."""
 
 MAX_DEPTH = 64
-"""Nesting of a value: deeper than any interface or tool needs, and shallower than every client's stack."""
+"""The nesting depth of a value: more than any interface or tool needs, and less than every client's stack allows."""
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer that a browser's number holds exactly; beyond it Yjs writes a BigInt, which isn't JSON."""
@@ -30,28 +30,28 @@ _A_STEP: Final = 64
 """Keys of a Map that are read in one step."""
 
 _FEW: Final = 250
-"""Keys of a Map, or values of a plain list, in others that are read at once."""
+"""Keys of a nested Map, or values of a nested plain list, that are read at once; a longer one is read in steps."""
 
 _SHORT_TEXT: Final = 4_096
 """Characters of JSON text that are decoded at once."""
 
 _BYTES_OF_A_VALUE: Final = 16
-"""Characters of one value in it, about."""
+"""Characters of one value in a JSON text, about."""
 
 FORBIDDEN_KEY = "__proto__"
-"""Not a key anywhere, on the wire neither: a browser that reads it sets the prototype of the object around it."""
+"""A string that may not be a key, on the wire neither: a browser that reads it sets the prototype of its object."""
 
 _KEPT = "!*'()"
-"""What JavaScript's encodeURIComponent leaves as it is, besides what Python's quote does: both make the same keys."""
+"""Characters that JavaScript's encodeURIComponent doesn't encode and Python's quote does: both make the same keys."""
 
 
 def checked(value: object, what: str = "The value", *, depth: int = 0) -> Any:
     """Return a copy of a JSON-like value that a document can hold: tuples as lists, whole floats as ints.
 
     Args:
-        value: what a caller wants to write.
-        what: how the error's sentence names it.
-        depth: how deep it will be in others.
+        value: the value to write.
+        what: its name in the error message.
+        depth: the nesting depth at which it will be written.
 
     Raises:
         BadDocument: it isn't JSON, or holds a number or a key that browsers can't.
@@ -60,7 +60,7 @@ def checked(value: object, what: str = "The value", *, depth: int = 0) -> Any:
 
 
 def checked_object(value: object, what: str = "The value", *, depth: int = 0) -> JsonObject:
-    """Like `checked`, for a value that must be a JSON object."""
+    """Do the same as `checked`, for a value that must be a JSON object."""
     if not isinstance(value, Mapping):
         raise BadDocument(f"{what} must be an object (a dict), not {type(value).__name__}.")
     return cast(JsonObject, checked(cast(object, value), what, depth=depth))
@@ -146,7 +146,7 @@ _PLAIN_TYPES: Final = frozenset({str, bool, type(None)})
 
 
 def plain(value: object) -> Any:
-    """Turn anything read from a document into plain JSON that could be written into one; never raises."""
+    """Turn any value from a document into plain JSON that could be written into one; never raises."""
     if type(value) in _PLAIN_TYPES:  # nearly everything
         return value
     if isinstance(value, (Map, Array)):
@@ -170,7 +170,7 @@ def plain(value: object) -> Any:
 
 
 def _plain_integer(value: int | str) -> int | float | bool:
-    """An integer, or what a browser makes of one that is too large for it; so whatever was read can be written."""
+    """Return an integer, or the float that a browser makes of one that is too large: a read value can be written."""
     whole = value if isinstance(value, int) else int(value)
     return whole if abs(whole) <= MAX_INTEGER else float(whole)
 
@@ -179,7 +179,7 @@ _DECODER = json.JSONDecoder(parse_int=_plain_integer)
 
 
 def _pruned(value: object, depth: int) -> Any:
-    """Plain JSON of what is nested too deep for a parser: beyond `MAX_DEPTH` it is null."""
+    """Return plain JSON of a value that is nested too deep for a parser: beyond `MAX_DEPTH` it is null."""
     if depth > MAX_DEPTH:
         return None
     if isinstance(value, Map):
@@ -191,7 +191,7 @@ def _pruned(value: object, depth: int) -> Any:
 
 
 def plain_in_steps(shared: Map[Any]) -> Generator[None, None, JsonObject]:
-    """Turn a Map into plain JSON in steps, each of some of its keys; one that goes meanwhile is left out."""
+    """Turn a Map into plain JSON in steps, each of some of its keys; a key that is removed meanwhile is left out."""
     found: JsonObject = {}
     for count, key in enumerate(list(shared.keys()), 1):
         value: object = shared.get(key)
@@ -203,9 +203,9 @@ def plain_in_steps(shared: Map[Any]) -> Generator[None, None, JsonObject]:
 
 
 def value_in_steps(value: object) -> Generator[None, None, Any]:
-    """Turn what was read from a document into plain JSON in steps; see `plain`.
+    """Turn a value from a document into plain JSON in steps; see `plain`.
 
-    The library writes a list, or an object with few keys, as JSON text at once: that of 200,000 numbers in 10 ms.
+    The library writes a list, or an object with few keys, as JSON text at once: one of 200,000 numbers in 10 ms.
     """
     if isinstance(value, Map) and len(shared := cast("Map[Any]", value)) > _FEW:
         return (yield from plain_in_steps(shared))
@@ -237,7 +237,7 @@ def _long_value_in_steps(value: dict[object, object] | list[object]) -> Generato
 
 
 def _decode_in_steps(text: str) -> Generator[None, None, Any]:
-    """Decode the JSON text of a shared type in steps; the library writes no white space into it.
+    """Decode the JSON text of a shared type in steps; the library writes it without white space.
 
     Raises:
         RecursionError: it is nested too deep for a parser.
@@ -252,7 +252,7 @@ def _decode(text: str, at: int, work: list[int]) -> Generator[None, None, tuple[
     Args:
         text: all of the text.
         at: where the value begins.
-        work: counts what was decoded since the last step.
+        work: counts the values that were decoded since the last step.
 
     Returns:
         The value, and the offset behind it.
@@ -284,19 +284,19 @@ def _decode(text: str, at: int, work: list[int]) -> Generator[None, None, tuple[
 
 
 def plain_object(value: object) -> JsonObject:
-    """Like `plain`; what isn't an object is an empty one."""
+    """Do the same as `plain`; a value that isn't an object becomes an empty one."""
     result = plain(value)
     return cast(JsonObject, result) if isinstance(result, dict) else {}
 
 
 def plain_list(value: object) -> list[Any]:
-    """Like `plain`; what isn't a list is an empty one."""
+    """Do the same as `plain`; a value that isn't a list becomes an empty one."""
     result = plain(value)
     return cast(list[Any], result) if isinstance(result, list) else []
 
 
 def is_same(old: object, new: object) -> bool:
-    """Whether two plain values are equal as JSON, where True is not 1."""
+    """Return whether two plain values are equal as JSON, where True is not 1."""
     if type(old) is not type(new):
         return False
     if isinstance(new, dict):
@@ -309,17 +309,17 @@ def is_same(old: object, new: object) -> bool:
 
 
 def document_of(shared: Map[Any] | Array[Any] | Text) -> Doc[Any]:
-    """The document that a shared type is in."""
+    """Return the document that a shared type is in."""
     return cast("Doc[Any]", cast(Any, shared).doc)
 
 
 def transaction(shared: Map[Any] | Array[Any] | Text) -> Transaction:
-    """A context manager in which changes of a shared type's document are one; an inner one joins the outer one."""
+    """Return a context manager in which changes of a shared type's document are one; an inner one joins the outer."""
     return document_of(shared).transaction()
 
 
 def keys_of(shared: Map[Any]) -> list[str]:
-    """The keys of a Map, sorted: a Map has no order of its own, and every replica should show the same one."""
+    """Return the keys of a Map, sorted: a Map has no order of its own, and every replica should show the same one."""
     return sorted(shared.keys())
 
 
@@ -333,5 +333,5 @@ def join_key(*segments: str) -> str:
 
 
 def split_key(key: str) -> tuple[str, ...]:
-    """Take a flat key apart: the inverse of `join_key`."""
+    """Split a flat key into its segments: the inverse of `join_key`."""
     return tuple(unquote(segment, errors="replace") for segment in key.split("/"))
