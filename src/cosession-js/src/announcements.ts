@@ -1,8 +1,8 @@
-/** Telling what changed: after each transaction, once for each root in which something did. */
+/** Change events: after each transaction, one for each root that changed. */
 
 import type * as Y from "yjs";
 
-/** What to do after a change of a root, by the root's name; `any` comes last, after every change. */
+/** The callbacks after a change of a root, by the root's name; `any` is called last, after every change. */
 export interface Announcements {
   readonly any: (transaction: Y.Transaction) => void;
   readonly [root: string]: (transaction: Y.Transaction) => void;

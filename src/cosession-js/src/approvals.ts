@@ -1,4 +1,4 @@
-/** Approvals: what agents ask people, their votes, and what the server decided. */
+/** Approvals: questions of agents to people, the votes, and the server's decisions. */
 
 import * as Y from "yjs";
 import { InvalidValue } from "./errors.ts";
@@ -9,7 +9,7 @@ import { type Path, writeAt } from "./tree.ts";
 
 export interface Vote {
   readonly decision: "approved" | "rejected";
-  /** What it is for; another value is another vote. */
+  /** The value that the vote is for; another value is another vote. */
   readonly value?: Json;
   readonly at?: string;
 }
@@ -19,12 +19,12 @@ export interface Approval {
   readonly question?: string;
   /** The JSON Schema of the value, for a form. */
   readonly schema?: { readonly [keyword: string]: Json };
-  /** What is to be approved; people may edit an object while it is open. */
+  /** The value to approve; people may edit an object while the approval is open. */
   readonly value?: Json;
   readonly run?: string;
-  /** Who may vote; empty or missing is everybody. */
+  /** The participants that may vote; empty or missing is all. */
   readonly who?: readonly string[];
-  /** How many must agree. */
+  /** The number of votes that must agree. */
   readonly quorum?: number;
   readonly created_at?: string;
   readonly expires_at?: string;
@@ -57,7 +57,7 @@ export const APPROVAL: Reader = object({
   ),
 });
 
-/** Oldest first. */
+/** Compares approvals by their time: oldest first. */
 export function byAsked(first: Approval, second: Approval): number {
   const [before, after] = [first, second].map(({ created_at = "", id }) => `${created_at} ${id}`) as [
     string,
@@ -66,7 +66,7 @@ export function byAsked(first: Approval, second: Approval): number {
   return before < after ? -1 : before > after ? 1 : 0;
 }
 
-/** Changes what is to be approved. */
+/** Changes the value to approve. */
 export function editValue(
   approvals: Y.Map<unknown>,
   id: string,

@@ -1,8 +1,8 @@
 /**
- * What one reader of a document (the server, this browser's copy) hasn't been given yet.
+ * The backlog of one reader of a document (the server, this browser's copy): changes that it hasn't been given yet.
  *
- * It follows the document's transactions: new clocks by client, and deleted ranges. What is taken counts as given; a
- * reader that may not have got it says anew what it has.
+ * It follows the document's transactions: new clocks by client, and deleted ranges. Taken changes count as given; a
+ * reader that may not have received them reports its state again.
  */
 
 import * as Y from "yjs";
@@ -20,7 +20,7 @@ export class Backlog {
   #known = new Map<number, number>();
   #news = new Set<number>();
   #deletes = new Map<number, Range[]>();
-  /** Whether the document held something that waits for what it stands on: then what a reader brings frees more. */
+  /** Whether the document had pending structs, which wait for their dependencies: a reader's update may apply them. */
   #isWaiting = false;
 
   constructor(doc: SessionDoc) {
@@ -31,7 +31,7 @@ export class Backlog {
     return this.#news.size === 0 && this.#deletes.size === 0;
   }
 
-  /** The reader has this, and may lack everything else and every deletion. */
+  /** Sets the reader's clocks; it may lack everything else and every deletion. */
   reset(known: Clocks): void {
     this.#known = new Map(known);
     this.#news = new Set();
@@ -39,14 +39,14 @@ export class Backlog {
     this.#deletes = new Map(Y.createDeleteSetFromStructStore(this.#doc.store).clients);
   }
 
-  /** The reader has all that is here. */
+  /** Records that the reader has the whole document. */
   caughtUp(): void {
     this.#known = clocksOf(this.#doc);
     this.#news = new Set();
     this.#deletes = new Map();
   }
 
-  /** Compares all clocks with what was given, and returns whether the reader lacks any of which it wasn't known. */
+  /** Compares all clocks with the given ones; returns whether the reader lacks changes that no transaction reported. */
   look(): boolean {
     const before = this.#news.size;
     for (const [client, clock] of clocksOf(this.#doc))
@@ -55,8 +55,8 @@ export class Backlog {
   }
 
   /**
-   * A transaction has changed the document; `fromReader` when it is what the reader brought. Returns whether that has
-   * freed something of which the reader may lack a part: what waited for it.
+   * Records a transaction; `fromReader` when it applied the reader's update. Returns whether that has applied pending
+   * structs as well, of which the reader may lack a part.
    */
   note({ beforeState, afterState, deleteSet }: Y.Transaction, fromReader: boolean): boolean {
     const isTheirs = fromReader && !this.#isWaiting;
@@ -90,7 +90,7 @@ export class Backlog {
   }
 }
 
-/** Whether a transaction has changed anything. */
+/** Returns whether a transaction has changed anything. */
 export function hasChanged({ beforeState, afterState, deleteSet }: Y.Transaction): boolean {
   if (deleteSet.clients.size > 0) return true;
   for (const [client, clock] of afterState) if (clock !== (beforeState.get(client) ?? 0)) return true;
@@ -103,7 +103,7 @@ export function clocksOf(doc: Y.Doc): Map<number, number> {
   return clocks;
 }
 
-/** Ranges in order, neighbours joined. */
+/** Returns ranges in order, with adjacent ones joined. */
 function joined(ranges: readonly Range[]): Range[] {
   const sorted = [...ranges].sort((one, other) => one.clock - other.clock);
   const result: Range[] = [];

@@ -1,8 +1,8 @@
 /**
- * Claims: what one page at a time holds, as long as it is here. The server grants in order of arrival.
+ * Claims: keys that one page at a time holds, as long as it is connected. The server grants them in order of arrival.
  *
- * A page acts on a grant only when the server has stored it: else a crashed server could give the same to another. What
- * stands in this page's name without being held here (a release that a crash undid) is given back.
+ * A page acts on a grant only when the server has stored it: else a crashed server could grant the same to another
+ * page. A claim in this page's name that it doesn't hold (a release that a crash undid) is released.
  */
 
 import { InvalidValue, NotAllowed } from "./errors.ts";
@@ -13,7 +13,7 @@ import { listOf, mapOf, number, object, type Reader, string } from "./shapes.ts"
 import type { Snapshots } from "./snapshots.ts";
 import { type Awaited, waitFor } from "./waiting.ts";
 
-/** Who holds something. */
+/** The holder of a claim. */
 export interface Holding {
   readonly by: string;
   /** The Yjs client that holds it: one page, one process. */
@@ -25,20 +25,20 @@ export interface Holding {
   readonly [field: string]: unknown;
 }
 
-/** Something that this page holds. */
+/** A claim that this page holds. */
 export interface Claim {
   readonly key: string;
-  /** Larger at each grant: whoever stores what is done under a claim refuses a smaller one than it has seen. */
+  /** Larger at each grant: a store of the work done under a claim refuses a smaller epoch than it has seen. */
   readonly epoch: number;
-  /** Resolves when it is held no longer, for whichever reason. */
+  /** Resolves when the claim is held no longer, for any reason. */
   readonly lost: Promise<void>;
   release(): void;
 }
 
 export interface ClaimOptions {
-  /** For how long at most; claiming again renews it. */
+  /** The longest time of the claim; claiming again renews it. */
   seconds?: number;
-  /** Whether to wait in line while another holds it. */
+  /** Whether to wait in the queue while another page holds it. */
   wait?: boolean;
 }
 
@@ -74,14 +74,14 @@ export class Claims {
   readonly #asked = new Set<string>();
   readonly #read = new WeakMap<object, Readonly<Record<string, Holding>>>();
 
-  /** `stored` resolves when the server has stored all that this page has got from it. */
+  /** `stored` resolves when the server has stored all that this page has received from it. */
   constructor(of: Of, snapshots: Snapshots, stored: () => Promise<void>) {
     this.#of = of;
     this.#snapshots = snapshots;
     this.#stored = stored;
   }
 
-  /** Who holds what, by key; the same object as before when nothing changed. */
+  /** The holders by key; the same object as before when nothing changed. */
   get all(): Readonly<Record<string, Holding>> {
     const json = this.#snapshots.of(this.#of.doc.getMap("claims")) as JsonObject;
     const known = this.#read.get(json);
@@ -91,7 +91,7 @@ export class Claims {
     return read;
   }
 
-  /** Asks to hold something; null when another does. */
+  /** Requests a claim; null when another page holds it. */
   async ask(key: string, { seconds, wait = false }: ClaimOptions = {}): Promise<Claim | null> {
     if (seconds !== undefined && !(seconds > 0))
       throw new InvalidValue(`A claim is held for a number of seconds, not for ${String(seconds)}.`);
@@ -113,12 +113,12 @@ export class Claims {
     }
   }
 
-  /** Whether this page still holds what it was granted. */
+  /** Returns whether this page still holds a claim. */
   holds(claim: Claim): boolean {
     return this.#held.get(claim.key)?.claim === claim;
   }
 
-  /** Looks at what has changed: what is held no longer, and what is held in this page's name only. */
+  /** Checks for claims that are held no longer, and for claims in this page's name that it doesn't hold. */
   look(): void {
     const { all } = this;
     for (const [key, { claim, client, lose }] of this.#held) {
@@ -131,7 +131,7 @@ export class Claims {
     }
   }
 
-  /** Holds nothing any more. */
+  /** Ends all claims of this page. */
   end(): void {
     for (const { lose } of [...this.#held.values()]) lose();
   }
@@ -169,7 +169,7 @@ export class Claims {
     try {
       if (!isAsked) this.#ask("release", key, {});
     } catch (error) {
-      if (!(error instanceof NotAllowed)) throw error; // the server lets go of what this page may not hold any more
+      if (!(error instanceof NotAllowed)) throw error; // the server releases claims that this page may not hold
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * Counters: `n + 1` loses when two write it at once, so each writer has a key of its own, and the value is their sum.
+ * Counters: concurrent writes of `n + 1` lose one, so each writer has its own key, and the value is the sum.
  *
  * Keys are `NAME/PARTICIPANT/DEVICE`. The device is the Yjs client id: no two pages ever share one, also not two tabs.
  */
@@ -35,7 +35,7 @@ export class Counters {
     return this.#of.doc.getMap("counters");
   }
 
-  /** Adds to a counter; a negative amount takes away. */
+  /** Adds to a counter; a negative amount subtracts. */
   add(name: string, amount = 1): void {
     this.#checkOpen();
     if (!Number.isFinite(amount)) throw new InvalidValue(`A counter adds numbers, not ${String(amount)}.`);
@@ -47,15 +47,15 @@ export class Counters {
     transact(doc, () => this.root.set(key, sum));
   }
 
-  /** What a counter stands at; 0 when nobody has added anything. */
+  /** Returns the value of a counter; 0 when no participant has added anything. */
   get(name: string): number {
     const sums = this.toJSON();
     return Object.hasOwn(sums, name) ? (sums[name] as number) : 0;
   }
 
   /**
-   * The value of every counter, by name; the same object as before when nothing changed. A sum that no number holds
-   * stops at the largest one. The shares are added in the order of their keys, so that all clients have the same sum.
+   * Returns the value of every counter, by name; the same object as before when nothing changed. A sum beyond the range
+   * of numbers is the largest one. Keys are added in their order, so that all clients have the same sum.
    */
   toJSON(): Readonly<Record<string, number>> {
     const json = this.#snapshots.of(this.root) as Readonly<Record<string, unknown>>;

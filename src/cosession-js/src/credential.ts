@@ -1,11 +1,11 @@
-/** The credential: a token, or a function that gives a fresh one at each connection, and before the last one expires. */
+/** The credential: a token, or a function that returns a fresh one at each connection and before the last expires. */
 
 export type Token = string | (() => string | Promise<string>);
 
 export class Credential {
-  /** Whether there can be a fresh token when this one has expired. */
+  /** Whether a fresh token can be had when this one has expired. */
   readonly isRenewable: boolean;
-  /** What the function failed with last; null when it didn't. */
+  /** The error of the function's last call; null when it succeeded. */
   failure: Error | null = null;
   readonly #token: Token | undefined;
 
@@ -14,12 +14,12 @@ export class Credential {
     this.isRenewable = typeof token === "function";
   }
 
-  /** The token, where it is known without asking for it. */
+  /** The token, if it is known without a call of the function. */
   get known(): string | undefined {
     return typeof this.#token === "string" ? this.#token : undefined;
   }
 
-  /** A fresh token; fails when the function does. */
+  /** Returns a fresh token; rejects when the function fails. */
   async fresh(): Promise<string | undefined> {
     if (typeof this.#token !== "function") return this.#token;
     try {

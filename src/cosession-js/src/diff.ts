@@ -1,8 +1,8 @@
 /**
  * The smallest single replacement that turns one text into another.
  *
- * What both texts start and end with stays, so that edits which others make there at the same time survive. Offsets are
- * UTF-16 units, as Yjs counts; a surrogate pair is never cut, because half a pair can't be sent as UTF-8.
+ * The common start and end of both texts stay, so that concurrent edits of others survive there. Offsets are UTF-16
+ * units, as in Yjs; a surrogate pair is never cut, because half a pair can't be sent as UTF-8.
  */
 
 import type * as Y from "yjs";
@@ -29,8 +29,8 @@ export function difference(before: string, after: string): Replacement {
 }
 
 /**
- * Makes `texts`, read one after the other, say `wanted`, changing as little as possible. An embed (an image, a mention)
- * takes a place in its text and is in no string: one that isn't inside of what is replaced stays.
+ * Changes `texts`, as little as possible, so that their concatenation is `wanted`. An embed (an image, a mention) has a
+ * place in its text but is in no string: an embed outside of the replaced range stays.
  */
 export function rewrite(texts: readonly Y.Text[], wanted: string): void {
   const contents = texts.map(String);
@@ -53,15 +53,15 @@ export function rewrite(texts: readonly Y.Text[], wanted: string): void {
 }
 
 /**
- * Where a range of a text's string is among its places. The start of the range is behind the embeds at the start of the
- * text and before those behind another character; its end is right behind its last character.
+ * Returns the places of a range of a text's string. The start of the range is after embeds at the start of the text,
+ * and before embeds that follow another character; its end is right after its last character.
  */
 function placesOf(text: Y.Text, length: number, start: number, stop: number): [number, number] {
   if (text.length === length) return [start, stop];
   let [first, last, walked, places] = [-1, -1, 0, 0];
   for (const { insert } of text.toDelta() as { readonly insert: unknown }[]) {
     const characters = typeof insert === "string" ? insert.length : 0;
-    // A place at the border of two pieces is at the end of the first, but what is replaced begins with its character.
+    // A place at the border of two pieces is at the end of the first; a replaced range begins with its character.
     const isInside = (index: number): boolean => index <= walked + characters && characters > 0;
     if (first < 0 && isInside(start) && (stop === start || start < walked + characters))
       first = places + start - walked;
@@ -73,7 +73,7 @@ function placesOf(text: Y.Text, length: number, start: number, stop: number): [n
   return [first, Math.max(first, last)];
 }
 
-/** Whether a cut at `index` would part a high surrogate from its low one. */
+/** Returns whether a cut at `index` would separate a high surrogate from its low one. */
 function cutsPair(text: string, index: number): boolean {
   if (index <= 0 || index >= text.length) return false;
   const high = text.charCodeAt(index - 1);

@@ -12,7 +12,7 @@ export class CosessionError extends Error {
   }
 }
 
-/** An argument that a session can't hold: no JSON, too large, or nested too deep. Nothing of it was written. */
+/** An argument that a session can't store: no JSON, too large, or nested too deep. Nothing of it was written. */
 export class InvalidValue extends CosessionError {
   override readonly name = "InvalidValue";
 
@@ -24,7 +24,7 @@ export class InvalidValue extends CosessionError {
 /** A capability is missing: this page may not do that. */
 export class NotAllowed extends CosessionError {
   override readonly name = "NotAllowed";
-  /** The place in the document that may not be touched, when the server said it. */
+  /** The place in the document that may not be changed, if the server named it. */
   readonly touched: string;
   /** The capabilities of which one would have allowed it. */
   readonly needs: readonly string[];
@@ -39,7 +39,7 @@ export class NotAllowed extends CosessionError {
   }
 }
 
-/** The session is over: nothing is sent any more, and what is written now is not saved. */
+/** The session is closed: nothing is sent any more, and further writes are not saved. */
 export class Disconnected extends CosessionError {
   override readonly name: string = "Disconnected";
   /** Why the session ended; null after `close()`. */
@@ -51,7 +51,7 @@ export class Disconnected extends CosessionError {
   }
 }
 
-/** What writing to a session fails with after `close()`, and waiting for what can't come any more. */
+/** The error of writes to a session after `close()`, and of waiting for something that can't happen any more. */
 export class Closed extends Disconnected {
   override readonly name = "Closed";
 
@@ -60,7 +60,7 @@ export class Closed extends Disconnected {
   }
 }
 
-/** What whenSynced() and whenSaved() fail with when the server refuses this page, or what was written. */
+/** The error of `whenSynced()` and `whenSaved()` when the server refuses this page, or a write of it. */
 export class Refused extends Disconnected {
   override readonly name = "Refused";
   declare readonly refusal: Refusal;
@@ -70,7 +70,7 @@ export class Refused extends Disconnected {
   }
 }
 
-/** Reports an error of a listener as an uncaught one of the page, with its own stack, without ending what goes on. */
+/** Reports an error of a listener as an uncaught one of the page, with its own stack, and lets the caller continue. */
 export function report(error: unknown): void {
   queueMicrotask(() => {
     throw error;

@@ -1,4 +1,4 @@
-/** Grants: what the server says this page is, and may do (frame 104). Until it says so, all is taken to be allowed. */
+/** Grants: the verified identity and capabilities of this page (frame 104). Until one arrives, all is allowed. */
 
 import type { Participant } from "./identity.ts";
 import { isObject } from "./json.ts";
@@ -10,18 +10,18 @@ export interface Grant {
   readonly capabilities: readonly string[];
   /** Unix time in seconds; null when it doesn't expire. */
   readonly expires_at: number | null;
-  /** What the server takes at once, as it says it. */
+  /** The server's limits, as received. */
   readonly limits: unknown;
 }
 
-/** Oneself: as the server verified, or, before it has, as this page asked for. */
+/** The participant of this page: as the server verified it, or, until then, as this page requested. */
 export interface Me extends Participant {
-  /** Null until the server has said it. */
+  /** Null until the server has sent them. */
   readonly capabilities: readonly string[] | null;
   readonly expires_at: number | null;
 }
 
-/** A grant as it came, or undefined when it is none. */
+/** Parses a grant; undefined when the text is none. */
 export function grantFrom(json: string): Grant | undefined {
   const said: unknown = JSON.parse(json);
   if (!isObject(said) || typeof said.id !== "string" || !Array.isArray(said.capabilities)) return undefined;
@@ -36,7 +36,7 @@ export function grantFrom(json: string): Grant | undefined {
   };
 }
 
-/** Whether the capabilities include one: `prompt`, `text:notes`, or `state:trip/hotel`, which `state:trip` includes. */
+/** Returns whether capabilities include one: `prompt`, `text:notes`, or `state:trip/hotel` (as `state:trip` does). */
 export function includes(capabilities: readonly string[], wanted: string): boolean {
   if (capabilities.includes("admin") || capabilities.includes(wanted)) return true;
   const [kind, argument] = split(wanted);

@@ -1,9 +1,9 @@
 /**
- * Who this page speaks for.
+ * The participant of this page.
  *
- * In development the server believes what is said here (on loopback); with a token it believes the token, and the name
- * in presence is the server's. Without an id and a token, one is made and kept in this browser, so that a reload is the
- * same guest.
+ * In development the server accepts the identity given here (on loopback); with a token it uses the token's, and sets
+ * the name in presence. Without an id and a token, an id is made and kept in this browser, so that a reload is the same
+ * guest.
  */
 
 import { CosessionError } from "./errors.ts";
@@ -24,13 +24,13 @@ export interface User {
   kind?: string | undefined;
 }
 
-/** Hex, because editors' cursor plugins add an alpha to it; each readable as white on it, and as itself on white. */
+/** Hex, because editors' cursor plugins add an alpha to it; each is readable with white text, and as text on white. */
 const COLORS = ["#c2410c", "#0f766e", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#4338ca"];
 const KEPT = "cosession.guest";
 
 /**
- * Who this page is as far as it knows before the server says it. Whom a token is for that comes later, or tells nothing,
- * only the server knows: then the id and the name are empty.
+ * Returns the participant as far as this page knows it before the server's grant. The id and the name are empty when
+ * the token comes later or is opaque: then only the server knows them.
  */
 export function identify(given: User = {}, token: string | undefined, hasToken: boolean): Participant {
   const user: User = {
@@ -53,7 +53,7 @@ function textOf(value: unknown, field: string): string | undefined {
   return value === undefined || value === null ? undefined : checkedText(value, `\`user.${field}\``);
 }
 
-/** The id to write by. */
+/** Returns the id under which this page writes. */
 export function knownId({ id }: { readonly id: string }): string {
   if (id !== "") return id;
   throw new CosessionError(
@@ -62,7 +62,7 @@ export function knownId({ id }: { readonly id: string }): string {
   );
 }
 
-/** The same colour for one id on every device; none of those that are taken, as long as there are others. */
+/** Returns a colour, the same for one id on every device; none of those that are taken, as long as there are others. */
 export function colorOf(id: string, taken: ReadonlySet<string> = new Set()): string {
   let hash = 7;
   for (const character of id) hash = (hash * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
@@ -71,7 +71,7 @@ export function colorOf(id: string, taken: ReadonlySet<string> = new Set()): str
   return inTurn.find((color) => !taken.has(color)) ?? (COLORS[first] as string);
 }
 
-/** `sub`, `name` and `kind` of a JSON Web Token, to know oneself; whether it is genuine is for the server to say. */
+/** Returns `sub`, `name` and `kind` of a JSON Web Token, unverified: only the server verifies it. */
 function claimsOf(token: string): { sub?: string; name?: string; kind?: string } {
   try {
     const base64 = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
@@ -84,11 +84,11 @@ function claimsOf(token: string): { sub?: string; name?: string; kind?: string }
       ...(typeof claims.kind === "string" ? { kind: claims.kind } : {}),
     };
   } catch {
-    return {}; // an opaque token: the application then says who it is for, in `user.id`
+    return {}; // an opaque token: the application then gives its participant in `user.id`
   }
 }
 
-/** The id of a page without one, kept in this browser. */
+/** Returns an id for a page without one; it is kept in this browser. */
 export function guest(): string {
   try {
     const kept = localStorage.getItem(KEPT) ?? freshId("guest");

@@ -1,8 +1,8 @@
 /**
  * JSON as it is in a session document.
  *
- * What is written is checked before any transaction begins, by the rules of the Python SDK (`document/values.py`): Yjs
- * takes a Map for `{}`, holds NaN and BigInt, and throws in the middle of a change at a function.
+ * Values are checked before any transaction begins, by the rules of the Python SDK (`document/values.py`): Yjs stores a
+ * Map as `{}`, accepts NaN and BigInt, and throws in the middle of a change at a function.
  */
 
 import { InvalidValue } from "./errors.ts";
@@ -14,8 +14,9 @@ export type JsonObject = { readonly [key: string]: Json };
 export const MAX_DEPTH = 64;
 
 /**
- * Returns a copy of a JSON-like value that a document can hold. An object with `toJSON` (a Date, a URL) is what that
- * returns, a key whose value is undefined is left out, and half of a surrogate pair, which has no UTF-8, becomes U+FFFD.
+ * Returns a copy of a JSON-like value that a document can hold. An object with `toJSON` (a Date, a URL) is replaced by
+ * its result, a key with the value undefined is left out, and half of a surrogate pair, which has no UTF-8, becomes
+ * U+FFFD.
  *
  * @param what - how the error's sentence names the value
  * @throws InvalidValue when it isn't JSON, or is nested deeper than `MAX_DEPTH`
@@ -73,7 +74,7 @@ function check(value: unknown, what: string, depth: number, key: string): Json {
   if (typeof value !== "object") throw notJson(value, what);
   if ("toJSON" in value && typeof value.toJSON === "function")
     return check(value.toJSON(key) as unknown, what, depth + 1, key);
-  // Array.from shows a hole as undefined, where map() would pass over it.
+  // Array.from reads a hole as undefined, where map() would skip it.
   if (Array.isArray(value))
     return Array.from(value, (each: unknown, index) => check(each, what, depth + 1, String(index)));
   if (!isPlain(value)) throw notJson(value, what);
@@ -87,7 +88,7 @@ function notJson(value: unknown, what: string): InvalidValue {
   return new InvalidValue(`${what} holds ${kindOf(value)}; only JSON-like values go into a session.`);
 }
 
-/** Whether it is an object literal, also of another frame, and no instance of a class. */
+/** Returns whether a value is an object literal, also of another frame, and no instance of a class. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

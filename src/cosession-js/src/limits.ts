@@ -1,7 +1,7 @@
 /**
- * Limits: how much the server takes at once (frame 104 announces it), and what a value weighs.
+ * Limits: the sizes that the server accepts (frame 104 announces them), and the size of a value in an update.
  *
- * What is larger is refused before it is written: an update that is too large for a frame can never be sent.
+ * A larger value is refused before it is written: an update that is too large for a frame can never be sent.
  */
 
 import { InvalidValue } from "./errors.ts";
@@ -20,7 +20,7 @@ export interface Limits {
   readonly valueEntries: number;
 }
 
-/** The defaults of the server's settings, until it says its own. */
+/** The defaults of the server's settings, until it sends its own. */
 export const DEFAULT_LIMITS: Limits = Object.freeze({
   frameBytes: 96 * 2 ** 20,
   structs: 250_000,
@@ -29,17 +29,17 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   valueEntries: 100_000,
 });
 
-/** What a frame holds besides one record: its head, and the ids around each value. */
+/** The size of a frame besides one record: its head, and the ids around each value. */
 const FRAME_HEAD = 256;
-/** The most that an entry takes besides its key and value: the ids of itself, its neighbours and its parent. */
+/** The largest size of an entry besides its key and value: the ids of itself, its neighbours and its parent. */
 const ENTRY_HEAD = 48;
-/** The most that is around each entry in a plain value: its type, and the lengths of its key and itself. */
+/** The largest overhead of an entry in a plain value: its type, and the lengths of its key and itself. */
 const VALUE_HEAD = 16;
 
-/** The part of a frame that a name may take: a key may hold several, percent-encoded. */
+/** A name may be as long as a frame divided by this: a key may contain several names, percent-encoded. */
 const NAME_SHARE = 16;
 
-/** The limits as a grant tells them; what it leaves out, or tells wrongly, stays as it was. */
+/** Returns the limits of a grant; a missing or invalid one stays as it was. */
 export function limitsFrom(told: unknown, before: Limits): Limits {
   if (!isObject(told)) return before;
   const number = (key: string, known: number): number => {
@@ -56,7 +56,7 @@ export function limitsFrom(told: unknown, before: Limits): Limits {
 }
 
 /**
- * Checks that a record, which the server takes whole, fits into a frame.
+ * Checks that a record, which the server accepts only whole, fits into a frame.
  *
  * @throws InvalidValue when it doesn't
  */
@@ -70,7 +70,7 @@ export function checkRecord(record: Json, { frameBytes, structs }: Limits, what:
 }
 
 /**
- * Checks that a value that is written as one, and not as shared types, is no larger than the server takes.
+ * Checks that a value that is written as one, and not as shared types, is no larger than the server accepts.
  *
  * @throws InvalidValue when it is
  */
@@ -90,7 +90,7 @@ export function checkValue(value: Json, { valueBytes, valueEntries }: Limits, wh
 }
 
 /**
- * Checks that a name, which may be a part of keys, isn't too long for them.
+ * Checks that a name, which may become a part of keys, isn't too long for them.
  *
  * @throws InvalidValue when it is
  */
@@ -101,7 +101,7 @@ export function checkName(name: string, { frameBytes }: Pick<Limits, "frameBytes
 }
 
 /**
- * Checks that each text and number of a tree, whose branches may travel by themselves, fits into a frame with its key.
+ * Checks that each text and number of a tree fits into a frame with its key; branches may be sent separately.
  *
  * @throws InvalidValue when one doesn't
  */
@@ -116,18 +116,18 @@ export function checkLeaves(tree: Json, limits: Limits, what: string, key = ""):
   }
 }
 
-/** How many bytes a text has as UTF-8. */
+/** Returns the number of bytes of a text as UTF-8. */
 export function utf8Length(text: string): number {
   let bytes = text.length;
   for (let index = 0; index < text.length; index += 1) {
     const unit = text.charCodeAt(index);
-    // Of a pair each half counts two bytes.
+    // Each half of a surrogate pair counts two bytes.
     if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1;
   }
   return bytes;
 }
 
-/** At most how many bytes a value takes in an update, how many entries it has, and how many of them have keys. */
+/** Returns the most bytes that a value takes in an update, its number of entries, and how many of them have keys. */
 function weigh(value: Json): { bytes: number; entries: number; keys: number } {
   if (typeof value === "string") return { bytes: utf8Length(value) + ENTRY_HEAD, entries: 1, keys: 0 };
   let bytes = ENTRY_HEAD;

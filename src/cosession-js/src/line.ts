@@ -2,8 +2,8 @@
  * One WebSocket, from its handshake to its end, which comes once and in time.
  *
  * - A handshake that isn't answered is given up.
- * - A connection on which nothing was heard for long is given up: its network may be gone without a word. While bytes
- *   leave it isn't: on a slow line a large frame keeps the server's answers waiting.
+ * - A connection on which nothing was received for long is given up: a broken network may send no signal. It isn't
+ *   while bytes leave: on a slow line a large frame delays the server's answers.
  * - An error ends it also where no close event follows (Node 22).
  */
 
@@ -12,18 +12,18 @@ import { report } from "./errors.ts";
 export interface Heard {
   readonly opened: () => void;
   readonly received: (data: Uint8Array) => void;
-  /** The end; without a code when this side, or the network, ended it. */
+  /** Called at the end; without a code when this side, or the network, ended it. */
   readonly ended: (code?: number, reason?: string) => void;
 }
 
-/** Longer than on a bad line. A browser waits minutes, and meanwhile opens no other socket to that server, from any tab. */
+/** Longer than a bad line needs. A browser waits minutes, and meanwhile opens no other socket to the server. */
 const HANDSHAKE_MS = 10_000;
-/** The server says something at least this often; other clients give up after the same time. */
+/** The server sends something at least this often; other clients give up after the same time. */
 const SILENCE_MS = 30_000;
 const LOOK_MS = 3_000;
-/** What has left here may wait in buffers on the way: of a slow line, so many bytes arrive in a millisecond. */
+/** The assumed rate of a slow line: sent bytes may wait in buffers on the way, and arrive at this rate. */
 const SLOWEST_BYTES_PER_MS = 16;
-/** More isn't handed to the socket at once. */
+/** The most bytes that are passed to the socket at once. */
 const MOST_WAITING_BYTES = 2 ** 20;
 
 export class Line {
@@ -36,7 +36,7 @@ export class Line {
   #waitingBytes = 0;
   #isOver = false;
 
-  /** @throws what the browser throws at an address that it doesn't connect to */
+  /** @throws the browser's error for an address that it doesn't connect to */
   constructor(url: string, heard: Heard) {
     this.#heard = heard;
     const socket = new WebSocket(url);
@@ -53,7 +53,7 @@ export class Line {
     return !this.#isOver && this.#socket.readyState === this.#socket.OPEN;
   }
 
-  /** Whether there is no room for more now. */
+  /** Whether the socket has no room for more data now. */
   get isFull(): boolean {
     return this.#socket.bufferedAmount > MOST_WAITING_BYTES;
   }
@@ -69,7 +69,7 @@ export class Line {
     this.#sentBytes += frame.length;
   }
 
-  /** Ends it; what was sent still leaves. */
+  /** Closes the connection; data sent before still leaves. */
   close(): void {
     this.#isOver = true;
     clearTimeout(this.#handshake);

@@ -1,22 +1,23 @@
 /**
- * What was lost: the words of a document that the server has not.
+ * Lost texts: the texts of a document that the server lacks.
  *
- * Read from the items of the document, since that is exact: what the server lacks are the clocks that its state vector
- * doesn't have, and those that it has as deleted without a fence having vouched for them: it keeps the clocks of what it
- * refuses, without the words. What is deleted here isn't lost. Of plain values only what people write counts: the shared state's, and texts,
- * titles and reasons anywhere; ids, times and names of roles would tell nobody anything.
+ * They are read from the items of the document, since that is exact. The server lacks the clocks that are not in its
+ * state vector, and the clocks that it has as deleted without a fence that vouched for them: it keeps the clocks of
+ * refused changes, without their content. Content that is deleted here isn't lost. Of plain values only texts that
+ * people write count: those of the shared state, and texts, titles and reasons anywhere; ids, times and names of roles
+ * don't help a reader.
  */
 
 import * as Y from "yjs";
 import { isObject } from "./json.ts";
 
-/** Clocks from `start` on, up to `stop`, which isn't among them. */
+/** The clocks from `start` up to `stop`, exclusive. */
 export interface Span {
   readonly start: number;
   readonly stop: number;
 }
 
-/** The clocks of a client that the server has not, in order. */
+/** Returns the clocks of a client that the server lacks, in order. */
 export type Missing = (client: number) => readonly Span[];
 
 // biome-ignore lint/suspicious/noExplicitAny: a Y.AbstractType of any events
@@ -24,16 +25,16 @@ type Shared = Y.AbstractType<any>;
 
 const WORDS: ReadonlySet<unknown> = new Set(["text", "title", "reason"]);
 
-/** Everything from a clock of each client on; of clients that aren't named, everything. */
+/** Returns as missing: the clocks of each client from a given one on, and all clocks of other clients. */
 export function missingFrom(known: ReadonlyMap<number, number>): Missing {
   return (client) => [{ start: known.get(client) ?? 0, stop: Infinity }];
 }
 
 /**
- * What a server lacks, or has refused.
+ * Returns the clocks that a server lacks, or has refused.
  *
  * @param fresh - the server's document
- * @param saved - up to which clock each client's words are known to be saved; what is deleted behind it was refused
+ * @param saved - the clock up to which each client's changes are saved; deleted clocks beyond it were refused
  */
 export function missingIn(fresh: Y.Doc, saved: ReadonlyMap<number, number>): Missing {
   return (client) => {
@@ -48,11 +49,11 @@ export function missingIn(fresh: Y.Doc, saved: ReadonlyMap<number, number>): Mis
 }
 
 /**
- * The texts of some writers that only this document has, one for each place, in the order in which they were begun.
+ * Returns the texts of some writers that only this document has, one for each place, in the order of their beginning.
  *
- * @param missing - what the server has not
- * @param writers - whose texts
- * @param fresh - the server's document, where it is known: a value that was set back to what stands there isn't lost
+ * @param missing - the clocks that the server lacks
+ * @param writers - the clients that wrote the texts
+ * @param fresh - the server's document, if it is known: a value that was set back to the server's value isn't lost
  */
 export function lostTexts(doc: Y.Doc, missing: Missing, writers: Iterable<number>, fresh?: Y.Doc): string[] {
   const found: string[] = [];
@@ -79,7 +80,7 @@ export function lostTexts(doc: Y.Doc, missing: Missing, writers: Iterable<number
   return found.filter((text) => text.trim() !== "");
 }
 
-/** The places in an item that the server lacks, from 0 on; none of what is deleted, or of another writer. */
+/** Returns the places in an item that the server lacks, from 0 on; none in a deleted item, or of another writer. */
 function lostOf(item: Y.Item, missing: ReadonlyMap<number, readonly Span[]>): Span[] {
   const spans = missing.get(item.id.client);
   if (spans === undefined || item.deleted) return [];
@@ -96,7 +97,7 @@ function lostOf(item: Y.Item, missing: ReadonlyMap<number, readonly Span[]>): Sp
   return found;
 }
 
-/** What the server lacks of a shared text, in its order. */
+/** Returns the parts of a shared text that the server lacks, in their order. */
 function textOf(parent: Shared, missing: ReadonlyMap<number, readonly Span[]>): string {
   let text = "";
   for (let item = parent._start; item !== null; item = item.right) {
@@ -106,14 +107,14 @@ function textOf(parent: Shared, missing: ReadonlyMap<number, readonly Span[]>): 
   return text;
 }
 
-/** Whether a document has a value at the key where another document has it in `parent`. */
+/** Returns whether a document has a value at the key where another document has it in `parent`. */
 function stands(fresh: Y.Doc, parent: Shared, key: string, value: unknown): boolean {
   const item = sameIn(fresh, parent)?._map.get(key);
   if (item === undefined || item.deleted) return false;
   return JSON.stringify(item.content.getContent().at(-1)) === JSON.stringify(value);
 }
 
-/** What a shared type of another document is in this one. */
+/** Returns the counterpart in one document of a shared type of another. */
 function sameIn(fresh: Y.Doc, type: Shared): Shared | undefined {
   if (type._item === null) return fresh.share.get(Y.findRootTypeKey(type));
   const { id } = type._item;

@@ -1,8 +1,8 @@
 /**
- * Messages: reading them as immutable snapshots, and writing one's own.
+ * Messages: reading them as immutable snapshots, and writing messages of this page.
  *
  * The JSON form of a message is an AI SDK `UIMessage`. A message and its parts are built whole and then appended in one
- * transaction, so nobody ever sees half of one, and no container is made by two clients.
+ * transaction, so no client ever sees half of a message, and no container is made by two clients.
  */
 
 import * as Y from "yjs";
@@ -32,7 +32,7 @@ export interface Metadata {
   readonly run?: string;
   readonly parent?: string;
   readonly edited_at?: string;
-  /** Who says to have edited it last. */
+  /** The last editor, unverified: as that client wrote it. */
   readonly edited_by?: string;
   /** The agents that are asked; for each of them it is a prompt. */
   readonly to?: readonly string[];
@@ -47,11 +47,11 @@ export interface Message {
   /** All text parts, joined. */
   readonly text: string;
   readonly metadata: Metadata;
-  /** Who wrote it: as the server verified, or, where it hasn't yet, as the message says. */
+  /** The author: as the server verified it, or, until then, as the message says. */
   readonly author?: string;
-  /** Whether `author` is the server's word. */
+  /** Whether the server has verified `author`. */
   readonly verified: boolean;
-  /** What the server vouches for, once it has seen the message. */
+  /** The facts that the server verified, once it has received the message. */
   readonly stamp?: {
     readonly by?: string;
     readonly at?: string;
@@ -87,10 +87,10 @@ const METADATA = object({
   edited_at: string,
   edited_by: string,
   to: listOf(string),
-  deleted: Boolean, // whatever marks it, as `edit` sees it
+  deleted: Boolean, // any truthy value, as in `edit`
 });
 
-/** Any client may have written anything: what has no id or role can't be shown as a message. */
+/** Clients may have written anything: an object without an id or a role can't be shown as a message. */
 const MESSAGE: Reader = object(
   {
     id: string,
@@ -122,7 +122,7 @@ export class Messages {
     return this.#of.doc.getArray("messages");
   }
 
-  /** Every message, in order; unchanged ones are the same objects as before, and so is an unchanged list. */
+  /** Returns every message, in order; unchanged ones are the same objects as before, and so is an unchanged list. */
   list(): readonly Message[] {
     const elements = this.#snapshots.of(this.root) as readonly unknown[];
     const known = this.#views.get(elements) as readonly Message[] | undefined;
@@ -132,7 +132,7 @@ export class Messages {
     return list;
   }
 
-  /** Adds a message; what is wrong with it is said before anything is written. */
+  /** Adds a message; an invalid one throws before anything is written. */
   append(given: NewMessage): void {
     const id = checkedId(given.id, "The id of a message");
     const { role } = given;
@@ -152,11 +152,11 @@ export class Messages {
   #push(id: string, role: Role, parts: readonly JsonObject[], metadata: JsonObject): void {
     const message = new Y.Map<unknown>(Object.entries({ id, role }));
     message.set("metadata", new Y.Map(Object.entries(metadata)));
-    message.set("parts", Y.Array.from(parts.map(sharedPart))); // last: who receives half of it must see that it is half
+    message.set("parts", Y.Array.from(parts.map(sharedPart))); // last: a client that receives half must see that
     this.root.push([message]);
   }
 
-  /** Makes the message's text parts, together, read `text`. */
+  /** Changes the message's text parts so that together they are `text`. */
   edit(id: string, text: string, at: string, by: string): void {
     const wanted = checkedText(text, "The text of a message");
     checkRecord(wanted, this.#of.limits, "The text");
@@ -216,7 +216,7 @@ export class Messages {
   }
 }
 
-/** A text, or parts as they are, as the parts of a message. */
+/** Returns a text, or parts as they are, as the parts of a message. */
 export function partsFrom(content: string | readonly JsonObject[]): readonly JsonObject[] {
   if (typeof content === "string") return [{ type: "text", text: content }];
   if (Array.isArray(content)) return content;
@@ -240,14 +240,14 @@ function sharedPart(part: JsonObject): Y.Map<unknown> {
   );
 }
 
-/** What of a part is written as single values: neither texts nor shared types. */
+/** Returns the fields of a part that are written as single values: neither texts nor shared types. */
 function plainValues(part: JsonObject): Json[] {
   const type = String(part.type);
   const shared = isTool(type) ? ["rawInput", "input"] : isGrowingText(type) ? ["text"] : [];
   return Object.entries(part).flatMap(([key, value]) => (shared.includes(key) ? [] : [value]));
 }
 
-/** The texts to edit; a plain string, which a foreign client may have written, becomes one. */
+/** Returns the texts to edit; a plain string, which a foreign client may have written, is replaced by a text. */
 function textsOf(parts: Y.Array<Y.Map<unknown>>): Y.Text[] {
   return parts.toArray().flatMap((part) => {
     if (!(part instanceof Y.Map) || part.get("type") !== "text") return [];

@@ -1,4 +1,4 @@
-/** What a session is given, what it tells, and how it fails: the types around `Session`. */
+/** The options, events and losses of a session: the types around `Session`. */
 
 import type * as Y from "yjs";
 import type { Approval } from "./approvals.ts";
@@ -18,14 +18,14 @@ import type { Agent, Run } from "./runs.ts";
 import type { Status } from "./transport.ts";
 
 export interface Options {
-  /** Who this page speaks for; parts that are missing are filled in. */
+  /** The participant of this page; missing fields are filled in. */
   user?: User | undefined;
   /**
-   * What the server authenticates, or a function that gives a fresh one: it is called at each connection, and before the
+   * The token for the server, or a function that returns a fresh one: it is called at each connection, and before the
    * last one expires. Sent as the `token` query parameter, since a page can't set headers.
    */
   token?: Token | undefined;
-  /** Keep a copy in this browser, so that edits made offline survive a reload. */
+  /** Whether to keep a copy in this browser, so that edits made offline survive a reload. */
   offline?: boolean | undefined;
 }
 
@@ -34,12 +34,12 @@ export interface SendOptions {
   role?: Role;
   /** The message that this one answers or branches from. */
   parent?: string;
-  /** The agents that are asked; without any it is whoever answers here. */
+  /** The agents that are asked; without any the session's policy decides. */
   to?: readonly string[];
   metadata?: JsonObject;
 }
 
-/** The events, and what their listeners get. */
+/** The events, and the arguments of their listeners. */
 export interface SessionEvents extends Record<string, unknown> {
   messages: readonly Message[];
   runs: readonly Run[];
@@ -54,11 +54,11 @@ export interface SessionEvents extends Record<string, unknown> {
   policy: Policy;
   presence: readonly Presence[];
   people: readonly Person[];
-  /** Who this page is, and what it may do, as the server says. */
+  /** The identity and capabilities of this page, as the server verified them. */
   me: Me;
-  /** The server refused what was written here. */
+  /** The server refused a write of this page. */
   refused: Loss;
-  /** After a refusal: another document, and another awareness, have taken their places; bind editors anew. */
+  /** After a refusal: the document and the awareness are replaced by new ones; bind editors again. */
   doc: Y.Doc;
   status: Status;
   saved: boolean;
@@ -70,10 +70,10 @@ export interface SessionEvents extends Record<string, unknown> {
   change: Y.Transaction;
 }
 
-/** What became of a refusal of something that was written here. */
+/** A refusal of a write of this page, with its consequences. */
 export interface Loss extends Refusal {
-  /** The texts that were written here and that the server has not; nobody else has them. */
+  /** The texts that were written here and that the server lacks; no other client has them. */
   readonly lost: readonly string[];
-  /** Whether it ended the session; otherwise this page goes on with the server's document. */
+  /** Whether it ended the session; otherwise this page continues with the server's document. */
   readonly isFinal: boolean;
 }

@@ -1,4 +1,4 @@
-/** What a part of a message is: the types, and the strings and states that each needs. */
+/** The parts of a message: their types, and the required fields and states of each. */
 
 import { InvalidValue } from "./errors.ts";
 import type { JsonObject } from "./json.ts";
@@ -27,17 +27,17 @@ const TOOL_STATES = [
   "output-denied",
 ];
 
-/** Whether parts of this type are calls of a tool. */
+/** Returns whether parts of this type are calls of a tool. */
 export function isTool(type: string): boolean {
   return type === "dynamic-tool" || /^tool-./s.test(type);
 }
 
-/** Whether parts of this type hold a text that grows in place. */
+/** Returns whether parts of this type hold a text that grows in place. */
 export function isGrowingText(type: string): boolean {
   return type === "text" || type === "reasoning";
 }
 
-/** Throws when a message can't have this part. */
+/** Checks that a message can have this part; throws when it can't. */
 export function checkPart(part: JsonObject): void {
   const type: unknown = part?.type;
   if (typeof type !== "string") throw new InvalidValue("A part needs a `type`, such as `text`.");

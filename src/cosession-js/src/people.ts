@@ -1,6 +1,6 @@
 /**
- * Who belongs to the session, and who of them is here: what the server keeps of each participant (`participants`), with
- * what presence says now, which is fresher.
+ * The people of the session, present and absent: the server's record of each participant (`participants`), with the
+ * current presence, which is fresher.
  */
 
 import { colorOf, type Participant } from "./identity.ts";
@@ -9,11 +9,11 @@ import type { Presence } from "./presence.ts";
 
 export interface Person extends Participant {
   readonly online: boolean;
-  /** How many connections they have. */
+  /** The number of their connections. */
   readonly devices: number;
-  /** Whether someone may be looking: one of their pages is in the foreground, or they are an agent at work. */
+  /** Whether they may be looking: one of their pages is in the foreground, or they are an agent at work. */
   readonly looking: boolean;
-  /** When they first came, and when they were seen last; RFC 3339. */
+  /** The times of their first connection and of their last presence; RFC 3339. */
   readonly since?: string;
   readonly last_seen?: string;
 }
@@ -24,7 +24,7 @@ export class People {
   #of: readonly [Records, readonly Presence[]] | null = null;
   #list: readonly Person[] = [];
 
-  /** Everybody, those who are here first, then by id; the same list as before when nothing changed. */
+  /** Returns all people, present ones first, then by id; the same list as before when nothing changed. */
   list(records: Records, presence: readonly Presence[]): readonly Person[] {
     if (this.#of?.[0] === records && this.#of[1] === presence) return this.#list;
     this.#of = [records, presence];

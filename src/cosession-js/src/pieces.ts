@@ -1,10 +1,10 @@
 /**
- * Updates in pieces: what a reader of a document lacks, as Yjs updates that each fit into a frame.
+ * Updates in pieces: the changes that a reader of a document lacks, as Yjs updates that each fit into a frame.
  *
- * A piece stands on those before it alone: of several clients the structs come in the order in which they refer to each
- * other. A record (an entry of a root, with all that is in it) stays whole where it fits, because the server judges a
- * message as it is made; what is larger is cut between two structs, and a text or list that is larger still within.
- * Deletions come last. One pass over what is sent; nothing is read twice but the structs behind a cut.
+ * A piece depends only on those before it: structs of several clients come in the order of their references. A record
+ * (an entry of a root, with all that is in it) stays whole if it fits, because the server judges a message when it is
+ * created. A larger record is cut between two structs, and a text or list that is larger than a frame within itself.
+ * Deletions come last. All is read in one pass; only the structs after a cut are read twice.
  */
 
 import * as encoding from "lib0/encoding";
@@ -19,7 +19,7 @@ export type Deletes = ReadonlyMap<number, readonly { readonly clock: number; rea
 
 export interface Piece {
   readonly update: Uint8Array;
-  /** Up to where the reader has each client of this piece, when it has the piece. */
+  /** The clock of each client of this piece that the reader reaches with the piece. */
   readonly reached: Clocks;
   /** The deletions that the piece has no room for. */
   readonly left: Deletes;
@@ -28,21 +28,21 @@ export interface Piece {
 
 type Struct = Y.Item | Y.GC;
 
-/** Where a piece ends when it may: a large one holds up what comes behind it, for everybody. */
+/** The size from which a piece ends at the next border: a large one delays later frames for all participants. */
 const ENOUGH_BYTES = 2 ** 20;
-/** What a frame holds besides structs and deletions: kinds, lengths and counts. */
+/** The size of a frame besides structs and deletions: kinds, lengths and counts. */
 const HEAD_BYTES = 64;
-/** A client's part of a piece begins with its count, id and clock. */
+/** The size of the head of a client's part: its count, id and clock. */
 const CLIENT_BYTES = 24;
-/** A deleted range: two numbers. */
+/** The size of a deleted range: two numbers. */
 const RANGE_BYTES = 10;
 
 /**
- * Returns the next piece of what a reader lacks.
+ * Returns the next piece of the changes that a reader lacks.
  *
- * @param known - what the reader has
+ * @param known - the clocks that the reader has
  * @param clients - the clients of which it may lack something
- * @param deletes - what it is to be told as deleted
+ * @param deletes - the deletions to send
  * @throws CosessionError when something can't be cut and is larger than a frame
  */
 export function nextPiece(
@@ -64,7 +64,7 @@ export function nextPiece(
 
 const EMPTY: Deletes = new Map();
 
-/** Adds what is lacking of a client, with what that refers to; false when the piece is full. */
+/** Adds the lacking structs of a client, with those that they refer to; false when the piece is full. */
 function addClient(piece: Writer, doc: Y.Doc, client: number, wanted: ReadonlySet<number>): boolean {
   const ways = [{ client, until: Y.getState(doc.store, client) }];
   for (let way = ways.at(-1); way !== undefined; way = ways.at(-1)) {
@@ -85,7 +85,7 @@ function addClient(piece: Writer, doc: Y.Doc, client: number, wanted: ReadonlySe
   return true;
 }
 
-/** What a struct from a clock on stands on. */
+/** Returns the ids that a struct from a clock on refers to. */
 function referencesOf(struct: Struct, clock: number): Y.ID[] {
   if (!(struct instanceof Y.Item)) return [];
   const { origin, rightOrigin, parent } = struct;
@@ -93,7 +93,7 @@ function referencesOf(struct: Struct, clock: number): Y.ID[] {
   return [clock === struct.id.clock ? origin : null, rightOrigin, parentId].filter((id) => id !== null);
 }
 
-/** The entry of a root that a struct is in, or is; null for what was collected. */
+/** Returns the entry of a root that a struct is in, or is; null for garbage-collected structs. */
 function recordOf(struct: Struct): Struct | null {
   let record: Struct = struct;
   while (record instanceof Y.Item) {
@@ -105,7 +105,7 @@ function recordOf(struct: Struct): Struct | null {
   return null;
 }
 
-/** The part of a piece that is one client's. */
+/** The part of a piece with the structs of one client. */
 interface Part {
   readonly client: number;
   readonly clock: number;
@@ -128,7 +128,7 @@ class Writer {
   #bytes = 0;
   #counts = 0;
   #record: Struct | null = null;
-  /** How many steps there were at the last border between two records. */
+  /** The number of steps at the last border between two records. */
   #border = 0;
 
   constructor(known: Clocks, mostBytes: number, mostCounts: number) {
@@ -137,7 +137,7 @@ class Writer {
     this.#mostCounts = mostCounts;
   }
 
-  /** Up to where the reader has a client, with this piece. */
+  /** Returns the clock of a client that the reader reaches with this piece. */
   reached(client: number): number {
     return this.#parts.get(client)?.reached ?? this.#known.get(client) ?? 0;
   }
@@ -148,7 +148,7 @@ class Writer {
     return Math.max(Math.min(byBytes, this.#mostCounts - this.#counts), isEmpty ? 1 : 0);
   }
 
-  /** Adds a struct from a clock on; false when it isn't in this piece any more, or not whole. */
+  /** Adds a struct from a clock on; false when the piece has no room for it, or not for all of it. */
   add(struct: Struct, clock: number): boolean {
     const record = recordOf(struct);
     if (this.#isBorder(struct, record)) {
@@ -197,7 +197,7 @@ class Writer {
     };
   }
 
-  /** Whether a piece may end before a struct: it begins a record, or goes on with one that the reader has. */
+  /** Returns whether a piece may end before a struct: it begins a record, or continues one that the reader has. */
   #isBorder(struct: Struct, record: Struct | null): boolean {
     if (record === null || record !== this.#record || struct === record) return true;
     return record.id.clock < (this.#known.get(record.id.client) ?? 0);
@@ -221,14 +221,14 @@ class Writer {
     this.#steps.push({ part, bytes, count: part.count, reached });
   }
 
-  /** Takes back all but the first steps. */
+  /** Undoes all but the first steps. */
   #cut(steps: number): void {
     for (const part of this.#parts.values()) Object.assign(part, { bytes: 0, count: 0, reached: part.clock });
     for (const { part, bytes, count, reached } of this.#steps.slice(0, steps))
       Object.assign(part, { bytes, count, reached });
   }
 
-  /** Adds as much of a struct as there is room for in an empty piece. */
+  /** Adds as much of a struct as fits into an empty piece. */
   #addStart(struct: Struct, clock: number): void {
     const length = startOf(struct, clock, this.#mostBytes - CLIENT_BYTES - HEAD_BYTES, this.#mostCounts - 1);
     if (length === 0 || !(struct instanceof Y.Item)) throw tooLarge(this.#mostBytes);
@@ -246,7 +246,7 @@ class Writer {
   }
 }
 
-/** How many clocks of a struct, from one on, fit; 0 when it can't be cut there. */
+/** Returns how many clocks of a struct, from one on, fit; 0 when it can't be cut there. */
 function startOf(struct: Struct, clock: number, mostBytes: number, mostCounts: number): number {
   if (!(struct instanceof Y.Item)) return 0;
   const { content } = struct;
@@ -270,7 +270,7 @@ function startOf(struct: Struct, clock: number, mostBytes: number, mostCounts: n
   return Math.min(length, content.arr.length - from - 1);
 }
 
-/** How many things a struct counts for at the server: itself, and each value in it. */
+/** Returns the count of a struct at the server: one for itself, and one for each value in it. */
 function countsOf(struct: Struct, clock: number): number {
   if (!(struct instanceof Y.Item) || !(struct.content instanceof Y.ContentAny)) return 1;
   const from = clock - struct.id.clock;
@@ -282,7 +282,7 @@ function countsOfValue(value: unknown): number {
   return Object.values(value).reduce<number>((sum, each) => sum + countsOfValue(each), 1);
 }
 
-/** The first ranges of what is deleted, and the others. */
+/** Splits deletions into the first ranges and the others. */
 function divide(deletes: Deletes, most: number): [Deletes, Deletes] {
   const now = new Map<number, { clock: number; len: number }[]>();
   const left = new Map<number, { clock: number; len: number }[]>();

@@ -1,14 +1,14 @@
-/** The session's policy: which agents belong to it, and what becomes of a prompt that comes while one works. */
+/** The session's policy: its agents, and the handling of a prompt that arrives while an agent works. */
 
 import { isObject } from "./json.ts";
 
 export const DOUBLE_TEXTING = ["queue", "steer", "interrupt", "parallel", "reject"] as const;
 
-/** The prompt waits, is told to the running run, ends that run, is answered beside it, or is never answered. */
+/** The prompt waits, steers the current run, ends that run, is answered in parallel, or is never answered. */
 export type DoubleTexting = (typeof DOUBLE_TEXTING)[number];
 
 export interface Policy {
-  /** The agents that belong here, also while none of their processes is there; the first answers what names nobody. */
+  /** The session's agents, also while no process of them is connected; the first answers prompts that name none. */
   readonly agents: readonly string[];
   readonly double_texting: DoubleTexting;
 }
@@ -16,7 +16,7 @@ export interface Policy {
 const known = new WeakMap<object, Policy>();
 const NONE: Policy = Object.freeze({ agents: Object.freeze([]), double_texting: "queue" });
 
-/** What a document holds; the same object as before for the same JSON. */
+/** Returns the policy in a document; the same object as before for the same JSON. */
 export function readPolicy(json: unknown): Policy {
   if (!isObject(json)) return NONE;
   const before = known.get(json);

@@ -1,8 +1,8 @@
 /**
- * The queue: prompts that wait for their turn, which everybody who may edits and reorders.
+ * The queue: prompts that wait for their turn; participants with the capability edit and reorder them.
  *
- * An entry keeps its place in the list for ever; what orders the queue is its `place`, a number: two who move the same
- * entry would double it otherwise.
+ * An entry keeps its position in the list for ever; its `place`, a number, orders the queue: otherwise two participants
+ * that move the same entry would duplicate it.
  */
 
 import * as Y from "yjs";
@@ -15,7 +15,7 @@ import { listOf, number, object, type Reader, string } from "./shapes.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { transact } from "./transact.ts";
 
-/** The longest prompt that may wait: the server copies it at once when its turn comes, and leaves a longer one. */
+/** The longest prompt that may wait: the server copies it in one step when its turn comes, and skips a longer one. */
 const MAX_PROMPT_BYTES = 2 ** 22;
 
 export interface QueuedPrompt {
@@ -24,7 +24,7 @@ export interface QueuedPrompt {
   readonly created_at?: string;
   readonly text: string;
   readonly place: number;
-  /** The agents that are asked; empty or missing is whoever answers here. */
+  /** The agents that are asked; if empty or missing, the session's policy decides. */
   readonly to?: readonly string[];
 }
 
@@ -55,7 +55,7 @@ export class Queue {
     return this.#of.doc.getArray("queue");
   }
 
-  /** What waits, the next one first; the same list as before when nothing changed. */
+  /** The waiting prompts, the next one first; the same list as before when nothing changed. */
   get list(): readonly QueuedPrompt[] {
     const json = this.#snapshots.of(this.root) as readonly unknown[];
     const known = this.#lists.get(json);
@@ -65,7 +65,7 @@ export class Queue {
     return list;
   }
 
-  /** Adds a prompt at the end, and returns its id: that of the message that it becomes. */
+  /** Adds a prompt at the end, and returns its id, which is the id of the later message. */
   add(text: string, { to = [] }: { to?: readonly string[] } = {}): string {
     this.#checkOpen();
     const id = freshId("msg");
@@ -89,14 +89,14 @@ export class Queue {
     return id;
   }
 
-  /** What a prompt says, to be edited by all. */
+  /** Returns the shared text of a prompt, for editing. */
   text(id: string): Y.Text {
     const text = this.#find(id).get("text");
     if (text instanceof Y.Text) return text;
     throw new Error(`The prompt ${id} has no text: it wasn't written as a prompt.`);
   }
 
-  /** Puts a prompt where it shall stand; 0 is next. */
+  /** Moves a prompt to an index; 0 is next. */
   move(id: string, index: number): void {
     this.#checkOpen();
     if (!Number.isInteger(index))
@@ -116,7 +116,7 @@ export class Queue {
     });
   }
 
-  /** Takes a prompt out; nothing happens when it isn't there. */
+  /** Removes a prompt; does nothing when it isn't in the queue. */
   remove(id: string): void {
     this.#checkOpen();
     const index = this.root.toArray().findIndex((entry) => entry instanceof Y.Map && entry.get("id") === id);

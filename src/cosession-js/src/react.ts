@@ -1,8 +1,8 @@
 /**
- * React hooks over a session. Each renders again only when what it returns has changed.
+ * React hooks over a session. Each renders again only when its result has changed.
  *
- * `useSession` gives null for the first render, since a socket is opened by an effect and never by rendering; the other
- * hooks take that null and give what an empty session has.
+ * `useSession` returns null for the first render, since a socket is opened by an effect and never by rendering; the
+ * other hooks accept that null and return the values of an empty session.
  */
 
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
@@ -40,8 +40,8 @@ export interface ConnectionStatus {
 const NOTHING: readonly never[] = Object.freeze([]);
 
 /**
- * Joins a session while the component is there; joins anew when an argument changes (options by their content). Of a
- * function that gives tokens the last one given is called.
+ * Joins a session while the component is mounted; joins again when an argument changes (options by their content). A
+ * token function may change at each render: the last one is called.
  */
 export function useSession(url: string, id: string, options: Options = {}): Session | null {
   const [session, setSession] = useState<Session | null>(null);
@@ -76,27 +76,27 @@ export function useAgents(session: Session | null): readonly Agent[] {
   return useRead(session, "agents", (each) => each.agents, NOTHING);
 }
 
-/** What agents ask people, oldest first. */
+/** The approvals, oldest first. */
 export function useApprovals(session: Session | null): readonly Approval[] {
   return useRead(session, "approvals", (each) => each.approvals, NOTHING);
 }
 
-/** What waits for its turn, the next one first. */
+/** The waiting prompts, the next one first. */
 export function useQueue(session: Session | null): readonly QueuedPrompt[] {
   return useRead(session, "queue", (each) => each.queue.list, NOTHING);
 }
 
-/** Which agents belong to the session, and what becomes of a prompt that comes while one works. */
+/** The session's agents, and the handling of a prompt that arrives while an agent works. */
 export function usePolicy(session: Session | null): Policy | null {
   return useRead(session, "policy", (each) => each.policy, null);
 }
 
-/** What a counter stands at; add with `session.counters.add`. */
+/** The value of a counter; add with `session.counters.add`. */
 export function useCounter(session: Session | null, name: string): number {
   return useRead(session, "counters", (each) => each.counters.get(name), 0);
 }
 
-/** Who holds something, and how this page asks to; it lets go when the component goes. */
+/** The holder of a claim, and a function by which this page requests it; it is released when the component unmounts. */
 export function useClaim(
   session: Session | null,
   key: string,
@@ -122,8 +122,8 @@ export function useClaim(
 }
 
 /**
- * Offers agents a tool that runs in this page, while the component is there; `call` may be another one each time. A tool
- * that can't be offered is reported as an uncaught error: the page goes on without it.
+ * Offers agents a tool that runs in this page, while the component is mounted; `call` may change at each render. A tool
+ * that can't be offered is reported as an uncaught error: the page continues without it.
  */
 export function useTool(session: Session | null, name: string, tool: Tool): void {
   const given = useRef(tool);
@@ -133,7 +133,7 @@ export function useTool(session: Session | null, name: string, tool: Tool): void
   useEffect(() => {
     const call = (input: Json): unknown => given.current.call(input);
     try {
-      // Of a schema that is no JSON the session says what is wrong with it.
+      // A schema that is no JSON is passed on as it is: the session's error names the fault.
       const told = schema === null ? (given.current.schema as Json) : (JSON.parse(schema) as Json);
       return session?.offerTool(name, { description, schema: told, call });
     } catch (error) {
@@ -143,22 +143,22 @@ export function useTool(session: Session | null, name: string, tool: Tool): void
   }, [session, name, description, schema]);
 }
 
-/** Every connection, oneself included. */
+/** Every connection, this page's included. */
 export function usePresence(session: Session | null): readonly Presence[] {
   return useRead(session, "presence", (each) => each.presence.all, NOTHING);
 }
 
-/** Everybody of the session: who is here, on how many devices, who is looking. */
+/** All people of the session, with their presence, devices and attention. */
 export function usePeople(session: Session | null): readonly Person[] {
   return useRead(session, "people", (each) => each.people, NOTHING);
 }
 
-/** Who this page is; with `session.may(…)` it tells what to offer. */
+/** The identity of this page; rendering again lets `session.may(…)` decide which actions to offer. */
 export function useMe(session: Session | null): Me | null {
   return useRead(session, "me", (each) => each.me, null);
 }
 
-/** The last refusal of something that was written here, with what is lost; null when there was none. */
+/** The last refusal of a write of this page, with the lost texts; null when there was none. */
 export function useLoss(session: Session | null): Loss | null {
   const [loss, setLoss] = useState<Loss | null>(null);
   useEffect(() => session?.on("refused", setLoss), [session]);
@@ -187,7 +187,7 @@ export function useShared<Value extends Json = Json>(
   return [value, set];
 }
 
-/** How the connection is, and whether everything written here is saved. */
+/** The state of the connection, and whether everything written here is saved. */
 export function useStatus(session: Session | null): ConnectionStatus {
   const status = useRead(session, "status", (each) => each.status, "connecting");
   const saved = useRead(session, "saved", (each) => each.saved, true);
@@ -197,7 +197,7 @@ export function useStatus(session: Session | null): ConnectionStatus {
   return useMemo(() => ({ status, saved, synced, copy, refusal }), [status, saved, synced, copy, refusal]);
 }
 
-/** A schema as a text, by which it is the same as before; null when it is no JSON. */
+/** Returns a schema as a text, to compare it with the one before; null when it is no JSON. */
 function textOf(schema: Json): string | null {
   try {
     return JSON.stringify(schema);

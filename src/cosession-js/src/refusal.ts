@@ -1,4 +1,4 @@
-/** Refusals: a close code from 4400 to 4499, and what the server said before it. */
+/** Refusals: a close code from 4400 to 4499, and the server's notice before it. */
 
 import { isObject } from "./json.ts";
 
@@ -7,15 +7,15 @@ export interface Refusal {
   readonly code: number;
   /** A sentence that says what to do. */
   readonly reason: string;
-  /** The server's name of the error, e.g. `auth.forbidden`, when it sent one. */
+  /** The server's code of the error, e.g. `auth.forbidden`, if it sent one. */
   readonly error?: string;
-  /** The place in the document that may not be touched, e.g. `messages/*\/stamp`, when the server said it. */
+  /** The place in the document that may not be changed, e.g. `messages/*\/stamp`, if the server named it. */
   readonly touched?: string;
 }
 
-/** What the server says of something that it refuses, as far as it can be read. */
+/** The server's notice of a refusal, as far as it can be parsed. */
 export interface Notice extends Omit<Refusal, "code"> {
-  /** The key of the request that is refused, when it is one. */
+  /** The key of the refused request, if it was one. */
   readonly request?: string;
   /** Whether the connection is closed after it. */
   readonly isFinal: boolean;

@@ -1,16 +1,16 @@
 /**
- * Renewing a grant before it ends, on the open socket: with a function that gives tokens, a fresh one goes out in time.
+ * Renewal of a grant before it expires, on the open socket: with a token function, a fresh token is sent in time.
  *
- * When the function fails it is asked again, until the server says that it is over.
+ * When the function fails it is called again, until the server ends the connection.
  */
 
 import type { Credential } from "./credential.ts";
 
-/** When to renew: late enough to be rare, and early enough for several tries. */
+/** The fraction of the remaining time after which to renew: late enough to be rare, early enough for several tries. */
 const RENEW_AT = 0.8;
-/** Between two renewals, and two tries: also where the clocks of server and browser differ. */
+/** The least time between two renewals or tries, also where the clocks of server and browser differ. */
 const SHORTEST_MS = 1_000;
-/** What a timer can wait. */
+/** The longest time that a timer can wait. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 export class Renewal {
@@ -24,7 +24,7 @@ export class Renewal {
     this.#send = send;
   }
 
-  /** Plans to renew a grant; the plan before it is off. */
+  /** Schedules the renewal of a grant, in place of the one before. */
   plan(expiresAt: number | null): void {
     this.stop();
     if (expiresAt === null || !this.#credential.isRenewable) return;
@@ -33,7 +33,7 @@ export class Renewal {
     this.#timer = setTimeout(() => void this.#renew(expiresAt), pause);
   }
 
-  /** The connection has ended: there is nothing to renew. */
+  /** Cancels the renewal: the connection has ended. */
   stop(): void {
     this.#plans += 1;
     clearTimeout(this.#timer);

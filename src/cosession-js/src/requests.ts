@@ -1,9 +1,9 @@
 /**
- * Requests: what a participant asks for and the server decides (`cancel/RUN/P`, `steer/RUN/ID/P`).
+ * Requests: actions that a participant asks for and the server decides (`cancel/RUN/P`, `steer/RUN/ID/P`).
  *
- * A key ends in the one who asks, so no two participants write the same key. Each segment is percent-encoded by
- * `encodeURIComponent`, which any client in a browser has at hand; the Python SDK makes the same keys. The server takes
- * the request away when it has decided; before that it says no to this page alone, in a notice.
+ * A key ends in the participant's id, so no two participants write the same key. Each segment is percent-encoded by
+ * `encodeURIComponent`, which every browser has; the Python SDK makes the same keys. The server removes the request
+ * when it has decided; before that it sends a refusal to this page alone, in a notice.
  */
 
 import * as Y from "yjs";
@@ -17,7 +17,7 @@ import { transact } from "./transact.ts";
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** One of these capabilities is needed to ask. */
+/** The capabilities of which a request needs one, by its kind. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   cancel: ["cancel-any", "cancel-own"],
   steer: ["steer", "cancel-own"],
@@ -28,16 +28,16 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   release: ["claim", "run"],
 };
 
-/** What became of a request. */
+/** The outcome of a request. */
 export interface Outcome {
   readonly accepted: boolean;
-  /** Why not, when it wasn't accepted. */
+  /** The reason when it wasn't accepted. */
   readonly error: CosessionError | null;
 }
 
-/** Something that was asked for. A refusal of which no one reads the outcome is told by the event `refused`. */
+/** A request of this page. A refusal is reported by the event `refused` if `outcome()` was not called. */
 export interface Request {
-  /** The id of a steer; of other requests what they are about. */
+  /** The id of a steer; for other requests the id of their subject. */
   readonly id: string;
   /** Resolves when the server has decided; fails with `Disconnected` when the session ends before. */
   outcome(): Promise<Outcome>;
@@ -54,7 +54,7 @@ export function encodeSegment(segment: string): string {
   return encodeURIComponent(segment.toWellFormed());
 }
 
-/** The inverse of `encodeSegment`; what isn't encoded rightly is read as well as can be, as the Python SDK does. */
+/** The inverse of `encodeSegment`; an invalid encoding is read as well as possible, as in the Python SDK. */
 export function decodeSegment(segment: string): string {
   return segment.replace(/(?:%[0-9a-f]{2})+/gi, (encoded) => {
     const bytes = encoded.slice(1).split("%");
@@ -110,7 +110,7 @@ interface Waiting {
   readonly value: Json;
   /** The document that it was written into. */
   doc: Y.Doc;
-  /** Whether the connection ended meanwhile: then a no may have been said that didn't arrive. */
+  /** Whether the connection ended meanwhile: then a refusal may have been lost. */
   isUncertain: boolean;
   isRead: boolean;
   readonly settle: (outcome: Outcome) => void;
@@ -126,7 +126,7 @@ export class Requests {
     this.#of = of;
   }
 
-  /** Asks for something; `id` is what the request is known by. */
+  /** Writes a request; `id` becomes the id of the returned object. */
   ask(kind: string, subject: readonly string[], value: Json, id: string): Request {
     const key = ask(this.#of, kind, subject, value);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
@@ -142,7 +142,7 @@ export class Requests {
     return Object.freeze({ id, outcome });
   }
 
-  /** The server has refused one; returns whether somebody here waits for its outcome. */
+  /** Records the server's refusal of a request; returns whether a caller waits for its outcome. */
   refused(notice: Notice): boolean {
     const refused = this.#take(notice.request ?? "");
     const touched = notice.touched ?? "requests/*";
@@ -154,7 +154,7 @@ export class Requests {
     return refused.some(({ isRead }) => isRead);
   }
 
-  /** Looks at which were decided: they are gone from the document. */
+  /** Checks for decided requests: they are gone from the document. */
   look(): void {
     const { doc } = this.#of;
     const requests = doc.getMap("requests");
@@ -164,12 +164,12 @@ export class Requests {
     }
   }
 
-  /** The connection has ended: what the server says meanwhile doesn't arrive. */
+  /** Records that the connection has ended: notices sent meanwhile don't arrive. */
   interrupted(): void {
     for (const waiting of this.#waiting.values()) for (const each of waiting) each.isUncertain = true;
   }
 
-  /** The session is over: nothing is decided any more. */
+  /** Rejects all open requests: the session is closed. */
   end(error: Disconnected): void {
     for (const key of [...this.#waiting.keys()]) for (const { fail } of this.#take(key)) fail(error);
   }
@@ -187,7 +187,7 @@ export class Requests {
     return no("connection.lost", "The connection was lost before the server's answer; look at the session.");
   }
 
-  /** Whether the document says that a request was accepted. */
+  /** Returns whether the document shows that a request was accepted. */
   #isFact({ kind, subject, value }: Waiting): boolean {
     const { doc, me } = this.#of;
     const [id = "", detail] = subject;

@@ -1,9 +1,9 @@
 /**
  * A session in a page: one document, its connection, and views of it.
  *
- * Everything read here is an immutable snapshot which stays the same object until it changes; everything written is a
- * local edit at once, and travels when there is a connection. The page never seeds a document, and of `meta` it writes
- * the title only. The views hold no document: after a refusal there is another one, and they go on with that.
+ * Every value read here is an immutable snapshot which stays the same object until it changes; every write is a local
+ * edit at once, and is sent when there is a connection. The page never seeds a document, and of `meta` it writes only
+ * the title. The views hold no document: after a refusal there is another one, and they continue with that.
  */
 
 import type { Awareness } from "y-protocols/awareness";
@@ -55,7 +55,7 @@ export class Session extends Wishes {
   readonly presence: PresenceList;
   readonly queue: Queue;
 
-  /** What the server takes at once, as it says; its defaults, until it has said it. */
+  /** The server's limits; the defaults, until it has sent them. */
   limits: Limits = DEFAULT_LIMITS;
 
   readonly #events = new Events<SessionEvents>();
@@ -85,7 +85,7 @@ export class Session extends Wishes {
     this.queue = new Queue(this, this.snapshots, checkOpen);
     this.presence = new PresenceList(this, () => this.#tellPresence(), checkOpen);
     const parameters = {
-      user: me.id || guest(), // a server that knows no tokens believes it
+      user: me.id || guest(), // used by a server without tokens
       name: me.name || "Guest",
       kind: me.kind,
       ...(credential.known === undefined ? {} : { token: credential.known }),
@@ -109,24 +109,24 @@ export class Session extends Wishes {
     void this.#replicas.open();
   }
 
-  /** Yjs itself, for editors. After a refusal another one takes its place, and the event `doc` tells. */
+  /** The Yjs document, for editors. After a refusal another one replaces it, with the event `doc`. */
   get doc(): Y.Doc {
     return this.#replicas.current.doc;
   }
 
-  /** The awareness protocol itself, for editors that show cursors. It is replaced together with `doc`. */
+  /** The Yjs awareness, for editors that show cursors. It is replaced together with `doc`. */
   get awareness(): Awareness {
     return this.#replicas.current.awareness;
   }
 
-  /** Who this page is: as the server has verified, or, until it says so, as was asked for. */
+  /** The participant of this page: as the server verified it, or, until then, as this page requested. */
   get me(): Me {
     return this.#me;
   }
 
   /**
-   * Whether this page may do something: `prompt`, `cancel-any`, `state:trip/hotel`, `text:notes`. True until the server
-   * has said what; and the server decides in any case.
+   * Returns whether this page has a capability: `prompt`, `cancel-any`, `state:trip/hotel`, `text:notes`. True until
+   * the server has sent them; the server decides in any case.
    */
   may(capability: string): boolean {
     const { capabilities } = this.#me;
@@ -137,7 +137,7 @@ export class Session extends Wishes {
     return this.#replicas.status;
   }
 
-  /** Why the server closed this page out for good, when `status` is `refused`. */
+  /** The reason of the server's final refusal, when `status` is `refused`. */
   get refusal(): Refusal | null {
     return this.#replicas.refusal;
   }
@@ -147,7 +147,7 @@ export class Session extends Wishes {
     return this.#replicas.synced;
   }
 
-  /** Whether every edit made here is committed to the server's storage: what "Saved" may say. */
+  /** Whether every edit made here is committed to the server's storage, so that a page may show "Saved". */
   get saved(): boolean {
     return this.#replicas.saved;
   }
@@ -157,7 +157,7 @@ export class Session extends Wishes {
     return this.#replicas.copy;
   }
 
-  /** Who holds what, by key. */
+  /** The holders of claims, by key. */
   get claims(): Readonly<Record<string, Holding>> {
     return this.#claims.all;
   }
@@ -193,15 +193,15 @@ export class Session extends Wishes {
     this.written.edit(message, text, now(), this.me.id);
   }
 
-  /** Deletes what a message says; an empty message marked `deleted` stays. */
+  /** Deletes the content of a message; an empty message marked `deleted` stays. */
   remove(message: string): void {
     this.checkOpen();
     this.written.remove(message, now());
   }
 
   /**
-   * Asks to hold something that one page at a time holds, until this page goes; null when another has it. The same page
-   * may ask again, to hold it longer.
+   * Requests a claim, which one page at a time holds, until this page closes; null when another page holds it. The same
+   * page may claim again, to hold it longer.
    */
   async claim(key: string, options: ClaimOptions = {}): Promise<Claim | null> {
     this.checkOpen();
@@ -214,12 +214,12 @@ export class Session extends Wishes {
     return this.#tools.offer(name, tool);
   }
 
-  /** A text that is written together. */
+  /** Returns a shared text. */
   text(name: string): Y.Text {
     return this.doc.getText(`text:${this.#named(name)}`);
   }
 
-  /** A rich text that is written together; Tiptap and others bind to it. */
+  /** Returns a shared rich text; Tiptap and other editors bind to it. */
   xml(name: string): Y.XmlFragment {
     return this.doc.getXmlFragment(`xml:${this.#named(name)}`);
   }
@@ -238,8 +238,8 @@ export class Session extends Wishes {
   }
 
   /**
-   * Resolves when every edit made here is committed to the server's storage; fails with `Closed`, or with `Refused` when
-   * the server refused one of them. A request that the server declines is saved like any other edit.
+   * Resolves when every edit made here is committed to the server's storage; fails with `Closed`, or with `Refused`
+   * when the server refused one of them. A request that the server declines is saved like any other edit.
    */
   async whenSaved(): Promise<void> {
     const onLoss = (listener: (loss: Loss) => void): Off => this.#losses.on("lost", listener);
@@ -287,7 +287,7 @@ export class Session extends Wishes {
     return checked;
   }
 
-  /** The server has said who this page is, and what it may do. */
+  /** Applies the server's grant. */
   #become({ id, name, kind, capabilities, expires_at, limits }: Grant): void {
     const color = this.#me.id === "" ? colorOf(id) : this.#me.color;
     this.#me = Object.freeze({ id, name, kind, color, capabilities, expires_at });
@@ -297,7 +297,7 @@ export class Session extends Wishes {
     this.#events.emit("me", this.#me);
   }
 
-  /** The server has refused something, and the session goes on. */
+  /** Handles a refusal after which the session continues. */
   #heed(notice: Notice): void {
     if (this.requests.refused(notice)) return;
     const { isFinal: _, request: __, ...told } = notice;
@@ -334,7 +334,7 @@ export class Session extends Wishes {
     this.#events.emit("people", this.people);
   }
 
-  /** Another document has taken the place of the one that was shown: everything may be different. */
+  /** Emits all events: another document has replaced the shown one, and everything may be different. */
   #tellAnew(): void {
     const { doc } = this;
     this.presence.refresh();
@@ -347,7 +347,7 @@ export class Session extends Wishes {
     return { status: this.status, saved: this.saved, synced: this.synced, copy: this.copy };
   }
 
-  /** Tells what of the connection's facts has changed since it was told last. */
+  /** Emits the changes of the connection's state since the last call. */
   #announce(): void {
     const before = this.#told;
     this.#told = this.#facts;
@@ -364,7 +364,7 @@ export class Session extends Wishes {
   }
 }
 
-/** A session's id; a browser takes `.` and `..` for folders, however they are written in an address. */
+/** Checks a session's id; a browser treats `.` and `..` as folders, however they are encoded in a URL. */
 function checkedSession(id: string): string {
   if (checkedId(id, "The id of a session") === "." || id === "..")
     throw new InvalidValue(`\`${id}\` can't be the id of a session: no address can hold it.`);

@@ -1,7 +1,7 @@
 /**
- * What anybody may have written, as what the types promise: each reader gives the value, or undefined when it is none.
+ * Readers of untrusted values: each returns a value of its type, or undefined, whatever a client has written.
  *
- * A field of another type is left out, and so is an element of a list. What is as promised stays the same object.
+ * A field of another type is left out, and so is an element of a list. A valid value stays the same object.
  */
 
 import { isObject } from "./json.ts";
@@ -28,7 +28,7 @@ export function listOf(read: Reader): Reader {
   };
 }
 
-/** A list of objects in which each id comes once, the first time. */
+/** Reads a list of objects; of several with the same id the first is kept. */
 export function onceEach(read: Reader): Reader {
   return (value) => {
     const list = read(value) as readonly { readonly id: string }[] | undefined;
@@ -37,7 +37,7 @@ export function onceEach(read: Reader): Reader {
   };
 }
 
-/** An object with these fields, and any others as they are; undefined when one of the `needed` is missing. */
+/** Reads an object with these fields, and any others as they are; undefined when one of the `needed` is missing. */
 export function object(fields: Readonly<Record<string, Reader>>, ...needed: string[]): Reader {
   return (value) => {
     if (!isObject(value)) return undefined;
@@ -52,7 +52,7 @@ export function object(fields: Readonly<Record<string, Reader>>, ...needed: stri
   };
 }
 
-/** An object of any keys, of which each value is so. */
+/** Reads an object of any keys; each value is read by `read`. */
 export function mapOf(read: Reader): Reader {
   return (value) => {
     if (!isObject(value)) return undefined;

@@ -1,7 +1,7 @@
 /**
- * What a session shows of its document: immutable snapshots, each the same object until it changes.
+ * The content of a session's document as immutable snapshots, each the same object until it changes.
  *
- * After a refusal there is another document; all is read from the one that is there.
+ * After a refusal there is another document; all is read from the current one.
  */
 
 import type * as Y from "yjs";
@@ -46,7 +46,7 @@ export abstract class Shown {
     return this.#runs.list();
   }
 
-  /** The runs that are not over. */
+  /** The runs that have not ended. */
   get activeRuns(): readonly Run[] {
     return this.#runs.active();
   }
@@ -55,27 +55,27 @@ export abstract class Shown {
     return this.#agents.list();
   }
 
-  /** Who belongs to the session, by id, as the server keeps it: also those who aren't connected now. */
+  /** The server's records of the session's participants, by id; also of those who aren't connected now. */
   get participants(): Readonly<Record<string, Json>> {
     return this.snapshots.of(this.doc.getMap("participants")) as Readonly<Record<string, Json>>;
   }
 
-  /** Everybody of the session: who is here, on how many devices, who is looking, and when the others were last seen. */
+  /** All people of the session, with their presence, devices and attention, and when absent ones were last seen. */
   get people(): readonly Person[] {
     return this.#people.list(this.participants, this.presence.all);
   }
 
-  /** What agents ask people, oldest first. */
+  /** The approvals, oldest first. */
   get approvals(): readonly Approval[] {
     return this.#approvals.list();
   }
 
-  /** Which agents belong here, and what becomes of a prompt that comes while one works. */
+  /** The session's agents, and the handling of a prompt that arrives while an agent works. */
   get policy(): Policy {
     return readPolicy(this.snapshots.of(this.doc.getMap("meta").get("policy")));
   }
 
-  /** Whether the process that works on a run is here; when it isn't for longer than a grace, the run is lost. */
+  /** Returns whether the process of a run is connected; if it is away longer than the lease grace, the run is lost. */
   isHeld(run: Run): boolean {
     return this.presence.all.some(
       ({ client, user }) => user.id === run.agent && (!run.client || client === run.client),

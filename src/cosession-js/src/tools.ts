@@ -1,8 +1,8 @@
 /**
  * Tools that this page offers to agents: "which row is selected?", "scroll there".
  *
- * A call is a part of an agent's message. Of all pages that offer the tool one claims the call, does it, and asks the
- * server to write its answer; the others wait in line, should that page go before it has answered.
+ * A call is a part of an agent's message. Of all pages that offer the tool one claims the call, runs it, and requests
+ * that the server writes the answer; the others wait in the queue, in case that page closes before it has answered.
  */
 
 import type { Claim, Claims } from "./claims.ts";
@@ -13,11 +13,11 @@ import type { Message, Part } from "./messages.ts";
 import { type Asking, ask, joinKey } from "./requests.ts";
 
 export interface Tool {
-  /** What it does, for the model. */
+  /** The description for the model. */
   description?: string;
   /** The JSON Schema of its input. */
   schema?: Json;
-  /** Does it; what it gives is the output, and what it throws is told as an error. */
+  /** Runs the tool; its result is the output, and an exception becomes the call's error. */
   call(input: Json): unknown;
 }
 
@@ -28,7 +28,7 @@ interface Of extends Asking {
 
 interface Offered {
   readonly tool: Tool;
-  /** What presence tells of it. */
+  /** The tool's description in presence. */
   readonly described: Json;
 }
 
@@ -44,7 +44,7 @@ export class Tools {
   readonly #claims: Claims;
   readonly #offered = new Map<string, Offered>();
   readonly #taken = new Set<string>();
-  /** The messages in which nothing is to be done, until they change. */
+  /** The messages without open calls for this page, until they change. */
   #idle = new WeakSet<Message>();
 
   constructor(of: Of, claims: Claims) {
@@ -78,12 +78,12 @@ export class Tools {
       try {
         this.#tell();
       } catch (error) {
-        if (!(error instanceof Disconnected)) throw error; // a session that is over offers nothing
+        if (!(error instanceof Disconnected)) throw error; // a closed session offers nothing
       }
     };
   }
 
-  /** Looks for calls that wait. */
+  /** Checks for waiting calls. */
   look(): void {
     if (this.#offered.size === 0) return;
     for (const message of this.#of.messages) {
@@ -132,7 +132,7 @@ export class Tools {
       else if (this.#claims.holds(claim)) this.#answer(call, answer);
       this.#taken.delete(call.id);
     } catch (error) {
-      // The session is over, or this page may not answer, also not when it is asked again: another one is next in line.
+      // The session is closed, or this page may not answer, now or later: another page is next in the queue.
       claim?.release();
       if (!(error instanceof NotAllowed)) this.#taken.delete(call.id);
     }
@@ -159,7 +159,7 @@ async function answered(tool: Tool, input: Json): Promise<Json> {
   }
 }
 
-/** What is read of an error, whatever was thrown. */
+/** Returns the message of an error, for any thrown value. */
 function sentenceOf(error: unknown): string {
   try {
     const said: unknown = error instanceof Error ? error.message : error;

@@ -5,15 +5,15 @@
  *         ↑ pause, which grows with every failure     │ any end but a final one
  *         └───────────────────────────────────────────┘
  *
- * - What the server lacks is compared, and not only heard of in events: `Backlog` knows what was given.
- * - Close codes 4400 to 4499 are final: the status becomes `refused`. Everything else is tried again. What this client
- *   can't read, or can't send, is final as well: the next attempt would end like this one.
- * - The browser's `offline` event drops a socket that would look alive for minutes. It isn't believed more than that: the
- *   server may be on this very machine. `online` tries again at once. A page that is put away (`pagehide`, `freeze`)
- *   disconnects: it would stay among those who are here, and answer nothing.
- * - Frame 104 says what this page may do, and until when. With a function that gives tokens, each connection begins with a
- *   fresh one, and `renewal` sends another in time.
- * - Tabs don't talk to each other. What a tab hears from another tab it wouldn't send on, and no fence would vouch for it;
+ * - Changes that the server lacks are found by comparing clocks, and not only by events: see `Backlog`.
+ * - Close codes 4400 to 4499 are final: the status becomes `refused`. After any other end the client connects again. A
+ *   frame that this client can't parse or can't send is final as well: the next attempt would end in the same way.
+ * - The browser's `offline` event drops a socket that would look alive for minutes. It has no other effect: the server
+ *   may be on this machine. `online` connects again at once. A page that is put away (`pagehide`, `freeze`)
+ *   disconnects: else it would stay in presence, and answer nothing.
+ * - Frame 104 contains this page's capabilities and their expiry. With a token function, each connection begins with a
+ *   fresh token, and `renewal` sends another in time.
+ * - Tabs don't sync with each other. A tab wouldn't forward another tab's changes, and no fence would vouch for them;
  *   two tabs may belong to two participants; and an edit that the server refuses must not spread.
  */
 
@@ -41,7 +41,7 @@ import type { Unsaved } from "./unsaved.ts";
 
 export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
 
-/** What a connection carries, and whom it tells. */
+/** The parts of a session that a connection syncs, and its callbacks. */
 export interface Tie {
   readonly doc: SessionDoc;
   readonly awareness: Awareness;
@@ -50,7 +50,7 @@ export interface Tie {
   readonly limits: () => Limits;
   readonly changed: () => void;
   readonly granted: (grant: Grant) => void;
-  /** The server, or this client, refuses something, and the connection goes on. */
+  /** Called when the server, or this client, refuses something and the connection stays open. */
   readonly noticed: (notice: Notice) => void;
 }
 
@@ -58,17 +58,17 @@ const TOO_FAST = 4529;
 const NOT_AUTHENTICATED = 4401;
 const MALFORMED = 4400;
 const TOO_LARGE = 4413;
-/** How soon to look again whether the socket has room. */
+/** The interval at which a full socket is checked for room. */
 const ROOM_MS = 20;
 
 export class Transport {
   status: Status = "connecting";
   refusal: Refusal | null = null;
-  /** Whether on the last connection the server was given what it lacked. */
+  /** Whether the server was sent, on the last connection, all changes that it lacked. */
   hasAnswered = false;
-  /** Whether this page and the server have what the other has. */
+  /** Whether this page and the server have each other's changes. */
   synced = false;
-  /** Whether the document can't be gone on with: what came couldn't be read. */
+  /** Whether the document can't be used any more: a received update couldn't be applied. */
   isUnreadable = false;
   readonly #address: Address;
   readonly #credential: Credential;
@@ -82,13 +82,13 @@ export class Transport {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #room: ReturnType<typeof setTimeout> | undefined;
   #attempts = 0;
-  /** Whether to be connected is wanted; false before `connect()`, and after an end. */
+  /** Whether a connection is wanted; false before `connect()`, and after an end. */
   #isWanted = false;
   /** Whether the browser has put the page away. */
   #isAway = false;
-  /** Whether this connection was let in: then an expiry may be healed by a fresh token. */
+  /** Whether this connection was accepted: then a fresh token may resolve an expiry. */
   #isServed = false;
-  /** Whether the server has said what it has, and waits for what it lacks. */
+  /** Whether the server has sent its state vector, and waits for the changes that it lacks. */
   #isAsked = false;
   #isPlanned = false;
   #isPresenceDue = false;
@@ -118,7 +118,7 @@ export class Transport {
     this.#heedBrowser();
   }
 
-  /** Whether a change with this origin came from the server. */
+  /** Returns whether a change with this origin came from the server. */
   isOrigin(origin: unknown): boolean {
     return origin === this;
   }
@@ -129,7 +129,7 @@ export class Transport {
     void this.#enter();
   }
 
-  /** Tries again after a refusal, e.g. with a new token. */
+  /** Connects again after a refusal, e.g. with a new token. */
   reconnect(parameters: Record<string, string>): void {
     Object.assign(this.#address.parameters, parameters);
     this.#leave();
@@ -152,7 +152,7 @@ export class Transport {
     this.#tie.changed();
   }
 
-  /** Sends what waits: changes, presence, then a fence. Of a large backlog as much as there is room for. */
+  /** Sends waiting changes, presence, then a fence. Of a large backlog it sends as much as there is room for. */
   flush(): void {
     const line = this.#line;
     if (line === null || !line.isOpen) return;
@@ -167,7 +167,7 @@ export class Transport {
     if (this.#backlog.isEmpty && !this.#isAsked) this.#tie.fences.advance();
   }
 
-  /** Sends what waits after the current task. */
+  /** Schedules a `flush` after the current task. */
   plan(): void {
     if (this.#isPlanned) return;
     this.#isPlanned = true;
@@ -179,14 +179,14 @@ export class Transport {
 
   #giveBacklog(line: Line): void {
     const { doc, limits } = this.#tie;
-    if (!this.#isAsked && !this.hasAnswered) return; // what the server has is still to be heard
-    if (doc._transaction !== null) return; // a change isn't whole yet; its end plans this again
+    if (!this.#isAsked && !this.hasAnswered) return; // the server's state vector has not arrived yet
+    if (doc._transaction !== null) return; // a transaction is open; its end schedules this again
     while (line.isOpen && (this.#isAsked || !this.#backlog.isEmpty)) {
       if (line.isFull) {
         this.#room = setTimeout(() => this.flush(), ROOM_MS);
         return;
       }
-      // All pieces of the answer are answers: those may hold what others wrote, which a change of this page may not.
+      // Each piece of the answer is a sync step 2: it may contain changes of others, which a page's update may not.
       line.send(
         frames.syncFrame(this.#isAsked ? frames.ANSWER : frames.UPDATE, this.#backlog.take(limits())),
       );
@@ -194,7 +194,7 @@ export class Transport {
     }
   }
 
-  /** The server has been given all that it said it lacked. */
+  /** Records that the server was sent all changes that it lacked. */
   #answered(line: Line): void {
     this.#isAsked = false;
     this.hasAnswered = true;
@@ -202,7 +202,7 @@ export class Transport {
     this.#tie.fences.opened((number) => line.send(frames.fenceFrame(number)));
   }
 
-  /** Says this page's presence; what is too large for it, or no JSON, is told as refused, and what was said stays. */
+  /** Sends this page's presence; one that is too large, or no JSON, is reported as refused, and the last one stays. */
   #givePresence(line: Line): void {
     this.#isPresenceDue = false;
     const { awareness } = this.#tie;
@@ -217,7 +217,7 @@ export class Transport {
       line.send(frames.awarenessFrame(encodeAwarenessUpdate(awareness, [awareness.clientID])));
       this.#toldPresence = undefined;
     } catch (error) {
-      if (this.#toldPresence === state) return; // a sign of life says the same again
+      if (this.#toldPresence === state) return; // a heartbeat repeats the same state
       this.#toldPresence = state;
       const said = error instanceof Error ? error.message : String(error);
       this.#tie.noticed({
@@ -229,7 +229,7 @@ export class Transport {
     }
   }
 
-  /** Says that this page leaves: what it holds is free at once, where a lost connection has its time. */
+  /** Announces that this page leaves: its claims are free at once, while a lost connection keeps them for a grace. */
   #sayGoodbye(): void {
     const { awareness } = this.#tie;
     if (!awareness.meta.has(awareness.clientID)) return;
@@ -238,7 +238,7 @@ export class Transport {
     );
   }
 
-  /** Connects with a fresh token. Without one it tries again later; after an expiry, the server's word is final. */
+  /** Connects with a fresh token. Without one it tries again later; after an expiry, the server's refusal is final. */
   async #enter(expired?: { readonly reason: string }): Promise<void> {
     clearTimeout(this.#timer);
     this.#attempts += 1;
@@ -261,7 +261,7 @@ export class Transport {
 
   #open(): void {
     const { awareness } = this.#tie;
-    // A fresh clock, or servers that still know the state of the last connection would ignore this one.
+    // A fresh clock: else a server that still has the last connection's state would ignore this one.
     awareness.setLocalState(awareness.getLocalState());
     this.#notice = null;
     this.hasAnswered = false;
@@ -323,14 +323,14 @@ export class Transport {
         try {
           applyAwarenessUpdate(awareness, frame.bytes, this);
         } catch (error) {
-          report(error); // presence is of the moment: the next one may be readable
+          report(error); // presence is replaced soon: the next one may be valid
         }
         return;
       case frames.QUERY_AWARENESS:
         this.#givePresence(line);
         return;
       case frames.FENCE:
-        // What was changed without any event would be noticed here.
+        // Changes that no event reported are found here.
         if (this.#backlog.look()) fences.edited();
         fences.received(frame.number);
         return;
@@ -357,14 +357,14 @@ export class Transport {
     this.#tie.changed();
   }
 
-  /** The connection has ended, by the server, the network, or because it was given up. */
+  /** Handles the end of the connection, by the server, the network, or a timeout. */
   #ended(code?: number, reason = ""): void {
     this.#leave();
     if (code !== undefined && code >= 4400 && code <= 4499) this.#refuse(code, reason);
     else this.#comeBack(this.#pause.ended(code === TOO_FAST));
   }
 
-  /** Lets go of the connection, and of what was planned. */
+  /** Drops the connection, and cancels the timers. */
   #leave(): void {
     const line = this.#line;
     this.#line = null;
@@ -383,7 +383,7 @@ export class Transport {
     this.#tie.changed();
   }
 
-  /** Enters again after a pause. */
+  /** Connects again after a pause. */
   #comeBack(pause: number): void {
     this.#become("offline");
     if (!this.#isWanted || this.#isAway) return;
@@ -397,7 +397,7 @@ export class Transport {
     const said = notice?.reason || reason || "The server refused the connection.";
     if (code === NOT_AUTHENTICATED && isRenewable && this.#isServed && failure === null) {
       this.#isServed = false;
-      this.#become("offline"); // a fresh token may open the door again; when that one doesn't, it is over
+      this.#become("offline"); // a fresh token may be accepted; if it isn't, the refusal is final
       void this.#enter({ reason: said });
       return;
     }
@@ -406,7 +406,7 @@ export class Transport {
     this.#end({ ...told, code, reason: isFailure ? `${said} ${failure.message}` : said });
   }
 
-  /** Something in the document can't be sent: it is as refused, and what was written with it is told. */
+  /** Treats a change that can't be sent as refused; the texts written with it are reported as lost. */
   #break(error: unknown): void {
     const known = error instanceof CosessionError ? error : null;
     const said = error instanceof Error ? error.message : String(error);

@@ -7,19 +7,19 @@ import { checkLeaves, checkName, type Limits } from "./limits.ts";
 import { shared } from "./shared.ts";
 import { transact } from "./transact.ts";
 
-/** `"trip.hotel.name"`, or a list of keys where a key has dots in it; a whole number reaches into a list. */
+/** `"trip.hotel.name"`, or a list of keys if a key contains dots; a whole number is an index of a list. */
 export type Path = string | readonly (string | number)[];
 
 type Container = Y.Map<unknown> | Y.Array<unknown>;
 
-/** What is at `path`, a shared type or JSON; undefined when there is nothing. */
+/** Returns the value at `path`, a shared type or JSON; undefined when there is none. */
 export function readAt(root: unknown, path: Path): unknown {
   return keysOf(path).reduce(child, root);
 }
 
 /**
- * Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. What can't be written is
- * refused before anything is.
+ * Writes `value`; objects become Maps and lists become Arrays. Missing Maps on the path are made. A value that can't be
+ * written throws before anything is written.
  */
 export function writeAt(root: Y.Map<unknown>, path: Path, value: Json, limits: Limits): void {
   const written = checked(value);
@@ -36,7 +36,7 @@ export function writeAt(root: Y.Map<unknown>, path: Path, value: Json, limits: L
   });
 }
 
-/** Removes what is at `path`; nothing happens when there is nothing. */
+/** Removes the value at `path`; does nothing when there is none. */
 export function deleteAt(root: Y.Map<unknown>, path: Path): void {
   const { way, last } = split(path);
   const parent = way.reduce<unknown>(child, root);
@@ -74,12 +74,12 @@ function depthOf(value: Json): number {
   return 1 + Object.values(value).reduce<number>((deepest, each) => Math.max(deepest, depthOf(each)), 0);
 }
 
-/** Throws when something on the way isn't a container, or has no such place. */
+/** Checks a path; throws when a value on it isn't a container, or has no such place. */
 function checkWay(root: unknown, keys: readonly string[]): void {
   let value = root;
   let at = "";
   for (const key of keys) {
-    if (value === undefined || value === null) return; // from here on all is made
+    if (value === undefined || value === null) return; // the rest of the path is made
     if (value instanceof Y.Array || Array.isArray(value)) {
       if (!(indexOf(key) <= value.length))
         throw new InvalidValue(`\`${key}\` is no place in a list of ${value.length}.`);
@@ -100,7 +100,7 @@ function child(value: unknown, key: string): unknown {
   return isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
 }
 
-/** The container at `key`; plain JSON that another client wrote there becomes one. */
+/** Returns the container at `key`; plain JSON that another client wrote there is replaced by one. */
 function container(parent: Container, key: string): Container {
   const known = child(parent, key);
   if (known instanceof Y.Map || known instanceof Y.Array) return known;
@@ -119,7 +119,7 @@ function put(parent: Container, key: string, value: unknown): void {
   parent.insert(index, [value]);
 }
 
-/** The index that a key of a list means; NaN, which no comparison holds for, when it means none. */
+/** Returns the index that a key of a list means; NaN, for which every comparison is false, when it means none. */
 function indexOf(key: string): number {
   return /^\d+$/.test(key) ? Number(key) : Number.NaN;
 }

@@ -1,10 +1,10 @@
 /**
- * What was written here that the server may not have: the clients that wrote it, each with the clock up to which the
- * server has it.
+ * Changes of this page that the server may lack: the clients that wrote them, each with the clock up to which the
+ * server has its changes.
  *
- * The server's first sync step 1 tells that; after that, every fence that came back. A later step 1 tells no more: it
- * counts the clocks of what was refused meanwhile. It may tell less, after a crash. What came from the server isn't
- * here, also where a crash made the server lose it: whoever wrote it brings it back.
+ * The clocks come from the server's first sync step 1, then from each returned fence. A later step 1 can't raise them,
+ * because it counts the clocks of refused changes; after a crash it may lower them. Changes that came from the server
+ * are not included, also if a crash made the server lose them: the client that wrote them sends them again.
  */
 
 import * as Y from "yjs";
@@ -30,15 +30,15 @@ export class Unsaved {
   }
 
   /**
-   * A change came that isn't the server's. What is read from this browser's copy counts whoever wrote it: the copy
-   * doesn't tell what an earlier load of the page had written from what that had seen.
+   * Records a change that isn't the server's. All changes read from this browser's copy count, by any client: the copy
+   * doesn't distinguish changes that an earlier load of the page wrote from those that it received.
    */
   brought({ beforeState, afterState }: Y.Transaction): void {
     for (const [client, clock] of afterState)
       if (clock !== (beforeState.get(client) ?? 0)) this.#writers.add(client);
   }
 
-  /** The server has told its state vector. */
+  /** Records the server's state vector. */
   compared(theirs: ReadonlyMap<number, number>): void {
     const before = this.#clocks;
     this.#clocks = new Map(
@@ -54,12 +54,12 @@ export class Unsaved {
     return Y.getState(this.#doc.store, this.#doc.clientID);
   }
 
-  /** Whether a fence has vouched for all that stands under this page's own client id. */
+  /** Whether a fence has vouched for all changes under this page's own client id. */
   get isOwnSaved(): boolean {
     return this.ownClock <= this.#ownSaved;
   }
 
-  /** A fence came back: all that this page brought went before it. */
+  /** Records a returned fence: all changes of this page were sent before it. */
   saved(ownClock: number): void {
     this.#ownSaved = ownClock;
     this.#writers = new Set([this.#doc.clientID]);

@@ -1,4 +1,4 @@
-/** What is shown of each root of the document, and told by the event of that name when the root changes. */
+/** The views of the document's roots; a view's event is emitted when its root changes. */
 
 import type { SessionEvents } from "./options.ts";
 import type { Session } from "./session.ts";

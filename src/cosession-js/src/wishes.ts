@@ -1,4 +1,4 @@
-/** What a page asks for in requests; the server decides, and writes the fact where it is shown. */
+/** The actions that a page requests; the server decides, and writes the resulting fact into the document. */
 
 import { editValue, type Vote } from "./approvals.ts";
 import { InvalidValue } from "./errors.ts";
@@ -14,27 +14,27 @@ export abstract class Wishes extends Shown {
   abstract readonly me: Me;
   protected readonly requests = new Requests(this);
 
-  /** Throws when nothing can be written any more. */
+  /** Checks that the session is open; throws when it isn't. */
   protected abstract checkOpen(): void;
 
   /**
-   * Asks for a run to stop, with what it has asked of others, or for a prompt not to be answered at all. This and the
-   * other requests throw `NotAllowed` when the capabilities that were granted don't include it; otherwise the server
-   * decides, and the request's `outcome()` tells.
+   * Requests that a run stops, with the work that it has delegated, or that a prompt is not answered at all. This and
+   * the other requests throw `NotAllowed` when the granted capabilities don't include it; otherwise the server decides,
+   * and the request's `outcome()` resolves.
    */
   cancel(run: string, reason = ""): Request {
     return this.#ask("cancel", [run], { reason: checkedText(reason, "The reason") });
   }
 
   /**
-   * Tells a run something while it works. The server adds it to the run's `steers`, each id once: with an `id` of one's
-   * own the same can be said again without being said twice. The request has that id.
+   * Sends a text to a run while it works. The server adds it to the run's `steers`, each id once: with a given `id` the
+   * call can be repeated without a duplicate. The request has that id.
    */
   steer(run: string, text: string, { id = freshId("steer") }: { id?: string } = {}): Request {
     return this.#ask("steer", [run, id], { text: checkedText(text, "The text of a steer") }, id);
   }
 
-  /** Changes what an agent asks to approve, while it is open. */
+  /** Changes the value of an approval, while it is open. */
   setValue(approval: string, path: Path, value: Json): void {
     this.checkOpen();
     editValue(this.doc.getMap("approvals"), approval, path, value, this.limits);
@@ -49,7 +49,7 @@ export abstract class Wishes extends Shown {
     return this.#ask("vote", [approval], vote);
   }
 
-  /** Asks for another way with prompts that come while an agent works. */
+  /** Requests another handling of prompts that arrive while an agent works. */
   setPolicy(doubleTexting: DoubleTexting): Request {
     if (!DOUBLE_TEXTING.includes(doubleTexting))
       throw new InvalidValue(
@@ -58,7 +58,7 @@ export abstract class Wishes extends Shown {
     return this.#ask("policy", [], { double_texting: doubleTexting });
   }
 
-  /** The value of an approval as it is shown now, where it can be edited: a vote is for that one. */
+  /** Returns the current value of an approval if it can be edited: a vote is for that value. */
   #editable(id: string): Json | undefined {
     const value = this.approvals.find((approval) => approval.id === id)?.value;
     return isObject(value) || Array.isArray(value) ? value : undefined;
