@@ -1,4 +1,4 @@
-"""A server's address, taken apart and extended: what a person typed, checked once for both. No I/O."""
+"""The address of a server: parsing, validation, and the URLs built from it. No I/O."""
 
 from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
@@ -9,12 +9,12 @@ def split_address(url: str) -> SplitResult:
     """Return the parts of a server's address.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: `url` is not a server's address.
     """
     try:
         parts = urlsplit(url)
         valid = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # half an IPv6 address, or a port beyond all ports
+    except ValueError:  # an incomplete IPv6 address, or a port out of range
         valid, parts = False, None
     if parts is None or not valid:
         raise ValueError(f"{url!r} is not a server's address; give one like http://localhost:8765.")
@@ -22,7 +22,7 @@ def split_address(url: str) -> SplitResult:
 
 
 def encoded(name: str) -> str:
-    """Return a name as one segment of a path: names of dots alone, which clients take for folders, as well."""
+    """Return a name as one path segment; a name of only dots, which clients treat as a folder, is escaped too."""
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
@@ -32,8 +32,8 @@ def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) 
     Args:
         url: the server's address, `http(s)` or `ws(s)`.
         session: the session's id.
-        participant: who connects.
-        name: what people see.
+        participant: the participant's id.
+        name: the name that people see.
         kind: `human`, `agent` or `operator`.
 
     Raises:

@@ -2,13 +2,13 @@
 
 Tokens wait in a buffer for at most `batch_seconds` and then grow the Text of the last part in one transaction; the
 first one after a pause goes in at once. The message is made with its first content, whole. A part that is followed
-by another kind of part is done. Never waits: the timer is a callback of the loop, and `close` takes it down.
+by another kind of part is done. Never waits: the timer is a callback of the loop, and `close` cancels it.
 
-What is to be written anew, by a step that is tried again or a process that goes on with another's run, stays until
-the first new word, and goes with it in one transaction.
+Text that a retried step or a resumed run writes anew stays until its first new token; one transaction then replaces
+the old text.
 
-No token is lost in silence. Each is checked before it waits, an emoji that a model cut in two is put together again,
-and after a write that failed every further call raises what failed.
+No token is lost silently. Each is checked before it is buffered, an emoji that a model split in two is joined again,
+and after a failed write every further call raises its error.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ CALLS_END = {
     "cancelled": "The run was cancelled before there was an output.",
     "error": "The run was interrupted before there was an output.",
 }
-"""What becomes of a tool call that has no end when its run ends, by how that ends."""
+"""The error of a tool call that is still open when its run ends, by the status of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Mark:
     """A place in an answer.
 
     Attributes:
-        parts: how many parts come before it.
+        parts: the number of parts before it.
         said: the text before it.
     """
 
@@ -51,8 +51,8 @@ class Answer:
 
     Attributes:
         message: the message, or None before its first content.
-        failure: what a write failed with, or None.
-        said: the text that was written, in pieces, as far as is known to people's edits.
+        failure: the error of a failed write, or None.
+        said: the text, in pieces, as it was written or as the last `edits_of` returned it.
         calls: the tool calls that another process had made in this answer, by their ids.
     """
 
@@ -67,11 +67,11 @@ class Answer:
         """Prepare; nothing is written before there is content.
 
         Args:
-            document: where the message goes.
+            document: the document of the message.
             record: the run that writes it.
             author: the agent's participant id.
             batch_seconds: how long a token may wait for others; 0 writes each at once.
-            begun: the message, where another process began it; the first word takes the place of what it holds.
+            begun: the message, where another process began it; the first token replaces its content.
         """
         self.message = begun
         self.failure: Exception | None = None
@@ -100,7 +100,7 @@ class Answer:
         return parts if self._instead is None else parts[: self._instead[0].parts]
 
     def resume(self) -> str:
-        """Go on behind what another process wrote, and return its text."""
+        """Continue after the text that another process wrote, and return that text."""
         self._instead = None
         if self.message is None or self._gone():
             return ""
@@ -109,24 +109,24 @@ class Answer:
         return self.said[0]
 
     def mark(self) -> Mark:
-        """Return where the answer stands; what comes is a part of its own."""
+        """Return the current end of the answer; later content begins a new part."""
         with self._document.transaction():
             self._finish_part()
         return Mark(len(self.message.parts) if self.message is not None else 0, "".join(self.said))
 
     def redo(self, mark: Mark, also: Callable[[], None]) -> None:
-        """Write anew what comes after a mark: it goes when there is something in its place.
+        """Rewrite the content after a mark: the old content stays until its replacement is written.
 
         Args:
-            mark: from where on.
-            also: done in the same transaction.
+            mark: the place from which the answer is rewritten.
+            also: called in the transaction that replaces the content.
         """
         with self._document.transaction():
             self._finish_part()
         self._instead = mark, also
 
     def settle(self) -> None:
-        """Take away what was to be written anew, and wasn't."""
+        """Remove the content that was to be rewritten."""
         if self._instead is None:
             return
         (mark, also), self._instead = self._instead, None
@@ -142,7 +142,7 @@ class Answer:
         """Add text to the last part, or begin a part when that is of another kind.
 
         Raises:
-            BadDocument: it isn't text.
+            BadDocument: `text` isn't text.
         """
         if not isinstance(cast(object, text), str):
             checked_text(text)
@@ -174,7 +174,7 @@ class Answer:
             part.update(**fields)
 
     def flush(self) -> None:
-        """Write what waits. Raises what this write, or an earlier one, failed with."""
+        """Write the buffered text. Raises the error of this write, or of an earlier one."""
         if self.failure is not None:
             raise self.failure
         if self._timer is not None:
@@ -198,11 +198,11 @@ class Answer:
             if self._kind == "text":
                 self.said.append(text)
         except Exception as error:
-            self.failure = error  # what was written of it, nobody knows: to write it again could double it
+            self.failure = error  # it may be partly written: another try could write it twice
             raise
 
     def close(self, status: str) -> None:
-        """Write what waits and give the message its last status; after a failure, only that."""
+        """Write the buffered text and set the last status of the message; after a failure, only the status."""
         with self._document.transaction():
             if self.failure is None:
                 self._finish_part()
@@ -211,23 +211,23 @@ class Answer:
                 self.message.set_status(status)
 
     def reopen(self) -> None:
-        """Let people see that it goes on after all."""
+        """Show the message as streaming again."""
         if self.message is not None and not self._gone():
             self.message.set_status("streaming")
 
     def drop(self) -> None:
-        """Write nothing more, not even what waits."""
+        """Stop writing, and discard the buffered text."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._buffer.clear()
 
     def _flush_later(self) -> None:
-        with suppress(Exception):  # it is in `failure`: the run raises it at its next step
+        with suppress(Exception):  # kept in `failure`: the run raises it at its next step
             self.flush()
 
     def _joined(self, text: str) -> str:
-        """Return a token with the half of an emoji that the one before it ended with, and without one of its own."""
+        """Return a token with the half emoji that ended the token before it, and without a half at its own end."""
         if text.isascii() and not self._half:
             return text
         joined, self._half = self._half + text, ""
@@ -261,9 +261,9 @@ class Answer:
         return self.message.parts[0]
 
     def _gone(self) -> bool:
-        """Whether somebody deleted the message while it grew; what comes after that is dropped.
+        """Check whether the message was deleted while it was written; later content is dropped.
 
-        A message that was taken out of the list altogether reads as empty, and must not be written to: yrs never
-        comes back from adding to a type that isn't in the document.
+        A message that was removed from the list reads as empty, and must not be written to: yrs never returns from
+        an insertion into a type that isn't in the document.
         """
         return self.message is not None and (self.message.deleted or not self.message.id)

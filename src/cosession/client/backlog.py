@@ -1,8 +1,8 @@
-"""A backlog: an update in pieces that a server takes, each small, a record never cut in two where it fits. No I/O.
+"""A backlog: an update split into small pieces that a server accepts; a record that fits is never split. No I/O.
 
-A piece ends where a record of one client ends: what is made inside of a shared type that the same piece makes stays
-with it, so a server that judges a message sees it whole. A piece brings the deletions of its own clocks along, so a
-message that was written and deleted again is never seen.
+A piece ends where a record of one client ends: the content of a shared type stays in the piece that creates the type,
+so a server that checks a message sees it whole. A piece includes the deletions of its own clocks, so a message that
+was written and deleted again is never visible.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,10 +14,10 @@ from cosession.protocol import EMPTY_UPDATE, Limits, lib0, read_update_header, s
 from cosession.protocol.update_format import GC, KEY, KIND, LEFT, RIGHT, SKIP, TYPE, skip_content
 
 PIECE_BYTES = 128 * 2**10
-"""How large a piece is: a slow line sends it in seconds, and what else is to be said goes in between."""
+"""The size of a piece: a slow connection sends it in seconds, and other frames are sent between pieces."""
 
 _AT_ONCE = 250
-"""Structs that are read in one step: about a millisecond."""
+"""The number of structs that are read in one step: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class _Piece:
     """Structs of one client that go together.
 
     Attributes:
-        structs: how many.
+        structs: their number.
         clock: the first of their clocks.
         end: the clock after them.
         data: their bytes.
@@ -42,9 +42,9 @@ class _Record:
     """The structs that are made together, as far as they have been read.
 
     Attributes:
-        start: where they begin in the update.
+        start: their offset in the update.
         clock: the first of their clocks.
-        structs: how many there are.
+        structs: their number.
         types: the clocks of the shared types among them.
         clocks: the first clock of each.
         inside: for each, the clock of the type that it is in.
@@ -58,27 +58,27 @@ class _Record:
     inside: list[int | None] = field(default_factory=list[int | None])
 
     def parent_of(self, clock: int) -> int | None:
-        """The type that a clock is in; None where that isn't of this record."""
+        """Return the clock of the type that contains a clock; None where that type isn't in this record."""
         at = bisect_right(self.clocks, clock) - 1
         return self.inside[at] if at >= 0 else None
 
 
 def piece_bytes(limits: Limits) -> int:
-    """How large a piece may be: also where each of its bytes is a thing that the server counts."""
+    """Return the largest size of a piece, small enough even if each of its bytes counts as a struct."""
     return min(PIECE_BYTES, limits.frame_bytes // 2, limits.structs // 2)
 
 
 def pieces_of(update: bytes, limits: Limits) -> Iterator[bytes]:
     """Split an update of one client into updates that are applied in their order.
 
-    What can't be cut, and is larger than the server takes, comes as it is.
+    A struct that can't be split is returned as it is, even if it is larger than the server accepts.
 
     Args:
-        update: in Yjs's update format, version 1; it brings structs of one client at most.
-        limits: what the server takes.
+        update: in Yjs's update format, version 1; it contains structs of one client at most.
+        limits: the limits of the server.
 
     Yields:
-        The pieces; an empty update where the work has taken a while and others should have their turn.
+        The pieces; an empty update where the work has taken a while and other tasks should run.
     """
     most = piece_bytes(limits)
     reader = lib0.Reader(update)
@@ -112,10 +112,10 @@ def pieces_of(update: bytes, limits: Limits) -> Iterator[bytes]:
 
 
 def fits(update: bytes, limits: Limits) -> bool:
-    """Whether a server takes an update in one frame."""
+    """Return whether a server accepts an update in one frame."""
     if len(update) + 16 > limits.frame_bytes:
         return False
-    if len(update) <= limits.structs:  # each thing that is counted takes a byte at least
+    if len(update) <= limits.structs:  # each counted item has at least one byte
         return True
     try:
         read_update_header(update, limits.structs)
@@ -125,7 +125,7 @@ def fits(update: bytes, limits: Limits) -> bool:
 
 
 def _within(update: bytes, limits: Limits) -> Iterator[bytes]:
-    """Give a piece as it is, or, where a record alone is too large, cut it where that is possible."""
+    """Yield a piece as it is; split a single record that is too large where that is possible."""
     if fits(update, limits):
         yield update
     else:
@@ -133,7 +133,7 @@ def _within(update: bytes, limits: Limits) -> Iterator[bytes]:
 
 
 def _pieces_in(reader: lib0.Reader, client: int, structs: int, most: int) -> Iterator[_Piece | None]:
-    """Put whole records together up to a size; None where others should have their turn."""
+    """Group whole records up to a size; yield None where other tasks should run."""
     clock = reader.uint()
     start, first, count = reader.at, clock, 0
     record = _Record(reader.at, clock)
@@ -141,7 +141,7 @@ def _pieces_in(reader: lib0.Reader, client: int, structs: int, most: int) -> Ite
         at = reader.at
         inside, length, is_type = _read(reader, client, record)
         if inside is None:
-            if count and reader.at - start > most:  # with what comes it would be too large: it ends before that
+            if count and reader.at - start > most:  # the next record would make it too large
                 yield _Piece(count, first, clock, reader.data[start:at])
                 start, first, count = at, clock, 0
             record = _Record(at, clock)
@@ -163,7 +163,7 @@ def _pieces_in(reader: lib0.Reader, client: int, structs: int, most: int) -> Ite
 
 
 def _read(reader: lib0.Reader, client: int, record: _Record) -> tuple[int | None, int, bool]:
-    """Read a struct: the type of this record that it is in, its clocks, and whether it is a type itself."""
+    """Read a struct; return the type of this record that contains it, its clocks, and whether it is a type itself."""
     info = reader.byte()
     kind = info & KIND
     if kind in (GC, SKIP):
@@ -186,7 +186,7 @@ def _read(reader: lib0.Reader, client: int, record: _Record) -> tuple[int | None
 
 
 def _deletions(reader: lib0.Reader) -> Iterator[tuple[int, int, int]]:
-    """The deleted ranges: whose, from which clock, and up to which."""
+    """Yield the deleted ranges: the client, the first clock, and the clock after the last one."""
     for _ in range(reader.uint()):
         client = reader.uint()
         for _ in range(reader.uint()):

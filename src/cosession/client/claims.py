@@ -1,9 +1,9 @@
-"""Claims: what one process at a time holds, granted by the server, and what one does while one holds it.
+"""Claims: exclusive holds that the server grants to one process at a time.
 
     async with session.claim("inbox") as claim:
-        claim.check()  # raises ClaimLost when it may be another's by now
+        claim.check()  # raises ClaimLost when another process may hold it by now
 
-Who was granted something acts on it only when a fence has come back: then the grant outlives a crash of the server.
+A process acts on a grant only after a fence has come back: the grant then survives a crash of the server.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from cosession.errors import ClaimHeld, ClaimLost
 from .session_link import SessionLink
 
 AWAY_SECONDS = 7.5
-"""How long a holder acts on without a connection: half of the grace after which the server gives it to another."""
+"""The time for which a claim is valid without a connection: half of the grace after which the server regrants it."""
 
 
 async def obtain(
@@ -29,19 +29,19 @@ async def obtain(
     wait: bool = False,
     wanted: Callable[[], bool] = lambda: True,
 ) -> JsonObject | None:
-    """Ask to hold something, and return the server's word on it; None when another holds it.
+    """Ask for a claim, and return the claim as the server recorded it; None when another process holds it.
 
     Args:
-        link: the tie to the server.
-        document: the session's document now; what is granted is its client's.
-        key: what it is.
-        seconds: for how long at most.
-        wait: whether to wait while another holds it.
-        wanted: whether it is still, when the line that one stood in is gone.
+        link: the link to the server.
+        document: the session's current document; the grant is to its client id.
+        key: the key of the claim.
+        seconds: the longest time to hold it; None is no limit.
+        wait: whether to wait while another process holds it.
+        wanted: returns whether the claim is still needed, when the waiting list was dropped.
 
     Raises:
         Disconnected: the session is over.
-        WriteRefused: another document took the place of this one.
+        WriteRefused: another document replaced this one.
     """
     who, client = link.me.id, document.doc.client_id
     wishes = document.requests.shared
@@ -58,9 +58,9 @@ async def obtain(
                 await (link.confirm() if wait else link.wait_saved())
                 if _is_grant(document.claims.get(key), fact):
                     return fact
-                continue  # a crash took the grant back before it was saved
+                continue  # a crash reverted the grant before it was saved
             if fact is None and stands_in_line and wanted():
-                continue  # nobody of the line was there for longer than the grace, we neither
+                continue  # every waiting client, this one included, was away for longer than the grace
             if not wait or fact is None:
                 return None
             await link.until(lambda fact=fact: document.claims.get(key) != fact, document, "claims")
@@ -70,12 +70,12 @@ async def obtain(
 
 
 def is_held(fact: JsonObject | None, who: str, client: int) -> bool:
-    """Whether a claim names a Yjs client of a participant as its holder."""
+    """Return whether a claim names a Yjs client of a participant as its holder."""
     return fact is not None and (fact.get("by"), fact.get("client")) == (who, client)
 
 
 def _is_grant(fact: JsonObject | None, granted: JsonObject | None) -> bool:
-    """Whether a claim is what was granted, whoever has begun to wait for it since."""
+    """Return whether a claim is the granted one; a change of its waiting list doesn't matter."""
     named = ("by", "client", "epoch")
     return [(fact or {}).get(name) for name in named] == [(granted or {}).get(name) for name in named]
 
@@ -85,22 +85,22 @@ def _is_waiting(document: SessionDocument, key: str, who: str, client: int) -> b
 
 
 class Claim:
-    """Something that this process holds, for the length of an `async with` block; made by `Session.claim`.
+    """A claim that this process holds for the length of an `async with` block; made by `Session.claim`.
 
     Attributes:
-        key: what it is.
-        epoch: grows with each grant, whoever gets it: give it to what you act on, so that it can tell late comers.
+        key: the key of the claim.
+        epoch: a number that grows with each grant, to any holder: pass it to the resource as a fencing token.
     """
 
     def __init__(self, link: SessionLink, held: set[str], key: str, *, seconds: float | None, wait: bool) -> None:
         """Prepare; it is asked for when the block is entered.
 
         Args:
-            link: the tie to the server.
-            held: the keys that this process holds: two tasks of one process are two as well.
-            key: what is claimed.
-            seconds: for how long at most.
-            wait: whether to wait while another holds it.
+            link: the link to the server.
+            held: the keys that this process holds; two tasks of one process exclude each other as well.
+            key: the key of the claim.
+            seconds: the longest time to hold it; None is no limit.
+            wait: whether to wait while another process holds it.
         """
         self.key = key
         self.epoch = 0
@@ -110,10 +110,10 @@ class Claim:
         self._wait = wait
 
     def check(self) -> None:
-        """Go on only if this process holds it still.
+        """Check that this process still holds the claim.
 
         Raises:
-            ClaimLost: it doesn't, or may not: without a connection nobody knows.
+            ClaimLost: it doesn't, or the connection has been away too long to know.
         """
         fact = self._document.claims.get(self.key)
         if self._document is not self._link.document or fact is None or fact.get("epoch") != self.epoch:

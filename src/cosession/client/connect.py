@@ -1,4 +1,4 @@
-"""The way in: `async with connect("http://localhost:8765", session="trip", participant="planner") as session:`."""
+"""Entry point: `async with connect("http://localhost:8765", session="trip", participant="planner") as session:`."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from .refusal import Refusal
 from .session import Session
 
 SYNC_SECONDS = 30.0
-"""How long entering waits for the document: long enough for a server that is just starting."""
+"""The time that `connect` waits for the document: long enough for a server that is just starting."""
 
 
 @asynccontextmanager
@@ -26,27 +26,27 @@ async def connect(
 ) -> AsyncGenerator[Session, None]:
     """Join a session and stay in it for the length of an `async with` block.
 
-    Enters when the document is here. Breaks of the network are survived without the block's help. Leaves when what
-    was written is saved: for that it waits a few seconds, also for a lost connection to come back. When it isn't
-    saved even then, a block that ended normally raises; an exception of the block comes out as it is.
+    The block is entered when the document has arrived. The connection recovers from network failures by itself. The
+    block is left when all writes are saved: this waits a few seconds, also for a lost connection to come back. If
+    writes are still unsaved then, a block that ended normally raises; an exception of the block is raised as it is.
 
     Args:
         url: the server's address, e.g. `http://localhost:8765`.
         session: the session's id.
-        participant: who we are: the token's `sub`, where there is one.
-        name: what people see; None takes `participant`.
+        participant: this client's participant id: the token's `sub`, where there is one.
+        name: the name that people see; None uses `participant`.
         kind: `agent`, `human` or `operator`.
-        token: the credential, or a function, plain or async, that gives a fresh one: it is called at each connection,
-            and when most of the last one's life is over. None on a development server.
+        token: the credential, or a sync or async function that returns a fresh one: it is called at each connection,
+            and when most of the last token's validity is over. None on a development server.
         wait_seconds: how long to wait for the document at first, and for more of one that comes in pieces; None
             waits for ever.
-        on_refused: called when the server refuses something that was written here, with what is lost, when its
-            document is here anew; then the session goes on with that. None ends the session instead.
-        client_id: the Yjs client id to write under, where the server has drawn one for us; None draws a fresh one.
+        on_refused: called with the lost writes when the server refused a write of this client, after a fresh document
+            was received; the session continues with that document. None ends the session instead.
+        client_id: the Yjs client id to write under, where the server has reserved one; None makes a fresh one.
 
     Raises:
-        Disconnected: the server refused for good, there was none in `wait_seconds`, or, when the block is left, what
-            was written last isn't saved.
+        Disconnected: the server refused for good, there was none within `wait_seconds`, or, when the block is left,
+            the last writes aren't saved.
         ValueError: `url` isn't a server's address.
     """
     joined = Session(

@@ -1,4 +1,4 @@
-"""The credential: a token, or a function that gives a fresh one for each connection."""
+"""The credential: a token, or a function that returns a fresh one for each connection."""
 
 import asyncio
 import base64
@@ -10,22 +10,22 @@ from typing import Any, TypeAlias, cast
 from cosession.errors import Disconnected
 
 Token: TypeAlias = str | Callable[[], str | Awaitable[str]]
-"""A token, or a function, plain or async, that gives a fresh one: at each connection, and before the last expires."""
+"""A token, or a sync or async function that returns a fresh one: at each connection, and before the last expires."""
 
 TOKEN_SECONDS = 30.0
-"""How long the function may take: without a token there is no connection, and nothing would say so."""
+"""The time that the function may take; after it the connection fails with an error, instead of silently waiting."""
 
 
 class Credential:
-    """What a connection shows at the door.
+    """The token that a connection authenticates with.
 
     Args:
         token: the token or its source; None on a development server.
-        participant: whose it should be.
+        participant: the participant that the token should be for.
 
     Attributes:
-        renewable: whether there can be a fresh one when this one has expired.
-        failure: what the function failed with last; empty when it didn't.
+        renewable: whether a fresh token can follow an expired one.
+        failure: the last error of the function; empty when it succeeded.
     """
 
     def __init__(self, token: Token | None, participant: str) -> None:
@@ -38,7 +38,7 @@ class Credential:
         """Return the headers of the next connection.
 
         Raises:
-            Disconnected: the token is somebody else's, or can't be sent, and always will be.
+            Disconnected: the token is for another participant, or can't be sent; a retry won't help.
             TokenFailed: the function failed; it may succeed later.
         """
         token = await self.fresh()
@@ -85,14 +85,14 @@ class Credential:
 
 
 class TokenFailed(Exception):
-    """There is no token now."""
+    """The token function failed; it may succeed later."""
 
 
 def bearer(token: str) -> dict[str, str]:
-    """Return the header that shows a token. White space around it, such as the end of a line in a file, is no part.
+    """Return the header for a token, without white space around it, such as the newline at the end of a file.
 
     Raises:
-        Disconnected: it holds characters that no header may.
+        Disconnected: the token contains characters that a header can't.
     """
     token = token.strip()
     if not token.isprintable() or " " in token:
@@ -101,7 +101,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def subject_of(token: str) -> str | None:
-    """Return whose a token says it is, unverified; None where it doesn't say, or isn't one that can be read."""
+    """Return the subject that a token names, unverified; None where it names none or can't be decoded."""
     try:
         payload = token.split(".")[1]
         claims: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

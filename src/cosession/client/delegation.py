@@ -1,4 +1,4 @@
-"""Delegation: work that a run asks of another agent, as a message that names it. The other answers it by a run."""
+"""Delegation: work that a run gives to another agent by a message. That agent answers with a run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +11,11 @@ from .run_context import Work
 
 
 class Delegation:
-    """Something that was asked of another agent; made by `AgentRun.delegate`.
+    """A task that was given to another agent; made by `AgentRun.delegate`.
 
     Attributes:
         agent: the agent that is asked.
-        message: what it is asked; people see it.
+        message: the message with the task; people see it.
     """
 
     def __init__(self, work: Work, agent: str, message: Message) -> None:
@@ -28,16 +28,16 @@ class Delegation:
     def run(self) -> Run | None:
         """The run that answers, or None before it has begun.
 
-        Of several it is the one that is complete, else one at work, else the last: others failed, or came too late.
+        Of several runs it is the complete one, else an active one, else the last to start.
         """
         runs = self._work.document.runs
         found = [run for run in runs if run.reply_to == self.message.id and run.agent == self.agent]
         return max(found, key=_counts, default=None)
 
     async def done(self) -> Run | None:
-        """Wait for the end of the other agent's run, and return it; None when somebody called the work off before.
+        """Wait for the end of the other agent's run, and return it; None when the task was cancelled before it began.
 
-        A run that is lost isn't at its end: another process may go on with it. Raises as `AgentRun.text` does.
+        A lost run hasn't ended: another process may resume it. Raises as `AgentRun.text` does.
         """
 
         def end() -> tuple[Run | None] | None:
@@ -50,14 +50,14 @@ class Delegation:
         return run
 
     def cancel(self, reason: str = "") -> None:
-        """Ask that the work be cancelled, whether it has begun or not. Raises as `AgentRun.text` does."""
+        """Ask the server to cancel the task, also before its run has begun. Raises as `AgentRun.text` does."""
         self._work.step()
         run = self.run
         about = run.id if run is not None else self.message.id
         self._work.document.requests.ask_cancel(about, self._work.record.agent, reason)
 
     def steer(self, text: str) -> None:
-        """Add to what is asked: told to the run, or, before it has begun, in the message itself.
+        """Add text to the task: as a steer of the run, or, before the run has begun, in the message itself.
 
         Raises as `AgentRun.text` does.
         """
@@ -70,7 +70,7 @@ class Delegation:
 
 
 def delegate(work: Work, agent: str, text: str, *, data: Mapping[str, Any] | None, key: str | None) -> Delegation:
-    """Ask another agent for something; see `AgentRun.delegate`."""
+    """Give a task to another agent; see `AgentRun.delegate`."""
     work.step()
     id_, document = work.name("delegation", key), work.document
     message = document.messages.get(id_)

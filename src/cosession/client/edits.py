@@ -1,8 +1,8 @@
-"""Edits: what others change in one's words, as it is told.
+"""Edits: changes that other participants make to the text of a participant's messages.
 
-A run asks what became of its own message, when it likes. Who iterates is told of all of a participant's messages, by
-`words`. What isn't fetched yet is kept as one edit a message: from the text before the first change to that after the
-last one, so a slow reader costs no more than its own texts.
+A run polls the edits of its own message. An iteration receives those of all messages of a participant, from `words`.
+Edits that aren't fetched yet are merged into one per message: from the text before the first change to the text after
+the last one, so a slow reader costs no more memory than its own texts.
 """
 
 from collections.abc import AsyncIterator
@@ -16,14 +16,14 @@ from .session_link import SessionLink
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The words of a message that somebody else changed.
+    """A change that another participant made to the text of a message.
 
     Attributes:
         message: the message's id.
-        by: who changed it last; None where nobody says so.
-        before: its text as it was written, or was when it was asked for last.
+        by: the participant that changed it last; None where unknown.
+        before: its text as it was written, or as it was at the last edit that was fetched.
         after: its text now; empty where the message was deleted.
-        verified: whether `by` is the server's word, and not only the editor's.
+        verified: whether the server verified `by`; otherwise it is only the editor's claim.
     """
 
     message: str
@@ -34,23 +34,23 @@ class Edit:
 
     @property
     def index(self) -> int:
-        """Where the first changed character is, in both texts."""
+        """The index of the first changed character, in both texts."""
         return difference(self.before, self.after)[0]
 
     @property
     def removed(self) -> str:
-        """The words that were there: all from the first change to the last one."""
+        """The text that was replaced: all from the first change to the last one."""
         start, stop, _ = difference(self.before, self.after)
         return self.before[start:stop]
 
     @property
     def inserted(self) -> str:
-        """The words that stand there now."""
+        """The text that replaced it."""
         return difference(self.before, self.after)[2]
 
 
 def edits_of(answer: Answer) -> list[Edit]:
-    """Return what others have changed in an answer since the last call."""
+    """Return the edits by other participants in an answer since the last call."""
     message = answer.message
     if message is None:
         return []
@@ -61,13 +61,13 @@ def edits_of(answer: Answer) -> list[Edit]:
 
 
 class Edits(AsyncIterator[Edit]):
-    """Iterates over what others change in one's words, and waits for more. Leaving the loop leaves nothing behind."""
+    """Iterates over the edits by others, and waits for more. Leaving the loop stops it."""
 
     def __init__(self, link: SessionLink) -> None:
         """Prepare to iterate.
 
         Args:
-            link: the tie to the server; its bell rings when there is an edit, or the session ends.
+            link: the link to the server; its signal fires when there is an edit, or the session ends.
         """
         self._link = link
         self._waiting: dict[str, Edit] = {}
@@ -85,7 +85,7 @@ class Edits(AsyncIterator[Edit]):
             await self._link.bell.wait()
 
     def add(self, edit: Edit) -> None:
-        """Keep an edit until it is fetched, as one with what waits of the same message; none if all is as it was."""
+        """Keep an edit until it is fetched, merged with a waiting one of its message; drop it if they cancel out."""
         waiting = self._waiting.get(edit.message)
         before = edit.before if waiting is None else waiting.before
         self._waiting[edit.message] = Edit(edit.message, edit.by, before, edit.after, edit.verified)
@@ -93,10 +93,10 @@ class Edits(AsyncIterator[Edit]):
             del self._waiting[edit.message]
 
     def carry(self, message: str, old: str, new: str) -> None:
-        """Hear that the participant changed a text: what waits of it is still only what others changed.
+        """Rebase a waiting edit on the participant's own change, so that it shows only the changes by others.
 
         Args:
-            message: the message.
+            message: the message's id.
             old: the text before.
             new: the text after.
         """
@@ -107,12 +107,12 @@ class Edits(AsyncIterator[Edit]):
 
 
 def _carried(before: str, old: str, new: str) -> str:
-    """Make a change to a text that was made to another version of it, where both versions are the same."""
+    """Apply a change that was made to another version of a text, where both versions agree."""
     first, last, others = difference(before, old)
     start, stop, words = difference(old, new)
     if stop <= first:
         return before[:start] + words + before[stop:]
     if start < first + len(others):
-        return before  # the same words were changed by both
+        return before  # both changed the same text
     shift = last - first - len(others)
     return before[: start + shift] + words + before[stop + shift :]

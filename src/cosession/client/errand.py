@@ -1,18 +1,18 @@
-"""An errand: what a worker is handed, written into the session by the server before the worker hears of it."""
+"""An errand: an assignment to a worker, which the server records in the session before it notifies the worker."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Something to do in a session.
+    """One prompt or lost run that a worker shall work on.
 
     Attributes:
         session: the session's id.
-        message: the prompt.
-        run: the lost run to go on with; None where one is to be begun.
+        message: the prompt's id.
+        run: the lost run to resume; None where a new one is to begin.
         client: the Yjs client id to write under.
-        epoch: of the claim, or of the run.
+        epoch: the epoch of the claim, or of the run.
     """
 
     session: str

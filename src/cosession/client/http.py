@@ -1,7 +1,7 @@
 """Sessions over HTTP: list them, look one up, create one. For programs that don't hold a connection.
 
-Never opens a WebSocket. Errors come as problem documents and are raised as the error of `cosession.errors` whose
-code they carry.
+Never opens a WebSocket. An error arrives as a problem document and is raised as the error of `cosession.errors` with
+the same code.
 """
 
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ from .credential import bearer
 from .refusal import error_of
 
 TIMEOUT_SECONDS = 10.0
-"""How long a request may take: these are small questions to a server nearby."""
+"""The time that a request may take; all requests are small."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What the server says of a session.
+    """A session as the server describes it.
 
     Attributes:
-        id: its name.
-        title: what people see; possibly empty.
+        id: the session's id.
+        title: the title that people see; possibly empty.
         created_at: RFC 3339.
         updated_at: RFC 3339; empty when the server doesn't say.
         version: the position in its log.
-        connections: how many sockets are in it now.
+        connections: the number of its open sockets.
     """
 
     id: str
@@ -50,8 +50,8 @@ async def list_sessions(
     Args:
         url: the server's address, e.g. `http://localhost:8765`.
         token: the credential, if the server wants one.
-        limit: how many at most, up to 1000; older ones are left out.
-        occupied: whether to return only those in which somebody is connected now, however old.
+        limit: the largest number of sessions to return, up to 1000; older ones are left out.
+        occupied: whether to return only sessions with an open connection, of any age.
 
     Raises:
         CosessionError: the server refused, or isn't a session server.
@@ -70,11 +70,11 @@ async def find_session(url: str, id: str, *, token: str | None = None) -> Sessio
 
     Args:
         url: the server's address.
-        id: the session's.
+        id: the session's id.
         token: the credential, if the server wants one.
 
     Raises:
-        NoSuchSession: there is none of this name.
+        NoSuchSession: no session has this id.
         CosessionError: the server refused, or isn't a session server.
         ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
@@ -94,13 +94,13 @@ async def create_session(
 
     Args:
         url: the server's address.
-        id: its name; None lets the server choose one.
-        title: what people see.
+        id: the session's id; None lets the server choose one.
+        title: the title that people see.
         token: the credential, if the server wants one.
-        policy: `agents`, the ids of those that belong there, and `double_texting`; None is the server's own.
+        policy: `agents`, the ids of the session's agents, and `double_texting`; None is the server's default.
 
     Raises:
-        SessionExists: there is one of this name already.
+        SessionExists: a session with this id exists.
         CosessionError: the server refused, or isn't a session server.
         ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
@@ -125,7 +125,7 @@ async def _call(
         (scheme, parts.netloc, f"{parts.path.rstrip('/')}/sessions{path}", urlencode(query or {}), "")
     )
     headers = bearer(token) if token else {}
-    # Without TLS there is nothing to verify, and reading the certificates would hold the loop at every call.
+    # Without TLS no certificate is verified, and loading the certificates would block the loop at every call.
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, verify=scheme != "http") as client:
         response = await client.request(method, address, json=body, headers=headers)
     if response.is_error:
@@ -144,7 +144,7 @@ def _not_a_server(url: str) -> CosessionError:
 
 
 def _problem(response: httpx.Response) -> CosessionError:
-    """Return the error that a problem document stands for."""
+    """Return the error that a problem document describes."""
     try:
         said: Any = response.json()
     except ValueError:

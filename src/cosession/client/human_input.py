@@ -1,7 +1,7 @@
-"""Asking: questions to people, and calls to tools that their browsers offer. Both outlive the process that asks.
+"""Questions to people, and calls of tools that browsers offer. Both survive the process that asks.
 
-What is asked stands in the document under an id that the run's next process makes again: it finds the answer that
-came meanwhile, or waits on. What an agent acts on was committed by the server before.
+A question is in the document under an id that the run's next process derives again: that process finds an answer that
+arrived meanwhile, or continues to wait. An agent acts only on answers that the server has committed.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from .run_context import Work
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What came of a question.
+    """The decision on a question.
 
     Attributes:
         decision: `approved`, `rejected`, `expired`, or `withdrawn` where the run ended before.
-        value: what was approved; people may have changed it.
-        by: the participants whose votes made it.
-        at: when, RFC 3339.
+        value: the approved value; people may have changed it.
+        by: the participants whose votes decided.
+        at: the time, RFC 3339.
     """
 
     decision: str
@@ -34,7 +34,7 @@ class Decision:
 
     @property
     def approved(self) -> bool:
-        """Whether people said yes."""
+        """Whether the decision is `approved`."""
         return self.decision == "approved"
 
 
@@ -90,7 +90,7 @@ async def call(
     except TimeoutError:
         raise ToolFailed(f"No client answered {tool!r} in {seconds:g} s; is a page that offers it open?") from None
     finally:
-        if part.state == "input-available" and work.is_ours:  # a call without an end would spoil the conversation
+        if part.state == "input-available" and work.is_ours:  # an open call would make the conversation invalid
             work.answer.update(part, state="output-error", errorText="No client answered.")
     if state == "output-error":
         raise ToolFailed(f"{tool!r} failed: {error}")
@@ -98,7 +98,7 @@ async def call(
 
 
 def _find(work: Work, id_: str) -> Part | None:
-    """The call that stands in the answer already, where that isn't to be written anew."""
+    """Return the call from the part of the answer that isn't to be rewritten."""
     parts = work.answer.standing
     return next((part for part in parts if part.get("toolCallId") == id_), None)
 

@@ -1,4 +1,4 @@
-"""Who this connection is, and what it may do: as the server verified, or, before that, as was asked for. No I/O."""
+"""Identity and capabilities of this connection: as requested, and as verified once the server says so. No I/O."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from cosession.protocol import Granted
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Oneself, as the server sees it.
+    """This client's own identity, as the server sees it.
 
     Attributes:
         id: the participant's id.
-        name: what people see.
+        name: the name that people see.
         kind: `human`, `agent` or `operator`.
-        capabilities: what one may do, as tokens write it; None while the server has not said it.
-        expires_at: when the grant ends unless it is renewed, in seconds since 1970; None is never, or not said yet.
+        capabilities: the granted capabilities, as written in tokens; None before the server has sent them.
+        expires_at: the end of the grant unless renewed, in seconds since 1970; None is never, or not known yet.
     """
 
     id: str
@@ -25,11 +25,11 @@ class Me:
 
     @classmethod
     def granted(cls, grant: Granted) -> "Me":
-        """Take over what the server says."""
+        """Return the identity of a grant from the server."""
         return cls(grant.id, grant.name, grant.kind, grant.capabilities, grant.expires_at)
 
     def may(self, capability: str) -> bool:
-        """Whether one may do something; True while the server has not said what, and the server decides anyway.
+        """Return whether a capability is granted; True before the grant has arrived, as the server decides anyway.
 
         Args:
             capability: e.g. `prompt`, `cancel-any`, `text:notes` or `state:trip/hotel`, which `state:trip` includes.

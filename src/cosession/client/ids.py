@@ -1,4 +1,4 @@
-"""Fresh ids and times: what the SDK gives to the document, which has neither a clock nor randomness.
+"""Fresh ids and timestamps for the document, which has neither a clock nor randomness of its own.
 
 Never reads a document.
 """
@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 
 def fresh_id() -> str:
-    """Return an id that nobody else has made."""
+    """Return a new unique id."""
     return uuid.uuid4().hex
 
 
 def fresh_client_id() -> int:
-    """Return a Yjs client id for this process: a reused one makes two documents differ for ever, silently."""
+    """Return a Yjs client id for this process; a reused one makes two documents diverge permanently and silently."""
     return secrets.randbelow(2**32 - 1) + 1
 
 

@@ -1,4 +1,4 @@
-"""Views of a session's document that write only while the session goes on, and only what the server takes."""
+"""Views of a session's document that write only while it is open, and only values that the server accepts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from .session_link import SessionLink
 
 
 class LiveSelections(Selections):
-    """What each participant has selected. Writing raises Disconnected when the session is over."""
+    """The selections of each participant. Writing raises Disconnected when the session is over."""
 
     __slots__ = ("_link",)
 
@@ -20,17 +20,17 @@ class LiveSelections(Selections):
         """Prepare.
 
         Args:
-            link: the tie to the server, which has the document.
+            link: the link to the server, which has the document.
         """
         super().__init__(link.document.selections.shared)
         self._link = link
 
     def set(self, participant: str, name: str, value: Any) -> None:
-        """Say what a participant has selected.
+        """Set a selection of a participant.
 
         Raises:
             BadDocument: the value isn't JSON.
-            TooLarge: it is larger than the server takes, or the name is.
+            TooLarge: the value or the name is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -39,7 +39,7 @@ class LiveSelections(Selections):
         super().set(participant, name, value)
 
     def clear(self, participant: str, name: str) -> None:
-        """Say that a participant has selected nothing. Raises Disconnected when the session is over."""
+        """Clear a selection of a participant. Raises Disconnected when the session is over."""
         self._link.go_on()
         super().clear(participant, name)
 
@@ -53,20 +53,20 @@ class LiveCounters(Counters):
         """Prepare.
 
         Args:
-            link: the tie to the server, which has the document.
+            link: the link to the server, which has the document.
         """
         super().__init__(link.document.counters.shared)
         self._link = link
 
     def add(self, name: str, writer: str, amount: float = 1, *, device: str = "") -> None:
-        """Add to a counter; see `Counters.add`. Raises TooLarge for a name that no key holds, and Disconnected."""
+        """Add to a counter; see `Counters.add`. Raises TooLarge for a name that is too long, and Disconnected."""
         self._link.go_on()
         self._link.check_names("The name of a counter", name, writer, *filter(None, (device,)))
         super().add(name, writer, amount, device=device)
 
 
 class LiveQueue(Queue):
-    """The prompts that wait. Writing raises Disconnected when the session is over."""
+    """The queue of waiting prompts. Writing raises Disconnected when the session is over."""
 
     __slots__ = ("_link",)
 
@@ -74,7 +74,7 @@ class LiveQueue(Queue):
         """Prepare.
 
         Args:
-            link: the tie to the server, which has the document.
+            link: the link to the server, which has the document.
         """
         super().__init__(link.document.queue.shared)
         self._link = link
@@ -95,18 +95,18 @@ class LiveQueue(Queue):
         return super().append(text, id=id, author=author, created_at=created_at, to=to)
 
     def move(self, id: str, index: int) -> None:  # noqa: A002 - the field's name
-        """Put an entry at a place of the queue; see `Queue.move`. Raises Disconnected as well."""
+        """Move an entry to another position; see `Queue.move`. Raises Disconnected as well."""
         self._link.go_on()
         super().move(id, index)
 
     def remove(self, id: str) -> bool:  # noqa: A002 - the field's name
-        """Take an entry out, and return whether it was there. Raises Disconnected when the session is over."""
+        """Remove an entry, and return whether it existed. Raises Disconnected when the session is over."""
         self._link.go_on()
         return super().remove(id)
 
 
 class LiveText(SharedText):
-    """A text that is written together. Writing raises Disconnected when the session is over."""
+    """A shared text. Writing raises Disconnected when the session is over."""
 
     __slots__ = ("_link",)
 
@@ -114,18 +114,18 @@ class LiveText(SharedText):
         """Prepare.
 
         Args:
-            link: the tie to the server.
+            link: the link to the server.
             shared: the pycrdt Text behind it.
         """
         super().__init__(shared)
         self._link = link
 
     def append(self, text: str) -> None:
-        """Add to the end; costs the same however long the text is. Raises Disconnected when the session is over."""
+        """Append text, in constant time. Raises Disconnected when the session is over."""
         self._link.go_on()
         super().append(text)
 
     def replace(self, start: int, stop: int, text: str) -> None:
-        """Put a text in the place of a range; see `SharedText.replace`. Raises Disconnected as well."""
+        """Replace a range with a text; see `SharedText.replace`. Raises Disconnected as well."""
         self._link.go_on()
         super().replace(start, stop, text)

@@ -1,9 +1,9 @@
-"""Offering: the tools that this process has for agents to call, e.g. of the machine on which it runs.
+"""Offering: the tools that this process lets agents call, e.g. tools of the machine on which it runs.
 
-A call is a part of an agent's message. Of all clients that offer the tool, in whatever language, one claims the call,
-does it, and asks the server to write its answer; the others wait in line, should that one go before it has answered.
-This process calls a tool once, also when its answer has to be given again because another document took the place of
-the one in which it stood.
+A call is a part of an agent's message. Of all clients that offer the tool, in any language, one claims the call, runs
+the tool, and asks the server to write its answer; the others wait for the claim, in case that client leaves before it
+has answered. This process calls a tool once, also when another document replaced the one with its answer, so that the
+answer has to be given again.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from .session_link import SessionLink
 log = get_logger(__name__)
 
 MOST_CALLS = 16
-"""How many calls are attended to at a time: agents may make any number, and each is a task here."""
+"""The number of calls that are worked on at a time, each in a task; further calls wait."""
 
 _TELLING = frozenset({"state", "callProviderMetadata"})
-"""Keys of a part that can make it a call that waits."""
+"""Keys of a part whose change can make it a waiting call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class Offering:
         """Prepare.
 
         Args:
-            link: the tie to the server.
+            link: the link to the server.
         """
         self._link = link
         self._tools: dict[str, _Tool] = {}
         self._doing: dict[str, asyncio.Task[None]] = {}
         self._unread: set[str] = set()
-        """The messages in which calls may wait."""
+        """The ids of messages that may contain waiting calls."""
         self._document = link.document
         self._watch = self._document.observe(self._on_change, "messages")
 
@@ -82,13 +82,13 @@ class Offering:
         def take_back() -> None:
             if self._tools.get(name) is tool:
                 del self._tools[name]
-                with suppress(Disconnected):  # a session that is over offers nothing
+                with suppress(Disconnected):  # a closed session offers nothing
                     self._tell()
 
         return take_back
 
     def move(self, document: SessionDocument) -> None:
-        """Go on with another document of the same session.
+        """Continue with another document of the same session.
 
         Args:
             document: the document.
@@ -99,7 +99,7 @@ class Offering:
         self._look_at_all()
 
     async def close(self) -> None:
-        """Give up what is being done, and wait for the end of that."""
+        """Cancel the calls in progress, and wait for their end."""
         self._watch.close()
         self._tools.clear()
         tasks = list(self._doing.values())
@@ -135,7 +135,7 @@ class Offering:
         self._look()
 
     def _look(self) -> None:
-        """Begin to do what waits, as far as there is room."""
+        """Begin the waiting calls, up to the limit."""
         for id_ in list(self._unread):
             message = self._document.messages.get(id_)
             for call in [] if message is None else self._waiting_in(message):
@@ -153,7 +153,7 @@ class Offering:
             self._look()
 
     def _waiting_in(self, message: Message) -> list[_Call]:
-        """The calls in a message that a client shall answer, that are for us, and that nobody has answered."""
+        """Return the unanswered calls in a message that this client may answer."""
         calls: list[_Call] = []
         me = self._link.me.id
         for part in (part.to_json() for part in message.parts):
@@ -165,13 +165,13 @@ class Offering:
         return calls
 
     def _waits(self, call: _Call) -> bool:
-        """Whether a call has no answer yet, and is still for us."""
+        """Return whether a call is unanswered, and this client may still answer it."""
         message = self._document.messages.get(call.message)
         return message is not None and any(one.id == call.id for one in self._waiting_in(message))
 
     async def _do(self, call: _Call) -> None:
         answer: JsonObject | None = None
-        with suppress(Disconnected):  # another client is next in line
+        with suppress(Disconnected):  # the claim goes to the next client
             while True:
                 document = self._document
                 try:
@@ -181,11 +181,11 @@ class Offering:
                     answer = answer or await self._answer(call)
                     await self._give(document, call, answer)
                 except WriteRefused:
-                    continue  # another document took the place of this one; it is claimed anew there
+                    continue  # another document replaced this one; the call is claimed again there
                 return
 
     async def _give(self, document: SessionDocument, call: _Call, answer: JsonObject | None) -> None:
-        """Let the server write an answer, and stay until that is stored; without one, let go of the call."""
+        """Ask the server to write an answer, and wait until it is stored; without an answer, release the claim."""
         key, who, client = tool_key(call.id), self._link.me.id, document.doc.client_id
         if answer is None:
             document.requests.ask_release(key, client, who)
@@ -195,7 +195,7 @@ class Offering:
             await self._link.confirm()
 
     async def _answer(self, call: _Call) -> JsonObject | None:
-        """Call the tool, and return what is to be said; None where nobody waits for it any more."""
+        """Call the tool, and return its answer; None where no answer is awaited any more."""
         tool = self._tools.get(call.tool)
         if tool is None or not self._waits(call):
             return None
@@ -214,13 +214,13 @@ class Offering:
 
 
 def _asked(part: JsonObject) -> JsonObject:
-    """What a call says of the clients that shall answer it; empty where it asks none."""
+    """Return the call's requirements on the client that answers; empty where it isn't for clients."""
     asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
     return asked if asked.get("client") is True else {}
 
 
 def _waits(part: object) -> bool:
-    """Whether a part is a call that a client shall answer, and that has no answer."""
+    """Return whether a part is an unanswered call for a client."""
     if not isinstance(part, dict):
         return False
     fields = cast(JsonObject, part)

@@ -1,6 +1,6 @@
-"""Offers: the tools that clients, such as browsers, have for agents to call, as presence tells of them. Reads only.
+"""Offers: the tools that clients, such as browsers, let agents call, as listed in presence. Read-only.
 
-Presence is whatever its clients wrote: what doesn't read as an offer is passed over.
+Presence may hold anything that a client wrote: an entry that isn't a valid offer is skipped.
 """
 
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from .people import identities
 
 @dataclass(frozen=True, slots=True)
 class OfferedTool:
-    """A tool that somebody's client offers.
+    """A tool that a client of a participant offers.
 
     Attributes:
-        name: what `AgentRun.call` calls.
-        description: what it does, for a model.
+        name: the name to give to `AgentRun.call`.
+        description: a description of the tool, for a model.
         schema: the JSON Schema of its input; None where the client gives none.
-        participant: whose client offers it.
+        participant: the participant whose client offers it.
     """
 
     name: str
@@ -28,7 +28,7 @@ class OfferedTool:
 
 
 def offered(states: Iterable[dict[str, Any]]) -> list[OfferedTool]:
-    """Return the tools that presence states offer; one that two clients offer is there twice.
+    """Return the tools that presence states offer; a tool that two clients offer is returned twice.
 
     Args:
         states: awareness states of the others; they may be anything.

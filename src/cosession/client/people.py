@@ -1,7 +1,7 @@
-"""Who somebody is: one answer from all that a session says of a participant. Reads only, and never raises.
+"""Identities of participants, from everything that a session records of them. Read-only, and never raises.
 
-The server's `participants` go before what an agent says of itself, and both before presence. Presence is whatever
-its clients wrote: what doesn't read as an identity is passed over.
+The server's `participants` take precedence over an agent's own record, and both over presence. Presence may hold
+anything that a client wrote: an entry that isn't a valid identity is skipped.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Any, cast
 from cosession.document import SessionDocument
 
 NOBODY = "Someone"
-"""The name of a participant of whom not even the id is known."""
+"""The name of a participant without a known id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Who:
     """A participant, as people know them.
 
     Attributes:
-        id: the participant's id; empty when nobody is named.
-        name: what people call them; never empty.
+        id: the participant's id; empty when none is known.
+        name: the name to show; never empty.
         kind: `human`, `agent` or `operator`.
     """
 
@@ -31,14 +31,14 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Person(Who):
-    """A participant of the session, and whether they are here.
+    """A participant of the session, with its presence.
 
     Attributes:
-        online: whether a connection of theirs is there.
-        devices: how many are.
-        looking: whether they have the session in front of them, as far as is known.
-        since: when they first joined, if the server has said it.
-        last_seen: when they were last here, if they have left before.
+        online: whether the participant has a connection.
+        devices: the number of its connections.
+        looking: whether the session is visible on a screen of the participant, as far as known.
+        since: the time of the first join, if the server has recorded it.
+        last_seen: the time of the last departure, if there was one.
     """
 
     online: bool
@@ -49,7 +49,7 @@ class Person(Who):
 
 
 def people(document: SessionDocument, states: Iterable[dict[str, Any]]) -> list[Person]:
-    """Return everybody of a session, those who are here first. What presence says goes before the server's record.
+    """Return all participants of a session, connected ones first. Presence overrides the server's record.
 
     Args:
         document: the session.
@@ -93,12 +93,12 @@ def identities(states: Iterable[dict[str, Any]]) -> list[Who]:
 
 
 def find_participant(id: str | None, document: SessionDocument, present: Iterable[Who]) -> Who:  # noqa: A002
-    """Return who a participant is.
+    """Return the identity of a participant.
 
     Args:
         id: the participant's id, as a message or a steer gives it.
         document: the session.
-        present: whom presence names.
+        present: the participants named in presence.
     """
     id_ = id or ""
     known, agent = document.participants.get(id_), document.agents.get(id_)

@@ -1,9 +1,9 @@
-"""Presence: what this connection says of itself now, and what the others say (the awareness protocol).
+"""Presence: the ephemeral state of this connection and of the others (the awareness protocol).
 
-No I/O and no clock: `take` gives what is to be sent, `receive` takes what came in, the transport calls `renew`
-in time. A state of ours that somebody else takes away is said again with a higher clock, so only we leave. When
-the connection ends, the others are forgotten with their clocks: the server tells them anew, and remembered
-clocks would hide that.
+No I/O and no clock: `take` returns the update to send, `receive` applies an incoming one, the transport calls `renew`
+in time. If another client removes our state, it is sent again with a higher clock: only `leave` removes it. When
+the connection ends, the other states are dropped with their clocks: the server sends them again, and remembered
+clocks would hide them.
 """
 
 import json
@@ -19,7 +19,7 @@ from .people import Who, identities
 _GONE = "null"
 
 _IDENTITY_BYTES = 256
-"""What the server may add: it puts the verified identity in the place of ours."""
+"""The bytes that the server may add: it replaces our identity with the verified one."""
 
 
 class Presence:
@@ -39,15 +39,15 @@ class Presence:
         most_bytes: Callable[[], int] = lambda: Limits().presence_bytes,
         check_open: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start with a state that says who we are, and that we pay attention: who runs this is connected to work.
+        """Start with a state that has our identity and `visible`, as a program connects in order to work.
 
         Args:
             client: our Yjs client id.
-            user: who we are; the server puts the verified identity in its place.
-            wake: called when there is something to send.
-            changed: called when the others changed.
-            most_bytes: how large a state the server takes.
-            check_open: raises when nothing is said any more, because the session is over.
+            user: our identity; the server replaces it with the verified one.
+            wake: called when there is an update to send.
+            changed: called when another state changed.
+            most_bytes: returns the largest size of a state that the server accepts.
+            check_open: raises when the session is over.
         """
         self.client = client
         self._state: dict[str, Any] = {"user": user, "visible": True}
@@ -61,15 +61,15 @@ class Presence:
         self._check_open = check_open
 
     def set(self, field: str, value: Any) -> None:
-        """Say something of this connection, such as a cursor or a hover, for as long as it lasts.
+        """Set a field of this connection's state, such as a cursor or a hover, until the connection ends.
 
         Args:
-            field: the name; `user` is the server's.
-            value: anything that is JSON; None takes the field away.
+            field: the name; `user` is reserved for the identity.
+            value: any JSON value; None removes the field.
 
         Raises:
-            BadDocument: it isn't JSON, or the field is `user`.
-            TooLarge: with it, our state is larger than the server takes.
+            BadDocument: the value isn't JSON, or the field is `user`.
+            TooLarge: with the value, our state is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._check_open()
@@ -88,18 +88,18 @@ class Presence:
         self.renew()
 
     def move(self, client: int) -> None:
-        """Go on under another Yjs client id: our document is a fresh one."""
+        """Continue under another Yjs client id, that of a fresh document."""
         self.client = client
         self._clock = 0
         self.renew()
 
     def leave(self) -> None:
-        """Say goodbye: what this connection holds is free at once, and not after a grace."""
+        """Remove our state: claims of this connection are released at once instead of after a grace."""
         self._left = True
         self.renew()
 
     def others(self) -> dict[int, dict[str, Any]]:
-        """Return the states of the other connections by client id; each holds `user` and what its client adds."""
+        """Return the states of the other connections by client id; each has `user` and the client's own fields."""
         return {client: dict(state) for client, (_, state) in self._others.items() if state is not None}
 
     def everybody(self) -> list[dict[str, Any]]:
@@ -107,17 +107,17 @@ class Presence:
         return [dict(self._state), *self.others().values()]
 
     def people(self) -> list[Who]:
-        """Return who else is here, each participant once; a state that doesn't say whose it is is left out."""
+        """Return the other connected participants, each once; a state without an identity is left out."""
         return identities(self.others().values())
 
     def renew(self) -> None:
-        """Have our state said again, with a higher clock."""
+        """Send our state again, with a higher clock."""
         self._clock += 1
         self._due = True
         self._wake()
 
     def forget_others(self) -> None:
-        """Drop what the others said: the connection that told us is gone."""
+        """Drop the states of the other connections: the connection that delivered them has ended."""
         if self._others:
             self._others.clear()
             self._changed()
@@ -131,10 +131,10 @@ class Presence:
         return encode_awareness([AwarenessEntry(self.client, self._clock, state)])
 
     def receive(self, payload: bytes) -> None:
-        """Take in an awareness update.
+        """Apply an awareness update.
 
         Raises:
-            MalformedFrame: it is not one.
+            MalformedFrame: the payload is no awareness update.
         """
         for entry in decode_awareness(payload):
             if entry.client == self.client:

@@ -1,12 +1,12 @@
-"""Prompts: the messages that this agent shall answer, each given once in this process, and to one process at a time.
+"""Prompts: the messages that this agent shall answer, each returned once here, and to one process at a time.
 
-A prompt names us (`to`), or nobody, if a person wrote it and the session's policy doesn't say that another agent
-answers those. It is complete, not deleted, not refused, and no run answers it. Before it is given it is claimed: of
-several processes one gets it. A run of ours that was lost gives its prompt again, to the process that adopts it.
+A prompt names this agent (`to`), or no agent, if a person wrote it and the session's policy doesn't assign those to
+another agent. It is complete, not deleted, not refused, and no run answers it. A prompt is claimed before it is
+returned: one of several processes gets it. The prompt of a lost run is returned again, to the process that adopts it.
 
-Which of them wait is read from the document alone, so those that were written before the agent came are found like
-those that come later. The whole list is read once; after that only what changes is looked at, because a place in a
-shared list costs the more the further in it is, and a session lasts.
+Waiting prompts are read from the document alone, so prompts from before the agent connected are found like later
+ones. The whole list is read once; after that only changes are read, because access to a shared list costs more the
+larger the index is, and sessions grow long.
 """
 
 import asyncio
@@ -25,21 +25,21 @@ from .session_link import SessionLink
 log = get_logger(__name__)
 
 _LATE = frozenset({"id", "role"})
-"""Keys of a message that come with it; a foreign client that sets them later makes us read the list again."""
+"""Keys that are set when a message is created; a foreign client that sets them later causes a full read."""
 
 _TELLING = frozenset({"status", "deleted", "metadata", "stamp"})
-"""Keys that can make a message a prompt; streamed text isn't among them."""
+"""Keys whose change can make a message a prompt; streamed text isn't among them."""
 
 _ROOTS = ("messages", "runs", "claims", "meta")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that may be ours to do.
+    """A prompt that this process may be able to claim.
 
     Attributes:
         message: the prompt.
-        key: of the claim to answer it.
+        key: the key of the claim on it.
         run: the lost run that answers it; None where there is none.
     """
 
@@ -49,19 +49,19 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        """What it is known by while it is asked for."""
+        """The id of the lost run or the message, which identifies a request in progress."""
         return self.run or self.message.id
 
 
 class PromptInbox:
-    """Keeps the messages that are, or may become, prompts, in the order in which they came."""
+    """Keeps the messages that are, or may become, prompts, in order of arrival."""
 
     def __init__(self, link: SessionLink, adoption: Adoption) -> None:
         """Watch a session.
 
         Args:
-            link: its tie to the server.
-            adoption: the runs that this process has.
+            link: the session's link to the server.
+            adoption: the runs of this process.
         """
         self._link = link
         self._adoption = adoption
@@ -78,7 +78,7 @@ class PromptInbox:
         self._say_who_is_asked()
 
     def _say_who_is_asked(self) -> None:
-        """Log where prompts go that name no agent, if not surely here: an agent that hears nothing looks broken."""
+        """Warn if prompts that name no agent may go to another one: an agent without prompts looks broken."""
         policy = self._document.meta.rules.agents
         others = sorted(
             {who.id for who in self._link.presence.people() if who.kind == "agent" and who.id != self._me}
@@ -96,7 +96,7 @@ class PromptInbox:
             )
 
     def move(self, document: SessionDocument) -> None:
-        """Go on with another document of the same session; what was given isn't given again."""
+        """Continue with another document of the same session; returned prompts aren't returned again."""
         self._watch.close()
         self._document = document
         self._watch = document.observe(self._on_change, *_ROOTS)
@@ -108,11 +108,11 @@ class PromptInbox:
         self._watch.close()
 
     async def take(self) -> Message | None:
-        """Return the first prompt that waits and that the server lets us have, or None; it is not given again.
+        """Return the first waiting prompt that the server grants to us, or None; it is not returned again.
 
         Raises:
             Disconnected: the session is over.
-            NotAllowed: we may not work here.
+            NotAllowed: the capability `run` is missing.
         """
         while (candidate := self._next()) is not None:
             if not self._link.me.may("run"):
@@ -126,9 +126,9 @@ class PromptInbox:
                     self._lost.pop(candidate.id, None)
                     return candidate.message
             except WriteRefused:
-                self._passed.discard(candidate.id)  # a refusal took the wish along; it is asked for anew
+                self._passed.discard(candidate.id)  # the request was lost with the refused document; it is made again
             except asyncio.CancelledError:
-                self._passed.discard(candidate.id)  # who waits again asks for it again
+                self._passed.discard(candidate.id)  # the next wait asks for it again
                 raise
             finally:
                 self._asking.discard(candidate.id)
@@ -140,7 +140,7 @@ class PromptInbox:
         return await obtain(self._link, self._document, candidate.key) is not None
 
     def _next(self) -> Candidate | None:
-        with self._document.transaction():  # one for all that is read; without it each field would open its own
+        with self._document.transaction():  # one transaction for all reads, not one per field
             if self._stale:
                 self._read_all()
             for run, id_ in self._lost.items():
@@ -213,7 +213,7 @@ class PromptInbox:
         self._ask_again()
 
     def _note_run(self, run: Run) -> None:
-        for answered in (*run.seen, *filter(None, [run.reply_to])):  # a steer's id may be a prompt's: then it is told
+        for answered in (*run.seen, *filter(None, [run.reply_to])):  # a seen steer with a prompt's id was that prompt
             self._answered.setdefault(answered, set()).add(run.agent)
         is_asked = run.id in self._adoption.asked and run.client == self._document.doc.client_id and not run.ended
         is_free = (run.status == "lost" or is_asked) and run.agent == self._me and run.cancel is None
@@ -232,20 +232,20 @@ class PromptInbox:
         self._link.bell.ring()
 
     def _ask_again(self) -> None:
-        """Ask once more for what the server didn't let us have: something has changed."""
+        """Retry the claims that the server didn't grant, after a change."""
         self._passed.clear()
         self._link.bell.ring()
 
 
 class Prompts(AsyncIterator[Message]):
-    """Iterates over the prompts of an inbox and waits for more. Leaving the loop leaves nothing behind."""
+    """Iterates over the prompts of an inbox and waits for more. Leaving the loop leaves no task behind."""
 
     def __init__(self, inbox: PromptInbox, link: SessionLink) -> None:
         """Prepare to iterate.
 
         Args:
-            inbox: where prompts come in; shared by all iterators of a session.
-            link: the tie to the server; its bell rings when there may be one, or the session ends.
+            inbox: the source of prompts; shared by all iterators of a session.
+            link: the link to the server; its signal fires when there may be a prompt, or the session ends.
         """
         self._inbox = inbox
         self._link = link
@@ -255,7 +255,7 @@ class Prompts(AsyncIterator[Message]):
 
         Raises:
             Disconnected: the session is over.
-            NotAllowed: we may not work here.
+            NotAllowed: the capability `run` is missing.
         """
         while True:
             self._link.go_on()

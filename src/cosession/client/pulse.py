@@ -1,25 +1,25 @@
-"""The pulse of a connection: whether the server is still at its other end. No I/O and no clock.
+"""The pulse of a connection: whether the server still responds. No I/O and no clock.
 
-A sign of life is any byte that comes, and any byte of ours that leaves: on a slow line a question waits behind an
-upload for as long as that takes, and its answer proves nothing before.
+Any byte received, and any byte sent, counts as activity: on a slow connection a ping waits behind an upload for as
+long as that takes, and a missing pong proves nothing before.
 """
 
 from typing import Literal, TypeAlias
 
 QUIET_SECONDS = 20.0
-"""Without a sign for so long, the server is asked for one; it says something every 20 s by itself."""
+"""The time without activity after which a ping is sent; the server sends something every 20 s by itself."""
 
 GONE_SECONDS = 45.0
-"""Without a sign for so long, also after it was asked, the connection is dropped and made anew."""
+"""The time without activity, a ping included, after which the connection is dropped and opened again."""
 
 BEAT_SECONDS = 5.0
-"""How often it is looked."""
+"""The interval between two checks."""
 
 Verdict: TypeAlias = Literal["wait", "ask", "gone"]
 
 
 class Pulse:
-    """What was last known of the other end."""
+    """The last known activity of the server."""
 
     def __init__(self, now: float) -> None:
         """Begin with a connection that was just made.
@@ -32,11 +32,11 @@ class Pulse:
         self._has_asked = False
 
     def beat(self, received: int, left: int, now: float) -> Verdict:
-        """Judge, once a beat.
+        """Check the connection; called once per beat.
 
         Args:
-            received: how many bytes have come.
-            left: how many of ours the line has taken.
+            received: the number of bytes received so far.
+            left: the number of bytes that the kernel has taken so far.
             now: the time, in seconds.
 
         Returns:

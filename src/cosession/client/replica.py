@@ -1,18 +1,18 @@
 """The replica: one Yjs document and the sync protocol around it, bytes in and bytes out. No I/O and no clock.
 
     open ─→ our step 1, our presence
-    their step 1 ─→ step 2 with all that they lack; from here on our updates go out as they are made
-    their step 2 ─→ synced; updates before it are pieces of it, and are applied with it, at once
-    their update ─→ applied when it fits the state vector; when it skips something, step 1 instead
-    close ─→ nothing is kept to resend: at the next open the state vectors say what is missing
+    server's step 1 ─→ step 2 with everything that it lacks; from here on our updates are sent as they are made
+    server's step 2 ─→ synced; updates before it are pieces of it, and are applied together with it
+    server's update ─→ applied when it fits the state vector; when it leaves a gap, step 1 instead
+    close ─→ nothing is kept to resend: at the next open the state vectors show the missing updates
 
-Invariants: a gap is never applied (yrs would take it in silently and differ for ever); what is written while
-there is no connection is not queued, the document itself is the queue; there is at most one fence on its way, so
-"saved" costs one small frame per commit of the server however fast the document grows. What is saved is what such a
-fence covers: at each one the clock of the document is compared with the clocks that were sent, and a transaction of
-which nothing was heard, or that failed at its end, is sent from the document itself.
+Invariants: a gap is never applied (yrs would accept it silently and diverge permanently); writes without a connection
+are not queued, as the document itself is the queue; at most one fence is in flight, so "saved" costs one small frame
+per commit of the server however fast the document grows. A write is saved when a fence covers it: at each fence the
+clock of the document is compared with the clocks that were sent, and a transaction that no observer reported, or that
+failed in its commit, is sent from the document itself.
 
-No frame is larger than the server takes. What is larger goes in pieces, as `backlog` says, and the fence after it.
+No frame is larger than the server accepts. A larger update is sent in pieces, see `backlog`, and the fence after it.
 """
 
 from asyncio import CancelledError
@@ -66,27 +66,27 @@ from .watched import WatchedDoc
 log = get_logger(__name__)
 
 _MERGE_AT = 64
-"""Updates that wait are merged when they are this many: merging thousands at once holds the loop for long."""
+"""The number of waiting updates at which they are merged: merging thousands at once would block the loop."""
 
 _MOST_WAITING = 8 * 2**20
-"""Bytes of updates that wait for the writer: on a line that is slower than that they are read from the document."""
+"""Bytes of updates that wait for the writer; beyond that they are dropped and later read from the document."""
 
 _MAX_ASKS = 4
-"""Step 1 in a row without an answer that fits: more would be a loop with a server that is itself broken."""
+"""Step 1 frames in a row without a fitting answer; after that the server is taken for broken."""
 
 
 class DocumentBroken(Exception):
-    """An update broke the local document: only another document helps."""
+    """An update broke the local document, which has to be replaced by a fresh one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Covered:
-    """What a fence stands for.
+    """A fence in flight, and the local edits that it covers.
 
     Attributes:
-        payload: what the fence bears; each has another one.
-        edits: how many local edits were sent before it.
-        clock: up to which clock of ours.
+        payload: the payload of the fence, unique to it.
+        edits: the number of local edits that were sent before it.
+        clock: the end of our clocks that were sent before it.
     """
 
     payload: bytes
@@ -99,17 +99,17 @@ class Replica:
 
     Attributes:
         doc: the document.
-        presence: who is here.
-        synced: whether the server's answer to our step 1 has come on this connection.
-        edits: how many local updates there have been.
-        saved_edits: how many of them the server has committed to storage.
-        notice: the last notice of the server: why it is about to close.
-        notices: those after which it goes on, until they are taken from here.
-        grant: who we are on this connection, and what we may do, as the server says; None while it hasn't.
-        answered: whether on the last connection the server was sent what it lacked.
-        saved_clock: up to which clock of ours the server has committed what was written here.
-        applying: whether what changes right now came from the server.
-        writers: the Yjs clients that wrote what changes right now, if it came from the server; deletions name nobody.
+        presence: the awareness states of this connection and the others.
+        synced: whether the server's answer to our step 1 has arrived on this connection.
+        edits: the number of local updates so far.
+        saved_edits: the number of them that the server has committed to storage.
+        notice: the last notice of the server before it closes, with the reason.
+        notices: notices after which the connection continues, until the session removes them.
+        grant: our identity and capabilities on this connection; None before the server has sent them.
+        answered: whether, on the last connection, the server's step 1 was answered.
+        saved_clock: the end of our clocks that the server has committed.
+        applying: whether the current change came from the server.
+        writers: the Yjs clients that wrote the current change, if it came from the server; deletions name none.
     """
 
     def __init__(self, doc: "Doc[Any]", presence: Presence, *, wake: Callable[[], None]) -> None:
@@ -118,7 +118,7 @@ class Replica:
         Args:
             doc: the document; it must have a client id of its own.
             presence: our presence and the others'.
-            wake: called when `take` has something to give.
+            wake: called when `take` has frames to return.
         """
         self.doc = doc
         self.presence = presence
@@ -140,20 +140,20 @@ class Replica:
         self._fences = 0
         self._fence: _Covered | None = None
         self._sent_clock = 0
-        """Up to which clock of ours the server was sent everything, on this connection."""
+        """The end of our clocks that were sent without a gap on this connection."""
         self._pieces: list[tuple[bytes, UpdateHeader]] = []
         self._vector: dict[int, int] | None = None
         self._pairs: SurrogatePairs | None = None
-        self._kept = KeptValues()  # what others wrote, as they wrote it, if a server has lost it
-        self._cut: dict[Id, Id | None] = {}  # the pairs that were cut, and what is left of each
+        self._kept = KeptValues()  # others' values as they wrote them, in case a server has lost them
+        self._cut: dict[Id, Id | None] = {}  # the surrogate pairs that were cut, and the remainder of each
         self._out: list[Frame] = []
         self._updates: list[bytes] = []
         self._waiting = self._unmerged = 0
         self._backlog: Iterator[Frame] | None = None
         self._is_behind = False
-        """Whether something that was written is in no update that waits: it is read from the document."""
+        """Whether an unsent write is in no waiting update: it is then read from the document."""
         self._left: tuple[bytes, bool] | None = None
-        """What the document held when it was let go, and whether all was saved then."""
+        """The content of the document when it was released, and whether all of it was saved then."""
         self._subscription = doc.observe(self._on_update)
         if isinstance(doc, WatchedDoc):
             doc.on_failed_commit = self._on_failed_commit
@@ -168,17 +168,17 @@ class Replica:
 
     @property
     def limits(self) -> Limits:
-        """How much the server takes at once, as far as it has said it."""
+        """The limits of the server; the defaults until it has sent its own."""
         return self.grant.limits if self.grant is not None else self._limits
 
     @property
     def is_open(self) -> bool:
-        """Whether a transaction of the document is open: what it wrote is no edit yet."""
+        """Whether a transaction of the document is open: its writes don't count as edits yet."""
         return isinstance(self.doc, WatchedDoc) and self.doc.is_open
 
     @property
     def is_busy(self) -> bool:
-        """Whether `take` has more to give at once."""
+        """Whether `take` has more frames to return at once."""
         return self._backlog is not None
 
     def open(self) -> None:
@@ -203,7 +203,7 @@ class Replica:
         self.presence.forget_others()
 
     def release(self) -> None:
-        """Stop watching the document: what is written into it from now on is never saved."""
+        """Stop watching the document: later writes into it are never saved."""
         if self._left is not None:
             return
         self.close()
@@ -213,7 +213,7 @@ class Replica:
             self.doc.on_failed_commit = None
 
     def take(self) -> list[bytes]:
-        """Return the frames to send now, in order: answers, then what was written, then presence, then a fence.
+        """Return the frames to send now, in order: answers, then writes, then presence, then a fence.
 
         Raises:
             DocumentBroken: the document can't be read any more; only a new replica helps.
@@ -235,20 +235,20 @@ class Replica:
 
     @property
     def pieces(self) -> int:
-        """How many pieces of the document have come on this connection, of which the last is still to come."""
+        """The number of pieces of an incomplete document that have arrived on this connection."""
         return len(self._pieces)
 
     def confirm(self) -> None:
-        """Ask for one more fence: what the server wrote itself is committed as well when it comes back."""
+        """Ask for another fence: when it comes back, the server's own writes are committed as well."""
         self.edits += 1
         if self._open and self.answered:
             self._wake()
 
     def receive(self, data: bytes) -> None:
-        """Take in one frame.
+        """Process one frame.
 
         Raises:
-            MalformedFrame: the server sent something that isn't the protocol, or goes on sending gaps.
+            MalformedFrame: the server violated the protocol, or keeps sending gaps.
             DocumentBroken: an update broke the document; only a new replica helps.
         """
         frame = decode_frame(data)
@@ -257,7 +257,7 @@ class Replica:
                 if self.synced:
                     self._integrate(update)
                 else:
-                    self._pieces.append((update, read_update_header(update)))  # what is malformed is said at once
+                    self._pieces.append((update, read_update_header(update)))  # a malformed piece is reported at once
             case SyncStep2(update):
                 self._asked = False
                 if self._integrate_whole(update):
@@ -286,7 +286,7 @@ class Replica:
                 raise MalformedFrame("The server sent a token; only clients send them.")
 
     def _covered(self, payload: bytes) -> None:
-        """Hear that all that came before a fence is committed; one from before an answer stands for nothing."""
+        """Note that everything before a fence is committed; a fence from before the last offer is ignored."""
         fence = self._fence
         if fence is None or fence.payload != payload:
             return
@@ -296,7 +296,7 @@ class Replica:
             self._wake()
 
     def _answer(self, vector: bytes) -> None:
-        """Answer a step 1 with all that its sender lacks; that includes every update that waits."""
+        """Answer a step 1 with everything that the server lacks, including all waiting updates."""
         has = decode_state_vector(vector)
         self.answered = True
         self._backlog = None
@@ -305,7 +305,7 @@ class Replica:
         self._wake()
 
     def _offer(self, has: Mapping[int, int]) -> None:
-        """Send all that a state vector lacks, read from the document. What is on its way is part of it."""
+        """Send everything that a state vector lacks, read from the document; this includes updates in flight."""
         self._forget_updates()
         self._is_behind = False
         self._fence = None
@@ -317,10 +317,10 @@ class Replica:
             self._backlog = self._in_pieces(update, is_offer=True)
 
     def _in_pieces(self, update: bytes, *, is_offer: bool = False) -> Iterator[Frame]:
-        """An update in frames; an empty one where others should have their turn.
+        """Yield an update as frames; an empty one where other tasks should run.
 
-        What is ours alone goes as updates. With what others wrote, which a crash made the server lose, all of it is
-        an offer: of that the server takes what it may.
+        Writes of this client alone are sent as updates. If others' writes are among them, which the server lost in a
+        crash, everything is sent as an offer: the server accepts the part of it that is allowed.
         """
         reader = lib0.Reader(update)
         clients, client = reader.uint(), self.doc.client_id
@@ -337,7 +337,7 @@ class Replica:
             yield SyncStep2(EMPTY_UPDATE)
 
     def _written(self) -> list[Frame]:
-        """The next frames of what was written: a piece of a backlog, or all updates that wait."""
+        """Return the next frames with writes: a piece of a backlog, or all waiting updates."""
         if self._backlog is None and self._updates:
             self._compose()
         if self._backlog is None and not self._is_behind and self._has_unheard():
@@ -357,7 +357,7 @@ class Replica:
         return frames
 
     def _compose(self) -> None:
-        """Make frames of the updates that wait: small ones together, large ones alone, too large ones in pieces."""
+        """Turn the waiting updates into frames: small ones merged, large ones alone, too large ones in pieces."""
         for update in self._updates:
             self._sent_clock = self._end_of(update)
         updates = self._together()
@@ -371,7 +371,7 @@ class Replica:
         return iter((SyncUpdate(update),)) if fits(update, self.limits) else self._in_pieces(update)
 
     def _together(self) -> list[bytes]:
-        """The updates that wait, small ones that follow one another as one, never merged beyond a piece's size."""
+        """Return the waiting updates, with consecutive small ones merged up to the size of a piece."""
         most = piece_bytes(self.limits)
         groups: list[list[bytes]] = [[]]
         size = 0
@@ -384,7 +384,7 @@ class Replica:
         return [_merged(group) for group in groups if group]
 
     def _end_of(self, update: bytes) -> int:
-        """Up to which of our clocks the server has all, once it has this update as well."""
+        """Return the end of our clocks that the server has without a gap, once it has this update too."""
         end = self._sent_clock
         for span in read_update_header(update).brings:
             if span.client == self.doc.client_id and span.clock <= end:
@@ -392,11 +392,11 @@ class Replica:
         return end
 
     def _has_unheard(self) -> bool:
-        """Whether the document has clocks of ours that no observer was told of, and that are committed."""
+        """Return whether the document has committed clocks of ours that no observer reported."""
         return not self.is_open and self._own_clock() > self._sent_clock
 
     def _content(self) -> bytes:
-        """What tells whether something was written: the clocks and what is deleted; empty of a broken document."""
+        """Return the clocks and deletions, to detect later writes; empty for a broken document."""
         try:
             state = self.doc.get_state()
             return state + self.doc.get_update(state)
@@ -430,7 +430,7 @@ class Replica:
         return decode_state_vector(self.doc.get_state()).get(self.doc.client_id, 0)
 
     def _integrate_whole(self, update: bytes) -> bool:
-        """Apply the answer to our step 1, with the pieces of it that came before, so that nobody sees half of it."""
+        """Apply the answer to our step 1 together with its earlier pieces, so that no reader sees a part of it."""
         pieces, self._pieces = self._pieces, []
         if not pieces:
             return self._integrate(update)
@@ -438,7 +438,7 @@ class Replica:
             late = [piece for piece in pieces if not self._fits(piece[1]) or not self._integrate(*piece)]
             fitted = self._integrate(update)
             return all(self._integrate(*piece) for piece in late) and fitted
-        return True  # an observer failed, and all of it is in
+        return True  # an observer failed, and everything was applied
 
     def _fits(self, header: UpdateHeader) -> bool:
         if self._vector is None:
@@ -446,7 +446,7 @@ class Replica:
         return header.fits(self._vector)
 
     def _integrate(self, update: bytes, header: UpdateHeader | None = None) -> bool:
-        """Apply an update if it fits, and return whether it did; its header is read, unless it was before."""
+        """Apply an update if it fits, and return whether it did; the header is read unless it is given."""
         if header is None:
             header = read_update_header(update)
         if self._vector is None:
@@ -477,7 +477,7 @@ class Replica:
     def _without_cuts(self, update: bytes, cuts: Cuts) -> bytes:
         """Rewrite an update that cuts surrogate pairs, so that it can be applied and the document reads the same.
 
-        The server has deleted those of the document, and written in their place what is left of them.
+        The server has deleted the cut pairs of the document, and written their remainders in their place.
         """
         self._apply(delete_pairs(cuts.held))
         for first in cuts.held:
@@ -491,14 +491,14 @@ class Replica:
 
     @contextmanager
     def _taking_in(self) -> Generator[None]:
-        """Take in what the server sends. A failing observer is no reason to fall out of sync: the update is in."""
+        """Apply updates of the server. A failing observer doesn't break the sync: the update has been applied."""
         before, self.applying = self.applying, True
         try:
             yield
         except (MalformedFrame, DocumentBroken):
             raise
         except (ExceptionGroup, SystemError, CancelledError):
-            # pycrdt says so of observers that raise; nothing is awaited here, so a cancellation is an observer's, too
+            # Raised by pycrdt if observers raise; nothing is awaited here, so a cancellation is an observer's too.
             log.exception("client.observer_failed")
         except Exception as error:
             raise MalformedFrame("The server sent an update that can't be applied; connect again.") from error
@@ -533,7 +533,7 @@ class Replica:
         self._wake()
 
     def _merge_some(self) -> None:
-        """Merge small updates that wait, a few at a time."""
+        """Merge small waiting updates, a few at a time."""
         self._unmerged += 1
         if self._unmerged == _MERGE_AT:
             self._unmerged = 0
@@ -542,7 +542,7 @@ class Replica:
                 self._updates[-_MERGE_AT:] = [_merged(last)]
 
     def _on_failed_commit(self) -> None:
-        """Send from the document what a transaction wrote that failed at its end: perhaps it wasn't told here."""
+        """Send a transaction whose commit failed from the document: perhaps no observer reported it."""
         self._vector = None
         if self.applying:
             return
@@ -553,7 +553,7 @@ class Replica:
 
 @contextmanager
 def _reading() -> Generator[None]:
-    """Read a document, and say so when it can't be read: a panic is an error without a name to import."""
+    """Turn a panic while a document is read into DocumentBroken; a panic has no exception type to import."""
     try:
         yield
     except Exception:

@@ -1,8 +1,8 @@
-"""Requests: what the server decides for us, and how its answer is heard.
+"""Requests: decisions that this client asks the server for, and their outcomes.
 
-The server removes a request from the document when it has decided. Before that it says no, with a reason, to the
-connections of the participant, if it declines; without that word the request was accepted. A no that nothing waits
-for is told to `on_refused`.
+The server removes a request from the document when it has decided. If it declines, it first sends a notice with the
+reason to the participant's connections; without a notice the request was accepted. A refusal that nothing waits for
+is passed to `on_refused`.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _MOST_WAITING = 1024
-"""Requests of which the answer isn't known; of older ones a no is only logged."""
+"""The number of undecided requests that are tracked; a refusal of an older one is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the server decided.
+    """The server's decision on a request.
 
     Attributes:
-        accepted: whether it does what was asked.
-        error: why it doesn't; None when it does.
+        accepted: whether the server accepted the request.
+        error: the reason for a refusal; None when accepted.
     """
 
     accepted: bool
     error: CosessionError | None = None
 
     def check(self) -> None:
-        """Go on only if the request was accepted; raises `error` otherwise."""
+        """Check that the request was accepted; raise `error` otherwise."""
         if self.error is not None:
             raise self.error
 
 
 class Request:
-    """Something that the server was asked to decide; made by `cancel`, `steer`, `vote` and `set_policy`.
+    """A request to the server; made by `cancel`, `steer`, `vote` and `set_policy`.
 
     Attributes:
-        id: of a steer, the steer's id; else what the request is about; empty where it is about the session.
+        id: the id of a steer, else the id of the request's subject; empty where that is the session.
         is_awaited: whether something waits for the outcome, or has it.
     """
 
@@ -57,9 +57,9 @@ class Request:
         """Prepare; `Wishes` asks.
 
         Args:
-            link: the tie to the server.
-            document: where it was asked.
-            asked: what was asked.
+            link: the link to the server.
+            document: the document of the request.
+            asked: the request's record.
         """
         self.id = asked.subject[-1] if asked.subject else ""
         self.is_awaited = False
@@ -76,7 +76,7 @@ class Request:
         """Wait for the server's decision.
 
         Args:
-            timeout_seconds: how long; None is for ever. The request stands, however long is waited.
+            timeout_seconds: how long to wait; None is for ever. A timeout doesn't withdraw the request.
 
         Raises:
             Disconnected: the session is over before that.
@@ -96,13 +96,13 @@ class Request:
         return self._outcome
 
     def decline(self, error: CosessionError) -> bool:
-        """Hear that the server declines; return whether something waits for that."""
+        """Record that the server declined; return whether a caller awaits the outcome."""
         if self._look() is None:
             self._outcome = Outcome(accepted=False, error=error)
         return self.is_awaited
 
     def _look(self) -> Outcome | None:
-        """What is known of the decision. After a refusal of something else it may have been asked once more."""
+        """Return the outcome, if known. A refusal of another write may have caused the request to be sent again."""
         document, key = self._link.document, self._asked.key
         if self._outcome is None and key in document.requests.shared:
             self._document = document
@@ -110,7 +110,7 @@ class Request:
             error = self._link.lost(self._document)
             self._outcome = Outcome(error is None, error)
         elif self._outcome is None:
-            # A no that came while the connection was away has been heard by nobody: then the facts tell.
+            # A notice that was sent while the connection was away is lost: then the document shows the decision.
             is_heard = self._breaks == self._link.breaks and document is self._document
             error = None if is_heard else _unheard(document, self._asked)
             self._outcome = Outcome(error is None, error)
@@ -118,21 +118,21 @@ class Request:
 
 
 class Decisions:
-    """The requests of one session of which the answer isn't known."""
+    """The undecided requests of one session."""
 
     def __init__(self, session: str, tell: Callable[[Refusal], None]) -> None:
         """Prepare.
 
         Args:
             session: the session's id, for the log.
-            tell: told of what was declined, and that nothing waits for.
+            tell: called with a refusal that nothing waits for.
         """
         self._session = session
         self._tell = tell
         self._waiting: dict[str, Request] = {}
 
     def ask(self, link: "SessionLink", document: SessionDocument, asked: Asked) -> Request:
-        """Note what was asked."""
+        """Track a request."""
         request = Request(link, document, asked)
         self._waiting.pop(asked.key, None)
         self._waiting[asked.key] = request
@@ -141,11 +141,11 @@ class Decisions:
         return request
 
     def hear(self, notice: Notice) -> None:
-        """Take in a notice after which the connection goes on."""
+        """Process a notice after which the connection continues."""
         error = error_of(notice.code, notice.reason)
         request = self._waiting.pop(notice.request, None)
         if notice.request and request is None:
-            return  # another process of ours asked, or it is no request that is shown to the application
+            return  # made by another process of the participant, or not shown to the application
         if request is None or not request.decline(error):
             log.warning("client.declined", session=self._session, code=notice.code, reason=notice.reason)
             refusal = Refusal(error.close_code, notice.code, notice.reason, notice.touched, final=False)
@@ -153,7 +153,7 @@ class Decisions:
 
 
 def _unheard(document: SessionDocument, asked: Asked) -> CosessionError | None:
-    """Why something that was asked isn't so, where the server's answer was not heard; None where it is so."""
+    """Return the error of a request whose answer was missed, if its effect isn't in the document; None if it is."""
     about = asked.subject[0] if asked.subject else ""
     match asked.kind:
         case "cancel":

@@ -1,9 +1,9 @@
-"""Wishes that may have to be asked again, because a crash can take the server's answer after it was seen here.
+"""Requests that may have to be sent again, because the server can lose its answer in a crash after it was seen here.
 
-The answer takes the request away, in this replica too, and only the server may write it; so when the server comes
-back without both, nobody could bring the wish back. What was asked here is kept until a fence vouches for it. Asked
-twice it happens once: a steer has an id, a run is cancelled once, and of votes and policies the last one counts. What
-names a Yjs client (claims, adoptions, answers of tools) is not asked again: the fresh document's is another one.
+The answer removes the request, in this replica too, and only the server may write it; so if the server restarts
+without both, no replica has the request any more. Requests of this client are kept until a fence covers them. They
+are idempotent: a steer has an id, a run is cancelled once, and the last vote or policy counts. Requests that name a
+Yjs client (claims, adoptions, answers of tools) are not sent again: the fresh document has another client id.
 """
 
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ _AGAIN = frozenset({"cancel", "policy", "steer", "vote"})
 class _Wish:
     request: RequestRecord
     edit: int
-    """Which of the replica's edits it is in."""
+    """The number of the replica's edit that contains it."""
 
 
 class Asked:
-    """What was asked in one document, and isn't known to be stored."""
+    """The requests made in one document that aren't known to be stored."""
 
     def __init__(self, document: SessionDocument, replica: Replica) -> None:
-        """Watch a document for what is asked here.
+        """Watch a document for requests of this client.
 
         Args:
-            document: the session.
-            replica: its tie to the server.
+            document: the session's document.
+            replica: the replica of the document.
         """
         self._document = document
         self._replica = replica
@@ -42,13 +42,13 @@ class Asked:
         self._watch.close()
 
     def taken(self, fresh: SessionDocument) -> list[RequestRecord]:
-        """Return the wishes whose answer was seen here, and that aren't in a fresh document of the server."""
+        """Return the unsaved requests that were answered here, and that aren't in a fresh document of the server."""
         waiting, there = self._document.requests.shared, fresh.requests.shared
         gone = [wish.request for key, wish in self._unsaved().items() if key not in waiting and key not in there]
         return [again for request in gone if (again := self._as_answered(request)) is not None]
 
     def _as_answered(self, request: RequestRecord) -> RequestRecord | None:
-        """A vote is for what was shown then, and another value may be shown now; one that didn't count is none."""
+        """Return a vote with the value that it was for, as another may be shown now; None if it didn't count."""
         if request.kind != "vote":
             return request
         approval = self._document.approvals.get(request.subject[0]) if request.subject else None

@@ -1,6 +1,6 @@
-"""A run: one piece of agent work, and what an agent does in it. Its life is in `run_lifecycle`.
+"""A run: one piece of agent work, and the actions of an agent in it. Its start and end are in `run_lifecycle`.
 
-Every step may raise: RunCancelled when somebody cancelled the run, RunLost when another process has it.
+Every action may raise: RunCancelled when a participant cancelled the run, RunLost when another process has it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,13 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Steer:
-    """What somebody adds while a run works.
+    """An instruction that a participant adds to a running run.
 
     Attributes:
-        id: its id.
+        id: the steer's id.
         by: the participant, as the server verified.
-        text: what they say.
-        at: when, RFC 3339.
+        text: the instruction.
+        at: the time, RFC 3339.
     """
 
     id: str
@@ -45,35 +45,35 @@ class AgentRun(RunLifecycle):
 
     @property
     def message(self) -> Message | None:
-        """The message that it streams, or None before its first content."""
+        """The message that the run streams, or None before its first content."""
         return self._answer.message
 
     def resume(self) -> str:
-        """Go on in what the process before this one wrote, and return its text; empty where there is none.
+        """Continue the answer of the process before this one, and return its text; empty where there is none.
 
-        Without it, the first new word takes the place of all that. Raises as `text` does.
+        Without this call, the first new token replaces that answer. Raises as `text` does.
         """
         self._step()
         return self._answer.resume() if self.adopted else ""
 
     def text(self, token: str) -> None:
-        """Grow the answer's text. Half a character at the end waits for the token that brings the other half.
+        """Append to the answer's text. Half a character at the end waits for the token with the other half.
 
         Raises:
             BadDocument: the token isn't text.
-            RunCancelled: somebody cancelled the run.
-            RunLost: another process of the agent goes on with it.
+            RunCancelled: a participant cancelled the run.
+            RunLost: another process of the agent has taken over the run.
             Disconnected: the session is over.
-            WriteRefused: the server refused something that was written here, and this run is lost with it.
+            WriteRefused: the server refused a write of this client, and this run is lost with it.
         """
         self._step()
         self._answer.grow("text", token)
 
     def last_words(self, text: str) -> None:
-        """Write to people although the run was cancelled, e.g. in `except RunCancelled`; it ends so all the same.
+        """Append to the answer of a cancelled run, e.g. in `except RunCancelled`; the run still ends as cancelled.
 
         Args:
-            text: what is added to the answer.
+            text: the text to append.
         """
         if not self._open or self._cancel is None:
             raise RuntimeError("Last words are for a cancelled run, inside its `async with` block; use text().")
@@ -81,18 +81,18 @@ class AgentRun(RunLifecycle):
         self._answer.flush()
 
     def reasoning(self, text: str) -> None:
-        """Grow the answer's reasoning. Raises as `text` does."""
+        """Append to the answer's reasoning. Raises as `text` does."""
         self._step()
         self._answer.grow("reasoning", text)
 
     def tool(self, name: str, input: dict[str, Any] | None = None, *, id: str | None = None) -> ToolCall:  # noqa: A002
-        """Show a call of a tool, its input known, its output to come. Raises as `text` does.
+        """Show a call of a tool with its input; the output follows. Raises as `text` does.
 
-        A call that has no end when the run ends is shown as failed.
+        A call without an output or error when the run ends is shown as failed.
 
         Args:
             name: the tool's name.
-            input: what it is called with.
+            input: the input of the call.
             id: the model's id of the call; None makes one.
         """
         self._step()
@@ -108,12 +108,12 @@ class AgentRun(RunLifecycle):
         return ToolCall(self._link, self._answer, self._answer.add(part), self._step)
 
     def progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
-        """Say how far the work is. Raises as `text` does.
+        """Set the progress of the run. Raises as `text` does.
 
         Args:
-            label: one line that people understand.
-            done: how much is done.
-            total: of how much.
+            label: one line for people.
+            done: the amount that is done.
+            total: the whole amount.
         """
         self._step()
         self._link.check_text(label, "The label")
@@ -122,9 +122,9 @@ class AgentRun(RunLifecycle):
             self._say(progress=self._record.progress)
 
     def steers(self) -> list[Steer]:
-        """Return what people have added since the last call, and mark it as taken in. Raises as `text` does.
+        """Return the steers since the last call, and mark them as seen. Raises as `text` does.
 
-        Cheap enough to be called at every token: the document is read only after somebody changed the run.
+        Cheap enough to be called at every token: the document is read only after the run was changed.
         """
         if not self.has_steers():
             return []
@@ -136,7 +136,7 @@ class AgentRun(RunLifecycle):
         return new
 
     def has_steers(self) -> bool:
-        """Whether people have added something since `steers` was called last. Raises as `text` does."""
+        """Return whether there are steers since the last call of `steers`. Raises as `text` does."""
         self._step()
         self._steered = self._steered and bool(self._new_steers())
         return self._steered
@@ -144,16 +144,16 @@ class AgentRun(RunLifecycle):
     async def step(
         self, name: str, work: Callable[[Step], Awaitable[T]], *, attempts: int = 1, pause_seconds: float = 1.0
     ) -> T:
-        """Do a part of the work that people see as a step, again when it fails, and return what it returns.
+        """Run a part of the work as a visible step, with retries, and return its result.
 
-        What a failed attempt wrote stays until the next one writes, and goes with that in one transaction.
-        Raises as `text` does, and what the last attempt raises.
+        The text of a failed attempt stays until the next one writes, which replaces it in one transaction.
+        Raises as `text` does, and the error of the last attempt.
 
         Args:
-            name: what the step does, in words that people understand.
-            work: does it; called once for each attempt.
-            attempts: how many there may be.
-            pause_seconds: how long to wait before the second one; twice as long before each further one.
+            name: a description of the step, for people.
+            work: the function to run; called once for each attempt.
+            attempts: the largest number of attempts.
+            pause_seconds: the pause before the second attempt; it doubles before each further one.
         """
         return await run_step(self._work, name, work, attempts=attempts, pause_seconds=pause_seconds)
 
@@ -170,21 +170,21 @@ class AgentRun(RunLifecycle):
     ) -> Decision:
         """Ask people to approve something, and wait for their decision, which is never an error.
 
-        Meanwhile the run is `suspended`. A process that takes the run up and asks again gets the same decision: the
-        n-th question of a run is the same question, or the one of the same key. Raises as `text` does.
+        Meanwhile the run is `suspended`. A process that resumes the run and asks again gets the same decision:
+        questions are matched by `key`, or else by their order in the run. Raises as `text` does.
 
         Args:
-            question: what is asked, in words that people understand.
-            schema: the JSON Schema of the value that is approved.
-            value: what is to be approved, e.g. the arguments of a tool; people may edit an object before they vote.
-            who: the participants who may answer; none means everybody who may approve.
-            quorum: how many must agree.
-            seconds: for how long they may answer; None is for ever.
-            key: a name of the question, unique in the run, where their order may differ the next time.
+            question: the question, for people.
+            schema: the JSON Schema of the value to approve.
+            value: the value to approve, e.g. the arguments of a tool; people may edit an object before they vote.
+            who: the participants that may answer; empty means every participant that may approve.
+            quorum: the number of participants that must agree.
+            seconds: the time to answer; None is for ever.
+            key: a name of the question, unique in the run, for questions whose order may change in a resumed run.
 
         Raises:
-            BadDocument: something of the question doesn't fit.
-            TooLarge: it is larger than the server takes.
+            BadDocument: an argument is invalid.
+            TooLarge: the question is larger than the server accepts.
         """
         self._link.check_text(question, "The question")
         self._link.check_fits({"question": question, "schema": schema, "value": value}, "The question")
@@ -203,20 +203,20 @@ class AgentRun(RunLifecycle):
         seconds: float = 20.0,
         key: str | None = None,
     ) -> Any:
-        """Call a tool that a client offers, e.g. a browser; return what the one client that answers gives.
+        """Call a tool that a client, e.g. a browser, offers, and return its output; one client answers.
 
         Raises as `text` does.
 
         Args:
             tool: the tool's name.
-            input: what it is called with.
-            who: the participants whose clients may answer; none means everybody's.
+            input: the input of the call.
+            who: the participants whose clients may answer; empty means all.
             seconds: how long to wait.
             key: a name of the call, unique in the run; see `ask`.
 
         Raises:
             ToolFailed: the tool gave an error, or no client answered in time.
-            TooLarge: the input is larger than the server takes.
+            TooLarge: the input is larger than the server accepts.
         """
         self._link.check_fits(input, "The input")
         self._link.check_names("The name of a tool", tool)
@@ -227,19 +227,19 @@ class AgentRun(RunLifecycle):
     def delegate(
         self, agent: str, text: str, *, data: Mapping[str, Any] | None = None, key: str | None = None
     ) -> Delegation:
-        """Ask another agent for something, by a message that names it; `await delegation.done()` waits for its end.
+        """Give a task to another agent, by a message to it; `await delegation.done()` waits for its end.
 
-        It writes its own answer and progress into the session. To cancel this run cancels what it asked for.
-        Raises as `text` does.
+        The other agent writes its own answer and progress into the session. Cancelling this run cancels its
+        delegations. Raises as `text` does.
 
         Args:
             agent: the agent's participant id.
-            text: what is asked.
-            data: more of it, as JSON.
+            text: the task.
+            data: further data of the task, as JSON.
             key: a name of the delegation, unique in the run; see `ask`.
 
         Raises:
-            TooLarge: what is asked is larger than the server takes.
+            TooLarge: the task is larger than the server accepts.
         """
         self._link.check_text(text, "The message")
         self._link.check_fits({"text": text, "data": dict(data or {})}, "The message")
@@ -248,7 +248,7 @@ class AgentRun(RunLifecycle):
         return delegation.delegate(self._work, agent, text, data=data, key=key)
 
     def edits(self) -> list[Edit]:
-        """Return what others have changed in the words of this run since the last call. Raises as `text` does."""
+        """Return the edits by others in the answer of this run since the last call. Raises as `text` does."""
         self._step()
         return edits_of(self._answer)
 
@@ -259,7 +259,7 @@ class AgentRun(RunLifecycle):
 
 
 def _listed(who: Sequence[str]) -> Sequence[str]:
-    """Return the participants who are asked; a text would be taken for a list of its letters."""
+    """Return a list of participants; reject a string, which would be read as a list of its letters."""
     if isinstance(who, str):
         raise BadDocument(f"Those who are asked are a list of ids, not the text {who!r}.")
     return who

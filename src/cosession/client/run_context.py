@@ -1,4 +1,4 @@
-"""What the parts of one run work with: its place in the document, and the way on. Never waits by itself."""
+"""The context of one run: its document, record, answer and link, shared by the actions of the run."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Work:
-    """One run at work.
+    """The context of a running run.
 
     Attributes:
-        link: the tie to the server.
-        document: where the run writes.
-        record: the run.
+        link: the link to the server.
+        document: the document that the run writes to.
+        record: the run's record.
         answer: the message that it streams.
-        step: goes on only if the run may; raises why it may not.
-        on_suspended: told when the run begins to wait for people, and when it goes on; None where nobody asks.
+        step: checks that the run may continue; raises the reason if it may not.
+        on_suspended: called when the run begins to wait for people, and when it continues; None disables it.
     """
 
     link: SessionLink
@@ -42,33 +42,33 @@ class Work:
         return self.record.client == self.document.doc.client_id
 
     def name(self, kind: str, key: str | None) -> str:
-        """The id of something that the run makes; the same for a process that does the same once more.
+        """Return the id of an object that the run makes; a process that resumes the run derives the same id.
 
         Args:
-            kind: what it makes.
-            key: a name of its own; None counts.
+            kind: the kind of object.
+            key: a name within the kind; None uses a counter.
         """
         number = self._numbers[kind] = self._numbers.get(kind, 0) + (key is None)
         return f"{self.record.id}/{number if key is None else key}"
 
     def say(self, **fields: Any) -> None:
-        """Say something of the agent."""
+        """Set fields of the agent's record."""
         agent = self.document.agents.get(self.record.agent)
         if agent is not None:
             agent.set(**fields)
 
     async def until(self, condition: Callable[[], T | None], *roots: str) -> T:
-        """Wait until something holds, and for the right to go on then. Raises as `step` does."""
+        """Wait until a condition holds, then check that the run may continue. Raises as `step` does."""
         try:
             found = await self.link.until(condition, self.document, *roots)
         except WriteRefused:
-            self.step()  # it may know better: that another process has the run
+            self.step()  # it may raise the more exact RunLost
             raise
         self.step()
         return found
 
     async def until_settled(self, condition: Callable[[], T | None], *roots: str) -> T:
-        """Wait until the server has said and saved something; what it hadn't saved when it was killed is nothing.
+        """Wait until a condition holds in the committed document; a value that a killed server lost doesn't count.
 
         Raises as `step` does.
         """
@@ -80,7 +80,7 @@ class Work:
 
     @contextmanager
     def suspended(self) -> Generator[None, None, None]:
-        """Let people see that the run waits for them."""
+        """Show the run as waiting for people."""
         self._waits += 1
         if self._waits == 1:
             self._show("suspended", "waiting")

@@ -1,19 +1,19 @@
-"""The life of a run, from its start to its end, as an async context manager: one table, and who is told what when.
+"""The lifecycle of a run, from its start to its end, as an async context manager.
 
     enter ─→ running ─┬─ the body ends ──────────────────────→ complete
-                      ├─ a cancel is recorded ───────────────→ cancelled, and the body's exception ends here
-                      ├─ the task is cancelled from outside ─→ cancelled, and goes on as a cancellation
-                      ├─ another process has taken over ─────→ nothing more is written, and the block ends here
-                      ├─ the server has ended it ────────────→ the same; as a cancel, if its prompt was called off
-                      └─ the body raises ────────────────────→ error, and goes on
+                      ├─ a cancel is recorded ───────────────→ cancelled, and the body's exception is suppressed
+                      ├─ the task is cancelled from outside ─→ cancelled, and the cancellation propagates
+                      ├─ another process has taken over ─────→ nothing more is written, and the block ends
+                      ├─ the server has ended it ────────────→ the same; as a cancel, if its prompt was cancelled
+                      └─ the body raises ────────────────────→ error, and the exception propagates
 
 A cancel reaches the body in two ways: the next step (`text`, `check`, …) raises RunCancelled, and a body that
-waits for something else is interrupted, by cancelling its task as `asyncio.timeout` does. The interruption is
-counted back (`uncancel`) at the border, so a cancellation from outside stays one even when both come at once.
-That another process has taken the run over reaches it the same way, as RunLost. Entering and leaving never wait.
+awaits something else is interrupted by cancelling its task, as `asyncio.timeout` does. The interruption is
+reverted (`uncancel`) on exit, so a cancellation from outside stays one even when both come at once. A takeover by
+another process reaches the body in the same way, as RunLost. Entering and leaving never wait.
 
-A run that the server took for lost, because this process was away, and that nobody has taken over, goes on: it is
-adopted again by the process that has it.
+A run that the server declared lost while this process was away, and that no other process has taken over, continues:
+this process adopts it again.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from .run_context import Work
 from .session_link import SessionLink
 
 _MOST_SAID = 2000
-"""Characters of an error that people read; some errors bring a whole request along."""
+"""The number of characters of an error that are shown; some errors include a whole request."""
 
 _TAKEN_OVER = "Another process goes on with this run; what is written here gets nowhere."
 
@@ -40,13 +40,13 @@ _ENDED = "The server ended this run, as its prompt has another answer, or it was
 
 
 class RunLifecycle:
-    """One run of this agent, as far as it begins and ends.
+    """The start and end of one run of this agent.
 
     Attributes:
         id: the run's id.
         agent: the agent's participant id.
         reply_to: id of the message it answers, if any.
-        adopted: whether another process had begun it, or this one in a former life.
+        adopted: whether the run was begun by another process, or by this one before it lost the run.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class RunLifecycle:
         """Prepare; the run begins when it is entered.
 
         Args:
-            link: the tie to the server; the run writes into the document that it has now.
+            link: the link to the server; the run writes into the document that it has now.
             agent: the agent's participant id.
             name: the agent's name, in case the document doesn't have it yet.
             reply_to: id of the message it answers.
-            task: one line on what it does, for people.
+            task: one line that describes the work, for people.
             batch_seconds: how long a token may wait for others.
             runs: the runs of this process, one of which may have been adopted for this prompt.
-            on_suspended: told when the run begins to wait for people, and when it goes on.
+            on_suspended: called when the run begins to wait for people, and when it continues.
         """
         adopted = runs.take(reply_to)
         self.id = adopted or fresh_id()
@@ -98,17 +98,17 @@ class RunLifecycle:
 
     @property
     def epoch(self) -> int:
-        """Which attempt this is, from 1: it grows whenever a process takes the run up."""
+        """The number of this attempt, from 1: it grows whenever a process adopts the run."""
         return self._record.epoch
 
     def check(self) -> None:
-        """Go on only if the run may.
+        """Check that the run may continue.
 
         Raises:
-            RunCancelled: somebody cancelled the run.
-            RunLost: another process of the agent goes on with it.
+            RunCancelled: a participant cancelled the run.
+            RunLost: another process of the agent has taken over the run.
             Disconnected: the session is over.
-            WriteRefused: the server refused something that was written here, and this run is lost with it.
+            WriteRefused: the server refused a write of this client, and this run is lost with it.
         """
         if not self._open:
             raise RuntimeError("The run isn't open: use it inside its `async with` block.")
@@ -181,15 +181,15 @@ class RunLifecycle:
         )
 
     def _begun_message(self) -> Message | None:
-        """The answer that was begun, among the messages that the run wrote; those with `to` ask others."""
+        """Return the unfinished answer among the messages of the run; those with `to` are delegations."""
         written = (self._document.messages.get(id_) for id_ in self._record.messages)
         return next((message for message in written if message is not None and not message.to), None)
 
     def _write_rest(self) -> Exception | None:
-        """Write what waits; return what that, or an earlier write, failed with."""
+        """Write the buffered text; return the error of this or an earlier write, or None."""
         try:
             self._answer.flush()
-        except Exception as failure:  # whatever it is, the run must end with it
+        except Exception as failure:  # the run must end with any error
             return failure
         return None
 
@@ -205,7 +205,7 @@ class RunLifecycle:
             self._say(status="idle", run=None, task=None, progress=None)
             self._answer.close(status)
         self._runs.ended(self._record, status, error)
-        if (document := self._link.document) is not self._document:  # the one that the run wrote in was given up
+        if (document := self._link.document) is not self._document:  # the document of the run was replaced
             record = document.runs.get(self.id)
             if record is not None and not record.ended and not self._is_taken_over(record):
                 run_takeover.end(document, record, status, error)
@@ -222,7 +222,7 @@ class RunLifecycle:
             self._loop.call_soon(self._interrupt)
 
     def _look(self) -> None:
-        """Read whether a cancel is recorded, or another has the run, if it changed since the last look."""
+        """Check for a recorded cancel or a takeover, if the run changed since the last check."""
         if self._looked:
             return
         self._looked = True
@@ -243,7 +243,7 @@ class RunLifecycle:
         return record is not None and not record.gone and record.client != self._client
 
     def _return(self) -> None:
-        """Go on with a run that the server took for lost while this process was away."""
+        """Adopt the run again, if the server declared it lost while this process was away."""
         if self._record.status == "lost" and self._adopting < self._record.epoch:
             self._adopting = self._record.epoch
             self._document.requests.ask_adopt(self.id, self._client, self.agent)
@@ -253,7 +253,7 @@ class RunLifecycle:
             self._say(status="working", run=self.id, task=self._task_line or None)
 
     def _interrupt(self) -> None:
-        """Cancel what the body waits for, once. A callback of the loop: no task runs, so the body does wait."""
+        """Interrupt the body, once. This is a callback of the loop: no task is running, so the body is waiting."""
         if not self._open:
             return
         self._look()
@@ -265,13 +265,13 @@ class RunLifecycle:
 
 
 def sentence_of(error: BaseException) -> str:
-    """Return what people read of an error: what it says, or what it is, cut where it is long."""
+    """Return the text of an error for people: its message, or else its type, truncated if long."""
     while isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         error = next((one for one in group.exceptions if not _is_stopped(one)), group.exceptions[0])
     try:
         said = str(error).strip()
-    except Exception:  # an error of an application may be broken itself
+    except Exception:  # the `__str__` of an application's error may fail
         said = ""
     said = said or f"{type(error).__name__}, without a word."
     shown = said.encode("utf-8", "replace").decode()
@@ -279,7 +279,7 @@ def sentence_of(error: BaseException) -> str:
 
 
 def _is_stopped(error: BaseException | None) -> bool:
-    """Whether this says that the run was cancelled or taken over, or is a task group's report of nothing else."""
+    """Return whether an error means that the run was cancelled or taken over, also as the only content of a group."""
     if isinstance(error, BaseExceptionGroup):
         return all(_is_stopped(inner) for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions)
     return isinstance(error, RunCancelled | RunLost)

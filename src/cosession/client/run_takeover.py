@@ -1,8 +1,8 @@
-"""Adoption: which runs this process has, how it takes up one that another process lost, and what it says too late.
+"""Adoption: the runs of this process, the takeover of runs that another process lost, and late results.
 
-A run is held by the Yjs client that works on it. When that is gone for longer than a grace, the server writes that
-the run is lost, and hands it to the first process of its agent that asks. A process whose last word came too late,
-because it was away when it ended a run, says it again: nothing is lost of what is done.
+A run is held by the Yjs client that works on it. When that client is away for longer than a grace, the server marks
+the run as lost, and gives it to the first process of its agent that asks. A process whose result arrived too late,
+because it was away when it ended a run, writes the result again: finished work isn't lost.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from .ids import now
 from .session_link import SessionLink
 
 BEGIN_SECONDS = 60.0
-"""How long an adopted run may wait for its `async with` block; then it is ended, so that it isn't held for ever."""
+"""The time that an adopted run may wait for its `async with` block; then it is ended, so it isn't held for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Adoption:
 
     Attributes:
         at_work: the runs whose block is entered.
-        asked: the lost runs that were asked for and not given to anybody here, because who waited was cancelled.
+        asked: the lost runs that were requested, but whose waiting task was cancelled.
     """
 
     def __init__(self, link: SessionLink) -> None:
         """Prepare.
 
         Args:
-            link: the tie to the server.
+            link: the link to the server.
         """
         self.at_work: set[str] = set()
         self.asked: set[str] = set()
@@ -49,11 +49,11 @@ class Adoption:
         self._watch: Subscription | None = None
 
     async def adopt(self, document: SessionDocument, run_id: str, message_id: str) -> bool:
-        """Ask to go on with a lost run; False when another process may.
+        """Ask to adopt a lost run; return False when it was given to another process.
 
         Raises:
             Disconnected: the session is over.
-            WriteRefused: another document took the place of this one.
+            WriteRefused: another document replaced this one.
         """
         self.asked.add(run_id)
         request = document.requests.ask_adopt(run_id, document.doc.client_id, self._link.me.id)
@@ -65,27 +65,27 @@ class Adoption:
                 return False
             await self._link.wait_saved()
         except asyncio.CancelledError:
-            self.keep(message_id, run_id)  # it may be granted all the same, to nobody
+            self.keep(message_id, run_id)  # it may still be granted, with no task waiting for it
             raise
         self.asked.discard(run_id)
         self.keep(message_id, run_id)
         return True
 
     def keep(self, message_id: str, run_id: str) -> None:
-        """Keep an adopted run for whoever answers its prompt."""
+        """Keep an adopted run until its prompt is answered."""
         self.take(message_id)
         timer = asyncio.get_running_loop().call_later(BEGIN_SECONDS, self._give_up, message_id)
         self._adopted[message_id] = run_id, timer
 
     def take(self, message_id: str | None) -> str | None:
-        """Return the run that was adopted for a prompt, once."""
+        """Remove and return the run that was adopted for a prompt."""
         run_id, timer = self._adopted.pop(message_id or "", (None, None))
         if timer is not None:
             timer.cancel()
         return run_id
 
     def ended(self, run: Run, status: str, error: Any) -> None:
-        """Note how a run was ended here, until the server has it."""
+        """Remember how a run was ended here, until the server has saved it."""
         self.at_work.discard(run.id)
         if self._link.saved:
             self._last_words.clear()
@@ -94,7 +94,7 @@ class Adoption:
             self._watch = self._link.document.observe(self._listener(self._link.document), "runs")
 
     def close(self) -> None:
-        """Forget all."""
+        """Drop all adopted runs and results."""
         self.asked.clear()
         self._last_words.clear()
         for _, timer in self._adopted.values():
@@ -132,13 +132,13 @@ class Adoption:
 
 
 def end(document: SessionDocument, run: Run, status: str, error: Any = None) -> None:
-    """End a run and its messages, by the record alone.
+    """End a run and its messages, from the record alone.
 
     Args:
-        document: the session.
+        document: the session's document.
         run: the run.
-        status: how it ended.
-        error: what went wrong.
+        status: its final status.
+        error: its error, if any.
     """
     with document.transaction():
         run.end(status, at=now(), error=error)

@@ -1,7 +1,7 @@
-"""A session as an agent holds it: the shared document, who is here, and what one does in it.
+"""A session as a client uses it: the shared document, its participants, and the actions on it.
 
-`connect` is the only life cycle: `session_link` keeps the connection inside of its `async with` block, and nothing is
-left after it. What is written while the network is away goes out when it is back. Never imports the server.
+`connect` is the only life cycle: `session_link` keeps the connection inside its `async with` block, and no task or
+socket outlives the block. Writes without a connection are sent when it is back. Never imports the server.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -32,7 +32,7 @@ from .words import Words
 from .writing import Writing
 
 BATCH_SECONDS = 0.03
-"""How long a token waits for others: below what a reader notices, and a fast model then makes few updates."""
+"""The time that a token waits for others: a reader doesn't notice it, and a fast model makes fewer updates."""
 
 
 class Session(Writing):
@@ -40,10 +40,10 @@ class Session(Writing):
 
     Attributes:
         id: the session's id.
-        name: what people see.
+        name: the name that people see.
         kind: `agent`, `human` or `operator`.
-        presence: what this connection says of itself, and what the others say.
-        on_suspended: told when a run begins to wait for people, and when it goes on.
+        presence: the presence state of this connection, and those of the others.
+        on_suspended: called when a run begins to wait for people, and when it continues.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class Session(Writing):
 
     @property
     def document(self) -> SessionDocument:
-        """The shared document. After a refusal it is another one; get views of it anew then."""
+        """The shared document. A refusal replaces it by another one, and views of it must be obtained again."""
         return self._link.document
 
     @property
     def me(self) -> Me:
-        """Who we are and what we may do, as the server verified; until it says so, what was asked for."""
+        """Our identity and capabilities, as the server verified; until then, as requested."""
         return self._link.me
 
     def may(self, capability: str) -> bool:
-        """Whether we may do something, e.g. `prompt` or `state:trip/hotel`; see `Me.may`."""
+        """Return whether we have a capability, e.g. `prompt` or `state:trip/hotel`; see `Me.may`."""
         return self._link.me.may(capability)
 
     @property
@@ -100,25 +100,25 @@ class Session(Writing):
 
     @property
     def selections(self) -> Selections:
-        """What each participant has selected."""
+        """The selections of each participant."""
         return LiveSelections(self._link)
 
     @property
     def counters(self) -> Counters:
-        """What is counted together; `count` adds to it."""
+        """The shared counters; `count` adds to one."""
         return LiveCounters(self._link)
 
     @property
     def queue(self) -> Queue:
-        """The prompts that wait for their turn: to be read, edited, moved and removed; `enqueue` adds one."""
+        """The queue of waiting prompts, to read, edit, move and remove; `enqueue` adds one."""
         return LiveQueue(self._link)
 
     def text(self, name: str) -> SharedText:
-        """A text that is written together.
+        """Return a shared text.
 
         Raises:
             BadDocument: the name isn't one.
-            TooLarge: it is longer than the server takes.
+            TooLarge: the name is longer than the server accepts.
         """
         self._link.check_names("The name of a text", name)
         return LiveText(self._link, self.document.text(name).shared)
@@ -131,19 +131,19 @@ class Session(Writing):
     def offer_tool(
         self, name: str, call: Callable[[Any], Any], *, description: str = "", schema: dict[str, Any] | None = None
     ) -> Callable[[], None]:
-        """Offer a tool that agents call; return what takes the offer back. Of several clients one answers a call.
+        """Offer a tool to agents; return a function that withdraws the offer. One of several clients answers a call.
 
         Args:
-            name: what agents call.
-            call: does it, given the input, and returns the output, JSON-like; plain or async. What it raises is
-                told to the agent as an error. When the session ends it is cancelled.
-            description: what it does, for a model.
+            name: the name that agents call.
+            call: a sync or async function from the input to a JSON-like output. Its exception is reported to the
+                agent as an error. It is cancelled when the session ends.
+            description: a description of the tool, for a model.
             schema: the JSON Schema of its input.
 
         Raises:
             BadDocument: this session offers the tool already, or the schema isn't JSON.
-            TooLarge: with it, presence holds more than the server takes.
-            NotAllowed: we may not answer calls.
+            TooLarge: with the tool, our presence is larger than the server accepts.
+            NotAllowed: the capabilities to answer calls are missing.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -153,17 +153,17 @@ class Session(Writing):
 
     @property
     def people(self) -> list[Person]:
-        """Everybody of the session: who is here, on how many devices, who is looking; we are among them."""
+        """All participants of the session, this one included, with their presence: online, devices, looking."""
         return people(self.document, self.presence.everybody())
 
     @property
     def someone_is_watching(self) -> bool:
-        """Whether a person, and not only agents, has the session in front of them now."""
+        """Whether the session is visible on a screen of another participant that isn't an agent."""
         others = (person for person in self.people if person.id != self.participant)
         return any(person.looking and person.kind != "agent" for person in others)
 
     def who(self, participant: str | None) -> Who:
-        """Return who a participant is, from all that the session says of them; never raises.
+        """Return the identity of a participant, from everything that the session records; never raises.
 
         Args:
             participant: an id, e.g. a message's author.
@@ -173,7 +173,7 @@ class Session(Writing):
 
     @property
     def status(self) -> Status:
-        """Where the connection stands: `connecting`, `online`, `offline` (it comes back) or `closed`."""
+        """The state of the connection: `connecting`, `online`, `offline` (it comes back) or `closed`."""
         return self._link.status
 
     @property
@@ -196,9 +196,9 @@ class Session(Writing):
         return self._link.ended
 
     def edits(self) -> Edits:
-        """Iterate over what others change in our words: `async for edit in session.edits():`.
+        """Iterate over the edits by others in our messages: `async for edit in session.edits():`.
 
-        It begins with this call; what is changed in a message until the edit is fetched is told as one edit.
+        It begins with this call; changes of one message are merged into one edit until it is fetched.
 
         Raises:
             Disconnected: the session is over; also raised from the iteration.
@@ -211,10 +211,10 @@ class Session(Writing):
         return edits
 
     def prompts(self) -> Prompts:
-        """Iterate over the messages that this agent shall answer, those that wait already and those to come.
+        """Iterate over the messages that this agent shall answer, waiting ones and later ones.
 
-        Each was claimed for this process; of several processes of an agent, one gets it. A prompt whose run was lost
-        comes again, to one process: its `run` goes on with that.
+        Each is claimed for this process; one of several processes of an agent gets it. A prompt whose run was lost
+        is returned again, to one process: its `run` then resumes that run.
 
         Raises:
             Disconnected: the session is over; also raised from the iteration.
@@ -225,10 +225,10 @@ class Session(Writing):
         return Prompts(self._inbox, self._link)
 
     def take(self, errand: Errand) -> Message | None:
-        """Return the prompt that a worker was handed, if it is still this process's to answer.
+        """Return the prompt of a worker's errand, if this process still holds it.
 
         Args:
-            errand: what it was handed.
+            errand: the errand.
         """
         message, client = self.document.messages.get(errand.message), self.document.doc.client_id
         if message is None or errand.client != client:
@@ -244,16 +244,16 @@ class Session(Writing):
         return message if held else None
 
     async def fail(self, errand: Errand, error: Exception) -> None:
-        """Let people see that a prompt that a worker was handed got no answer, where no run of it says so.
+        """Record that a worker failed to answer a prompt, unless a run of it shows that already.
 
         Args:
-            errand: what it was handed.
-            error: what went wrong.
+            errand: the errand.
+            error: the reason.
         """
         client = self.document.doc.client_id
         runs = [run for run in self.runs if run.reply_to == errand.message and run.agent == self.participant]
         if self._link.ended is None and not any(run.ended or run.client != client for run in runs):
-            with suppress(Exception):  # it is the error
+            with suppress(Exception):  # the error itself comes back
                 async with self.run(reply_to=errand.message):
                     raise error
 
@@ -264,7 +264,7 @@ class Session(Writing):
 
         Args:
             reply_to: the message that it answers, or its id.
-            task: one line on what it does, for people.
+            task: one line that describes the work, for people.
             batch_seconds: how long a token may wait for others; 0 writes each at once.
         """
         return AgentRun(
@@ -280,7 +280,7 @@ class Session(Writing):
 
     @asynccontextmanager
     async def live(self, url: str, wait_seconds: float | None) -> AsyncGenerator[None, None]:
-        """Be connected for the length of a block; `connect` calls this, once."""
+        """Keep the session connected for the length of a block; `connect` calls this, once."""
         try:
             async with self._link.live(url, wait_seconds):
                 try:

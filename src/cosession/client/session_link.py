@@ -1,7 +1,7 @@
-"""A session's tie to its server, from the first sync to the last commit: document, presence and transport as one.
+"""A session's link to its server, from the first sync to the last commit: document, presence and transport.
 
-Inside `live` there is one background task, which keeps the connection, and none after it. What is written while the
-network is away is kept in the document and goes out when it is back.
+Inside `live` one background task keeps the connection; none remains after it. Writes without a connection are kept in
+the document and sent when it is back.
 """
 
 import asyncio
@@ -37,26 +37,26 @@ log = get_logger(__name__)
 T = TypeVar("T")
 
 GOODBYE_SECONDS = 1.0
-"""How long saying goodbye may take: on a line that takes nothing any more, what is held is free a grace later."""
+"""The time to send the last presence update; if it can't be sent, claims are released after the grace."""
 
 FLUSH_SECONDS = 5.0
-"""How long leaving waits for what was written to be saved: a commit takes milliseconds, a stuck disk for ever."""
+"""The time that leaving waits for writes to be saved: a commit takes milliseconds, a stuck disk has no bound."""
 
 _FRAME_SHARE = 64
-"""The part of a frame that is left for what is around a value: its names, ids and places."""
+"""One of so many parts of a frame is reserved for the overhead of a value: its names, ids and places."""
 
 
 _NAME_SHARE = 16
-"""The part of a frame that a name may take: a key may hold several of them, percent-encoded."""
+"""A name may use one of so many parts of a frame: a key may contain several names, percent-encoded."""
 
 
 class SessionLink:
-    """One session's tie to its server.
+    """One session's link to its server.
 
     Attributes:
-        document: the session. Another one takes its place after a refusal.
-        presence: what this connection says of itself, and what the others say.
-        bell: rung when the status, presence or what is saved changes.
+        document: the session's document. A refusal replaces it by another one.
+        presence: the presence state of this connection, and those of the others.
+        bell: fires when the status, presence or the saved state changes.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class SessionLink:
 
         Args:
             session: the session's id, for the log.
-            user: who we are.
-            url: the socket's address.
-            credential: what is shown at the door.
-            on_refused: told what a refusal of something written here cost; None ends the session instead.
-            on_replaced: called when `document` has become another one.
-            client_id: the Yjs client id of the first document; None draws one.
+            user: our identity.
+            url: the WebSocket address.
+            credential: the token to authenticate with.
+            on_refused: called with the lost writes when a write was refused; None ends the session instead.
+            on_replaced: called when `document` was replaced.
+            client_id: the Yjs client id of the first document; None makes one.
         """
         self.bell = Signal()
         self._session = session
@@ -101,24 +101,24 @@ class SessionLink:
         self._asked = Asked(self.document, self._replica)
         self._decisions = Decisions(session, self._tell)
         self._clients = [self.document.doc.client_id]
-        """The ids under which was written here; what a refused document had may be in the next one, unsaved."""
+        """The client ids of this client's writes; writes of a refused document may be in the next one, unsaved."""
         self._fresh: tuple[SessionDocument, Replica, Refusal] | None = None
         self._refused_at: list[float] = []
         self._last: Refusal | None = None
 
     @property
     def status(self) -> Status:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._transport.status
 
     @property
     def away_seconds(self) -> float:
-        """For how long there has been no connection."""
+        """The time without a connection."""
         return 0.0 if self.status == "online" else time.monotonic() - self._transport.offline_at
 
     @property
     def ended(self) -> Disconnected | None:
-        """Why it is over, or None while it isn't."""
+        """The reason why the session is over, or None while it isn't."""
         return self._transport.ended
 
     @property
@@ -128,39 +128,39 @@ class SessionLink:
 
     @property
     def breaks(self) -> int:
-        """How many connections have ended."""
+        """The number of connections that have ended."""
         return self._transport.breaks
 
     @property
     def limits(self) -> Limits:
-        """How much the server takes at once."""
+        """The limits of the server."""
         return self._replica.limits
 
     @property
     def writers(self) -> Collection[int] | None:
-        """The Yjs clients that wrote what changes right now; None where it was written here."""
+        """The Yjs clients that wrote the current change; None where it was written here."""
         return self._replica.writers if self._replica.applying else None
 
     @property
     def me(self) -> Me:
-        """Who we are, as the server verified, or, until it says so, as was asked for."""
+        """Our identity, as the server verified; until then, as requested."""
         return self._me
 
     def decide(self, asked: Wish) -> Request:
-        """Note that the server was asked to decide something in the document that there is now."""
+        """Track a request that was made in the current document."""
         return self._decisions.ask(self, self.document, asked)
 
     def check_fits(self, value: object, what: str, values: Iterable[object] | None = None) -> None:
-        """Go on only if what can't be cut fits a frame that the server takes.
+        """Check that an indivisible write fits a frame that the server accepts.
 
         Args:
-            value: what is to be written.
-            what: how the error's sentence names it.
-            values: the single values in it, as which it is written; None: it is one itself.
+            value: the value to write.
+            what: the name of the value in the error message.
+            values: the single values that it is written as; None if it is a single value itself.
 
         Raises:
-            BadDocument: it isn't JSON-like.
-            TooLarge: it is larger than the server takes.
+            BadDocument: the value isn't JSON-like.
+            TooLarge: the value is larger than the server accepts.
         """
         prepared, limits = checked(value, what), self.limits
         size = len(_json(prepared).encode())
@@ -173,24 +173,24 @@ class SessionLink:
             raise TooLarge(
                 f"{what} has {count} values, and the server takes {limits.structs} things at once; write it in parts."
             )
-        if size > min(limits.value_bytes, limits.value_entries):  # an entry has a byte at least
+        if size > min(limits.value_bytes, limits.value_entries):  # an entry has at least one byte
             for one in (prepared,) if values is None else values:
                 _check_value(one, what, limits)
 
     def check_text(self, text: object, what: str) -> None:
-        """Go on only if something is a text that fits a frame that the server takes; raises as `check_fits` does."""
+        """Check that a value is a text that fits a frame that the server accepts; raises as `check_fits` does."""
         self.check_fits(checked_text(text, what), what)
 
     def check_names(self, what: str, *names: object) -> None:
-        """Go on only if these can be names (ids, keys), which are parts of keys.
+        """Check that values are valid names (ids, keys), which are used as parts of keys.
 
         Args:
-            what: how the error's sentence names them.
-            names: what is to be one.
+            what: their name in the error message.
+            names: the values to check.
 
         Raises:
             BadDocument: one is no text, or is empty.
-            TooLarge: one is longer than the server takes.
+            TooLarge: one is longer than the server accepts.
         """
         most = self.limits.frame_bytes // _NAME_SHARE
         for name in names:
@@ -198,10 +198,10 @@ class SessionLink:
                 raise TooLarge(f"{what} has {size} bytes, and the server takes {most}; use a shorter name.")
 
     def check_may(self, *capabilities: str) -> None:
-        """Go on only if we may do something, as far as the server has said it.
+        """Check that we have a capability, as far as the server has sent the grant.
 
         Args:
-            capabilities: of which one is enough.
+            capabilities: the alternatives, of which one is enough.
 
         Raises:
             NotAllowed: none of them was granted.
@@ -211,16 +211,16 @@ class SessionLink:
             raise NotAllowed(f"This takes the capability {needed}; ask for a token that has it.", needs=capabilities)
 
     def lost(self, document: SessionDocument) -> WriteRefused | None:
-        """Return why what is written into a document of this session gets nowhere, or None when it doesn't."""
+        """Return the refusal that replaced a document of this session, or None while it is the current one."""
         last = None if document is self.document else self._last
         return None if last is None else WriteRefused(last.reason, last.code, last.lost)
 
     def replica(self) -> Replica:
-        """What the next connection is for."""
+        """Return the replica that the next connection syncs: the fresh one, if there is one."""
         return self._fresh[1] if self._fresh else self._replica
 
     def heard(self) -> None:
-        """Take over what the server says of us, and its document when that has come anew."""
+        """Process the grant, the notices, and the fresh document once it has arrived."""
         if (grant := self.replica().grant) is not None:
             self._me = Me.granted(grant)
         notices = self.replica().notices
@@ -230,10 +230,10 @@ class SessionLink:
             self._replace(*self._fresh)
 
     def refused(self, code: int, reason: str) -> bool:
-        """Begin with a fresh document when something that was written here was refused, or that others wrote.
+        """Begin with a fresh document after a refused write, of this client or others; return whether possible.
 
-        In Yjs one edit can't be taken back alone. Until the server's document is here the old one stays in its place.
-        What others wrote is refused where a crash made the server lose it: they bring it back, not we.
+        In Yjs a single edit can't be reverted. The old document stays in place until the server's document has
+        arrived. Others' writes are refused if a crash made the server lose them: their own clients send them again.
         """
         old = self._replica
         if self._fresh is not None or not old.answered or code not in OF_WRITING or not self._may_begin_anew():
@@ -243,14 +243,14 @@ class SessionLink:
         return True
 
     def broken(self, reason: str) -> bool:
-        """Begin with a fresh document when an update, or its observer, broke this one; False when it may not be."""
+        """Begin with a fresh document when an update or observer broke this one; return whether that is possible."""
         if self._fresh is not None or not self._may_begin_anew():
             return False
         self._begin_anew(Refusal(RoomBroken.close_code, "document.broken", reason))
         return True
 
     def _may_begin_anew(self) -> bool:
-        """Whether another document may take the place of this one: a program that breaks each one is stopped."""
+        """Return whether another document may replace this one: a program that breaks each one is stopped."""
         now = time.monotonic()
         self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
         return (self._on_refused is not None or self._replica.saved) and len(self._refused_at) <= MOST_REFUSALS
@@ -261,7 +261,7 @@ class SessionLink:
         self._fresh = document, Replica(document.doc, self.presence, wake=self._transport.wake), refusal
 
     def _replace(self, document: SessionDocument, replica: Replica, refusal: Refusal) -> None:
-        """Put the fresh document in the place of the old one, and tell what only that one has."""
+        """Replace the old document by the fresh one, and report the writes that only the old one has."""
         self._fresh = None
         was_saved = self._replica.saved
         self._replica.release()
@@ -280,7 +280,7 @@ class SessionLink:
             self._tell(self._last)
 
     def _tell(self, refusal: Refusal) -> None:
-        """Tell the application of a refusal. What it raises, a cancellation of its own too, ends nothing here."""
+        """Report a refusal to the application. An exception of its callback, also a cancellation, is only logged."""
         if self._on_refused is None:
             return
         try:
@@ -294,7 +294,7 @@ class SessionLink:
         fresh: SessionDocument | None = None,
         saved: Mapping[int, int] | None = None,
     ) -> tuple[bytes, tuple[str, ...]]:
-        """What was written here and a state vector lacks; nothing where the document can't be read any more."""
+        """Return our writes that a state vector lacks; nothing where the document can't be read any more."""
         try:
             return unsaved(self.document, self._clients, has, fresh, saved)
         except BaseException as error:
@@ -304,7 +304,7 @@ class SessionLink:
             raise
 
     def _lost_words(self) -> tuple[str, ...]:
-        """The texts that were written here, and that the server is not known to have."""
+        """Return the texts that were written here, and that the server is not known to have."""
         if self.saved:
             return ()
         with suppress(Exception):
@@ -313,10 +313,10 @@ class SessionLink:
         return ()
 
     def go_on(self) -> None:
-        """Go on only if it isn't over.
+        """Check that the session is open.
 
         Raises:
-            Disconnected: it is.
+            Disconnected: the session is over.
         """
         if self.ended is not None:
             raise self.ended
@@ -325,8 +325,8 @@ class SessionLink:
         """Wait until the server has committed everything that was written here before this call.
 
         Raises:
-            Disconnected: it is over before that.
-            WriteRefused: the server refused something of it.
+            Disconnected: the session is over before that.
+            WriteRefused: the server refused one of these writes.
         """
         replica, document, edits = self._replica, self.document, self._replica.edits
         if replica.is_open:
@@ -338,9 +338,9 @@ class SessionLink:
             await self.bell.wait()
 
     async def confirm(self) -> None:
-        """Wait until the server has committed all that it has written itself up to now.
+        """Wait until the server has committed all of its own writes up to now.
 
-        Who was granted something acts only then: a server that is killed before that may grant it to another.
+        A client acts on a grant only after that: a server that is killed before may grant the same to another client.
         Raises as `wait_saved` does.
         """
         self.go_on()
@@ -348,16 +348,16 @@ class SessionLink:
         await self.wait_saved()
 
     async def until(self, condition: Callable[[], T | None], document: SessionDocument, *roots: str) -> T:
-        """Wait until something holds in a document, and return what the condition gives then.
+        """Wait until a condition holds in a document, and return the condition's result.
 
         Args:
-            condition: asked at once, and whenever a root has changed; None or False is not yet.
-            document: the document that it is about.
-            roots: the roots that it reads.
+            condition: called at once, and whenever a root has changed; None or False means not yet.
+            document: the document to watch.
+            roots: the roots that the condition reads.
 
         Raises:
             Disconnected: the session is over.
-            WriteRefused: another document took the place of this one.
+            WriteRefused: another document replaced this one.
         """
         with document.observe(lambda _: self.bell.ring(), *roots):
             while not (found := condition()):
@@ -369,15 +369,15 @@ class SessionLink:
 
     @asynccontextmanager
     async def live(self, url: str, wait_seconds: float | None) -> AsyncGenerator[None, None]:
-        """Be connected for the length of a block, once.
+        """Keep the session connected for the length of a block, once.
 
         Args:
-            url: the server's address, for the error that says that nobody is there.
+            url: the server's address, for the error message when there is no server.
             wait_seconds: how long to wait for the document.
 
         Raises:
-            Disconnected: the server refused, there was none, or what was written last isn't saved; the last only
-                when the block ended normally.
+            Disconnected: the server refused, there was none, or the last writes aren't saved; the latter only when
+                the block ended normally.
         """
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -385,7 +385,7 @@ class SessionLink:
             try:
                 await self._open(url, wait_seconds)
                 yield
-            except Exception as error:  # a task group would wrap it; it is raised as it is below
+            except Exception as error:  # a task group would wrap it; raised unwrapped below
                 failure = error
             finally:
                 try:
@@ -399,7 +399,7 @@ class SessionLink:
             raise failure
 
     async def _open(self, url: str, seconds: float | None) -> None:
-        """Wait for the document, for longer while pieces of it come: a document has a bound, and so has that."""
+        """Wait for the document, and longer while pieces of it arrive; the size limit of a document bounds that."""
         most = 0
         while self.status == "connecting":
             try:
@@ -417,7 +417,7 @@ class SessionLink:
         self.go_on()
 
     async def _close(self) -> Disconnected | None:
-        """Wait a little for what was written to be saved, then say that it is over; return what isn't saved."""
+        """Wait a little for writes to be saved, then end the session; return an error if some aren't saved."""
         why = f"nothing came back from the server within {FLUSH_SECONDS:g} s."
         try:
             self._transport.hurry()
@@ -445,18 +445,18 @@ class SessionLink:
         try:
             await self._transport.run()
         finally:
-            # However it ended: what isn't saved is said, and nothing waits for a connection that nobody keeps.
+            # However it ended: unsaved writes are reported, and no task waits for a connection that isn't kept.
             self._transport.end(Disconnected("The session's connection isn't kept any more."))
             if self.ended is not None and not self.ended.lost:
                 self.ended.lost = self._lost_words()
 
 
 _ENTRY_BYTES = 9
-"""What a key or a value may have in an update besides what it has in JSON."""
+"""The bytes that a key or a value may need in an update beyond those in JSON."""
 
 
 def leaves(value: object) -> Iterator[object]:
-    """Give the single values of what becomes shared types."""
+    """Yield the single values of a value that is written as shared types."""
     if isinstance(value, Mapping):
         for item in cast("Mapping[object, object]", value).values():
             yield from leaves(item)
@@ -468,10 +468,10 @@ def leaves(value: object) -> Iterator[object]:
 
 
 def _check_value(value: object, what: str, limits: Limits) -> None:
-    """Check that the server takes a single value.
+    """Check that the server accepts a single value.
 
     Raises:
-        TooLarge: it doesn't.
+        TooLarge: the value is too large.
     """
     text = value if isinstance(value, str) else _json(value)
     size = len(text) * 4
@@ -493,7 +493,7 @@ def _check_value(value: object, what: str, limits: Limits) -> None:
 
 
 def _entries(value: object) -> int:
-    """How many keys and values are in a checked value."""
+    """Return the number of keys and values in a checked value."""
     if isinstance(value, dict):
         return sum(2 + _entries(item) for item in cast("dict[str, object]", value).values())
     return sum(1 + _entries(item) for item in cast("list[object]", value)) if isinstance(value, list) else 0
@@ -504,7 +504,7 @@ def _json(value: object) -> str:
 
 
 def _count(value: object) -> int:
-    """How many values a checked value holds, itself and all that is in it."""
+    """Return the number of values in a checked value, itself included."""
     if isinstance(value, dict):
         return 1 + sum(map(_count, cast("dict[str, object]", value).values()))
     return 1 + sum(map(_count, cast("list[object]", value))) if isinstance(value, list) else 1

@@ -1,6 +1,6 @@
-"""A bell: wakes every task that waits for something of the session to change.
+"""A signal: wakes every task that waits for a change of the session.
 
-Rings aren't kept. Who waits checks its condition first, waits, and checks again; so nothing queues, and a
+Signals aren't stored. A waiting task checks its condition first, waits, and checks again; so nothing queues, and a
 cancelled wait leaves nothing behind.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 
 
 class Signal:
-    """Wakes whoever waits."""
+    """Wakes all waiting tasks."""
 
     __slots__ = ("_waiting",)
 
@@ -16,13 +16,13 @@ class Signal:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def ring(self) -> None:
-        """Wake everybody who waits now. May be called from a document's observer."""
+        """Wake all tasks that wait now. May be called from a document's observer."""
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
 
     async def wait(self) -> None:
-        """Wait for the next ring."""
+        """Wait for the next call of `ring`."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:

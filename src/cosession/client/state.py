@@ -1,4 +1,4 @@
-"""The shared state, as a session shows it: the same over a refusal, and watched where one likes."""
+"""The shared state of a session: remains valid after a refusal, and can be watched at any path."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from .session_link import SessionLink, leaves
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What changed at a path of the state.
+    """A change at a path of the state.
 
     Attributes:
         path: the path, as it was given to `watch`.
-        before: what was there, as plain JSON; None where there was nothing.
-        after: what is there now.
+        before: the value before, as plain JSON; None where there was none.
+        after: the value now.
     """
 
     path: Path
@@ -36,13 +36,13 @@ class SharedState(State):
         """Prepare.
 
         Args:
-            link: the tie to the server, which has the document.
+            link: the link to the server, which has the document.
         """
         self._link = link
 
     @property
     def shared(self) -> Map[Any]:  # type: ignore[override]
-        """The pycrdt Map behind it now: after a refusal it is another one."""
+        """The current pycrdt Map behind it; a refusal replaces it by another one."""
         return self._link.document.state.shared
 
     def set(self, path: Path, value: Any) -> None:
@@ -50,7 +50,7 @@ class SharedState(State):
 
         Raises:
             BadDocument: the path isn't one, or the value isn't JSON.
-            TooLarge: the value is larger than the server takes.
+            TooLarge: the value is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -60,14 +60,14 @@ class SharedState(State):
         super().set(path, value)
 
     def delete(self, path: Path) -> bool:
-        """Remove what is at a path; see `Tree.delete`. Raises as `set` does."""
+        """Remove the value at a path; see `Tree.delete`. Raises as `set` does."""
         self._link.go_on()
         return super().delete(path)
 
     def watch(self, path: Path) -> "StateChanges":
-        """Iterate over what becomes of a path: `async for change in session.state.watch("trip.flight"):`.
+        """Iterate over the changes at a path: `async for change in session.state.watch("trip.flight"):`.
 
-        It begins with this call. What changes while the loop's body works is one change; equal JSON is none.
+        It begins with this call. Changes while the loop's body runs are merged into one; equal JSON is no change.
 
         Raises:
             BadDocument: the path isn't one.
@@ -77,14 +77,14 @@ class SharedState(State):
 
 
 class StateChanges(AsyncIterator[StateChange]):
-    """Iterates over what becomes of a path, and waits for more. Leaving the loop leaves nothing behind."""
+    """Iterates over the changes at a path, and waits for more. Leaving the loop leaves no task behind."""
 
     def __init__(self, state: SharedState, link: SessionLink, path: Path) -> None:
-        """Begin with what is there; raises as `SharedState.watch` does.
+        """Begin with the current value; raises as `SharedState.watch` does.
 
         Args:
             state: the shared state.
-            link: the tie to the server.
+            link: the link to the server.
             path: the path.
         """
         self._state = state

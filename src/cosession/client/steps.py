@@ -1,8 +1,8 @@
 """Steps: parts of a run that people see, and that may be tried again.
 
-What a failed attempt wrote stays until the next one writes: then it goes, with the new words, in one transaction.
-So people never see an empty place, nor an answer twice. Steps that write follow one another; what runs beside one
-another writes into the shared state.
+The text of a failed attempt stays until the next one writes; one transaction then replaces it. So people never see
+an empty answer, nor an answer twice. Steps that write text run one after another; parallel work writes into the
+shared state.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from .run_lifecycle import sentence_of
 T = TypeVar("T")
 
 FINAL = (RunCancelled, RunLost, Disconnected, WriteRefused)
-"""What ends a run, and no attempt of it can mend."""
+"""Errors that end the run, so that no retry helps."""
 
 
 class Step:
-    """One attempt of a step, as the work in it sees it.
+    """One attempt of a step, as passed to its function.
 
     Attributes:
-        name: what the step does.
-        attempt: which attempt this is, from 1.
-        attempts: how many there may be.
+        name: a description of the step.
+        attempt: the number of this attempt, from 1.
+        attempts: the largest number of attempts.
     """
 
     def __init__(self, work: Work, id: str, name: str, attempt: int, attempts: int) -> None:  # noqa: A002
@@ -38,13 +38,13 @@ class Step:
         self._id = id
 
     def detail(self, text: str) -> None:
-        """Say how far the step is, in a line that people understand. Raises as `AgentRun.text` does."""
+        """Set the progress of the step, as a line for people. Raises as `AgentRun.text` does."""
         self._work.step()
         self._work.link.check_text(text, "The detail")
         self.note("running", text)
 
     def note(self, status: str, detail: str | None = None) -> None:
-        """Write how far the step is."""
+        """Write the status of the step."""
         fields = {"attempt": self.attempt, "attempts": self.attempts, "detail": detail}
         self._work.record.add_step(self._id, self.name, status, **fields)
 
@@ -52,14 +52,14 @@ class Step:
 async def run_step(
     work: Work, name: str, do: Callable[[Step], Awaitable[T]], *, attempts: int, pause_seconds: float
 ) -> T:
-    """Do a step, again when it fails; what the last attempt raises is raised.
+    """Run a step, with retries; raise the error of the last attempt.
 
     Args:
-        work: the run.
-        name: what the step does.
-        do: the work; called once for each attempt.
-        attempts: how many there may be.
-        pause_seconds: how long to wait before the second one; twice as long before each further one.
+        work: the context of the run.
+        name: a description of the step.
+        do: the function to run; called once for each attempt.
+        attempts: the largest number of attempts.
+        pause_seconds: the pause before the second attempt; it doubles before each further one.
     """
     if attempts < 1:
         raise ValueError("A step needs at least one attempt.")

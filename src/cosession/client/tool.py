@@ -1,4 +1,4 @@
-"""A call of a tool, as a part of the answer that a run streams. Never calls anything itself."""
+"""A call of a tool, shown as a part of the answer that a run streams. Never calls the tool itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ class ToolCall:
         self._step = step
 
     def output(self, value: Any) -> None:
-        """Record what the tool returned. Raises as `AgentRun.text` does."""
+        """Record the output of the tool. Raises as `AgentRun.text` does."""
         self._link.check_fits(value, "The output")
         self._update(state="output-available", output=value)
 

@@ -1,10 +1,10 @@
-"""The transport: keeps one socket to the session's server, and comes back when it breaks.
+"""The transport: keeps one socket to the session's server, and reconnects when it breaks.
 
 Carries bytes between the socket and the replica and knows nothing of documents. One task reads, one writes, one
-renews presence, one looks whether the server is still there; all end with the connection. What is to be sent stays in
-the replica, merged, until the writer has room, so a slow network makes frames fewer and larger. Close codes 4400 to
-4499 are final; every other end, refused handshakes included, is tried again after a pause that grows and is random,
-so that a thousand agents don't return to a restarted server in the same instant. It begins anew only after a
+renews presence, one checks that the server still responds; all end with the connection. Outgoing updates stay in the
+replica, merged, until the writer has room, so a slow network makes frames fewer and larger. Close codes 4400 to
+4499 are final; after every other end, refused handshakes included, it reconnects after a growing, random pause, so
+that a thousand agents don't return to a restarted server in the same instant. The pauses start over only after a
 connection that lasted.
 """
 
@@ -31,99 +31,99 @@ from .signal import Signal
 log = get_logger(__name__)
 
 Status = Literal["connecting", "online", "offline", "closed"]
-"""Where a session stands: not yet synced once; synced; was synced, tries again; over."""
+"""The state of a session: not yet synced; synced; was synced and reconnects; over."""
 
 FIRST_DELAY_SECONDS = 0.1
-"""The longest first pause: most breaks are a server's restart or a proxy's timeout, and are over at once."""
+"""The longest first pause: most breaks are a server's restart or a proxy's timeout, and end at once."""
 
 MAX_DELAY_SECONDS = 10.0
-"""The longest pause: a person who waits for an agent to come back gives up soon after."""
+"""The longest pause: a person that waits for an agent to reconnect gives up soon after."""
 
 RENEW_SECONDS = 15.0
-"""How often presence is said again: other clients take a state for dead after 30 s."""
+"""The interval at which presence is sent again: other clients drop a state after 30 s."""
 
 MERGE_SECONDS = 0.03
-"""The least time between two sends: shorter than the eye sees, long enough that a burst is one frame."""
+"""The least time between two sends: imperceptible, but long enough to merge a burst into one frame."""
 
 STEADY_SECONDS = 5.0
-"""How long a connection must have been synced for the pauses to begin anew: else what ends it at once is a loop."""
+"""The synced time after which the pauses start over; a shorter connection would otherwise retry in a tight loop."""
 
 MOST_UNREADABLE = 8
-"""Connections in a row whose frames couldn't be read; with the pauses between them that is a quarter of a minute."""
+"""Connections in a row with unreadable frames, then the session ends; with the pauses, a quarter of a minute."""
 
 TOO_FAST_SECONDS = 2.0
-"""The least pause after the server said that we send too much."""
+"""The least pause after the server closed because this client sent too much."""
 
 RENEW_AT = 0.8
-"""The share of a grant's life after which it is renewed: late enough to be rare, early enough for several tries."""
+"""The share of a grant's validity after which it is renewed: rarely, but early enough for several tries."""
 
 LEAST_RENEWAL_SECONDS = 1.0
-"""The least time between two renewals: also where our clock and the server's differ."""
+"""The least time between two renewals, also where our clock and the server's differ."""
 
 _CLOSE_SECONDS = 2.0
-"""How long a server may take to answer our close: after that, the socket is dropped."""
+"""The time that a server may take to answer our close; after it the socket is dropped."""
 
 
 def retry_delay(attempt: int, chance: Callable[[], float] = random.random) -> float:
-    """Return how long to wait before a try: exponential, capped, with full jitter.
+    """Return the pause before a try: exponential, capped, with full jitter.
 
     Args:
-        attempt: how many tries have failed since a connection lasted, from 0.
-        chance: gives a number from 0 to 1.
+        attempt: the number of failed tries since a connection lasted.
+        chance: returns a random number from 0 to 1.
     """
     return min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(attempt, 30)) * chance()
 
 
 class Carried(Protocol):
-    """What a transport connects."""
+    """The session side of a transport, as the transport uses it."""
 
     def replica(self) -> Replica:
-        """Return what the next connection is for."""
+        """Return the replica that the next connection syncs."""
         ...
 
     def heard(self) -> None:
-        """Take note that the connection's replica took something in that the session must know of."""
+        """Process a change of the replica: synced, saved, granted or notified."""
         ...
 
     def refused(self, code: int, reason: str) -> bool:
-        """Return whether to go on after a close code that is final."""
+        """Return whether to continue after a final close code."""
         ...
 
     def broken(self, reason: str) -> bool:
-        """Return whether to go on after an update that broke the document."""
+        """Return whether to continue after an update that broke the document."""
         ...
 
 
 class _Line(ClientConnection):
-    """A socket that counts what comes and what is sent."""
+    """A socket that counts received and sent bytes."""
 
     received = 0
     written = 0
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes, frames that aren't whole yet included."""
+        """Count received bytes, incomplete frames included."""
         self.received += len(data)
         super().data_received(data)
 
     async def give(self, frame: bytes) -> None:
-        """Send a frame, and wait until the line has room for the next."""
+        """Send a frame, and wait until there is room for the next."""
         self.written += len(frame)
         await self.send(frame)
 
     @property
     def left(self) -> int:
-        """How many bytes the kernel has taken."""
+        """The number of bytes that the kernel has taken."""
         return self.written - self.transport.get_write_buffer_size()
 
 
 class Transport:
-    """One session's connection, through all its breaks.
+    """One session's connection, across reconnects.
 
     Attributes:
-        status: where it stands.
-        ended: why it is over, or None while it isn't.
-        breaks: how many connections have ended.
-        trouble: why the last one did, or there was none; empty when nothing was said.
+        status: the state of the session.
+        ended: the reason why it is over, or None while it isn't.
+        breaks: the number of connections that have ended.
+        trouble: the reason why the last connection ended or failed; empty when none was given.
         offline_at: when the last connection broke, on the monotonic clock.
     """
 
@@ -131,10 +131,10 @@ class Transport:
         """Prepare; nothing is opened before `run`.
 
         Args:
-            url: from `sync_url`.
-            carried: what it connects, and whom it tells.
-            credential: what is shown at the door, at each connection.
-            bell: rung when `status`, `ended` or what is saved changes.
+            url: the address from `sync_url`.
+            carried: the session to connect, which is notified of changes.
+            credential: the token to authenticate each connection with.
+            bell: fires when `status`, `ended` or the saved state changes.
         """
         self.status: Status = "connecting"
         self.ended: Disconnected | None = None
@@ -154,22 +154,22 @@ class Transport:
         self._sending = asyncio.Lock()
 
     def wake(self) -> None:
-        """Have the writer look at the replica."""
+        """Wake the writer, because the replica has frames to send."""
         self._wake.set()
 
     def hurry(self) -> None:
-        """Try again at once, and begin anew with short pauses: there is little time left."""
+        """Retry at once, and start over with short pauses, because little time is left."""
         self._attempt = 0
         self._hurry.set()
 
     async def flush(self) -> None:
-        """Send what waits, now; without a connection nothing is sent."""
+        """Send the waiting frames now; without a connection nothing is sent."""
         with suppress(ConnectionClosed):
             if (socket := self._socket) is not None:
                 await self._send(socket, self._carried.replica())
 
     async def run(self) -> None:
-        """Keep what is carried connected until the server refuses for good, or the task is cancelled."""
+        """Keep the session connected until the server refuses for good, or the task is cancelled."""
         expired = ""
         while self.ended is None:
             replica = self._carried.replica()
@@ -194,7 +194,7 @@ class Transport:
                 code, reason = socket.close_code, socket.close_reason or ""
             except TokenFailed as error:
                 reason = str(error)
-                if self.status == "connecting" or expired:  # later on, a source that is down comes back
+                if self.status == "connecting" or expired:  # later on, a failing token source may recover
                     self.end(
                         Disconnected(f"{expired} {reason}".strip(), NotAuthenticated.close_code if expired else None)
                     )
@@ -215,7 +215,7 @@ class Transport:
                 ) or f"The server closed for good ({code})."
                 is_expiry = code == NotAuthenticated.close_code and served and self._credential.renewable
                 if is_expiry and not self._credential.failure:
-                    expired = said  # a fresh token may open the door again
+                    expired = said  # a fresh token may be accepted
                 elif self._carried.refused(code, said):
                     continue
                 else:
@@ -224,7 +224,7 @@ class Transport:
                 await self._pause(code, reason)
 
     def end(self, why: Disconnected) -> None:
-        """Say that the session is over, once, and wake whoever waits for it."""
+        """End the session, once, and wake all waiting tasks."""
         if self.ended is None:
             self.ended = why
             self.status = "closed"
@@ -245,7 +245,7 @@ class Transport:
         self._hurry.clear()
 
     async def _attend(self, socket: _Line, replica: Replica) -> bool:
-        """Serve one connection to its end; return whether it was ever synced."""
+        """Serve one connection until it ends; return whether it was ever synced."""
         replica.open()
         self._socket = socket
         async with asyncio.TaskGroup() as tasks:
@@ -292,7 +292,7 @@ class Transport:
         return synced_at is not None
 
     async def _leave_broken(self, socket: _Line, replica: Replica, error: DocumentBroken) -> None:
-        """Go on with another document, if there may be one; both the reader and the writer may find it broken."""
+        """Continue with another document, if possible; both the reader and the writer may call this."""
         if self._carried.replica() is replica and self.ended is None:
             log.warning("client.document_broken", error=str(error.__cause__))
             if not self._carried.broken(str(error)):
@@ -300,7 +300,7 @@ class Transport:
         await socket.close(1000)
 
     async def _leave_unreadable(self, socket: _Line, error: Exception) -> None:
-        """Leave a server whose frames can't be read; it may have been one frame, but not for ever."""
+        """Close a connection with an unreadable frame; end the session after too many of them in a row."""
         log.warning("client.malformed", reason=str(error))
         self._unreadable += 1
         if self._unreadable >= MOST_UNREADABLE:
@@ -312,22 +312,22 @@ class Transport:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                await asyncio.sleep(0)  # what the same turn of the loop writes goes along
+                await asyncio.sleep(0)  # include the writes of the same turn of the loop
                 await self._send(socket, replica)
                 await asyncio.sleep(0 if replica.is_busy else MERGE_SECONDS)
         except ConnectionClosed:
-            pass  # the reader sees it too, and knows what to do
+            pass  # the reader sees it too, and handles it
         except DocumentBroken as error:
             await self._leave_broken(socket, replica, error)
 
     async def _send(self, socket: _Line, replica: Replica) -> None:
-        """Send what the replica has to give; one at a time, so that a fence overtakes nothing."""
+        """Send the frames of the replica, under a lock, so that a fence overtakes no other frame."""
         async with self._sending:
             for frame in replica.take():
                 await socket.give(frame)
 
     async def _watch(self, socket: _Line) -> None:
-        """Drop the connection when the server is gone without a word."""
+        """Drop the connection when the server stops responding."""
         pulse = Pulse(time.monotonic())
         while True:
             await asyncio.sleep(BEAT_SECONDS)
@@ -342,7 +342,7 @@ class Transport:
                     pass
 
     async def _renew_grant(self, socket: _Line, replica: Replica) -> None:
-        """Show a fresh token before the grant ends, again while there is none: the server says when it is over."""
+        """Send a fresh token before the grant ends, and retry if there is none; the server ends an expired grant."""
         while self._credential.renewable:
             ends = replica.grant.expires_at if replica.grant else None
             pause = None if ends is None else max((ends - time.time()) * RENEW_AT, LEAST_RENEWAL_SECONDS)

@@ -1,8 +1,8 @@
-"""What was lost: the words in an update that the server has not.
+"""Lost texts: the texts in an update that the server doesn't have.
 
-Read from the update's structs, because that is exact; what its delete set names was taken back, and isn't lost.
-Of plain values only what people or models write counts: what stands in the shared state, and texts, titles and
-reasons. Ids, times and statuses would tell nobody anything.
+Read from the update's structs, because that is exact; deleted structs were reverted, and aren't lost. Of plain
+values only those that people or models write count: the shared state, and texts, titles and reasons. Ids, times and
+statuses are of no use to a reader.
 """
 
 from bisect import bisect_right
@@ -26,16 +26,16 @@ def unsaved(
     fresh: SessionDocument | None = None,
     saved: Mapping[int, int] | None = None,
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Return what some clients wrote and a state vector hasn't: as an update, and its texts.
+    """Return the writes of some clients that a state vector lacks: as an update, and its texts.
 
-    Of what the server refused it keeps the clocks, as deleted.
+    The server keeps the clocks of refused writes, as deleted.
 
     Args:
-        document: where they wrote.
+        document: the document that they wrote to.
         clients: their Yjs client ids.
         has: the state vector.
         fresh: the server's document, where it is known.
-        saved: up to which clock each client's words are known to be saved; what is deleted behind it was refused.
+        saved: the end of the known saved clocks of each client; structs deleted beyond it were refused.
     """
     doc = document.doc
     alive: list[ClockRange] = []
@@ -43,7 +43,7 @@ def unsaved(
         has, alive = _without_refused(fresh, has, saved)
     whole = decode_state_vector(doc.get_state())
     texts: list[str] = []
-    for client in clients:  # one by one: texts are told apart by the order of one client's structs
+    for client in clients:  # one by one: texts are distinguished by the order of one client's structs
         alone = doc.get_update(encode_state_vector(whole | {client: has.get(client, 0)}))
         texts += lost_texts(alone, document, fresh, alive)
     vector = whole | {client: has.get(client, 0) for client in clients}
@@ -53,12 +53,12 @@ def unsaved(
 def _without_refused(
     fresh: SessionDocument, has: Mapping[int, int], saved: Mapping[int, int]
 ) -> tuple[dict[int, int], list[ClockRange]]:
-    """Return a state vector without what was refused, and the clocks behind it that were taken.
+    """Return a state vector without refused writes, and the accepted clock ranges beyond it.
 
     Args:
         fresh: the server's document.
         has: its state vector.
-        saved: up to which clock each client's words are known to be saved.
+        saved: the end of the known saved clocks of each client.
     """
     gone: dict[int, list[ClockRange]] = {}
     for span in read_update_header(fresh.doc.get_update(fresh.doc.get_state())).deletes:
@@ -84,19 +84,19 @@ def lost_texts(
     fresh: SessionDocument | None = None,
     alive: Iterable[ClockRange] = (),
 ) -> tuple[str, ...]:
-    """Return the texts that an update brings, one for each place, in the order in which they were begun.
+    """Return the texts in an update, one for each place, in the order of their beginnings.
 
     Args:
-        update: what one client wrote, and the server has not.
-        document: the document that it is from.
-        fresh: the server's document; a value that was set back to what stands in it isn't lost.
+        update: the writes of one client that the server doesn't have.
+        document: the document of the update.
+        fresh: the server's document; a value that equals the one in it isn't lost.
         alive: the clocks of the update that the server has.
 
     Raises:
-        MalformedFrame: it is no update.
+        MalformedFrame: `update` is no update.
     """
     deletes = (*read_update_header(update).deletes, *alive)
-    # What takes an older value's place doesn't name its key in the update: then the document tells what is said.
+    # The struct of a replaced value has no key in the update: then the document shows whether it is a text.
     said = {text for _, text in _said(document) - (_said(fresh) if fresh is not None else set())}
     texts: dict[Id, list[str]] = {}
     starts: list[int] = []
@@ -116,7 +116,7 @@ def lost_texts(
 
 
 def _place(struct: Struct, starts: list[int], places: list[Id]) -> Id:
-    """Which text a struct belongs to: that of its left neighbour in the update, else a new one."""
+    """Return the text of a struct: that of its left neighbour in the update, else a new one."""
     if struct.left is not None and struct.left[0] == struct.client:
         index = bisect_right(starts, struct.left[1]) - 1
         if index >= 0:
@@ -135,7 +135,7 @@ def _string(update: bytes, struct: Struct) -> str:
 
 
 def _kept(text: str, struct: Struct, deletes: Iterable[ClockRange]) -> str:
-    """A struct's text without what was deleted of it; clocks count UTF-16 units."""
+    """Return a struct's text without its deleted parts; clocks count UTF-16 units."""
     units = text.encode("utf-16-le")
     for gone in sorted(deletes, key=lambda span: -span.clock):
         if gone.client == struct.client and gone.clock < struct.clock + struct.length and gone.end > struct.clock:
@@ -149,13 +149,13 @@ def _is_deleted(clock: int, client: int, deletes: Iterable[ClockRange]) -> bool:
 
 
 def _said(document: SessionDocument) -> set[tuple[Path, str]]:
-    """What somebody wrote as words in a document's plain values, each with its place."""
+    """Return the texts in a document's plain values that count as written text, each with its path."""
     state = _strings(document.state.to_json(), ("state",), counts=True)
     return {(path, text) for path, text, counts in (*state, *_strings(document.to_json())) if counts}
 
 
 def _strings(value: Any, path: Path = (), *, counts: bool = False) -> Iterator[tuple[Path, str, bool]]:
-    """The strings in a value: the place of each, and whether somebody wrote it as words."""
+    """Yield the strings in a value: the path of each, and whether it counts as written text."""
     match value:
         case str():
             yield path, value, counts

@@ -1,4 +1,4 @@
-"""What a session shows of its document: the typed roots, read anew each time, as the document may be replaced."""
+"""The typed roots of a session's document, obtained at each access, as the document may be replaced."""
 
 from abc import ABC, abstractmethod
 
@@ -19,7 +19,7 @@ from cosession.document import (
 
 
 class Views(ABC):
-    """Whatever has a session's document."""
+    """The base of classes with a session's document."""
 
     @property
     @abstractmethod
@@ -33,54 +33,54 @@ class Views(ABC):
 
     @property
     def agents(self) -> Agents:
-        """What each agent says of itself."""
+        """The agents, with the status that each agent writes."""
         return self.document.agents
 
     @property
     def runs(self) -> Runs:
-        """The agents' work."""
+        """The runs of the agents."""
         return self.document.runs
 
     @property
     def participants(self) -> Participants:
-        """Who belongs, as the server keeps it: also those who aren't connected now."""
+        """The participants, as the server records them, also those without a connection."""
         return self.document.participants
 
     @property
     def selections(self) -> Selections:
-        """What each participant has selected."""
+        """The selections of each participant."""
         return self.document.selections
 
     @property
     def title(self) -> str:
-        """What people call the session."""
+        """The title of the session."""
         return self.document.meta.title
 
     @property
     def approvals(self) -> Approvals:
-        """What agents ask people, their votes, and what came of it; `vote` is how one takes part."""
+        """The approvals that agents ask for, with votes and decisions; `vote` adds a vote."""
         return self.document.approvals
 
     @property
     def claims(self) -> Claims:
-        """Who holds what; `claim` is how one does."""
+        """The claims and their holders; `claim` asks for one."""
         return self.document.claims
 
     @property
     def queue(self) -> Queue:
-        """The prompts that wait for their turn: to be read, edited, moved and removed; `enqueue` adds one."""
+        """The queue of waiting prompts, to read, edit, move and remove; `enqueue` adds one."""
         return self.document.queue
 
     @property
     def policy(self) -> Policy:
-        """Which agents belong here, and what becomes of a prompt that comes while one works."""
+        """The agents of the session, and the handling of a prompt that arrives while an agent works."""
         return self.document.meta.rules
 
     @property
     def counters(self) -> Counters:
-        """What is counted together; `count` adds to it."""
+        """The shared counters; `count` adds to one."""
         return self.document.counters
 
     def text(self, name: str) -> SharedText:
-        """A text that is written together."""
+        """Return a shared text."""
         return self.document.text(name)

@@ -1,8 +1,8 @@
-"""A document that says when a transaction of it failed at its end.
+"""A document that reports when the commit of a transaction failed.
 
-pycrdt tells observers of a transaction while it is committed. An observer that panics in there (one that asks for the
-document's state does) ends the commit: what was written is in the document, and the observers that come after it,
-such as the one that sends it, hear nothing. So it is heard of here. No I/O.
+pycrdt calls observers while it commits a transaction. An observer that panics there (by reading the document's state,
+for example) aborts the commit: the writes are in the document, but later observers, such as the one that sends them,
+aren't called. This class reports that failure. No I/O.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from pycrdt import Doc, NewTransaction, Transaction
 
 
 class WatchedDoc(Doc[Any]):
-    """A Doc whose failed commits are told.
+    """A Doc that reports failed commits.
 
     Attributes:
-        on_failed_commit: called after a transaction that failed at its end; None is nobody.
-        is_open: whether a transaction is open: what it has written isn't committed yet.
+        on_failed_commit: called after a transaction whose commit failed, if set.
+        is_open: whether a transaction is open: its writes aren't committed yet.
     """
 
     def __init__(self, client_id: int) -> None:
-        """Make an empty document that keeps what is deleted; see `SessionDocument`.
+        """Make an empty document that keeps deleted content; see `SessionDocument`.
 
         Args:
             client_id: its Yjs client id.
@@ -31,10 +31,10 @@ class WatchedDoc(Doc[Any]):
         self.is_open = False
 
     def forget_failures(self, failure: BaseException) -> None:
-        """Note on what ended a commit which observers failed before it: pycrdt would raise that of the next read.
+        """Add earlier failures of observers to the error of a commit: pycrdt would raise them at the next read.
 
         Args:
-            failure: what ended the commit.
+            failure: the error that ended the commit.
         """
         for one in self._exceptions:
             failure.add_note(f"An observer failed before that: {one!r}")
@@ -69,7 +69,7 @@ class _Watched(Transaction):
         try:
             super().__exit__(kind, error, trace)
         except BaseException as failure:
-            # Also where observers failed one by one: what one raised may have hit another one, in the middle of it.
+            # Also where observers failed one by one: the error of one may have interrupted another one.
             self._watched.is_open = False
             self._watched.forget_failures(failure)
             if self._watched.on_failed_commit is not None:

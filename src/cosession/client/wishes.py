@@ -1,4 +1,4 @@
-"""What one wants for all: the title, what the server decides, and what one process at a time holds."""
+"""Session-wide actions: title, cancel, steer, vote, policy, claims."""
 
 from typing import Any
 
@@ -12,26 +12,26 @@ from .session_link import SessionLink
 from .views import Views
 
 VOTES = ("approved", "rejected")
-"""How a participant may vote."""
+"""The votes that a participant may cast."""
 
 
 class Wishes(Views):
-    """Whoever is in a session."""
+    """The session-wide actions of a participant."""
 
     _link: SessionLink
     _held: set[str]
 
     @property
     def participant(self) -> str:
-        """Our participant id: as the server verified, or, until it says so, as was asked for."""
+        """Our participant id, as the server verified; until then, as requested."""
         return self._link.me.id
 
     def set_title(self, title: str) -> None:
         """Give the session another title.
 
         Raises:
-            BadDocument: it is no text.
-            TooLarge: it is larger than the server takes.
+            BadDocument: the title is no text.
+            TooLarge: the title is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -39,16 +39,16 @@ class Wishes(Views):
         self.document.meta.set_title(title)
 
     def cancel(self, about: str, reason: str = "") -> Request:
-        """Ask that a run be cancelled, or a prompt that nobody answers yet; the server decides and records it.
+        """Ask the server to cancel a run, or a prompt that no run answers yet; the server decides and records it.
 
         Args:
-            about: the run, or the prompt's message.
-            reason: a word to the agent and the others.
+            about: the id of the run, or of the prompt's message.
+            reason: a reason, for the agent and the other participants.
 
         Raises:
             BadDocument: the reason is no text.
-            TooLarge: it is larger than the server takes.
-            NotAllowed: we may cancel nothing.
+            TooLarge: the reason is larger than the server accepts.
+            NotAllowed: the capability to cancel is missing.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -58,17 +58,17 @@ class Wishes(Views):
         return self._link.decide(self.document.requests.ask_cancel(about, self.participant, reason))
 
     def steer(self, run_id: str, text: str, *, id: str | None = None) -> Request:  # noqa: A002
-        """Tell a run something while it works; the server decides. The request's `id` is the steer's.
+        """Add an instruction to a running run; the server decides. The request's `id` is the steer's.
 
         Args:
-            run_id: the run.
-            text: what the agent should take into account.
-            id: the steer's id; the server records each once, so the same can be said again. None makes one.
+            run_id: the run's id.
+            text: the instruction to the agent.
+            id: the steer's id; the server records each id once, so a steer can be repeated. None makes one.
 
         Raises:
-            BadDocument: it is no text.
-            TooLarge: it is larger than the server takes.
-            NotAllowed: we may steer nothing.
+            BadDocument: the instruction is no text.
+            TooLarge: the instruction is larger than the server accepts.
+            NotAllowed: the capability to steer is missing.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -80,18 +80,18 @@ class Wishes(Views):
         return self._link.decide(asked)
 
     def vote(self, approval: str, decision: str, value: Any = None) -> Request:
-        """Vote on something that an agent asks; the server decides when enough agree.
+        """Vote on an approval that an agent asks for; the server decides when enough participants agree.
 
         Args:
             approval: its id, as in `approvals`.
             decision: `approved` or `rejected`.
-            value: what is approved; None is what stands there now: the vote is for that, whatever becomes of it
+            value: the approved value; None is the current one: the vote is for that value, even if it changes
                 before the vote arrives.
 
         Raises:
             BadDocument: the decision is another one, or the value isn't JSON.
-            TooLarge: the value is larger than the server takes.
-            NotAllowed: we may approve nothing.
+            TooLarge: the value is larger than the server accepts.
+            NotAllowed: the capability to approve is missing.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -106,14 +106,14 @@ class Wishes(Views):
         return self._link.decide(self.document.requests.ask_vote(approval, self.participant, decision, value))
 
     def set_policy(self, double_texting: str) -> Request:
-        """Ask for another way with prompts that arrive while an agent works.
+        """Ask the server to change the handling of prompts that arrive while an agent works.
 
         Args:
             double_texting: `queue`, `steer`, `interrupt`, `parallel` or `reject`.
 
         Raises:
-            BadDocument: there is no such way.
-            NotAllowed: we may not change the policy.
+            BadDocument: the value is another one.
+            NotAllowed: the capability to change the policy is missing.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -122,20 +122,20 @@ class Wishes(Views):
         return self._link.decide(self.document.requests.ask_policy(self.participant, policy.double_texting))
 
     def claim(self, key: str, *, seconds: float | None = None, wait: bool = False) -> Claim:
-        """Hold something that one process at a time holds: `async with session.claim("inbox") as claim:`.
+        """Claim a key that one process at a time can hold: `async with session.claim("inbox") as claim:`.
 
-        It is let go when the block ends, this process goes, or its time is over. Entering raises ClaimHeld when
-        another holds it, and Disconnected.
+        The claim is released when the block ends, this process disconnects, or its time is over. Entering raises
+        ClaimHeld when another process holds it, and Disconnected.
 
         Args:
-            key: what it is.
-            seconds: for how long at most.
-            wait: whether to wait while another holds it.
+            key: the key of the claim.
+            seconds: the longest time to hold it; None is no limit.
+            wait: whether to wait while another process holds it.
 
         Raises:
-            BadDocument: the key isn't one.
-            TooLarge: it is longer than the server takes.
-            NotAllowed: we may claim nothing.
+            BadDocument: the key isn't a valid name.
+            TooLarge: the key is longer than the server accepts.
+            NotAllowed: the capability to claim is missing.
             Disconnected: the session is over.
         """
         self._link.go_on()

@@ -1,10 +1,10 @@
-"""Words: the texts of a participant's messages, and who changes them.
+"""Watches the texts of a participant's messages, and finds the author of each change.
 
-Who changes them is the server's word where a change came by itself: presence tells whose Yjs client wrote it. Where
-the server sent it together with what others wrote, and where words were only taken away, it is what the message says.
-What another process of the participant writes is the participant's own.
+The author is verified where a change arrived alone: presence maps its Yjs client to a participant. Where the server
+sent it together with others' changes, or where text was only deleted, the author is taken from the message's own
+record. Writes of another process of the participant count as the participant's own.
 
-As long as somebody listens the texts are kept, for a document doesn't tell what was there before.
+The texts are kept as long as there is a listener, because a document doesn't hold the text before a change.
 """
 
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ from .session_link import SessionLink
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """How a message was when it was looked at last: its text, and when and by whom it says to have been edited."""
+    """The last seen state of a message: its text, and the time and author of its recorded last edit."""
 
     text: str
     edited: tuple[Any, Any]
 
 
 class Words:
-    """The words of a participant's messages."""
+    """The watched texts of a participant's messages."""
 
     def __init__(self, link: SessionLink) -> None:
         """Prepare.
 
         Args:
-            link: the tie to the server.
+            link: the link to the server.
         """
         self._link = link
         self._listening: WeakSet[Edits] = WeakSet()
@@ -45,10 +45,10 @@ class Words:
         self._watch = self._document.observe(self._on_change, "messages")
 
     def tell(self, edits: Edits) -> None:
-        """Tell somebody what others change from now on, as long as they are there.
+        """Send the edits by others to an iterator from now on, as long as it exists.
 
         Args:
-            edits: whom.
+            edits: the iterator.
         """
         self._listening.add(edits)
         if not self._is_read:
@@ -56,7 +56,7 @@ class Words:
             self._known = {message["id"]: _known(message) for message in self._ours()}
 
     def move(self, document: SessionDocument) -> None:
-        """Go on with another document of the same session; what it lacks was refused, and changed by nobody.
+        """Continue with another document of the same session; text that it lacks was refused, not edited by others.
 
         Args:
             document: the document.
@@ -102,7 +102,7 @@ class Words:
                 self._note(message, *self._writer_of(message))
 
     def _note_list(self, change: Change) -> None:
-        """Note the messages that came, and tell of those that were taken out of the list."""
+        """Record new messages, and report those that were removed from the list."""
         for item in change.inserted or ():
             message = as_ui_message(cast(JsonObject, item)) if isinstance(item, dict) else None
             if message is not None and self._is_ours(message):
@@ -115,7 +115,7 @@ class Words:
                 del self._known[id_]
 
     def _note(self, message: JsonObject, by: str | None, verified: bool) -> None:
-        """Note a message's text, and tell of it where somebody else changed it."""
+        """Record a message's text, and report a change by another participant."""
         id_, now = message["id"], _known(message)
         known = self._known.get(id_, now)
         self._known[id_] = now
@@ -130,7 +130,7 @@ class Words:
         self._link.bell.ring()
 
     def _writer_of(self, message: JsonObject) -> tuple[str | None, bool]:
-        """Who changes a message right now, and whether that is the server's word."""
+        """Return the author of the current change of a message, and whether the server verified it."""
         me, writers = self._link.me.id, self._link.writers
         if writers is None:
             return me, True
@@ -141,20 +141,20 @@ class Words:
         return self._says(message) or (me if me in named else None), False
 
     def _says(self, message: JsonObject) -> str | None:
-        """Who says to have edited a message, where it says so anew."""
+        """Return the author of a message's recorded last edit, if that record is new."""
         known, now = self._known.get(message["id"]), _known(message)
         by = now.edited[1] if known is None or known.edited != now.edited else None
         return by if isinstance(by, str) else None
 
     def _clients_of(self, message: JsonObject) -> set[int]:
-        """The Yjs clients of the processes that write, or wrote, a message."""
+        """Return the Yjs clients of the processes that write, or wrote, a message."""
         id_ = message["metadata"].get("run")
         run = self._document.runs.get(id_) if isinstance(id_, str) else None
         return set() if run is None else {run.client, *run.former}
 
 
 def _texts_of(message: Message) -> JsonObject:
-    """A message as JSON, without the parts that hold no words: a tool's output may be large."""
+    """Return a message as JSON, with its text parts only: a tool's output may be large."""
     texts = [{"type": "text", "text": part.get("text")} for part in message.parts if part.type == "text"]
     return {"id": message.id, "metadata": message.metadata, "stamp": message.stamp, "parts": texts}
 
@@ -168,5 +168,5 @@ def _known(message: JsonObject) -> _Known:
 
 
 def _participant(state: JsonObject | None) -> str | None:
-    """Whose client says something in presence, by the server's word."""
+    """Return the participant of a presence state, as the server verified it."""
     return next((who.id for who in identities([state or {}])), None)

@@ -1,8 +1,8 @@
-"""A worker: a process that does an agent's work in whatever session names that agent, several pieces at a time.
+"""A worker: a process that answers an agent's prompts in every session that names the agent, several at a time.
 
-One socket to the server, on which it hears what it is to do. For each piece it joins the session with the Yjs client
-id that the server reserved it for, runs the handler, and leaves when all is saved. Any number of workers share the
-work of an agent, each piece once. When one dies, another goes on with its runs.
+It receives errands on one socket. For each errand it joins the session with the Yjs client id that the server
+reserved for it, runs the handler, and leaves when everything is saved. Any number of workers share the errands of an
+agent, each errand once. When one worker dies, another resumes its runs.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ from .transport import STEADY_SECONDS, retry_delay
 log = get_logger(__name__)
 
 Handler: TypeAlias = Callable[[Session, Message], Awaitable[None]]
-"""Answers one prompt: what stands in the loop over `session.prompts()` of an agent that stays in its session."""
+"""Answers one prompt, like the body of a loop over `session.prompts()` in an agent that stays in its session."""
 
 _MOST_PAUSE_SECONDS = 60.0
-"""While handlers fail one after another (a model that is down), the worker takes its next piece after 1, 2, 4 … s."""
+"""The longest pause: while handlers fail in a row (a model is down), the next errand follows after 1, 2, 4 … s."""
 
 _CLOSE_SECONDS = 2.0
 
@@ -61,14 +61,14 @@ class Worker:
         """Prepare; `run` begins.
 
         Args:
-            agent: whose work it does: the token's `sub`, where there is one.
-            handler: answers one prompt. One that raises has failed, visibly, and isn't tried again; one that returns
-                and has begun no run has passed the prompt over: it is offered again, a few times.
+            agent: the agent's participant id: the token's `sub`, where there is one.
+            handler: answers one prompt. If it raises, the failure is shown and the prompt isn't tried again; if it
+                returns without a run, it has skipped the prompt, which is offered again, a few times.
             url: the server's address, e.g. `http://localhost:8765`.
-            token: the credential, or a function, plain or async, that gives a fresh one; None on a development
+            token: the credential, or a sync or async function that returns a fresh one; None on a development
                 server.
-            name: what people see; None takes `agent`.
-            concurrency: how many prompts it answers at a time; one that waits for people doesn't count.
+            name: the name that people see; None uses `agent`.
+            concurrency: the number of prompts to answer at a time; one that waits for people doesn't count.
 
         Raises:
             ValueError: `url` isn't a server's address, or `concurrency` is less than 1.
@@ -111,10 +111,10 @@ class Worker:
             raise failure
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Take nothing more, finish what is under way, and let `run` return.
+        """Accept no more errands, finish those in progress, and let `run` return.
 
         Args:
-            seconds: how long to wait; what isn't finished then is cancelled. None waits for ever.
+            seconds: how long to wait; unfinished errands are then cancelled. None waits for ever.
         """
         self._drains = True
         self._wake.set()
@@ -147,7 +147,7 @@ class Worker:
         asyncio.run(work())
 
     async def _keep(self, tasks: asyncio.TaskGroup) -> None:
-        """Keep a socket to the server, through all its breaks."""
+        """Keep a socket to the server, with reconnects."""
         loop, attempt = asyncio.get_running_loop(), 0
         while not self._over.is_set():
             code, reason = None, ""
@@ -158,7 +158,7 @@ class Worker:
                 ) as socket:
                     began = loop.time()
                     await self._attend(socket, tasks)
-                    if loop.time() - began >= STEADY_SECONDS:  # a server that only opens sockets is no use
+                    if loop.time() - began >= STEADY_SECONDS:  # a connection that was only opened doesn't count
                         attempt = 0
                 code, reason = socket.close_code, socket.close_reason or ""
             except InvalidURI as error:
@@ -177,7 +177,7 @@ class Worker:
                         await self._over.wait()
 
     async def _attend(self, socket: ClientConnection, tasks: asyncio.TaskGroup) -> None:
-        """Serve one connection to its end."""
+        """Serve one connection until it ends."""
         self._asked = 0
         self._refused.clear()
         async with asyncio.TaskGroup() as duties:
@@ -208,7 +208,7 @@ class Worker:
         self._wake.set()
 
     async def _ask(self, socket: ClientConnection) -> None:
-        """Tell the server how much more is taken, and what isn't."""
+        """Tell the server how many more errands are accepted, and return refused ones."""
         loop = asyncio.get_running_loop()
         with suppress(ConnectionClosed):
             while True:
@@ -231,7 +231,7 @@ class Worker:
         await socket.close()
 
     async def _do(self, errand: Errand) -> None:
-        """Do one piece of work. What goes wrong in it is this session's, and no other's."""
+        """Do one errand. A failure affects only its own session."""
         has_joined = False
         task = asyncio.current_task()
         try:
@@ -264,14 +264,14 @@ class Worker:
             log.exception("worker.failed", agent=self.agent, session=errand.session, error=sentence_of(error))
 
     def _suspend(self, task: asyncio.Task[None] | None, waits: bool) -> None:
-        """Hear that a piece of work waits for people, or goes on; meanwhile another may be done."""
+        """Note whether an errand waits for people; meanwhile another one may be done."""
         if task in self._errands:
             self._errands[task] = waits
             self._wake.set()
 
 
 def _read(said: str | bytes) -> Errand | None:
-    """What the server hands out; None where it says something else, as a later one may."""
+    """Return the errand in a message; None for any other message, as a later server may send."""
     try:
         take = json.loads(said)["take"]
         return Errand(take["session"], take["message"], take["run"], take["client"], take["epoch"])
@@ -280,7 +280,7 @@ def _read(said: str | bytes) -> Errand | None:
 
 
 def _work_url(url: str, agent: str, name: str) -> str:
-    """The address of an agent's work; raises as `split_address` does."""
+    """Return the WebSocket address for an agent's errands; raises as `split_address` does."""
     parts = split_address(url)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     query = urlencode({"user": agent, "name": name, "kind": "agent"})

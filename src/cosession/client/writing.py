@@ -1,4 +1,4 @@
-"""What one writes into a session: messages, prompts for the queue, changes of what was said, counts."""
+"""Writes into a session: messages, queued prompts, edits, counters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from .wishes import Wishes
 
 
 class Writing(Wishes):
-    """Whoever is in a session."""
+    """The writing actions of a participant."""
 
     async def send(
         self,
@@ -28,16 +28,16 @@ class Writing(Wishes):
         """Append a whole message.
 
         Args:
-            text: what it says.
+            text: the text of the message.
             id: the message's id; None makes one.
             role: `user`, `assistant` or `system`.
             parts: more parts, after the text.
             parent: id of the message it follows, where a session branches.
-            to: the agents that are asked; none is whoever answers here.
+            to: the agents that shall answer; empty leaves it to the session's policy.
 
         Raises:
-            BadDocument: it isn't a message.
-            TooLarge: it is larger than the server takes.
+            BadDocument: an argument is invalid.
+            TooLarge: the message is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -56,14 +56,14 @@ class Writing(Wishes):
         )
 
     def enqueue(self, text: str, *, to: Sequence[str] = ()) -> QueuedPrompt:
-        """Add a prompt to the shared queue: people edit and reorder it there, and it is asked when its turn comes.
+        """Add a prompt to the shared queue: people can edit and reorder it there, and it is sent when its turn comes.
 
         Args:
-            text: what it says.
-            to: the agents that are asked; none is whoever answers here.
+            text: the text of the prompt.
+            to: the agents that shall answer; empty leaves it to the session's policy.
 
         Raises:
-            TooLarge: it is larger than the server takes.
+            TooLarge: the prompt is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._link.go_on()
@@ -72,28 +72,28 @@ class Writing(Wishes):
         return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
 
     def edit(self, message_id: str, text: str) -> None:
-        """Change a message's text, as little as possible, so that concurrent edits merge.
+        """Change a message's text with a minimal edit, so that concurrent edits merge.
 
         Raises:
-            BadDocument: there is no such message, or it is deleted.
+            BadDocument: the message doesn't exist, or is deleted.
             Disconnected: the session is over.
         """
         self._find(message_id).edit(text, at=now(), by=self.participant)
 
     def remove(self, message_id: str) -> None:
-        """Delete what a message says; an empty message marked as deleted stays. Raises as `edit` does."""
+        """Delete a message's content; an empty message marked as deleted stays. Raises as `edit` does."""
         self._find(message_id).delete(at=now())
 
     def count(self, name: str, amount: float = 1) -> None:
-        """Add to a shared counter; the additions of all add up, whoever makes them at once.
+        """Add to a shared counter; concurrent additions of several participants are summed.
 
         Args:
-            name: the counter, as it is read in `counters`.
-            amount: how much; negative takes away.
+            name: the name of the counter, as in `counters`.
+            amount: the amount to add; may be negative.
 
         Raises:
-            BadDocument: the amount is no number, or the name isn't one.
-            TooLarge: the name is longer than the server takes.
+            BadDocument: the amount is no number, or the name isn't valid.
+            TooLarge: the name is longer than the server accepts.
             Disconnected: the session is over.
         """
         self._link.go_on()
