@@ -1,9 +1,9 @@
-/** Where a session is, and what its server is told in the query. */
+/** The address of a session, with its query parameters. */
 
 export interface Address {
   readonly url: string;
   readonly session: string;
-  /** The token in it is the last one that was given. */
+  /** They include the token that was used last. */
   readonly parameters: Record<string, string>;
 }
 

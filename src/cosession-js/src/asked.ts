@@ -1,10 +1,11 @@
 /**
- * Wishes that may have to be asked again, because a crash can take the server's answer after it was seen here.
+ * Requests that may have to be repeated, because a server may lose its answer in a crash after this page received it.
  *
- * The answer takes the request away, in this copy too, and only the server may write it; so when the server comes back
- * without both, nobody could bring the wish back. What was asked here is kept until a fence vouches for it. Asked twice
- * it happens once: a steer has an id, a run is cancelled once, and of votes and policies the last one counts. What names
- * a Yjs client (claims, answers of tools) is not asked again: the fresh document's is another one.
+ * The answer removes the request, in this copy too, and only the server may write it; so when the server restarts
+ * without both, no client could restore the request. A request is kept here until a fence vouches for its answer.
+ * Repeating it has no further effect: a steer has an id, a run is cancelled once, and of votes and policies the last
+ * one counts. Requests that name a Yjs client (claims, answers of tools) are not repeated: the fresh document has
+ * another client id.
  */
 
 import * as Y from "yjs";
@@ -33,7 +34,7 @@ export class Asked {
     });
   }
 
-  /** The wishes whose answer was seen here, and that aren't in `fresh`, the server's document. */
+  /** Returns the requests that were answered here, and are not answered in `fresh`, the server's document. */
   taken(fresh: Y.Doc): readonly (readonly [key: string, value: Json])[] {
     const [waiting, there] = [this.#doc.getMap("requests"), fresh.getMap("requests")];
     return this.#unsaved().flatMap(([key, { value }]) => {
@@ -42,7 +43,7 @@ export class Asked {
     });
   }
 
-  /** A vote is for what was shown then, and another value may be shown now; one that didn't count is none. */
+  /** Returns a vote with the value that it counted for, as another may be shown now; undefined if it didn't count. */
   #asAnswered(key: string, value: Json): Json | undefined {
     if (kindOf(key) !== "vote") return value;
     const [, id = "", participant = ""] = key.split("/").map(decodeSegment);

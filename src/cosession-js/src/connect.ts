@@ -1,10 +1,10 @@
-/** The way in: `connect(location.origin, "trip")`. */
+/** The entry point: `connect(location.origin, "trip")`. */
 
 import type { Options } from "./options.ts";
 import { Session } from "./session.ts";
 
 /**
- * Joins a session and keeps joined until `close()`.
+ * Joins a session, and stays connected until `close()`.
  *
  * @param url - the server's HTTP origin, e.g. `location.origin`; a path before `/sync` may follow
  * @param id - the session's id

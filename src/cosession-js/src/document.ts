@@ -1,20 +1,20 @@
 /**
- * The Yjs document and the awareness of a session, which no listener can stop.
+ * The Yjs document and the awareness of a session, protected from errors of listeners.
  *
- * Yjs carries out a transaction in steps, and passes on what a listener throws: an error in `beforeTransaction` leaves
- * the transaction open for ever, one in `afterTransactionCleanup` or `update`, or while an update is encoded for such a
+ * Yjs runs a transaction in steps, and propagates an error of a listener: one in `beforeTransaction` leaves the
+ * transaction open for ever; one in `afterTransactionCleanup` or `update`, or while an update is encoded for such a
  * listener, leaves it in the queue of transactions, and from then on no event is called any more. Here an error of a
- * listener is reported and the next one is called; and what is left over all the same is carried out after the task.
+ * listener is reported and the next one is called; steps that are left over all the same run after the task.
  *
- * Invariant: each transaction that began is told to the watchers, once, before any listener hears of it or at the end
- * of the task; until then the document isn't settled.
+ * Invariant: watchers are called with each transaction that began, once, before any listener or at the end of the
+ * task; until then the document isn't settled.
  */
 
 import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import { report } from "./errors.ts";
 
-/** Yjs carries out transactions that wait for each other recursively: more at once could exceed the stack. */
+/** The most queued transactions that Yjs runs at once: it runs them recursively, and more could exceed the stack. */
 const MOST_AT_ONCE = 200;
 
 export class SessionDoc extends Y.Doc {
@@ -22,12 +22,12 @@ export class SessionDoc extends Y.Doc {
   readonly #open = new Set<Y.Transaction>();
   #isPlanned = false;
 
-  /** Whether the watchers know of every transaction. */
+  /** Whether the watchers were called with every transaction. */
   get isSettled(): boolean {
     return this.#open.size === 0;
   }
 
-  /** Calls `watcher` with each transaction, when all that it changes is known. */
+  /** Calls `watcher` with each transaction, when all its changes are known. */
   watch(watcher: (transaction: Y.Transaction) => void): void {
     this.#watchers.add(watcher);
   }
@@ -51,7 +51,7 @@ export class SessionDoc extends Y.Doc {
     callAll(this.#watchers, [transaction]);
   }
 
-  /** A task has ended, and with it every transaction: what Yjs has left is carried out now. */
+  /** Runs the steps that Yjs has left: the task has ended, and with it every transaction. */
   #settle(): void {
     this.#isPlanned = false;
     while (this._transaction !== null || this._transactionCleanups.length > 0) {
@@ -70,7 +70,7 @@ export class SessionDoc extends Y.Doc {
   #carryOut(left: Y.Transaction[]): void {
     const [now, later] = [left.slice(0, MOST_AT_ONCE), left.slice(MOST_AT_ONCE)];
     try {
-      // Yjs carries out all that is in the queue when the first of it ends.
+      // Yjs runs the whole queue when the first transaction in it ends.
       this.transact(() => this._transactionCleanups.push(...now), "cosession");
     } catch (error) {
       report(error);
@@ -87,9 +87,9 @@ export class SessionAwareness extends Awareness {
 }
 
 /**
- * Takes an update into a document.
+ * Applies an update to a document.
  *
- * @throws what Yjs finds wrong with the update; the document is then in no state to go on with
+ * @throws the error of Yjs for an invalid update; the document must not be used afterwards
  */
 export function integrate(doc: Y.Doc, update: Uint8Array, origin: unknown): void {
   let failure: { readonly error: unknown } | undefined;

@@ -1,4 +1,4 @@
-/** Named events with typed arguments. A listener that throws is reported, and doesn't silence the others. */
+/** Named events with typed arguments. An error of a listener is reported, and the other listeners are called. */
 
 import { report } from "./errors.ts";
 

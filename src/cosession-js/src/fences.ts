@@ -1,11 +1,11 @@
 /**
- * Fences: what "saved" means. Pure bookkeeping; it sends through the function it is given.
+ * Fences: the protocol behind "saved". No I/O here; fences are sent by a given function.
  *
- * After local edits a fence (a number) goes to the server, which sends it back when all that came before it on this
- * connection is committed to storage. The frames of one connection keep their order, so the echo vouches for every edit
- * made before its fence was sent. One fence is in flight at a time: its echo sends the next when there were new edits,
- * so typing costs one fence per round trip. A fence of an earlier connection says nothing. `advance` is called when all
- * edits have been sent, and never before the server has been given all that it lacked (its sync step 1 answered).
+ * After local edits a fence (a number) is sent to the server, which returns it when all frames before it on this
+ * connection are committed to storage. The frames of one connection keep their order, so the echo vouches for every
+ * edit made before its fence was sent. One fence is in flight at a time: its echo triggers the next when there were new
+ * edits, so typing costs one fence per round trip. A fence of an earlier connection is ignored. `advance` is called
+ * when all edits have been sent, and never before the server was sent all that it lacked (its sync step 1 answered).
  */
 
 import type { Unsaved } from "./unsaved.ts";
@@ -21,7 +21,7 @@ export class Fences {
   #send: ((number: number) => void) | null = null;
   readonly #waiting: { readonly edits: number; readonly resolve: () => void }[] = [];
 
-  /** `plan` has what waits sent soon, and then calls `advance`. */
+  /** `plan` schedules the sending of waiting edits, and then calls `advance`. */
   constructor(changed: () => void, plan: () => void, unsaved: Unsaved | null = null) {
     this.#changed = changed;
     this.#plan = plan;
@@ -33,17 +33,17 @@ export class Fences {
     return this.#saved === this.#edits;
   }
 
-  /** How many edits there have been. */
+  /** The number of edits so far. */
   get edits(): number {
     return this.#edits;
   }
 
-  /** Whether an edit, by its number from 1, is known to be in the server's storage. */
+  /** Returns whether an edit, by its number from 1, is known to be in the server's storage. */
   hasSaved(edit: number): boolean {
     return edit <= this.#saved;
   }
 
-  /** A local edit was made. Its fence is sent after it. */
+  /** Records a local edit; its fence is sent after it. */
   edited(): void {
     this.#notifying(() => {
       this.#edits += 1;
@@ -59,20 +59,20 @@ export class Fences {
     return promise;
   }
 
-  /** The server has been sent all that it said it lacked; edits follow by themselves from here. */
+  /** Starts sending fences: the server was sent all that it lacked, and from now on edits as they are made. */
   opened(send: (number: number) => void): void {
     this.#send = send;
     this.#flying = null;
     this.#plan();
   }
 
-  /** The connection ended: what was in flight may be lost. */
+  /** Records the end of the connection: frames in flight may be lost. */
   closed(): void {
     this.#send = null;
     this.#flying = null;
   }
 
-  /** All edits have been sent: a fence may follow. */
+  /** Sends a fence if one is due: all edits have been sent. */
   advance(): void {
     if (this.#send === null || this.#flying !== null || this.saved) return;
     this.#number += 1;
@@ -80,7 +80,7 @@ export class Fences {
     this.#send(this.#number);
   }
 
-  /** A fence came back. */
+  /** Records a returned fence. */
   received(number: number): void {
     const flying = this.#flying;
     if (flying === null || flying.number !== number) return;

@@ -6,11 +6,11 @@ import * as encoding from "lib0/encoding";
 export const SYNC = 0;
 export const AWARENESS = 1;
 export const QUERY_AWARENESS = 3;
-/** Client → server → client: a number that comes back when all that was sent before it is committed. */
+/** Client → server → client: a number that is returned when all frames sent before it are committed. */
 export const FENCE = 102;
-/** Server → client: JSON, what it has to say about something that was sent. */
+/** Server → client: JSON, a notice about a frame of this client. */
 export const NOTICE = 103;
-/** Server → client: JSON, what this page may do. Client → server: a fresh token. */
+/** Server → client: JSON, the identity and capabilities of this page. Client → server: a fresh token. */
 export const GRANT = 104;
 
 /** The steps of a sync frame: a state vector, the answer to one, and a change. */
@@ -20,7 +20,7 @@ export const UPDATE = 2;
 
 type Frame = Uint8Array<ArrayBuffer>;
 
-/** The frame that the server sent, as far as this client knows it. */
+/** A frame of the server, of one of the types that this client knows. */
 export type Received =
   | { readonly kind: typeof SYNC; readonly step: number; readonly bytes: Uint8Array }
   | { readonly kind: typeof AWARENESS; readonly bytes: Uint8Array }
@@ -29,7 +29,7 @@ export type Received =
   | { readonly kind: typeof NOTICE | typeof GRANT; readonly json: string };
 
 /**
- * Reads a frame; null when it is of a kind that this client doesn't know.
+ * Parses a frame; null when it is of a type that this client doesn't know.
  *
  * @throws Error when it ends in the middle
  */

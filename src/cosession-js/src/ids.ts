@@ -1,4 +1,4 @@
-/** Fresh ids. From getRandomValues, because randomUUID is missing on pages that aren't served over HTTPS. */
+/** Returns a fresh id, from getRandomValues, because randomUUID is missing on pages that aren't served over HTTPS. */
 
 export function freshId(prefix: string): string {
   const bytes = crypto.getRandomValues(new Uint8Array(12));

@@ -1,4 +1,4 @@
-/** The client of cosession: an AI session in a page. `Y` is the Yjs that sessions are made with: bind editors with it. */
+/** The client of cosession: an AI session in a page. `Y` is the Yjs module of its documents: bind editors with it. */
 
 export * as Y from "yjs";
 export type { Approval, Vote } from "./approvals.ts";

@@ -1,14 +1,14 @@
 /**
  * The copy of a session in this browser (IndexedDB): edits made offline survive a reload.
  *
- * It belongs to one server, session and participant: who logs in next neither sees nor sends what another one wrote.
+ * It belongs to one server, session and participant: another participant who logs in neither sees nor sends its edits.
  * Its format is y-indexeddb's: a list of updates under automatic keys, which tabs share.
  *
  *     opening ─→ kept ←──────────────────────────────┐ all is written anew
  *                 │ the browser, or an error, closes it │
  *                 └─→ failed ─→ a pause ─→ opens again ─┘     another tab discards it ─→ failed for good
  *
- * No error of IndexedDB reaches the document or its writers: what can't be kept is said as `failed`.
+ * No error of IndexedDB reaches the document or its writers: the state becomes `failed`.
  */
 
 import * as Y from "yjs";
@@ -16,22 +16,22 @@ import { Backlog, hasChanged } from "./backlog.ts";
 import { integrate, type SessionDoc } from "./document.ts";
 import { CosessionError } from "./errors.ts";
 
-/** Whether this browser keeps a copy: `none` isn't asked for, `failed` can't be kept now. */
+/** Whether this browser keeps a copy: `none` is not requested, `failed` can't be kept now. */
 export type Copy = "none" | "opening" | "kept" | "failed";
 
-/** IndexedDB may never answer (a known fault of browsers); then the page works without its copy. */
+/** IndexedDB may never answer (a known fault of browsers); after this time the page works without its copy. */
 const PATIENCE_MS = 3_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
 const UPDATES = "updates";
-/** So many updates are made one. */
+/** The number of stored updates at which they are merged into one. */
 const MANY_UPDATES = 500;
 /** IndexedDB has no such limits. */
 const NO_LIMITS = { frameBytes: Number.MAX_SAFE_INTEGER, structs: Number.MAX_SAFE_INTEGER };
 
 export class OfflineCopy {
   status: Copy = "opening";
-  /** Settles when the copy is in the document, or won't be soon. */
+  /** Settles when the copy is in the document, or can't be loaded soon. */
   readonly loaded: Promise<void>;
   readonly #name: string;
   readonly #doc: SessionDoc;
@@ -44,7 +44,7 @@ export class OfflineCopy {
   #isPlanned = false;
   /** Whether there was a copy that could be opened. */
   #wasOpened = false;
-  /** Whether what it held is in the document. */
+  /** Whether its content is in the document. */
   #isRead = false;
   #isOver = false;
 
@@ -63,8 +63,8 @@ export class OfflineCopy {
   }
 
   /**
-   * Takes what this page has out of the copy, and lets go of it; another tab that has it open goes on. What another tab
-   * has kept there meanwhile, and this page hasn't read, stays, unless `isAll`: that tab may be gone.
+   * Removes this page's document from the copy, and closes the copy; another tab that has it open continues. Updates
+   * that another tab has stored meanwhile, and this page hasn't read, stay, unless `isAll`: that tab may be closed.
    */
   async clear(isAll = false): Promise<void> {
     const opening = this.#database ?? opened(this.#name);
@@ -72,16 +72,16 @@ export class OfflineCopy {
     clearTimeout(this.#timer);
     this.#database = null;
     const known = isAll ? null : Y.encodeStateVector(this.#doc);
-    await within(PATIENCE_MS, emptied(opening, known)).catch(() => {}); // what can't be opened can't be read either
+    await within(PATIENCE_MS, emptied(opening, known)).catch(() => {}); // an unopenable copy can't be read either
   }
 
-  /** Lets go of the copy; what was written here until now is still kept. */
+  /** Closes the copy; edits made until now are still stored. */
   close(): void {
     if (this.#isOver) return;
     this.#write();
     this.#isOver = true;
     clearTimeout(this.#timer);
-    this.#database?.close(); // IndexedDB finishes what was begun
+    this.#database?.close(); // IndexedDB completes open transactions
     this.#database = null;
   }
 
@@ -110,7 +110,7 @@ export class OfflineCopy {
     }
     this.#wasOpened = true;
     database.onversionchange = ({ newVersion }) => {
-      // Another tab removes the copy, for whom this page may not write it again; or makes it anew.
+      // Another tab discards the copy, and this page must not write it again; or creates it again.
       this.#fail(database, newVersion === null);
     };
     database.onclose = () => this.#fail(database);
@@ -121,7 +121,7 @@ export class OfflineCopy {
       return;
     }
     this.#database = database;
-    if (!isFirst) this.#backlog.reset(new Map()); // what was on its way may be lost
+    if (!isFirst) this.#backlog.reset(new Map()); // writes in progress may be lost
     if (isFirst || this.#backlog.isEmpty) this.#become("kept");
     this.#plan();
   }
@@ -131,7 +131,7 @@ export class OfflineCopy {
     try {
       updates = await settled(database.transaction([UPDATES]).objectStore(UPDATES).getAll());
     } catch (error) {
-      database.close(); // it is opened again after a pause, and read then
+      database.close(); // it is opened and read again after a pause
       throw error;
     }
     if (this.#isOver) return;
@@ -176,9 +176,9 @@ export class OfflineCopy {
     );
   }
 
-  /** The copy can't be kept: it is opened again after a pause, unless it is gone for good. */
+  /** Handles a copy that can't be kept: it is opened again after a pause, unless it failed for good. */
   #fail(database: IDBDatabase | null, isForGood = false): void {
-    database?.close(); // also one that isn't in use yet: what another tab wants with it waits for that
+    database?.close(); // also one that isn't in use yet: another tab may wait for its close
     if (this.#isOver || (database !== this.#database && !isForGood)) return;
     this.#database = null;
     this.#isOver = isForGood;
@@ -198,7 +198,7 @@ export class OfflineCopy {
   }
 }
 
-/** Opens the copy, and makes its store where there is none. */
+/** Opens the copy, and creates its store if there is none. */
 async function opened(name: string): Promise<IDBDatabase> {
   let database = await openedAt(name);
   if (!database.objectStoreNames.contains(UPDATES)) {
@@ -220,7 +220,7 @@ function openedAt(name: string, version?: number): Promise<IDBDatabase> {
   return settled(request);
 }
 
-/** Makes one update of all that are stored, also of those of other tabs. */
+/** Merges all stored updates into one, also those of other tabs. */
 function mergeAll(updates: IDBObjectStore): void {
   const all = updates.getAll();
   all.onsuccess = () => {
@@ -230,20 +230,20 @@ function mergeAll(updates: IDBObjectStore): void {
   };
 }
 
-/** All that can be read of stored updates, as one; what was deleted is left out. */
+/** Returns the readable stored updates merged into one, without deleted content. */
 function merged(updates: readonly unknown[]): Uint8Array {
   const doc = new Y.Doc();
   for (const update of updates) {
     try {
       Y.applyUpdate(doc, update as Uint8Array);
     } catch {
-      // A damaged update costs itself and what stands on it.
+      // A damaged update loses only itself and the updates that depend on it.
     }
   }
   return Y.encodeStateAsUpdate(doc);
 }
 
-/** Carries out a change of the stored updates; settles when it is stored. */
+/** Changes the stored updates; settles when the change is stored. */
 async function stored(database: IDBDatabase, change: (updates: IDBObjectStore) => void): Promise<void> {
   const transaction = database.transaction([UPDATES], "readwrite");
   change(transaction.objectStore(UPDATES));
@@ -253,7 +253,7 @@ async function stored(database: IDBDatabase, change: (updates: IDBObjectStore) =
   });
 }
 
-/** Empties the copy, but for what a state vector lacks. */
+/** Empties the copy, except for changes beyond a state vector. */
 async function emptied(opening: IDBDatabase | Promise<IDBDatabase>, known: Uint8Array | null): Promise<void> {
   const database = await opening;
   const change = (updates: IDBObjectStore): void => {
@@ -275,7 +275,7 @@ async function emptied(opening: IDBDatabase | Promise<IDBDatabase>, known: Uint8
   }
 }
 
-/** The result of a request; a browser says by a throw, an event or not at all that it has none. */
+/** Returns the result of a request; a browser reports a failure by a throw, by an event or not at all. */
 function settled<Result>(request: IDBRequest<Result>): Promise<Result> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -294,7 +294,7 @@ function isAvailable(): boolean {
   try {
     return Boolean(globalThis.indexedDB);
   } catch {
-    return false; // a frame that may not even ask
+    return false; // a frame without access to IndexedDB
   }
 }
 

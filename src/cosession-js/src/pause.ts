@@ -1,28 +1,28 @@
 /** The pause before the next attempt to connect: it grows with every failure, and is never the same for all clients. */
 
 const FIRST_MS = 200;
-/** People watch the page come back: longer pauses cost them more than they save the server. */
+/** The longest pause: people wait for the page to reconnect; longer ones cost them more than they save the server. */
 const LONGEST_MS = 10_000;
-/** The failures after which the pause is the longest; also what "too fast" counts for. */
+/** The number of failures after which the pause is the longest; "too fast" counts as so many. */
 const MANY = 6;
-/** A connection that lasted so long was none of the failures that follow each other. */
+/** A connection that lasted this long resets the count of failures. */
 const STEADY_MS = 10_000;
 
 export class Pause {
   #failures = 0;
   #since: number | null = null;
 
-  /** The connection is in use. */
+  /** Records that the connection is in use. */
   began(): void {
     this.#since ??= Date.now();
   }
 
-  /** Starts over: the network, or the application, says that it is worth a try. */
+  /** Resets the failures: the network is back, or the application asked for another try. */
   reset(): void {
     this.#failures = 0;
   }
 
-  /** The connection, or the attempt to connect, has ended; returns how long to wait, in milliseconds. */
+  /** Records the end of a connection or an attempt; returns the pause in milliseconds. */
   ended(isTooFast = false): number {
     if (this.#since !== null && Date.now() - this.#since >= STEADY_MS) this.#failures = 0;
     this.#since = null;

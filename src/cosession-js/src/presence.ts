@@ -1,11 +1,12 @@
 /**
- * Presence: who is connected now, and what each says of the moment (typing, a cursor). Gone with the connection.
+ * Presence: the current connections, each with its transient state (typing, a cursor). It ends with the connection.
  *
- * `user` is what the server verified, for everybody but oneself. One participant has an entry per connection.
+ * `user` is verified by the server, for all entries but this page's. One participant has an entry per connection.
  *
- * The server says who left. The awareness protocol would also drop whom it hasn't heard of for 30 seconds, but browsers
- * slow a hidden tab down to one sign of life a minute: people would come and go while they only look elsewhere. So
- * nobody is dropped by silence here. One's own sign of life goes on, for other clients that do count seconds.
+ * The server reports participants that left. The awareness protocol would also drop a client after 30 seconds of
+ * silence, but browsers slow a hidden tab down to one heartbeat a minute: people would come and go while they only look
+ * elsewhere. So no client is dropped for silence here. This page still sends its own heartbeat, for other clients that
+ * do drop silent ones.
  */
 
 import type { Awareness } from "y-protocols/awareness";
@@ -17,12 +18,12 @@ import { type Limits, utf8Length } from "./limits.ts";
 export interface Presence {
   readonly client: number;
   readonly user: Participant;
-  /** Whether its page is in the foreground, where it is a page. */
+  /** Whether its page is in the foreground; missing for clients that are no pages. */
   readonly visible?: boolean;
   readonly [field: string]: unknown;
 }
 
-/** Half of what other clients wait for. */
+/** The interval of heartbeats: half of the other clients' timeout. */
 const SIGN_OF_LIFE_MS = 15_000;
 
 interface Of {
@@ -44,12 +45,12 @@ export class PresenceList {
     this.#checkOpen = checkOpen;
   }
 
-  /** The awareness protocol itself, for editors that show cursors. */
+  /** The Yjs awareness, for editors that show cursors. */
   get awareness(): Awareness {
     return this.#of.awareness;
   }
 
-  /** Begins to speak by an awareness: says this state there, whether the page is looked at, and that it lives. */
+  /** Starts to use an awareness: sets this state, the page's visibility and the heartbeat there. */
   begin(awareness: Awareness, state: Readonly<Record<string, unknown>>): void {
     awareness.setLocalState({ ...state, ...visible() });
     clearInterval(awareness._checkInterval);
@@ -63,14 +64,14 @@ export class PresenceList {
     awareness.on("change", () => awareness === this.awareness && this.refresh());
   }
 
-  /** Reads anew who is here, and tells. */
+  /** Reads all entries again, and emits a change. */
   refresh(): void {
     this.#all = null;
     this.#others = null;
     this.#changed();
   }
 
-  /** Every connection, oneself included; the same list as before when nothing changed. */
+  /** Every connection, this page's included; the same list as before when nothing changed. */
   get all(): readonly Presence[] {
     this.#all ??= Object.freeze(
       [...this.awareness.getStates()]
@@ -86,7 +87,7 @@ export class PresenceList {
     return this.#others;
   }
 
-  /** Says something of oneself, until this page goes; `null` takes the field away. */
+  /** Sets a field of this page's presence, until the page closes; `null` removes the field. */
   set(field: string, value: unknown): void {
     checkedId(field, "The name of a field of presence");
     if (field === "user")
@@ -108,7 +109,7 @@ export class PresenceList {
     this.awareness.setLocalState(state);
   }
 
-  /** Undefined for a state that doesn't say whose it is. */
+  /** Returns the entry of a client; undefined for a state without a valid participant. */
   #entry(client: number, state: unknown): Presence | undefined {
     if (!isObject(state) || !isObject(state.user) || typeof state.user.id !== "string") return undefined;
     const known = this.#known.get(state);
@@ -119,7 +120,7 @@ export class PresenceList {
   }
 }
 
-/** Whether somebody may be looking at this page, as far as the browser tells; nothing outside of one. */
+/** Returns whether the page is visible, according to the browser; an empty object outside of a browser. */
 function visible(): { visible?: boolean } {
   return globalThis.document === undefined ? {} : { visible: document.visibilityState === "visible" };
 }

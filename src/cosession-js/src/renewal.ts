@@ -6,7 +6,7 @@
 
 import type { Credential } from "./credential.ts";
 
-/** The fraction of the remaining time after which to renew: late enough to be rare, early enough for several tries. */
+/** The fraction of the remaining time after which to renew: late enough to be rare, early enough for more tries. */
 const RENEW_AT = 0.8;
 /** The least time between two renewals or tries, also where the clocks of server and browser differ. */
 const SHORTEST_MS = 1_000;

@@ -1,8 +1,8 @@
 /**
- * One copy of the session's document, and its tie to the server: presence, connection, and what is saved.
+ * A replica of the session's document, with its presence, its connection to the server, and its saved state.
  *
- * A session has one at a time. A refused edit can't be taken back (others would miss what comes after it), so the whole
- * copy is then given up for a fresh one.
+ * A session has one at a time. A refused edit can't be undone (others would lack the edits that follow it), so the
+ * whole replica is then replaced by a fresh one.
  */
 
 import type * as Y from "yjs";
@@ -20,7 +20,7 @@ import type { Notice, Refusal } from "./refusal.ts";
 import { Transport } from "./transport.ts";
 import { Unsaved } from "./unsaved.ts";
 
-/** Refusals of what was written, to which a fresh copy is the answer: malformed, not allowed, client id taken, too large. */
+/** Refusals of edits, after which a fresh replica is made: malformed, not allowed, client id taken, too large. */
 const OF_WRITING: ReadonlySet<number> = new Set([4400, 4403, 4409, 4413]);
 
 /** The session is gone: it was deleted, or the server can't open it any more. */
@@ -41,7 +41,7 @@ export class Replica {
   readonly transport: Transport;
   readonly #unsaved: Unsaved;
 
-  /** `before` is the copy whose place this one is to take. */
+  /** `before` is the replica that this one is to replace. */
   constructor(address: Address, credential: Credential, heard: Heard, before?: Replica) {
     this.#unsaved = new Unsaved(this.doc, before?.writers);
     this.fences = new Fences(heard.changed, () => this.transport.plan(), this.#unsaved);
@@ -54,41 +54,41 @@ export class Replica {
       ...heard,
     });
     this.doc.watch((transaction) => {
-      // Also what is read from this browser's copy: it may never have been sent, so it is as unsaved as a fresh edit.
+      // Changes read from this browser's copy count too: they may never have been sent, so they are unsaved as well.
       if (this.transport.isOrigin(transaction.origin) || !hasChanged(transaction)) return;
       this.#unsaved.brought(transaction);
       this.fences.edited();
     });
   }
 
-  /** Whether a fence has vouched for every transaction, also for one of which no event told. */
+  /** Whether a fence has vouched for every transaction, also for one that no event reported. */
   get saved(): boolean {
     return this.doc.isSettled && this.fences.saved && this.#unsaved.isOwnSaved;
   }
 
-  /** The clients whose writing here the server may not have. */
+  /** The clients with changes here that the server may lack. */
   get writers(): Iterable<number> {
     return this.#unsaved.writers;
   }
 
-  /** The refusal of something that this copy has, when there was one: of what was written here, or seen here only. */
+  /** The refusal of a change in this replica, if any: one written here, or received and since lost by the server. */
   get refusedWriting(): Refusal | null {
     const { refusal, hasAnswered, isUnreadable } = this.transport;
     return refusal !== null && hasAnswered && !isUnreadable && OF_WRITING.has(refusal.code) ? refusal : null;
   }
 
-  /** Whether what is unsaved here is lost: the session is gone, or this copy can't be gone on with. */
+  /** Whether unsaved changes are lost: the session is gone, or this replica can't be used any more. */
   get isLost(): boolean {
     const { refusal, isUnreadable } = this.transport;
     return isUnreadable || (refusal !== null && GONE.has(refusal.code));
   }
 
-  /** The texts that were written here and that the server has not, as far as `fresh`, the server's document, tells. */
+  /** Returns the texts that were written here and are not in `fresh`, the server's document. */
   lost(fresh: Y.Doc): string[] {
     return lostTexts(this.doc, missingIn(fresh, this.#unsaved.clocks), this.writers, fresh);
   }
 
-  /** Asks `fresh`, which takes the place of this copy, for what the server had answered here and has forgotten. */
+  /** Repeats in `fresh`, which replaces this replica, the requests that the server had answered here and has lost. */
   askAgain(fresh: Replica): void {
     const again = this.#asked.taken(fresh.doc);
     fresh.doc.transact(() => {
@@ -96,7 +96,7 @@ export class Replica {
     }, "cosession");
   }
 
-  /** The texts that were written here, and that no fence has vouched for. */
+  /** Returns the texts that were written here, and that no fence has vouched for. */
   unsaved(): string[] {
     return lostTexts(this.doc, missingFrom(this.#unsaved.clocks), this.writers);
   }
@@ -104,6 +104,6 @@ export class Replica {
   close(): void {
     this.transport.close();
     this.awareness.destroy();
-    this.doc.destroy(); // an editor may still write into it: that is never saved
+    this.doc.destroy(); // an editor may still write into it; such edits are never saved
   }
 }

@@ -1,15 +1,16 @@
 /**
- * The session's copy of the document, through refusals.
+ * The session's replica of the document, and its replacement after refusals.
  *
- *     current refused for what it has ─→ a fresh one connects, beside it
- *       fresh synced ─→ it takes the place of the current one; what was written here and only that one had is told as lost
- *       fresh refused as well ─→ it is over: what was written here, and no fence had vouched for, is told as lost
+ *     current one refused for its changes ─→ a fresh one connects, beside it
+ *       fresh one synced ─→ it replaces the current one: texts written here that only the old one had are lost
+ *       fresh one refused as well ─→ the session ends: texts written here without a fence are lost
  *
- * Also who wrote nothing may be refused: a page that has seen what a crash took from the server offers it, and only who
- * wrote it may bring it back. It loses nothing, so nothing is told.
+ * Lost texts are reported. A page that wrote nothing may be refused too: it offers changes that it received and that
+ * the server lost in a crash, but only the client that wrote them may restore them. The page loses nothing, so nothing
+ * is reported.
  *
- * Until the fresh one is here, the current one is read and written as before, and this browser's copy of it stays: so
- * nothing flickers, and a page that is closed meanwhile finds everything again. What is lost is never sent again.
+ * Until the fresh replica is synced, the current one is read and written as before, and this browser's copy of it
+ * stays: so nothing flickers, and a page that is closed meanwhile keeps everything. Lost changes are never sent again.
  */
 
 import type { Address } from "./address.ts";
@@ -21,14 +22,14 @@ import type { Refusal } from "./refusal.ts";
 import { type Heard, Replica } from "./replica.ts";
 import type { Status } from "./transport.ts";
 
-/** More refusals in this time would be an application that writes the same again and again. */
+/** The most refusals in a period: more mean that the application writes the same again and again. */
 const MOST_REFUSALS = 8;
 const REFUSALS_MS = 60_000;
 
 export interface Changes extends Heard {
-  /** A replica is there to be watched, and to speak by: the first one (`before` is null), or a fresh one. */
+  /** Called when a replica is made: the first one (`before` is null), or a fresh one. */
   readonly made: (made: Replica, before: Replica | null) => void;
-  /** A fresh replica has taken the place of the current one. */
+  /** Called when a fresh replica has replaced the current one. */
   readonly replaced: () => void;
   readonly refused: (loss: Loss) => void;
 }
@@ -75,7 +76,7 @@ export class Replicas {
     return this.#copyName === null ? "none" : (this.#copy?.status ?? "opening");
   }
 
-  /** Keeps a copy in this browser from now on, where there is none yet. */
+  /** Keeps a copy in this browser from now on, if there is none yet. */
   keepCopy(name: string): void {
     if (this.#copyName !== null || this.status === "closed") return;
     this.#copyName = name;
@@ -89,7 +90,7 @@ export class Replicas {
     });
   }
 
-  /** This page's presence is this participant's. */
+  /** Sets the participant of this page's presence. */
   identify(user: Participant): void {
     for (const { awareness } of new Set([this.current, this.#last])) {
       const state = awareness.getLocalState();
@@ -97,7 +98,7 @@ export class Replicas {
     }
   }
 
-  /** Connects when the local copy is read: then only what each side lacks has to travel. */
+  /** Connects when the local copy is read: then only the missing changes have to be sent. */
   async open(): Promise<void> {
     await this.#copy?.loaded;
     if (this.status === "closed") return;
@@ -143,13 +144,13 @@ export class Replicas {
     this.#changes.changed();
   }
 
-  /** It is over: what was written here, and no fence had vouched for, is told. */
+  /** Ends the session; texts that were written here without a fence are reported as lost. */
   #end(refusal: Refusal): void {
     this.#isOver = true;
     this.#tell({ ...refusal, lost: this.current.unsaved(), isFinal: true }, this.current);
   }
 
-  /** Begins with a fresh replica, beside the current one. */
+  /** Makes a fresh replica, beside the current one. */
   #begin(): void {
     this.#fresh = this.#make(this.current);
     this.#changes.made(this.#fresh, this.current);
@@ -177,7 +178,7 @@ export class Replicas {
   #replace(fresh: Replica, refusal: Refusal): void {
     const before = this.current;
     const lost = before.lost(fresh.doc);
-    fresh.awareness.setLocalState(before.awareness.getLocalState()); // said meanwhile
+    fresh.awareness.setLocalState(before.awareness.getLocalState()); // it may have changed meanwhile
     this.current = fresh;
     this.#fresh = null;
     void this.#renewCopy();
@@ -187,7 +188,7 @@ export class Replicas {
     before.close();
   }
 
-  /** Takes out of this browser's copy what would bring the refused edit back, and begins it anew. */
+  /** Removes the refused edit from this browser's copy, and starts a new copy. */
   async #renewCopy(): Promise<void> {
     const copy = this.#copy;
     const { current } = this;

@@ -1,4 +1,4 @@
-/** Runs and agents as a page reads them: snapshots of the `runs` and `agents` roots, in a stable order. */
+/** Runs and agents: snapshots of the `runs` and `agents` roots, in a stable order. */
 
 import type * as Y from "yjs";
 import { isObject } from "./json.ts";
@@ -28,9 +28,9 @@ export interface Run {
     readonly attempt?: number;
     readonly attempts?: number;
   }[];
-  /** Which attempt this is, from 1: more when another process has taken it up again. */
+  /** The number of the attempt, from 1; larger when another process has resumed the run. */
   readonly epoch?: number;
-  /** The Yjs client that works on it; see `session.isHeld`. */
+  /** The Yjs client that works on the run; see `session.isHeld`. */
   readonly client?: number;
   readonly cancel?: { readonly by: string; readonly at: string; readonly reason: string } | null;
   readonly steers?: readonly {
@@ -118,7 +118,7 @@ export class Directory<Entry extends { readonly id: string }> {
   }
 
   #entry(id: string, value: unknown): Entry | undefined {
-    if (!isObject(value)) return undefined; // nothing that a run or agent can be
+    if (!isObject(value)) return undefined; // neither a run nor an agent
     const known = this.#entries.get(value);
     if (known) return known;
     const read = this.#read(value) as object;
@@ -137,7 +137,7 @@ export class Runs extends Directory<Run> {
     super(root, snapshots, RUN, byStart);
   }
 
-  /** Those that are not over; the same list as before when no run changed. */
+  /** Returns the runs that have not ended; the same list as before when no run changed. */
   active(): readonly Run[] {
     const runs = this.list();
     if (runs !== this.#of) {
@@ -148,7 +148,7 @@ export class Runs extends Directory<Run> {
   }
 }
 
-/** Oldest first. Times are RFC 3339 in UTC, so text order is time order; ids break ties for everybody alike. */
+/** Oldest first. Times are RFC 3339 in UTC, so text order is time order; ids break ties, on all clients alike. */
 function byStart(first: Run, second: Run): number {
   return compare(first.started_at ?? "", second.started_at ?? "") || compare(first.id, second.id);
 }

@@ -1,4 +1,4 @@
-/** Selections: what each participant has selected or focused, kept when they leave. Keys are `PARTICIPANT/NAME`. */
+/** Selections: each participant's selection or focus, kept when they leave. Keys are `PARTICIPANT/NAME`. */
 
 import type * as Y from "yjs";
 import { knownId } from "./identity.ts";
@@ -29,7 +29,7 @@ export class Selections {
     return this.#of.doc.getMap("selections");
   }
 
-  /** Says what oneself has selected. `null` takes the selection back. */
+  /** Sets a selection of this page's participant. `null` removes it. */
   set(name: string, value: Json): void {
     this.#checkOpen();
     const key = joinKey(knownId(this.#of.me), checkedId(name, "The name of a selection"));
@@ -46,7 +46,7 @@ export class Selections {
     return this.root.get(joinKey(participant, name)) as Value | undefined;
   }
 
-  /** All selections of one participant, by name. */
+  /** Returns all selections of one participant, by name. */
   of(participant: string): Readonly<Record<string, Json>> {
     const own: [string, Json][] = [];
     for (const [key, value] of Object.entries(this.toJSON())) {
@@ -57,7 +57,7 @@ export class Selections {
     return Object.fromEntries(own);
   }
 
-  /** Everything, by key; the same object as before when nothing changed. */
+  /** Returns all selections, by key; the same object as before when nothing changed. */
   toJSON(): Readonly<Record<string, Json>> {
     return this.#snapshots.of(this.root) as Readonly<Record<string, Json>>;
   }

@@ -1,9 +1,10 @@
 /**
  * JSON of shared types that keeps its identity while nothing in it changes.
  *
- * A view asks for the same list at every render; comparing with `===` then tells what to draw again, down to a single
- * message or part. One cache for a whole document: before the observers of a transaction run, each changed type and
- * all that holds it are forgotten. While a transaction is open the cache isn't used, because what it changed isn't known yet.
+ * A view reads the same list at every render; a comparison with `===` then finds the parts to draw again, down to a
+ * single message or part. There is one cache for a whole document: before the observers of a transaction run, each
+ * changed type and all its ancestors are removed from it. While a transaction is open the cache isn't used, because its
+ * changes aren't known yet.
  */
 
 import * as Y from "yjs";
@@ -15,7 +16,7 @@ export class Snapshots {
   readonly #cache = new WeakMap<Shared, unknown>();
   #open = 0;
 
-  /** Heeds what changes in a document; there may be several. */
+  /** Watches the changes of a document; it may watch several. */
   watch(doc: Y.Doc): void {
     doc.on("beforeTransaction", () => {
       this.#open += 1;
@@ -26,7 +27,7 @@ export class Snapshots {
     });
   }
 
-  /** The frozen JSON of `value`, the same object as before when nothing inside changed. */
+  /** Returns the frozen JSON of `value`, the same object as before when nothing inside changed. */
   of(value: unknown): unknown {
     if (!(value instanceof Y.AbstractType)) return value;
     if (this.#open > 0) return this.#read(value);

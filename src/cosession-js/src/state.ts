@@ -1,9 +1,9 @@
 /**
  * The application's shared state: a JSON-like tree in nested Maps, read and written by path.
  *
- * Writes to different keys merge; of two concurrent writes to one key, one wins. So write leaves, not trees, and know
- * one rule of Yjs: when two clients make the same Map at the same time, one of the two is lost with what is in it. Where
- * many start writing below a new name at once, use flat keys, or let one party make the Map.
+ * Writes to different keys merge; of two concurrent writes to one key, one wins. So write leaves, not trees, and note
+ * one rule of Yjs: when two clients create the same Map at the same time, one of the two is lost with its content. If
+ * many clients may start to write below a new name at once, use flat keys, or let one client create the Map.
  */
 
 import type * as Y from "yjs";
@@ -39,18 +39,18 @@ export class State {
     return this.#of.doc.getMap("state");
   }
 
-  /** The value at `path`, the same object as before when nothing in it changed; undefined when there is none. */
+  /** Returns the value at `path`, the same object as before when nothing in it changed; undefined without one. */
   get<Value = Json>(path: Path): Value | undefined {
     return this.#snapshots.of(readAt(this.root, path)) as Value | undefined;
   }
 
-  /** Writes `value`; objects become Maps and lists become Arrays. The Maps on the way are made. */
+  /** Writes `value`; objects become Maps and lists become Arrays. Missing Maps on the path are made. */
   set(path: Path, value: Json): void {
     this.#checkOpen();
     writeAt(this.root, path, value, this.#of.limits);
   }
 
-  /** Removes what is at `path`; nothing happens when there is nothing. */
+  /** Removes the value at `path`; does nothing when there is none. */
   delete(path: Path): void {
     this.#checkOpen();
     deleteAt(this.root, path);

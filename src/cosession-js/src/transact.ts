@@ -1,4 +1,4 @@
-/** Writing in one transaction: an error of a listener is reported, and isn't the writer's. */
+/** Writing in one transaction: an error of a listener is reported, and doesn't reach the writer. */
 
 import type * as Y from "yjs";
 import { report } from "./errors.ts";
@@ -17,7 +17,7 @@ export function transact<Result>(doc: Y.Doc | null, change: () => Result): Resul
       }
     }, "cosession");
   } catch (error) {
-    report(error); // Yjs calls observers at the end of a transaction, and passes on what they throw
+    report(error); // Yjs calls observers at the end of a transaction, and propagates their errors
   }
   if (result !== undefined) return (result as { readonly value: Result }).value;
   throw failure?.error ?? new Error("Yjs didn't carry out the change.");

@@ -1,4 +1,4 @@
-/** Waiting for what a session will show, as long as it can. */
+/** Waiting for a condition of a session, until the session ends. */
 
 import { Closed, Refused } from "./errors.ts";
 import type { Off } from "./events.ts";
@@ -16,10 +16,10 @@ export interface Awaited {
 }
 
 /**
- * Resolves with what `look` gives as soon as that isn't undefined, looking at each of the events; fails with `Refused` or
- * `Closed` when it can't come any more.
+ * Resolves with the result of `look` as soon as it isn't undefined, calling it at each of the events; fails with
+ * `Refused` or `Closed` when that can't happen any more.
  *
- * @param onLoss - subscribes to losses of what was written here, where each of them is a failure
+ * @param onLoss - subscribes to losses of this page's writes, if each of them is a failure
  */
 export function waitFor<Value>(
   session: Awaited,
