@@ -1,4 +1,4 @@
-"""Receipts: what a connection hears once the log holds what it wrote. An echo to any client, a fence to who asks.
+"""Receipts: they tell a connection that the log holds its writes: an echo to any client, a fence on request.
 
 Invariant: a receipt leaves only after `committed` says that the log holds all that it stands for. Bounds: a fence is
 small, and `max_fences` of a connection wait; an echo is held as long as its row, and waits with it for the disk.
@@ -15,12 +15,12 @@ from .effects import Echo, Effect, Send, Update
 from .peer import Peer
 
 _FENCE_BYTES = 1024
-"""A fence waits for the disk, and many may: none of them may be large."""
+"""The size of a fence's payload that is allowed: many fences may wait for the disk, so none may be large."""
 
 
 @dataclass(slots=True)
 class _Receipt:
-    """What a connection gets when a version is committed: its own update, or the frame of its fence."""
+    """A receipt that is sent when a version is committed: the connection's own update, or the frame of its fence."""
 
     version: int
     connection: int
@@ -31,11 +31,11 @@ class Acks:
     """The receipts of one room that wait for the disk.
 
     Args:
-        version: what the log holds.
+        version: the version that the log holds.
         max_fences: how many fences of one connection may wait.
 
     Attributes:
-        committed_version: what the log is known to hold.
+        committed_version: the version that the log is known to hold.
     """
 
     __slots__ = ("_max_fences", "_waiting", "committed_version")
@@ -54,13 +54,13 @@ class Acks:
 
         Args:
             version: the newest version of all.
-            connection: whose fence it is.
+            connection: the connection that sent it.
             peer: what is known of it.
             payload: what the fence holds.
 
         Raises:
             TooFast: too many fences of the connection wait.
-            TooLarge: the payload is.
+            TooLarge: the payload is larger than allowed.
         """
         if len(payload) > _FENCE_BYTES:
             raise TooLarge(f"The payload of a fence is larger than {_FENCE_BYTES} bytes; a number is enough.")
@@ -77,13 +77,13 @@ class Acks:
         return []
 
     def release(self, version: int, connection: int, peer: Peer) -> list[Effect]:
-        """Let the fences go on that waited for a gap to be filled: they stand for the newest version now."""
+        """Send or queue the fences that waited for a gap to be filled: they stand for the newest version now."""
         held, peer.held = peer.held, []
         peer.fences -= len(held)
         return [effect for payload in held for effect in self.fence(version, connection, peer, payload)]
 
     def committed(self, version: int, peers: Mapping[int, Peer]) -> list[Effect]:
-        """Hear that the log holds everything up to a version, and send the receipts for it to who is still here."""
+        """Note that the log holds everything up to a version, and send its receipts to the connections still open."""
         self.committed_version = version
         count = bisect_right(self._waiting, version, key=lambda receipt: receipt.version)
         receipts, self._waiting = self._waiting[:count], self._waiting[count:]

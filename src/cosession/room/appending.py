@@ -1,9 +1,9 @@
-"""Messages and queued prompts that come and go, at a cost that doesn't grow with how many there are and were.
+"""Adds and removes messages and queued prompts, at a cost that doesn't grow with the length of their lists.
 
-yrs walks a list from its start, deleted entries too, to append to it, to take out of it, and to tell what came. So an
-update whose entry comes behind the one that is known to be the last is applied in three (see `ListIndex`), the server
-writes a message of its own in a document that has nothing but that last one, and takes a prompt out of the queue by
-its Yjs id. Where these aren't known, as in a session that was just loaded, yrs walks.
+yrs walks a list from its start, deleted entries too, to append to it, to delete from it, and to report an insertion.
+So an update whose entry follows the one that is known to be the last is applied in three parts (see `ListIndex`); the
+server writes a message of its own in a document that has nothing but that last one, and deletes a prompt from the
+queue by its Yjs id. Where these aren't known, as in a session that was just loaded, yrs walks.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,19 +19,19 @@ from cosession.protocol import EMPTY_UPDATE, UpdateHeader
 from cosession.protocol.appends import delete_struct, read_append, write_last
 
 LONG: Final = 1000
-"""Messages over which yrs walks in about the time that it takes to do without."""
+"""The length of a list that yrs walks in about the time that the way without a walk takes."""
 
 HALF_DONE: Final = "The server met an error in the middle of a change; connect once more."
 
 
 def bring(document: SessionDocument, data: bytes, header: UpdateHeader, apply: Callable[[bytes], None]) -> None:
-    """Apply an update of which nothing is known.
+    """Apply an update that is entirely new.
 
     Args:
         document: the live document.
         data: the update.
         header: its header.
-        apply: applies one.
+        apply: applies an update.
 
     Raises:
         MalformedFrame: see `apply`.
@@ -50,7 +50,7 @@ def bring(document: SessionDocument, data: bytes, header: UpdateHeader, apply: C
 
 
 def learn_last(document: SessionDocument, data: bytes, header: UpdateHeader) -> None:
-    """Hear of an update that was applied just now: which entry it put behind all others of a list, if it did.
+    """Note which entry an update that was just applied put at the end of a list, if it did.
 
     Args:
         document: the live document.
@@ -67,7 +67,7 @@ def learn_last(document: SessionDocument, data: bytes, header: UpdateHeader) -> 
 def write_apart(
     document: SessionDocument, vector: Mapping[int, int], change: Callable[[SessionDocument], object]
 ) -> bytes | None:
-    """The update with which a message is appended to a long list.
+    """Return the update that appends a message to a long list.
 
     Args:
         document: the live document; it isn't changed.
@@ -98,7 +98,7 @@ def write_apart(
 
 
 def take_out(document: SessionDocument, entry: QueuedPrompt, apply: Callable[[bytes], None]) -> None:
-    """Take an entry out of the queue; in a transaction of its own.
+    """Delete an entry from the queue, in a transaction of its own.
 
     Args:
         document: the live document.
@@ -115,7 +115,7 @@ def take_out(document: SessionDocument, entry: QueuedPrompt, apply: Callable[[by
 
 
 def _indexes(document: SessionDocument) -> Iterator[ListIndex]:
-    """The indexes of lists in which yrs is not to walk; to ask for a list that isn't there would make it."""
+    """Return the indexes of the lists that yrs shall not walk; access to a missing list would create it."""
     messages = _messages(document)
     if messages is not None:
         yield messages

@@ -1,7 +1,7 @@
-"""Attendance: what the document says of who takes part: the root `participants`, which the server alone writes.
+"""Attendance: the record of the session's participants: the root `participants`, which only the server writes.
 
-Whatever happens is noted, and written only once it is at least one tick old, as what is true by then: so a reload or
-a glance at another tab writes nothing, and many who come at once are one update. Pure: the shell ticks.
+A change is noted at once and written only when it is at least one tick old, in its state by then: so a reload or a
+glance at another tab writes nothing, and participants that join together are one update. Pure: the shell ticks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from cosession.document import SessionDocument
 
 
 class Attendance:
-    """The participants of whom something has changed, each with the time of the last change."""
+    """The participants whose attendance has changed, each with the time of the last change."""
 
     __slots__ = ("_due", "_fresh")
 
@@ -23,12 +23,12 @@ class Attendance:
         return bool(self._fresh or self._due)
 
     def note(self, participant: str, at: str) -> None:
-        """Note that something has changed; what waits of the same participant waits anew."""
+        """Note that something has changed; a change of the same participant that waits starts to wait anew."""
         self._due.pop(participant, None)
         self._fresh[participant] = at
 
     def take(self, *, at_once: bool = False) -> dict[str, str]:
-        """Take what is to be written now: what changed before the last tick, or all of it."""
+        """Return and forget the changes to write now: those from before the last tick, or all."""
         due, self._due, self._fresh = self._due, self._fresh, {}
         if at_once:
             due, self._due = due | self._due, {}
@@ -41,11 +41,11 @@ def is_introduced(document: SessionDocument, who: Participant) -> bool:
 
 
 def introduce(document: SessionDocument, who: Participant, at: str) -> None:
-    """Note who somebody is, so that a name outlives its presence; what is known already is not written again.
+    """Write a participant's name and kind, so that they outlive its presence; known values are not written again.
 
     Args:
         document: the session.
-        who: whoever joins; the anonymous leave no trace.
+        who: the participant that joins; nothing is written of an anonymous one.
         at: the server's time, RFC 3339.
     """
     if who.id == ANONYMOUS.id:
@@ -71,11 +71,11 @@ def _is_declared(document: SessionDocument, who: Participant) -> bool:
 
 
 def attend(document: SessionDocument, here: Mapping[str, Sequence[bool]], at: Mapping[str, str]) -> None:
-    """Note who is here now; what is known already is not written again.
+    """Write which participants are connected now; known values are not written again.
 
     Args:
         document: the session.
-        here: of each participant's connections, whether somebody looks at it.
+        here: per participant, for each of its connections whether its page is looked at.
         at: when that last changed, RFC 3339.
     """
     for id_, looks in here.items():
@@ -87,5 +87,5 @@ def attend(document: SessionDocument, here: Mapping[str, Sequence[bool]], at: Ma
 
 
 def assume_looking(who: Participant) -> bool:
-    """Whether somebody looks at a connection whose presence doesn't say: a program does not, a person does."""
+    """Return whether a connection whose presence doesn't say is looked at: a person's is, a program's is not."""
     return who.kind != "agent"

@@ -1,7 +1,7 @@
-"""Watch: what of a document was touched since the last look, in the roots of which the server decides something.
+"""Watch: the changes of a document since the last `take`, in the roots on which the server decides.
 
-To watch a root costs four kilobytes, and most sessions rest, so one is watched from when it is first written in. That
-shows in an update's bytes: what is the first of its kind in a root names it.
+To watch a root costs four kilobytes, and most sessions rest, so a root is watched from its first write on. That shows
+in an update's bytes: the first entry of a root names the root.
 """
 
 import re
@@ -21,19 +21,19 @@ from cosession.protocol.measured import outside
 from .decisions import DECIDED_ON
 
 _ONE_STRUCT = b"\x01\x01"
-"""How an update begins that brings one struct of one client."""
+"""The first bytes of an update that brings one struct of one client."""
 
 
 class ChangeTracker:
-    """What was touched in a document.
+    """The roots and keys of a document that were touched.
 
     Args:
         document: the document; it is never written to.
 
     Attributes:
-        touched: per root the keys in which something has changed; none of a list. Whoever looks empties it.
-        late: where in the list the messages are of which something came later than they; as `touched`, and noted
-            only from `await_rest` on.
+        touched: per root the keys in which something has changed; none of a list. The reader empties it.
+        late: the places in the list of the messages that got more content after they had arrived; as `touched`, and
+            noted only from `await_rest` on.
         awaits_rest: whether that is noted.
     """
 
@@ -49,7 +49,7 @@ class ChangeTracker:
         self._subscriptions = [self._watch(name) for name in sorted(there)]
 
     def notice(self, update: bytes, header: UpdateHeader) -> None:
-        """Watch the roots in which an applied update is the first to have made something.
+        """Watch the roots in which an applied update made the first entry.
 
         Args:
             update: its bytes.
@@ -74,7 +74,7 @@ class ChangeTracker:
         return touched
 
     def await_rest(self) -> None:
-        """Note what comes of messages later than they: after a crash their halves may be brought back apart."""
+        """Note content that arrives later than its message: after a crash the halves may be brought back apart."""
         if not self.awaits_rest:
             self.awaits_rest = True
             messages = self._document.doc.get("messages", type=ROOTS["messages"])
@@ -94,18 +94,18 @@ class ChangeTracker:
 
 @lru_cache(maxsize=256)
 def _without(names: frozenset[str], others: frozenset[str]) -> frozenset[str]:
-    """Some names without others: the same set for all rooms alike, for it takes 700 bytes."""
+    """Return names without others: one set object for all rooms, because it takes 700 bytes."""
     return names - others
 
 
 @lru_cache(maxsize=256)
 def _naming(names: frozenset[str]) -> re.Pattern[bytes]:
-    """What finds the roots that an update names as the place of something: a 1, the length of the name, the name."""
+    """Return a pattern of the roots that an update names as a parent: a 1, the length of the name, the name."""
     return re.compile(b"\\x01.(" + "|".join(sorted(names)).encode() + b")", re.DOTALL)
 
 
 def _noting(touched: dict[str, set[str]]) -> Callable[[list[Change]], None]:
-    """Note what changes; apart from `ChangeTracker`, which the document would keep alive."""
+    """Return an observer that notes changes; a method would make the document keep `ChangeTracker` alive."""
 
     def note(changes: list[Change]) -> None:
         for change in changes:
@@ -121,7 +121,7 @@ def _note_list(touched: dict[str, set[str]], name: str) -> None:
 
 
 def _noting_late(late: set[int]) -> Callable[[list[Change]], None]:
-    """Note in which messages something changes that isn't text."""
+    """Return an observer that notes the messages in which something other than text changes."""
 
     def note(changes: list[Change]) -> None:
         for change in changes:

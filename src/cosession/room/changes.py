@@ -1,14 +1,14 @@
-"""Every change of a room's document, whoever makes it: applied, versioned, stamped, and answered by the server.
+"""Every change of a room's document, by any writer: applied, versioned, stamped, and answered by the server.
 
     a client's update, admitted ─→ apply ─┐
-    the server's hand ───────────→ edit ──┴→ accept: version, row, broadcast → stamp → decide (by the server's hand)
+    the server's own edit ───────→ edit ──┴→ accept: version, row, broadcast → stamp → decide (as the server's edit)
 
 Invariants: versions are contiguous, and an update has one exactly when it changed the document. The bytes that came
-in are the bytes that are logged and sent; of what is known in part, the news. Whose each Yjs client id is can be read
-from the log; a row that names no client, or another writer, comes after rows that bring nothing and say it. After a
-panic of the CRDT library the room is broken: it must be thrown away and loaded again.
+in are the bytes that are logged and sent; of an update that is known in part, only the new part. The log says which
+participant each Yjs client id belongs to: a row that names no client, or another writer, follows empty rows that say
+it. After a panic of the CRDT library the room is broken: it must be thrown away and loaded again.
 
-Where a change leads to a decision of the server is `_decide`; what it decides is in `decisions`.
+`_decide` calls the server's decisions after a change; the package `decisions` makes them.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -48,24 +48,24 @@ from .sync_reply import Openings
 from .write_guard import WriteGuard
 
 _MOST_PASSES = 8
-"""A decision may ask for another, and comes to an end: more in a row are a defect of one."""
+"""The rounds of decisions after one change: a decision may ask for another; more rounds are a defect of one."""
 
 _MORE_DELETIONS = 256
-"""So many ranges may be deleted before all are read again, which takes a walk over the document."""
+"""The number of ranges deleted after which all are read again, which takes a walk over the document."""
 
 
 class Changes:
     """The changes of one room's document.
 
     Args:
-        document: the live document; from now on only this changes it.
+        document: the live document; from now on only this object changes it.
         version: of the last change that it holds.
-        gate: hears of each change.
-        receipts: what writers hear once their changes are committed.
-        memory: what the room knows of its session besides the document.
+        gate: is notified of each change.
+        receipts: notify writers when their changes are committed.
+        memory: the state of the session that the room keeps outside the document.
         settings: the limits.
-        kept: the values that the library gives back otherwise than they came; it hears of each change.
-        openings: the replies with the whole document; they hear of each change while one is kept.
+        kept: the values that the library gives back otherwise than they came; it is notified of each change.
+        openings: the replies with the whole document; they are notified of each change while one is kept.
 
     Attributes:
         on_first_use: writes the session's facts, once the schema is used; None where they are written.
@@ -123,18 +123,18 @@ class Changes:
         self._keeps_observing = False
 
     def state_vector(self) -> bytes:
-        """The document's state vector, encoded."""
+        """Return the document's state vector, encoded."""
         return self._document.doc.get_state()
 
     def deletions(self) -> KnownDeletions:
-        """The document's deletions, but for a few of the last."""
+        """Return the document's deletions, except for a few of the last."""
         if self._deletions is None or self._more_deletions > _MORE_DELETIONS:
             doc = self._document.doc
             self._deletions, self._more_deletions = KnownDeletions(doc.get_update(doc.get_state())), 0
         return self._deletions
 
     def deleted(self) -> bytes:
-        """The document's deletions alone, as an update: all that a client lacks for certain that has every struct.
+        """Return the document's deletions alone, as an update: all that a client with every struct can lack.
 
         The library walks over the document for them, so they are kept until something is deleted.
         """
@@ -144,7 +144,7 @@ class Changes:
         return self._deleted
 
     def read_values(self) -> Iterator[None]:
-        """Read in steps what is kept of the values of long updates."""
+        """Read the kept values of long updates, in steps."""
         return self._kept.read()
 
     def apply(
@@ -158,15 +158,15 @@ class Changes:
         offered: bool,
         cuts: Sequence[Id] = (),
     ) -> list[Effect]:
-        """Apply a client's update that may be applied, if it changes anything, and do what follows from it.
+        """Apply an admitted update of a client, if it changes anything, and make the decisions that follow.
 
         Args:
             update: it fits the document and was admitted.
             header: its header.
-            connection: who sent it.
-            peer: what is known of it.
+            connection: the connection that sent it.
+            peer: the state of that connection.
             at: the server's time, RFC 3339.
-            offered: whether it is (of) the answer to a sync step 1, which may hold what others wrote.
+            offered: whether it is (part of) the answer to a sync step 1, which may hold what others wrote.
             cuts: the surrogate pairs of the document that it cuts in two, each by its first clock.
         """
         if cuts:
@@ -196,7 +196,7 @@ class Changes:
     def edit(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
     ) -> list[Effect]:
-        """Change the document by the server's own hand; see `Room.edit`."""
+        """Make a change of the server's own; see `Room.edit`."""
         if by is not SERVER:
             self._gate.check_size(by, grows)
         with self._observing_on():
@@ -210,7 +210,7 @@ class Changes:
     def append(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
     ) -> list[Effect]:
-        """Append a message by the server's own hand; see `Room.append`."""
+        """Append a message of the server's own; see `Room.append`."""
         self._gate.check_size(by, grows)
         data = None if self.on_first_use else write_apart(self._document, self.vector, change)
         if data is None:
@@ -220,7 +220,7 @@ class Changes:
         return effects + self._stamp(messages, by, at) + self._decide(by, at)
 
     def attend(self, change: Callable[[SessionDocument], object], at: str) -> list[Effect]:
-        """Write who is here; that alone is no use of the schema."""
+        """Write the attendance; that alone doesn't count as use of the schema."""
         first_use, self.on_first_use = self.on_first_use, None
         try:
             return self.edit(change, at)
@@ -228,11 +228,11 @@ class Changes:
             self.on_first_use = first_use
 
     def rule(self, decision: Callable[[DecisionContext], object], at: str) -> list[Effect]:
-        """Make a decision that no change asks for, and those that follow from it."""
+        """Make a decision that no change caused, and those that follow from it."""
         return self._rule(decision, SERVER, at, {}) + self._decide(SERVER, at)
 
     def bind(self, clients: Iterable[int], by: Participant) -> list[Effect]:
-        """Make Yjs client ids a participant's that are nobody's yet."""
+        """Bind those of some Yjs client ids that have no owner yet to a participant."""
         return self._bind(self._gate.bind(clients, by), by, None)
 
     def close(self) -> None:
@@ -250,7 +250,7 @@ class Changes:
         offered: bool,
         cuts: Sequence[Id],
     ) -> list[Effect]:
-        """Apply an update that cuts surrogate pairs, which the library can't cut: delete them, write what is left.
+        """Apply an update that cuts surrogate pairs, which the library can't: delete the pairs, then write the rest.
 
         Every reader then shows what Yjs shows of a pair that was cut: U+FFFD for each half.
 
@@ -280,12 +280,12 @@ class Changes:
     def _take(
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, *, offered: bool
     ) -> list[Effect]:
-        """Apply a client's update, and accept what of it is new."""
+        """Apply a client's update, and accept its new part."""
         by, receipt = peer.participant, update
         if header.is_news(self.vector):
             self._bring(update.update, header)
         else:
-            # Who wrote what is known already must not get it back with this, before it is committed.
+            # The writer of the known part must not get it back with this, before it is committed.
             changes = self._captured(lambda: self._apply(update.update))
             if not changes:
                 return []
@@ -296,7 +296,7 @@ class Changes:
                 only_deletes = not header.brings
                 header = read_update_header(data)
                 update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
-                if not only_deletes:  # else something may go with that of which its sender has not heard yet
+                if not only_deletes:  # else the diff may hold something that its sender has not been sent yet
                     receipt = update
         if not header.is_string:
             self._forget(header.deletes, by)
@@ -324,7 +324,7 @@ class Changes:
             self._kept.forget(deletes)
 
     def _write(self, change: Callable[[SessionDocument], object], by: Participant) -> list[Effect]:
-        """Change the document by the server's hand in one transaction, and accept what comes of it."""
+        """Make a change of the server's in one transaction, and accept the updates that result."""
 
         def act() -> None:
             with self._document.transaction(origin=SERVER.id):
@@ -334,18 +334,18 @@ class Changes:
         return effects + self._begin() if effects and self.on_first_use is not None else effects
 
     def _append(self, data: bytes, by: Participant) -> list[Effect]:
-        """Apply what was written apart, and accept it."""
+        """Apply an update that was written in another document, and accept it."""
         self._unobserve()
         self._bring(data, read_update_header(data))
         return self._written([data], by)
 
     def _begin(self) -> list[Effect]:
-        """Write the session's facts: the schema is used."""
+        """Write the session's first facts, now that the schema is used."""
         write, self.on_first_use = self.on_first_use, None
         return [] if write is None else self._write(write, SERVER)
 
     def _written(self, updates: Sequence[bytes], by: Participant) -> list[Effect]:
-        """Accept what the server's hand has changed."""
+        """Accept updates that the server made."""
         effects: list[Effect] = []
         for data in updates:
             header = read_update_header(data)
@@ -361,7 +361,7 @@ class Changes:
         return effects
 
     def _bind(self, new: Sequence[int], by: Participant, named: int | None) -> list[Effect]:
-        """Log whose Yjs client ids are that are new, besides the one that the row of what was written names."""
+        """Log the owner of new Yjs client ids, except of the one that the row of the update itself names."""
         effects: list[Effect] = []
         for client in new:
             if client != named:
@@ -370,7 +370,7 @@ class Changes:
         return effects
 
     def _accept(self, update: Update, connection: int | None, by: Participant, client: int | None) -> list[Effect]:
-        """Give an applied update its version, and say who gets it."""
+        """Give an applied update its version, and return the effects that log and broadcast it."""
         vector = self.vector
         known = len(vector)
         for span in update.brings:
@@ -387,7 +387,7 @@ class Changes:
         return effects
 
     def _stamp(self, messages: Sequence[Message], by: Participant, at: str, *, offered: bool = False) -> list[Effect]:
-        """Write on the messages that just came who wrote them, when they came and after which others."""
+        """Stamp messages that just arrived with their author, time of arrival and place in the order."""
         seq = self.version
 
         def stamp(case: DecisionContext) -> None:
@@ -397,7 +397,7 @@ class Changes:
         return self._rule(stamp, by, at, {})
 
     def _complete(self, by: Participant, at: str, *, offered: bool) -> list[Effect]:
-        """Do the same with the messages of which something came just now, where that makes them whole."""
+        """Stamp the messages that just got more content, where that makes them whole."""
         places, seq = sorted(self._watch.late), self.version
 
         def complete(case: DecisionContext) -> None:
@@ -409,7 +409,7 @@ class Changes:
         return self._rule(complete, by, at, {})
 
     def _decide(self, by: Participant, at: str) -> list[Effect]:
-        """Do what a change asks of the server, and what that asks of it in turn, until nothing more is asked."""
+        """Make the decisions that a change asks for, and those that these ask for in turn, until there are none."""
         effects: list[Effect] = []
         if not self._watch.touched:
             return effects
@@ -426,10 +426,10 @@ class Changes:
     def _rule(
         self, decision: Callable[[DecisionContext], object], by: Participant, at: str, touched: Mapping[str, set[str]]
     ) -> list[Effect]:
-        """Make a decision in a transaction by the server's hand.
+        """Make a decision, in a transaction of the server's.
 
         Raises:
-            RoomBroken: it failed; what it follows from is applied by now, and can't be refused any more.
+            RoomBroken: it failed; the change that asked for it is applied by now, and can't be refused any more.
         """
         case = DecisionContext(
             self._document, self._memory, self._settings, by, at, self.version + 1, touched, [], [], []
@@ -444,7 +444,7 @@ class Changes:
         return effects + self._promote(case.promotions, at) if case.promotions else effects
 
     def _promote(self, promotions: Sequence[Promotion], at: str) -> list[Effect]:
-        """Make messages of entries of the queue: first the message comes, then the entry goes, so none is lost.
+        """Turn entries of the queue into messages: the message is added before the entry is deleted, so none is lost.
 
         Raises:
             RoomBroken: it failed.
@@ -455,7 +455,7 @@ class Changes:
             for promotion in promotions:
                 if promotion.write is not None:
                     write = partial(promotion.write, self.version + 1)
-                    with suppress(BadDocument):  # what a foreign client wrote there may be no prompt; it stays
+                    with suppress(BadDocument):  # an entry of a foreign client may be no prompt; it stays
                         data = write_apart(self._document, self.vector, write)
                         effects += self._write(write, SERVER) if data is None else self._append(data, SERVER)
                     with self._document.transaction():
@@ -470,7 +470,7 @@ class Changes:
         return effects + self._rule(lambda case: promoted(case, messages), SERVER, at, {})
 
     def _captured(self, act: Callable[[], None]) -> list[bytes]:
-        """Do something to the document, and return the updates that it made, if it changed anything."""
+        """Run an action on the document, and return the updates that it made, if it changed anything."""
         self._observe()
         updates = self._updates
         updates.clear()
@@ -487,10 +487,10 @@ class Changes:
 
     @contextmanager
     def _observing_on(self) -> Generator[None]:
-        """Go on observing the document from the first of several changes to the last.
+        """Keep observing the document from the first of several changes to the last.
 
-        The library goes through all Yjs clients of the document to begin observing it, to end it, and at the end of
-        each transaction meanwhile, also of one that only reads. So it isn't observed where the update is known.
+        The library iterates over all Yjs clients of the document when observing begins and ends, and after each
+        transaction in between, also after one that only reads. So it isn't observed where the update is known.
         """
         if self._keeps_observing:
             yield
@@ -512,11 +512,11 @@ class Changes:
             self._document.doc.unobserve(subscription)
 
     def _bring(self, data: bytes, header: UpdateHeader) -> None:
-        """Apply an update that is all news."""
+        """Apply an update that is entirely new."""
         if not header.types:
             self._apply(data)
             return
-        if self._watch.awaits_rest:  # it is told of an entry that is filled later
+        if self._watch.awaits_rest:  # the tracker would take the entry for one that is filled later
             self._apply(data)
         else:
             bring(self._document, data, header, self._apply)
@@ -536,8 +536,8 @@ class Changes:
 def _sign(messages: Sequence[Message], by: Participant, at: str, seq: int, *, offered: bool) -> None:
     """Stamp messages that have no stamp. An application's own entries under the name `messages` stay as they are.
 
-    A participant with `admin` may also bring back what others wrote, and is believed about who that was: of a half
-    that doesn't say it, nothing is said before it does.
+    A participant with `admin` may also bring back messages of others, and is trusted about their authors: half of a
+    message that names no author yet stays without a stamp until it does.
     """
     brings_back = offered and by.capabilities.writes_everything
     for message in messages:
@@ -549,7 +549,7 @@ def _sign(messages: Sequence[Message], by: Participant, at: str, seq: int, *, of
 
 
 def _only_client(update: Update) -> int | None:
-    """The Yjs client that made an update, if one did."""
+    """Return the Yjs client that made an update, or None if there are several."""
     brings = update.brings
     if len(brings) == 1:
         return brings[0].client
@@ -559,7 +559,7 @@ def _only_client(update: Update) -> int | None:
 
 @contextmanager
 def _arrivals(document: SessionDocument) -> Generator[list[Message]]:
-    """The messages that the block adds to the list, in one transaction."""
+    """Collect the messages that the block adds to the list, in one transaction."""
     messages, arrived = document.messages, list[Message]()
     index, steps = messages.index, list[JsonObject]()
     subscription = None

@@ -1,6 +1,6 @@
-"""What a room wants done: the values that its pure half hands to the asyncio shell, in order.
+"""Effects: the values that a room, which is pure, returns to the asyncio shell to carry out, in order.
 
-Nobody changes one. They are not frozen, because a frozen one takes three times as long to make, and each token makes
+An effect is never changed. Most are not frozen: a frozen one takes three times as long to make, and each token makes
 three.
 """
 
@@ -36,7 +36,7 @@ class Update:
     Attributes:
         update: the bytes that came in.
         frame: the sync frame around them.
-        brings: the clocks it holds, so that a reader who misses it can be told from where to catch up.
+        brings: the clocks it holds, from which a reader that misses it must catch up.
     """
 
     update: bytes
@@ -46,7 +46,7 @@ class Update:
 
 @dataclass(slots=True)
 class Broadcast:
-    """Send an update to every connection that is synced, besides the one that it came from."""
+    """Send an update to every synced connection except the one that it came from."""
 
     update: Update
     besides: int | None
@@ -62,7 +62,7 @@ class Echo:
 
 @dataclass(slots=True)
 class SendPresence:
-    """Tell one connection who is here, or who is gone."""
+    """Send presence to one connection: participants that are present, or have left."""
 
     entries: tuple[AwarenessEntry, ...]
     connection: int
@@ -70,7 +70,7 @@ class SendPresence:
 
 @dataclass(slots=True)
 class BroadcastPresence:
-    """Tell every connection who came, changed or left, besides the one that said so."""
+    """Send presence that came, changed or left to every connection except the one that it came from."""
 
     entries: tuple[AwarenessEntry, ...]
     besides: int | None
@@ -82,9 +82,9 @@ class Append:
 
     Attributes:
         version: its place in the session's log.
-        participant: who made it.
-        client: the Yjs client whose structs it brings; if it brings nothing, the one that is its participant's from
-            now on; None when it only deletes, or brings those of several.
+        participant: the participant that made it.
+        client: the Yjs client of its structs; if it has none, the client that belongs to the participant from now on;
+            None when it only deletes, or has structs of several clients.
         update: its bytes.
     """
 
@@ -96,7 +96,7 @@ class Append:
 
 @dataclass(slots=True)
 class NewIds:
-    """Count Yjs client ids that a participant brought, and that the document didn't have."""
+    """Count the Yjs client ids that a participant brought and the document didn't have."""
 
     participant: str
     count: int
@@ -104,7 +104,7 @@ class NewIds:
 
 @dataclass(slots=True)
 class Refuse:
-    """Close a connection, saying why; what it had before that stays done."""
+    """Close a connection with an error; its earlier writes stay applied."""
 
     connection: int
     error: CosessionError
@@ -112,7 +112,7 @@ class Refuse:
 
 @dataclass(slots=True)
 class Decline:
-    """Note that something which a connection sent was not taken; the connection goes on."""
+    """Note that something that a connection sent was rejected; the connection stays open."""
 
     connection: int
     error: CosessionError
@@ -135,11 +135,11 @@ class Renew:
 
 @dataclass(slots=True)
 class Remind:
-    """Have the room look again at something after a while.
+    """Set or cancel a timer of the room.
 
     Attributes:
-        what: the name of the timer; another of the same name takes its place.
-        seconds: when it rings; None: not any more.
+        what: the name of the timer; it replaces one of the same name.
+        seconds: the time until it rings; None cancels it.
     """
 
     what: str
@@ -148,11 +148,11 @@ class Remind:
 
 @dataclass(slots=True)
 class Waiting:
-    """Say of which agents work is waiting.
+    """Report the agents for which work is waiting.
 
     Attributes:
-        unfinished: those of whom something isn't done.
-        takeable: those of whom something can be taken now.
+        unfinished: the agents with unfinished work.
+        takeable: the agents with work that can be taken now.
     """
 
     unfinished: frozenset[str]
@@ -161,7 +161,7 @@ class Waiting:
 
 @dataclass(slots=True)
 class Unheard:
-    """Log that prompts wait for an agent of which nothing is connected: it looks broken, and says nothing.
+    """Log that prompts wait for an agent that has no connection: the session looks broken, and shows no reason.
 
     Attributes:
         agent: the agent that they name; "" if any may answer.

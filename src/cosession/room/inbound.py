@@ -1,10 +1,10 @@
-"""Intake: a client's update on its way in, up to the moment at which it may be applied.
+"""Intake: the checks of a client's update before it is applied.
 
-    frame → header → does it fit? whose clocks? ─→ may they? ─→ changes
-                       no: what of it does          no: what of it may
+    frame → header → does it fit? owner of its clocks? ─→ allowed? ─→ changes
+                       no: the part that fits              no: the part that is
 
 Invariant: an update that does not fit the state vector is never applied: yrs would integrate it silently and differ
-from Yjs for ever. What is refused costs nothing else; see "What is kept of a refused update" in the README.
+from Yjs for ever. The rest of a refused update is kept; see "What is kept of a refused update" in the README.
 """
 
 import sys
@@ -43,11 +43,11 @@ from .resync import PATIENCE, Resync
 from .write_guard import WriteGuard
 
 Step: TypeAlias = Callable[[str], list[Effect]]
-"""Takes a part of a frame in, at a time of the server (RFC 3339)."""
+"""A step that handles a part of a frame, at a time of the server (RFC 3339)."""
 
 
 def hold(_: str) -> list[Effect]:
-    """Do nothing: a step before one that brings new Yjs client ids, at which its participant waits until it may."""
+    """Do nothing: the step at which a participant waits until it may bring new Yjs client ids in the next one."""
     return []
 
 
@@ -56,30 +56,30 @@ _REUSED = (
 )
 
 _LARGE = 2**20
-"""Bytes of a part that is taken in apart from being made: each copy of 16 MB takes milliseconds."""
+"""The size of a part from which on making and handling it are two steps: each copy of 16 MB takes milliseconds."""
 
 _LARGEST_RECORD = RecordSize(structs=10_000, bytes=2**25)
-"""The largest new record that is judged, which is done at once: 10 to 35 µs for each struct, by what else runs."""
+"""The largest new record that is judged, in one step: 10 to 35 µs for each struct, depending on the load."""
 
 _LARGEST_WHOLE = 40_000
-"""So much work (structs, and KB of text) is a new record at most that is applied at once, where nobody judges it; a
-larger one is seen before it is whole."""
+"""The work (structs, and KB of text) of a new record that is applied at once where it needs no judging; a larger one
+becomes visible before it is whole."""
 
 _COMPARED = 64
-"""For how many clients a connection's words are compared with the document's; once each: all behind them is read."""
+"""The clients of one connection whose content is compared with the document's; once each: all after it is read."""
 
 
 class InboundUpdates:
-    """Where the updates of a room's connections come in.
+    """The handler of the updates that a room's connections send.
 
     Args:
-        changes: applies those that may be applied.
-        gate: says which may.
-        resync: asks for what is missing, and tells of what is not taken.
+        changes: applies the updates that may be applied.
+        gate: decides which may.
+        resync: asks for missing content, and notifies of rejected content.
         limits: how much a frame may hold.
 
     Attributes:
-        holder: the connection of which a large record is being taken in: the sync frames of others wait for it.
+        holder: the connection whose large record is being applied: the sync frames of others wait for it.
     """
 
     __slots__ = ("_changes", "_gate", "_limits", "_resync", "holder")
@@ -92,13 +92,13 @@ class InboundUpdates:
         self.holder: int | None = None
 
     def answer(self, connection: int, peer: Peer, update: bytes, at: str) -> list[Effect]:
-        """Take in the answer to that, and the fences that waited for it."""
+        """Apply the answer to a sync step 1, and release the fences that waited for it."""
         was_ending = self._resync.begin_answer(connection, peer)
         effects = self.update(connection, peer, update, encode_frame(SyncUpdate(update)), at, offered=True)
         return effects + self._resync.end_answer(connection, peer, was_ending)
 
     def answer_in_steps(self, connection: int, peer: Peer, update: bytes) -> Iterator[Step | None]:
-        """Take in a long answer; see `update_in_steps`."""
+        """Apply a long answer; see `update_in_steps`."""
         was_ending = self._resync.begin_answer(connection, peer)
         yield from self.update_in_steps(connection, peer, update, offered=True)
         yield lambda _: self._resync.end_answer(connection, peer, was_ending)
@@ -106,18 +106,18 @@ class InboundUpdates:
     def update_in_steps(
         self, connection: int, peer: Peer, update: bytes, *, offered: bool = False
     ) -> Iterator[Step | None]:
-        """Take in a long update, a part at each step; other frames of other connections may come between them.
+        """Apply a long update, a part at each step; frames of other connections may come between them.
 
-        Nothing is taken of an update that is malformed or too large, or of one that doesn't fit and can be asked for.
+        An update that is malformed, too large, or doesn't fit and can be asked for again is rejected as a whole.
 
         Args:
-            connection: where it came from.
-            peer: what is known of it.
+            connection: the connection that sent it.
+            peer: the state of that connection.
             update: its bytes.
             offered: whether it is an answer, which may hold what others wrote.
 
         Yields:
-            The steps; None where there is only work. What isn't asked for any more isn't taken.
+            The steps; None where there is only work. Parts after the last step that is asked for aren't applied.
 
         Raises:
             MalformedFrame: the bytes are no update.
@@ -204,7 +204,7 @@ class InboundUpdates:
     def _record_in_steps(
         self, connection: int, peer: Peer, update: bytes, frame: bytes, header: UpdateHeader, *, offered: bool
     ) -> Iterator[Step | None]:
-        """Take in a large new record, which is judged in steps and applied at once.
+        """Apply a large new record, which is judged in steps and applied at once.
 
         Others' updates and syncs wait meanwhile: see `holder`.
         """
@@ -248,11 +248,11 @@ class InboundUpdates:
         offered: bool = False,
         header: UpdateHeader | None = None,
     ) -> list[Effect]:
-        """Take in an update at once.
+        """Apply an update in one step.
 
         Args:
-            connection: who sent it.
-            peer: what is known of it.
+            connection: the connection that sent it.
+            peer: the state of that connection.
             update: its bytes.
             frame: the sync frame around them.
             at: the server's time, RFC 3339.
@@ -300,7 +300,7 @@ class InboundUpdates:
     def _look_at_clients(
         self, connection: int, peer: Peer, header: UpdateHeader, left: Left, *, offered: bool
     ) -> Iterator[None]:
-        """Find in steps which clients are new, and whose ids a part alone may not make its bearer's."""
+        """Find in steps the clients that are new, and the ids that a part alone may not bind to the participant."""
         by, known = peer.participant, self._changes.vector
         found: set[int] = set()
         for count, span in enumerate(() if by.capabilities.writes_everything else header.brings, 1):
@@ -314,7 +314,7 @@ class InboundUpdates:
         left.unsure = frozenset(found)
 
     def _bind_taken(self, peer: Peer, left: Left, header: UpdateHeader) -> Iterator[Step]:
-        """Make those of a long frame's unsure clients its participant's of which all was taken."""
+        """Bind those of a long frame's unsure clients to its participant whose structs were all applied."""
         if not left.unsure:
             return
         ends = list({span.client: span.end for span in header.brings if span.client in left.unsure}.items())
@@ -329,7 +329,7 @@ class InboundUpdates:
     def _end_parts(
         self, connection: int, peer: Peer, left: Left, header: UpdateHeader, *, offered: bool
     ) -> list[Effect]:
-        """Wait for what the parts of an update lacked, but for what its earlier parts brought and wasn't taken."""
+        """Wait for the clocks that parts of an update lacked, except for rejected ones of its earlier parts."""
         peer.left = None
         brought = [(span.client, span.clock, span.end) for span in header.brings]
         brought.sort()
@@ -343,7 +343,7 @@ class InboundUpdates:
         others, missing = self._resync.missing(left.others), self._resync.missing(lacks)
         is_needed = left.is_needed or bool(self._resync.missing(needed))
         effects = self._resync.await_others(connection, peer, others, missing, offered=offered, is_needed=is_needed)
-        # What came between two parts is not waited for any more: a replica whose words stand on it is asked at once.
+        # A clock that came between two parts needs no waiting: a replica whose writes depend on it is asked at once.
         needs = left.others if left.is_needed else needed
         has_come = len(missing) < len(lacks) or len(self._resync.missing(needs)) < len(needs)
         if has_come and not peer.is_stuck and peer.ending is None:
@@ -351,9 +351,9 @@ class InboundUpdates:
         return effects
 
     def _differs(self, peer: Peer, update: bytes, header: UpdateHeader) -> Generator[None, None, bool]:
-        """Find out in steps whether words would be passed over, because the document has others under their clocks.
+        """Return, in steps, whether content would be skipped because the document has other content under its clocks.
 
-        They are those of a client that uses the id of another one. Honest ones are told again unchanged.
+        Such content is of a client that uses the id of another one. An honest client repeats its writes unchanged.
         """
         known = self._changes.vector
         clients = {span.client for span in header.brings if span.clock < known.get(span.client, 0)}
@@ -375,7 +375,7 @@ class InboundUpdates:
         offered: bool,
         in_steps: bool = False,
     ) -> Generator[None, None, list[Effect]]:
-        """Take of an update what fits and its participant may bring; the rest waits for others to bring theirs."""
+        """Apply the part of an update that fits and its participant may bring; the rest waits for its owners."""
         by, vector = peer.participant, self._changes.vector
         may_bring = partial(self._gate.may_bring, by, offered=offered)
         may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
@@ -387,7 +387,7 @@ class InboundUpdates:
         for unsure in () if may_part else (fit.parts, {span.client for span in header.brings}):
             if all(map(may_replace, fit.parts)):
                 break
-            # A part would make the client id its bearer's, and its author would find it taken.
+            # A part would bind the client id to this participant, and its author would find it taken.
             gone = {client for client in unsure if not may_replace(client)}
             fit = sections.fit(vector, lambda client, gone=gone: client not in gone and may_bring(client))
         effects: list[Effect] = []
@@ -429,7 +429,7 @@ class InboundUpdates:
         *,
         offered: bool,
     ) -> list[Effect]:
-        """Take in an update that fits and whose clocks are its participant's, or what may be kept of it."""
+        """Apply an update that fits and has only clocks of its participant, or the part that may be kept of it."""
         found = self._gate.find_cuts(update, header, self._changes.vector)
         is_flat = header.types <= MAX_TYPES_DEEP or header.is_flat
         if found is not None or not is_flat:
@@ -461,16 +461,16 @@ class InboundUpdates:
         offered: bool,
         in_steps: bool,
     ) -> Generator[None, None, list[Effect]]:
-        """Take in an update that is judged, or cuts surrogate pairs in two; see `_take`.
+        """Apply an update that is judged, or cuts surrogate pairs in two; see `_take`.
 
         Args:
-            connection: who sent it.
-            peer: what is known of it.
+            connection: the connection that sent it.
+            peer: the state of that connection.
             update: its bytes.
             frame: the sync frame around them.
             header: its header.
             at: the server's time, RFC 3339.
-            found: the pairs that it cuts.
+            found: the surrogate pairs that it cuts.
             offered: whether it is an answer.
             in_steps: whether it is judged in steps.
         """
@@ -512,11 +512,11 @@ class InboundUpdates:
         offered: bool,
         cuts: Sequence[Id] = (),
     ) -> Generator[None, None, list[Effect]]:
-        """Take in what may be kept of an update of which the judgement was no."""
+        """Apply the part that may be kept of an update that was judged not allowed."""
         by = peer.participant
         gives_up = offered and peer.patience >= PATIENCE
         keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
-        if cuts:  # nothing of the update may be applied before the pairs are deleted, and that is refused
+        if cuts:  # no part may be applied before the pairs are deleted, and that is refused
             keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
         return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
 
@@ -524,7 +524,7 @@ class InboundUpdates:
         return Values(most_size=self._limits.value_bytes, most_entries=self._limits.value_entries)
 
     def _is_large(self, values: Values | Extent) -> bool:
-        """Whether one value is larger than the library may read at once."""
+        """Return whether one value is larger than the library may read at once."""
         return values.size > self._limits.value_bytes or values.entries > self._limits.value_entries
 
     def _too_large(self, values: Values) -> TooLarge:
@@ -550,15 +550,15 @@ class InboundUpdates:
         *,
         offered: bool,
     ) -> Generator[None, None, list[Effect]]:
-        """Take in what may be kept of an update that was refused.
+        """Apply the part that may be kept of an update that was refused.
 
         Args:
-            connection: who sent it.
-            peer: what is known of it.
+            connection: the connection that sent it.
+            peer: the state of that connection.
             header: the update's header.
             at: the server's time, RFC 3339.
-            keep: admits in steps what may be kept.
-            error: why it was refused.
+            keep: admits in steps the part that may be kept.
+            error: the reason of the refusal.
             offered: whether it is an answer.
         """
         try:
@@ -586,7 +586,7 @@ class InboundUpdates:
         offered: bool,
         cuts: Sequence[Id] = (),
     ) -> list[Effect]:
-        """Apply what admission made of an update."""
+        """Apply an update as admission changed it."""
         data, header = admitted.update, admitted.header
         if data == EMPTY_UPDATE:
             return []

@@ -1,6 +1,6 @@
-"""Who is here: connections come and go, and presence at once, the document a little later, tells the others.
+"""The participants of a room: connections come and go; presence shows it at once, the document a little later.
 
-Pure, like the room that it is a part of: what should happen comes back as effects.
+Pure, like the room that it is a part of: it returns effects.
 """
 
 from collections.abc import Callable, Iterable, Sequence, Set
@@ -16,26 +16,26 @@ from .peer import Peer
 from .presence import RoomPresence
 
 ATTENDANCE = "attendance"
-"""The timer after which the document says who is here."""
+"""The timer after which the attendance is written into the document."""
 
 Edit = Callable[[Callable[[SessionDocument], object], str], list[Effect]]
-"""Changes the document by the server's own hand, at a time (RFC 3339)."""
+"""A function that makes a change of the server's own, at a time (RFC 3339)."""
 
 Bind = Callable[[Iterable[int], Participant], list[Effect]]
-"""Makes Yjs client ids a participant's that are nobody's yet."""
+"""A function that binds those of some Yjs client ids that have no owner yet to a participant."""
 
 
 class ParticipantRecords:
-    """Who is in one room.
+    """The participants that are connected to one room.
 
     Args:
         document: the session; it is only read here.
-        peers: who is here, by connection.
-        presence: what they show of themselves.
-        leases: what they hold, and how long it waits for them.
+        peers: the open connections.
+        presence: their presence states.
+        leases: the leases that they hold, with the grace after they leave.
         edit: changes the document.
-        bind: notes for good whose client ids are.
-        attendance_seconds: how long a change must last before the document tells of it.
+        bind: notes durably the participant of a client id.
+        attendance_seconds: how long a change must last before it is written into the document.
         limits: how much a connection may send at once.
     """
 
@@ -75,14 +75,14 @@ class ParticipantRecords:
         self._workers: dict[str, int] = {}
 
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
-        """Let a connection in, and tell it who is here."""
+        """Add a connection, and send it the presence of all others."""
         self._peers[connection] = peer
         everybody = self._presence.everybody()
         shown: list[Effect] = [SendPresence(everybody, connection)] if everybody else []
         return shown + self._leases.came(0) + self._introduce(peer, at)
 
     def grant(self, connection: int, peer: Peer) -> list[Effect]:
-        """Tell a connection whom it is taken for and what it may send, if it understands that."""
+        """Send a connection its participant and its rights and limits, if it understands that frame."""
         if not peer.extended:
             return []
         who = peer.participant
@@ -90,9 +90,9 @@ class ParticipantRecords:
         return [Send(connection, encode_frame(granted))]
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
-        """Take a connection for another participant: the same one, by a new token.
+        """Replace the participant of a connection: the same one, by a new token.
 
-        A new name is told of by its next presence, for only its client can give that a newer clock.
+        A new name is sent with the client's next presence, because only the client can give that a newer clock.
         """
         peer = self._peers[connection]
         peer.participant = participant
@@ -101,14 +101,14 @@ class ParticipantRecords:
         return told + self._introduce(peer, at)
 
     def leave(self, connection: int, at: str) -> list[Effect]:
-        """Let a connection go; its presence goes with it."""
+        """Remove a connection and its presence."""
         peer = self._peers.pop(connection)
         gone = self._presence.leave(connection)
         leases = self._left(gone) + self._leases.left(0, goodbye=False)
         return self._tell(gone, None) + leases + self._changed(peer.participant, at)
 
     def hear(self, connection: int, entries: Sequence[AwarenessEntry], at: str) -> list[Effect]:
-        """Take in what a connection shows of itself, and passes on of others."""
+        """Handle the presence states that a connection sends: its own, and those that it passes on of others."""
         peer = self._peers[connection]
         if not peer.participant.capabilities.may("presence"):
             return []
@@ -129,7 +129,7 @@ class ParticipantRecords:
         return effects
 
     def man(self, agent: Participant, workers: int, at: str) -> list[Effect]:
-        """Note how many workers an agent has that would come: who is there to be asked is online.
+        """Set the number of workers that wait for an agent's work: an agent with workers is online.
 
         Args:
             agent: the agent.
@@ -144,16 +144,16 @@ class ParticipantRecords:
         return effects + self._changed(agent, at)
 
     def agents(self) -> Set[str]:
-        """The agents of which something is connected, or that have workers; one pass over all connections."""
+        """Return the agents that have a connection or workers; one pass over all connections."""
         connected = (peer.participant for peer in self._peers.values())
         return self._workers.keys() | {who.id for who in connected if who.kind == "agent"}
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
-        """Write into the document who is here, where that has changed.
+        """Write the attendance into the document, where it has changed.
 
         Args:
             at: the server's time, RFC 3339.
-            at_once: whether also what changed since the last tick, and may soon change back.
+            at_once: whether to write also changes since the last tick, which may soon change back.
         """
         due = self._attendance.take(at_once=at_once)
         here: dict[str, list[bool]] = {id_: [] for id_ in due}
@@ -167,11 +167,11 @@ class ParticipantRecords:
         return effects + (self._edit(lambda document: attend(document, here, due), at) if due else [])
 
     def _introduce(self, peer: Peer, at: str) -> list[Effect]:
-        """Write into the document whom a connection is taken for."""
+        """Write the participant of a connection into the document."""
         return self._write_introduction(peer.participant, at) + self._changed(peer.participant, at)
 
     def _write_introduction(self, who: Participant, at: str) -> list[Effect]:
-        """Write who a participant is, where the document doesn't say so: an edit goes through all Yjs client ids."""
+        """Write a participant's facts if the document lacks them: each edit iterates over all Yjs client ids."""
         if is_introduced(self._document, who):
             return []
         return self._edit(lambda document: introduce(document, who, at), at)
@@ -182,7 +182,7 @@ class ParticipantRecords:
         return encode_frame(Notice("too-large", reason, touched="presence", final=False))
 
     def _changed(self, who: Participant, at: str) -> list[Effect]:
-        """Note that something has changed in who is here."""
+        """Note that a participant's attendance has changed."""
         if who.id == ANONYMOUS.id:
             return []
         is_first = not self._attendance
@@ -193,7 +193,7 @@ class ParticipantRecords:
         return Remind(ATTENDANCE, self._seconds)
 
     def _left(self, gone: tuple[AwarenessEntry, ...]) -> list[Effect]:
-        """Let what departed clients hold wait for them."""
+        """Start the grace of the leases of departed clients."""
         return [effect for entry in gone for effect in self._leases.left(entry.client, goodbye=False)]
 
     def _tell(self, news: tuple[AwarenessEntry, ...], origin: int | None) -> list[Effect]:

@@ -1,4 +1,4 @@
-"""A peer: what a room knows of one connection."""
+"""A peer: the state of one connection in a room."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,16 +9,16 @@ from cosession.errors import CosessionError
 
 @dataclass(slots=True)
 class Left:
-    """What is known of a long frame while its parts are taken in.
+    """The state of a long frame while its parts are applied.
 
     Attributes:
-        brings_new: whether it brings client ids that the document doesn't have, of a participant that may not write
-            everything.
-        unsure: the clients in it of which it isn't known whose they are. They become its participant's when all that
-            it brings of them was taken.
-        others: per client, up to which clock others wrote what it has.
-        lacks: the same of what its own words stand on.
-        is_needed: whether some of its own words wait for what others wrote.
+        brings_new: whether it brings client ids that the document doesn't have, of a participant without full write
+            access.
+        unsure: the clients in it without a known owner. They become its participant's when all that it brings of
+            them was applied.
+        others: per client, the clock up to which it has content that others wrote.
+        lacks: per client, the clock up to which its own writes depend on missing content.
+        is_needed: whether some of its own writes wait for content that others wrote.
     """
 
     brings_new: bool = False
@@ -29,7 +29,7 @@ class Left:
     is_needed: bool = False
 
     def note(self, others: Mapping[int, int], lacks: Mapping[int, int], *, is_needed: bool) -> None:
-        """Add what another part lacked."""
+        """Add the clocks that another part lacked."""
         self.is_needed = self.is_needed or is_needed
         for known, new in ((self.others, others), (self.lacks, lacks)):
             for client, end in new.items():
@@ -41,25 +41,25 @@ class Left:
 
 @dataclass(slots=True)
 class Peer:
-    """What a room knows of one connection.
+    """The state of one connection.
 
     Attributes:
-        participant: whose it is.
-        extended: whether it asked for our own frames (`?ext=1`); then it gets fences, and no echo.
-        client: the Yjs client id of its replica, where it said so; else 0.
+        participant: the participant that it belongs to.
+        extended: whether it asked for the extended frames (`?ext=1`); then it gets fences, and no echo.
+        client: the Yjs client id of its replica, if it named one; else 0.
         asked: whether it owes the answer to a sync step 1.
         gap: whether an update of it was not applied, because something before it is missing.
         holes: how many of its last answers to a sync step 1 did not fit.
-        lacks: per client, up to which clock others must bring theirs before what it has left can be taken.
-        patience: how often what it lacks is waited for before that is given up.
-        compared: the clients of which something came that was known, and was compared with the document.
-        is_stuck: whether its own clocks have a hole that nothing will fill: what comes behind it is dropped.
-        told: what it was last told that isn't taken.
-        ending: why it is closed when it has given what it still has.
+        lacks: per client, the clock that others must reach before the rest of its writes can be applied.
+        patience: how often others have been waited for; `resync.PATIENCE` is the limit.
+        compared: the clients of which it sent known content, which was compared with the document.
+        is_stuck: whether its own clocks have a hole that nothing will fill: later writes are dropped.
+        told: the last rejection that it was notified of.
+        ending: the error with which it is closed when it has sent its remaining writes.
         last_answers: how many answers to a sync step 1 come before that.
-        fences: how many of its fences wait.
-        held: those of them that came after a gap: they stand for what the answer will bring.
-        left: while a long frame is taken in, what is known of it.
+        fences: the number of its fences that wait.
+        held: its fences that came after a gap: they stand for the content of the coming answer.
+        left: the state of a long frame while that is applied.
     """
 
     participant: Participant
@@ -81,10 +81,10 @@ class Peer:
 
     @property
     def unsure(self) -> frozenset[int]:
-        """The clients of a long frame that aren't its participant's yet, however much of them was taken."""
+        """The clients of a long frame that aren't its participant's yet, however much of them was applied."""
         return frozenset() if self.left is None else self.left.unsure
 
     @property
     def shows(self) -> bool:
-        """Whether the others may see that it is here."""
+        """Whether others may see that its participant is connected."""
         return self.participant.id != ANONYMOUS.id and self.participant.capabilities.may("presence")

@@ -1,13 +1,13 @@
-"""Presence: the awareness states of a room, with the server's authority over who is here.
+"""Presence: the awareness states of a room, with the server's authority over the list of clients.
 
-A connection speaks for its own client id, the first that it shows, and may bring others that no connection has, as a
-bridge does; these give way to a connection of their own. `user` in each state is what the server knows of the
-participant. The states go the moment the connection ends. Pure: no clock, no I/O.
+A connection publishes its own client id, the first that it shows, and may bring others that no connection has, as a
+bridge does; these give way to a connection of their own. The server writes the participant into `user` of each state.
+The states are removed the moment the connection ends. Pure: no clock, no I/O.
 
-y-websocket relays: every client sends on what it hears of others, perhaps late. What is relayed was published
-here before, so its clock is not newer than what is known of that client, and it is passed over. A client that
-returns with the clock it had looks the same; so it is told that it is gone, and every client of the awareness
-protocol answers that with a newer clock.
+y-websocket relays: every client sends on the states of others, perhaps late. A relayed state was published here
+before, so its clock is not newer than the known one of that client, and it is ignored. A client that returns with
+its old clock looks the same; so it is notified that it is gone, and every client of the awareness protocol answers
+that with a newer clock.
 """
 
 import json
@@ -22,23 +22,23 @@ from cosession.protocol import AwarenessEntry
 from cosession.protocol.awareness import GONE
 
 _MOST_CLIENTS = 64
-"""How many clients one connection may bring; more are passed over. All their states together are bounded like one."""
+"""How many clients one connection may bring; more are ignored. All their states together are bounded like one."""
 
 _USER_BYTES = 4096
-"""By so much a state may shrink when its `user` becomes what the server knows."""
+"""The bytes by which a state may shrink when the server writes its `user`."""
 
 _DEPARTED = 1024
-"""How many departed clients are remembered, so that a late relay can't make a ghost of one."""
+"""How many departed clients are remembered, so that a late relay can't show one again."""
 
 _FIRST = 4096
 """How many client ids are remembered with the participant that was first present under them; the oldest go."""
 
 _MOST_BOUND = 256
-"""How many of one participant's are made known to the log, until the session is loaded anew: each is a row in it. Of
-further ones only the memory knows."""
+"""How many client ids of one participant are logged, until the session is loaded anew: each is a row. Further ones
+are kept in memory only."""
 
 _CHANGES_NOTHING = frozenset(("read", "history", "presence", "fork", "export"))
-"""Capabilities of participants that write nothing, so that it harms none of them who has their client ids."""
+"""Capabilities that write nothing: a participant with no others isn't harmed when its client ids are taken."""
 
 
 @dataclass(slots=True)
@@ -49,18 +49,18 @@ class _Holder:
     state: str
     visible: bool | None
     brought: bool
-    """Whether its connection only brings it, besides its own."""
+    """Whether it is not its connection's own client, but one that the connection brings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What comes of what a connection said.
+    """The result of the presence that a connection sent.
 
     Attributes:
-        others: what everybody else should hear.
-        sender: what the connection itself should hear.
+        others: the entries to send to all other connections.
+        sender: the entries to send back to the connection.
         is_too_large: whether a state was dropped, because it is larger than the limit.
-        bound: the client id that is its participant's from now on, also after a restart; None of one that is known.
+        bound: the client id that is its participant's from now on, also after a restart; None if it was bound before.
     """
 
     others: tuple[AwarenessEntry, ...] = ()
@@ -70,10 +70,10 @@ class Heard:
 
 
 class RoomPresence:
-    """Who is here, and which connection says so.
+    """The clients that are present in a room, each with the connection that shows it.
 
     Args:
-        max_bytes: how large a state may be: everybody gets it at every change.
+        max_bytes: how large a state may be: every connection gets it at each change.
     """
 
     __slots__ = ("_bound", "_departed", "_first", "_here", "_max_bytes", "_own", "_tried")
@@ -84,22 +84,22 @@ class RoomPresence:
         self._own: dict[int, list[int]] = {}
         """The clients of each connection, its own first."""
         self._tried: dict[int, int] = {}
-        """The client id that a connection would speak for, if it weren't another's."""
+        """The client id that a connection would show itself under, if it weren't another's."""
         self._departed: dict[int, int] = {}
         self._first: dict[int, str] = {}
         """The participant that was first present under each client id, where writes are judged."""
         self._bound: Counter[str] = Counter()
-        """How many client ids of each participant the log was told of; as many entries as participants that write."""
+        """The number of client ids of each participant that were logged; one entry per participant that writes."""
 
     def everybody(self) -> tuple[AwarenessEntry, ...]:
-        """Every state, as a late joiner is told."""
+        """Return every state, for a connection that joins."""
         return tuple(_entry(client, holder) for client, holder in self._here.items())
 
     def receive(self, connection: int, participant: Participant, entries: Iterable[AwarenessEntry]) -> Heard:
-        """Take in what a connection says.
+        """Handle the presence that a connection sends.
 
-        A state that is too large is dropped: the client is here as before, or, if it wasn't, with an empty one. Of a
-        client's states the latest counts.
+        A state that is too large is dropped: the client keeps its last state, or gets an empty one if it has none. Of
+        a client's states the latest counts.
         """
         entries = _latest(entries)
         mine = self._own.get(connection, [])
@@ -119,7 +119,7 @@ class RoomPresence:
         return Heard(tuple(news), self._late(own or entries), any(is_large), bound)
 
     def leave(self, connection: int) -> tuple[AwarenessEntry, ...]:
-        """Forget a connection, and return what others should hear: who is gone with it."""
+        """Remove a connection, and return the entries for others: the clients that left with it."""
         self._tried.pop(connection, None)
         left = [(own, self._here.get(own)) for own in self._own.pop(connection, ())]
         return tuple(
@@ -127,21 +127,21 @@ class RoomPresence:
         )
 
     def visible(self, connection: int) -> bool | None:
-        """Whether a connection's page is in front of somebody; None where its state doesn't say."""
+        """Return whether a connection's page is visible to a person; None where its state doesn't say."""
         holder = self._here.get(self._own.get(connection, [-1])[0])
         return None if holder is None or holder.connection != connection else holder.visible
 
     def is_here(self, client: int, participant: str) -> bool:
-        """Whether a Yjs client is present, as this participant."""
+        """Return whether a Yjs client is present, as this participant."""
         holder = self._here.get(client)
         return holder is not None and holder.participant.id == participant
 
     def may_write(self, participant: Participant, client: int) -> bool:
-        """Whether a participant may write under a Yjs client id: not while another is present under it."""
+        """Return whether a participant may write under a Yjs client id: not while another is present under it."""
         return not self.is_others(client, participant.id)
 
     def is_others(self, client: int, participant: str) -> bool:
-        """Whether another participant, who has a name, was first present under a Yjs client id, or is alone so."""
+        """Return whether a client id is another named participant's: the first, else the one, present under it."""
         first = self._first.get(client)
         if first is not None:
             return first != participant
@@ -151,22 +151,21 @@ class RoomPresence:
         return holder.participant.id not in (participant, ANONYMOUS.id)
 
     def speaks(self, connection: int) -> bool:
-        """Whether a connection shows itself under some Yjs client id."""
+        """Return whether a connection shows itself under some Yjs client id."""
         return connection in self._own
 
     def speaks_for(self, connection: int, client: int) -> bool:
-        """Whether a connection shows itself under a Yjs client id, or would if that weren't another's."""
+        """Return whether a connection shows itself under a Yjs client id, or would if that weren't another's."""
         own = self._own.get(connection)
         return own[0] == client if own else self._tried.get(connection) == client
 
     def _bind(self, client: int, participant: Participant) -> bool:
-        """Remember whose a client id is: others can see it now, and could write under it while its owner is away.
+        """Remember the owner of a client id: others see the id, and could write under it while the owner is away.
 
-        It isn't done where participants name themselves, for they change their names: who may write everything, and
-        has no token that ends.
+        A participant with full write access and a token without end isn't: such ones name themselves, and rename.
 
         Returns:
-            Whether the log is to know it as well.
+            Whether the log must hold it as well.
         """
         can = participant.capabilities
         names_itself = can.writes_everything and participant.expires_at is None
@@ -182,10 +181,10 @@ class RoomPresence:
         return True
 
     def _may_claim(self, participant: Participant, entry: AwarenessEntry, mine: list[int]) -> bool:
-        """Whether a connection that speaks for some clients may speak for this one.
+        """Return whether a connection that shows some clients may also show this one.
 
         A reload, or a laptop that slept, comes back before its old socket is known to be dead: with a newer clock,
-        which nobody can relay before it was said here, the same participant takes its client over.
+        which no other client can relay before it was published here, the same participant takes its client over.
         """
         holder = self._here.get(entry.client)
         if entry.gone or entry.clock <= self._departed.get(entry.client, -1):
@@ -195,7 +194,7 @@ class RoomPresence:
         return not mine and holder.participant.id == participant.id and entry.clock > holder.clock
 
     def _may_tell(self, connection: int, participant: Participant, entry: AwarenessEntry) -> bool:
-        """Whether a connection still speaks for a client of its own, or that it brought: another may have it now."""
+        """Return whether a connection may still update a client that it brought: another may have it now."""
         holder = self._here.get(entry.client)
         if holder is None or holder.connection == connection:
             return True
@@ -203,7 +202,7 @@ class RoomPresence:
         return is_own and (holder.brought or holder.participant.id == participant.id)
 
     def _late(self, entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
-        """What to answer to states of clients that are known to have left."""
+        """Return the answer to states of clients that are known to have left."""
         return tuple(
             AwarenessEntry(entry.client, self._departed[entry.client], GONE)
             for entry in entries
@@ -211,7 +210,7 @@ class RoomPresence:
         )
 
     def _emptied(self, entry: AwarenessEntry) -> AwarenessEntry | None:
-        """What is taken in place of a state that is too large."""
+        """Return the entry that replaces a state that is too large; None keeps the last state."""
         return None if entry.client in self._here else AwarenessEntry(entry.client, entry.clock, "{}")
 
     def _take(self, connection: int, participant: Participant, entry: AwarenessEntry) -> Iterable[AwarenessEntry]:
@@ -251,7 +250,7 @@ class RoomPresence:
 
 
 def _latest(entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
-    """Of each client the entry that stands when all are taken in their order."""
+    """Return of each client the entry that is valid after all are applied in their order."""
     latest: dict[int, AwarenessEntry] = {}
     for entry in entries:
         known = latest.get(entry.client)
@@ -261,12 +260,12 @@ def _latest(entries: Iterable[AwarenessEntry]) -> tuple[AwarenessEntry, ...]:
 
 
 def _size(state: str) -> int:
-    """The bytes of a state in UTF-8, as clients measure it."""
+    """Return the bytes of a state in UTF-8, as clients measure it."""
     return len(state) if state.isascii() else len(state.encode("utf-8", "surrogatepass"))
 
 
 def _has_half_characters(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair, which has no UTF-8."""
+    """Return whether a text holds half of a surrogate pair, which has no UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -279,9 +278,9 @@ def _entry(client: int, holder: _Holder) -> AwarenessEntry:
 
 
 def _identified(state: str, participant: Participant) -> tuple[str, bool | None]:
-    """Write into a state whose it is, and read from it whether its page is visible.
+    """Write the participant into a state, and read from it whether its page is visible.
 
-    The anonymous may say of themselves what they like.
+    An anonymous participant may set any `user`.
     """
     try:
         fields: dict[str, Any] = json.loads(state)
@@ -289,7 +288,7 @@ def _identified(state: str, participant: Participant) -> tuple[str, bool | None]
             said = fields.get("user")
             known = {"id": participant.id, "name": participant.name, "kind": participant.kind}
             fields["user"] = {**said, **known} if isinstance(said, dict) else known
-        # What is no number in JSON makes every browser throw.
+        # NaN and infinity are not JSON: they make every browser throw.
         written = json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         if not written.isascii() and _has_half_characters(written):
             written = json.dumps(fields, allow_nan=False, separators=(",", ":"))

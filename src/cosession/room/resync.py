@@ -1,7 +1,7 @@
-"""Resync: what a room asks of replicas, what it waits for, and how it tells them of what isn't taken.
+"""Resync: asks replicas for missing content, waits for it, and notifies replicas of rejected content.
 
-A replica that lacks something is asked for all that it has (a sync step 1). What stands on the words of others waits
-for these: each participant brings its own.
+A replica that may have missing content is asked for all that it has (a sync step 1). Content that depends on the
+writes of others waits for them: each participant brings its own.
 """
 
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ from .peer import Peer
 from .write_guard import WriteGuard
 
 WAITING = "waiting for others"
-"""The timer after which is asked again for what waits for others, and then given up."""
+"""The timer after which content that waits for others is asked for again, and at last given up."""
 
 ENDING = "ending "
-"""With the number of a connection, the timer after which it is closed, whether it has answered or not."""
+"""Before a connection's number, the timer after which it is closed, with or without an answer."""
 
 _WAITING_SECONDS = 30.0
 PATIENCE = 2
-"""How often others are waited for before what stands on theirs is given up."""
+"""How often others are waited for before content that depends on theirs is given up."""
 _ENDING_SECONDS = 3.0
 
 _OTHERS = "Another participant wrote some of what you bring, and only they may; it is taken when they bring it."
@@ -44,22 +44,22 @@ _ANSWERS_WITH_HOLES = 3
 """How often a replica may answer with holes: it may be in the middle of a sync with another tab."""
 
 _TOLD = 1_024
-"""How many replicas are remembered of which something was refused; the oldest are forgotten."""
+"""How many replicas with refused content are remembered; the oldest are forgotten."""
 
 _LACKS = 8
-"""How many clients are watched for one connection; whatever else it lacks is asked for after a while."""
+"""How many clients are watched for one connection; content of others that it lacks is asked for after a while."""
 
 
 class Resync:
-    """What a room asks of the replicas of its connections.
+    """The requests of a room to the replicas of its connections.
 
     Args:
-        changes: knows what the document has.
-        gate: says whose what is.
+        changes: knows the document's state vector.
+        gate: decides the owner of each client id.
         receipts: holds the fences of a connection while there is a gap.
 
     Attributes:
-        waiting: the connections that wait for what others have not brought yet.
+        waiting: the connections that wait for content that others have not brought yet.
     """
 
     __slots__ = ("_changes", "_gate", "_receipts", "_refused", "waiting")
@@ -70,26 +70,26 @@ class Resync:
         self._receipts = receipts
         self.waiting: dict[int, Peer] = {}
         self._refused: dict[tuple[str, int], CosessionError] = {}
-        """Why something of a replica was refused, by its participant and its Yjs client id."""
+        """The reason why content of a replica was refused, by its participant and its Yjs client id."""
 
     def join(self, connection: int, peer: Peer) -> list[Effect]:
-        """Ask a connection that comes for what it has and the room lacks.
+        """Ask a connection that joins for the content that it has and the room lacks.
 
-        A replica of which something was refused comes back where its connection was lost before the notice arrived:
-        one that was told has a new Yjs client id. It is told again, before it gets the document without its words.
+        A replica with refused content comes back only if its connection was lost before the notice arrived: a
+        notified one has a new Yjs client id. It is notified again, before it gets the document without its writes.
         """
         error = self._refused.get((peer.participant.id, peer.client)) if peer.extended else None
         return self.ask(connection, peer) if error is None else self.decline(connection, peer, error)
 
     def ask(self, connection: int, peer: Peer) -> list[Effect]:
-        """Ask a connection for what it has and the room lacks, unless it owes that answer already."""
+        """Ask a connection for the content that it has and the room lacks, unless it owes that answer already."""
         if peer.asked:
             return []
         peer.asked = True
         return [self._question(connection)]
 
     def begin_answer(self, connection: int, peer: Peer) -> bool:
-        """Begin to take in an answer, and return whether it is one of the last."""
+        """Begin to handle an answer, and return whether it is one of the last."""
         peer.asked = False
         peer.is_stuck = False
         self.waiting.pop(connection, None)
@@ -105,9 +105,9 @@ class Resync:
         return self._receipts.release(self._changes.version, connection, peer)
 
     def ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
-        """Ask for all of an update that doesn't fit, if that can help."""
+        """Ask for everything that the sender of an update that doesn't fit has, if that can help."""
         if not self._gate.note_writing(connection, header) and connection in self.waiting:
-            return []  # is asked when what it waits for has come, and then has this as well
+            return []  # it is asked when the missing content has come; its answer holds this as well
         if peer.is_stuck:
             return self.take_back(connection, peer, header)
         peer.gap = True
@@ -123,28 +123,28 @@ class Resync:
         offered: bool,
         is_needed: bool = False,
     ) -> list[Effect]:
-        """Wait until others have brought theirs, and ask a replica that has holes of its own to fill them.
+        """Wait until others have brought their content, and ask a replica with holes of its own to fill them.
 
         Args:
-            connection: whose replica it is.
-            peer: what is known of it.
-            others: per client, up to which clock others wrote what it has.
-            lacks: the same of what its own words stand on.
+            connection: the connection of the replica.
+            peer: the state of that connection.
+            others: per client, the clock up to which it has content that others wrote.
+            lacks: per client, the clock up to which its own writes depend on missing content.
             offered: whether this was an answer.
-            is_needed: whether something that it wrote itself waits for what others wrote.
+            is_needed: whether some of its own writes wait for content that others wrote.
         """
         if peer.left is not None:
             peer.left.note(others, lacks, is_needed=is_needed)
             return []
         effects: list[Effect] = []
-        if others and not peer.extended and not is_needed:  # it has no fences, and what it wrote itself was taken
+        if others and not peer.extended and not is_needed:  # it has no fences, and its own writes were applied
             effects, others = self.decline(connection, peer, ClientIdTaken(_OTHERS)), {}
         if not (others or lacks) or peer.is_stuck or peer.ending is not None:
             return effects
         peer.gap = True
         is_waiting = connection in self.waiting
         if others and not lacks and not is_needed and not is_waiting and all(map(self._gate.is_servers, others)):
-            return effects + self.decline(connection, peer, ClientIdTaken(_LOST))  # nothing of its own needs them
+            return effects + self.decline(connection, peer, ClientIdTaken(_LOST))  # none of its own writes needs them
         may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
         others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
         if others and peer.patience < PATIENCE:
@@ -163,7 +163,7 @@ class Resync:
         return effects + self.decline(connection, peer, error)
 
     def ask_waiting(self) -> list[Effect]:
-        """Ask the connections again of which something has come that they waited for."""
+        """Ask those connections again that waited for content that has come."""
         known = self._changes.vector.get
         return [
             effect
@@ -173,12 +173,12 @@ class Resync:
         ]
 
     def missing(self, ends: Mapping[int, int]) -> dict[int, int]:
-        """Those of some clocks that the document doesn't reach."""
+        """Return those of some clocks that the document doesn't reach."""
         known = self._changes.vector
         return {client: end for client, end in ends.items() if known.get(client, 0) < end}
 
     def regrant(self, connection: int, peer: Peer) -> list[Effect]:
-        """Ask for what was not taken, now that its participant may do something else."""
+        """Ask for rejected content again, now that its participant has other capabilities."""
         if not peer.is_stuck:
             return []
         peer.is_stuck, peer.told = False, ""
@@ -190,11 +190,11 @@ class Resync:
         self._gate.leave(connection)
 
     def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
-        """Go on after a while: ask again, or close a connection that doesn't answer.
+        """Handle a timer: ask again, or close a connection that doesn't answer.
 
         Args:
             what: the timer, `WAITING` or one of `ENDING`.
-            peers: who is here, by connection.
+            peers: the open connections.
         """
         if what == WAITING:
             effects: list[Effect] = [Remind(WAITING, _WAITING_SECONDS)] if self.waiting else []
@@ -211,7 +211,7 @@ class Resync:
         return [Refuse(connection, peer.ending)]
 
     def take_back(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
-        """Have what is not taken vanish where it was written: its clocks are deleted, for that replica alone."""
+        """Remove rejected content from the replica that wrote it: delete its clocks, for that replica alone."""
         known = self._changes.vector
         sections = Sections(EMPTY_UPDATE)
         sections.delete(
@@ -227,10 +227,10 @@ class Resync:
         return self.decline(connection, peer, error)
 
     def decline(self, connection: int, peer: Peer, error: CosessionError) -> list[Effect]:
-        """Tell a connection that something isn't taken.
+        """Notify a connection that content of it is rejected.
 
-        One that understands notices is asked for its document once more, then closed, and starts from a fresh one. A
-        stock Yjs client would come back with the same document for ever: it stays.
+        A client that understands notices is asked for its document once more, then closed, and starts from a fresh
+        one. A stock Yjs client would come back with the same document for ever: it stays connected.
         """
         if peer.extended:
             if peer.ending is not None:

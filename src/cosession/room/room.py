@@ -1,12 +1,12 @@
-"""A room: one live session document, and all that is decided about it. Synchronous, without clock or I/O.
+"""A room: one live session document, and all decisions about it. Synchronous, without clock or I/O.
 
-Every frame of every connection comes through `Room.receive`, in the order in which it arrived; what should happen
-comes back as effects, and the shell in `runtime.room_runtime` carries them out. So order, gaps, receipts and
-decisions are testable without a loop, a socket or a disk.
+Every frame of every connection comes through `Room.receive`, in the order in which it arrived; it returns effects,
+and the shell in `runtime.room_runtime` carries them out. So order, gaps, receipts and decisions are testable without
+a loop, a socket or a disk.
 
     update ──────→ intake: may it be applied? → changes: version, stamp, decide → effects
     fence ───────→ receipts ←─────────────────── committed (by the log)
-    awareness ───→ roster: presence → attendance: who is here, by the document
+    awareness ───→ roster: presence → attendance in the document
 """
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -61,33 +61,33 @@ from .sync_reply import Openings
 from .write_guard import WriteGuard
 
 DAMAGED = "The session is damaged and can't be replayed; ask the server's operator to run `cosession check`."
-"""What is said of it where it is loaded."""
+"""The error message when a damaged session is loaded."""
 
 _MESSAGES, _QUEUE = b"messages", b"queue"
-"""What an update holds that begins the list of messages, and that of the prompts that wait."""
+"""The bytes in an update that begins the list of messages, and in one that begins the queue of prompts."""
 
 _SHORT = 2048
-"""Bytes of a frame that may be taken in at once: of the least things it holds a thousand."""
+"""The size of a frame that may be handled in one step: it holds a thousand of the smallest structs."""
 
 _BRING_UPDATES = (b"\x00\x01", b"\x00\x02")
-"""How the frames begin that bring updates."""
+"""The first bytes of frames that bring updates."""
 
 _SYNC = b"\x00"
-"""How the frames begin that bring updates or ask for them."""
+"""The first byte of frames that bring updates or ask for them."""
 
 _NOTHING = 5
-"""Bytes of a frame that brings an empty update."""
+"""The size of a frame that brings an empty update."""
 
 _OPENED = "opened"
-"""The timer after which the next one doesn't open the session soon after another."""
+"""The timer after which the next reader doesn't count as opening the session soon after another."""
 
 _OPENED_SECONDS = 10.0
 
 _PIECE = 2**13
-"""Bytes of a document that are applied to a copy at once: a few milliseconds."""
+"""The bytes of a document that are applied to a copy in one step, which takes a few milliseconds."""
 
 _OTHER_BYTES = 8 * 2**20
-"""The largest frame that brings no update: presence is JSON, which takes long to read."""
+"""The size of a frame without an update that is allowed: presence is JSON, which takes long to read."""
 
 
 class Room:
@@ -95,18 +95,18 @@ class Room:
 
     Args:
         settings: the limits.
-        updates: what the log holds, in order; the first may be a snapshot.
+        updates: the updates in the log, in order; the first may be a snapshot.
         version: the version of the last of them; 0 for a new session.
-        writers: whose each Yjs client id is, as far as it is known.
+        writers: the participant of each known Yjs client id.
 
     Attributes:
-        document: the live document; only `receive`, `edit` and what stands on them change it.
-        peers: who is here, by connection.
-        presence: what they show of themselves.
-        synced: who has had its first sync; before that an update would be a gap to it.
+        document: the live document; only `receive`, `edit` and methods that use them change it.
+        peers: the open connections.
+        presence: their presence states.
+        synced: the connections that had their first sync; before that an update would be a gap to them.
 
     Raises:
-        SessionDamaged: the log can't be replayed, or what it gives can't be encoded.
+        SessionDamaged: the log can't be replayed, or the resulting document can't be encoded.
     """
 
     __slots__ = (
@@ -173,7 +173,7 @@ class Room:
 
     @property
     def committed_version(self) -> int:
-        """The version up to which the log is known to hold it."""
+        """The version up to which the log is known to hold the document."""
         return self._receipts.committed_version
 
     @property
@@ -183,23 +183,23 @@ class Room:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for somebody to come back who holds something here."""
+        """Whether the room waits for an absent holder of a lease to come back."""
         return self._memory.leases.are_waiting
 
     def prepare(self) -> Iterator[None]:
-        """Read the ids of long lists, in slices between which others may have their turn; once, before all else."""
+        """Read the ids of long lists, in slices between which other tasks may run; once, before anything else."""
         for index in (self.document.messages.index, self.document.queue.index):
             if index is not None:
                 yield from index.read()
 
     def create(self, title: str, at: str) -> list[Effect]:
-        """Write the first facts of a new session: now, where it has a title or rules, else when the schema is used.
+        """Write the first facts of a new session: now, if it has a title or rules, else when the schema is used.
 
-        A session that has them stays as it is. In a document of an application with roots of its own there are none.
+        A session that has them stays as it is. A document of an application with roots of its own gets none.
 
         Args:
-            title: what people call it; may be empty.
-            at: when it was made, RFC 3339.
+            title: the session's title; may be empty.
+            at: when it was created, RFC 3339.
         """
         if self.document.meta.schema:
             return []
@@ -216,10 +216,10 @@ class Room:
         return []
 
     def recover(self, at: str) -> list[Effect]:
-        """Write that nobody is here, after a crash that let nobody say so.
+        """Write that no participant is online, after a crash in which that couldn't be written.
 
         Args:
-            at: the last time that is known of, RFC 3339.
+            at: the last known time, RFC 3339.
         """
         gone = [id_ for id_, who in self.document.participants if who.online]
         return self._changes.attend(
@@ -227,11 +227,11 @@ class Room:
         )
 
     def begin(self, at: str) -> list[Effect]:
-        """Take up what was under way when the room was last loaded; once, before anybody joins."""
+        """Resume the work that was under way when the room was last loaded; once, before any connection joins."""
         return self._changes.rule(begin, at)
 
     def remind(self, what: str, at: str) -> list[Effect]:
-        """Look again at what a timer was for.
+        """Handle a timer that rings.
 
         Args:
             what: the timer's name.
@@ -248,7 +248,7 @@ class Room:
         return self._changes.rule(lambda case: remind(case, what), at)
 
     def unheard(self) -> list[Effect]:
-        """Look which of the prompts that came lately wait for an agent that isn't here."""
+        """Return an effect for each recent prompt that waits for an agent that isn't connected."""
         waiting = dict(self._memory.prompts.waiting(self.document))
         self._memory.prompts.is_looked_at = False
         here = self._roster.agents() if waiting else frozenset[str]()
@@ -259,7 +259,7 @@ class Room:
         ]
 
     def reserve(self, agent: str, client: int, at: str) -> tuple[Job | None, list[Effect]]:
-        """Reserve the next thing that an agent is to do; nobody may hear of it before it is committed.
+        """Reserve an agent's next job; no worker may be notified of it before it is committed.
 
         Args:
             agent: the agent.
@@ -271,42 +271,42 @@ class Room:
         return jobs[0], effects
 
     def can_take(self, agent: str) -> bool:
-        """Whether something of an agent can be taken now, as it was last said."""
+        """Return whether an agent has work that can be taken now, by the last `Waiting`."""
         return self._memory.told is not None and agent in self._memory.told[1]
 
     def give_back(self, client: int) -> list[Effect]:
-        """Let somebody else do at once what was reserved for a client that won't come."""
+        """Release at once the job that was reserved for a client that won't come."""
         return self._memory.leases.left(client, goodbye=True)
 
     def man(self, agent: Participant, workers: int, at: str) -> list[Effect]:
-        """Note how many workers an agent has that would come; 0 when the last one is gone."""
+        """Set the number of workers that wait for an agent's work; 0 when the last one is gone."""
         return self._roster.man(agent, workers, at)
 
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
-        """Let a connection in: it is told what it may do, asked for what it has, and told who is here."""
+        """Add a connection: send it its grant, ask it for its document, and send it the presence of all others."""
         granted = self._roster.grant(connection, peer)
         return granted + self._resync.join(connection, peer) + self._roster.join(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
-        """Take a connection for another participant: the same one, by a new token."""
+        """Replace the participant of a connection: the same one, by a new token."""
         effects = self._roster.regrant(connection, participant, at)
         return effects + self._resync.regrant(connection, self.peers[connection])
 
     def leave(self, connection: int, at: str) -> list[Effect]:
-        """Let a connection go; its presence goes with it."""
+        """Remove a connection and its presence."""
         self.synced.discard(connection)
         self._resync.leave(connection)
         return self._roster.leave(connection, at)
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
-        """Write into the document who is here, where that has changed; at once, or when it has lasted."""
+        """Write the attendance into the document, where it has changed; at once, or when the change has lasted."""
         return self._roster.attend(at, at_once=at_once)
 
     def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
-        """Take in one frame.
+        """Handle one frame.
 
         Args:
-            connection: who sent it; it has joined.
+            connection: the connection that sent it; it has joined.
             data: the frame.
             at: the server's time, RFC 3339.
 
@@ -320,7 +320,7 @@ class Room:
             return self._intake.update(connection, peer, frame.update, data, at)
         match frame:
             case SyncStep1() if peer.ending is not None:
-                return []  # it would see its words deleted, and could not tell which were refused
+                return []  # it would see its writes deleted, and could not tell which were refused
             case SyncStep1(vector):
                 return self._sync(connection, finish(self._known(vector)))
             case SyncStep2(update):
@@ -337,7 +337,7 @@ class Room:
             case Renewal(token):
                 return [Renew(connection, token)]
             case Fence() if peer.ending is not None:
-                return []  # what it stands for may be what was refused
+                return []  # it may stand for refused content
             case Fence(payload):
                 return self._receipts.fence(self.version, connection, peer, payload)
             case _:
@@ -345,11 +345,11 @@ class Room:
 
     @property
     def holder(self) -> int | None:
-        """The connection of which a large record is being taken in, for which the sync frames of others wait."""
+        """The connection whose large record is being applied; the sync frames of others wait for it."""
         return self._intake.holder
 
     def is_quick(self, connection: int, data: bytes) -> bool:
-        """Whether a frame is short, and nothing must be made first to take it in."""
+        """Return whether a frame is short, and nothing must be prepared before it is handled."""
         if len(data) > _SHORT:
             return False
         if self._intake.holder is not None and data[:1] == _SYNC:
@@ -359,18 +359,18 @@ class Room:
         return self._gate.is_prepared(self.peers[connection].participant) and self._needs_no_prompts(data)
 
     def receive_in_steps(self, connection: int, data: bytes) -> Generator[Step | None, None, None]:
-        """Take in one frame that may be long, or for which much must be read first.
+        """Handle one frame that may be long, or for which much must be read first.
 
-        Other connections may do anything between two steps; each step is done before the next is asked for. What is
-        not asked for isn't taken: see "A long frame" in the README.
+        Other connections may do anything between two steps; each step is done before the next is asked for. Parts
+        after the last step that is asked for aren't applied: see "A long frame" in the README.
 
         Args:
-            connection: where it came from; it has joined, and sends nothing else meanwhile.
+            connection: the connection that sent it; it has joined, and sends nothing else meanwhile.
             data: the frame.
 
         Yields:
-            What takes a part of it, with the server's time, and returns effects; None where there is only work.
-            `inbound.hold` comes before what must wait until its participant may bring new client ids.
+            Functions that handle a part of it at the server's time, and return effects; None where there is only
+            work. `inbound.hold` comes before a part that waits until its participant may bring new client ids.
 
         Raises:
             CosessionError: see `receive`; also a step raises it.
@@ -396,7 +396,7 @@ class Room:
                 yield lambda at: self.receive(connection, data, at)
 
     def prepare_for(self, by: Participant, grows: int) -> Iterator[Step | None]:
-        """Read in steps what `edit` and `append` in a participant's name need; see `receive_in_steps`.
+        """Prepare in steps an `edit` or `append` in a participant's name; see `receive_in_steps`.
 
         Args:
             by: the participant.
@@ -412,27 +412,27 @@ class Room:
     def edit(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant = SERVER, grows: int = 0
     ) -> list[Effect]:
-        """Change the document by the server's own hand.
+        """Make a change of the server's own.
 
         Args:
-            change: does it, in one transaction; whatever it raises comes through, with nothing changed if it
-                raises before it writes.
+            change: changes the document, in one transaction; its exceptions are passed on, with nothing changed if
+                it raises before it writes.
             at: the server's time, RFC 3339.
-            by: in whose name.
-            grows: the bytes that the document grows by, `STRUCT_BYTES` for each thing included.
+            by: the participant in whose name the change is made.
+            grows: the bytes that the document grows by, `STRUCT_BYTES` for each struct included.
 
         Raises:
-            TooLarge: it is full, to who may not write everything; nothing has changed.
+            TooLarge: the document is full for a participant without full write access; nothing has changed.
         """
         return self._changes.edit(change, at, by, grows)
 
     def append(
         self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
     ) -> list[Effect]:
-        """Append a message by the server's own hand, at a cost that doesn't grow with those that are there.
+        """Append a message of the server's own, at a cost that doesn't grow with the number of messages.
 
         Args:
-            change: appends it, and does nothing else; it may get another document than the room's.
+            change: appends it, and does nothing else; its argument may be another document than the room's.
             at: see `edit`.
             by: see `edit`.
             grows: see `edit`.
@@ -443,22 +443,22 @@ class Room:
         return self._changes.append(change, at, by, grows)
 
     def committed(self, version: int) -> list[Effect]:
-        """Hear that the log holds everything up to a version; the receipts for it may leave."""
+        """Note that the log holds everything up to a version, and send the receipts for it."""
         return self._receipts.committed(version, self.peers)
 
     def diff(self, vector: bytes) -> bytes:
-        """What a document at this (encoded) state vector lacks, as an update.
+        """Return the update that a document at an (encoded) state vector lacks.
 
         Raises:
-            Unreadable: it can't be told; nothing has changed.
+            Unreadable: the update can't be encoded; nothing has changed.
         """
         return self.lacks(vector).update()
 
     def lacks(self, vector: bytes) -> Encoded:
-        """The same, made in steps.
+        """Return the same update, to be encoded in steps.
 
         Raises:
-            Unreadable: it can't be told; nothing has changed.
+            Unreadable: the update can't be encoded; nothing has changed.
         """
         try:
             return self._kept.encode(self.document.doc.get_update, self.vector, decode_state_vector(vector))
@@ -470,7 +470,7 @@ class Room:
         self._changes.close()
 
     def _needs_no_prompts(self, data: bytes) -> bool:
-        """Whether the prompts among the messages are known, soon read, or not asked for by a frame."""
+        """Return whether the prompts among the messages are known, quick to read, or not needed by a frame."""
         if self._memory.prompts.is_read or self.document.messages.index is None or len(data) <= _NOTHING:
             return True
         match decode_frame(data):
@@ -480,7 +480,7 @@ class Room:
                 return True
 
     def _read_prompts(self, data: bytes) -> Iterator[Step]:
-        """Read the prompts in steps, if a frame may need them: what touches the queue, a run or a request does."""
+        """Read the prompts in steps, if a frame may need them: one that touches the queue, runs or requests does."""
         prompts = self._memory.prompts
         while not (prompts.is_read or self._needs_no_prompts(data)):
             yield lambda at: self._changes.rule(prompts.read_some, at)
@@ -511,7 +511,7 @@ class Room:
 
 
 def _is_here(presence: RoomPresence, peers: Mapping[int, Peer], client: int, participant: str) -> bool:
-    """Whether a client is present, or, where it isn't known which one, any connection of the participant is."""
+    """Return whether a client is present; for client 0, whether the participant has any connection."""
     if client:
         return presence.is_here(client, participant)
     return any(peer.participant.id == participant for peer in peers.values())
@@ -548,9 +548,9 @@ def read_copy(update: bytes) -> Generator[None, None, JsonObject]:
 
 
 def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
-    """The document of a log with the indexes of its lists; and its bytes as an update."""
+    """Return the document of a log, with the indexes of its lists, and its bytes as an update."""
     document = SessionDocument(Doc())
-    # An index can hear of all entries now; to look each up later takes a walk over the list.
+    # An index can observe all entries now; to look each up later takes a walk over the list.
     messages = document.messages if any(_MESSAGES in update for update in updates) else None
     if messages is not None:
         messages.index = ListIndex(messages.shared)
@@ -561,7 +561,7 @@ def _replay(updates: Sequence[bytes]) -> tuple[SessionDocument, int]:
             with document.doc.transaction():
                 for update in group:
                     document.doc.apply_update(update)
-        size = len(document.doc.get_update())  # what can be applied can't always be encoded
+        size = len(document.doc.get_update())  # a document that was applied can't always be encoded
     except BaseException as error:
         if is_crdt_error(error):
             raise SessionDamaged(DAMAGED) from error

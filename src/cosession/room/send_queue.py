@@ -1,17 +1,16 @@
-"""What waits for one connection, merged while it waits. Pure: no loop, no socket.
+"""The queue of frames for one connection, merged while they wait. Pure: no loop, no socket.
 
-Three kinds wait: frames that must arrive as they are (sync replies, fences), updates, and presence. While a
+It holds three kinds: frames that must arrive as they are (sync replies, fences), updates, and presence. While a
 reader is busy, updates merge into few frames and of presence only the latest state of each client is kept, so
 load makes frames fewer and larger, not later.
 
-What is larger than a piece (a first sync, the diff of a reader that was far behind) is sent in pieces, because a
-client that hears no whole frame for long hangs up. While they are sent, updates wait for the last of them, for they
-stand on it; everything else goes between. The presence of very many goes in several frames as well.
+A reply larger than a piece (a first sync, the diff of a reader that was far behind) is sent in pieces, because a
+client that receives no whole frame for long disconnects. Meanwhile updates wait for the last piece, because they
+depend on it; all other frames are sent in between. The presence of very many clients takes several frames as well.
 
 Bound: when more than `max_bytes` of updates wait, they are all dropped, and the reader is sent one diff of the
-document from where it was when it can read again: it loses its queue, never its data. Frames that must arrive
-are answers to what the connection itself asked or sent: while more than `max_bytes` of them wait (`is_full`), it
-is not read.
+document from its last state when it can read again: it loses its queue, never its data. Frames that must arrive
+answer frames of the connection itself: while more than `max_bytes` of them wait (`is_full`), it is not read.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,12 +31,12 @@ from .effects import Update
 from .sync_reply import Reply, in_pieces
 
 _LARGE_BYTES = 65_536
-"""As much as a socket takes before it says that it is full."""
+"""The bytes that a socket buffers before it reports that it is full."""
 
 
 _MERGED_BYTES = 16_384
-"""As much as is merged into one frame: of more each reader is sent as many frames as there were, and hardly more
-bytes; to merge it takes long where it is values, of which each is read."""
+"""The bytes that are merged into one frame: larger updates are sent one by one, which is hardly more bytes; merging
+them takes long if they are values, because each is read."""
 
 
 class SendQueue:
@@ -46,7 +45,7 @@ class SendQueue:
     Args:
         max_bytes: how many bytes of updates may wait.
         merged: how many updates become one frame at most.
-        piece_bytes: how much is sent in one frame, about.
+        piece_bytes: the approximate size of a frame.
     """
 
     __slots__ = (
@@ -87,7 +86,7 @@ class SendQueue:
 
     @property
     def waiting_bytes(self) -> int:
-        """How many bytes of updates wait."""
+        """The bytes of the updates that wait."""
         return self._update_bytes
 
     @property
@@ -109,7 +108,7 @@ class SendQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many answers wait that no more should be asked for: they can't be merged or dropped."""
+        """Whether so many answers wait that the connection shouldn't be read: they can't be merged or dropped."""
         return self._frame_bytes > self._max_bytes
 
     def put_frame(self, frame: bytes) -> None:
@@ -125,7 +124,7 @@ class SendQueue:
             self.put_frame(next(iter(reply)))
 
     def put_updates(self, updates: Sequence[Update]) -> None:
-        """Queue updates, in their order; when too many wait, only note from where the reader misses them."""
+        """Queue updates, in their order; when too many wait, only note the clocks where the gap begins."""
         if self._missed is None:
             self._updates += updates
             self._update_bytes += sum(len(update.update) for update in updates)
@@ -140,7 +139,7 @@ class SendQueue:
     def put_echo(self, update: Update) -> None:
         """Queue an update of the connection's own, which is committed now.
 
-        It is kept apart: a diff in place of it would also bring back what is not committed yet.
+        It is kept apart: a diff in place of it would also bring back updates that aren't committed yet.
         """
         if len(update.update) > self._piece_bytes:
             self._put_large(len(update.update), in_pieces(update.update, self._piece_bytes))
@@ -156,10 +155,10 @@ class SendQueue:
             self._presence[entry.client] = entry
 
     def take(self, diff: Callable[[bytes], bytes], vector: Mapping[int, int]) -> list[bytes]:
-        """Empty the queue into frames, in the order in which they must be sent; of what is large, take a piece.
+        """Return the queued frames, in the order in which they must be sent; of a large reply, one piece.
 
         Args:
-            diff: gives what a document at an (encoded) state vector lacks.
+            diff: returns the update that a document at an (encoded) state vector lacks.
             vector: the room's state vector now.
         """
         frames, self._frames, self._frame_bytes = self._frames, [], 0
@@ -182,7 +181,7 @@ class SendQueue:
         return frames
 
     def _next_presence(self) -> list[AwarenessEntry]:
-        """The entries of the next frame: what a reader doesn't read is held once for all, and not as its frame."""
+        """Return the entries of the next frame; the rest waits as entries, which all connections share."""
         if self._presence_size <= self._piece_bytes:
             entries = list(self._presence.values())
             self._presence.clear()
@@ -203,7 +202,7 @@ class SendQueue:
         self._frame_bytes += size
 
     def _next_piece(self) -> list[bytes]:
-        """The next frame of what is sent in pieces, if it is ready."""
+        """Return the next frame of the reply that is sent in pieces, if it is ready."""
         if self._pieces is None:
             return []
         piece = next(self._pieces, None)

@@ -1,8 +1,8 @@
-"""A reply to sync step 1: what somebody's document lacks, in the frames that bring it.
+"""A reply to sync step 1: the frames with the updates that a client's document lacks.
 
-What is larger than a piece goes in several frames (see `send_queue`), of which the last is the step 2. They are made
-as they are first needed. The whole document is made into frames once for many who open it, also while it changes:
-what was written since follows as it was logged, merged into few frames.
+A reply larger than a piece is split into several frames (see `send_queue`), of which the last is the step 2. They are
+made when they are first needed. The whole document is encoded once for many readers that open it, also while it
+changes: later updates follow as they were logged, merged into few frames.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,52 +14,52 @@ from cosession.errors import Unreadable
 from cosession.protocol import EMPTY_UPDATE, Encoded, KeptValues, SyncStep2, SyncUpdate, encode_frame, split_update
 
 _UPDATE = encode_frame(SyncUpdate(b""))[:2]
-"""How a frame begins that brings an update."""
+"""The first bytes of a frame that brings an update."""
 
 _KEPT_BYTES = 16_384
-"""From which size on an opening is kept."""
+"""The size of a document from which on its opening is kept."""
 
 _SHARE = 4
-"""When what was written since an opening comes to more than this part of it, it is looked whether what it sends is
-larger than the document by as much; then it is made anew."""
+"""When the updates since an opening exceed this fraction of it, it is compared with the document; if it is larger by
+more than the fraction, it is made anew."""
 
 _OLD = 6
-"""How often `Openings.rest` may be called before an opening goes of which a participant deleted something."""
+"""How often `Openings.rest` may be called before an opening that holds deleted content is dropped."""
 
 _MERGED = 256
 """How many updates are merged at once."""
 
 _RUNS = 4
-"""How many runs of about one size become one."""
+"""How many runs of about one size are merged into one."""
 
 _RUN_BYTES = 16_384
-"""From which size on a run stays as it is, at most: so what is merged at once is less than `_RUNS` times that."""
+"""The size from which on a run isn't merged any more: so one merge is of less than `_RUNS` times that."""
 
 OWN_BYTES = 64 * 2**20
-"""What the replies of one session that aren't shared may hold while they are being read."""
+"""The bytes that all replies of one session that aren't shared may hold together while they are being sent."""
 
 
 class SharedFrame(bytes):
-    """A frame that several may be sent.
+    """A frame that may be sent to several connections.
 
     Attributes:
-        wire: what a channel keeps of having sent it, for the next time; None when it is new.
+        wire: the encoded form that a channel keeps for the next time; None when it is new.
     """
 
     wire: object = None
 
 
 class Reply:
-    """What a document lacks.
+    """The updates that a client's document lacks, as frames.
 
     Args:
-        lacks: it.
-        piece_bytes: how much is sent in one frame, about.
+        lacks: these updates.
+        piece_bytes: the approximate size of a frame.
 
     Attributes:
-        size: its bytes, about.
-        is_large: whether it goes in pieces.
-        has_failed: whether some of it can't be made.
+        size: the approximate size in bytes.
+        is_large: whether it is sent in pieces.
+        has_failed: whether some frame couldn't be made.
     """
 
     __slots__ = ("__weakref__", "_frames", "_rest", "has_failed", "is_large", "size")
@@ -72,7 +72,7 @@ class Reply:
         self._rest = _in_frames(lacks, piece_bytes) if self.is_large else iter((_last(lacks.update()),))
 
     def __iter__(self) -> Iterator[bytes]:
-        """The frames; an empty one is none yet: others may have their turn."""
+        """Yield the frames; an empty one means that the next isn't ready: other tasks may run."""
         position = 0
         while True:
             while position < len(self._frames):
@@ -94,11 +94,11 @@ class Reply:
 
 
 class _Run:
-    """Updates that follow each other, as one.
+    """Consecutive updates, merged into one.
 
     Args:
-        update: that one.
-        level: how often runs were merged into it; -1 where it stays as it is.
+        update: the merged update.
+        level: how often runs were merged into it; -1 if it isn't merged any more.
     """
 
     __slots__ = ("frame", "level", "update")
@@ -109,7 +109,7 @@ class _Run:
         self.frame: SharedFrame | None = None
 
     def as_frame(self) -> SharedFrame:
-        """The frame that brings it, the same for all."""
+        """Return the frame of this update, one object for all readers."""
         if self.frame is None:
             self.frame = SharedFrame(encode_frame(SyncUpdate(self.update)))
         return self.frame
@@ -118,12 +118,12 @@ class _Run:
 class _Since:
     """The updates since some moment, in their order.
 
-    They are merged into runs, and so many runs into one. So there are few, and each update is merged a few times at
-    most, however many ask between them.
+    They are merged into runs, and `_RUNS` runs of a level into one. So there are few, and each update is merged a few
+    times at most, however many readers open the session between them.
 
     Args:
         kept: the values that the library gives back otherwise than they came.
-        piece_bytes: how large a run may be; what is larger alone stays as it is.
+        piece_bytes: the size of a run that is allowed; a larger single update isn't merged.
 
     Attributes:
         size: the bytes of all of them.
@@ -140,7 +140,7 @@ class _Since:
         self._runs: list[_Run] = []
 
     def add(self, update: bytes) -> None:
-        """Add the next one."""
+        """Add the next update."""
         size = len(update)
         if self._fresh and self._fresh_bytes + size > self._run_bytes:
             self._gather()
@@ -172,7 +172,7 @@ class _Opening:
 
     Args:
         first: the reply of that moment.
-        piece_bytes: how much is sent in one frame, about.
+        piece_bytes: the approximate size of a frame.
         kept: the values that the library gives back otherwise than they came.
 
     Attributes:
@@ -191,16 +191,16 @@ class _Opening:
 
     @property
     def size(self) -> int:
-        """The bytes of all of it, about."""
+        """The approximate size of the document and these updates, in bytes."""
         return self.first.size + self._since.size
 
     @property
     def has_outgrown(self) -> bool:
-        """Whether what was written since is a large part of it."""
+        """Whether the updates since are a large part of it."""
         return self._since.size * _SHARE > self.first.size
 
     def add(self, update: bytes) -> bool:
-        """Add the next update; False where that is too much, and the document must be made into frames anew."""
+        """Add the next update; return False if it is too large, and the document must be encoded anew."""
         if len(update) > self._piece_bytes or self._since.size + len(update) > self.first.size:
             return False
         self._since.add(update)
@@ -208,7 +208,7 @@ class _Opening:
         return True
 
     def reply(self) -> Reply:
-        """The reply that brings all of it as of now."""
+        """Return the reply with the document as of now."""
         reply = self._reply and self._reply()
         if reply is None:
             runs = self._since.runs()
@@ -218,16 +218,16 @@ class _Opening:
         return reply
 
     def grown(self) -> "_Opening":
-        """One that begins now, with the same frames and what was written since in frames as large."""
+        """Return an opening as of now: the same frames, then the updates since, merged into frames as large."""
         frames = self.in_frames(self._since.runs(), self._piece_bytes)
         return _Opening(_OpeningReply(frames, self.size, is_large=True), self._piece_bytes, self._kept)
 
     def in_frames(self, runs: Sequence[_Run], merged_bytes: int = 0) -> Iterator[bytes]:
-        """Give the frames up to some of the updates; an empty one is none yet.
+        """Yield the frames up to some of the updates; an empty one means that the next isn't ready.
 
         Args:
             runs: these updates.
-            merged_bytes: up to which size runs are merged.
+            merged_bytes: the size up to which runs are merged.
         """
         if not runs:
             yield from self.first
@@ -259,13 +259,13 @@ class _Opening:
 
 
 class _OpeningReply(Reply):
-    """The reply to who opens a session, with nothing of it yet.
+    """The reply to a reader that opens a session, and has nothing of it yet.
 
     Args:
         frames: its frames.
-        size: their bytes, about.
-        is_large: whether they are several.
-        opening: what lives as long as this is sent.
+        size: their approximate size in bytes.
+        is_large: whether there are several.
+        opening: the opening that is kept alive as long as this is sent.
     """
 
     __slots__ = ("_opening",)
@@ -282,22 +282,22 @@ class _OpeningReply(Reply):
 
 
 class Openings:
-    """The replies to who opens a session, with nothing of it yet: one for all while somebody is being sent it.
+    """The replies to readers that open a session and have none of it: one for all while it is being sent.
 
-    When a second reader comes soon after the first, what it was made of is kept for the next ones. Not for the first
-    alone: a thousand sessions that are opened at once, each by one reader, would all be kept.
+    When a second reader comes soon after the first, the opening is kept for the next ones. It isn't kept for a lone
+    reader: a thousand sessions that are opened at once, each by one reader, would all be kept.
 
-    Bound: what is kept is as large as the document was, and twice what was written since, which is no more than that;
-    besides it what is still being sent of earlier ones. It is made anew when it has become larger than the document
-    by a quarter, and soon after a participant deleted something.
+    Bound: an opening is as large as the document was, and twice the updates since, which are no larger than that;
+    earlier openings live on while they are being sent. An opening is made anew when it has become larger than the
+    document by a quarter, and soon after a participant deleted something.
 
     Args:
         kept: the values that the library gives back otherwise than they came.
-        piece_bytes: how much is sent in one frame, about.
-        own_bytes: how much large replies to those that have some of it may hold together.
+        piece_bytes: the approximate size of a frame.
+        own_bytes: the bytes that large replies to readers with some of the document may hold together.
 
     Attributes:
-        follows: whether each update must be told to `add`.
+        follows: whether each update must be passed to `add`.
     """
 
     __slots__ = (
@@ -326,10 +326,10 @@ class Openings:
         self._age = 0
 
     def reply(self, whole: Callable[[], Encoded]) -> tuple[Reply, bool]:
-        """The reply with the whole document, and whether `rest` must be called after a while.
+        """Return the reply with the whole document, and whether `rest` must be called after a while.
 
         Args:
-            whole: gives the document.
+            whole: returns the document.
         """
         opening = self._sent and self._sent()
         if opening is None or opening.first.has_failed or opening.has_outgrown:
@@ -344,14 +344,14 @@ class Openings:
         return opening.reply(), is_first
 
     def own(self, diff: Encoded, whole: Callable[[], Encoded]) -> tuple[Reply, bool]:
-        """The reply to a client that has some of the document, and whether `rest` must be called after a while.
+        """Return the reply to a client with some of the document, and whether `rest` must be called after a while.
 
-        Readers that read nothing hold what they were to be sent. Where that comes to too much, the next ones are sent
-        the whole document, which is one for all.
+        Replies to readers that stopped reading stay in memory. If these are too large together, the next readers are
+        sent the whole document, which is shared.
 
         Args:
-            diff: what the client lacks.
-            whole: gives the whole document.
+            diff: the updates that the client lacks.
+            whole: returns the whole document.
         """
         reply = Reply(diff, self._piece_bytes)
         if not reply.is_large:
@@ -362,23 +362,23 @@ class Openings:
         return reply, False
 
     def add(self, update: bytes) -> None:
-        """Hear of the next update of the document."""
+        """Add the next update of the document."""
         opening = self._sent and self._sent()
         if opening is None or not opening.add(update):
             self.renew()
 
     def deleted(self) -> None:
-        """Hear that a participant deleted something: its bytes aren't sent for long after that."""
+        """Note that a participant deleted something: its bytes aren't sent for long after that."""
         self._has_deleted = True
 
     def renew(self) -> None:
-        """Make the next reply of the document as it is then."""
+        """Drop the opening: the next reply is made of the document anew."""
         self._sent, self._opening, self.follows = None, None, False
 
     def rest(self) -> bool:
-        """Hear that a while has passed, and return whether to be called again after another one.
+        """Note that a while has passed, and return whether to be called again after another one.
 
-        Where no reader came meanwhile, it is kept no longer than it is being sent: the next one is a first one.
+        If no reader came meanwhile, the opening is kept only while it is being sent: the next reader is a first one.
         """
         self._age += self._has_deleted
         if self._age >= _OLD:
@@ -386,12 +386,12 @@ class Openings:
         is_used, self._is_used = self._is_used, False
         if not is_used:
             self._is_soon, self._opening = False, None
-            if self._has_deleted:  # nobody counts how old it is from now on
+            if self._has_deleted:  # its age isn't counted from now on
                 self.renew()
         return is_used
 
     def _begin(self, before: _Opening | None, whole: Encoded) -> _Opening:
-        """Begin anew: with the frames of before, if these bring little that the document doesn't have any more."""
+        """Begin a new opening: of the old frames, if they hold little that the document doesn't have any more."""
         if before is not None and not before.first.has_failed and before.size * _SHARE <= whole.size * (_SHARE + 1):
             opening = before.grown()
         else:
@@ -402,13 +402,13 @@ class Openings:
 
 
 def in_pieces(update: bytes, piece_bytes: int) -> Iterator[bytes]:
-    """Turn a large update into frames with smaller ones; an empty one is none yet."""
+    """Split a large update into frames with smaller ones; an empty one means that the next isn't ready."""
     for piece in split_update(update, piece_bytes):
         yield b"" if piece == EMPTY_UPDATE else encode_frame(SyncUpdate(piece))
 
 
 def _in_frames(lacks: Encoded, piece_bytes: int) -> Iterator[bytes]:
-    """Turn it into frames of which the last is the step 2: by it the other side knows that it has all."""
+    """Split a reply into frames; the last is the step 2, which tells the client that it has everything."""
     update = yield from _empty(lacks.in_steps())
     before = EMPTY_UPDATE
     for piece in split_update(update, piece_bytes):

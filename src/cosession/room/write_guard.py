@@ -1,10 +1,10 @@
-"""The gate of a room: what an update must pass before it is applied.
+"""The gate of a room: the checks that an update must pass before it is applied.
 
-What participants may do is judged by `admission`, unless they may write everything. Here it is known who writes under
-which Yjs client id: two that write under one differ silently for ever, even after a full sync. So an id belongs to
-who first wrote under it. Before anybody did, or where a crash made the server forget it, it belongs to who was first
-present under it, also while they are away. Among those who may write everything only presence counts. The surrogate
-pairs of the document are known here too.
+`admission` judges the updates of participants without full write access. The gate knows the owner of each Yjs client
+id: two participants that write under one id differ silently for ever, even after a full sync. So an id belongs to the
+participant that first wrote under it. Before that write, or if a crash made the server forget it, the id belongs to
+the first participant present under it, also while they are away. Among participants with full write access only
+presence counts. The gate knows the surrogate pairs of the document too.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
@@ -24,19 +24,19 @@ from cosession.settings import Settings
 from .presence import RoomPresence
 
 _SMALL = 2048
-"""Bytes of a document whose surrogate pairs are found at once, in less than a millisecond; those of a larger one in
-steps."""
+"""The size of a document whose surrogate pairs are found in one step, in less than a millisecond; those of a larger
+one are found in several."""
 
 
 class WriteGuard:
-    """Judges the updates of one room.
+    """The judge of the updates of one room.
 
     Args:
         document: the live document.
-        presence: who is here.
+        presence: the clients that are present.
         settings: the limits.
-        writers: whose each known Yjs client id is; the gate goes on with it.
-        fenced: each Yjs client that has been taken over from, with its participant: kept by who decides that.
+        writers: the participant of each known Yjs client id; the gate adds to it.
+        fenced: each fenced Yjs client, with its participant; the decisions on runs and claims add to it.
         size: the bytes of the document.
     """
 
@@ -68,9 +68,9 @@ class WriteGuard:
         self._admission: Admission | None = None
         self._pairs: SurrogatePairs | None = None
         self._unread = size
-        """The bytes of the document, and of what was applied to it, before its pairs are known."""
+        """The bytes of the document and of the updates applied to it, as long as its pairs aren't known."""
         self._written: dict[int, int] = {}
-        """Under which client id a connection that shows nothing last wrote what didn't fit."""
+        """The client id under which each connection without presence last sent an update that didn't fit."""
         self._server = document.doc.client_id
         self.fenced = fenced
         self.writers = writers
@@ -78,11 +78,11 @@ class WriteGuard:
     def collides(
         self, header: UpdateHeader, connection: int, by: Participant, known: Mapping[int, int]
     ) -> ClientIdTaken | Superseded | None:
-        """Why what a connection writes under another's client id isn't passed on for that other, if it isn't.
+        """Return why an update under another's client id is an error, and no content that the connection passes on.
 
         Args:
             header: the header of an update with something under a client id that its participant may not bring.
-            connection: who sent it.
+            connection: the connection that sent it.
             by: its participant.
             known: the document's state vector.
         """
@@ -101,11 +101,11 @@ class WriteGuard:
         return None
 
     def is_servers(self, client: int) -> bool:
-        """Whether a Yjs client id is that of a server process, of now or of before."""
+        """Return whether a Yjs client id is that of this server process or an earlier one."""
         return client == self._server or self.writers.get(client) == SERVER.id
 
     def find_cuts(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
-        """The surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
+        """Return the surrogate pairs that an update would cut in two; see `SurrogatePairs`."""
         pairs = self._pairs
         if pairs is None or not pairs.is_read:
             pairs = self._known_pairs()
@@ -114,18 +114,18 @@ class WriteGuard:
         return pairs.cut_by(update, header, known)
 
     def is_prepared(self, by: Participant) -> bool:
-        """Whether what a participant writes can be taken at once, and needs nothing that takes long to make."""
+        """Return whether a participant's updates can be judged without a long preparation."""
         pairs = self._pairs
         if self._unread > _SMALL if pairs is None else not pairs.is_read:
             return False
         return by.capabilities.writes_everything or (self._admission is not None and self._admission.is_prepared)
 
     def prepare(self, by: Participant, grows: int = 0) -> Iterator[None]:
-        """Make that in steps, between which others may write.
+        """Prepare the judgement of a participant's updates in steps, between which others may write.
 
         Args:
             by: the participant.
-            grows: the bytes of what it writes next.
+            grows: the bytes of its next update.
         """
         if self._pairs is None:
             self._known_pairs()
@@ -135,7 +135,7 @@ class WriteGuard:
             yield from self._judge().prepare(grows)
 
     def differs(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Generator[None, None, bool]:
-        """Find out in steps whether an update brings other words than the document has under the same clocks.
+        """Return, in steps, whether an update brings other content than the document has under the same clocks.
 
         Args:
             update: its bytes.
@@ -150,11 +150,11 @@ class WriteGuard:
     def brings_others(
         self, header: UpdateHeader, by: Participant, known: Mapping[int, int], *, offered: bool
     ) -> bool:
-        """Whether an update holds something new under a client id that its participant may not bring.
+        """Return whether an update holds something new under a client id that its participant may not bring.
 
         Args:
             header: the update's header.
-            by: whose update it is.
+            by: the participant that sent it.
             known: the document's state vector.
             offered: whether it is an answer to a sync step 1.
         """
@@ -165,13 +165,13 @@ class WriteGuard:
         return False
 
     def may_bring(self, by: Participant, client: int, *, offered: bool) -> bool:
-        """Whether a participant may bring what is new under a client id.
+        """Return whether a participant may bring new content under a client id.
 
         Args:
             by: the participant.
             client: the client id.
-            offered: whether in an answer to a sync step 1; in one, a participant that may write everything brings
-                back what others wrote.
+            offered: whether in an answer to a sync step 1; in one, a participant with full write access brings back
+                content that others wrote.
         """
         if self.fenced and (client, by.id) in self.fenced:
             return False
@@ -180,9 +180,9 @@ class WriteGuard:
         return client != self._server and self._may_write(by, client)
 
     def makes_record(self, by: Participant, place: str | Id) -> bool:
-        """Whether a map that a participant adds to a root, or beside another entry, is a record of the schema.
+        """Return whether a map that a participant adds to a root, or beside another entry, is a record of the schema.
 
-        Of a participant who may write everything each one beside another may be: nothing says where that is.
+        A map beside another entry by a participant with full write access counts as one: its root isn't known.
         """
         if isinstance(place, str):
             return place in RECORD_ROOTS
@@ -191,17 +191,17 @@ class WriteGuard:
     def admit(
         self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
     ) -> Admitted:
-        """Judge an update that fits, of a participant who may not write everything.
+        """Judge an update that fits, of a participant without full write access.
 
         Args:
             update: its bytes.
             header: its header.
-            by: whose it is.
+            by: the participant that sent it.
             offered: whether it is an answer to a sync step 1, which may hold what others wrote.
             cuts: the surrogate pairs of the document that it cuts, by their first clocks; they are deleted before.
 
         Returns:
-            What to apply, log and send; it may be empty.
+            The update to apply, log and send; it may be empty.
 
         Raises:
             CosessionError: see `Admission.judge`.
@@ -212,7 +212,7 @@ class WriteGuard:
     def admit_in_steps(
         self, update: bytes, header: UpdateHeader, by: Participant, *, offered: bool, cuts: Sequence[Id] = ()
     ) -> Generator[None, None, Admitted]:
-        """Judge a long update in steps; see `admit`. What is admitted must be applied at once."""
+        """Judge a long update in steps; see `admit`. The admitted update must be applied at once."""
         first = delete_pairs(cuts) if cuts else None
         is_own = partial(self._is_own, by) if offered else None
         return self._judge().judge_in_steps(update, header, by, is_own, first)
@@ -227,10 +227,10 @@ class WriteGuard:
         offered: bool,
         gives_up: bool,
     ) -> Generator[None, None, Salvaged]:
-        """Admit in steps what may be kept of an update that `admit` has refused; see `Admission.salvage`.
+        """Admit in steps the part that may be kept of an update that `admit` refused; see `Admission.salvage`.
 
         Raises:
-            CosessionError: nothing may.
+            CosessionError: no part may be kept.
         """
         is_own = partial(self._is_own, by) if offered else None
         may_replace = partial(self.may_replace, connection, by, offered=offered)
@@ -246,10 +246,10 @@ class WriteGuard:
         *,
         offered: bool,
     ) -> Generator[None, None, Salvaged]:
-        """Admit in steps the clocks of an update that would break documents, and nothing that is in it.
+        """Admit in steps the clocks of an update that would break documents, without its content.
 
         Raises:
-            CosessionError: not even those may be.
+            CosessionError: not even the clocks may be admitted.
         """
         if not by.capabilities.writes_everything:
             is_own = partial(self._is_own, by) if offered else None
@@ -261,10 +261,10 @@ class WriteGuard:
         return Salvaged(Admitted(update, read_update_header(update)), error)
 
     def may_replace(self, connection: int, by: Participant, client: int, *, offered: bool) -> bool:
-        """Whether a participant may use up the clocks of a client id by what is refused: it must be surely theirs.
+        """Return whether refused content of a participant may use up the clocks of a client id: it must own the id.
 
-        An id that nobody is known by may be another's, whose words come with this connection only because a crash
-        made the server forget them.
+        An id without a known owner may be another participant's: this connection passes on its writes, because a
+        crash made the server forget them.
         """
         owner = self.writers.get(client)
         if owner is not None:
@@ -275,12 +275,12 @@ class WriteGuard:
         return is_written and not self._presence.speaks(connection) and self._may_write(by, client)
 
     def note_writing(self, connection: int, header: UpdateHeader) -> bool:
-        """Note under which Yjs client id a connection writes, by an update that is no answer.
+        """Note the Yjs client id under which a connection writes, from an update that is no answer.
 
-        A client that shows nothing of itself is known by that alone.
+        A client without presence is known by that alone.
 
         Returns:
-            Whether this is news.
+            Whether the id has changed.
         """
         clients = {span.client for span in header.brings}
         if len(clients) != 1 or self._presence.speaks(connection):
@@ -295,10 +295,10 @@ class WriteGuard:
         self._written.pop(connection, None)
 
     def check_size(self, by: Participant, grows: int) -> None:
-        """Refuse what the server is to write for a participant, where the document has no place for so many bytes.
+        """Check that the document has room for so many bytes that the server writes for a participant.
 
         Raises:
-            TooLarge: it is full.
+            TooLarge: the document is full.
         """
         if not by.capabilities.writes_everything:
             self._judge().check_size(grows)
@@ -312,18 +312,18 @@ class WriteGuard:
         offered: bool = False,
         unsure: Set[int] = frozenset(),
     ) -> list[int]:
-        """Hear of an update that was applied.
+        """Note that an update was applied.
 
         Args:
             update: its bytes.
             header: its header.
-            by: who wrote it, the server where it did so in somebody's name; who may write everything isn't judged, so
-                admission hears of it here.
+            by: its writer, also the server where that wrote in a participant's name. Updates by a participant with
+                full write access weren't judged, so they are passed to admission here.
             offered: whether it may hold what others wrote.
             unsure: the Yjs client ids that stay free nevertheless.
 
         Returns:
-            The Yjs client ids that are its writer's from now on.
+            The Yjs client ids that belong to its writer from now on.
         """
         if self._pairs is not None:
             self._pairs.add(update)
@@ -343,27 +343,27 @@ class WriteGuard:
         return new
 
     def bind(self, clients: Iterable[int], by: Participant) -> list[int]:
-        """Note that Yjs client ids are a participant's, and return those that were nobody's before."""
+        """Bind Yjs client ids to a participant, and return those that had no owner before."""
         new = [client for client in clients if client not in self.writers]
         for client in new:
             self.writers[client] = by.id
         return new
 
     def may_speak_for(self, participant: str, client: int) -> bool:
-        """Whether a Yjs client id is a participant's, or still free; also among those who may write everything."""
+        """Return whether a client id is a participant's, or still free; the same for full write access."""
         owner = self.writers.get(client)
         if owner is None:
             return not self._presence.is_others(client, participant)
         return owner == participant
 
     def _known_pairs(self) -> SurrogatePairs:
-        """The document's surrogate pairs; not made while a session is loaded: readers needn't wait for them."""
+        """Return the document's surrogate pairs; they aren't read at load, so readers needn't wait for them."""
         if self._pairs is None:
             self._pairs = SurrogatePairs(self._document.doc.get_update())
         return self._pairs
 
     def _judge(self) -> Admission:
-        """What judges; made when the first one comes who may not write everything."""
+        """Return the admission, which is made when the first participant without full write access needs it."""
         if self._admission is None:
             limits = AdmissionLimits(self._settings.max_document_bytes, self._settings.max_depth)
             self._admission = Admission(self._document, limits)
@@ -375,6 +375,6 @@ class WriteGuard:
         return self._is_own(by, client)
 
     def _is_own(self, by: Participant, client: int) -> bool:
-        """Whether a client id is a participant's: of who first wrote under it, or before that, of who is present."""
+        """Return whether a client id is a participant's: the first to write under it, else the present one."""
         owner = self.writers.get(client)
         return self._presence.may_write(by, client) if owner is None else owner == by.id

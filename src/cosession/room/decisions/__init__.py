@@ -1,7 +1,7 @@
-"""Server decisions: what needs one winner, written by the server's hand where a change asks for it, or time.
+"""Server decisions: changes that need one winner, written by the server after a client's change or a timer.
 
-To add one: a module for what it is about (`runs`), and its line in a table: of `decide` where a root is touched or a
-timer rings, of `requests` where somebody asks. All of it is pure: no loop, no I/O, and the time comes in.
+To add one: a module named after its subject (`runs`), and its line in a table: in `handlers` for a touched root or a
+timer, in `requests` for a request of a participant. All of it is pure: no loop, no I/O; the time is an argument.
 """
 
 from .approvals import checked_vote

@@ -1,10 +1,10 @@
-"""Approvals: people vote on what an agent asks, and the server decides, once.
+"""Approvals: people vote on a question of an agent, and the server decides, once.
 
-A vote is for the value that it carries: a voter who has approved 200 has not approved 900, which another participant
-made of it meanwhile. So a vote without a value counts only where the value can't be edited. The participant who asked
-doesn't vote, and neither does an agent on whose behalf they ask. The first decision and value that has the votes is
-decided. It stays, and so does the last vote of each: a replica that comes late with what a server said before it was
-killed, and never saved, doesn't change them.
+A vote is for the value that it carries: a voter who has approved 200 has not approved 900, to which another
+participant changed it meanwhile. So a vote without a value counts only where the value can't be edited. The asking
+participant can't vote, nor can an agent on whose behalf it asks. The first decision and value with enough votes is
+final. It stays, and so does the last vote of each participant: a late replica with an outcome that a killed server
+had sent, and never saved, doesn't change them.
 """
 
 import math
@@ -23,14 +23,14 @@ from .context import DecisionContext, decidable
 from .votes import Terms, Votes
 
 _MOST_NAMES = 8
-"""Participants who may answer that a notice names."""
+"""The number of participants that a notice lists as those who may answer."""
 
 _MOST_DELEGATIONS = 16
-"""How far a chain of delegation is followed: each step looks a message up. Agents beyond it may vote."""
+"""The length to which a chain of delegation is followed: each step looks a message up. Agents beyond it may vote."""
 
 
 def begin(case: DecisionContext) -> None:
-    """Take up what is asked, at load: what is too late by now is decided so."""
+    """Resume the approvals at load: those whose time is over by now expire."""
     for id_ in decidable(case.document.approvals.shared.keys()):
         approval = case.document.approvals.get(id_)
         if approval is None:
@@ -40,7 +40,7 @@ def begin(case: DecisionContext) -> None:
 
 
 def look(case: DecisionContext) -> None:
-    """Look at the approvals that were touched, but for those in which the server only counted votes."""
+    """Handle the approvals that were touched, except for those in which the server only counted votes."""
     for id_ in case.touched("approvals"):
         if id_ in case.memory.counted:
             continue
@@ -59,7 +59,7 @@ def look(case: DecisionContext) -> None:
 
 
 def vote(case: DecisionContext, request: RequestRecord) -> None:
-    """Count a vote; the last one of a participant is theirs.
+    """Count a vote; it replaces an earlier one of the same participant.
 
     Raises:
         CosessionError: it doesn't count; see `checked_vote`.
@@ -77,21 +77,21 @@ def checked_vote(
     at: str,
     terms: dict[str, Terms] | None = None,
 ) -> JsonObject:
-    """Return a vote as it counts: {decision, value}.
+    """Check a vote, and return it in the form that counts: {decision, value}.
 
     Args:
         document: the session.
         id_: the approval.
-        voter: whose vote it is.
+        voter: the participant who votes.
         vote: {decision}, and {value}, the value that is approved; it may be left out where it can't be edited.
         at: the server's time, RFC 3339.
-        terms: the terms of approvals by id, as they were read since the last change by a client.
+        terms: the terms of approvals by id that were read since the last change by a client.
 
     Raises:
-        NoSuchApproval: there is none of this id.
+        NoSuchApproval: there is no approval of this id.
         ApprovalClosed: it is decided, or its time is over.
-        NotAllowed: another is to answer, the voter has asked it, or it is asked on the voter's behalf.
-        BadRequest: the decision is none, the value is missing, or it doesn't fit.
+        NotAllowed: other participants must answer, the voter asked, or it is asked on the voter's behalf.
+        BadRequest: the decision is unknown, or the value is missing or doesn't fit.
     """
     approval = document.approvals.get(id_)
     if approval is None:
@@ -125,13 +125,13 @@ def checked_vote(
 
 
 def asker_of(document: SessionDocument, approval: Approval) -> str | None:
-    """Return the participant who asked: the agent of the run, else as the server saw it; None if it didn't."""
+    """Return the participant who asked: the agent of the run, else the writer that the server noted, or None."""
     run = None if approval.run is None else document.runs.get(approval.run)
     return approval.asked_by if run is None else run.agent
 
 
 def _askers(document: SessionDocument, approval: Approval) -> set[str]:
-    """Return the participant who asked, and the agents on whose behalf that one works: the chain of delegation."""
+    """Return the participant who asked, and the agents on whose behalf it works: the chain of delegation."""
     asker = asker_of(document, approval)
     askers = set[str]() if asker is None else {asker}
     run = None if approval.run is None else document.runs.get(approval.run)
@@ -145,14 +145,14 @@ def _askers(document: SessionDocument, approval: Approval) -> set[str]:
 
 
 def expire(case: DecisionContext, id_: str) -> None:
-    """Decide that nobody decided, when the time is over."""
+    """Let an approval expire when its time is over."""
     approval = case.document.approvals.get(id_)
     if approval is not None:
         _watch(case, id_, approval)
 
 
 def withdraw(case: DecisionContext, run_id: str) -> None:
-    """Close what a run asks that is over: nobody waits for the answer any more."""
+    """Withdraw the approvals that an ended run asked for: no process waits for the answers any more."""
     for id_ in sorted(case.memory.asked.pop(run_id, ())):
         approval = case.document.approvals.get(id_)
         if approval is not None and approval.run == run_id and approval.decision is None:
@@ -160,7 +160,7 @@ def withdraw(case: DecisionContext, run_id: str) -> None:
 
 
 def _listed(names: Collection[str]) -> str:
-    """Name some, and say how many more there are: a notice is for people."""
+    """Return the first names and the number of the others: a notice is for people."""
     more = len(names) - _MOST_NAMES
     named = ", ".join(islice(names, _MOST_NAMES))
     return named if more <= 0 else f"{named} and {more} others"
@@ -186,7 +186,7 @@ def _watch(case: DecisionContext, id_: str, approval: Approval) -> None:
 
 
 def _keep_votes(case: DecisionContext, id_: str, approval: Approval) -> None:
-    """Take the votes that a crash undid and a witness brings back, but not over later ones of the same people."""
+    """Restore votes that a crash undid and a replica brings back, unless the same people voted again later."""
     votes = Votes(approval.votes)
     for voter, vote in case.memory.votes.get(id_, Votes({})).items():
         there = votes.get(voter)
@@ -224,7 +224,7 @@ def _count(case: DecisionContext, id_: str, voter: str, decision: str, value: An
 
 
 def _decide_if_agreed(case: DecisionContext, id_: str, approval: Approval) -> bool:
-    """Decide what enough agree on; False where they don't."""
+    """Decide as enough voters agree; return False if they don't."""
     votes = case.memory.votes.get(id_)
     if votes is None or approval.gone:
         return False
@@ -232,9 +232,9 @@ def _decide_if_agreed(case: DecisionContext, id_: str, approval: Approval) -> bo
 
 
 def _decide_alike(case: DecisionContext, id_: str, approval: Approval, votes: Votes, alike: list[str]) -> bool:
-    """Decide what some voters agree on, who are enough; False where that can't be decided."""
+    """Decide as a quorum of voters agrees; return False if their value can't be written."""
     vote = votes[alike[0]]
-    with suppress(BadDocument):  # what who may write everything made up needn't be a value
+    with suppress(BadDocument):  # a vote by a participant with full write access may hold no valid value
         _decide(case, id_, approval, vote["decision"], alike, vote.get("value"))
         return True
     return False

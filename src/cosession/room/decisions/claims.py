@@ -1,8 +1,8 @@
-"""Claims: what one Yjs client at a time holds, granted in order of arrival.
+"""Claims: exclusive locks by key, each held by one Yjs client at a time, granted in order of arrival.
 
-The epoch of a grant is the version of the update that grants it: it only grows, over releases and restarts, and is
-never given twice to who may act on it, for who was granted something acts only when its fence has come back.
-What is held goes to the next in line when its holder lets go, is gone for longer than a grace, or had its time.
+The epoch of a grant is the version of the update that grants it: it only grows, over releases and restarts. No two
+clients act on one epoch, because a client acts on a grant only when its fence has come back. A claim passes to the
+next in line when its holder releases it, is gone for longer than a grace, or has used up its time.
 """
 
 from typing import Any, TypeGuard, cast
@@ -16,18 +16,18 @@ from ..effects import Remind
 from .context import DecisionContext, decidable
 
 PROMPT = "prompt/"
-"""How the keys of claimed prompts begin: `prompt/MESSAGE`, or `prompt/MESSAGE/AGENT`."""
+"""The prefix of the keys of claimed prompts: `prompt/MESSAGE`, or `prompt/MESSAGE/AGENT`."""
 
 _LONGEST_SECONDS = 366 * 86400.0
 _LONGEST_LINE = 64
-"""How many may wait for one claim: all of them are told whenever the line moves."""
+"""How many clients may wait for one claim: all of them are notified whenever the line moves."""
 
 _TRUSTED_SECONDS = 3600.0
-"""A timer that rings after that long has measured it; of longer times the clock is asked: the machine may sleep."""
+"""The time up to which a timer is trusted; for longer ones the clock is compared: the machine may have slept."""
 
 
 def begin(case: DecisionContext) -> None:
-    """Take up what is held, at load: whoever holds it has a grace to be here again."""
+    """Resume the claims at load: each holder has a grace to come back."""
     facts = case.document.claims.to_json()
     for key in decidable(facts):
         fact = facts[key]
@@ -40,12 +40,12 @@ def begin(case: DecisionContext) -> None:
 
 
 def ask(case: DecisionContext, request: RequestRecord) -> None:
-    """Grant something that is free, give its holder more time, or let a client wait for it.
+    """Grant a free claim, extend its holder's time, or let a client wait for it.
 
     Raises:
         NotAllowed: it is for a Yjs client of another participant.
-        ClaimHeld: another holds it and the client doesn't wait, too many wait, or it is a prompt that isn't to be
-            answered by this participant now.
+        ClaimHeld: another client holds it and this one doesn't wait, too many wait, or it is a prompt that this
+            participant may not answer now.
     """
     key, asks = _claimed(request)
     if not case.memory.may_speak_for(request.participant, asks["client"]):
@@ -69,7 +69,7 @@ def ask(case: DecisionContext, request: RequestRecord) -> None:
 
 
 def release(case: DecisionContext, request: RequestRecord) -> None:
-    """Let go of something, or wait for it no longer; what the client doesn't hold stays as it is."""
+    """Release a claim, or stop waiting for it; a claim of another client stays as it is."""
     key, asks = _claimed(request)
     fact = case.memory.granted.get(key)
     if fact is None:
@@ -90,16 +90,16 @@ def grant(
     waiting: list[JsonObject] | None = None,
     former: list[int] | None = None,
 ) -> None:
-    """Give something to a client, whoever held it.
+    """Grant a claim to a client, also if another held it.
 
     Args:
         case: the case.
-        key: what it is.
-        by: whose client it is.
+        key: the key of the claim.
+        by: the participant of the client.
         client: the Yjs client.
-        seconds: for how long at most.
-        waiting: who is next, {by, client} each.
-        former: the clients from which it passed while they were gone.
+        seconds: the time for which it is granted at most; None: without limit.
+        waiting: the line of waiting clients, {by, client} each.
+        former: the clients that lost the claim while they were gone.
     """
     fact: JsonObject = {"by": by, "client": client, "epoch": case.epoch, "at": case.at}
     if seconds is not None:
@@ -112,14 +112,14 @@ def grant(
 
 
 def end(case: DecisionContext, key: str) -> None:
-    """Let nobody hold something any more."""
+    """Remove a claim, so that no client holds it any more."""
     case.memory.granted.pop(key, None)
     case.document.claims.release(key)
     case.effects += [*case.memory.leases.end(f"claim/{key}"), Remind(f"until/{key}", None)]
 
 
 def lapse(case: DecisionContext, key: str) -> None:
-    """Pass something on of which the holder's lease is over."""
+    """Pass a claim on if its holder's lease is over."""
     fact = case.memory.granted.get(key)
     if fact is None or not case.memory.leases.is_over(f"claim/{key}"):
         return
@@ -131,7 +131,7 @@ def lapse(case: DecisionContext, key: str) -> None:
 
 
 def expire(case: DecisionContext, key: str) -> None:
-    """Pass something on of which the time is over."""
+    """Pass a claim on if its time is over."""
     fact = case.memory.granted.get(key)
     if fact is None or "until" not in fact:
         return
@@ -143,9 +143,9 @@ def expire(case: DecisionContext, key: str) -> None:
 
 
 def restore(case: DecisionContext) -> None:
-    """Write back what only the server may say of claims.
+    """Restore claims that a client changed: only the server writes them.
 
-    What nobody holds, and comes back after a crash that undid the grant, is granted anew: nobody has acted on it.
+    A free claim that a replica brings back after a crash undid the grant is granted anew: no client has acted on it.
     """
     for key in case.touched("claims"):
         fact, known = case.document.claims.get(key), case.memory.granted.get(key)
@@ -164,7 +164,7 @@ def restore(case: DecisionContext) -> None:
 
 
 def _pass_on(case: DecisionContext, key: str, fact: JsonObject, former: list[int] | None = None) -> None:
-    """Give something to the next in line who is here, else to nobody."""
+    """Grant a claim to the next waiting client that is present, or remove it if there is none."""
     line = list(fact.get("waiting", []))
     while line:
         asks = line.pop(0)
@@ -177,7 +177,7 @@ def _pass_on(case: DecisionContext, key: str, fact: JsonObject, former: list[int
 
 
 def _write(case: DecisionContext, key: str, fact: JsonObject, *, renewed: float | None = None) -> None:
-    fact = case.document.claims.grant(key, **fact)  # as it stands there: without what is empty
+    fact = case.document.claims.grant(key, **fact)  # as the document holds it: without empty fields
     _remember(case, key, fact)
     if renewed is not None:
         case.effects.append(Remind(f"until/{key}", renewed))
@@ -196,11 +196,11 @@ def _is_held_by(fact: JsonObject, asks: JsonObject) -> bool:
 
 
 def _claimed(request: RequestRecord) -> tuple[str, JsonObject]:
-    """Return what a request is to hold or to let go, and in whose name.
+    """Return the key of the claim in a request, and the client that asks.
 
     Raises:
-        BadRequest: it doesn't name it and a Yjs client.
-        BadDocument: nothing can have that name.
+        BadRequest: the request doesn't name a key and a Yjs client.
+        BadDocument: the key isn't valid.
     """
     key, client = request.about("key", "client")
     return checked_id(key, "What is claimed"), _asks(request.participant, int(client))
@@ -211,7 +211,7 @@ def _asks(by: str, client: int) -> JsonObject:
 
 
 def _seconds(value: object) -> float | None:
-    """For how long somebody wants something; None where they don't say, or say nonsense."""
+    """Return the requested time in seconds; None where it is missing or not valid."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         return None
     return min(float(value), _LONGEST_SECONDS)
@@ -223,7 +223,7 @@ def _clients(value: object) -> list[int]:
 
 
 def _is_claim(fact: object) -> TypeGuard[JsonObject]:
-    """Whether this is what the server writes: anybody who may write everything can have written anything there."""
+    """Return whether this is a claim as the server writes it: a client with full write access may write anything."""
     if not isinstance(fact, dict):
         return False
     fields = cast(JsonObject, fact)

@@ -1,7 +1,7 @@
 """Tools that clients offer: the one client that holds a call answers it, once.
 
-A call is a part of the agent's message, marked `callProviderMetadata.cosession.client`. Whichever client claims it
-first does it; the server writes its answer into the part, which belongs to the agent.
+A call is a part of the agent's message, marked `callProviderMetadata.cosession.client`. The first client that claims
+it runs it; the server writes its answer into the part, which belongs to the agent.
 """
 
 from functools import partial
@@ -15,12 +15,12 @@ from .context import DecisionContext
 
 
 def answer(case: DecisionContext, request: RequestRecord) -> None:
-    """Write the answer of the client that holds a call, and let go of the call.
+    """Write the answer of the client that holds a call, and release the call.
 
     Raises:
         ClaimLost: another client holds it, or none does.
         ToolCallClosed: the call takes no answer any more.
-        NotAllowed: others are asked.
+        NotAllowed: the call is for other participants.
         BadDocument: the answer doesn't fit a tool call.
     """
     message, call, client = request.about("message", "call", "client")
@@ -43,7 +43,7 @@ def answer(case: DecisionContext, request: RequestRecord) -> None:
 
 
 def _open_call(document: SessionDocument, message_id: str, call: str) -> Part | None:
-    """The part of a call that a client shall answer and none has."""
+    """Return the part of a call that a client must answer and none has."""
     message = document.messages.get(message_id)
     found = [] if message is None else message.parts_like(partial(_is_open, call), 1)
     return next((part for part in found if _asks(part)), None)
@@ -59,6 +59,6 @@ def _may_answer(part: Part, participant: str) -> bool:
 
 
 def _asks(part: Part) -> JsonObject:
-    """What a call says of the clients that shall answer it; empty where it asks none."""
+    """Return a call's settings for the clients that must answer it; empty if it isn't for clients."""
     asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
     return asked if asked.get("client") is True else {}

@@ -1,6 +1,6 @@
-"""What a decision is made of: what a room remembers of its session besides the document, and the case at hand.
+"""The input of a decision: the memory of a room, which holds state outside the document, and the case at hand.
 
-Nothing in a room's memory is durable: `begin` makes it of the document when the room is loaded.
+The memory isn't durable: `begin` builds it from the document when the room is loaded.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
@@ -20,18 +20,18 @@ if TYPE_CHECKING:  # it is made of cases
     from .prompts import OpenPrompts
 
 MAX_KEY = 4_096
-"""Characters of a key in a root that the server decides on; what has a longer one is passed over. Clients may write
+"""The length of a key in a root that the server decides on; entries with a longer key are ignored. Clients may write
 1,024; a request over HTTP names three ids of 128 characters, percent-encoded, and only `admin` writes longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A run as the server last accepted it; what of it only the server may say is written back from here.
+    """A run as the server last accepted it; fields that only the server may write are restored from it.
 
     Attributes:
-        status: how far it is.
-        epoch: which attempt it is.
-        client: the Yjs client that works on it; 0 where the agent doesn't say.
+        status: its status.
+        epoch: the number of the attempt.
+        client: the Yjs client that works on it; 0 if the agent names none.
         former: the clients that worked on it before.
         reply_to: the message that it answers.
     """
@@ -47,7 +47,7 @@ class Ledger(dict[str, Seen]):
     """The runs by id, as the server last accepted them, and which of them answer each message.
 
     Attributes:
-        has_news: whether a run came, went, or has another status; the queue has not been looked at since.
+        has_news: whether a run was added, removed, or changed its status since the queue was last checked.
     """
 
     __slots__ = ("_answers", "has_news")
@@ -68,7 +68,7 @@ class Ledger(dict[str, Seen]):
             self._answers.setdefault(seen.reply_to, {})[id] = None
 
     def forget(self, id: str) -> bool:  # noqa: A002 - the field's name
-        """Forget a run; False where it isn't known."""
+        """Remove a run; return False if it isn't known."""
         seen = self.pop(id, None)
         if seen is not None:
             self.has_news = True
@@ -76,7 +76,7 @@ class Ledger(dict[str, Seen]):
         return seen is not None
 
     def answering(self, message: str) -> tuple[str, ...]:
-        """The runs that answer a message, or have answered it."""
+        """Return the runs that answer a message, or have answered it."""
         return tuple(self._answers.get(message, ()))
 
     def _forget(self, id: str, seen: Seen) -> None:  # noqa: A002 - the field's name
@@ -88,12 +88,12 @@ class Ledger(dict[str, Seen]):
 
 
 class Memory:
-    """What a room knows of its session besides the document.
+    """The state of a session that a room keeps outside the document.
 
     Args:
         settings: the limits.
         is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
-        prompts: who is to answer what.
+        prompts: the open prompts.
         listeners: the connections of some participants that understand notices, by participant.
         may_speak_for: whether a Yjs client id is a participant's, or still free.
         fenced: see below; the gate reads it.
@@ -103,18 +103,18 @@ class Memory:
         asked: the open approvals that each run asks for.
         approvals: the approvals that have been seen, by id.
         decided: the decisions of the approvals by id, as the server made them.
-        votes: the votes on the approvals by id, as the server last took them.
-        counted: the approvals in which votes were counted that the server has not yet heard of as a change.
-        denied: the runs that came too late: another process has their prompt.
+        votes: the votes on the approvals by id, as the server last accepted them.
+        counted: the approvals with counted votes that the server has not yet seen as a change of the document.
+        denied: the runs that came too late: another process answers their prompt.
         granted: the claims by key, as the server last wrote them.
-        leases: what is held by somebody's being here.
+        leases: the runs and claims that clients hold while they are present.
         listeners: the connections of some participants that understand notices, by participant.
-        prompts: who is to answer what.
-        steers: what the runs were told that are under way.
-        fenced: the Yjs clients from which something passed to another, each with its participant, from whom nothing
-            new is taken under it. One is never taken away.
+        prompts: the open prompts.
+        steers: the steers of the runs that are under way.
+        fenced: the Yjs clients that lost a run or claim to another, each with its participant, whose new writes under
+            that id are rejected. An entry is never removed.
         may_speak_for: whether a Yjs client id is a participant's, or still free.
-        told: what the last `Waiting` said; None if it was never known.
+        told: the content of the last `Waiting`; None if there was none.
     """
 
     __slots__ = (
@@ -166,10 +166,10 @@ class Promotion:
     """An entry of the queue whose turn has come.
 
     Attributes:
-        entry: the entry; it goes.
+        entry: the entry, which is deleted.
         message: the id of the message that it becomes.
         author: the participant that wrote the entry.
-        write: appends that message with its stamp, for which it gets the version; None where it is there already.
+        write: appends that message with a stamp of the version that it is passed; None if the message exists already.
     """
 
     entry: QueuedPrompt
@@ -180,19 +180,19 @@ class Promotion:
 
 @dataclass(slots=True)
 class DecisionContext:
-    """Something that has happened, of which the server decides what follows.
+    """An event, and the collected consequences that the server decides on.
 
     Attributes:
-        document: the session, in a transaction by the server's hand.
-        memory: what the room knows besides.
+        document: the session, in a transaction of the server's.
+        memory: the state outside the document.
         settings: the limits.
-        by: whose change it was; the server's, where time did it.
+        by: the participant that made the change; the server for a timer.
         at: the server's time, RFC 3339.
-        epoch: the version of what this decision writes: it only grows, so it is the fencing token of what is granted.
-        changed: what of which root was touched: the ids of records, the keys of a flat root, nothing of a list.
-        effects: what the decision wants done, besides what it writes.
-        notices: what participants are told before anybody hears of what the decision writes.
-        promotions: what of the queue becomes messages after that.
+        epoch: the version of the decision's own write: it only grows, so it is the fencing token of grants.
+        changed: the touched ids of records or keys, by root; none for a list.
+        effects: the effects of the decision, besides its writes.
+        notices: the notices that are sent before the decision's writes.
+        promotions: the entries of the queue that become messages after that.
         terms: the terms of the approvals that were voted on, by id.
     """
 
@@ -209,10 +209,10 @@ class DecisionContext:
     terms: dict[str, Terms] = field(default_factory=dict[str, Terms])
 
     def touched(self, root: str) -> list[str]:
-        """The keys of a root that were touched, sorted, without those that are too long."""
+        """Return the keys of a root that were touched, sorted, without those that are too long."""
         return decidable(self.changed.get(root, ()))
 
 
 def decidable(keys: Iterable[str]) -> list[str]:
-    """The keys of a root that the server decides on, sorted: those that aren't too long."""
+    """Return the keys of a root that the server decides on, sorted: those that aren't too long."""
     return sorted(key for key in keys if len(key) <= MAX_KEY)

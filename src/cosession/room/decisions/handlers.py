@@ -1,8 +1,8 @@
-"""What the server decides when a room is loaded, a change has touched a root, or a timer rings: the tables of it.
+"""The tables of the server's decisions: at load, after a change that touched a root, and when a timer rings.
 
-A decision is a function of the case; it writes what it decides by the server's hand, in one transaction with the
-others. What it writes may touch a root that is decided on in turn, its own included; so a decision that finds nothing
-to do writes nothing, and all of it comes to an end.
+A decision is a function of the case; it writes its result in one transaction of the server's with the others. Its
+writes may touch a root with decisions in turn, its own included; so a decision that finds nothing to do must write
+nothing, and the decisions come to an end.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -21,17 +21,17 @@ DECISIONS: Mapping[Callable[[DecisionContext], None], Set[str]] = {
     requests.answer: {"requests"},
     queue.look: {"queue", "meta", "runs", "claims"},
 }
-"""Each with the roots in which a change asks for it, in the order in which they are made."""
+"""Each decision with the roots whose changes ask for it, in the order in which they are made."""
 
 DECIDED_ON = frozenset[str]().union(*DECISIONS.values())
-"""The roots in which a change asks for any."""
+"""The roots whose changes ask for a decision."""
 
 BEGINNINGS: Mapping[Callable[[DecisionContext], None], str] = {
     runs.begin: "runs",
     claims.begin: "claims",
     approvals.begin: "approvals",
 }
-"""What a room takes up when it is loaded, each from its root, before it answers requests."""
+"""The work that a room resumes when it is loaded, each with its root, before it answers requests."""
 
 RINGS: dict[str, Callable[[DecisionContext, str], None]] = {
     "lease/run": runs.lapse,
@@ -39,12 +39,12 @@ RINGS: dict[str, Callable[[DecisionContext, str], None]] = {
     "until": claims.expire,
     "approval": approvals.expire,
 }
-"""By how the name of a timer begins, what its ring asks for; it gets the rest of the name."""
+"""The functions that handle timers, by the prefix of the timer's name; they get the rest of the name."""
 
 
 def begin(case: DecisionContext) -> None:
-    """Take up a session that was just loaded, and answer what nobody has answered."""
-    there = frozenset(case.document.doc.keys())  # to ask for a root makes it, and it takes memory
+    """Resume a session that was just loaded, and answer its open requests."""
+    there = frozenset(case.document.doc.keys())  # access to a root creates it, and it takes memory
     for take_up, root in BEGINNINGS.items():
         if root in there:
             take_up(case)
@@ -56,7 +56,7 @@ def begin(case: DecisionContext) -> None:
 
 
 def decide(case: DecisionContext) -> None:
-    """Decide what a change asks for."""
+    """Make the decisions that a change asks for."""
     for decision, roots in DECISIONS.items():
         if not roots.isdisjoint(case.changed):
             decision(case)
@@ -64,27 +64,27 @@ def decide(case: DecisionContext) -> None:
 
 
 def arrived(case: DecisionContext, messages: Sequence[Message]) -> None:
-    """Hear of messages that were just stamped."""
+    """Handle messages that were just stamped."""
     for message in messages:
         case.memory.prompts.arrived(case, message)
     _tell(case)
 
 
 def promoted(case: DecisionContext, messages: Sequence[Message]) -> None:
-    """Hear of messages that entries of the queue have become."""
+    """Handle messages that were made of entries of the queue."""
     queue.promoted(case, messages)
     _tell(case)
 
 
 def completed(case: DecisionContext, messages: Sequence[Message]) -> None:
-    """Hear of messages of which something came later than they."""
+    """Handle messages that got more content after they had arrived."""
     for message in messages:
         case.memory.prompts.completed(case, message)
     _tell(case)
 
 
 def remind(case: DecisionContext, what: str) -> None:
-    """Look again at what a timer was for: that it rings is no more than a hint."""
+    """Handle a timer that rings, which is only a hint to look again."""
     for name, act in RINGS.items():
         if what.startswith(f"{name}/"):
             act(case, what.removeprefix(f"{name}/"))
@@ -92,7 +92,7 @@ def remind(case: DecisionContext, what: str) -> None:
 
 
 def _tell(case: DecisionContext) -> None:
-    """Say of whom something is waiting, where that has changed."""
+    """Report the agents for which work waits, if they have changed."""
     now = demand(case)
     if now is not None and now != case.memory.told:
         case.memory.told = now

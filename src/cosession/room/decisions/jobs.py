@@ -1,7 +1,7 @@
-"""Reservations: what a worker is handed, written into the session before the worker hears of it.
+"""Reservations: the jobs that workers are given, written into the session before the worker is notified.
 
 A reservation is a claim of the next prompt, or a lost run that is handed over, in the name of a Yjs client that the
-server draws for it. Who takes it up is present under that client; if nobody comes, a grace later it is free again.
+server draws for it. The worker is present under that client; if none comes, the job is free again after a grace.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from .prompt_lanes import ANYBODY, OpenPrompt, PromptLane
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is to do.
+    """A job for a worker.
 
     Attributes:
-        session: where; empty within the room, which doesn't know its name.
+        session: the name of the session; empty within the room, which doesn't know it.
         message: the prompt.
-        run: the lost run that it goes on with; None where it begins one.
+        run: the lost run that it continues; None if it begins one.
         client: the Yjs client id that the worker writes with.
-        epoch: of the claim, or of the run.
+        epoch: the epoch of the claim, or of the run.
     """
 
     session: str
@@ -36,7 +36,7 @@ class Job:
 
 
 def reserve(case: DecisionContext, agent: str, client: int) -> Job | None:
-    """Reserve the next thing that an agent is to do, for a client of its own."""
+    """Reserve the next job of an agent, for a client of its own."""
     case.memory.prompts.read(case)
     lane = case.memory.prompts.lanes.get(agent)
     if lane is None:
@@ -53,9 +53,9 @@ def reserve(case: DecisionContext, agent: str, client: int) -> Job | None:
 
 
 def demand(case: DecisionContext) -> tuple[frozenset[str], frozenset[str]] | None:
-    """The agents of whom something isn't done, and those of whom something can be taken now.
+    """Return the agents with unfinished work, and those with work that can be taken now.
 
-    Until the messages were read it is not known, and nothing is said.
+    Before the messages are read this isn't known, and the last result is returned.
     """
     prompts = case.memory.prompts
     if not prompts.is_read:
@@ -71,7 +71,7 @@ def _is_takeable(case: DecisionContext, agent: str, lane: PromptLane) -> bool:
 
 
 def _lost(case: DecisionContext, agent: str, lane: PromptLane) -> Iterator[tuple[str, Run]]:
-    """The lost runs that may be taken up now: after their second process, only after a pause."""
+    """Yield the lost runs that may be continued now: from the second attempt on, only after a pause."""
     for id_ in list(lane.runs):
         run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
         if run is None or seen is None or seen.status != "lost" or run.cancel is not None:
@@ -85,6 +85,6 @@ def _lost(case: DecisionContext, agent: str, lane: PromptLane) -> Iterator[tuple
 
 
 def _waiting(case: DecisionContext, lane: PromptLane) -> Iterator[OpenPrompt]:
-    """The prompts that may be taken now, the first one first."""
+    """Return the prompts that may be taken now, in order of arrival."""
     prompts = sorted(lane.open.values(), key=lambda prompt: prompt.seq) if len(lane.open) > 1 else lane.open.values()
     return (prompt for prompt in list(prompts) if prompt.offers and case.memory.prompts.may_begin(case, prompt))

@@ -1,7 +1,7 @@
-"""Leases: what somebody holds by being here. A Yjs client that is present holds it; when it goes, a grace runs.
+"""Leases: runs and claims that a Yjs client holds while it is present; when it goes, a grace runs.
 
-There is nothing to renew: presence says who is here, at once. A client that says goodbye leaves no grace. Pure: the
-shell rings when a grace is over, and whoever hears that looks again.
+A lease needs no renewal: presence shows at once which clients are there. A client that says goodbye gets no grace.
+Pure: a timer of the shell rings when a grace is over, and its handler checks the lease again.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from ..effects import Effect, Remind
 
 NOTHING: frozenset[str] = frozenset()
-"""One for all: an empty set takes 200 bytes, and most of ten thousand rooms have nothing to remember."""
+"""One empty set for all rooms: it takes 200 bytes, and most of ten thousand rooms have nothing to remember."""
 
 
 class Leases:
     """The leases of one room.
 
     Args:
-        grace_seconds: how long what is held waits for a client that is gone.
+        grace_seconds: how long a lease waits for a client that is gone.
         is_here: whether a Yjs client is present, as this participant; of client 0, whether the participant is.
     """
 
@@ -31,16 +31,16 @@ class Leases:
 
     @property
     def are_waiting(self) -> bool:
-        """Whether somebody's grace runs."""
+        """Whether the grace of a client runs."""
         return bool(self._away)
 
     def keep(self, what: str, client: int, participant: str) -> list[Effect]:
-        """Let a client hold something; whoever held it doesn't any more.
+        """Give a lease to a client, also if another held it.
 
         Args:
             what: `run/ID` or `claim/KEY`.
             client: the Yjs client; 0 is any of the participant's connections.
-            participant: whose it is.
+            participant: the participant of the client.
         """
         if self._held.get(what) == (client, participant):
             return []
@@ -50,7 +50,7 @@ class Leases:
         return effects if self._is_here(client, participant) else [*effects, self._wait(what, self._grace_seconds)]
 
     def end(self, what: str) -> list[Effect]:
-        """Let nobody hold something any more."""
+        """Remove a lease."""
         holder = self._held.pop(what, None)
         if holder is not None:
             held = self._of[holder[0]]
@@ -60,28 +60,28 @@ class Leases:
         return self._stop_waiting(what)
 
     def came(self, client: int) -> list[Effect]:
-        """Hear that a client is here; 0 is a connection."""
+        """Note that a client is present; 0 is a connection."""
         away = [what for what in self._of.get(client, ()) if what in self._away]
         here = [what for what in away if self._is_here(*self._held[what])]
         return [effect for what in here for effect in self._stop_waiting(what)]
 
     def left(self, client: int, *, goodbye: bool) -> list[Effect]:
-        """Hear that a client is gone; 0 is a connection.
+        """Note that a client is gone; 0 is a connection.
 
         Args:
             client: the Yjs client.
-            goodbye: whether it said so itself; then what it held is free at once.
+            goodbye: whether it said so itself; then its leases are free at once.
         """
         seconds = 0.0 if goodbye else self._grace_seconds
         gone = [what for what in self._of.get(client, ()) if not self._is_here(client, self._held[what][1])]
         return [self._wait(what, seconds) for what in gone if goodbye or what not in self._away]
 
     def is_here(self, client: int, participant: str) -> bool:
-        """Whether a client is present, as this participant."""
+        """Return whether a client is present, as this participant."""
         return self._is_here(client, participant)
 
     def is_over(self, what: str) -> bool:
-        """Whether nobody is here to hold something; asked when its grace is over."""
+        """Return whether the holder of a lease is gone; called when its grace is over."""
         holder = self._held.get(what)
         return holder is not None and not self._is_here(*holder)
 

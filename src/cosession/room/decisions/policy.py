@@ -1,4 +1,4 @@
-"""The session's policy, as far as people may change it: what becomes of a prompt that comes while an agent works."""
+"""The policy of a session that people may change: the handling of a prompt that arrives while an agent works."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from .context import DecisionContext
 
 
 def change(case: DecisionContext, request: RequestRecord) -> None:
-    """Take another way with prompts.
+    """Change the handling of such prompts.
 
     Raises:
-        BadRequest: there is no such way.
+        BadRequest: the value is unknown.
     """
     wanted = request.value.get("double_texting")
     if wanted not in DOUBLE_TEXTING or request.subject:

@@ -1,11 +1,11 @@
-"""Lanes: whose turn it is. Each agent that a session names has one, and those that it doesn't name share one.
+"""Lanes: the order of work of agents. Each agent that a session names has a lane; all others share one.
 
-A message is a prompt in the lane of each agent that it names. One that names nobody, if a person wrote it, is one for
-the first agent of the session's policy; without a policy, for whichever agent is here (`ANYBODY`). A lane is busy
-while a run of it is under way or a prompt of it is claimed. Pure memory; what it means is decided in `prompts`.
+A message is a prompt in the lane of each agent that it names. A person's message that names no agent is a prompt for
+the first agent of the session's policy; without a policy, for any agent that is present (`ANYBODY`). A lane is busy
+while a run of it is under way or a prompt of it is claimed. Pure memory; `prompts` makes the decisions.
 
-After a crash the halves of a message may be brought back apart, the first one by who had no more of it. It is a
-prompt when it is whole.
+After a crash the halves of a message may be brought back apart, the first by a replica that has no more of it. The
+message is a prompt when it is whole.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,26 +20,26 @@ from cosession.document.policy import agents_of
 from cosession.document.values import plain, plain_object
 
 ANYBODY: Final = ""
-"""The lane of whichever agent is here."""
+"""The lane of any agent that is present."""
 
 
 _ABOUT: Final = ("author", "to", "deleted")
-"""What of a message's metadata says whether it is a prompt."""
+"""The fields of a message's metadata that decide whether it is a prompt."""
 
 
 @dataclass(slots=True)
 class OpenPrompt:
-    """A prompt that nobody has begun to answer. It names its message, which somebody may take out of the document.
+    """A prompt that no run answers yet. It holds the id of its message, which may be deleted from the document.
 
     Attributes:
-        id: of the message.
-        author: who wrote it.
-        lane: the lane in which it is one.
-        key: of the claim to answer it.
+        id: the id of the message.
+        author: the participant that wrote it.
+        lane: the lane in which it is a prompt.
+        key: the key of the claim to answer it.
         seq: its place in the order of arrival.
-        is_persons: whether a person wrote it, and not an agent that wants something of another.
+        is_persons: whether a person wrote it, and not an agent that asks another.
         offers: how often it may still be handed to a worker.
-        was_taken: whether somebody had it before, and nothing came of it.
+        was_taken: whether it was taken before, without a result.
     """
 
     id: str
@@ -54,11 +54,11 @@ class OpenPrompt:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a message wants, and of whom, as it was read with all the others: to look each up takes far longer.
+    """The fields of a message that may be a prompt, read with all the others: to look each up takes far longer.
 
     Attributes:
-        id: of the message.
-        author: who wrote it.
+        id: the id of the message.
+        author: the participant that wrote it.
         role: the message's role.
         to: the agents that it names.
         seq: its place in the order of arrival.
@@ -78,8 +78,8 @@ class PromptLane:
     """A lane.
 
     Attributes:
-        open: the prompts that nobody has begun to answer, by message.
-        runs: the runs that aren't over, also those that were lost: the message that each answers.
+        open: the prompts that no run answers yet, by message.
+        runs: the runs that aren't over, lost ones included: the message that each answers.
     """
 
     open: dict[str, OpenPrompt] = field(default_factory=dict[str, OpenPrompt])
@@ -87,10 +87,10 @@ class PromptLane:
 
 
 def outline(message: Map[Any]) -> JsonObject:
-    """Read what says whether a message is a prompt: its head, and of its last part the end.
+    """Read the fields of a message that decide whether it is a prompt: its head, and the end of its last part.
 
     Returns:
-        Plain JSON that `is_half` and `read_wish` understand; a part's text is only whether there is some.
+        Plain JSON that `is_half` and `read_wish` understand; a part's text is a bool: whether there is some.
     """
     found = _fields(message, "id", "role", "stamp")
     about: object = message.get("metadata")
@@ -100,7 +100,7 @@ def outline(message: Map[Any]) -> JsonObject:
 
 
 def _last_part(parts: object) -> Any:
-    """The last of a message's parts in a list, as plain JSON; what is no list as it is."""
+    """Return the last of a message's parts in a list, as plain JSON; a value that is no list as it is."""
     if not isinstance(parts, Array):
         return plain(parts)
     entries = cast("Array[Any]", parts)
@@ -117,7 +117,7 @@ def _fields(shared: Map[Any], *keys: str) -> JsonObject:
 
 
 def read_wish(message: JsonObject) -> Wish | None:
-    """What a message wants, of its plain JSON, whatever that is; None where it is gone, refused, or without id."""
+    """Return the `Wish` of a message, from any plain JSON; None if it is deleted, refused, or without id."""
     about, stamp = plain_object(message.get("metadata")), plain_object(message.get("stamp"))
     id_, by, seq = message.get("id"), stamp.get("by", about.get("author")), stamp.get("seq")
     if not isinstance(id_, str) or not id_ or isinstance(stamp.get("refused"), dict):
@@ -130,10 +130,10 @@ def read_wish(message: JsonObject) -> Wish | None:
 
 
 def is_half(message: JsonObject) -> bool:
-    """Whether something is missing of a message that may still come: its parts come last, and of a text its state.
+    """Return whether a message is incomplete: its parts are written last, and of a text its state.
 
     Args:
-        message: as plain JSON, whatever it is.
+        message: any plain JSON.
     """
     about = message.get("metadata")
     if isinstance(about, dict) and cast(JsonObject, about).get("deleted"):
@@ -146,11 +146,11 @@ def is_half(message: JsonObject) -> bool:
 
 
 def lanes_of(policy: Policy, *, author: str | None, role: str, to: Sequence[str]) -> tuple[str, ...]:
-    """The lanes in which a message is a prompt.
+    """Return the lanes in which a message is a prompt.
 
     Args:
-        policy: the session's.
-        author: who wrote it; nobody prompts oneself.
+        policy: the session's policy.
+        author: its writer; no participant prompts itself.
         role: the message's role.
         to: the agents that it names.
     """
@@ -163,10 +163,10 @@ def lanes_of(policy: Policy, *, author: str | None, role: str, to: Sequence[str]
 
 
 def lane_of_run(agent: str, lanes: Collection[str]) -> str | None:
-    """The lane in which an agent answers a message; None if it isn't asked."""
+    """Return the lane in which an agent answers a message; None if it isn't asked."""
     return agent if agent in lanes else ANYBODY if ANYBODY in lanes else None
 
 
 def claim_key(message: str, lane: str, to: Collection[str]) -> str:
-    """The key of the claim to answer a prompt in a lane."""
+    """Return the key of the claim to answer a prompt in a lane."""
     return prompt_key(message, lane if lane in to else "")

@@ -1,11 +1,11 @@
-"""Prompts: who is to answer what, and when: an index of the open prompts and the unfinished runs, by lane.
+"""Prompts: an index of the open prompts and the unfinished runs, by lane.
 
-With what arrives while its lane is busy is done what the session's policy says: it waits (`queue`, `interrupt`, and
-all that agents want of each other), is told to the run that works (`steer`), is answered beside it (`parallel`), or
-is never answered (`reject`). A prompt has one answer in a lane; what another process says later is taken back.
+The session's policy decides on a prompt that arrives while its lane is busy: it waits (`queue`, `interrupt`, and all
+prompts between agents), steers the active run (`steer`), is answered in parallel (`parallel`), or is never answered
+(`reject`). A prompt has one answer in a lane; a later one of another process is taken back.
 
 Runs are known from the load on. The messages are read when they are first needed, because that reads all of them:
-10 ms for 200. The room does it in steps, before it takes in the first frame that may need them.
+10 ms for 200. The room does it in steps, before it handles the first frame that may need them.
 """
 
 from collections.abc import Iterator
@@ -38,34 +38,34 @@ from .prompt_lanes import (
 )
 
 Steer: TypeAlias = tuple[str, str | None]
-"""What a run is told, by its id and its author: an id alone may be taken by another participant."""
+"""A steer of a run, by its id and its author: another participant may use the same id."""
 
 UNHEARD = "unheard"
-"""The timer after which the room looks whether anybody is there to answer what came."""
+"""The timer after which the room checks whether an agent is present for new prompts."""
 
 _UNHEARD_SECONDS = 10.0
-"""An agent that follows people into sessions has begun by then."""
+"""The time after which an agent that follows people into sessions has begun."""
 
 _MOST_UNHEARD = 100
-"""How many open prompts of a lane are looked at then."""
+"""How many open prompts of a lane are checked then."""
 
 _AT_ONCE = 32
 """How many runs or messages are read in one step: a message takes 50 µs."""
 
 _FAILED = frozenset({"cancelled", "error"})
-"""The ends of a run after which another may answer its prompt once more, if it likes."""
+"""The final statuses of a run after which another run may answer its prompt."""
 
 
 class OpenPrompts:
     """The prompts of one session.
 
     Attributes:
-        lanes: the lanes in which something is unfinished.
+        lanes: the lanes with unfinished work.
         is_read: whether the messages have been read.
-        promoted: the messages that the queue became in the life of this room, each with its author.
-        has_fewer: whether an open prompt was refused or is none any more; the queue has not been looked at since.
-        has_halves: whether there was a message that isn't whole, of which the rest may still come.
-        is_looked_at: whether prompts came of which it will be looked at whether an agent is there for them.
+        promoted: the messages that were made of the queue since the room was loaded, each with its author.
+        has_fewer: whether an open prompt was refused or ceased to be one since the queue was last checked.
+        has_halves: whether there was an incomplete message, the rest of which may still come.
+        is_looked_at: whether the timer runs after which it is checked that an agent is present for new prompts.
     """
 
     __slots__ = (
@@ -92,10 +92,10 @@ class OpenPrompts:
         self._unread: Iterator[Map[Any] | None] | None = None
         self._unread_runs: Iterator[str] = iter(())
         self._steers: tuple[set[Steer], set[Steer]] = (set(), set())
-        """Of the runs that were read, the steers that they took in, and those that unfinished ones were told."""
+        """The steers that the runs read so far have taken in, and those that unfinished runs were sent."""
 
     def begin(self, case: DecisionContext) -> None:
-        """Look at the runs that are there; also when somebody took one out of the document."""
+        """Index the runs of the document; at load, and after one was deleted from it."""
         self.lanes, self.is_read, self._unread = {}, False, None
         for id_, seen in case.memory.ledger.items():
             run = case.document.runs.get(id_) if seen.status not in FINAL and id_ not in case.memory.denied else None
@@ -103,7 +103,7 @@ class OpenPrompts:
                 self.lane(answered[1]).runs[id_] = answered[0].id
 
     def arrived(self, case: DecisionContext, message: Message) -> None:
-        """Hear of a message that was just stamped: do with it what the session's policy says."""
+        """Handle a message that was just stamped, by the session's policy."""
         if self.promoted and (message.id, message.author) in self.promoted:
             queue.remove_twin(case, message)
             return
@@ -136,7 +136,7 @@ class OpenPrompts:
                     runs.stop(case, id_, message.author or SERVER.id, "interrupted")
 
     def completed(self, case: DecisionContext, message: Message) -> None:
-        """Hear that something of a message came later than the message; if it is whole now, it has arrived."""
+        """Handle content that arrived later than its message; if the message is whole now, it has arrived."""
         lanes = _lanes_of(case, message)
         known = {name for name, lane in self.lanes.items() if message.id in lane.open}
         for name in known.difference(lanes):
@@ -152,7 +152,7 @@ class OpenPrompts:
             self.arrived(case, message)
 
     def begun(self, case: DecisionContext, id: str, run: Run) -> bool:  # noqa: A002 - the field's name
-        """Hear of a new run; False if another process has its prompt, or has answered it, or nobody shall."""
+        """Index a new run; return False if its prompt is taken or answered by another process, or refused."""
         answered = _answered(case, run)
         if answered is None:
             return True
@@ -177,7 +177,7 @@ class OpenPrompts:
         return True
 
     def ended(self, case: DecisionContext, id: str, run: Run) -> None:  # noqa: A002 - the field's name
-        """Hear that a run has ended; what it was told, and didn't take in, is a prompt again."""
+        """Note that a run has ended; steers that it didn't take in are prompts again."""
         if run.status not in FINAL:
             return
         seen = frozenset(run.seen)
@@ -192,13 +192,13 @@ class OpenPrompts:
             self._told.pop(taken_in, None)
 
     def refused(self, _: DecisionContext, message: Message) -> None:
-        """Hear that a prompt will not be answered."""
+        """Note that a prompt will not be answered."""
         self.has_fewer = True
         for lane in self.lanes.values():
             lane.open.pop(message.id, None)
 
     def may_claim(self, case: DecisionContext, key: str, participant: str) -> bool:
-        """Whether a participant may claim a prompt now."""
+        """Return whether a participant may claim a prompt now."""
         segments = split_key(key)
         if len(segments) < 2:
             return False
@@ -212,15 +212,15 @@ class OpenPrompts:
         return False
 
     def may_begin(self, case: DecisionContext, prompt: OpenPrompt) -> bool:
-        """Whether a prompt's turn has come, and nobody has it."""
+        """Return whether a prompt's turn has come, and no client has claimed it."""
         if prompt.key in case.memory.granted or not self.stands(case, prompt):
             return False
         return self.has_turn(case, prompt.lane, is_persons=prompt.is_persons)
 
     def stands(self, case: DecisionContext, prompt: OpenPrompt) -> bool:
-        """Whether a prompt can be answered now: whole, and neither taken back nor refused.
+        """Return whether a prompt can be answered now: complete, and neither deleted nor refused.
 
-        The message is looked up each time: of what was taken out of the document nothing may be kept.
+        The message is looked up each time: a reference to it would be invalid once it is deleted from the document.
         """
         message = case.document.messages.get(prompt.id)
         if message is None:
@@ -229,20 +229,20 @@ class OpenPrompts:
         return message.status == "complete" and not (message.deleted or message.refused)
 
     def has_turn(self, case: DecisionContext, name: str, *, is_persons: bool) -> bool:
-        """Whether another piece of work may begin in a lane."""
+        """Return whether another prompt may be answered in a lane now."""
         if is_persons and case.document.meta.rules.double_texting == "parallel":
             return True
         return not self.is_busy(case, name)
 
     def is_busy(self, case: DecisionContext, name: str) -> bool:
-        """Whether a run of a lane is under way, or a prompt of it is claimed."""
+        """Return whether a run of a lane is under way, or a prompt of it is claimed."""
         lane = self.lanes.get(name)
         if lane is None:
             return False
         return bool(_active(case, lane)) or any(prompt.key in case.memory.granted for prompt in lane.open.values())
 
     def waiting(self, document: SessionDocument) -> Iterator[tuple[str, str]]:
-        """The lanes in which nothing is under way and a prompt waits, each with the first of its prompts."""
+        """Yield the lanes in which no run is unfinished and a prompt waits, each with its first prompt."""
         for name, lane in self.lanes.items() if self.is_looked_at else ():
             for prompt in islice(lane.open.values() if not lane.runs else (), _MOST_UNHEARD):
                 message = document.messages.get(prompt.id)
@@ -251,16 +251,16 @@ class OpenPrompts:
                     break
 
     def lane(self, name: str) -> PromptLane:
-        """A lane, made where there is none yet."""
+        """Return a lane, which is created if it is missing."""
         return self.lanes.setdefault(name, PromptLane())
 
     def read(self, case: DecisionContext) -> None:
-        """Read the messages, as far as they haven't been read, for prompts that nobody has begun to answer."""
+        """Read the rest of the messages, to find prompts that no run answers yet."""
         while not self.is_read:
             self.read_some(case)
 
     def read_some(self, case: DecisionContext) -> None:
-        """Read some of them, and before them the runs; between two calls anything may change."""
+        """Read some messages, after the runs; between two calls anything may change."""
         if self._unread is None:
             self._unread, self._unread_runs = case.document.messages.walk(), iter(tuple(case.memory.ledger))
             self._told, self._steers = {}, (set(), set())
@@ -279,7 +279,7 @@ class OpenPrompts:
                 self._read(case, outline(item))
 
     def _read(self, case: DecisionContext, fields: JsonObject) -> None:
-        """Read a message, for whether it is a prompt that nobody has begun to answer."""
+        """Add a message to its lanes, if it is a prompt that no run answers yet."""
         wish = None if self._is_half(fields) else read_wish(fields)
         if wish is None:
             return
@@ -292,16 +292,16 @@ class OpenPrompts:
                 place[wish.id] = _open(case, wish, name)
 
     def _is_half(self, message: JsonObject) -> bool:
-        """Whether something is missing of a message that may still come; if so, it is waited for."""
+        """Return whether a message is incomplete; if so, note that the rest may come."""
         found = is_half(message)
         self.has_halves = self.has_halves or found
         return found
 
     def _tell(self, case: DecisionContext, id_: str, prompt: OpenPrompt, message: Message) -> None:
-        """Tell a prompt to a run; it has no answer of its own, if the run takes it in.
+        """Steer a run with a prompt, which gets no answer of its own if the run takes it in.
 
-        Where the run was told another participant's words under the same id, or takes no more, the prompt waits for
-        an answer.
+        If the run has another participant's steer under the same id, or accepts no more, the prompt waits for an
+        answer.
         """
         run = case.document.runs.get(id_)
         if run is None:
@@ -315,14 +315,14 @@ class OpenPrompts:
 
 
 def _lanes_of(case: DecisionContext, message: Message) -> tuple[str, ...]:
-    """The lanes in which a message is a prompt; what has no id is none."""
+    """Return the lanes in which a message is a prompt; none if it has no id."""
     if not message.id:
         return ()
     return lanes_of(case.document.meta.rules, author=message.author, role=message.role, to=message.to)
 
 
 def _has_answer(case: DecisionContext, message: Message, lane: str, *, besides: str) -> bool:
-    """Whether a run answers a prompt in a lane, or has answered it, other than by failing."""
+    """Return whether a run answers a prompt in a lane, or has answered it without failing."""
     for id_ in case.memory.ledger.answering(message.id):
         is_other = id_ != besides and id_ not in case.memory.denied
         if is_other and case.memory.ledger[id_].status not in _FAILED:
@@ -333,14 +333,14 @@ def _has_answer(case: DecisionContext, message: Message, lane: str, *, besides: 
 
 
 def _answered(case: DecisionContext, run: Run) -> tuple[Message, str] | None:
-    """The prompt that a run answers, and in which lane; None if it answers none."""
+    """Return the prompt that a run answers, and its lane; None if it answers none."""
     message = case.document.messages.get(run.reply_to) if run.reply_to is not None else None
     name = None if message is None else lane_of_run(run.agent, _lanes_of(case, message))
     return None if message is None or name is None else (message, name)
 
 
 def _active(case: DecisionContext, lane: PromptLane) -> list[str]:
-    """The runs of a lane that are under way, in the order in which they began."""
+    """Return the runs of a lane that are under way, in the order in which they began."""
     ledger = case.memory.ledger
     return [id_ for id_ in lane.runs if id_ in ledger and ledger[id_].status not in ENDED]
 
@@ -353,14 +353,14 @@ def _open(case: DecisionContext, wish: Wish, lane: str) -> OpenPrompt:
 
 
 def _answered_lanes(case: DecisionContext, message: str, lanes: tuple[str, ...]) -> set[str | None]:
-    """The lanes in which a run answers a message."""
+    """Return the lanes in which a run answers a message."""
     ledger, denied = case.memory.ledger, case.memory.denied
     runs = [case.document.runs.get(id_) for id_ in ledger.answering(message) if id_ not in denied] if lanes else []
     return {lane_of_run(run.agent, lanes) for run in runs if run is not None}
 
 
 def _note_steers(case: DecisionContext, id_: str, taken_in: set[Steer], told: set[Steer]) -> None:
-    """Note the steers that a run has taken in, or, where it is unfinished, was told."""
+    """Note the steers that a run has taken in, or, if it is unfinished, was sent."""
     run = case.document.runs.get(id_)
     if run is None:
         return

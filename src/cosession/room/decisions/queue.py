@@ -1,4 +1,4 @@
-"""The queue: what waits in it becomes a message when its turn has come."""
+"""The queue: its entries are prompts that become messages when their turn has come."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,14 +13,14 @@ from .context import DecisionContext, Promotion
 from .prompt_lanes import lanes_of
 
 _MOST = 256
-"""How many entries are looked at, those that were added first: more than people plan, and each takes its time."""
+"""How many entries are checked, the oldest first: more than people plan, and each check takes time."""
 
 _ASKING = frozenset({"queue", "meta", "claims"})
-"""The roots in which each change may give an entry its turn."""
+"""The roots in which any change may give an entry its turn."""
 
 
 def begin(case: DecisionContext) -> None:
-    """Take up the queue of a session that was just loaded: an entry goes whose message is there, as after a crash."""
+    """Resume the queue at load: an entry with an existing message, as after a crash, is deleted."""
     if "queue" in frozenset(case.document.doc.keys()):
         for entry in case.document.queue.first(_MOST):
             author = entry.author or SERVER.id
@@ -32,15 +32,15 @@ def begin(case: DecisionContext) -> None:
 
 
 def look(case: DecisionContext) -> None:
-    """Promote entries where a lane may have become idle: not when a run only says how far it is."""
+    """Promote entries if a lane may have become idle: not when a run only reports progress."""
     if not _ASKING.isdisjoint(case.changed) or case.memory.ledger.has_news or case.memory.prompts.has_fewer:
         promote(case)
         case.memory.ledger.has_news = case.memory.prompts.has_fewer = False
 
 
 def promote(case: DecisionContext) -> None:
-    """Make messages of those entries whose turn has come: one for each lane that is idle, all where none waits."""
-    there = frozenset(case.document.doc.keys())  # to ask for a root makes it
+    """Promote the entries whose turn has come: one for each idle lane; all, if prompts run in parallel."""
+    there = frozenset(case.document.doc.keys())  # access to a root creates it
     if "queue" not in there or not len(case.document.queue.shared):
         return
     case.document.queue.index_if_short()
@@ -52,14 +52,14 @@ def promote(case: DecisionContext) -> None:
         if taken.isdisjoint(lanes) and all(_has_turn(case, lane) for lane in lanes):
             try:
                 _promote(case, entry)
-            except BadDocument:  # what a foreign client wrote there may be no prompt; the others go before it
+            except BadDocument:  # an entry of a foreign client may be no prompt; the others go before it
                 continue
         if rules.double_texting != "parallel":
             taken |= lanes
 
 
 def _has_turn(case: DecisionContext, name: str) -> bool:
-    """Whether nothing goes before what waits in the queue: what everybody passed over doesn't."""
+    """Return whether a queued entry is next in a lane: open prompts that all workers gave up don't go before it."""
     prompts = case.memory.prompts
     if not prompts.has_turn(case, name, is_persons=True):
         return False
@@ -70,12 +70,12 @@ def _has_turn(case: DecisionContext, name: str) -> bool:
 
 
 def _promote(case: DecisionContext, entry: QueuedPrompt) -> None:
-    """Have a message made of an entry, unless its author has sent it as one.
+    """Promote an entry to a message, unless its author has sent that message already.
 
-    Where another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
+    If another participant's message has its id, the new one gets another; if that is taken too, the entry waits.
 
     Raises:
-        BadDocument: it can't be one.
+        BadDocument: the entry can't become a message.
     """
     if entry.is_too_long:
         raise BadDocument("The entry is too long for a prompt.")
@@ -95,7 +95,7 @@ def _promote(case: DecisionContext, entry: QueuedPrompt) -> None:
 
 
 def _ids(entry: QueuedPrompt) -> tuple[str, ...]:
-    """The ids that the message of an entry may get."""
+    """Return the ids that the message of an entry may get."""
     with suppress(BadDocument):
         return (entry.id, join_key(entry.id, entry.author or SERVER.id))
     return ()
@@ -110,14 +110,14 @@ def _write(
 
 
 def promoted(case: DecisionContext, messages: Sequence[Message]) -> None:
-    """Hear of messages that entries have become."""
+    """Handle messages that were made of entries."""
     for message in messages:
         case.memory.prompts.arrived(case, message)
         case.memory.prompts.promoted[message.id, message.author or SERVER.id] = None
 
 
 def remove_twin(case: DecisionContext, message: Message) -> None:
-    """Take a message out of the list that stands there under the same id already: a promotion that a crash undid."""
+    """Delete the earlier message with the same id and stamp: the promotion of an entry that a crash undid."""
     messages, stamp = case.document.messages, message.stamp
     for place in range(len(messages.shared) - 1, -1, -1):
         item = messages.at(place)

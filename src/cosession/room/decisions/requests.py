@@ -1,7 +1,7 @@
-"""Requests: a wish under a key of one's own becomes a fact, once, or is declined.
+"""Requests: records under a key of the participant's own that the server carries out once, or declines.
 
-Each kind of request is answered by one function, which raises to decline it. Whatever comes of it, the request is
-removed; if it is declined, the participant's connections get a notice with its key before that.
+Each kind of request is answered by one function, which raises to decline it. The request is removed in both cases; if
+it is declined, the participant's connections get a notice with its key before that.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,17 +19,17 @@ from . import approvals, claims, client_tools, policy, runs
 from .context import MAX_KEY, DecisionContext, decidable
 
 _MOST = 256
-"""How many are answered of one change."""
+"""How many requests of one change are answered."""
 
 _SHOWN = 64
-"""Characters that a notice repeats of a key that is too long."""
+"""The characters of a key that is too long which a notice repeats."""
 
 _Declined: TypeAlias = tuple[str, str, CosessionError]
-"""The key of a request that was declined, its participant, and why."""
+"""The key of a request that was declined, its participant, and the reason."""
 
 
 def begin(case: DecisionContext) -> None:
-    """Answer what waits in the document at load: nobody knows any more what who asked may do besides."""
+    """Answer the requests that wait at load, without capabilities: those of their participants aren't known."""
     for request in list(case.document.requests.among(decidable(case.document.requests.shared.keys()))):
         nobody = Participant(request.participant, request.participant, capabilities=Capabilities.parse([]))
         _answer(replace(case, by=nobody), request)
@@ -38,8 +38,8 @@ def begin(case: DecisionContext) -> None:
 def answer(case: DecisionContext) -> None:
     """Answer the requests that just came; no other waits.
 
-    Admission saw that the requests are whose change it was, unless they may write everything. Of more than a client
-    has reason to send at once, the rest is declined: each takes its time, and the others wait for it.
+    Admission has checked that the requests belong to the author of the change, unless that has full write access. If
+    a client sends more at once than it has reason to, the rest is declined: others wait while each is answered.
     """
     requests = case.document.requests
     keys = [key for key in case.touched("requests") if key in requests.shared]
@@ -59,20 +59,20 @@ def answer(case: DecisionContext) -> None:
 
 
 def _answer(case: DecisionContext, request: RequestRecord) -> CosessionError | None:
-    """Answer a request and remove it; return why it is declined, if it is."""
+    """Answer a request and remove it; return the error if it is declined."""
     act, declined = ANSWERS.get(request.kind), None
     try:
         if act is None:
             raise BadRequest(f"There are no requests of the kind {request.kind[:64]!r}; use {', '.join(ANSWERS)}.")
         act(case, request)
-    except CosessionError as error:  # `BadDocument` too: of a run whose fields don't fit the schema
+    except CosessionError as error:  # also `BadDocument`, by a run with fields that don't fit the schema
         declined = error
     case.document.requests.remove(request.key)
     return declined
 
 
 def _tell(case: DecisionContext, declined: Sequence[_Declined]) -> None:
-    """Send each participant a notice of the requests that were declined."""
+    """Send each participant a notice of its requests that were declined."""
     listeners = case.memory.listeners({participant for _, participant, _ in declined})
     for key, participant, error in declined:
         connections = listeners.get(participant, ())
@@ -91,4 +91,4 @@ ANSWERS: dict[str, Callable[[DecisionContext, RequestRecord], None]] = {
     "steer": runs.steer,
     "vote": approvals.vote,
 }
-"""By the kind of the request."""
+"""The functions that answer requests, by the kind of the request."""

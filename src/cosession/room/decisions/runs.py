@@ -1,9 +1,9 @@
-"""Runs: who works on one, what may become of it, and what may be asked of it: to cancel, to steer, to adopt it.
+"""Runs: their worker, their status, and the requests to cancel, to steer and to adopt them.
 
-Agents write their runs themselves; the server looks at each change, and writes back what only it may say. A run lives
-as long as the client that works on it is here, and a grace: then it is lost, until another process of its agent asks
-to go on. From the client that worked on it before nothing new is taken then, so a process that was frozen can't write
-into its successor's words.
+Agents write their runs themselves; the server checks each change, and restores the fields that only it may write. A
+run goes on as long as the client that works on it is present, and a grace: then it is lost, until another process of
+its agent adopts it. From then on new writes of the former client are rejected, so a process that was frozen can't
+write into its successor's text.
 """
 
 from collections.abc import Iterator
@@ -25,21 +25,21 @@ _OPEN_CALLS = frozenset({"input-streaming", "input-available", "approval-request
 """The states of a tool call that waits for something."""
 
 _MOST_MESSAGES = 1_000
-"""Messages of a run that the server looks at: the last ones of different ids. Earlier ones stay as they are."""
+"""The messages of a run that the server handles: the last ones of different ids. Earlier ones stay as they are."""
 
 _MOST_PARTS = 64
-"""Texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
+"""The texts and tool calls of one message that the server ends when its run ends, the last ones of each."""
 
 _MOST_FORMER = 64
-"""Former clients of a run that the document keeps, the last ones, or as many as it may have attempts: they are read
+"""The former clients of a run that the document keeps, the last ones; at least one per allowed attempt. They are read
 whenever the run changes."""
 
 _MOST_PARTS_OF_RUN = 256
-"""The same of all messages of a run, those of its last messages. Earlier ones stay as they are."""
+"""The same of all messages of a run, those of the last messages. Earlier ones stay as they are."""
 
 
 def begin(case: DecisionContext) -> None:
-    """Take up the runs, at load: whoever works on one has a grace to be here again."""
+    """Resume the runs at load: the client of each has a grace to come back."""
     for id_ in decidable(case.document.runs.shared.keys()):
         run = case.document.runs.get(id_)
         if run is None:
@@ -50,7 +50,7 @@ def begin(case: DecisionContext) -> None:
 
 
 def look(case: DecisionContext) -> None:
-    """Look at the runs that were touched."""
+    """Handle the runs that were touched."""
     for id_ in case.touched("runs"):
         run, seen = case.document.runs.get(id_), case.memory.ledger.get(id_)
         if run is None:
@@ -64,20 +64,20 @@ def look(case: DecisionContext) -> None:
 
 
 def is_own_run(document: SessionDocument, run: Run, participant: str) -> bool:
-    """Whether a run is a participant's to cancel: it does the work, or it answers what they wrote."""
+    """Return whether a participant may cancel a run as its own: as its agent, or as the author of its prompt."""
     return run.agent == participant or answers(document, run, participant)
 
 
 def answers(document: SessionDocument, run: Run, participant: str) -> bool:
-    """Whether a run answers what a participant wrote."""
+    """Return whether a run answers a message of a participant."""
     message = document.messages.get(run.reply_to) if run.reply_to is not None else None
     return message is not None and _wrote(message, participant)
 
 
 def cancel(case: DecisionContext, request: RequestRecord) -> None:
-    """Cancel a run, with what it asked of other agents, or a prompt that nobody has begun to answer.
+    """Cancel a run, with its prompts to other agents, or a prompt that no run answers yet.
 
-    What is cancelled already stays so.
+    A run or prompt that is cancelled already stays so.
 
     Raises:
         NoSuchRun: there is no such run or prompt.
@@ -103,14 +103,14 @@ def cancel(case: DecisionContext, request: RequestRecord) -> None:
 
 
 def steer(case: DecisionContext, request: RequestRecord) -> None:
-    """Tell a run what a participant wants of it; each steer is recorded once.
+    """Record a steer, which is a participant's instruction for a run; each is recorded once.
 
     Raises:
         NoSuchRun: there is no such run.
         NotAllowed: it doesn't answer the participant, and they may steer no other.
         RunEnded: it is over.
-        BadRequest: the steer says nothing.
-        TooLarge: the run has as many steers as it takes.
+        BadRequest: the steer has no text.
+        TooLarge: the run has as many steers as are allowed.
     """
     id_, steer_id = request.about("run", "steer")
     run, text = case.document.runs.get(id_), str(request.value.get("text") or "")
@@ -127,7 +127,7 @@ def steer(case: DecisionContext, request: RequestRecord) -> None:
 
 
 def adopt(case: DecisionContext, request: RequestRecord) -> None:
-    """Let another process of its agent go on with a lost run.
+    """Let another process of the agent continue a lost run.
 
     Raises:
         NoSuchRun: there is no such run.
@@ -152,7 +152,7 @@ def adopt(case: DecisionContext, request: RequestRecord) -> None:
 
 
 def hand_over(case: DecisionContext, id_: str, run: Run, client: int) -> bool:
-    """Give a lost run to a client of its agent; False if it isn't lost, or was cancelled meanwhile."""
+    """Give a lost run to a client of its agent; return False if it isn't lost, or was cancelled meanwhile."""
     seen = case.memory.ledger.get(id_)
     if seen is None or seen.status != "lost" or run.cancel is not None:
         return False
@@ -167,12 +167,12 @@ def hand_over(case: DecisionContext, id_: str, run: Run, client: int) -> bool:
 
 
 def fence(case: DecisionContext, old: int, agent: str) -> None:
-    """Take nothing new from a client any more: another goes on with what it did."""
+    """Reject new writes of a client from now on: another client continues its work."""
     case.memory.fenced.add((old, agent))
 
 
 def lapse(case: DecisionContext, id_: str) -> None:
-    """Write that a run is lost, of which the lease is over."""
+    """Mark a run as lost if its lease is over, or end it after the last attempt."""
     run = case.document.runs.get(id_)
     if run is None or not case.memory.leases.is_over(f"run/{id_}"):
         return
@@ -185,14 +185,14 @@ def lapse(case: DecisionContext, id_: str) -> None:
 
 
 def end(case: DecisionContext, id_: str, run: Run, status: str, error: str | None = None) -> None:
-    """End a run by the server's hand, and what hangs on it."""
+    """End a run as the server, with its texts, tool calls and approvals."""
     run.end(status, at=case.at, error=error)
     case.memory.ledger[id_] = _see(run)
     _ended(case, id_, run)
 
 
 def stop(case: DecisionContext, id_: str, by: str, reason: str) -> None:
-    """Cancel a run, and what it asked of others."""
+    """Cancel a run, and its prompts to other agents."""
     run = case.document.runs.get(id_)
     if run is None or run.status in FINAL or run.cancel is not None:
         return
@@ -204,7 +204,7 @@ def stop(case: DecisionContext, id_: str, by: str, reason: str) -> None:
 
 
 def _arrive(case: DecisionContext, id_: str, run: Run) -> None:
-    """Take note of a run that is new here: begun, done offline, or brought back after a crash."""
+    """Handle a run that the server hasn't seen: begun, done offline, or brought back after a crash."""
     _accept(case, id_, run)
     if not case.memory.prompts.begun(case, id_, run):
         case.memory.denied[id_] = None
@@ -219,7 +219,7 @@ def _arrive(case: DecisionContext, id_: str, run: Run) -> None:
 
 
 def _accept(case: DecisionContext, id_: str, run: Run) -> Seen:
-    """Accept a run as it is, and fence off its former clients; of very many the document keeps the last."""
+    """Accept a run as it is, and fence its former clients; the document keeps a limited number of these."""
     seen = _see(run)
     for client in seen.former:
         fence(case, client, run.agent)
@@ -232,7 +232,7 @@ def _accept(case: DecisionContext, id_: str, run: Run) -> Seen:
 
 
 def _follow(case: DecisionContext, id_: str, run: Run, seen: Seen) -> None:
-    """Accept what the agent may say of its run, and write back what it may not."""
+    """Accept the changes that an agent may make to its run, and restore the other fields."""
     now = _see(run)
     if (now.epoch, now.client, now.former) != (seen.epoch, seen.client, seen.former):
         run.write({"epoch": seen.epoch, "client": seen.client, "former": list(seen.former)})
@@ -247,7 +247,7 @@ def _follow(case: DecisionContext, id_: str, run: Run, seen: Seen) -> None:
 
 
 def _forget(case: DecisionContext, id_: str) -> None:
-    """Forget a run that somebody took out of the document."""
+    """Forget a run that was deleted from the document."""
     case.memory.denied.pop(id_, None)
     case.memory.steers.forget(id_)
     if case.memory.ledger.forget(id_):
@@ -256,7 +256,7 @@ def _forget(case: DecisionContext, id_: str) -> None:
 
 
 def _take_back(case: DecisionContext, id_: str, run: Run) -> None:
-    """Cancel a run that came too late, and take its words away: its prompt has another answer."""
+    """Cancel a run that came too late, and delete its messages: its prompt has another answer."""
     for message in _messages(case, run):
         if not message.deleted:
             message.delete(at=case.at)
@@ -269,16 +269,16 @@ def _take_back(case: DecisionContext, id_: str, run: Run) -> None:
 
 
 def _ended(case: DecisionContext, id_: str, run: Run) -> None:
-    """Do what follows from the end of a run: its texts grow no more, and its tool calls get no answer.
+    """Finish the texts of an ended run, and end its open tool calls without an answer.
 
-    Of a lost run the calls of tools of people's devices stay open: the process that adopts it waits for the answers.
+    Calls of client tools stay open in a lost run: the process that adopts it waits for the answers.
     """
     is_over, left = _is_open_call if run.status in FINAL else _is_left_call, _MOST_PARTS_OF_RUN
     for message in _messages(case, run):
         calls = message.parts_like(is_over, min(_MOST_PARTS, left)) if left else ()
         left -= len(calls)
         for part in calls:
-            with suppress(BadDocument):  # a foreign client's call may fit no state
+            with suppress(BadDocument):  # a foreign client's call may have no valid state
                 _end_call(part, "cancelled" if run.status == "cancelled" else "interrupted")
         if message.status == "streaming":
             texts = message.parts_like(_is_unfinished, min(_MOST_PARTS, left)) if left else ()
@@ -291,7 +291,7 @@ def _ended(case: DecisionContext, id_: str, run: Run) -> None:
 
 
 def _end_call(part: Part, why: str) -> None:
-    """End a tool call without an answer; an approval that was never given can't stay on it."""
+    """End a tool call without an answer; an approval on it that was never given is removed."""
     approval = plain_object(part.get("approval"))
     more = {} if approval.get("approved") is True else {"approval": None}
     part.update(state="output-error", errorText=why, **more)
@@ -302,7 +302,7 @@ def _is_open_call(part: JsonObject) -> bool:
 
 
 def _is_left_call(part: JsonObject) -> bool:
-    """Whether a call is the process's own that made it, and went away."""
+    """Return whether an open call is for the process that made it, which has gone."""
     asked = plain_object(plain_object(part.get("callProviderMetadata")).get("cosession"))
     return asked.get("client") is not True and _is_open_call(part)
 
@@ -312,7 +312,7 @@ def _is_unfinished(part: JsonObject) -> bool:
 
 
 def _settle(case: DecisionContext, id_: str, run: Run) -> None:
-    """Let nobody hold an ended run, nobody answer what it asks, and its agent rest."""
+    """Remove the lease, steers and open approvals of an ended run, and set its agent idle."""
     case.effects += case.memory.leases.end(f"run/{id_}")
     case.memory.steers.forget(id_)
     if run.status != "lost":
@@ -323,16 +323,16 @@ def _settle(case: DecisionContext, id_: str, run: Run) -> None:
 
 
 def _stop_if_idle(case: DecisionContext, id_: str, run: Run) -> None:
-    """End a cancelled run on which nobody works."""
+    """End a cancelled run on which no process works."""
     if run.cancel is not None and run.status in ("queued", "lost"):
         end(case, id_, run, "cancelled")
 
 
 def _call_off(case: DecisionContext, message: Message, by: str, reason: str) -> bool:
-    """Cancel the runs that answer a prompt; of one that no agent has begun to answer, write that none will.
+    """Cancel the runs that answer a prompt; refuse a prompt that no run answers yet.
 
     Returns:
-        Whether the prompt has no answer now but cancelled ones: False where it was answered before.
+        Whether the prompt has only cancelled answers now: False if it was answered before.
     """
     answering = case.memory.ledger.answering(message.id)
     for id_ in answering:
@@ -345,7 +345,7 @@ def _call_off(case: DecisionContext, message: Message, by: str, reason: str) -> 
 
 
 def _is_prompt(message: Message) -> bool:
-    """Whether a message may ask an agent for something."""
+    """Return whether a message may be a prompt."""
     return bool(message.to) or message.role == "user"
 
 
@@ -357,7 +357,7 @@ def _not_yours(id_: str, verb: str, needs: str) -> NotAllowed:
 
 
 def _messages(case: DecisionContext, run: Run) -> Iterator[Message]:
-    """The last messages that a run says are its, and that say so too, each once, the newest first."""
+    """Return the last messages that a run lists, and that name the run, each once, the newest first."""
     ids = islice(dict.fromkeys(reversed(run.messages)), _MOST_MESSAGES)
     return (message for message in case.document.messages.among(ids) if message.run == run.id)
 

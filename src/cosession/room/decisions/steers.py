@@ -1,11 +1,11 @@
-"""Steers: what a run was told, by id, so one more costs as much on a run that was told much as on one that wasn't."""
+"""Steers: the instructions for a run, by id, so that one more costs the same however many the run has."""
 
 from typing import Final
 
 from cosession.document import Run
 
 MOST_STEERS: Final = 2_000
-"""Steers that a run takes; of more each is declined. yrs walks over them to append one, and readers read all."""
+"""The steers that a run may have; more are declined. yrs walks over them to append one, and readers read all."""
 
 
 class Steers:
@@ -17,7 +17,7 @@ class Steers:
         self._of: dict[str, tuple[int, dict[str, str]]] = {}
 
     def of(self, id_: str, run: Run) -> dict[str, str]:
-        """Return the authors of a run's steers by the steers' ids; they are read again when others wrote some.
+        """Return the authors of a run's steers by the steers' ids; they are read again after others added some.
 
         Args:
             id_: the key that the run is under.
@@ -37,11 +37,11 @@ class Steers:
             run: the run.
             steer: the steer's id.
             by: the participant.
-            text: what is wanted.
+            text: the instruction.
             at: the server's time, RFC 3339.
 
         Returns:
-            False where the run has as many as it takes; one of this id is there otherwise.
+            False if the run has as many as are allowed; otherwise the run has a steer of this id now.
         """
         steers = self.of(id_, run)
         if steer in steers:

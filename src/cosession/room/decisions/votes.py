@@ -1,4 +1,4 @@
-"""Votes: the last vote of each participant on one approval, counted by what it is for.
+"""Votes: the last vote of each participant on one approval, counted by decision and value.
 
 A vote is counted under a digest of its decision and value, so one more vote costs as much among thousands as alone.
 """
@@ -12,18 +12,18 @@ from typing import Self, TypeAlias
 from cosession.document import Approval, JsonObject
 
 DECISIONS = ("approved", "rejected")
-"""What a vote may say."""
+"""The decisions that a vote may have."""
 
 _Count: TypeAlias = dict[bytes, dict[str, None]]
-"""The voters, by the digest of what they vote for."""
+"""The voters, by the digest of their decision and value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Which votes on an approval count; read once for many votes.
+    """The terms under which votes on an approval count; read once for many votes.
 
     Attributes:
-        who: the participants who may answer; empty means everybody.
+        who: the participants who may answer; empty means all.
         schema: the JSON Schema of the value.
         is_editable: whether people may edit the value.
     """
@@ -42,7 +42,7 @@ class Votes(dict[str, JsonObject]):
     """The votes on one approval by participant: {decision, value, at} each.
 
     Args:
-        votes: what the document holds.
+        votes: the votes in the document.
     """
 
     __slots__ = ("_count",)
@@ -52,7 +52,7 @@ class Votes(dict[str, JsonObject]):
         self._count: _Count | None = None
 
     def cast(self, voter: str, vote: JsonObject) -> None:
-        """Take a participant's vote, in place of an earlier one."""
+        """Record a participant's vote; it replaces an earlier one."""
         before = self.get(voter)
         if self._count is not None:
             if before is not None and (old := _digest(before)) is not None:
@@ -62,13 +62,13 @@ class Votes(dict[str, JsonObject]):
         self[voter] = vote
 
     def alike(self, voter: str, quorum: int) -> list[str]:
-        """The voters who vote as this one does, sorted; none where they are fewer than the quorum."""
+        """Return the voters who vote as this one does, sorted; none if they are fewer than the quorum."""
         digest = _digest(self[voter])
         voters = () if digest is None else self._counted().get(digest, ())
         return sorted(voters) if len(voters) >= quorum else []
 
     def agreed(self, quorum: int) -> Iterator[list[str]]:
-        """The groups of voters, sorted, that vote alike and reach the quorum, in the order of their first voters."""
+        """Return the sorted groups of voters that vote alike and reach the quorum, ordered by their first voters."""
         groups = [sorted(voters) for voters in self._counted().values() if voters and len(voters) >= quorum]
         return iter(sorted(groups))
 
@@ -82,7 +82,7 @@ class Votes(dict[str, JsonObject]):
 
 
 def _digest(vote: JsonObject) -> bytes | None:
-    """Return what is the same for votes of one decision and value as JSON, where True is not 1; None of no vote."""
+    """Return a digest of a vote's decision and value as JSON, where True is not 1; None if it is no valid vote."""
     decision = vote.get("decision")
     if decision not in DECISIONS:
         return None
