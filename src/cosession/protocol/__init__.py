@@ -1,7 +1,7 @@
-"""The wire: bytes to frames, updates, awareness states. No I/O. The README.md here says what is where.
+"""The wire: bytes to frames, updates, awareness states. No I/O. README.md lists the modules.
 
-Knows nothing of documents, rooms or sockets; may be imported by everything above it. Anything malformed is
-one error, `MalformedFrame`.
+Knows nothing of documents, rooms or sockets; may be imported by everything above it. All malformed input raises one
+error, `MalformedFrame`.
 """
 
 from .awareness import AwarenessEntry, decode_awareness, encode_awareness

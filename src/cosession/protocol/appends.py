@@ -1,6 +1,6 @@
-"""Whether an update appends one Map to a list; and it in three: up to that Map, the first thing in it, the rest.
+"""Whether an update appends one Map to a list; and that update in three: up to the Map, its first content, the rest.
 
-Told from its bytes alone, for a reader that knows which entry of which list is the last. And what is written for it.
+Read from its bytes alone, for a caller that knows the last entry of each list. Also the updates written for it.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _NO_DELETES: Final = b"\x00"
 
 @dataclass(slots=True)
 class ListAppend:
-    """A Map that is put behind an entry of a list.
+    """A Map that is appended behind an entry of a list.
 
     Attributes:
-        id: of the new entry.
-        left: the entry that it is put behind.
+        id: the id of the new entry.
+        left: the entry that it is appended behind.
         first: the update up to the new entry, which is empty in it.
-        filled: the one struct that follows: the first thing in the new entry.
-        rest: what follows that, with the deletions.
+        filled: the one struct that follows: the first content of the new entry.
+        rest: the structs behind that, with the deletions.
     """
 
     id: Id
@@ -34,10 +34,9 @@ class ListAppend:
 
 
 def read_append(update: bytes) -> ListAppend | None:
-    """Read an update that puts one Map behind something, and else nothing into any list that was there before.
+    """Read an update that adds one Map behind an item, and nothing else to any list that existed before.
 
-    What it is put behind may be an entry of any list, or the value of a key before that one. Something in the Map
-    follows at once.
+    That item may be an entry of any list, or an earlier value of a key. The next struct is content of the Map.
 
     Args:
         update: its header was read, so it is one whole update.
@@ -62,7 +61,7 @@ def read_append(update: bytes) -> ListAppend | None:
             return None
         if struct.left is None:
             if isinstance(struct.parent, str) and struct.key is None:
-                return None  # the first of a root
+                return None  # the first entry of a root
         elif not _is_inside(struct, begin, found):
             if found is not None or struct.kind != TYPE or struct.type != MAP:
                 return None
@@ -90,10 +89,10 @@ def write_last(name: str, last: Id, client: int, clock: int) -> bytes:
     """Write an update that gives an empty document a root list with one entry, an empty Map, and a client's clock.
 
     Args:
-        name: of the root.
+        name: the name of the root.
         last: the entry's id.
-        client: what this client writes next has the clock.
-        clock: see `client`.
+        client: the client that gets the clock.
+        clock: the clock of the client's next write.
     """
     writer, at = last
     entry = b"\x07\x01" + lib0.buffer(name.encode()) + lib0.uint(MAP)
@@ -107,22 +106,22 @@ def write_last(name: str, last: Id, client: int, clock: int) -> bytes:
 
 
 def delete_struct(id: Id) -> bytes:  # noqa: A002
-    """An update that deletes what has a Yjs client and clock."""
+    """Return an update that deletes the item of a Yjs client and clock."""
     client, clock = id
     return b"\x00\x01" + lib0.uint(client) + b"\x01" + lib0.uint(clock) + b"\x01"
 
 
 def _is_inside(struct: Struct, begin: int, entry: Struct | None) -> bool:
-    """Whether a struct is beside one of the same update that is no entry of a list that was there before."""
+    """Return whether a struct is beside one of the same update that is no entry of an earlier list."""
     client, clock = struct.left or (-1, -1)
     return client == struct.client and clock >= begin and (entry is None or clock != entry.clock)
 
 
 def _section(count: int, client: int, clock: int) -> bytes:
-    """The beginning of an update of one client."""
+    """Return the beginning of an update of one client."""
     return _ONE_CLIENT + lib0.uint(count) + lib0.uint(client) + lib0.uint(clock)
 
 
 def _unknown(length: int) -> list[bytes]:
-    """A struct of so many clocks that says nothing of them."""
+    """Return a struct of so many clocks without content."""
     return [b"\x00" + lib0.uint(length)] if length else []

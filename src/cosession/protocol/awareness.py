@@ -1,4 +1,4 @@
-"""Awareness updates: who is here, with one JSON state per client id.
+"""Awareness updates: the present clients, with one JSON state per client id.
 
     update = count, then per entry: client id, clock, JSON string (`null`: gone)
 
@@ -20,10 +20,10 @@ from .steps import finish
 GONE = "null"
 
 MAX_AWARENESS_CLOCK = 2**52
-"""Every answer to a state has a newer clock, which must be a number of the wire too."""
+"""The largest clock of a state: every answer to a state has a newer clock, which must fit the wire too."""
 
 _MAX_ENTRIES = 20_000
-"""More than are ever in one room. Reading one takes some microseconds, so more would hold up everybody."""
+"""States in one update: more than a room ever has. Reading one takes some microseconds; more would block the loop."""
 
 _STEP_BYTES = 4096
 """Bytes of states that are read in one step, and the state that ends it: a kilobyte of brackets takes 0.3 ms."""
@@ -45,7 +45,7 @@ class AwarenessEntry:
 
     @property
     def gone(self) -> bool:
-        """Whether this says that the client has left."""
+        """Whether the client has left."""
         return self.state == GONE
 
 
@@ -56,11 +56,11 @@ def decode_awareness(
 
     Args:
         payload: the body of an awareness frame.
-        most_bytes: a larger state isn't read as JSON: its reader drops it.
-        is_strict: whether a state that no reader may see is an error; else it is left out.
+        most_bytes: the size above which a state isn't parsed as JSON; the caller drops it.
+        is_strict: whether a malformed state is an error; else it is left out.
 
     Raises:
-        MalformedFrame: it is not one, or a state in it is not a JSON object or null.
+        MalformedFrame: it is no awareness update, or a state in it is not a JSON object or null.
         TooLarge: it holds more states than any room has.
     """
     return finish(decode_awareness_in_steps(payload, most_bytes, is_strict=is_strict))
@@ -69,7 +69,7 @@ def decode_awareness(
 def decode_awareness_in_steps(
     payload: bytes, most_bytes: int, *, is_strict: bool = True
 ) -> Generator[None, None, tuple[AwarenessEntry, ...]]:
-    """Do that in steps; see `decode_awareness`."""
+    """Do the same in steps; see `decode_awareness`."""
     reader = lib0.Reader(payload, _MAX_ENTRIES)
     entries: list[AwarenessEntry] = []
     done = 0

@@ -1,7 +1,7 @@
-"""The deletions that a document has, and what of an update's delete set is new to it.
+"""The deletions of a document, and the part of an update's delete set that is new to it.
 
-A Yjs client answers a sync step 1 with all deletions that it knows, and nearly all of them are known. They are passed
-over as bytes where both sides write the same, and aren't counted: a session may live longer than a frame is large.
+A Yjs client answers a sync step 1 with all deletions that it has, and the server has nearly all of them. Ranges with
+the same bytes on both sides are skipped, and not counted: a session may have more deletions than a frame may hold.
 """
 
 from bisect import bisect_right
@@ -15,24 +15,24 @@ from .steps import AT_ONCE, finish
 from .update_format import check_clock
 
 _ENDLESS: Final = bytes(range(0x80, 0x100))
-"""The bytes that end no number."""
+"""The bytes that don't end a number."""
 _ENDS: Final = bytes(range(0x80))
 
 _OTHERWISE: Final = 4
-"""How many times the limit of a frame may be known in other ranges than the document's: each must be read."""
+"""How many times the limit of a frame may be known ranges unlike the document's: each of them must be read."""
 
 _APART: Final = 256
-"""How many ranges are between two whose place is noted."""
+"""The number of ranges between two of which the offset is noted."""
 
 Span = tuple[int, int, int]
-"""A client, the first of its clocks, and how many."""
+"""A client, the first of its clocks, and their number."""
 
 
 class KnownDeletions:
     """The deletions of a document.
 
     Args:
-        update: an update of the document's library that holds them, and nothing else.
+        update: an update from the document's library with all its deletions, and nothing else.
     """
 
     __slots__ = ("_data", "_marks", "_sections")
@@ -40,9 +40,9 @@ class KnownDeletions:
     def __init__(self, update: bytes) -> None:
         self._data = update
         self._sections: dict[int, tuple[int, int]] = {}
-        """Per client, where its ranges begin and end."""
+        """Per client, the offsets at which its ranges begin and end."""
         self._marks: dict[int, tuple[list[int], list[int]]] = {}
-        """Of clients that were asked for, the clocks and places of some of their ranges."""
+        """Per client that was looked up, the clocks and offsets of some of its ranges."""
         reader = lib0.Reader(update)
         reader.skip(1)
         for _ in range(reader.uint()):
@@ -52,15 +52,15 @@ class KnownDeletions:
             self._sections[client] = (start, reader.at)
 
     def read_new(self, reader: lib0.Reader, limit: int) -> Generator[None, None, tuple[list[Span], bool]]:
-        """Read a delete set in steps, and return the ranges of it that hold something new, and whether others don't.
+        """Read a delete set in steps, and return the ranges with new deletions, and whether there are other ranges.
 
         Args:
-            reader: stands before it; of what is new, each range counts.
-            limit: how many things a frame may hold.
+            reader: at the delete set; only the new ranges count towards its limit.
+            limit: the limit of a frame.
 
         Raises:
-            MalformedFrame: it isn't one.
-            TooLarge: too much of it is new, or known in ranges that aren't the document's.
+            MalformedFrame: it is no delete set.
+            TooLarge: too many ranges are new, or known but unlike the document's.
         """
         new: list[Span] = []
         told = 0
@@ -82,7 +82,7 @@ class KnownDeletions:
     def _read_section(
         self, reader: lib0.Reader, client: int, end: int, section: tuple[int, int], left: int, new: list[Span]
     ) -> Generator[None, None, int]:
-        """Read the ranges of one client; both sides are in order, or what isn't is taken for new."""
+        """Read the ranges of one client; both sides are in order, and a range out of order is treated as new."""
         data, (start, until) = self._data, section
         known = lib0.Reader(data)
         known.at = start
@@ -121,7 +121,7 @@ class KnownDeletions:
         return left
 
     def _marked(self, client: int) -> tuple[list[int], list[int]]:
-        """Return the clocks and places of every so many ranges of a client, so that others needn't be read."""
+        """Return the clocks and offsets of every `_APART`-th range of a client, so that others needn't be read."""
         marks = self._marks.get(client)
         if marks is None:
             start, until = self._sections[client]
@@ -135,7 +135,7 @@ class KnownDeletions:
 
 
 def encode_deletions(spans: Iterable[Span]) -> bytes:
-    """Encode ranges as a delete set; those of one client stand together."""
+    """Encode ranges as a delete set, grouped by client."""
     return finish(encode_in_steps(spans))
 
 
@@ -153,7 +153,7 @@ def encode_in_steps(spans: Iterable[Span]) -> Generator[None, None, bytes]:
 
 
 def _after(data: bytes, at: int, numbers: int) -> int:
-    """Return where so many numbers end: each ends in its only byte below 0x80, and has at least that one."""
+    """Return the offset behind so many numbers: each ends in its only byte below 0x80, and has at least that one."""
     while numbers:
         chunk = data[at : at + numbers]
         if len(chunk) < numbers:
@@ -164,7 +164,7 @@ def _after(data: bytes, at: int, numbers: int) -> int:
 
 
 def _skipped(data: bytes, at: int, end: int, numbers: int) -> int:
-    """Return where so many numbers end, or all do."""
+    """Return the offset behind so many numbers, or behind all if there are fewer."""
     while numbers and at < end:
         chunk = data[at : min(at + numbers, end)]
         at += len(chunk)
@@ -173,7 +173,7 @@ def _skipped(data: bytes, at: int, end: int, numbers: int) -> int:
 
 
 def _common(one: bytes, at: int, end: int, other: bytes, start: int, until: int) -> int:
-    """Return how many bytes of whole ranges are the same in two delete sets, from two places on."""
+    """Return the number of equal bytes of whole ranges in two delete sets, from two offsets on."""
     most = min(end - at, until - start)
     if most < 2 or one[at : at + 2] != other[start : start + 2]:
         return 0

@@ -4,16 +4,16 @@
     1 awareness  awareness update
     2 auth       0 permission denied: reason
     3 query awareness
-    102 fence    any payload; the server gives it back when all that came before it is committed
-    103 notice   a JSON object {code, reason, …}: a refusal. The connection is closed next, unless it says
+    102 fence    any payload; the server echoes it when all frames before it are committed
+    103 notice   a JSON object {code, reason, …}: a refusal. The connection is closed next, unless it has
                  "final": false
     104 grant    from the client: a new token, before the old one expires. From the server, as its first frame: a JSON
-                 object {id, name, kind, capabilities, expires_at, limits}: whom it takes the client for, what they
-                 may do, until when, and how much it takes at once. Both are one string, like a notice; no token
+                 object {id, name, kind, capabilities, expires_at, limits}: the participant of the connection, its
+                 capabilities, their expiry, and the server's limits. Both are one string, like a notice; no token
                  begins with a brace
 
 102, 103 and 104 go only to a client that asked for them with `?ext=1`; from another client they are foreign, as all
-other types are, and are passed over. Decoding is total: bytes are one of these frames, whole, or a foreign one, or
+other types are, and are ignored. Decoding is total: bytes are one of these frames, whole, or a foreign one, or
 `MalformedFrame`. Source: the `y-protocols` and `y-websocket` packages.
 """
 
@@ -26,28 +26,28 @@ from cosession.errors import MalformedFrame
 from . import lib0
 
 EMPTY_UPDATE = b"\x00\x00"
-"""An update without structs or deletions: what a peer that lacks nothing is sent."""
+"""An update without structs or deletions, which is sent to a peer that lacks nothing."""
 
 EMPTY_VECTOR = b"\x00"
 """The state vector of an empty document."""
 
 _UPDATE = b"\x00\x02"
-"""How the frame of an update begins."""
+"""The first bytes of the frame of an update."""
 
 KEEP_ALIVE = b"\x01\x01\x00"
-"""An awareness frame about nobody: harmless to every client, and it counts as something heard."""
+"""An awareness frame without states: it changes nothing at a client, and counts as a received message."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncStep1:
-    """Asks for what is missing: carries the sender's state vector."""
+    """Asks for missing updates: carries the sender's state vector."""
 
     vector: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SyncStep2:
-    """Answers a step 1: carries what was missing, as an update."""
+    """Answers a step 1: carries the missing part of the document, as an update."""
 
     update: bytes
 
@@ -68,14 +68,14 @@ class Awareness:
 
 @dataclass(frozen=True, slots=True)
 class PermissionDenied:
-    """Says that something is not allowed."""
+    """Reports that an action is not allowed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class QueryAwareness:
-    """Asks for the awareness states of everybody."""
+    """Asks for the awareness states of all clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Says that something was refused, and why.
+    """Reports a refusal, and the reason.
 
     Attributes:
         code: the stable name of the error.
@@ -114,7 +114,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a server takes at once. The defaults are its settings': a client keeps to them until it is told.
+    """The limits of a server. The defaults are those of its settings: a client keeps to them until it gets a grant.
 
     Attributes:
         frame_bytes: the largest frame.
@@ -133,7 +133,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Whom the server takes a connection for, and what that gives.
+    """The participant of a connection, as the server identified it, and its capabilities.
 
     Attributes:
         id: of the participant.
@@ -154,11 +154,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A frame of a type that isn't ours, such as an application's own: passed over.
+    """A frame of a foreign type, such as an application's own; it is ignored.
 
     Attributes:
         kind: the type.
-        payload: what follows it.
+        payload: the bytes behind it.
     """
 
     kind: int
@@ -276,7 +276,7 @@ def _decode_notice(text: str) -> Notice:
 
 
 def _notice(notice: Notice) -> dict[str, object]:
-    """Return a notice as it is sent: without what is empty, and without `final` where it is."""
+    """Return a notice as it is sent: without empty fields, and without `final` if that is true."""
     said: dict[str, object] = {"code": notice.code, "reason": notice.reason}
     more = {"touched": notice.touched, "request": notice.request}
     said |= {name: value for name, value in more.items() if value}
@@ -300,7 +300,7 @@ def _decode_grant(text: str) -> Renewal | Granted:
 
 
 def _decode_limits(said: object) -> Limits:
-    """Return the limits of a grant; what it doesn't say, or says as no number above 0, is the default."""
+    """Return the limits of a grant; a limit that is missing, or no number above 0, is the default."""
     given = cast("dict[str, object]", said) if isinstance(said, dict) else {}
     return replace(
         Limits(),

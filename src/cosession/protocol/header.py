@@ -1,8 +1,8 @@
 """The header of an update: which clocks of which clients it brings, needs and deletes, read without a document.
 
-A room reads this to know whether an update fits: yrs applies an update that skips clocks and says nothing,
-Yjs keeps it waiting, and the two are then different for ever. Nearly every update is a token, and is read by
-`token_header.py` in less than half the time. What is read is not frozen, because each token makes some.
+A room reads this to know whether an update fits: yrs applies an update that skips clocks without an error, Yjs keeps
+it waiting, and the two then differ for ever. Nearly every update is a token, and is read by `token_header.py` in less
+than half the time. The dataclasses are not frozen, because each token makes some.
 """
 
 import sys
@@ -37,11 +37,11 @@ from .update_format import (
 )
 
 _LONG: Final = 4096
-"""Bytes of a delete set from which on what is known of it is left out: fewer are read in less time."""
+"""Bytes of a delete set from which on known deletions are left out: a shorter one is read in less time."""
 
 _WITH_VALUES: Final = (ANY, EMBED, FORMAT)
 _ONE_BY_ONE: Final = frozenset({ANY, EMBED, FORMAT, BINARY})
-"""Structs that hold values, of which each is whole."""
+"""Kinds of structs that hold values, each of which is read as a whole."""
 _LARGE: Final = 2**16
 """Bytes from which on a text may take long to read."""
 _STANDS_ON_ITSELF = "A struct stands on itself, or on what its client wrote later; send a document's own updates."
@@ -63,19 +63,19 @@ class ClockRange:
 
 @dataclass(slots=True)
 class UpdateHeader:
-    """What an update brings and what it stands on.
+    """The clocks that an update brings, needs and deletes.
 
     Attributes:
         brings: the clocks whose structs it holds, in its order, neighbours joined.
         needs: per client, the first clock after those that its structs refer to.
         deletes: the clocks that it deletes.
-        types: how many shared types it makes.
+        types: the number of shared types that it makes.
         is_flat: whether they are known not to be nested too deep.
         is_string: whether it is one string beside others, and nothing else.
-        is_token: whether that string was written behind something, before nothing.
-        is_plain: whether each value in it is one that the CRDT library gives back as it came, for certain.
-        rest: the update without the deletions that were left out because they are known; None where none were.
-        values: what there is to know of its values; None where each is a short one.
+        is_token: whether that string has a left neighbour and no right one.
+        is_plain: whether the CRDT library is certain to return each value in it with the same bytes.
+        rest: the update without the known deletions that were left out; None if none were.
+        values: the sizes and extents of its values; None if all are short.
     """
 
     brings: tuple[ClockRange, ...]
@@ -90,7 +90,7 @@ class UpdateHeader:
     is_flat: bool = False
 
     def fits(self, vector: Mapping[int, int]) -> bool:
-        """Whether a document with this state vector can integrate all of it at once."""
+        """Return whether a document with this state vector can integrate all of it at once."""
         if len(self.brings) > 1:
             return finish(self.fits_in_steps(vector))
         known, writer, reach = vector.get, -1, 0
@@ -108,7 +108,7 @@ class UpdateHeader:
         return True
 
     def is_next(self, vector: Mapping[int, int]) -> bool:
-        """Whether it is one string that goes on where a document with this state vector ends, and fits."""
+        """Return whether it is one string at its client's next clock, and fits a document with this state vector."""
         if not self.is_string:
             return False
         span, known = self.brings[0], vector.get
@@ -121,7 +121,7 @@ class UpdateHeader:
         return True
 
     def fits_in_steps(self, vector: Mapping[int, int]) -> Generator[None, None, bool]:
-        """Find out in steps whether it fits."""
+        """Return in steps whether it fits; see `fits`."""
         known = vector.get
         reach: dict[int, int] = {}
         for count, span in enumerate(self.brings, 1):
@@ -146,21 +146,21 @@ class UpdateHeader:
         return True
 
     def is_news(self, vector: Mapping[int, int]) -> bool:
-        """Whether it brings something, and a document with this state vector holds nothing of that."""
+        """Return whether it brings structs, and a document with this state vector holds none of them."""
         for span in self.brings:
             if span.clock < vector.get(span.client, 0):
                 return False
         return bool(self.brings)
 
     def repeats(self, vector: Mapping[int, int]) -> bool:
-        """Whether a document with this state vector holds some of what it brings."""
+        """Return whether a document with this state vector holds some of the structs that it brings."""
         for span in self.brings:  # noqa: SIM110 - each token comes here, and a generator takes thrice as long
             if span.clock < vector.get(span.client, 0):
                 return True
         return False
 
     def is_known(self, vector: Mapping[int, int]) -> bool:
-        """Whether a document with this state vector holds every struct of it (deletions aside)."""
+        """Return whether a document with this state vector holds every struct of it (deletions aside)."""
         return all(span.end <= vector.get(span.client, 0) for span in self.brings)
 
 
@@ -171,13 +171,14 @@ def read_update_header(
 
     Args:
         update: the update's bytes.
-        limit: how many structs, values and deleted ranges it may hold: reading one takes up to a microsecond.
-        known: gives the deletions of the document that it is for, where those needn't be told again: of a long delete
-            set they are left out, and aren't counted.
+        limit: the number of structs, values and deleted ranges that it may hold: reading one takes up to a
+            microsecond.
+        known: returns the deletions of the document that it is for, if these may be left out: in a long delete set
+            they are skipped, and aren't counted.
 
     Raises:
-        MalformedFrame: they are not one whole update, or hold what not every reader takes alike.
-        TooLarge: they hold more than the limit.
+        MalformedFrame: the bytes are not one whole update, or hold content that some readers read otherwise.
+        TooLarge: the bytes hold more than the limit.
     """
     token = read_token(update)
     if token is not None:
@@ -216,7 +217,7 @@ def read_header_in_steps(
         update: see there.
         limit: see there.
         known: see there.
-        values: is told of its values; what is beyond its limits isn't checked.
+        values: collects the sizes of its values; a value beyond its limits isn't checked.
 
     Raises:
         MalformedFrame: see there.
@@ -241,7 +242,7 @@ def read_header_in_steps(
             yield
         start = clock = reader.uint()
         reach = 0
-        needed = needs.pop(client, 0)  # by others; what its own structs need is written before them
+        needed = needs.pop(client, 0)  # by others; its own structs need only earlier clocks
         for number in range(structs):
             if not number % AT_ONCE and number:
                 yield
@@ -300,14 +301,14 @@ def read_header_in_steps(
 
 
 def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]:
-    """Decode a state vector: per client, how many of its clocks are known.
+    """Decode a state vector: per client, the number of its clocks that are known.
 
     Args:
         data: the vector's bytes.
-        limit: how many clients it may name.
+        limit: the number of clients that it may name.
 
     Raises:
-        MalformedFrame: the bytes are not one.
+        MalformedFrame: the bytes are no state vector.
         TooLarge: they name more clients than the limit.
     """
     return finish(decode_state_vector_in_steps(data, limit))
@@ -316,7 +317,7 @@ def decode_state_vector(data: bytes, limit: int = sys.maxsize) -> dict[int, int]
 def decode_state_vector_in_steps(
     data: bytes, limit: int = sys.maxsize, wanted: Container[int] | None = None
 ) -> Generator[None, None, dict[int, int]]:
-    """Do that in steps; see `decode_state_vector`.
+    """Do the same in steps; see `decode_state_vector`.
 
     Args:
         data: see there.

@@ -1,7 +1,7 @@
-"""JSON text in an update or a presence state: what every reader (Yjs, yrs, Python) takes for the same value.
+"""JSON text in an update or a presence state, which every reader (Yjs, yrs, Python) must read as the same value.
 
-Yjs keeps embeds and formatting as JSON text, presence is JSON text. The readers disagree about NaN, numbers that no
-float holds, deep nesting and the key `__proto__`, so those are refused.
+Yjs keeps embeds and formatting as JSON text, and presence is JSON text. The readers disagree about NaN, numbers that
+no float holds, deep nesting and the key `__proto__`, so those are refused.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any, Final
 from cosession.errors import MalformedFrame
 
 MAX_DEPTH: Final = 100
-"""Nesting of a JSON-like value: deeper than any document needs, and shallower than every reader's stack."""
+"""The nesting depth of a JSON-like value: more than any document needs, and less than every reader's stack allows."""
 
 FORBIDDEN_KEY: Final = "__proto__"
-"""Not a key anywhere: a browser that reads it sets the prototype of the object that it is in."""
+"""A string that may not be a key: a browser that reads it sets the prototype of its object."""
 
 _MAX_DIGITS: Final = 308
-"""An integer of more digits is beyond what a float holds."""
+"""The digits of an integer; one with more exceeds every float."""
 
 _MARKS: Final = b",:[{"
 
@@ -123,7 +123,7 @@ _DECODER: Final = json.JSONDecoder(
 
 
 def _depth(value: object) -> int:
-    """How many lists and objects are in each other; counted level by level, because it may be deep."""
+    """Return the nesting depth of lists and objects; counted level by level, because it may be deep."""
     depth, level = 0, [value]
     while level := [inner for one in level if isinstance(one, dict | list) for inner in _inner(one)]:
         depth += 1

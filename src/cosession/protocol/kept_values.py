@@ -1,9 +1,9 @@
-"""Values whose bytes yrs doesn't give back as they came: objects of several keys, BigInt, minus zero.
+"""Values that yrs encodes with other bytes than it received: objects of several keys, BigInt, minus zero.
 
-yrs keeps an object in a hash map, and writes its keys in another order for each reader; a BigInt comes back as a
-number. So the bytes of such values are kept, by the clock that each stands at, and put into whatever yrs encodes.
+yrs keeps an object in a hash map, and writes its keys in another order for each reader; it turns a BigInt into a
+number. So the bytes of such values are kept, by their clocks, and put into each update that yrs encodes.
 
-Bound: the bytes of the values that are in the document. What is deleted is forgotten, at the latest with a snapshot.
+Bound: the bytes of the values in the document. Deleted values are forgotten, at the latest with a snapshot.
 """
 
 import re
@@ -40,26 +40,26 @@ from .update_format import (
 
 _Values = dict[tuple[int, int], bytes]
 _Value = tuple[int, int, int]
-"""The clock of a value, and where in an update it begins and ends."""
+"""The clock of a value, and the offsets in an update at which it begins and ends."""
 _MOST_RUNS = 16
-"""Parts that a document is encoded in at most, each with all that is deleted; beyond it all of it is read."""
+"""Parts that a document is encoded in, each with the whole delete set; beyond it, all its structs are read."""
 _AT_ONCE = 1023
-"""How many structs are looked through in one step, and one: 2 µs each."""
+"""Structs that are read in one step, less one: 2 µs each."""
 _LONG = 2**14
-"""Bytes of an update that is read later, in steps, or by the first who needs it."""
+"""Bytes from which on an update is read later: in steps, or at once when its values are needed."""
 _SHORT = 96
-"""Bytes below which no object has more than 31 keys, and `_LOOKS_LIKE_ONE` finds each."""
+"""Bytes of an update below which no object has more than 31 keys, so that `_LOOKS_LIKE_ONE` finds each."""
 _JSON = re.compile(rb"\{|\d[.eE]|\d{16}")
-"""What of a format or an embed, which are JSON, the library writes otherwise: objects, and numbers that are fractions
-or large. It reads some of them as the number beside."""
+"""JSON in a format or an embed that the library may write otherwise: objects, and numbers that are fractions or
+large. It reads some of these as a neighbouring number."""
 _LOOKS_LIKE_ONE = re.compile(rb"v[\x02-\x1f]|z|\}[\x40\xc0]|" + _JSON.pattern)
 _AS_IT_WAS = frozenset({127, 126, 124, 123, 121, 120, 119, 116})
-"""How the values begin that hold no others, and come back as they were."""
+"""The first bytes of values that hold no others, and that the library encodes unchanged."""
 _STRING = 119
 _INTEGER = 125
 _UNCHANGED = run_of(PLAIN, FLOAT, rb"\x7d(?:[\x00-\x3f\x41-\x7f]|[\x80-\xbf][\x01-\x7f])")
 _PLAIN = frozenset({127, 126, 121, 120})
-"""Undefined, null and booleans. A number may be what the library made of a BigInt."""
+"""Undefined, null and booleans; not numbers, which the library may have made of a BigInt."""
 
 
 class KeptValues:
@@ -89,7 +89,7 @@ class KeptValues:
             self._read_all()
 
     def read(self) -> Iterator[None]:
-        """Read long updates in steps; several may ask for them in turn."""
+        """Read long updates in steps; several callers may take them in turn."""
         while self._unread:
             if self._reading is None:
                 self._reading = self._read(self._unread[0])
@@ -115,14 +115,14 @@ class KeptValues:
     def encode(
         self, encode: Callable[[bytes], bytes], known: Mapping[int, int], vector: Mapping[int, int]
     ) -> "Encoded":
-        """What a document at a state vector lacks, with the values as they came.
+        """Encode the part of the document that a replica lacks, with the values as they came.
 
-        Only the structs of clients that wrote such values are read, and later.
+        Only the structs of clients that wrote such values are read, and only when the result is used.
 
         Args:
-            encode: gives what the library encodes for an encoded state vector.
+            encode: returns the library's update for an encoded state vector.
             known: the document's state vector.
-            vector: the one of who asks.
+            vector: the state vector of the replica.
         """
         self._read_all()
         apart = {client for client, clocks in self._clocks.items() if clocks and clocks[-1] >= vector.get(client, 0)}
@@ -149,7 +149,7 @@ class KeptValues:
         return finish(self.restore_in_steps(update, None))
 
     def restore_in_steps(self, update: bytes, found: set[tuple[int, int]] | None) -> Generator[None, None, bytes]:
-        """Do that in steps, between which values may come and go; see `restore`.
+        """Do the same in steps, between which values may be added and removed; see `restore`.
 
         Args:
             update: the update.
@@ -177,7 +177,7 @@ class KeptValues:
         return b"".join((*out, update[copied:])) if out else update
 
     def ids(self) -> list[tuple[int, int]]:
-        """The clients and clocks of all values."""
+        """Return the clients and clocks of all values."""
         return list(self._values)
 
     def drop(self, gone: Iterable[tuple[int, int]]) -> None:
@@ -209,7 +209,7 @@ class KeptValues:
 
     def _keep(self, client: int, clock: int, value: bytes) -> None:
         if (client, clock) in self._values:
-            return  # what is told again was known before
+            return  # a repeated value was kept before
         clocks = self._clocks.setdefault(client, [])
         if not clocks or clocks[-1] < clock:
             clocks.append(clock)
@@ -219,14 +219,14 @@ class KeptValues:
 
 
 class Encoded:
-    """What a document lacks, as the library encoded it; what was kept is put into it when it is asked for, once.
+    """An update as the library encoded it; the kept values are put into it when it is read, which may be done once.
 
     Args:
-        kept: the values that were kept.
-        parts: the sections of some clients each as an update, and whether some of them wrote such values.
-        count: how many clients these are together; None where there is one part, and it is all.
+        kept: the kept values.
+        parts: updates with the sections of some clients each, and whether some of these wrote such values.
+        count: the number of these clients together; None if there is only one part.
         deletes: the delete set of each part.
-        is_whole: whether it is the whole document, and values that aren't in it may be forgotten.
+        is_whole: whether it is the whole document, so that values that aren't in it may be forgotten.
 
     Attributes:
         size: its bytes, about.
@@ -247,20 +247,20 @@ class Encoded:
         self._parts = parts
         self._count = count
         self._deletes = deletes
-        self._known = kept.ids() if is_whole else []  # those of now: others may come before it is asked for
+        self._known = kept.ids() if is_whole else []  # the present ones: others may come before it is read
         self.size = sum(len(part) - len(deletes) for part, _ in parts) + len(deletes)
 
     @classmethod
     def of(cls, update: bytes) -> Self:
-        """An update that is as it shall be."""
+        """Return an update that needs no kept values."""
         return cls(KeptValues(), [(update, False)])
 
     def update(self) -> bytes:
-        """All of it as one update, at once."""
+        """Return all of it as one update, at once."""
         return finish(self.in_steps())
 
     def in_steps(self) -> Generator[None, None, bytes]:
-        """All of it as one update, in steps between which the document may change."""
+        """Return all of it as one update, in steps between which the document may change."""
         found: set[tuple[int, int]] = set()
         done: list[bytes] = []
         while self._parts:
@@ -275,10 +275,10 @@ class Encoded:
 
 
 def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, list[_Value]] | None]:
-    """The structs that hold values: the client and kind of each, and the values.
+    """Yield the structs that hold values: the client and kind of each, and the values.
 
-    Between them comes None where others may have their turn.
-    Hot: a first sync goes through all structs of a document here.
+    Between them, None is yielded where other work may run.
+    Hot: a first sync reads all structs of a document here.
     """
     reader = lib0.Reader(update)
     uint = reader.uint
@@ -353,7 +353,7 @@ def _structs_with_values(update: bytes) -> Iterator[tuple[int, int, list[_Value]
 
 
 def _values(reader: lib0.Reader, clock: int, kind: int) -> Generator[None, None, list[_Value]]:
-    """Read in steps where the values of a struct are that a reader is at; it is left behind them."""
+    """Return in steps the values of the struct that a reader is at; the reader then is behind them."""
     if kind == ANY:
         values: list[_Value] = []
         for value in range(clock, clock + reader.uint()):
@@ -372,11 +372,11 @@ def _values(reader: lib0.Reader, clock: int, kind: int) -> Generator[None, None,
 
 
 def _changes(update: bytes, kind: int, start: int) -> bool:
-    """Whether yrs would write a value otherwise."""
+    """Return whether yrs would encode a value with other bytes."""
     if kind == ANY and update[start] in _AS_IT_WAS:
         return False
     reader = lib0.Reader(update)
-    if start in reader.ends:  # long, and isn't looked through at once
+    if start in reader.ends:  # a long value, which isn't read at once
         return True
     reader.at = start
     if kind == ANY:
@@ -385,7 +385,7 @@ def _changes(update: bytes, kind: int, start: int) -> bool:
 
 
 def _changes_any(reader: lib0.Reader) -> bool:
-    """The same for the value that a reader is at; it is left behind it, or in it where the answer is yes."""
+    """Do the same for the value that a reader is at; the reader then is behind it, or in it if the result is True."""
     start = reader.at
     match reader.byte():
         case 122:
@@ -413,7 +413,7 @@ def _changes_any(reader: lib0.Reader) -> bool:
 
 
 def _changes_in_list(reader: lib0.Reader) -> bool:
-    """The same for the values of a list, which may be very many."""
+    """Do the same for the values of a list, which may be very many."""
     data = reader.data
     left, at = reader.uint(), reader.at
     while left >= RUN and (run := _UNCHANGED.match(data, at)) is not None:

@@ -1,4 +1,4 @@
-"""An update without the values that are too large: something deleted takes their places, and the rest stays."""
+"""An update without the values that are too large: deleted structs replace them, and the rest stays."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 
@@ -18,17 +18,17 @@ def without_large_in_steps(
     known: Mapping[int, int],
     is_large: Callable[[Extent], bool],
 ) -> Generator[None, None, bytes]:
-    """Put something deleted in the places of the values that are too large, in steps.
+    """Replace the values that are too large by deleted structs, in steps.
 
     Args:
-        update: its header was read.
-        values: what that says of its values.
-        deletes: what that says of its deletions.
-        known: the state vector of the document that it is for; what that holds stays as it is.
-        is_large: whether what is known of a value, or of several together, says that one is too large.
+        update: the update; its header was read.
+        values: the header's values.
+        deletes: the header's deletions.
+        known: the state vector of the document that it is for; structs that the document holds stay as they are.
+        is_large: returns whether the extent of a value, or of several together, shows that one is too large.
 
     Returns:
-        The update; the same where it holds no such values that are new.
+        The update; the same if it holds no such new values.
     """
     reader = lib0.Reader(update)
     reader.ends = values.ends
@@ -77,9 +77,9 @@ class _Struct:
 
     Args:
         update: the update.
-        start: where it begins.
-        content: where its content begins.
-        ends: what is known of the update's values.
+        start: the offset of the struct.
+        content: the offset of its content.
+        ends: the known extents of the update's values.
     """
 
     def __init__(self, update: bytes, start: int, content: int, ends: Mapping[int, Extent]) -> None:
@@ -92,9 +92,9 @@ class _Struct:
     def cut(
         self, client: int, clock: int, length: int, is_large: Callable[[Extent], bool]
     ) -> Iterator[tuple[bytes, int, int, bool]]:
-        """Give what takes its place: the bytes, first clock and clocks of each struct, and whether it is deleted.
+        """Yield its replacement: the bytes, first clock and clocks of each struct, and whether it is deleted.
 
-        Of a list the other values stay.
+        The other values of a list stay.
         """
         if self._info & KIND != ANY or self._info & KEY or length == 1:
             yield self._deleted(self._place, length), clock, length, True

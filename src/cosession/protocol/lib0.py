@@ -26,12 +26,12 @@ class Reader:
 
     Args:
         data: the bytes.
-        limit: how many things all counts in them may promise together.
+        limit: the largest sum of all counts in them.
 
     Attributes:
         data: the bytes.
         at: the offset of the next byte.
-        ends: what is known of some stretches of them, by the offset of each.
+        ends: the known extents of some stretches of them, by offset.
     """
 
     __slots__ = ("_left", "_limit", "at", "data", "end", "ends")
@@ -45,7 +45,7 @@ class Reader:
 
     @property
     def counted(self) -> int:
-        """How many things were counted so far."""
+        """The sum of the counts so far."""
         return self._limit - self._left
 
     def byte(self) -> int:
@@ -86,20 +86,20 @@ class Reader:
         )
 
     def count(self) -> int:
-        """Read how many things follow.
+        """Read a count of items that follow.
 
         Raises:
-            TooLarge: with what was counted before they are more than the limit.
+            TooLarge: the sum of all counts exceeds the limit.
         """
         count = self.uint()
         self.spend(count)
         return count
 
     def spend(self, count: int) -> None:
-        """Count things that follow.
+        """Count items that follow.
 
         Raises:
-            TooLarge: with what was counted before they are more than the limit.
+            TooLarge: the sum of all counts exceeds the limit.
         """
         self._left -= count
         if self._left < 0:
@@ -108,7 +108,7 @@ class Reader:
             )
 
     def pass_over(self) -> bool:
-        """Move over a stretch that was read before; False where it wasn't."""
+        """Skip a stretch that was read before; return False if it wasn't."""
         known = self.ends.get(self.at)
         if known is None:
             return False
@@ -117,7 +117,7 @@ class Reader:
         return True
 
     def skip(self, length: int) -> None:
-        """Move over `length` bytes."""
+        """Skip `length` bytes."""
         at = self.at + length
         if at > self.end:
             raise MalformedFrame("The frame is shorter than a length in it says.")

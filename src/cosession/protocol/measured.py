@@ -1,4 +1,4 @@
-"""Bytes of an update whose long contents were read before: each later reader moves over them at once."""
+"""Bytes of an update with the extents of its long contents, which each later reader skips at once."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 _LONG: Final = 250
-"""Entries of a content from which on it is noted where it ends."""
+"""Entries of a content from which on its extent is noted."""
 
 _LARGE: Final = 2**16
 """The same in bytes."""
 
 
 class Extent(NamedTuple):
-    """What is known of a content or a value.
+    """The extent of a content or a value.
 
     Attributes:
         end: the offset behind it.
-        counted: how many things were counted in it.
+        counted: the count that the reader made in it.
         size: the bytes of the largest value in it.
-        entries: the keys and values in the one that has most of them.
-        clocks: how many clocks it takes.
+        entries: the largest number of keys and values in one of its values.
+        clocks: the number of its clocks.
     """
 
     end: int
@@ -30,7 +30,7 @@ class Extent(NamedTuple):
     clocks: int = 1
 
     def moved(self, by: int) -> "Extent":
-        """The same at another offset."""
+        """Return the same extent at another offset."""
         return self._replace(end=self.end + by)
 
 
@@ -38,14 +38,14 @@ class Measured(bytes):
     """Bytes of which some stretches were read before.
 
     Attributes:
-        ends: those, by the offset of each.
+        ends: the extents of those stretches, by offset.
     """
 
     ends: Mapping[int, Extent]
 
     @classmethod
     def of(cls, data: bytes | memoryview, ends: Mapping[int, Extent]) -> "Measured":
-        """Return bytes with what is known of them."""
+        """Return bytes with their known extents."""
         measured = cls(data)
         measured.ends = ends
         return measured
@@ -53,13 +53,13 @@ class Measured(bytes):
 
 @dataclass(slots=True)
 class Values:
-    """What a reader finds out about the values of an update.
+    """The sizes and extents of the values of an update.
 
     Attributes:
-        size: the bytes of the largest one.
-        entries: the keys and values in the one that has most of them.
-        ends: where long ones and long contents end, by the offset of each.
-        most_size: of what is larger only the size is read, for none takes it.
+        size: the bytes of the largest value.
+        entries: the largest number of keys and values in one value.
+        ends: the extents of long values and long contents, by offset.
+        most_size: the size above which a value is only measured, because it will be refused.
         most_entries: the same for keys and values in JSON text.
     """
 
@@ -85,7 +85,7 @@ class Values:
 
 
 def cut(data: bytes, start: int, end: int) -> bytes:
-    """Cut out a stretch, with what is known of it."""
+    """Return a stretch of bytes, with its known extents."""
     if not isinstance(data, Measured):
         return data[start:end]
     ends = {at - start: extent.moved(-start) for at, extent in data.ends.items() if start <= at and extent.end <= end}
@@ -93,7 +93,7 @@ def cut(data: bytes, start: int, end: int) -> bytes:
 
 
 def outside(data: bytes) -> Iterator[bytes]:
-    """What of some bytes is outside of the long contents that are known, piece by piece."""
+    """Yield the pieces of some bytes that are outside of the known long contents."""
     if not isinstance(data, Measured):
         yield data
         return
@@ -106,7 +106,7 @@ def outside(data: bytes) -> Iterator[bytes]:
 
 
 def join(pieces: Iterable[bytes]) -> bytes:
-    """Put stretches together, with what is known of them."""
+    """Join stretches of bytes, with their known extents."""
     pieces = tuple(pieces)
     whole = b"".join(pieces)
     if not any(isinstance(piece, Measured) for piece in pieces):

@@ -1,11 +1,10 @@
-"""How deep one update nests shared types: read without a document, before the update is applied.
+"""The depth to which one update nests shared types: read without a document, before the update is applied.
 
-yrs deletes a shared type by deleting what is in it, type by type, each on the stack of the one before: some ten
-thousand maps in each other end the whole process when the outermost is deleted. So nobody may build that in one
-update; what a document needs is far below.
+yrs deletes a shared type by deleting its contents recursively: some ten thousand nested maps crash the whole process
+when the outermost is deleted. So no update may nest that deep; documents need far less.
 
-A struct says where it is by its parent or by a neighbour (its origin), which is in the same parent; both may be
-anywhere in the update, or in the document already. What is not in the update counts as its outermost level.
+A struct names its parent or a neighbour (its origin), which is in the same parent; both may be anywhere in the
+update, or in the document already. A parent or neighbour that is not in the update counts as the outermost level.
 """
 
 from bisect import bisect_right
@@ -20,15 +19,15 @@ from .structs import Struct, read_structs
 from .update_format import GC, TYPE
 
 MAX_TYPES_DEEP = 100
-"""Shared types in each other: deeper than any document needs."""
+"""The number of shared types nested in each other: more than any document needs."""
 
 _Place: TypeAlias = tuple[int, int, int] | None
-"""What a struct says where it is: a client and a clock, and 1 if that is its parent, 0 if it is a neighbour."""
+"""The place that a struct names: a client and a clock, and 1 if that is its parent, 0 if it is a neighbour."""
 
 
 @dataclass(slots=True)
 class _Structs:
-    """The structs of one client: where each begins, where it says it is, and how deep that is, once known."""
+    """The structs of one client: the first clock, named place and, once known, depth of each; and those of types."""
 
     clocks: list[int] = field(default_factory=list[int])
     places: list[_Place] = field(default_factory=list[_Place])
@@ -40,16 +39,16 @@ def check_nesting(update: bytes) -> None:
     """Check that an update does not nest shared types deeper than a document may.
 
     Args:
-        update: whole and well-formed, as `read_update_header` found it.
+        update: the update; it is whole and well-formed, as `read_update_header` found it.
 
     Raises:
-        MalformedFrame: it does.
+        MalformedFrame: it nests deeper.
     """
     finish(check_nesting_in_steps(update))
 
 
 def check_nesting_in_steps(update: bytes) -> Generator[None, None, None]:
-    """Do that in steps; see `check_nesting`."""
+    """Do the same in steps; see `check_nesting`."""
     clients: dict[int, _Structs] = {}
     yield from _read(update, clients)
     for structs in clients.values():
@@ -84,14 +83,14 @@ def _place(struct: Struct) -> _Place:
 
 
 def _depth(clients: dict[int, _Structs], structs: _Structs, index: int) -> int:
-    """In how many types of the update a struct is."""
+    """Return the number of types of the update that a struct is in."""
     way: list[tuple[_Structs, int, int]] = []
     depth = 0
     while True:
         if structs.depths[index] >= 0:
             depth = structs.depths[index]
             break
-        structs.depths[index] = 0  # who stands on itself, by way of others, is nowhere
+        structs.depths[index] = 0  # a struct that depends on itself, through others, has no place
         place = structs.places[index]
         if place is None:
             break

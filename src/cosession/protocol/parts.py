@@ -1,15 +1,16 @@
-"""One update as parts of little work each, so that a room can take a long one between others.
+"""One update as parts of little work each, so that a room can apply a long update between others.
 
 Applied in their order the parts give the same document as the update:
 
-- What a struct stands on (its neighbours, its parent) is in an earlier part, in the same one, or not in the update.
+- The structs that a struct depends on (its neighbours, its parent) are in an earlier part, in the same one, or not in
+  the update.
 - A new record (a message, a run, an approval, …, with all that is made in it at once) is in one part: it is judged,
-  stamped, offered to agents and sent on as a whole. Other entries, such as those of an application's list, are in one
-  part unless they alone are several.
-- A part brings the deletions of its own clocks along, so a message that was written and deleted again is never seen.
+  stamped, offered to agents and sent on as a whole. Another entry, such as one of an application's list, is in one
+  part unless it is too large for that.
+- A part includes the deletions of its own clocks, so a message that was written and deleted again is never visible.
   All other deletions come last.
 
-`pieces` splits by bytes, for slow lines; here 1 KB of text is one thing, and a deletion of one letter another.
+`pieces` splits by bytes, for slow connections; here work is counted: 1 for 1 KB of text, or a deletion of one letter.
 """
 
 import sys
@@ -44,7 +45,8 @@ from .update_format import (
 )
 
 _TEXT_BITS: Final = 10
-"""1 KB of text is as much work as a struct: in two-byte letters it takes four times as long."""
+"""The binary logarithm of the bytes of text that are as much work as a struct: 1 KB; two-byte letters take four times
+as long."""
 
 _TO_THE_END: Final = 2**53
 
@@ -54,16 +56,16 @@ _MAP: Final = 1
 """The shared type that a record is."""
 
 _NO_ENTRIES: Final = frozenset({GC, SKIP, STRING})
-"""What is in no list of records."""
+"""Kinds of structs that are in no list of records."""
 
 _FEW_CLIENTS: Final = 64
-"""Clients of an update that are too few to get in each other's way."""
+"""Clients of an update up to which writes at one place aren't counted."""
 
 _FEW_RIVALS: Final = 8
-"""Clients that may write at one place at once without it counting."""
+"""Clients that may write at one place concurrently before it counts as work."""
 
 _RIVALS: Final = 100
-"""So many structs that others wrote at its place are as much work to a struct as a struct: 10 µs."""
+"""Structs of others at the place of a struct that are as much work as one struct: 10 µs."""
 
 
 class _Struct(NamedTuple):
@@ -74,12 +76,12 @@ class _Struct(NamedTuple):
         clock: its first clock.
         end: the clock behind it.
         data: its bytes.
-        kind: what it holds.
+        kind: the kind of its content.
         beside: the ids of its neighbours.
         parent: the id of the shared type that it names.
-        root: the name of the root that it names; not read where it is a value at a key.
-        type: which that is, as in `structs.Struct.type`.
-        work: how many things it is.
+        root: the name of the root that it names; not read for a value under a key.
+        type: of a shared type, its type, as in `structs.Struct.type`.
+        work: the work that it takes.
     """
 
     client: int
@@ -95,11 +97,11 @@ class _Struct(NamedTuple):
 
 
 class RecordSize(NamedTuple):
-    """How large a record is.
+    """The size of a record.
 
     Attributes:
-        structs: how many structs it has.
-        bytes: their bytes.
+        structs: the number of its structs.
+        bytes: the bytes of its structs.
     """
 
     structs: int
@@ -111,8 +113,9 @@ class WorkPart(NamedTuple):
 
     Attributes:
         update: its bytes.
-        is_long: whether it is a record that is more work than a part should be.
-        refused: the size of the record that is left out, because it is too large; the update then uses up its clocks.
+        is_long: whether it is a record that takes more work than a part should.
+        refused: the size of a record that is left out because it is too large; the update then only uses up its
+            clocks.
     """
 
     update: bytes
@@ -125,13 +128,13 @@ IsRecord: TypeAlias = Callable[[str | Id], bool]
 
 
 class _Part:
-    """The structs that were read and not given yet, in groups: a struct, and all that is made in it at once.
+    """The structs that were read and not returned yet, in groups: a struct, and all structs made in it at once.
 
     Args:
-        most: how much work a part is.
-        is_record: tells which groups are records.
-        known: the state vector of the document; what it has isn't made by the update.
-        whole: how much work a record is at most that is one part.
+        most: the work of a part.
+        is_record: returns whether a group is a record.
+        known: the state vector of the document; structs that it has aren't made by the update.
+        whole: the largest work of a record that stays one part.
     """
 
     def __init__(self, most: int, is_record: IsRecord, known: Mapping[int, int], whole: int) -> None:
@@ -140,18 +143,18 @@ class _Part:
         self._is_record = is_record
         self._known = known
         self._lists: dict[Id, bool] = {}
-        """Of each entry of a list that was read, whether it is in a list of records."""
+        """Per list entry that was read, whether it is in a list of records."""
         self._first = self._border = 0
-        """The number of the first struct in the update, and of the one with which the last group begins."""
+        """The number of the first struct in the update, and of the first struct of the last group."""
         self._records: set[int] = set()
-        """The numbers of the structs with which records begin."""
+        """The numbers of the first structs of records."""
         self._forget()
 
     def _forget(self) -> None:
         self.work = 0
         self._structs: list[_Struct] = []
         self._groups: list[int | None] = []
-        """Of each struct the number of the one that it is in; None of one with which a group begins."""
+        """Per struct, the number of the first struct of its group; None for that struct itself."""
         self._clocks: dict[int, list[int]] = {}
         self._numbers: dict[int, list[int]] = {}
         """Per client, the first clock and the number of each struct."""
@@ -160,15 +163,15 @@ class _Part:
 
     @property
     def is_record(self) -> bool:
-        """Whether it is one record, as far as it was read."""
+        """Whether it is one record, as far as read."""
         return self._border == self._first and self._border in self._records
 
     def __len__(self) -> int:
         return len(self._structs)
 
     def group_of(self, struct: _Struct) -> int | None:
-        """Find the group that the next struct is in; None where it begins one."""
-        if struct.kind in (GC, SKIP):  # where it was isn't known; it may have been in the record
+        """Return the group that the next struct is in; None if it begins one."""
+        if struct.kind in (GC, SKIP):  # its place isn't known; it may have been in the record
             return self._border if self._structs and self._border in self._records else None
         if struct.parent is not None:
             return self._types.get(struct.parent)
@@ -180,7 +183,7 @@ class _Part:
         return None
 
     def is_whole(self, struct: _Struct, group: int | None) -> bool:
-        """Whether the next struct is in a record that begins in this part, or begins one."""
+        """Return whether the next struct is in a record that begins in this part, or begins one."""
         if group is not None:
             return group in self._records
         has_key = struct.data[0] & KEY
@@ -195,7 +198,10 @@ class _Part:
         return are_records and is_new and struct.kind == TYPE and struct.type == _MAP
 
     def make_room(self, struct: _Struct, group: int | None) -> list[_Struct]:
-        """Take out what is given before the next struct is added: nothing while that is a part, or one record."""
+        """Remove and return the structs that must go before the next one is added.
+
+        None must while all of them fit one part, or are one record.
+        """
         if group is not None:
             self._border = min(self._border, group)
         if not self._structs or self.work + struct.work <= self._most:
@@ -206,7 +212,7 @@ class _Part:
         return self.take(cut or len(self._structs))
 
     def take(self, cut: int) -> list[_Struct]:
-        """Take out so many of the first structs."""
+        """Remove and return so many of the first structs."""
         structs, groups = self._structs, self._groups
         self._first += cut
         self._forget()
@@ -220,7 +226,7 @@ class _Part:
         """Add the next struct."""
         number = self._first + len(self._structs)
         if group is not None and group < self._first:
-            group = None  # the group was too long, and its begin is given
+            group = None  # the group was too long, and its beginning was returned
         if group is None:
             self._border = number
             if is_whole:
@@ -251,18 +257,18 @@ def split_work(
     """Split an update into smaller ones that must be applied in their order.
 
     Args:
-        update: in Yjs's update format, version 1.
+        update: the update, in Yjs's update format, version 1.
         header: its header.
-        most: structs, values and deletions of a part; of one in which a group alone is larger, twice as many. A
-            record is not cut.
-        others: how many clients have written in the document.
-        is_record: tells which maps are records.
+        most: the structs, values and deletions of a part; twice as many where a group alone is larger. A record is
+            not cut.
+        others: the number of clients that have written in the document.
+        is_record: returns whether a new map is a record.
         known: the document's state vector; a record that it has isn't a new one.
-        largest: how large a record may be; a larger one is left out. None: as large as the update.
-        whole: how much work a record may be; a larger one is cut nevertheless.
+        largest: the allowed size of a record; a larger one is left out. None: no limit.
+        whole: the largest work of a record that stays one part; a larger one is cut.
 
     Yields:
-        The parts, or the update itself where it is one; None where others should have their turn.
+        The parts, or the update itself if it is one part; None where other work should run.
     """
     clients: dict[int, Client] = {}
     reader = lib0.Reader(update)
@@ -304,10 +310,10 @@ def split_work(
 
 
 class _Rivals:
-    """Counts what many clients write at one place, none having seen the others: each is put in its place among all.
+    """Counts concurrent writes of many clients at one place: each must be ordered among all the others.
 
     Args:
-        others: how many clients have written in the document, and may have done it there.
+        others: the number of clients that have written in the document, and may have written there.
     """
 
     def __init__(self, others: int) -> None:
@@ -315,7 +321,7 @@ class _Rivals:
         self._places: dict[bytes, int] = {}
 
     def work_of(self, struct: _Struct) -> int:
-        """How much more work a struct is."""
+        """Return the additional work of a struct."""
         if struct.beside or struct.kind in (GC, SKIP):
             return 0
         place, _ = read_place(lib0.Reader(struct.data))
@@ -324,12 +330,12 @@ class _Rivals:
 
 
 class _Deletions:
-    """The deletions of an update, with those of its own clocks by client.
+    """The deletions of an update: those of its own clocks, and the others.
 
     Args:
-        own: those, in order.
-        others: the rest.
-        most: how many go into one update.
+        own: the deletions of its own clocks, by client, in order.
+        others: the other deletions.
+        most: the number of deletions in one part.
     """
 
     def __init__(self, own: Mapping[int, Sequence[tuple[int, int]]], others: list[Span], most: int) -> None:
@@ -340,7 +346,8 @@ class _Deletions:
     def encode(self, structs: Sequence[_Struct], *, is_record: bool) -> Iterator[WorkPart]:
         """Encode structs as an update, with the deletions of their clocks.
 
-        What is too much of these follows it, but for those of a record: what was taken out of it is never seen.
+        Deletions beyond the limit follow in updates of their own, except those of a record, whose deleted content
+        must never be visible.
         """
         sections: dict[int, list[_Struct]] = {}
         for struct in structs:
@@ -366,7 +373,7 @@ class _Deletions:
             yield WorkPart(rest)
 
     def rest(self) -> Iterator[bytes]:
-        """Encode the deletions of what was there before the update."""
+        """Encode the deletions of earlier structs."""
         return self._encode(self._others)
 
     def _encode(self, spans: Sequence[Span]) -> Iterator[bytes]:
@@ -383,7 +390,7 @@ class _Deletions:
 
 
 def _without(record: Sequence[_Struct]) -> bytes:
-    """Encode the clocks of a record alone: something deleted keeps its place in a list, on which others stand."""
+    """Encode the clocks of a record alone; a deleted struct keeps its place in a list, as others depend on it."""
     head = record[0]
     ends: dict[int, tuple[int, int]] = {}
     for struct in record:
@@ -402,7 +409,7 @@ def _without(record: Sequence[_Struct]) -> bytes:
 
 
 def _sorted(header: UpdateHeader, clients: Mapping[int, Client], most: int) -> Generator[None, None, _Deletions]:
-    """Tell the deletions of an update's own clocks from the others."""
+    """Separate the deletions of an update's own clocks from the others."""
     own: dict[int, list[tuple[int, int]]] = {}
     others: list[Span] = []
     for number, span in enumerate(header.deletes, 1):
@@ -418,7 +425,7 @@ def _sorted(header: UpdateHeader, clients: Mapping[int, Client], most: int) -> G
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges in order, those that overlap as one."""
+    """Return ranges in order, with overlapping ones joined."""
     spans.sort()
     joined: list[tuple[int, int]] = []
     for clock, end in spans:
@@ -436,9 +443,9 @@ def _follow(
     _: int,
     following: Container[int],
 ) -> tuple[Iterable[_Struct], Id | None]:
-    """Move a client on by one struct, or tell what it stands on and is still to come; see `in_order`.
+    """Advance a client by one struct, or return the later struct that it depends on; see `in_order`.
 
-    What stands on itself, by way of others, is let through.
+    A struct that depends on itself, through others, is let through.
     """
     reader.at = client.at
     struct = _read(reader, client)
@@ -484,8 +491,8 @@ def _read(reader: lib0.Reader, client: Client) -> _Struct:
 
 
 def _cut(struct: _Struct, most: int) -> Iterable[_Struct]:
-    """Cut a list of many values or large ones, and a very long text; one value can't be cut."""
-    if struct.work <= most or struct.data[0] & KEY:  # of what is at a key only the last is there
+    """Cut a list of many or large values, and a very long text; one value can't be cut."""
+    if struct.work <= most or struct.data[0] & KEY:  # under a key, only the last value is visible
         return (struct,)
     if struct.kind == STRING:
         return _cut_text(struct, most << _TEXT_BITS)
@@ -504,7 +511,7 @@ def _cut_list(struct: _Struct, most: int) -> Iterator[_Struct]:
             at = reader.at
             skip_any(reader, 0)
             more = 1 + reader.counted - counted + (reader.at - start >> _TEXT_BITS)
-            if values and more + values > 2 * most:  # a large value comes alone
+            if values and more + values > 2 * most:  # a large value gets a part of its own
                 reader.at = at
                 break
             values += 1
@@ -518,7 +525,7 @@ def _cut_list(struct: _Struct, most: int) -> Iterator[_Struct]:
 
 
 def _cut_text(struct: _Struct, most: int) -> Iterator[_Struct]:
-    """Cut a long text between its characters, after so many bytes each."""
+    """Cut a long text between characters, into stretches of so many bytes."""
     reader = lib0.Reader(struct.data)
     place, right = read_place(reader)
     info, clock, text = struct.data[0] | LEFT, struct.clock, reader.buffer()

@@ -1,13 +1,13 @@
-"""One update as many small ones, for lines on which it would be silent for too long.
+"""One update as many small ones, for connections on which one message would take too long.
 
-A Yjs client counts only whole messages, and hangs up when none came for 30 s: so what is large is sent in pieces.
+A Yjs client counts only whole messages, and disconnects when none came for 30 s: so a large update is sent in pieces.
 Applied in their order they give the same document as the update, in Yjs and in yrs:
 
-- Each piece fits when it comes: the structs of one client follow each other without a gap, and what a struct stands
-  on (its neighbours when it was written, its parent) is in an earlier piece, in the same one, or not in the update
-  at all. The deletions come last, when all that they name is there.
+- Each piece fits when it comes: the structs of one client follow each other without a gap, and the structs that one
+  depends on (its neighbours when it was written, its parent) are in an earlier piece, in the same one, or not in the
+  update at all. The deletions come last, after all structs that they name.
 - A struct larger than a piece is cut where Yjs itself would: a text between two characters (never inside a pair of
-  UTF-16 surrogates), a list between two values. What is cut off is neighbour to the character before it, and has
+  UTF-16 surrogates), a list between two values. The second part has the end of the first as its left neighbour, and
   the same right neighbour. One value, a binary or an embed, can't be cut: its piece is as large as it is.
 
 Work is done as it is asked for, a few hundred structs at a time, and takes the memory of the update and of one piece.
@@ -44,17 +44,17 @@ from .update_format import (
 )
 
 _PART = 4_096
-"""Bytes of a text or list that are taken as one where very much is deleted."""
+"""Bytes of a text or list that stay together where there are very many deletions."""
 
 _MANY_DELETIONS = 4_096
-"""Bytes of deletions alone from which on it is taken for very much."""
+"""Bytes of deletions alone from which on they count as very many."""
 
 _TRANSACTION = 32
-"""Updates that are replayed in one transaction. At its end yrs joins what was written in a row, from behind and with
-a copy each: of ten thousand that takes gigabytes. And an index looks through its list after each transaction."""
+"""Updates that are replayed in one transaction. At its end yrs joins consecutive structs, from behind and with a copy
+each: of ten thousand that takes gigabytes. And an index reads its list after each transaction."""
 
 _DELETES_ALONE = b"\x00"
-"""How an update begins that brings nothing."""
+"""The first byte of an update without structs."""
 
 _AT_ONCE = 250
 """Structs that are read in one step: about a millisecond, or two on a busy machine."""
@@ -67,7 +67,7 @@ _TO_THE_END = 2**53
 
 @dataclass(slots=True)
 class Client:
-    """A client's structs that have not been given yet: how many, and the clock and offset of the first of them."""
+    """The structs of a client that were not returned yet: their number, and the clock and offset of the first."""
 
     id: int
     left: int
@@ -117,7 +117,7 @@ class _Piece:
         self.size += len(clocks)
 
     def encode(self) -> bytes:
-        """The piece as an update; the highest clients first, as Yjs writes them and its merging wants them."""
+        """Return the piece as an update; the highest clients first, as Yjs writes them and its merging needs them."""
         out = [lib0.uint(len(self._sections))]
         for client, section in sorted(self._sections.items(), reverse=True):
             out += (lib0.uint(section.structs), lib0.uint(client), lib0.uint(section.clock), *section.data)
@@ -131,11 +131,11 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
     """Split an update into smaller ones that must be applied in their order.
 
     Args:
-        update: in Yjs's update format, version 1.
-        max_bytes: how large a piece may be, about: what can't be cut may be larger.
+        update: the update, in Yjs's update format, version 1.
+        max_bytes: the size of a piece, about; a value that can't be cut may be larger.
 
     Yields:
-        The pieces; an empty update where the work has taken a while and others should have their turn.
+        The pieces; an empty update after some work, where other work should run.
 
     Raises:
         MalformedFrame: it is not one whole update.
@@ -172,10 +172,10 @@ def split_update(update: bytes, max_bytes: int) -> Iterator[bytes]:
 
 
 def measure_in_steps(update: bytes) -> Generator[None, None, bytes]:
-    """Read in steps where the long lists of an update end, so that `split_update` moves over each at once.
+    """Measure in steps the long lists of an update, so that `split_update` skips each at once.
 
     Returns:
-        The same bytes, with that.
+        The same bytes, with the extents of the lists.
 
     Raises:
         MalformedFrame: it is not one whole update.
@@ -212,18 +212,18 @@ def measure_in_steps(update: bytes) -> Generator[None, None, bytes]:
 
 
 def _holds_values(reader: lib0.Reader) -> bool:
-    """Whether the one value of a content is an object or a list."""
+    """Return whether the one value of a content is an object or a list."""
     return reader.data[reader.at + 1 : reader.at + 2] in (b"\x75", b"\x76")
 
 
 def in_transactions(updates: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Group the updates of a log in the transactions in which they are best replayed.
+    """Group the updates of a log into the transactions in which they are best replayed.
 
-    The library copies what is right of a place where it cuts a text. So deleting very much of a long one takes time
-    by the square of its length, but not where it comes in short parts, in the same transaction as the deletions.
+    Where the library cuts a text, it copies the rest of it. So very many deletions in a long text take a time that
+    grows with the square of its length, unless it comes in short parts, in the same transaction as the deletions.
 
     Args:
-        updates: in their order; one that isn't whole stays as it is.
+        updates: the updates, in their order; one that isn't whole stays as it is.
     """
     many = sum(len(update) for update in updates if update.startswith(_DELETES_ALONE)) > _MANY_DELETIONS
     group: list[bytes] = []
@@ -250,8 +250,8 @@ def cut_long(update: bytes, max_bytes: int) -> bytes:
     """Cut the texts and lists of an update that are longer than so many bytes, and change nothing else.
 
     Args:
-        update: its header was read, so it is one whole update.
-        max_bytes: how long a part may be, about.
+        update: the update; its header was read, so it is one whole update.
+        max_bytes: the length of a part, about.
     """
     if len(update) <= max_bytes:
         return update
@@ -281,7 +281,7 @@ def cut_long(update: bytes, max_bytes: int) -> bytes:
 
 
 def find_clients(reader: lib0.Reader, clients: dict[int, Client]) -> Iterator[None]:
-    """Note where each client's structs begin; those of the last are not read for it."""
+    """Note the offset of each client's structs; those of the last client aren't read for it."""
     needs: dict[int, int] = {}
     work = 0
     for following in reversed(range(reader.uint())):
@@ -316,9 +316,10 @@ def in_order(
     clients: Mapping[int, Client],
     follow: Callable[[Client, int, Container[int]], tuple[Iterable[_Read], tuple[int, int] | None]],
 ) -> Iterator[_Read]:
-    """Give all structs, each after those that it stands on.
+    """Yield all structs, each after those that it depends on.
 
-    A client is followed as far as it goes; where it stands on another one, that one is followed first, up to there.
+    Each client is followed to its end; where a struct depends on another client, that one is followed first, up to
+    the needed clock.
 
     Args:
         clients: those of the update, none of which was followed yet.
@@ -347,9 +348,9 @@ def _follow(
     until: int,
     following: Container[int],
 ) -> tuple[tuple[_Run, ...], tuple[int, int] | None]:
-    """Move a client on, until it stands on what is still to come (which is returned) or enough has come together.
+    """Advance a client until a struct depends on a later one (which is returned) or enough structs are collected.
 
-    What seems to stand on itself, by way of others, is no document's; it is let through as it is.
+    A struct that seems to depend on itself, through others, is in no valid document; it is let through as it is.
     """
     needs: dict[int, int] = {}
     missing: tuple[int, int] | None = None
@@ -445,7 +446,7 @@ def _list_parts(reader: lib0.Reader, kind: int, max_bytes: int) -> Iterator[tupl
 
 
 def _deletes(reader: lib0.Reader) -> Iterator[tuple[int, bytes]]:
-    """Give the ranges of the delete set."""
+    """Yield the ranges of the delete set."""
     for _ in range(reader.uint()):
         client = reader.uint()
         for _ in range(reader.uint()):

@@ -1,4 +1,4 @@
-"""Whether two updates hold the same under the same clocks, as far as both still have it."""
+"""Whether two updates hold the same content under the same clocks, as far as both still have it."""
 
 from collections.abc import Generator, Iterator, Mapping
 from typing import Final, TypeAlias
@@ -9,22 +9,22 @@ from .structs import read_structs
 from .update_format import DELETED, GC, STRING
 
 _Thing: TypeAlias = tuple[int, tuple[object, ...] | None]
-"""The UTF-16 unit of a text, or the kind of something else, negative where it is like everything; and, at the first
-clock of what is no text, what that was written beside, or into."""
+"""The UTF-16 unit of a text, or the kind of other content, negative where it equals any; and, at the first clock of
+other content, its neighbours or parent."""
 
 _MOST: Final = 4096
-"""Clocks that are compared: another's words differ soon, and reading more would take long."""
+"""Clocks that are compared: writes of another client differ soon, and reading more would take long."""
 
 
 def texts_differ(update: bytes, other: bytes, ends: Mapping[int, int]) -> Generator[None, None, bool]:
-    """Find out in steps whether two updates hold different text, or different things, under the same clocks.
+    """Return in steps whether two updates hold different text, or other different content, under the same clocks.
 
-    What was deleted differs from nothing, and so does half a character, of which a server may have made U+FFFD. Of
-    what isn't text the kind and the place are compared: libraries write one value in several ways.
+    Deleted content equals any other, and so does half a character, which a server may have replaced by U+FFFD. Of
+    content other than text, the kind and the place are compared: libraries encode one value in several ways.
 
     Args:
         update: an update, of which the header was read.
-        other: another one, of which at most the clocks of these clients are read that the first one has.
+        other: another update; only clocks that the first one has are compared.
         ends: for each client, the clock before which its structs are compared.
     """
     mine: dict[tuple[int, int], _Thing] = {}
@@ -57,7 +57,7 @@ def _differ(one: _Thing, other: _Thing) -> bool:
 
 
 def _clocks(update: bytes) -> Iterator[tuple[int, int, _Thing]]:
-    """What is under each clock."""
+    """Yield the content under each clock."""
     reader = lib0.Reader(update)
     for struct in read_structs(update):
         if struct.kind == STRING:

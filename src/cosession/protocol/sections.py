@@ -1,7 +1,7 @@
-"""An update cut along its structs: what of it fits a document, and what takes the place of a refused struct.
+"""An update cut along its structs: the part that fits a document, and the replacement of a refused struct.
 
-What is left out of one client is all from some clock on, so the rest is an update of its own. What takes the place of
-a struct has its clocks, so what comes behind it fits. The work is linear in the update's structs.
+Of one client all structs from some clock on are left out, so the rest is an update of its own. The replacement of a
+struct has the same clocks, so later structs fit. The work is linear in the update's structs.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
@@ -22,11 +22,11 @@ _GONE = bytes((GC,))
 
 @dataclass(slots=True)
 class _Span:
-    """One struct: its clocks, where its bytes are, and which clocks it stands on.
+    """One struct: its clocks, the offsets of its bytes, and the clocks that it depends on.
 
     Attributes:
-        needs: pairs of a client and the first clock after those that it stands on.
-        instead: what is written in its place; None where it stays.
+        needs: pairs of a client and the first clock after those that it depends on.
+        instead: the bytes that replace it; None if it stays.
     """
 
     clock: int
@@ -43,13 +43,13 @@ class _Span:
 
 @dataclass(slots=True)
 class Fit:
-    """What of an update fits a document.
+    """The part of an update that fits a document.
 
     Attributes:
-        update: that part; an empty update where nothing does.
-        lacks: per client, the first clock after those that what was left out waits for.
-        parts: the clients of which it is a part, and the rest was left out.
-        replaced: the clocks whose structs wait for what won't come, and were given up.
+        update: that part; an empty update if nothing fits.
+        lacks: per client, the first clock after those that the omitted structs wait for.
+        parts: the clients of which only some structs fit, and the rest was left out.
+        replaced: the clocks of structs that wait for structs that won't come, and were replaced.
     """
 
     update: bytes
@@ -62,11 +62,11 @@ class Sections:
     """The structs and deletions of one update, which can be left out or replaced.
 
     Args:
-        update: its header was read, so it is one whole update.
+        update: the update; its header was read, so it is one whole update.
         is_unread: whether it is read later; see `in_steps`.
 
     Raises:
-        MalformedFrame: it isn't.
+        MalformedFrame: it isn't one whole update.
     """
 
     def __init__(self, update: bytes, *, is_unread: bool = False) -> None:
@@ -109,17 +109,17 @@ class Sections:
                 ranges.append((clock, clock + reader.uint()))
 
     def sizes(self) -> dict[Id, int]:
-        """The bytes of each struct, by its client and first clock."""
+        """Return the size in bytes of each struct, by its client and first clock."""
         return {
             (client, span.clock): span.end - span.start for client, spans in self._spans.items() for span in spans
         }
 
     def replace_all(self, gone: Mapping[Id, int | None]) -> None:
-        """Put something deleted in the places of some structs.
+        """Replace some structs by deleted ones.
 
         Args:
-            gone: per client and first clock, where in the update the struct's content begins: what is deleted then
-                has its neighbours. None: it has none.
+            gone: per client and first clock, the offset of the struct's content in the update: the deleted struct
+                then has its neighbours. None: it has none.
         """
         for client, spans in self._spans.items():
             for span in spans:
@@ -127,7 +127,7 @@ class Sections:
                     self._gone(client, span, gone[client, span.clock])
 
     def hollow(self) -> None:
-        """Keep nothing but the clocks: no struct, and no deletion but theirs."""
+        """Keep only the clocks: replace all structs, and drop all deletions but theirs."""
         self._deletes.clear()
         for client, spans in self._spans.items():
             for span in spans:
@@ -147,7 +147,7 @@ class Sections:
             self._deletes[client] = list(_without(_joined(self._deletes.get(client, ())), _joined(spans)))
 
     def leave_out(self, client: int) -> None:
-        """Leave out what a client wrote."""
+        """Leave out the structs of a client."""
         self._spans[client] = []
 
     def fit(
@@ -157,13 +157,13 @@ class Sections:
         *,
         may_replace: Callable[[int], bool] | None = None,
     ) -> Fit:
-        """Return what of the update fits a document, in the order of each client's clocks, as far as it goes.
+        """Return the part of the update that fits a document: per client, all structs before the first that doesn't.
 
         Args:
             known: the document's state vector.
-            may: whether new clocks of a client may be taken.
-            may_replace: whether a struct of a client that stands on what is missing is replaced, so that what is
-                behind it goes on. None: no client's is.
+            may: whether new clocks of a client may be included.
+            may_replace: whether a client's struct that depends on a missing one is replaced, so that the structs
+                behind it fit. None: of no client.
         """
         taking = {client: spans for client, spans in self._spans.items() if may(client)}
         way = _Way(taking, known)
@@ -193,7 +193,7 @@ class Sections:
         return Fit(update, lacks, tuple(replaced), parts)
 
     def encode(self) -> bytes:
-        """Return what is left of the update."""
+        """Return the update with the changes made so far."""
         return self._encode(self._spans, self._deletes)
 
     def _gone(self, client: int, span: _Span, content: int | None) -> None:
@@ -223,23 +223,23 @@ class Sections:
 
 
 def without_forbidden(update: bytes, limit: int) -> bytes:
-    """Put something deleted in the places of the structs that hold what not every reader takes alike.
+    """Replace by deleted structs those with content that some readers read otherwise.
 
-    A struct beside one that has no place any more has none either: it is said to be where its neighbour is.
+    A struct beside one that has no place any more has none either: its place is that of its neighbour.
 
     Args:
         update: an update of which no header can be read.
-        limit: how many structs, values and deleted ranges it may hold.
+        limit: the number of structs, values and deleted ranges that it may hold.
 
     Raises:
-        MalformedFrame: it isn't one whole update otherwise.
+        MalformedFrame: it isn't one whole update even then.
         TooLarge: it holds more than the limit.
     """
     return finish(without_forbidden_in_steps(update, limit))
 
 
 def without_forbidden_in_steps(update: bytes, limit: int) -> Generator[None, None, bytes]:
-    """Do that in steps; see `without_forbidden`."""
+    """Do the same in steps; see `without_forbidden`."""
     reader = lib0.Reader(update, limit)
     out: list[bytes] = []
     spans: list[Span] = []
@@ -276,14 +276,14 @@ def without_forbidden_in_steps(update: bytes, limit: int) -> Generator[None, Non
 
 
 def _instead(update: bytes, start: int, content: int | None, length: int) -> bytes:
-    """What has the clocks of a struct: something deleted where its content begins, or that has no place."""
+    """Return a deleted struct with the clocks of another one: in its place if `content` is set, else without one."""
     if content is None:
         return _GONE + lib0.uint(length)
     return bytes((update[start] & ~KIND | DELETED,)) + update[start + 1 : content] + lib0.uint(length)
 
 
 def _allowed_until(update: bytes, start: int, nowhere: Set[Id]) -> int | None:
-    """Return where an item ends, or where its content begins if that is forbidden; None if its place is."""
+    """Return the offset behind an item, or that of its content if the content is forbidden; None if its place is."""
     reader = lib0.Reader(update)
     reader.at = start + 1
     info = update[start]
@@ -301,10 +301,10 @@ def _allowed_until(update: bytes, start: int, nowhere: Set[Id]) -> int | None:
 
 
 class _Way:
-    """The order in which the structs of several clients fit, each behind those that it stands on.
+    """The order in which the structs of several clients fit, each behind those that it depends on.
 
-    A client whose next struct stands on what isn't there waits, under the client that it waits for, until that is as
-    far: so each struct is looked at once, and once more when what it waits for has come.
+    A client with a next struct that depends on a missing one waits, listed under the client that it waits for, until
+    that one has advanced: so each struct is visited once, and once more after a wait.
     """
 
     def __init__(self, spans: Mapping[int, list[_Span]], known: Mapping[int, int]) -> None:
@@ -315,7 +315,7 @@ class _Way:
         self._waiting: dict[int, list[tuple[int, int]]] = {}
 
     def go(self) -> None:
-        """Take as many structs of each client as fit."""
+        """Advance each client over all structs that fit."""
         ready = list(self._spans)
         while ready:
             client = ready.pop()
@@ -327,7 +327,7 @@ class _Way:
                 ready.append(heappop(waiting)[1])
 
     def missing(self, client: int, span: _Span) -> Id | None:
-        """Return the first clocks that a struct stands on and that aren't there."""
+        """Return the client and end of the first missing clocks that a struct depends on, or None."""
         if span.clock > self.reach[client]:
             return client, span.clock
         for beside, end in span.needs:
@@ -336,7 +336,7 @@ class _Way:
         return None
 
     def hopeless(self, may_replace: Callable[[int], bool]) -> Iterator[tuple[int, _Span]]:
-        """Find the structs of some clients that stand on what neither the document nor the update has."""
+        """Yield the structs of some clients that depend on clocks that neither the document nor the update has."""
         last = {client: self._last(client, spans) for client, spans in self._spans.items()}
         for client, spans in self._spans.items():
             for span in spans if may_replace(client) else ():
@@ -346,7 +346,7 @@ class _Way:
                     yield client, span
 
     def _last(self, client: int, spans: Iterable[_Span]) -> int:
-        """Return how far the clocks of a client go without a hole."""
+        """Return the end of the clocks of a client before the first gap."""
         last = self.reach[client]
         for span in spans:
             if span.clock > last:
@@ -355,7 +355,7 @@ class _Way:
         return last
 
     def _advance(self, client: int) -> Id | None:
-        """Take the next structs of a client that fit, and return what the first that doesn't waits for."""
+        """Advance over the next structs of a client that fit, and return what the first other one waits for."""
         spans = self._spans[client]
         for at in range(self.taken[client], len(spans)):
             span = spans[at]
@@ -369,7 +369,7 @@ class _Way:
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges in order, those that touch as one."""
+    """Return ranges in order, with adjacent ones joined."""
     joined: list[tuple[int, int]] = []
     for clock, end in sorted(ranges):
         if joined and clock <= joined[-1][1]:
@@ -380,7 +380,7 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _without(ranges: Iterable[tuple[int, int]], gone: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Return what of some ranges others don't cover; both are in order, and none touches the next."""
+    """Yield the parts of ranges that others don't cover; both are in order, and no range touches the next."""
     at = 0
     for clock, end in ranges:
         start = clock

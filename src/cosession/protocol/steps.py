@@ -1,4 +1,4 @@
-"""Work in steps: a generator that waits after every few hundred things, so that others have their turn meanwhile."""
+"""Work in steps: a generator that yields after every few hundred items, so that other work may run in between."""
 
 from collections.abc import Generator
 from typing import Final, TypeVar
@@ -6,11 +6,11 @@ from typing import Final, TypeVar
 _Result = TypeVar("_Result")
 
 AT_ONCE: Final = 250
-"""How many things are worked through in one step: one takes one to twenty microseconds, by what is done with it."""
+"""The number of items in one step: one takes one to twenty microseconds, depending on the work."""
 
 
 def finish(work: Generator[object, None, _Result]) -> _Result:
-    """Do work without waiting, and return its result."""
+    """Do all steps at once, and return the result."""
     while True:
         try:
             next(work)

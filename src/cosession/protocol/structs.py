@@ -1,7 +1,7 @@
-"""The structs of an update, one by one: what each is, where it says it belongs, and what it holds.
+"""The structs of an update, one by one: the kind of each, the place that it names, and its content.
 
-The header (`header.py`) says which clocks an update brings; this says what it would do with them. Read without a
-document, so a reader decides whether what a struct stands on is what it seems.
+The header (`header.py`) holds the clocks that an update brings; this module reads their content. It has no document,
+so the caller must check that the structs that one depends on exist.
 """
 
 import json
@@ -35,9 +35,9 @@ Id = tuple[int, int]
 
 _HOLD_VALUES: Final = frozenset({ANY, JSON, BINARY})
 _ONE_TEXT: Final = b"\x01\x77"
-"""How the content begins that is one string; most values are."""
+"""The first bytes of a content that is one string, as most values are."""
 _SIZES: Final = {127: 0, 126: 0, 121: 0, 120: 0, 124: 4, 123: 8, 122: 8}
-"""The bytes of a value, by its type, where that says it."""
+"""The bytes of a value, by type, for types of a fixed size."""
 
 _SIMPLE: Final[dict[int, Any]] = {127: None, 126: None, 121: False, 120: True}
 _FLOATS: Final = {124: binary.Struct(">f"), 123: binary.Struct(">d"), 122: binary.Struct(">q")}
@@ -48,16 +48,16 @@ class Struct:
     """One struct: a run of clocks of one client.
 
     Attributes:
-        client: whose it is.
+        client: its Yjs client.
         clock: its first clock.
-        length: how many clocks it has.
-        kind: what it holds: `GC` and the other kinds of `update_format`.
+        length: the number of its clocks.
+        kind: the kind of its content: `GC` and the other kinds of `update_format`.
         left: the id that it was written behind, if any.
         right: the id that it was written before, if any.
-        parent: the root's name or the id of the shared type that it is in; None when `left` or `right` tells.
+        parent: the root's name or the id of the shared type that it is in; None if `left` or `right` is set.
         key: its key, where the parent is written and it has one.
-        type: of a shared type, which: 0 array, 1 map, 2 text, 3 XML element, 4 XML fragment, 5 XML hook, 6 XML text.
-        content: where in the update its content begins.
+        type: of a shared type: 0 array, 1 map, 2 text, 3 XML element, 4 XML fragment, 5 XML hook, 6 XML text.
+        content: the offset of its content in the update.
     """
 
     client: int
@@ -76,10 +76,10 @@ def read_structs(update: bytes) -> Iterator[Struct]:
     """Read the structs of an update (version 1), in its order. Hot: it does without a reader's calls where it can.
 
     Args:
-        update: its header was read, so it is one whole update.
+        update: the update; its header was read, so it is one whole update.
 
     Raises:
-        MalformedFrame: it isn't.
+        MalformedFrame: it isn't one whole update.
     """
     try:
         clients, at = _uint(update, 0)
@@ -102,10 +102,10 @@ def read_structs(update: bytes) -> Iterator[Struct]:
 
 
 def read_values(update: bytes, struct: Struct) -> list[Any]:
-    """Read what a struct holds, as plain JSON; bytes as `bytes`. What holds no values (a text, a type) has none.
+    """Return the values of a struct, as plain JSON; bytes as `bytes`. A text or a shared type has none.
 
     Raises:
-        MalformedFrame: it is not what the format says.
+        MalformedFrame: it doesn't follow the format.
     """
     if struct.kind not in _HOLD_VALUES:
         return []
@@ -122,7 +122,7 @@ def read_values(update: bytes, struct: Struct) -> list[Any]:
 
 
 def _uint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at an offset, and the offset behind it."""
+    """Return the number at an offset, and the offset behind it."""
     byte = data[at]
     if byte < 0x80:
         return byte, at + 1
@@ -137,7 +137,7 @@ def _uint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _id(data: bytes, at: int, client: int, encoded: bytes) -> tuple[Id, int]:
-    """The id at an offset, and the offset behind it; most are of the client whose structs these are."""
+    """Return the id at an offset, and the offset behind it; most ids are of the struct's own client."""
     if data.startswith(encoded, at):
         clock, end = _uint(data, at + len(encoded))
         return (client, clock), end
@@ -147,7 +147,7 @@ def _id(data: bytes, at: int, client: int, encoded: bytes) -> tuple[Id, int]:
 
 
 def _struct(data: bytes, at: int, client: int, clock: int, encoded: bytes) -> tuple[Struct, int]:
-    """The struct at an offset, and the offset behind it."""
+    """Return the struct at an offset, and the offset behind it."""
     info = data[at]
     kind = info & KIND
     left: Id | None = None
@@ -178,7 +178,7 @@ def _struct(data: bytes, at: int, client: int, clock: int, encoded: bytes) -> tu
 
 
 def _content(data: bytes, at: int, kind: int) -> tuple[int, int]:
-    """How many clocks the content at an offset has, and the offset behind it."""
+    """Return the number of clocks of the content at an offset, and the offset behind it."""
     if kind == STRING:
         size, start = _uint(data, at)
         return utf16_length(data[start : start + size]), start + size
@@ -224,7 +224,7 @@ def _value(reader: lib0.Reader, depth: int) -> Any:
 
 
 def _signed(reader: lib0.Reader) -> int:
-    """A signed integer: a sign bit and six bits, then seven bits a byte."""
+    """Read a signed integer: a sign bit and six bits, then seven bits a byte."""
     first = reader.byte()
     number = first & 0x3F
     if first & 0x80:

@@ -2,7 +2,7 @@
 
 Yjs counts UTF-16 units, so an emoji takes two clocks. A page that edits by units may delete one of them, or write
 between the two; Yjs then shows U+FFFD for each half. yrs can't cut a pair (https://github.com/y-crdt/y-crdt/pull/399),
-so a pair is taken away before an update cuts it, and what is left of it is written behind; see the README.md.
+so a pair is deleted before an update cuts it, and its rest is written behind; see the README.md.
 """
 
 import re
@@ -21,17 +21,17 @@ from .structs import Id, Struct, read_structs
 from .update_format import GC, KIND, LEFT, RIGHT, SKIP, STRING, skip_content, skip_struct
 
 _LEADS = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
-"""How such a character begins in UTF-8."""
+"""The first bytes of such a character in UTF-8."""
 _LOOKS_LIKE_ONE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
 _LONG = 500
-"""Bytes from which on it takes less time to look for each of the leads than for the pattern."""
+"""Bytes from which on searching for each of the leads is faster than for the pattern."""
 _TAKES_TWO = re.compile("[\U00010000-\U0010ffff]")
 _LONG_TEXT = 2**14
-"""Bytes from which on the pairs of a text are found at once: one by one, those of 60 MB take a minute."""
+"""Bytes from which on the pairs of a text are found all at once: one by one, those of 60 MB take a minute."""
 _IS_FIRST = bytes(0xD8 <= high <= 0xDB for high in range(256))
 """By its high byte, whether a UTF-16 unit is the first half of a pair."""
 _DENSE = 32
-"""With a pair for so many units, a long text is kept as a mask of its units, a byte each; else as clocks."""
+"""UTF-16 units per pair up to which a long text is kept as a mask of its units, a byte each; else as clocks."""
 _REPLACEMENT = "\ufffd"
 
 
@@ -40,8 +40,8 @@ class Cuts:
     """The pairs that an update cuts in two, each by its first clock.
 
     Attributes:
-        own: those in the update itself.
-        held: those in the document.
+        own: the pairs in the update itself.
+        held: the pairs in the document.
     """
 
     own: frozenset[Id]
@@ -53,7 +53,7 @@ class _Mask:
     """The pairs of a long text.
 
     Attributes:
-        clock: of its first unit.
+        clock: the clock of its first unit.
         firsts: for each unit, 1 where a pair begins, else 0.
     """
 
@@ -67,7 +67,7 @@ class _Mask:
 
 
 class SurrogatePairs:
-    """Knows the clocks at which the surrogate pairs of a document begin. A deleted one may stay known.
+    """The first clocks of the surrogate pairs of a document. A deleted pair may stay in it.
 
     Args:
         state: the document, as an update; it is read in steps, or when it is first needed.
@@ -77,18 +77,18 @@ class SurrogatePairs:
 
     def __init__(self, state: bytes = EMPTY_UPDATE) -> None:
         self._firsts: dict[int, array[int]] = {}
-        """Their clocks, for each client that wrote one; those of long texts full of them are in masks."""
+        """The first clocks of pairs, per client; those of long texts with many pairs are in masks."""
         self._masks: dict[int, list[_Mask]] = {}
         self._unread = deque((state,) if _may_hold_one(state) else ())
         self._reading: Iterator[None] | None = None
 
     @property
     def is_read(self) -> bool:
-        """Whether all that was added is known."""
+        """Whether all added updates were read."""
         return not self._unread
 
     def read(self) -> Iterator[None]:
-        """Read what was added, in steps; several may ask for them in turn."""
+        """Read the added updates, in steps; several callers may take them in turn."""
         while self._unread:
             if self._reading is None:
                 self._reading = self._read()
@@ -100,10 +100,10 @@ class SurrogatePairs:
                 yield
 
     def add(self, update: bytes) -> None:
-        """Learn the pairs of an update that was applied.
+        """Add the pairs of an update that was applied.
 
         Args:
-            update: its header was read, so it is one whole update; it brings nothing that was known.
+            update: the update; its header was read, so it is one whole update, and it repeats nothing.
         """
         if not _may_hold_one(update):
             return
@@ -123,7 +123,7 @@ class SurrogatePairs:
             self._unread.popleft()
 
     def _learn(self, update: bytes, struct: Struct) -> None:
-        """Learn the pairs of a struct's text."""
+        """Add the pairs of a struct's text."""
         reader = lib0.Reader(update)
         reader.at = struct.content
         text = reader.buffer()
@@ -144,7 +144,7 @@ class SurrogatePairs:
                 known.append(first)
 
     def _add_mask(self, client: int, mask: _Mask) -> None:
-        """Learn the pairs of a long text, as far as it wasn't known before."""
+        """Add the pairs of a long text, except for known clocks."""
         masks = self._masks.setdefault(client, [])
         if masks and mask.end > masks[-1].end > mask.clock:
             mask = _Mask(masks[-1].end, mask.firsts[masks[-1].end - mask.clock :])
@@ -152,10 +152,10 @@ class SurrogatePairs:
             masks.append(mask)
 
     def cut_by(self, update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Cuts | None:
-        """The pairs that an update would cut, of the document and of its own; None when it cuts none.
+        """Return the pairs that an update would cut, in the document and in itself; None if it cuts none.
 
         Args:
-            update: it fits the document.
+            update: the update; it fits the document.
             header: its header.
             known: the document's state vector.
         """
@@ -195,10 +195,10 @@ class SurrogatePairs:
 
 
 def replace_pairs(update: bytes, firsts: Collection[Id]) -> bytes:
-    """Write pairs of an update as Yjs writes one that was cut: as two U+FFFD, under the same clocks.
+    """Replace pairs of an update as Yjs replaces one that was cut: by two U+FFFD, under the same clocks.
 
     Args:
-        update: its header was read, so it is one whole update.
+        update: the update; its header was read, so it is one whole update.
         firsts: the first clock of each of the pairs.
     """
     out: list[bytes] = []
@@ -221,11 +221,11 @@ def replace_pairs(update: bytes, firsts: Collection[Id]) -> bytes:
 
 
 def find_left(document: bytes, update: bytes, first: Id) -> Id | None:
-    """What is left of a pair that no update has cut yet; None where nothing is, as far as its writer knew.
+    """Return the left neighbour of a pair that no update has cut yet; None if it had none when it was written.
 
     Args:
         document: all of the document, as an update.
-        update: what cuts the pair.
+        update: the update that cuts the pair.
         first: the first clock of the pair.
     """
     ahead: list[Struct] = []
@@ -239,13 +239,13 @@ def find_left(document: bytes, update: bytes, first: Id) -> Id | None:
 
 
 def move_ahead(update: bytes, lefts: Mapping[Id, Id | None]) -> bytes:
-    """Write ahead of deleted pairs what an update writes between their halves.
+    """Move ahead of deleted pairs the text that an update writes between their halves.
 
-    For a document that keeps the text of what is deleted, and so can't be cut there: it reads the same.
+    For a document that keeps deleted text, and so can't be cut there: it reads the same.
 
     Args:
-        update: its header was read, so it is one whole update.
-        lefts: of each pair, by its first clock, what is left of it.
+        update: the update; its header was read, so it is one whole update.
+        lefts: the left neighbour of each pair, by its first clock.
     """
     reader, copied = lib0.Reader(update), 0
     out: list[bytes] = []
@@ -278,7 +278,7 @@ def _has(info: int, flag: int) -> bool:
 
 
 def delete_pairs(firsts: Iterable[Id]) -> bytes:
-    """An update that deletes pairs, both halves of each."""
+    """Return an update that deletes pairs, both halves of each."""
     ranges: dict[int, list[int]] = {}
     for client, clock in sorted(firsts):
         ranges.setdefault(client, []).append(clock)
@@ -332,27 +332,27 @@ def _replacement(left: Id, right: Id) -> bytes:
 
 
 def _are_deleted(spans: Sequence[ClockRange], half: Id) -> bool:
-    """Whether one of the ranges, which are in order, holds a clock."""
+    """Return whether one of the ranges, which are in order, holds a clock."""
     at = bisect_right(spans, half, key=lambda span: (span.client, span.clock)) - 1
     return at >= 0 and spans[at].client == half[0] and half[1] < spans[at].end
 
 
 def _leftmost(structs: Sequence[Struct]) -> Id | None:
-    """Of what was written right behind one place, the first clock that is next to it now."""
+    """Return, of the structs written right behind one place, the first clock that is next to it now."""
     pushed = {struct.right for struct in structs}
     ids = ((struct.client, struct.clock) for struct in structs)
     return min((id_ for id_ in ids if id_ not in pushed), default=None)
 
 
 def _rightmost(structs: Sequence[Struct]) -> Id | None:
-    """Of what was written right before one place, the last clock that is next to it now."""
+    """Return, of the structs written right before one place, the last clock that is next to it now."""
     pushed = {struct.left for struct in structs}
     ids = ((struct.client, struct.clock + struct.length - 1) for struct in structs)
     return max((id_ for id_ in ids if id_ not in pushed), default=None)
 
 
 def _may_hold_one(data: bytes) -> bool:
-    """Whether bytes may hold such a character. Numbers can look like one."""
+    """Return whether bytes may hold such a character. Numbers can look like one."""
     if len(data) > _LONG and not any(lead in data for lead in _LEADS):
         return False
     return _LOOKS_LIKE_ONE.search(data) is not None
@@ -367,14 +367,14 @@ def _ones(mask: bytes) -> Iterator[int]:
 
 
 def _borders(update: bytes, header: UpdateHeader, known: Mapping[int, int]) -> Iterator[Id]:
-    """The clocks at which what an update refers to must begin or end: a text is cut in two before each."""
+    """Yield the clocks at which structs that an update refers to must begin or end: a text is split before each."""
     for struct in read_structs(update):
         if struct.left:
             yield struct.left[0], struct.left[1] + 1
         if struct.right:
             yield struct.right
         if struct.clock < known.get(struct.client, 0) < struct.clock + struct.length:
-            yield struct.client, known[struct.client]  # what is new of it begins here
+            yield struct.client, known[struct.client]  # the new part of it begins here
     for span in _joined(header.deletes):
         yield span.client, span.clock
         yield span.client, span.end

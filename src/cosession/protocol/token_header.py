@@ -66,7 +66,7 @@ def read_deletion(update: bytes) -> tuple[int, int, int] | None:
     """Read the update of one deletion.
 
     Returns:
-        the client, the first clock and the length of what it deletes; None if the update is of another shape.
+        The client, first clock and length of the deleted range; None if the update is of another shape.
     """
     match = _DELETION.fullmatch(update)
     if match is None:
@@ -76,7 +76,7 @@ def read_deletion(update: bytes) -> tuple[int, int, int] | None:
 
 
 def _length(text: bytes, size: bytes) -> int:
-    """The clocks of a text that ends an update; 0 where it isn't as many bytes as the update says."""
+    """Return the number of clocks of a text that ends an update; 0 if its size differs from the encoded one."""
     if len(text) != _number(size):
         return 0
     return len(text) if text.isascii() else utf16_length(text)

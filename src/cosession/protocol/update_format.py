@@ -1,4 +1,4 @@
-"""The update format, version 1: what an update is made of, and how to move over its parts without keeping them.
+"""The update format, version 1: the parts of an update, and functions to skip them without keeping them.
 
     update     = client count, per client: struct count, client id, first clock, structs; then the delete set
     struct     = info byte (low five bits: the kind of its content; then three flags),
@@ -7,8 +7,8 @@
     id         = client, clock
     delete set = client count, per client: client id, range count, ranges of (clock, length)
 
-Lengths are in Yjs units, clocks: a string counts its UTF-16 units. Four read it: `header` what an update stands on,
-`structs` what it would do; `pieces` and `sections` cut it into several. Source: the `yjs` package.
+Lengths are in Yjs units, clocks: a string counts its UTF-16 units. Four modules read it: `header` the clocks that an
+update depends on, `structs` its content; `pieces` and `sections` cut it into several. Source: the `yjs` package.
 """
 
 import re
@@ -54,8 +54,8 @@ _FORBIDDEN_SIZE: Final = len(FORBIDDEN_KEY)
 MAP: Final = 1
 _XML_ELEMENT: Final = 3
 _TYPES: Final = (0, MAP, 2, _XML_ELEMENT, 4, 6)
-"""Array, Map, Text, XML element, fragment and text. A hook (5) isn't known to yrs, which would read on in the
-wrong place; at any other every browser throws."""
+"""Array, Map, Text, XML element, fragment and text. A hook (5) is unknown to yrs, which would read on at a wrong
+offset; any other type makes every browser throw."""
 
 _PLAIN_STRUCTS: Final = (KEY | ANY, KEY | TYPE, TYPE, ANY)
 _PLAIN_TYPES: Final = (0, 1, 2)
@@ -66,7 +66,7 @@ _SIZES: Final = {127: 0, 126: 0, 121: 0, 120: 0, 124: 4, 123: 8}
 
 
 def run_of(*values: bytes, has_keys: bool = False) -> re.Pattern[bytes]:
-    """What finds `RUN` values in a row, read as one: a call for each takes most of the time of a long list.
+    """Return a pattern of `RUN` consecutive values, to read as one: a call for each takes most of a long list's time.
 
     Args:
         values: patterns of the values, besides short ASCII strings.
@@ -83,12 +83,12 @@ def _short(besides: int = -1) -> bytes:
 
 
 RUN: Final = 64
-"""Values that are read as one where that can be."""
+"""Values that are read as one where possible."""
 
 _NUMBER: Final = rb"[\x80-\xff]{0,8}[\x00-\x7f]"
 _BESIDE: Final = b"(?:(?:\\x81|\\xc1%b%b)%b%b%b|(?:\\x84|\\xc4%b%b)%b%b%b)" % (*(_NUMBER,) * 9, _short())
 EDITED: Final = re.compile(b"%b{%d}" % (_BESIDE, RUN), re.DOTALL)
-"""What finds `RUN` structs in a row of a text with many edits: each beside others, and a short text or deleted."""
+"""A pattern of `RUN` consecutive structs of a text with many edits: each beside others, a short text or deleted."""
 
 _STEP: Final = 2_000
 """Values that are read in one step: up to a microsecond each."""
@@ -97,7 +97,7 @@ _STEP_BYTES: Final = 2**20
 """Bytes of a text that are read in one step."""
 
 _RUN_WORK: Final = 16
-"""As many of them takes it to read `RUN` as one."""
+"""The work of reading `RUN` values as one, in values."""
 
 PLAIN: Final = rb"[\x78\x79\x7e\x7f]"
 FLOAT: Final = rb"\x7c.{4}|\x7b.{8}"
@@ -107,16 +107,17 @@ _ENTRIES: Final = run_of(PLAIN, FLOAT, *_NUMBERS, has_keys=True)
 
 
 def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict: bool = False) -> int:
-    """Move over one struct, note what it refers to, and return its length.
+    """Skip one struct, note the clocks that it refers to, and return its length.
 
     Args:
         reader: behind the struct's info byte.
         info: that byte.
         needs: gets, per client, the first clock after those that it refers to.
-        strict: whether to check every key and value in it, not only where it ends.
+        strict: whether to check every key and value in it, and not only find its end.
 
     Raises:
-        MalformedFrame: it isn't what the format says; if strict, it also holds what not every reader takes alike.
+        MalformedFrame: it doesn't follow the format; if strict, also: it holds content that some readers read
+            otherwise.
     """
     kind = info & KIND
     if kind in (GC, SKIP):
@@ -128,7 +129,7 @@ def skip_struct(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict
 
 
 def skip_place(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict: bool = False) -> None:
-    """Move over what says where a struct is: its neighbours, or its parent and key; see `skip_struct`."""
+    """Skip the place that a struct names: its neighbours, or its parent and key; see `skip_struct`."""
     if info & LEFT:
         _note_need(reader, needs)
     if info & RIGHT:
@@ -146,10 +147,10 @@ def skip_place(reader: lib0.Reader, info: int, needs: dict[int, int], *, strict:
 
 
 def skip_plain(reader: lib0.Reader, info: int, own: bytes) -> int:
-    """Move over a struct that is as most of a message or of state are, in a fifth of the time.
+    """Skip a struct of the commonest shape in messages and state, in a fifth of the time.
 
-    That is: in a type of its own client, at a key or the first of a list or text, it is a new type, a short string,
-    or a plain value that the CRDT library gives back as it came. It is checked as by `skip_struct`.
+    That shape: in a type of its own client, under a key or first in a list or text, a new type, a short string, or a
+    plain value that the CRDT library encodes unchanged. It is checked as by `skip_struct`.
 
     Args:
         reader: behind the struct's info byte; it stays there when the struct is of another shape.
@@ -226,7 +227,7 @@ def _note_need(reader: lib0.Reader, needs: dict[int, int]) -> None:
 
 
 def _skip_key(reader: lib0.Reader, strict: bool) -> None:
-    """Move over the name of a root, or a key."""
+    """Skip the name of a root, or a key."""
     if strict:
         check_key(reader.string())
     else:
@@ -234,7 +235,7 @@ def _skip_key(reader: lib0.Reader, strict: bool) -> None:
 
 
 def _skip_text(reader: lib0.Reader, strict: bool) -> None:
-    """Move over a string."""
+    """Skip a string."""
     if strict:
         reader.string()
     else:
@@ -242,7 +243,7 @@ def _skip_text(reader: lib0.Reader, strict: bool) -> None:
 
 
 def _skip_json(reader: lib0.Reader, strict: bool, what: str) -> None:
-    """Move over a JSON text."""
+    """Skip a JSON text."""
     if strict:
         check_json(reader.buffer(), what)
     else:
@@ -250,7 +251,7 @@ def _skip_json(reader: lib0.Reader, strict: bool, what: str) -> None:
 
 
 def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int:
-    """Move over a struct's content, and return how many clocks it takes; see `skip_struct`."""
+    """Skip a struct's content, and return the number of its clocks; see `skip_struct`."""
     if reader.ends and (known := reader.ends.get(reader.at)) is not None:
         reader.pass_over()
         return known.clocks
@@ -296,12 +297,12 @@ def skip_content(reader: lib0.Reader, kind: int, *, strict: bool = False) -> int
 def skip_content_in_steps(
     reader: lib0.Reader, info: int, values: Values, *, strict: bool = True
 ) -> Generator[None, None, int]:
-    """Move over a struct's content in steps, and return how many clocks it takes.
+    """Skip a struct's content in steps, and return the number of its clocks.
 
     Args:
         reader: before the content.
         info: the struct's info byte.
-        values: is told of the values in it.
+        values: collects the sizes of the values in it.
         strict: whether to check every key and value in it; see `skip_struct`.
     """
     kind, start, before = info & KIND, reader.at, reader.counted
@@ -338,7 +339,7 @@ def skip_content_in_steps(
 
 
 def _skip_large(reader: lib0.Reader, most: int) -> bool:
-    """Move over a string if it is larger than any may be."""
+    """Skip a string if it is larger than allowed."""
     start = reader.at
     reader.at = start + 1
     size = reader.uint()
@@ -350,7 +351,7 @@ def _skip_large(reader: lib0.Reader, most: int) -> bool:
 
 
 def _utf16_length_in_steps(reader: lib0.Reader) -> Generator[None, None, int]:
-    """Move over a text in steps, and count its UTF-16 units."""
+    """Skip a text in steps, and count its UTF-16 units."""
     end = reader.uint() + reader.at
     start, length = reader.at, 0
     reader.skip(end - start)
@@ -381,7 +382,7 @@ def utf16_length(text: bytes) -> int:
 
 
 def skip_any(reader: lib0.Reader, depth: int, *, strict: bool = False) -> None:
-    """Move over one JSON-like value; see `skip_struct`."""
+    """Skip one JSON-like value; see `skip_struct`."""
     if depth > MAX_DEPTH:
         raise MalformedFrame(f"An update holds a value nested deeper than {MAX_DEPTH}; make it flatter.")
     if reader.ends and reader.pass_over():
@@ -409,25 +410,25 @@ def skip_any(reader: lib0.Reader, depth: int, *, strict: bool = False) -> None:
 
 
 def skip_any_in_steps(reader: lib0.Reader) -> Generator[None, None, None]:
-    """Move over one JSON-like value in steps."""
+    """Skip one JSON-like value in steps."""
     yield from _skip_values(reader, 1, 0, is_object=False, strict=False)
 
 
 def _skip_values(
     reader: lib0.Reader, left: int, depth: int, *, is_object: bool, strict: bool, values: Values | None = None
 ) -> Generator[None, None, int]:
-    """Move over the values of an object or a list, which may be very many: so the commonest are read here.
+    """Skip the values of an object or a list, which may be very many: so the commonest types are read here.
 
     Args:
         reader: before the first of them.
-        left: how many there are.
-        depth: of the values in it.
+        left: the number of values.
+        depth: the nesting depth of the values.
         is_object: whether they have keys.
         strict: see `skip_struct`.
-        values: is told of each that is long.
+        values: collects the extents of long ones.
 
     Returns:
-        How many keys and values there are, those in others included.
+        The number of keys and values, nested ones included.
     """
     data, known = reader.data, reader.ends
     above: list[tuple[int, bool]] = []
