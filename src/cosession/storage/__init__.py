@@ -1,4 +1,4 @@
-"""Where sessions are kept: one small interface, and its implementations; `repair` cares for what they keep.
+"""Storage of sessions: one small interface, and its implementations; `repair` checks and repairs a database.
 
 Carries bytes, never sees a document.
 

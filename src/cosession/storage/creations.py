@@ -1,7 +1,7 @@
-"""Sessions that are to be created: those that wait for the disk together are one commit.
+"""Creation of sessions: all creations that wait at the same time share one commit.
 
-A commit waits for the disk, and thousands may come to new sessions in the same second, after a restart of whatever
-is in front of them. So whoever is first on the writer's thread creates them for all who have asked by then.
+A commit waits for the disk, and thousands of clients may open new sessions in the same second, e.g. after a proxy has
+restarted. So the first creation on the writer's thread creates all sessions that were requested by then.
 """
 
 import sqlite3
@@ -17,27 +17,27 @@ _Outcome: TypeAlias = bool | SessionDeleted | Exception
 
 
 class Creations:
-    """Creations with no other write between them, which may so happen together.
+    """Creations without another write between them, so that one transaction can do them all.
 
-    Asked for on the event loop, carried out on the writer's thread; a deque may be used from both.
+    Requested on the event loop, executed on the writer's thread; a deque may be used from both.
     """
 
     def __init__(self) -> None:
         self._wanted: deque[tuple[_Creation, tuple[str, str, str]]] = deque()
 
     def add(self, session: str, title: str, at: str) -> Callable[[sqlite3.Connection], bool]:
-        """Ask for a session.
+        """Request a session.
 
         Returns:
-            What is to be handed to the writer's thread for it, before any other write: it returns whether this
-            call has made the session, and raises what `Storage.create` raises.
+            A function to run on the writer's thread before any other write: it returns whether this call has
+            created the session, and raises as `Storage.create` does.
         """
         creation = _Creation(self)
         self._wanted.append((creation, (session, title, at)))
         return creation
 
     def carry_out(self, db: sqlite3.Connection) -> None:
-        """Create all that were asked for until now."""
+        """Create all sessions that were requested until now."""
         together = [self._wanted.popleft() for _ in range(len(self._wanted))]
         outcomes: list[bool | SessionDeleted] | list[Exception]
         try:
@@ -49,7 +49,7 @@ class Creations:
 
 
 class _Creation:
-    """One of them."""
+    """One requested creation."""
 
     __slots__ = ("_all", "outcome")
 

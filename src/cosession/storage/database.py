@@ -1,7 +1,7 @@
-"""The database file under `SqliteStorage`: owned by one process, opened, migrated, and its errors said.
+"""The database file under `SqliteStorage`: ownership by one process, opening, migration, error messages.
 
-Knows SQLite, and nothing of sessions. Nothing here blocks the loop: a connection lives on a thread of its own,
-from its opening to its closing.
+Knows SQLite, and nothing of sessions. Nothing here blocks the loop: a connection has a thread of its own, from its
+opening to its closing.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from .migrations import migrate
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 5.0
-"""How long to wait for a program that has the database locked (a backup, a person with a SQL shell), before
-saying so: with less, a short look into the database would fail the commit of every room."""
+"""The time to wait while another program (a backup, a SQL shell) locks the database, before an error is raised:
+with less, a short query of that program would fail the commit of every room."""
 
 WAL_LIMIT_BYTES: Final = 64 * 2**20
-"""What the write-ahead log is cut to after a checkpoint: one burst must not fill the disk for ever."""
+"""The size to which a checkpoint truncates the write-ahead log, so that one burst doesn't fill the disk for ever."""
 
 _SHARE_TO_KEEP: Final = 8
-"""Of the pages in use, one in so many may be free and stay for what comes next: taking them again is work."""
+"""One free page per so many used ones is kept for later writes, because allocating it again takes time."""
 
 _PAGES_AT_ONCE: Final = 256
 """Pages (1 MB) given back to the file system in one transaction; each may have to be moved first."""
@@ -47,10 +47,10 @@ _SENTENCES: Final = {
 
 @contextmanager
 def explained(name: str) -> Generator[None]:
-    """Turn what SQLite raises into a `StorageError` whose sentence says what to do.
+    """Turn errors of SQLite into a `StorageError` whose message says what to do.
 
     Args:
-        name: what the sentence calls the database.
+        name: the name of the database in the message.
     """
     try:
         yield
@@ -63,10 +63,10 @@ def explained(name: str) -> Generator[None]:
 
 
 class DatabaseConnection(aiosqlite.Connection):
-    """An aiosqlite connection that carries out whole functions on its thread, in the order of the calls.
+    """An aiosqlite connection that runs whole functions on its thread, in the order of the calls.
 
-    A transaction is one function, and so one hop to the thread: a busy loop doesn't stretch it, nothing gets
-    between its statements, and no cancelled caller leaves it open, because what was handed over runs to its end.
+    A transaction is one function, and so one hop to the thread: a busy loop doesn't prolong it, no other call runs
+    between its statements, and a cancelled caller can't leave it open, because a submitted function runs to its end.
     """
 
     def __init__(self, connector: Callable[[], sqlite3.Connection], name: str) -> None:
@@ -79,18 +79,18 @@ class DatabaseConnection(aiosqlite.Connection):
         """Open a connection on a new thread.
 
         Args:
-            connector: opens it; called on the thread.
-            name: what errors call the database.
+            connector: opens the database; called on the thread.
+            name: the name of the database in errors.
 
         Raises:
-            StorageError: it can't be opened.
+            StorageError: the database can't be opened.
         """
         connection = cls(connector, name)
         opening = asyncio.ensure_future(connection._open())
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
-            with suppress(StorageError):  # the thread opens it all the same: close it before we go
+            with suppress(StorageError):  # the thread opens it anyway: close it first
                 await opening
                 await connection.close()
             raise
@@ -106,12 +106,12 @@ class DatabaseConnection(aiosqlite.Connection):
                 raise
 
     def stop(self) -> "asyncio.Future[Any] | None":
-        """End the thread when it has done what it was given; for aiosqlite, which calls this. Ours is `close`."""
+        """End the thread after its submitted calls; for aiosqlite, which calls this. Use `close` instead."""
         self._stopping = super().stop()  # pyright: ignore[reportUnknownMemberType]
         return self._stopping
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Carry out `work` on the thread, after all that was handed over before.
+        """Run `work` on the thread, after all calls that were submitted before.
 
         Args:
             work: gets the connection in autocommit mode, and leaves it without an open transaction.
@@ -122,19 +122,20 @@ class DatabaseConnection(aiosqlite.Connection):
         if self._connection is None:
             raise StorageError(f"The database {self._name} is closed: the server is stopping.")
         with explained(self._name):
-            # aiosqlite's own cursors are built on `_execute`; it has no public name for "this, on your thread"
+            # aiosqlite's own cursors are built on `_execute`; it has no public way to run a function on its thread
             return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType]
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """Own, open and migrate the database; it is made, with its folder, when missing.
+    """Lock, open and migrate the database; a missing one is created, with its folder.
 
     Args:
         path: the database file. `PATH.lock` beside it is locked until the connection is closed, or its process
-            dies; its content is nothing.
+            dies; that file stays empty.
 
     Raises:
-        StorageError: another process owns it, it can't be written, it isn't ours, or it is too new.
+        StorageError: another process owns the database, it can't be written, another program or a newer cosession
+            wrote it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,9 +182,9 @@ def _make_durable(db: sqlite3.Connection, path: Path) -> None:
 
 
 def give_back_pages(db: sqlite3.Connection) -> bool:
-    """Give some of many free pages back to the file system; True if there are more to give.
+    """Return surplus free pages to the file system; return whether there are more.
 
-    A database that was made before this was possible keeps its free pages, and uses them again.
+    A database without incremental vacuum, from an older version, keeps its free pages and reuses them.
     """
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     (pages,) = db.execute("PRAGMA page_count").fetchone()
@@ -191,13 +192,13 @@ def give_back_pages(db: sqlite3.Connection) -> bool:
     surplus = free - (pages - free) // _SHARE_TO_KEEP
     if surplus <= 0 or not mode:
         return False
-    # `execute` would take one step of it, and each step gives back one page
+    # `execute` would run one step of it, and each step returns one page
     db.executescript(f"PRAGMA incremental_vacuum({min(surplus, _PAGES_AT_ONCE)})")
     return surplus > _PAGES_AT_ONCE
 
 
 class _OwningConnection(sqlite3.Connection):
-    """The writer's connection: when it is closed, and not before, another process may own the database."""
+    """The writer's connection, which holds the lock of the database until it is closed."""
 
     owner: sqlite3.Connection
 
@@ -207,7 +208,7 @@ class _OwningConnection(sqlite3.Connection):
 
 
 def own(path: Path) -> sqlite3.Connection:
-    """Lock `PATH.lock` by SQLite's own locks: they work on every system, and end with the process that holds them.
+    """Lock `PATH.lock` by SQLite's own locks, which work on every system and end with the process.
 
     Returns:
         The lock, held until it is closed.
@@ -217,7 +218,7 @@ def own(path: Path) -> sqlite3.Connection:
     """
     lock = sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None, check_same_thread=False)
     try:
-        lock.execute("PRAGMA journal_mode = MEMORY")  # no journal beside a file that nothing is written to
+        lock.execute("PRAGMA journal_mode = MEMORY")  # no journal file for a file that is never written
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
         lock.close()

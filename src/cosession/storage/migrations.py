@@ -1,15 +1,15 @@
 """The schema of the database, as the numbered steps that lead to it: forward only.
 
-`PRAGMA user_version` is the number of the last step that was taken. All missing steps are one transaction: a
-killed migration leaves the old version whole. A step that was released is never edited, a change is a new step
-at the end; and a database that knows more steps than we do is left alone.
+`PRAGMA user_version` is the number of the last applied step. All missing steps are one transaction: a killed
+migration leaves the old version intact. A released step is never edited, a change is a new step at the end; and a
+database with more steps than this version knows is left unchanged.
 
-Of the tables: the log of a session lies together, in order (`WITHOUT ROWID`), and names its session in full, so
-that a lost row of `sessions` is noticed. `checksum` covers its row, because SQLite doesn't notice a bit that
-flips inside a value. A row of `sessions` with `deleted_at` is a tombstone: its id is never used again.
+The log of a session is stored contiguously, in order (`WITHOUT ROWID`), and each row has the session's id, so that a
+lost row of `sessions` is noticed. `checksum` covers its row, because SQLite doesn't notice a flipped bit inside a
+value. A row of `sessions` with `deleted_at` is a tombstone: its id is never used again.
 
-The log is in two tables: its beginning, thinned, in `chapters` (see `segments`), one after the other
-without a gap; what follows in `updates`, a row for each update, as it came in. A version is in one of them only.
+The log is in two tables: its thinned beginning in `chapters` (see `segments`), which follow each other without a gap;
+the rest in `updates`, a row for each update, as received. A version is in one of them only.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from cosession.errors import StorageError, StorageTooNew
 
 APPLICATION_ID = int.from_bytes(b"CoSn")
-"""Written into the file's header (`file` and `sqlite3 FILE '.dbinfo'` show it): this database is ours."""
+"""The mark of a cosession database in the file's header (`file` and `sqlite3 FILE '.dbinfo'` show it)."""
 
 Migration = tuple[str, ...]
 
@@ -108,18 +108,18 @@ MIGRATIONS: tuple[Migration, ...] = (
         """,
         "CREATE INDEX work_by_agent ON work (agent, session)",
     ),
-    (  # 6: a revocation of before binds everybody, as it did
+    (  # 6: an earlier revocation binds all participants, as before
         "ALTER TABLE revocations ADD COLUMN by_admin INTEGER NOT NULL DEFAULT 1",
     ),
 )
 
 
 def migrate(db: sqlite3.Connection, name: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the database to the newest version, in one transaction; one that is there already stays as it is.
+    """Bring the database to the newest version, in one transaction; one of that version is left as it is.
 
     Args:
         db: an open connection in autocommit mode.
-        name: what errors call the database.
+        name: the name of the database in errors.
         migrations: the steps, from version 0.
 
     Raises:
@@ -127,7 +127,7 @@ def migrate(db: sqlite3.Connection, name: str, migrations: Sequence[Migration] =
         StorageTooNew: a newer cosession wrote it.
     """
     if not db.execute("PRAGMA page_count").fetchone()[0]:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can't be said later
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # can't be set later
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version_of(db, name, len(migrations))
@@ -144,7 +144,7 @@ def migrate(db: sqlite3.Connection, name: str, migrations: Sequence[Migration] =
 
 
 def is_blank(db: sqlite3.Connection) -> bool:
-    """Whether nothing was ever committed to the database: it is new, or its first migration was killed."""
+    """Return whether nothing was ever committed to the database: it is new, or its first migration was killed."""
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     return not (application_id or version or db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])

@@ -1,6 +1,6 @@
-"""What is stored of a session, read and checked: every row by its checksum, the log for gaps.
+"""Reads the stored data of a session with checks: every row by its checksum, the log for gaps.
 
-Damage is raised, never passed on. Synchronous functions over a connection, inside a transaction of the caller's.
+Damage is raised, never returned. Synchronous functions over a connection, inside a transaction of the caller.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ _NEW_WRITERS = """
 
 
 def session(db: sqlite3.Connection, session: str) -> StoredSession:
-    """A session's row in the list.
+    """Return a session's row in the list.
 
     Raises:
         NoSuchSession: there is none.
@@ -38,7 +38,7 @@ def session(db: sqlite3.Connection, session: str) -> StoredSession:
 
 
 def snapshot(db: sqlite3.Connection, info: StoredSession) -> Snapshot | None:
-    """A session's snapshot, if it has one.
+    """Return a session's snapshot, if it has one.
 
     Raises:
         StorageError: it is damaged, or a newer cosession wrote it.
@@ -56,11 +56,11 @@ def snapshot(db: sqlite3.Connection, info: StoredSession) -> Snapshot | None:
 
 
 def read_snapshot(session: str, version: int, data: bytes, checksum: int, codec: int) -> Snapshot:
-    """A snapshot of its columns.
+    """Return the snapshot that the columns of a row hold.
 
     Raises:
         UnknownCodec: a newer cosession wrote it.
-        ValueError: it is not what was saved.
+        ValueError: it differs from the saved one.
     """
     if not isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError("it is not what was saved")  # noqa: TRY004 - damage, and not a mistake of the caller
@@ -71,26 +71,26 @@ def read_snapshot(session: str, version: int, data: bytes, checksum: int, codec:
 
 
 def chapters(db: sqlite3.Connection, session: str) -> list[Chapter]:
-    """All chapters of a session's log, as they are stored."""
+    """Return all chapters of a session's log, as stored."""
     query = "SELECT session, first, version, codec, bytes, checksum FROM chapters WHERE session = ? ORDER BY version"
     return [Chapter(*row) for row in db.execute(query, (session,)).fetchall()]
 
 
 def thinned(db: sqlite3.Connection, session: str) -> int:
-    """Up to which version a log is in chapters."""
+    """Return the last version of a log that is in chapters; 0 for none."""
     (version,) = db.execute("SELECT max(version) FROM chapters WHERE session = ?", (session,)).fetchone()
     return version or 0
 
 
 def writers(db: sqlite3.Connection, session: str) -> dict[int, str]:
-    """Which participant first wrote under each Yjs client id."""
+    """Return the participant that first wrote under each Yjs client id."""
     known = db.execute("SELECT client, participant FROM writers WHERE session = ?", (session,)).fetchall()
     since = db.execute(_NEW_WRITERS, (session,)).fetchall()
     return dict((*reversed(since), *known))
 
 
 def rows_of(chapter: Chapter) -> list[LoggedUpdate]:
-    """The rows of a chapter.
+    """Return the rows of a chapter.
 
     Raises:
         StorageError: it is damaged, or a newer cosession wrote it.
@@ -105,10 +105,10 @@ def rows_of(chapter: Chapter) -> list[LoggedUpdate]:
 def log(
     db: sqlite3.Connection, info: StoredSession, after: int, limit: int | None = None
 ) -> tuple[LoggedUpdate, ...]:
-    """The log behind version `after`, the row around it whole: `limit` rows of it, or exactly all.
+    """Return the log after version `after`, with a range around it whole: `limit` rows, or all.
 
     Raises:
-        StorageError: a row is missing, is not what was saved, or was written by a newer cosession.
+        StorageError: a row is missing, differs from the saved one, or was written by a newer cosession.
     """
     rows = _thinned_rows(db, info, after, limit)
     end = rows[-1].version if rows else after
@@ -132,7 +132,7 @@ def log(
 
 
 def _thinned_rows(db: sqlite3.Connection, info: StoredSession, after: int, limit: int | None) -> list[LoggedUpdate]:
-    """What of the log behind a version is in chapters; they are read one by one, as far as is needed."""
+    """Return the rows after a version that are in chapters; only as many chapters as needed are read."""
     rows: list[LoggedUpdate] = []
     end = after
     while limit is None or len(rows) < limit:
@@ -144,7 +144,7 @@ def _thinned_rows(db: sqlite3.Connection, info: StoredSession, after: int, limit
         if found is None:
             break
         chapter = Chapter(*found)
-        unpacked = rows_of(chapter)  # what is not intact may be of any type
+        unpacked = rows_of(chapter)  # a damaged column may have any type
         if chapter.first > end + 1 or (rows and chapter.first != end + 1):
             raise damaged(info.id, f"update {end + 1} of its log is missing")
         rows += [row for row in unpacked if row.version > after]
@@ -160,7 +160,7 @@ def check_sequence(session: str, rows: Sequence[LoggedUpdate], first: int, last:
     """Check that rows stand for these versions of a session, each once and in order.
 
     Raises:
-        StorageError: they don't.
+        StorageError: they stand for other versions.
     """
     ends = [first - 1, *(row.version for row in rows)]
     follows = all(row.session == session and row.first == end + 1 for row, end in zip(rows, ends, strict=False))
@@ -171,10 +171,10 @@ def check_sequence(session: str, rows: Sequence[LoggedUpdate], first: int, last:
 
 
 def refuse_remains(db: sqlite3.Connection, session: str) -> None:
-    """Refuse a session that is not in the list, while something of it is there.
+    """Refuse a session that is not in the list, but has data left.
 
     Raises:
-        StorageError: something is.
+        StorageError: there is data of the session.
     """
     for table in ("updates", "chapters", "snapshots"):
         if db.execute(f"SELECT 1 FROM {table} WHERE session = ? LIMIT 1", (session,)).fetchone():  # noqa: S608
@@ -182,21 +182,21 @@ def refuse_remains(db: sqlite3.Connection, session: str) -> None:
 
 
 def is_intact_row(row: LoggedUpdate, checksum: object) -> bool:
-    """Whether a single row of a log, as it was read, is what was saved."""
+    """Return whether a single row of a log, as read, equals the saved one."""
     return isinstance(row.update, bytes) and row_checksum(row) == checksum  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
 def row_checksum(row: LoggedUpdate) -> int:
-    """What is stored beside a single row."""
+    """Return the checksum that is stored with a single row."""
     head = f"{row.session}\0{row.version}\0{row.at}\0{row.participant}\0{row.client}\0"
     return crc32(row.update, crc32(head.encode()))
 
 
 def snapshot_checksum(snapshot: Snapshot) -> int:
-    """What is stored beside a snapshot: of its bytes before they were compressed."""
+    """Return the checksum that is stored with a snapshot, of its uncompressed bytes."""
     return crc32(snapshot.update, crc32(f"{snapshot.session}\0{snapshot.version}\0".encode()))
 
 
 def damaged(session: str, what: str) -> SessionDamaged:
-    """The error that says what is wrong with a session."""
+    """Return the error for a damaged session."""
     return SessionDamaged(f"The session {session} is damaged: {what}. `cosession check` says more.")

@@ -1,8 +1,8 @@
-"""Revocations: access that was taken away before its time. Kept in the database, so that no restart gives it back.
+"""Revocations: access that was revoked before its expiry. Kept in the database, so that a restart keeps them.
 
-All of them are in memory too, so that asking costs nothing: there are as many as operators made. A revocation holds
-until it is lifted. It names a participant, a token, a session, or several of these, and then means only where all
-of them meet: `ada` in `trip`, and not in other sessions. A grant with `admin` loses access only to another admin.
+All of them are in memory too, so that a check is cheap: there are only as many as operators made. A revocation holds
+until it is lifted. It names a participant, a token, a session, or several of these, and then applies only where all
+of them match: `ada` in `trip`, and not in other sessions. Only an admin can revoke a grant with `admin`.
 """
 
 import sqlite3
@@ -16,17 +16,17 @@ from .database import DatabaseConnection
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What was taken away.
+    """A revocation of access.
 
     Attributes:
-        id: its own.
-        participant: whose access; None is everybody's.
+        id: its id.
+        participant: the participant that loses access; None is every participant.
         token: the `jti` of a token; None is every token.
-        session: where; None is everywhere.
-        reason: a word to whoever looks later.
-        by: who did it.
-        at: when, RFC 3339.
-        by_admin: whether an admin did it: then it binds admins, too.
+        session: the session; None is every session.
+        reason: the reason, for later readers.
+        by: the participant that made it.
+        at: the time, RFC 3339.
+        by_admin: whether an admin made it: then it also applies to admins.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Revocation:
     by_admin: bool
 
     def names(self, who: "Bearer", session: str | None) -> bool:
-        """Whether everything that it names meets in a bearer and a session."""
+        """Return whether everything that it names matches a bearer and a session."""
         return (
             self.participant in (None, who.id)
             and self.token in (None, who.token_id)
@@ -48,7 +48,7 @@ class Revocation:
 
 
 class Bearer(Protocol):
-    """Whose access is asked about: a participant, or a grant."""
+    """A holder of access that can be revoked: a participant, or a grant."""
 
     @property
     def id(self) -> str:
@@ -61,7 +61,7 @@ class Bearer(Protocol):
         ...
 
     def is_admin(self, session: str | None) -> bool:
-        """Whether it includes `admin` in a session; None is any session."""
+        """Return whether it includes `admin` in a session; None is any session."""
         ...
 
 
@@ -76,23 +76,23 @@ class Revocations:
 
     @classmethod
     async def load(cls, writer: DatabaseConnection) -> "Revocations":
-        """Read what was revoked."""
+        """Read all revocations from the database."""
         return cls(writer, {one.id: one for one in await writer.run(read_revocations)})
 
     def __iter__(self) -> Iterator[Revocation]:
-        """All, the oldest first."""
+        """Iterate over all, the oldest first."""
         return iter(sorted(self._known.values(), key=lambda one: (one.at, one.id)))
 
     def get(self, id: str) -> Revocation | None:  # noqa: A002
-        """One of them, or None."""
+        """Return the revocation of an id, or None."""
         return self._known.get(id)
 
     def is_revoked(self, who: Bearer, session: str | None = None) -> bool:
-        """Whether access is taken away.
+        """Return whether access is revoked.
 
         Args:
-            who: whose.
-            session: where; None asks only for what holds everywhere.
+            who: the holder of access.
+            session: the session; None considers only revocations for all sessions.
         """
         taken = self._by_admins if who.is_admin(session) else self._taken
         if not taken:
@@ -105,10 +105,10 @@ class Revocations:
         )
 
     async def add(self, revocation: Revocation) -> None:
-        """Revoke, durably, then tell the observers.
+        """Revoke access, durably, then notify the observers.
 
         Raises:
-            StorageError: it could not be kept, and nothing was revoked.
+            StorageError: the revocation could not be stored, and has no effect.
         """
         await self._writer.run(lambda db: write_revocation(db, revocation))
         self._known[revocation.id] = revocation
@@ -117,7 +117,7 @@ class Revocations:
             observer(revocation)
 
     async def lift(self, id: str) -> bool:  # noqa: A002
-        """Give access back, durably; False if there is no such revocation."""
+        """Lift a revocation, durably; return False if it doesn't exist."""
         lifted = await self._writer.run(
             lambda db: db.execute("DELETE FROM revocations WHERE id = ?", (id,)).rowcount > 0
         )
@@ -126,12 +126,12 @@ class Revocations:
         return lifted
 
     def follow(self, observer: Callable[[Revocation], None]) -> None:
-        """Have every new revocation told from now on, on the loop, at once; it must not raise."""
+        """Call an observer at every new revocation from now on, on the loop, at once; it must not raise."""
         self._observers.append(observer)
 
     @contextmanager
     def observe(self, observer: Callable[[Revocation], None]) -> Generator[None]:
-        """Have every new revocation told for the length of a block, on the loop, at once; it must not raise."""
+        """Call an observer at every new revocation during a block, on the loop, at once; it must not raise."""
         self._observers.append(observer)
         try:
             yield

@@ -1,11 +1,11 @@
 """Chapters: the thinned beginning of a log, many rows packed and compressed together, as one value in the database.
 
 Rows are packed together because one alone compresses badly: a chat of 12,500 tokens takes 92 KB row by row, and 35 KB
-as one chapter. A chapter is JSON of its rows' columns, its length before it, then all their bytes in a row; then
-compressed, where that makes it smaller. It is never changed, only replaced by one that goes on from it.
+as one chapter. A chapter is the length of a JSON head, the head with the rows' columns, and the concatenated bytes of
+the rows, compressed if that makes it smaller. It is never changed, only replaced by one that extends it.
 
-Bounds: a chapter holds at most `MOST_BYTES` of updates, or one range, and takes the place of `MOST_ROWS` single rows
-at most, so that neither reading a page of history nor putting it in place takes long.
+Bounds: a chapter holds at most `MOST_BYTES` of updates, or one range, and replaces at most `MOST_ROWS` single rows,
+so that neither reading a page of history nor storing a chapter takes long.
 
 Pure: no database, no clock.
 """
@@ -20,19 +20,19 @@ from zlib import crc32
 from .interface import LoggedUpdate
 
 PLAIN: Final = 0
-"""The codec of bytes as they are."""
+"""The codec of uncompressed bytes."""
 
 LZMA: Final = 1
-"""The codec of what is read seldom and kept for ever: it sees all of a session at once, where zlib sees 32 KB."""
+"""The codec of rarely read, permanent data: its window covers a whole session, where that of zlib has 32 KB."""
 
 MOST_BYTES: Final = 256 * 2**10
 MOST_ROWS: Final = 16384
 
 _PRESET = 4
-"""Of lzma: 20 ms for a snapshot of 160 KB, which becomes 35 KB; more effort saves 1 % of that."""
+"""The lzma preset: 20 ms for a snapshot of 160 KB, which becomes 35 KB; a higher one saves 1 % of that."""
 
 _LARGEST = 2**30
-"""A damaged or hostile value must not fill the memory; nothing that was stored is as large."""
+"""The largest decompressed size: a damaged or hostile value must not fill the memory; stored values are smaller."""
 
 
 class UnknownCodec(ValueError):
@@ -52,7 +52,7 @@ class Chapter:
 
     @property
     def is_intact(self) -> bool:
-        """Whether it is, as it was read, what was saved."""
+        """Whether it equals the saved chapter, by its checksum."""
         return isinstance(self.data, bytes) and self.checksum == _checksum(self)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
@@ -67,17 +67,17 @@ class PackedSnapshot:
 
 
 def compress(data: bytes) -> tuple[int, bytes]:
-    """Bytes as they should be stored, after their codec: smaller, or as they are."""
+    """Return the codec and the bytes to store: compressed if that is smaller, or unchanged."""
     smaller = lzma.compress(data, preset=_PRESET)
     return (LZMA, smaller) if len(smaller) < len(data) else (PLAIN, data)
 
 
 def decompress(codec: int, data: bytes) -> bytes:
-    """The bytes that `compress` got.
+    """Return the bytes that were given to `compress`.
 
     Raises:
-        UnknownCodec: this version of cosession doesn't know it.
-        ValueError: they are damaged.
+        UnknownCodec: this version of cosession doesn't know the codec.
+        ValueError: the data is damaged.
     """
     if codec == PLAIN:
         return data
@@ -94,7 +94,7 @@ def decompress(codec: int, data: bytes) -> bytes:
 
 
 def pack(rows: Sequence[LoggedUpdate]) -> Chapter:
-    """Make a chapter of rows of one session that follow each other; one at least."""
+    """Make a chapter of consecutive rows of one session; at least one."""
     columns = [
         [row.versions for row in rows],
         [row.at for row in rows],
@@ -109,7 +109,7 @@ def pack(rows: Sequence[LoggedUpdate]) -> Chapter:
 
 
 def unpack(chapter: Chapter) -> list[LoggedUpdate]:
-    """The rows of a chapter.
+    """Return the rows of a chapter.
 
     Raises:
         UnknownCodec: a newer cosession wrote it.
@@ -133,11 +133,11 @@ def unpack(chapter: Chapter) -> list[LoggedUpdate]:
 
 
 def split(rows: Iterable[LoggedUpdate], before: Sequence[LoggedUpdate] = ()) -> Iterator[list[LoggedUpdate]]:
-    """Divide rows into those of one chapter each.
+    """Divide rows into groups of one chapter each.
 
     Args:
-        rows: those that are single ones, or were thinned just now.
-        before: those of the last chapter, if that is to go on.
+        rows: the single or just thinned rows.
+        before: the rows of the last chapter, if that is to be extended.
     """
     group, versions = list(before), 0
     size = sum(len(row.update) for row in group)

@@ -1,12 +1,12 @@
 """Sessions in one SQLite file: the `Storage` of a server on one machine.
 
 WAL, `synchronous=FULL`: a commit that returned is on the disk. Three connections, each on a thread of its own: one
-writes, strictly in the order of the calls; one reads, so that the loading of a long session never holds up a commit;
-one reads and packs, so that compaction, which takes its time, holds up neither. One process owns the file; it can be
-read and backed up (`VACUUM INTO`) by any other meanwhile.
+writes, strictly in the order of the calls; one reads, so that the loading of a long session never delays a commit;
+one reads and packs, so that slow compaction delays neither. One process owns the file; any other can read it and back
+it up (`VACUUM INTO`) meanwhile.
 
-Each call but `compact` is one function of `transactions`, handed to a thread before the call first waits: so a
-cancelled caller changes neither the order nor what happens.
+Each call but `compact` is one function of `transactions`, submitted to a thread before the call first waits: so a
+cancelled caller changes neither the order nor the effect.
 """
 
 import sqlite3
@@ -29,7 +29,7 @@ class SqliteStorage:
     """A `Storage` in a SQLite file; made by `SqliteStorage.open`.
 
     Attributes:
-        revocations: whose access was taken away.
+        revocations: the revoked access.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class SqliteStorage:
     @classmethod
     @asynccontextmanager
     async def open(cls, path: Path) -> "AsyncGenerator[SqliteStorage]":
-        """Open the database, and own it until the block ends; then everything that was asked for is carried out.
+        """Open the database, and own it until the block ends; pending calls are completed first.
 
         Args:
-            path: the database file; made with its folder when missing. SQLite keeps files of the same name and an
-                ending beside it.
+            path: the database file; created with its folder when missing. SQLite keeps files of the same name with
+                a suffix beside it.
 
         Raises:
-            StorageError: another process owns it, it can't be written, or it isn't a database of cosession.
+            StorageError: another process owns the database, it can't be written, or isn't one of cosession.
             StorageTooNew: a newer cosession wrote it.
         """
         name = str(path)
@@ -78,7 +78,7 @@ class SqliteStorage:
 
     async def append(self, updates: Sequence[LoggedUpdate], work: Mapping[str, Set[str]] = NO_WORK) -> None:
         """See `Storage.append`."""
-        # The caller's may change before the thread comes to them.
+        # Copied, because the caller may change them before the thread reads them.
         rows, noted = tuple(updates), {session: frozenset(agents) for session, agents in work.items()}
         if rows or noted:
             await self._write(lambda db: transactions.append(db, rows, noted))
@@ -88,7 +88,7 @@ class SqliteStorage:
         await self._write(lambda db: transactions.save_snapshot(db, snapshot))
 
     async def compact(self, session: str, thin: Thin) -> None:
-        """See `Storage.compact`. Reading and packing is for the packer; the writer gets short transactions."""
+        """See `Storage.compact`. The packer reads and packs; the writer only runs short transactions."""
         snapshot = await self._packer.run(lambda db: transactions.pack_snapshot(db, session))
         if snapshot is not None:
             await self._write(lambda db: transactions.keep_packed(db, snapshot))
@@ -123,6 +123,6 @@ class SqliteStorage:
         await self._write(transactions.ping)
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Carry out a write that is no creation: those that are asked for later don't happen before it."""
+        """Run a write that is no creation; later creations don't run before it."""
         self._creations = Creations()
         return await self._writer.run(work)

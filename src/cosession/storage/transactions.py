@@ -1,7 +1,7 @@
-"""What `SqliteStorage` does inside its transactions: synchronous functions over a connection in autocommit mode.
+"""The transactions of `SqliteStorage`: synchronous functions over a connection in autocommit mode.
 
-Each function is one transaction, whole or not at all; what it guarantees is in `interface.Storage`. Whatever is
-read is checked by `reads`: damage is raised, never passed on.
+Each function is one atomic transaction; its guarantees are in `interface.Storage`. All data is read and checked by
+`reads`: damage is raised, never returned.
 """
 
 import sqlite3
@@ -15,25 +15,25 @@ from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSes
 from .segments import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
 
 FEWEST_TO_THIN = 64
-"""Fewer rows than this stay as they are: they load at once, and take a few pages at most."""
+"""The number of rows from which a log is thinned: fewer load quickly, and occupy a few pages at most."""
 
 _NOTE_WRITERS = """
     INSERT OR IGNORE INTO writers SELECT session, client, participant FROM
         (SELECT session, client, participant, min(version) FROM updates
          WHERE session = ? AND version <= ? AND client IS NOT NULL GROUP BY client)
 """
-"""What a snapshot covers may be thinned, and is no longer read row by row."""
+"""Records the writers of rows that a snapshot covers, as those may be thinned and are no longer read singly."""
 
 
 def create(db: sqlite3.Connection, wanted: Sequence[tuple[str, str, str]]) -> list[bool | SessionDeleted]:
-    """See `Storage.create`, for many at once.
+    """See `Storage.create`; creates many at once.
 
     Args:
         db: the database.
         wanted: id, title and time of each.
 
     Returns:
-        Of each whether it was made here, or why it can't be.
+        For each whether it was created here, or the error.
     """
     results: list[bool | SessionDeleted] = []
     with _transaction(db, "BEGIN IMMEDIATE"):
@@ -124,7 +124,7 @@ def save_snapshot(db: sqlite3.Connection, snapshot: Snapshot) -> None:
 
 
 def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None:
-    """Compress a session's snapshot, in memory; None where that is done, or makes it no smaller."""
+    """Compress a session's snapshot, in memory; return None if it is compressed already, or gets no smaller."""
     with _transaction(db, "BEGIN"):
         info = reads.session(db, session)
         (codec,) = db.execute("SELECT max(codec) FROM snapshots WHERE session = ?", (session,)).fetchone()
@@ -136,7 +136,7 @@ def pack_snapshot(db: sqlite3.Connection, session: str) -> PackedSnapshot | None
 
 
 def keep_packed(db: sqlite3.Connection, packed: PackedSnapshot) -> None:
-    """Store a snapshot's bytes compressed, if it is still the one that is there."""
+    """Store a snapshot's compressed bytes, if that snapshot is still the stored one."""
     with _transaction(db, "BEGIN IMMEDIATE"):
         db.execute(
             "UPDATE snapshots SET bytes = ?, codec = ? WHERE session = ? AND version = ? AND codec = ?",
@@ -148,7 +148,7 @@ def pack_log(db: sqlite3.Connection, session: str, thin: Thin) -> list[Chapter]:
     """Thin a log up to its snapshot and pack it, in memory.
 
     Returns:
-        What `keep_chapter` is to put in the place of rows, in this order; none where few rows would go.
+        The chapters for `keep_chapter`, in this order; empty if there are too few rows.
 
     Raises:
         StorageError: the log is damaged, or `thin` returned rows for other versions.
@@ -171,7 +171,7 @@ def pack_log(db: sqlite3.Connection, session: str, thin: Thin) -> list[Chapter]:
 
 
 def keep_chapter(db: sqlite3.Connection, chapter: Chapter) -> None:
-    """Put a chapter in the place of the single rows of its versions, and of the chapter that it goes on from."""
+    """Replace the single rows of a chapter's versions, and the chapter that it extends, by the chapter."""
     with _transaction(db, "BEGIN IMMEDIATE"):
         reads.session(db, chapter.session)
         span = (chapter.session, chapter.first, chapter.version)
@@ -189,7 +189,7 @@ def keep_chapter(db: sqlite3.Connection, chapter: Chapter) -> None:
 
 
 def add_chapters(db: sqlite3.Connection, session: str, rows: Sequence[LoggedUpdate]) -> None:
-    """Begin the log of a session at version 0 with rows that were thinned."""
+    """Begin the log of a session at version 0 with thinned rows."""
     with _transaction(db, "BEGIN IMMEDIATE"):
         for group in split(rows):
             _insert_chapter(db, pack(group))
@@ -242,7 +242,7 @@ def delete(db: sqlite3.Connection, session: str, at: str) -> bool:
 
 
 def ping(db: sqlite3.Connection) -> None:
-    """See `Storage.ping`. Writes the schema's version over itself: a real commit that changes nothing."""
+    """See `Storage.ping`. Writes the schema's version unchanged, in a real commit."""
     with _transaction(db, "BEGIN IMMEDIATE"):
         (version,) = db.execute("PRAGMA user_version").fetchone()
         db.execute(f"PRAGMA user_version = {version}")
@@ -255,12 +255,12 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Generator[None]:
         yield
         db.execute("COMMIT")
     finally:
-        if db.in_transaction:  # some errors of the disk have ended it already
+        if db.in_transaction:  # some disk errors have ended it already
             db.execute("ROLLBACK")
 
 
 def _refuse_other(db: sqlite3.Connection, row: LoggedUpdate, twin: LoggedUpdate | None) -> None:
-    """Refuse a row whose version is taken, unless by an equal row: on the disk, or by its twin in the same call.
+    """Refuse a row whose version is taken, unless by an equal row, on the disk or in the same call (`twin`).
 
     The whole row is compared: rows that bind a client id all have the same bytes.
     """

@@ -1,4 +1,4 @@
-"""Checking, mending, copying and reading a database that may be damaged."""
+"""Checking, repairing, backing up and reading a database that may be damaged."""
 
 from .backup import back_up
 from .check import Inspection, Remains, inspect

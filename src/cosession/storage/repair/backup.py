@@ -1,7 +1,7 @@
-"""A copy of the database, made while a server uses it; complete and on the disk, or not there at all.
+"""A backup of the database, made while a server uses it; it is complete and durable, or doesn't exist.
 
-It is one file of one moment: what was acknowledged before the copy began is in it, nothing is half in it, and what
-was deleted before leaves no trace in it. It never replaces a file that is there.
+It is one file as of one moment: every write that was acknowledged before the copy began is in it, no write is half in
+it, and data that was deleted before leaves no trace in it. It never replaces an existing file.
 """
 
 import os
@@ -20,20 +20,20 @@ def back_up(path: Path, target: Path) -> tuple[str, ...]:
 
     Args:
         path: the database; a server may be using it.
-        target: the file to make; its folder is there.
+        target: the file to make; its folder exists.
 
     Returns:
-        What is damaged, a sentence each; the copy was made all the same, with the damage in it.
+        A sentence for each damage; the copy was made anyway, and includes the damage.
 
     Raises:
-        StorageError: `target` is there already, it can't be written, or the database can't be read.
+        StorageError: `target` exists, it can't be written, or the database can't be read.
     """
     if os.path.lexists(target):
         raise _is_there(target)
     part = target.with_name(f"{target.name}.part")
     try:
         with reading(path) as db, explained(str(target)):
-            part.unlink(missing_ok=True)  # of a backup that was killed
+            part.unlink(missing_ok=True)  # left by a killed backup
             db.execute("VACUUM INTO ?", (str(part),))
         sync(part)
         with inspect(part) as copy:
@@ -41,7 +41,7 @@ def back_up(path: Path, target: Path) -> tuple[str, ...]:
             for session in copy.sessions:
                 damage += [f"{session}: {what}" for what in copy.session(session).damage]
         try:
-            os.link(part, target)  # unlike a rename, this fails where a file of that name is there
+            os.link(part, target)  # unlike a rename, this fails if the file exists
         except FileExistsError:
             raise _is_there(target) from None
         sync(target.parent)
@@ -54,7 +54,7 @@ def back_up(path: Path, target: Path) -> tuple[str, ...]:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk itself."""
+    """Flush a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

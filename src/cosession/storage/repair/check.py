@@ -1,7 +1,7 @@
-"""What a database still holds and what of it is damaged: reads everything, changes nothing, repairs nothing.
+"""Checks a database: lists its intact and its damaged data; reads everything, changes nothing, repairs nothing.
 
-Every sentence says of one session, or of the file, what is wrong with it; a session without any is whole, as far as
-bytes can tell. Whether they replay to a document is for the layer above, which knows what they mean.
+Each damage of a session or of the file is one sentence; a session without any is intact, as far as bytes can show.
+Whether the bytes replay to a document is checked by the layer above, which knows their meaning.
 """
 
 import sqlite3
@@ -19,30 +19,30 @@ from ..segments import Chapter, UnknownCodec, unpack
 from .read_only import UNREADABLE, DamagedText, read_rows, reading
 
 _Span: TypeAlias = tuple[int, int]
-"""The first and the last of versions that follow each other."""
+"""The first and the last version of a consecutive range."""
 
 _MOST_SPANS = 8
-"""How many places a sentence names: a log that lost every second row must not fill the screen."""
+"""The number of ranges that a sentence lists: a log that lost every second row must not fill the screen."""
 
 _OTHERS = (
     "SELECT id, participant, token, session, reason, by, at, by_admin FROM revocations",
     "SELECT session, client, participant FROM writers",
     "SELECT session, agent FROM work",
 )
-"""What a server reads besides its sessions."""
+"""The queries of a server for data other than sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """What can be read of one session; none of its bytes is damaged.
+    """The intact data of one session.
 
     Attributes:
         id: the session's id.
-        info: its row in the list of sessions, if that is there and doesn't say that it was deleted.
-        snapshot: its snapshot, if it is what was saved.
-        updates: the rows of its log that are what was saved, in order; versions may be missing between them.
+        info: its row in the list of sessions, if that exists and isn't marked as deleted.
+        snapshot: its snapshot, if intact.
+        updates: the intact rows of its log, in order; versions may be missing between them.
         version: the highest version that any of this proves.
-        damage: what is wrong, a sentence each.
+        damage: a sentence for each damage.
     """
 
     id: str
@@ -65,13 +65,13 @@ class Tombstone:
 
 
 class Inspection:
-    """A look into one database; made by `inspect`.
+    """The result of checking one database; made by `inspect`.
 
     Attributes:
         path: the database file.
-        failures: what is wrong with the file itself, a sentence each.
-        sessions: the ids of all sessions that left a trace and weren't deleted whole.
-        tombstones: the deleted ones.
+        failures: a sentence for each damage of the file itself.
+        sessions: the ids of all sessions with any data left, except completely deleted ones.
+        tombstones: the deleted sessions.
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
@@ -95,7 +95,7 @@ class Inspection:
         self.tombstones = [Tombstone(*row[:1], *row[2:]) for row in rows if row[0] not in traces]
 
     def _is_listed(self, row: tuple[Any, ...]) -> bool:
-        """Whether a row of the list has the types that only damage can change."""
+        """Return whether a row of the list has the right types, which only damage can change."""
         *texts, version, deleted_at = row
         good = all(isinstance(text, str) for text in texts) and isinstance(version, int)
         if not (good and isinstance(deleted_at, str | None)):
@@ -141,7 +141,7 @@ class Inspection:
         return Remains(session, info, snapshot, updates, version, tuple(damage))
 
     def _updates(self, session: str, damage: list[str]) -> tuple[LoggedUpdate, ...]:
-        """The whole log, as far as it can be read: its chapters, then what follows."""
+        """Return the readable part of the log: its chapters, then the single rows."""
         intact: list[LoggedUpdate] = []
         single: list[LoggedUpdate] = []
         altered: list[_Span] = []
@@ -233,7 +233,7 @@ class Inspection:
 
 @contextmanager
 def inspect(path: Path) -> Generator[Inspection]:
-    """Look into a database, as of one moment, also while a server uses it.
+    """Check a database, as of one moment, also while a server uses it.
 
     Args:
         path: the database file.
@@ -242,14 +242,14 @@ def inspect(path: Path) -> Generator[Inspection]:
         StorageError: as for `reading`.
     """
     with reading(path) as db:
-        # One transaction: a server beside us goes on, and we see one moment of it.
+        # One transaction, to see one moment of the database while a server continues to write.
         with explained(str(path)):
             db.execute("BEGIN")
         yield Inspection(path, db)
 
 
 def _joined(spans: Iterable[_Span]) -> list[_Span]:
-    """Spans in order, with those that touch as one; damage can make one of any length, or end before it begins."""
+    """Return spans in order, adjacent ones merged; a damaged span may have any length, or end before it begins."""
     joined: list[_Span] = []
     for first, last in sorted(span for span in spans if span[0] <= span[1]):
         if joined and first <= joined[-1][1] + 1:
@@ -260,13 +260,13 @@ def _joined(spans: Iterable[_Span]) -> list[_Span]:
 
 
 def _is_in(spans: Sequence[_Span], version: int) -> bool:
-    """Whether joined spans hold a version."""
+    """Return whether joined spans contain a version."""
     place = bisect_right(spans, version, key=lambda span: span[0]) - 1
     return place >= 0 and version <= spans[place][1]
 
 
 def _without(span: _Span, others: Sequence[_Span]) -> Iterator[_Span]:
-    """What of a span is in none of some joined others."""
+    """Yield the parts of a span that are in none of some joined others."""
     first, last = span
     place = max(bisect_right(others, first, key=lambda other: other[0]) - 1, 0)
     for other_first, other_last in others[place:]:
@@ -280,7 +280,7 @@ def _without(span: _Span, others: Sequence[_Span]) -> Iterator[_Span]:
 
 
 def _named(spans: Sequence[_Span]) -> str:
-    """`update 3 of its log is`, `updates 3 to 5 and 9 of its log are`."""
+    """Return e.g. `update 3 of its log is`, or `updates 3 to 5 and 9 of its log are`."""
     named = [str(first) if first == last else f"{first} to {last}" for first, last in spans[:_MOST_SPANS]]
     if len(spans) > _MOST_SPANS:
         named.append(f"at {len(spans) - _MOST_SPANS} more places")

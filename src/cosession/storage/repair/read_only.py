@@ -1,7 +1,7 @@
-"""A database of ours, opened so that nothing can change it, and read as far as it can be, also where it is damaged.
+"""Opens a cosession database read-only, and reads as much of it as possible, even if it is damaged.
 
-This works beside a running server, and what is damaged stays as it was found. Where a table breaks in the middle it
-is read from both ends: what lies between is what is lost. A text that is no text any more is marked.
+This works beside a running server, and leaves damaged data unchanged. A table that is damaged in the middle is read
+from both ends: only the rows between are lost. A text that can't be decoded is marked.
 """
 
 import sqlite3
@@ -16,21 +16,21 @@ from ..database import BUSY_SECONDS, explained
 from ..migrations import APPLICATION_ID, MIGRATIONS, is_blank
 
 UNREADABLE = (sqlite3.Error, UnicodeError)
-"""What reading a damaged file ends with: SQLite may quote damaged text in its own sentence."""
+"""The errors of reading a damaged file: SQLite may quote undecodable text in its own message."""
 
 
 class DamagedText(str):
-    """What can be read of a text that is no text any more."""
+    """The readable part of a text that can't be decoded."""
 
     __slots__ = ()
 
 
 @contextmanager
 def reading(path: Path) -> Generator[sqlite3.Connection]:
-    """Open a database of ours so that nothing can change it.
+    """Open a cosession database read-only.
 
     Raises:
-        StorageError: there is none, it is empty, it can't be opened, or it isn't one of this version of cosession.
+        StorageError: the database is missing or empty, can't be opened, or isn't one of this version of cosession.
     """
     if not path.exists():
         raise StorageError(f"There is no database {path}: name its folder with --data.")
@@ -62,10 +62,10 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
 def read_rows(
     db: sqlite3.Connection, query: str, key: str, *parameters: object
 ) -> tuple[list[tuple[Any, ...]], Exception | None]:
-    """Read rows in the order of a key: from both ends where something in the middle can't be read.
+    """Read rows in the order of a key: from both ends where a row in the middle can't be read.
 
     Returns:
-        What could be read, and why that isn't all.
+        The readable rows, and the error if some are missing.
     """
     rows, error = _read_until_it_breaks(db, f"{query} ORDER BY {key}", parameters)
     if error is not None:

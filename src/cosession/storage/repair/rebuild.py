@@ -1,8 +1,8 @@
-"""Saves what a damaged database still holds, and destroys nothing.
+"""Recovers the intact data of a damaged database, and destroys nothing.
 
-The damaged files are copied aside first, as they are. What can be kept is written into a new database, which is
-checked, and then takes the place of the damaged one in a single transaction: killed at any moment, the database is
-the old one or the new one. What a session can still become is for the caller to say (`Mend`): here it is only bytes.
+The damaged files are first copied aside, unchanged. Recoverable data is written into a new database, which is
+checked, and then replaces the damaged one in a single transaction: killed at any moment, the database is the old one
+or the new one. The caller decides how a session is recovered (`Mend`), because this module only sees bytes.
 """
 
 import shutil
@@ -23,19 +23,19 @@ from .backup import sync
 from .check import Inspection, Remains, inspect
 
 _GROUP = 1000
-"""Rows to a transaction while the new database is written."""
+"""The number of rows per transaction while the new database is written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What a session is after the repair.
+    """A session after the repair.
 
     Attributes:
         title: its title in the list of sessions.
-        created_at: when it was made.
+        created_at: the time of its creation.
         updates: its log, from version 1, without a gap.
         snapshot: its snapshot, if it has one.
-        changes: what the repair did to it, a sentence each; none where it was whole.
+        changes: a sentence for each change by the repair; empty if it was intact.
     """
 
     title: str
@@ -46,16 +46,16 @@ class Mended:
 
 
 Mend = Callable[[Remains], Mended]
-"""Makes a whole session of what remains of it."""
+"""Makes an intact session from its remaining data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What a repair did.
+    """The result of a repair.
 
     Attributes:
-        aside: where the damaged database was copied to; put it back to undo the repair.
-        changes: per session that was changed, what was done to it.
+        aside: the path of the copy of the damaged database; put it back to undo the repair.
+        changes: the changes of each changed session.
     """
 
     aside: Path
@@ -67,15 +67,15 @@ def repair(path: Path, mend: Mend, at: str) -> Repaired | None:
 
     Args:
         path: the database file.
-        mend: says what becomes of each session.
+        mend: recovers each session.
         at: the time, for the name of the copy: letters, digits and hyphens.
 
     Returns:
-        None if nothing is damaged, and nothing was touched.
+        None if nothing is damaged; then nothing was changed.
 
     Raises:
-        StorageError: a server uses it, nothing of it can be read, or there is no space for the copies; then the
-            database is as it was.
+        StorageError: a server uses the database, nothing in it can be read, or there is no space for the copies;
+            then the database is unchanged.
     """
     if not path.exists():
         raise StorageError(f"There is no database {path}: name its folder with --data.")
@@ -112,7 +112,7 @@ def _changes(old: Inspection, mend: Mend) -> dict[str, tuple[str, ...]]:
 
 
 def _set_aside(path: Path, aside: Path) -> None:
-    """Copy the database and the commits that aren't in it yet, under names that make them a database again."""
+    """Copy the database and its write-ahead log, under names that make the copies a valid database."""
     for ending in ("", "-wal"):
         source, copy = Path(f"{path}{ending}"), Path(f"{aside}{ending}")
         if source.exists() and (not ending or source.stat().st_size):
@@ -123,9 +123,9 @@ def _set_aside(path: Path, aside: Path) -> None:
 
 
 def _write(new: Path, old: Inspection, mend: Mend) -> None:
-    new.unlink(missing_ok=True)  # of a repair that was killed
+    new.unlink(missing_ok=True)  # left by a killed repair
     with explained(str(new)), closing(sqlite3.connect(new, isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous = OFF")  # it is worth nothing until it is whole and checked
+        db.execute("PRAGMA synchronous = OFF")  # it isn't used before it is complete and checked
         migrate(db, str(new))
         for session in old.sessions:
             mended = mend(old.session(session))
@@ -145,14 +145,14 @@ def _write(new: Path, old: Inspection, mend: Mend) -> None:
 
 
 def _keep_revocations(path: Path, new: Path) -> None:
-    # Whose access was taken away must not get it back by a repair: where this can't be read, there is none.
+    # A repair must not restore revoked access: if the revocations can't be read, the repair fails.
     with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(new, isolation_level=None)) as db:
         for revocation in read_revocations(old):
             write_revocation(db, revocation)
 
 
 def _keep_writers(path: Path, new: Path) -> None:
-    # Where they can't be read, a client id is again whoever's writes under it first: nothing else is lost.
+    # If they can't be read, a client id belongs to the next participant that writes under it; nothing else is lost.
     with (
         closing(sqlite3.connect(path)) as old,
         closing(sqlite3.connect(new, isolation_level=None)) as db,
@@ -163,7 +163,7 @@ def _keep_writers(path: Path, new: Path) -> None:
 
 
 def _keep_work(path: Path, new: Path) -> None:
-    # Where it can't be read, an agent hears of what waits for it when somebody opens the session.
+    # If it can't be read, an agent is notified of waiting work only when a participant opens the session.
     with (
         closing(sqlite3.connect(path)) as old,
         closing(sqlite3.connect(new, isolation_level=None)) as db,
