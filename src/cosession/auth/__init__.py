@@ -1,4 +1,4 @@
-"""Who somebody is and what they may do: from a request to a `Grant`, and in a session to a `Participant`."""
+"""Authentication and authorization: from a request to a `Grant`, and in a session to a `Participant`."""
 
 from .capabilities import CAPABILITIES, EVERYTHING, ROLES, SCOPED, Capabilities
 from .grant import Grant, Scope

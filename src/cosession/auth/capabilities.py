@@ -1,4 +1,4 @@
-"""Capabilities: what somebody may do in a session. Pure values, made once from a token, asked at every update.
+"""Capabilities: the actions that a participant may do in a session. Pure values, made once from a token.
 
 `CAPABILITIES` is the one list of them, `ROLES` names the usual sets. Three take an argument: `state:PATH` (a path in
 the session's state, a JSON Pointer without its first slash; it covers everything below it), `text:NAME` (one shared
@@ -39,7 +39,7 @@ CAPABILITIES: Final = {
     "revoke": "take access away from participants, tokens and sessions, and give it back",
     "admin": "everything, unchecked; delete the session",
 }
-"""Every capability without an argument, and what it lets one do."""
+"""Every capability without an argument, and the actions that it allows."""
 
 SCOPED: Final = {
     "state": "write the state at this path and below it; `*` is all of it",
@@ -61,16 +61,16 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "operator": (*_TAKE_PART, "prompt", "steer", "approve", "edit-any", "cancel-any", "invite", "revoke"),
     "admin": ("admin",),
 }
-"""The usual sets. A viewer changes nothing. An agent neither prompts nor approves, unless it is told so besides."""
+"""The usual sets. A viewer changes nothing. An agent can neither prompt nor approve, unless granted in addition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What somebody may do. Made by `Capabilities.parse` and `Capabilities.of`.
+    """A set of capabilities. Made by `Capabilities.parse` and `Capabilities.of`.
 
     Attributes:
         names: the capabilities without an argument.
-        state: the paths of the state that may be written, each with all below it; `()` is the whole state.
+        state: the paths of the state that may be written, each with everything below it; `()` is the whole state.
         texts: the names of the texts that may be written; `*` is all of them.
         roots: the names of the application's own roots that may be written; `*` is all of them.
     """
@@ -82,10 +82,10 @@ class Capabilities:
 
     @classmethod
     def parse(cls, written: Iterable[str]) -> "Capabilities":
-        """Take capabilities as tokens write them, e.g. `["read", "state:trip/flight"]`.
+        """Parse capabilities as written in tokens, e.g. `["read", "state:trip/flight"]`.
 
         Raises:
-            NotAuthenticated: one of them is none.
+            NotAuthenticated: one of them is unknown.
         """
         names: set[str] = set()
         state: set[Path] = set()
@@ -108,7 +108,7 @@ class Capabilities:
 
     @classmethod
     def of(cls, role: str) -> "Capabilities":
-        """Return what a role includes.
+        """Return the capabilities of a role.
 
         Raises:
             NotAuthenticated: there is no such role.
@@ -129,38 +129,38 @@ class Capabilities:
         return bool(self.names or self.state or self.texts or self.roots)
 
     def written(self) -> tuple[str, ...]:
-        """The capabilities as tokens write them: the inverse of `parse`."""
+        """Return the capabilities as written in tokens: the inverse of `parse`."""
         paths = sorted("state:" + (_written_path(path) if path else "*") for path in self.state)
         texts, roots = (f"text:{name}" for name in self.texts), (f"root:{name}" for name in self.roots)
         return (*sorted(self.names), *paths, *sorted(texts), *sorted(roots))
 
     @property
     def writes_everything(self) -> bool:
-        """Whether what they write needs no look: they may write all of it."""
+        """Whether writes need no check, because all of them are allowed."""
         return "admin" in self.names
 
     def may(self, capability: str) -> bool:
-        """Whether they include a capability that takes no argument."""
+        """Return whether a capability without an argument is included."""
         assert capability in CAPABILITIES, capability
         return capability in self.names or "admin" in self.names
 
     def may_state(self, path: Sequence[str]) -> bool:
-        """Whether they include writing the state at a path, e.g. `("trip", "flight")`; `()` is all of it."""
+        """Return whether the state may be written at a path, e.g. `("trip", "flight")`; `()` is all of it."""
         if "admin" in self.names or () in self.state:
             return True
         path = tuple(path)
         return any(path[: len(granted)] == granted for granted in self.state)
 
     def may_text(self, name: str) -> bool:
-        """Whether they include writing a shared text, by the name after `text:` or `xml:`."""
+        """Return whether a shared text may be written, by the name after `text:` or `xml:`."""
         return "admin" in self.names or name in self.texts or "*" in self.texts
 
     def may_root(self, name: str) -> bool:
-        """Whether they include writing a root of the application's own."""
+        """Return whether a root of the application's own may be written."""
         return "admin" in self.names or name in self.roots or "*" in self.roots
 
     def include(self, other: "Capabilities") -> bool:
-        """Whether everything that others allow is among them."""
+        """Return whether these capabilities include all others."""
         if "admin" in self.names:
             return True
         return (
@@ -171,7 +171,7 @@ class Capabilities:
         )
 
     def require(self, capability: str, *others: str) -> None:
-        """Go on only with one of these capabilities.
+        """Check that one of these capabilities is included.
 
         Raises:
             NotAllowed: none of them is included.
@@ -184,10 +184,10 @@ class Capabilities:
 
 
 def _path(written: str) -> Path:
-    """Take a path of the state as a capability writes it.
+    """Parse a path of the state as written in a capability.
 
     Raises:
-        NotAuthenticated: it is none.
+        NotAuthenticated: the path is invalid.
     """
     if written == "*":
         return ()
@@ -206,4 +206,4 @@ def _written_path(path: Path) -> str:
 
 
 EVERYTHING: Final = Capabilities.of("admin")
-"""What participants have who name themselves: there is nothing that would hold them back."""
+"""The capabilities of participants without a token (development), as no key restricts them."""

@@ -1,8 +1,8 @@
-"""Grants: what one token, or one's own word, gives: an identity, and capabilities session by session. Pure values.
+"""Grants: the identity and the capabilities per session of a token, or of a self-declared participant. Pure values.
 
-A pattern is a session's id, or the beginning of one and `*`: `trip`, `trip-*`, `*`. Of all that fit a session the
-longest decides alone, whatever their order: a grant for `trip-7` may give less than the one for `trip-*`. So
-there are never two that fit equally well, and nobody has to think about overlaps.
+A pattern is a session's id, or the beginning of one and `*`: `trip`, `trip-*`, `*`. Of all patterns that match a
+session only the longest applies, in any order: a grant for `trip-7` may give less than the one for `trip-*`. So two
+patterns never match equally well, and overlaps are unambiguous.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from .session_ids import MAX_SESSION_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Capabilities for the sessions that fit a pattern."""
+    """Capabilities for the sessions that match a pattern."""
 
     pattern: str
     capabilities: Capabilities
 
     def covers(self, session: str) -> bool:
-        """Whether a session fits."""
+        """Return whether a session matches the pattern."""
         if self.pattern.endswith("*"):
             return session.startswith(self.pattern[:-1])
         return session == self.pattern
@@ -31,13 +31,13 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who somebody is, and what they may do where.
+    """The identity of a participant, and its capabilities per session.
 
     Attributes:
-        id: of the participant.
-        name: what people read.
-        kind: what it is.
-        scopes: the sessions, and what may be done in them.
+        id: the participant's id.
+        name: the name that people see.
+        kind: the kind of participant.
+        scopes: the session patterns, with their capabilities.
         token_id: the token's `jti`, if it has one.
         expires_at: when the grant ends, in seconds since 1970; None is never.
     """
@@ -50,30 +50,30 @@ class Grant:
     expires_at: float | None = field(default=None)
 
     def capabilities(self, session: str) -> Capabilities | None:
-        """What may be done in a session; None where there is no access to it at all."""
+        """Return the capabilities in a session; None where there is no access to it at all."""
         fitting = [scope for scope in self.scopes if scope.covers(session)]
         return max(fitting, key=_length).capabilities if fitting else None
 
     def may(self, capability: str, session: str) -> bool:
-        """Whether the grant includes a capability in a session."""
+        """Return whether the grant includes a capability in a session."""
         capabilities = self.capabilities(session)
         return capabilities is not None and capabilities.may(capability)
 
     def is_admin(self, session: str | None) -> bool:
-        """Whether the grant includes `admin` in a session; None is any session."""
+        """Return whether the grant includes `admin` in a session; None is any session."""
         if session is None:
             return any(scope.capabilities.may("admin") for scope in self.scopes)
         return self.may("admin", session)
 
     def everywhere(self) -> Capabilities:
-        """What may be done whatever the session: what `*` was given."""
+        """Return the capabilities of the pattern `*`, which matches every session."""
         return next((scope.capabilities for scope in self.scopes if scope.pattern == "*"), Capabilities())
 
     def participant(self, session: str) -> Participant:
-        """Enter a session.
+        """Return the participant of this grant in a session.
 
         Raises:
-            NotAllowed: the grant doesn't name it.
+            NotAllowed: the grant doesn't include the session.
         """
         capabilities = self.capabilities(session)
         if capabilities is None:
@@ -84,10 +84,10 @@ class Grant:
 
 
 def check_patterns(patterns: Sequence[str]) -> None:
-    """Go on only if these are patterns of session ids.
+    """Check that these are valid patterns of session ids.
 
     Raises:
-        NotAuthenticated: one isn't.
+        NotAuthenticated: one is invalid.
     """
     for pattern in patterns:
         size = len(pattern.encode(errors="replace"))
@@ -98,5 +98,5 @@ def check_patterns(patterns: Sequence[str]) -> None:
 
 
 def _length(scope: Scope) -> int:
-    # A whole id goes before a pattern of the same letters: `trip` before `trip*`.
+    # A whole id takes precedence over a pattern with the same letters: `trip` over `trip*`.
     return 2 * len(scope.pattern.removesuffix("*")) + (not scope.pattern.endswith("*"))

@@ -1,7 +1,7 @@
-"""Who somebody is: from what a request carries to a `Grant`.
+"""Authentication: from the credentials of a request to a `Grant`.
 
-With a key, a token says it. Without one (development) participants name themselves, and may do everything unless they
-ask for less, so such a server listens on loopback only.
+With a key, a token is required. Without one (development) participants declare their own identity, and may do
+everything unless they request less, so such a server listens on loopback only.
 """
 
 import time
@@ -22,15 +22,15 @@ from .participant import ANONYMOUS
 from .tokens import TokenRules, check_id, check_kind, clean_name, verify
 
 TOKEN_PROTOCOL: Final = "cosession.token."  # noqa: S105 - it is public
-"""What a subprotocol begins with that brings a token: browsers let a page set no other header of a handshake."""
+"""The prefix of a subprotocol with a token: browsers let a page set no other header of a WebSocket handshake."""
 
 
 class Identities:
-    """How this server knows who somebody is. Made by `Identities.open`.
+    """Authenticates the requests of a server. Made by `Identities.open`.
 
     Attributes:
-        verified: whether tokens say it; else participants name themselves.
-        issuer: who signs tokens here; None where there is nothing to sign with.
+        verified: whether tokens are required; else participants declare their own identity.
+        issuer: the issuer that signs tokens here; None where there is no signing key.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class Identities:
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings, clock: Callable[[], float] = time.time) -> "AsyncGenerator[Identities]":
-        """Take the keys that the settings name, and hold them until the block ends.
+        """Load the keys that the settings name, and hold them until the block ends.
 
         Args:
-            settings: which keys, and what tokens must say.
-            clock: gives the time, in seconds since 1970.
+            settings: the keys, and the claims that tokens must have.
+            clock: returns the time, in seconds since 1970.
 
         Raises:
-            BadKey: a key can't be used, or the settings don't fit together.
+            BadKey: a key can't be used, or the settings contradict each other.
         """
         rules = TokenRules(settings.auth_issuer, settings.auth_audience, settings.auth_leeway_seconds)
         check_one_source(settings)
@@ -65,16 +65,16 @@ class Identities:
             yield cls(remote, rules, clock)
 
     async def identify(self, headers: Mapping[str, str], parameters: Mapping[str, str]) -> Grant:
-        """Return who sends a request, and what they may do.
+        """Return the grant of a request's sender.
 
         Args:
-            headers: of the request, with names in lower case; `authorization` or a subprotocol holds the token,
-            parameters: of its query; else `token` does.
+            headers: the request's headers, with names in lower case; `authorization` or a subprotocol has the token.
+            parameters: the query parameters; `token` is another place for it.
 
         Raises:
-            KeysUnavailable: it can't be known now.
-            NotAllowed: a good token gives no access to anything.
-            NotAuthenticated: it isn't known.
+            KeysUnavailable: the keys can't be fetched now.
+            NotAllowed: a valid token gives access to nothing.
+            NotAuthenticated: the sender can't be authenticated.
         """
         if self._keys is None:
             return name_oneself(parameters)
@@ -82,14 +82,14 @@ class Identities:
 
 
 def name_oneself(parameters: Mapping[str, str]) -> Grant:
-    """Take a participant's word for who it is (development only).
+    """Return the grant of a self-declared identity, unverified (development only).
 
     Args:
         parameters: `user` (id), `name` and `kind` (`human`, `agent` or `operator`), `role`, and `capabilities` with
             commas between them; each optional. Without the last two, everything is allowed.
 
     Raises:
-        NotAuthenticated: one of them can't be.
+        NotAuthenticated: one of them is invalid.
     """
     role, written = parameters.get("role"), parameters.get("capabilities")
     capabilities = EVERYTHING
@@ -106,10 +106,10 @@ def name_oneself(parameters: Mapping[str, str]) -> Grant:
 
 
 def check_one_source(settings: Settings) -> None:
-    """Go on only if the settings name one source of keys at most, and all that it needs.
+    """Check that the settings name at most one source of keys, and all that it needs.
 
     Raises:
-        BadKey: they don't.
+        BadKey: they name several, or a needed setting is missing.
     """
     if sum(map(bool, (settings.auth_secret, settings.auth_key_file, settings.auth_jwks_url))) > 1:
         raise BadKey(
@@ -128,10 +128,10 @@ def check_one_source(settings: Settings) -> None:
 
 
 def fixed_keys(settings: Settings) -> list[VerificationKey]:
-    """Read the keys of a secret or a file; none where the settings name neither.
+    """Read the keys of a secret or a file; return none where the settings name neither.
 
     Raises:
-        BadKey: they can't be used.
+        BadKey: the keys can't be used.
     """
     if settings.auth_secret is not None:
         return secret_keys(settings.auth_secret.get_secret_value())

@@ -1,4 +1,4 @@
-"""The issuer: signs tokens that a server with the same secret takes. Time comes in as an argument."""
+"""The issuer: signs tokens that a server with the same secret accepts. Time comes in as an argument."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from .tokens import check_claims, mint
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who signs tokens.
+    """Signs tokens.
 
     Attributes:
         key: a secret, or a private key.
-        name: what tokens say of who signed them (`iss`), where servers ask for that.
-        audience: whom they are for (`aud`), where servers ask for that.
+        name: the issuer named in tokens (`iss`), where servers require one.
+        audience: the audience of tokens (`aud`), where servers require one.
     """
 
     key: VerificationKey
@@ -26,7 +26,7 @@ class Issuer:
 
     @classmethod
     def of(cls, settings: Settings) -> "Issuer | None":
-        """Return the issuer that the settings' secret makes of us; None without one: public keys sign nothing.
+        """Return the issuer with the settings' secret; None without a secret, as public keys can't sign.
 
         Raises:
             BadKey: the secret can't be used.
@@ -41,13 +41,13 @@ class Issuer:
         """Sign a token.
 
         Args:
-            claims: what it says of who holds it; None is left out.
+            claims: the claims about its holder; claims of None are left out.
             now: the time, in seconds since 1970.
-            expires_at: until when it is good.
+            expires_at: the end of its validity.
 
         Raises:
-            NotAllowed: it would give no access to anything.
-            NotAuthenticated: a server would refuse it.
+            NotAllowed: the token would give access to nothing.
+            NotAuthenticated: a server would refuse the token.
         """
         usual = {"iss": self.name, "aud": self.audience, "iat": int(now), "exp": int(expires_at)}
         said = {claim: value for claim, value in {**usual, **claims}.items() if value is not None}

@@ -1,9 +1,9 @@
-"""Keys from a JWKS URL (RFC 7517): fetched when they are needed, and again when the issuer has changed them.
+"""Keys from a JWKS URL (RFC 7517): fetched when needed, and again when the issuer has changed them.
 
-A set is used for `max_age_seconds`, then fetched anew; a token whose `kid` is unknown has it fetched at once, at most
-every `retry_seconds`, so that made-up tokens can't be turned into requests. When a fetch fails the old set stays in
-use: an issuer that is down keeps nobody out whom it let in. One task fetches at a time; meanwhile the others use
-what there is, and only those who find nothing wait.
+A set is used for `max_age_seconds`, then fetched again; a token with an unknown `kid` triggers a fetch at once, at
+most every `retry_seconds`, so that forged tokens can't cause many requests. When a fetch fails the old set stays in
+use: an issuer that is down doesn't lock out holders of its tokens. One task fetches at a time; meanwhile the others
+use the old set, and wait only if it has no matching key.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from cosession.logs import get_logger
 from .keys import VerificationKey, jwk_key, matching
 
 MAX_BYTES: Final = 256 * 2**10
-"""A set of a hundred keys with their certificates is smaller; what is larger is no key set."""
+"""The largest size of a key set; a set of a hundred keys with their certificates is smaller."""
 
 MAX_KEYS: Final = 100
-"""A token without a `kid` is tried with each of them."""
+"""The number of keys of a set that are used; a token without a `kid` is tried with each of them."""
 
 TIMEOUT_SECONDS: Final = 5.0
-"""How long all of a fetch may take: somebody waits for it at the door."""
+"""The time that a whole fetch may take, as a client waits for it to connect."""
 
 log = get_logger(__name__)
 
@@ -62,12 +62,12 @@ class RemoteKeys:
         """Hold the keys of a URL until the block ends; nothing is fetched yet.
 
         Args:
-            url: of the key set; redirects are not followed.
-            clock: gives seconds that only grow.
-            max_age_seconds: how long a set is used before it is fetched anew.
+            url: the URL of the key set; redirects are not followed.
+            clock: a monotonic clock, in seconds.
+            max_age_seconds: how long a set is used before it is fetched again.
             retry_seconds: the least time from one fetch to the next.
         """
-        # Made on a thread, because it reads the certificates of all authorities; without TLS there are none to read.
+        # Made on a thread, because it reads the certificates of all authorities; without TLS it reads none.
         verify = not url.startswith("http:")
         client = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_SECONDS, verify=verify)
         async with client:
@@ -77,13 +77,13 @@ class RemoteKeys:
         """See `KeySource.find`.
 
         Raises:
-            KeysUnavailable: none is known, and the set can't be had.
+            KeysUnavailable: no key is known, and the set can't be fetched.
         """
         known = matching(self._keys, kid)
         if known and (self._fresh() or self._fetching.locked()):
             return known
         async with self._fetching:
-            # Who waited for the lock finds here what the one before has brought.
+            # A task that waited for the lock finds the keys that the task before it has fetched.
             known = matching(self._keys, kid)
             due = self._clock() - self._tried_at >= self._retry
             if due and not (known and self._fresh()):
@@ -111,7 +111,7 @@ class RemoteKeys:
             log.info("keys.fetched", url=self._url, keys=len(self._keys))
 
     async def _load(self) -> bytes:
-        # Uncompressed, so that the limit is one on what is held.
+        # Uncompressed, so that the limit bounds the memory.
         headers = {"accept": "application/jwk-set+json, application/json", "accept-encoding": "identity"}
         data = bytearray()
         async with self._client.stream("GET", self._url, headers=headers) as response:
@@ -124,10 +124,10 @@ class RemoteKeys:
 
 
 def _keys_of(data: bytes) -> tuple[VerificationKey, ...]:
-    """Take in a key set; what isn't for us is passed over.
+    """Parse a key set; keys for other purposes are skipped.
 
     Raises:
-        ValueError: it is none, or has no key that can be used.
+        ValueError: the data is no key set, or has no usable key.
     """
     said: Any = json.loads(data)
     entries = cast("dict[str, Any]", said).get("keys") if isinstance(said, dict) else None

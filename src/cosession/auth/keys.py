@@ -1,7 +1,7 @@
-"""Keys that tokens are verified with, each tied to its algorithms: no token chooses how it is verified.
+"""Keys that verify tokens, each tied to its algorithms: a token can't choose how it is verified.
 
 A secret verifies HS256 and nothing else, an RSA key RS256, a P-256 key ES256, an Ed25519 key EdDSA (which newer
-libraries call Ed25519). So a public key is never taken for a secret, and `none` is no algorithm.
+libraries call Ed25519). So a public key is never used as a secret, and `none` is no algorithm.
 """
 
 import warnings
@@ -18,21 +18,21 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from cosession.errors import BadKey
 
 MIN_SECRET_BYTES: Final = 32
-"""A shorter secret can be guessed from one token, without asking the server (RFC 7518, section 3.2)."""
+"""The least length of a secret: a shorter one can be guessed offline from one token (RFC 7518, section 3.2)."""
 
 MIN_RSA_BITS: Final = 2048
-"""Shorter ones have been factored, or will be soon (RFC 7518, section 3.3)."""
+"""The least size of an RSA key: smaller ones have been factored, or will be soon (RFC 7518, section 3.3)."""
 
 _BEGIN, _END = "-----BEGIN ", "-----END "
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key, and what it may verify.
+    """A key, and the algorithms that it may verify.
 
     Attributes:
-        algorithms: the values of `alg` that go with it; the first is the one to sign with.
-        kid: its name in a key set; None fits every token.
+        algorithms: the values of `alg` that it accepts; the first is used to sign.
+        kid: its id in a key set; None matches every token.
         key: the key itself.
     """
 
@@ -42,15 +42,15 @@ class VerificationKey:
 
 
 class KeySource(Protocol):
-    """Where keys come from."""
+    """A source of verification keys."""
 
     async def find(self, kid: str | None) -> Sequence[VerificationKey]:
-        """Return the keys that a token of this `kid` may have been signed with; none if there are none."""
+        """Return the keys that may have signed a token of this `kid`; may be empty."""
         ...
 
 
 class FixedKeys:
-    """Keys that stay as long as the process: a secret, or what a file held."""
+    """Keys that don't change while the process runs: from a secret or a file."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
         self._keys = tuple(keys)
@@ -61,12 +61,12 @@ class FixedKeys:
 
 
 def matching(keys: Iterable[VerificationKey], kid: str | None) -> tuple[VerificationKey, ...]:
-    """Return the keys that fit a token's `kid`; a token without one fits every key."""
+    """Return the keys that match a token's `kid`; a token without one matches every key."""
     return tuple(key for key in keys if kid is None or key.kid is None or key.kid == kid)
 
 
 def secret_keys(secrets: str) -> list[VerificationKey]:
-    """Make keys of secrets, one or several with white space between them: each verifies, the first signs.
+    """Make keys from secrets, separated by white space: each verifies, the first signs.
 
     Raises:
         BadKey: one is too short, or is a public key.
@@ -88,14 +88,14 @@ def secret_keys(secrets: str) -> list[VerificationKey]:
 
 
 def pem_keys(text: str, source: str) -> list[VerificationKey]:
-    """Make keys of a PEM file: one or several public keys, each of which verifies.
+    """Make keys from a PEM file: one or several public keys, each of which verifies.
 
     Args:
-        text: what the file holds.
-        source: what errors call it.
+        text: the content of the file.
+        source: the name of the file in errors.
 
     Raises:
-        BadKey: it holds no public key that fits, or a private one.
+        BadKey: the file has no usable public key, or a private one.
     """
     blocks = [_BEGIN + block for block in text.split(_BEGIN)[1:]]
     if not blocks:
@@ -112,7 +112,7 @@ def signing_key(pem: str, source: str) -> VerificationKey:
     """Make the key to sign tokens with from a PEM file with one private key.
 
     Raises:
-        BadKey: it holds none that fits.
+        BadKey: the file has no usable private key.
     """
     if "PRIVATE KEY" not in pem:
         raise BadKey(f"{source} holds no private key; tokens are signed with the private one.")
@@ -120,9 +120,9 @@ def signing_key(pem: str, source: str) -> VerificationKey:
 
 
 def jwk_key(jwk: Mapping[str, Any]) -> VerificationKey | None:
-    """Make a key of an entry of a JWKS; None where it isn't for us: other uses, other algorithms, secrets.
+    """Make a key from an entry of a JWKS; return None for other uses, other algorithms and secrets.
 
-    A secret has no place in a set that anybody may read, so `oct` is passed over.
+    A secret doesn't belong in a public set, so `oct` is skipped.
     """
     kinds: Mapping[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
     kind = kinds.get(str(jwk.get("kty")))
@@ -154,9 +154,9 @@ def _pinned(key: Key, kid: str | None, source: str) -> VerificationKey:
     """Tie a key to its algorithms.
 
     Raises:
-        BadKey: it is too short, or of another curve.
+        BadKey: the key is too short, or of another kind.
     """
-    # Typed by hand: the union of all keys has no common public key.
+    # An explicit type: the union of all keys has no common public key.
     public: object = None if isinstance(key, OctKey) else key.public_key
     match public:
         case RSAPublicKey() if public.key_size >= MIN_RSA_BITS:
@@ -174,7 +174,7 @@ def _pinned(key: Key, kid: str | None, source: str) -> VerificationKey:
 def _import(make: Callable[[], Key], source: str) -> Key:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # what it warns of, we refuse
+            warnings.simplefilter("ignore", SecurityWarning)  # our own checks refuse such keys
             return make()
     except (JoseError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadKey(f"{source} can't be used as a key: {error}.") from error

@@ -1,4 +1,4 @@
-"""Participants: who somebody is, once it is known. Pure values."""
+"""Participants: authenticated identities. Pure values."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -8,7 +8,7 @@ from .capabilities import EVERYTHING, Capabilities
 Kind: TypeAlias = Literal["human", "agent", "operator", "server"]
 
 MAX_ID: Final = 128
-"""An id is part of keys in the document, in every request and claim: it must stay short."""
+"""The characters of a participant id that are allowed: ids are parts of keys, requests and claims in the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class Participant:
 
     Attributes:
         id: stable, at most 128 characters.
-        name: what people read.
-        kind: what it is.
-        capabilities: what it may do in this session.
-        token_id: the `jti` of the token that says so, if it has one.
-        expires_at: when this ends, in seconds since 1970; None is never.
+        name: the name that people see.
+        kind: the kind of participant.
+        capabilities: its capabilities in this session.
+        token_id: the `jti` of its token, if it has one.
+        expires_at: the end of its access, in seconds since 1970; None is never.
     """
 
     id: str
@@ -32,12 +32,12 @@ class Participant:
     expires_at: float | None = None
 
     def is_admin(self, session: str | None) -> bool:  # noqa: ARG002 - of the one session that it is in
-        """Whether the capabilities include `admin`."""
+        """Return whether the capabilities include `admin`."""
         return self.capabilities.may("admin")
 
 
 ANONYMOUS: Final = Participant("anonymous", "Anonymous")
-"""Who connects without a word about themselves, as a stock y-websocket client does."""
+"""A participant that connects without declaring an identity, as a stock y-websocket client does."""
 
 SERVER: Final = Participant("server", "Server", "server")
-"""The server's own hand in a document."""
+"""The author of the server's own writes in a document."""

@@ -1,4 +1,4 @@
-"""What a session may be called: any text that every URL, token pattern and log line can hold."""
+"""Valid session ids: texts that can be part of every URL, token pattern and log line."""
 
 import unicodedata
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 from cosession.errors import BadSessionId
 
 MAX_SESSION_BYTES: Final = 512
-"""An id is in URLs, where a byte may take three characters, in every row of the log and in tokens."""
+"""The bytes of a session id that are allowed: ids are in URLs (up to 3 characters a byte), log rows and tokens."""
 
 _UNPRINTED: Final = frozenset({"Cc", "Zl", "Zp"})
-"""Control characters and ends of lines, which would break lines of logs and terminals."""
+"""Control characters and line ends, which would break the output of logs and terminals."""
 
 
 def check_session_id(session: str) -> str:
-    """Return the id when it can be a session's.
+    """Return the id if it is a valid session id.
 
     Raises:
-        BadSessionId: it can't.
+        BadSessionId: the id is invalid.
     """
     try:
         size = len(session.encode())

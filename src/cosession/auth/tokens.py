@@ -1,7 +1,7 @@
 """Tokens: JSON Web Tokens (RFC 7519) verified into grants, and minted for development.
 
-The order is: size, form, key, signature, and only then what the token says, so that nobody without a key learns more
-than that the signature is wrong. The key says which algorithm is used, never the token. Time comes in as an argument.
+The checks are in this order: size, form, key, signature, and only then the claims, so that a sender without a key
+learns only that the signature is wrong. The key determines the algorithm, never the token. Time is an argument.
 """
 
 import json
@@ -22,10 +22,10 @@ from .keys import KeySource, VerificationKey
 from .participant import ANONYMOUS, MAX_ID, SERVER, Kind
 
 MAX_TOKEN_BYTES: Final = 8 * 2**10
-"""A longer token is refused unread: it fits no request header, and everything that is read of it costs time."""
+"""The largest size of a token; a longer one fits no request header, and is refused without being parsed."""
 
 _LAST_SECOND: Final = 2.0**53
-"""No time beyond it is exact, and none is wanted."""
+"""The last representable second; later times are clamped, as floats aren't exact beyond."""
 
 _UNVERIFIED: Final = (
     "The token can't be verified: no key of this server fits its signature. Get a new one from its issuer."
@@ -34,12 +34,12 @@ _UNVERIFIED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must say besides being signed.
+    """The claims that a token must have, besides a valid signature.
 
     Attributes:
-        issuer: its `iss`; None takes any.
-        audience: what its `aud` must be or include; None takes only tokens that have no `aud`.
-        leeway_seconds: how far clocks may be apart.
+        issuer: the required `iss`; None accepts any.
+        audience: the value that `aud` must be or include; None accepts only tokens without `aud`.
+        leeway_seconds: the accepted difference between clocks.
     """
 
     issuer: str | None = None
@@ -48,17 +48,17 @@ class TokenRules:
 
 
 async def verify(token: str, keys: KeySource, rules: TokenRules, now: float) -> Grant:
-    """Take in a token.
+    """Verify a token and return its grant.
 
     Args:
-        token: as it came.
-        keys: that it may be signed with.
-        rules: what it must say.
+        token: the token as received.
+        keys: the keys that may have signed it.
+        rules: the claims that it must have.
         now: the time, in seconds since 1970.
 
     Raises:
-        NotAllowed: it is good, and gives no access to anything.
-        NotAuthenticated: it isn't good.
+        NotAllowed: the token is valid, but gives access to nothing.
+        NotAuthenticated: the token is invalid.
     """
     claims = await _signed_claims(token, keys)
     leeway = rules.leeway_seconds
@@ -79,7 +79,7 @@ def mint(claims: Mapping[str, Any], key: VerificationKey) -> str:
     """Sign claims.
 
     Args:
-        claims: what the token says, `exp` included.
+        claims: the claims of the token, `exp` included.
         key: a secret, or a private key.
     """
     algorithm = key.algorithms[0]
@@ -88,17 +88,17 @@ def mint(claims: Mapping[str, Any], key: VerificationKey) -> str:
 
 
 def check_claims(claims: Mapping[str, Any]) -> None:
-    """Go on only if a server would take a token that says this, its times, issuer and audience aside.
+    """Check that a server would accept a token with these claims, apart from times, issuer and audience.
 
     Raises:
-        NotAllowed: it would give no access to anything.
-        NotAuthenticated: it would be refused.
+        NotAllowed: the token would give access to nothing.
+        NotAuthenticated: the token would be refused.
     """
     _grant(claims, 0.0)
 
 
 class _Pinned(jws.JWSRegistry):
-    """The algorithms of one key. Our own list: the library warns of `EdDSA`, which most issuers still write."""
+    """The algorithms of one key. A list of our own, as the library warns of `EdDSA`, which most issuers still use."""
 
     max_header_length = MAX_TOKEN_BYTES
     max_signature_length = MAX_TOKEN_BYTES
@@ -114,7 +114,7 @@ class _Pinned(jws.JWSRegistry):
 
 
 class _Strict(json.JSONDecoder):
-    """JSON in which a name comes once: else two readers of one token see two different claims."""
+    """A decoder that rejects duplicate names, of which two readers of one token could see different values."""
 
     def __init__(self) -> None:
         super().__init__(object_pairs_hook=_once, parse_constant=_no_constant)
@@ -132,10 +132,10 @@ def _no_constant(name: str) -> None:
 
 
 async def _signed_claims(token: str, keys: KeySource) -> Mapping[str, Any]:
-    """Return what a token says when it is signed with one of the keys.
+    """Return the claims of a token that is signed with one of the keys.
 
     Raises:
-        NotAuthenticated: it isn't, or is no token.
+        NotAuthenticated: the signature is invalid, or this is no token.
     """
     if len(token) > MAX_TOKEN_BYTES or not token.isascii():
         raise NotAuthenticated(f"A token has at most {MAX_TOKEN_BYTES} bytes of ASCII; this is none.")
@@ -143,7 +143,7 @@ async def _signed_claims(token: str, keys: KeySource) -> Mapping[str, Any]:
         signed = jws.extract_compact(token.encode(), registry=_Pinned(()))
         header = cast("Mapping[str, Any]", signed.headers())
         algorithm, kid = header.get("alg"), header.get("kid")
-        # `crit` names extensions that must be understood, `b64` is one of them: a JWT needs none.
+        # `crit` names extensions that a reader must understand, such as `b64`; a JWT needs none.
         fits = (
             isinstance(algorithm, str) and (kid is None or isinstance(kid, str)) and not {"crit", "b64"} & set(header)
         )
@@ -209,7 +209,7 @@ def _grant(claims: Mapping[str, Any], expires_at: float) -> Grant:
 
 
 def _scopes(claims: Mapping[str, Any]) -> tuple[Scope, ...]:
-    """Read `sessions` with `role` and `capabilities`, and `grants`, which goes before them at the same pattern."""
+    """Read `sessions` with `role` and `capabilities`, and `grants`, which overrides them at the same pattern."""
     sessions = _texts(claims.get("sessions", []), "sessions")
     scopes: dict[str, Capabilities] = dict.fromkeys(sessions, _capabilities(claims)) if sessions else {}
     grants = claims.get("grants", {})
@@ -224,7 +224,7 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[Scope, ...]:
 
 
 def _capabilities(given: Mapping[str, Any]) -> Capabilities:
-    """Read `role` and `capabilities`: what both give together; where neither is, nothing is given."""
+    """Return the union of `role` and `capabilities`; empty without both."""
     role = given.get("role")
     if role is not None and not isinstance(role, str):
         raise NotAuthenticated("The token's `role` must be a text.")
@@ -241,10 +241,10 @@ def _texts(value: object, name: str) -> list[str]:
 
 
 def check_id(value: object, what: str) -> str:
-    """Return a participant's id when it can be one.
+    """Return the value if it is a valid participant id.
 
     Raises:
-        NotAuthenticated: it can't.
+        NotAuthenticated: the value is invalid.
     """
     if not isinstance(value, str) or not value.strip() or len(value) > MAX_ID or not value.isprintable():
         raise NotAuthenticated(f"{what} must be a printable text of at most {MAX_ID} characters.")
@@ -256,10 +256,10 @@ def check_id(value: object, what: str) -> str:
 
 
 def check_kind(value: object) -> Kind:
-    """Return what somebody is when it can be said of them.
+    """Return the value if it is a kind that a participant may declare.
 
     Raises:
-        NotAuthenticated: it can't.
+        NotAuthenticated: the value is another one.
     """
     if value not in get_args(Kind) or value == SERVER.kind:
         raise NotAuthenticated(f"The kind {str(value)[:64]!r} is unknown; use human, agent or operator.")
@@ -267,6 +267,6 @@ def check_kind(value: object) -> Kind:
 
 
 def clean_name(name: str) -> str:
-    """Return what people read as a name: without what can't be seen, and not too long."""
+    """Return a name for display: without invisible characters, and truncated."""
     kept = (character for character in name if character.isprintable() or character == "\N{ZERO WIDTH JOINER}")
     return "".join(kept).strip()[:MAX_ID]
