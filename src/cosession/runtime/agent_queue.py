@@ -1,8 +1,8 @@
-"""A desk: where the workers of one agent get their jobs.
+"""An agent's queue: it gives jobs to the workers of one agent.
 
-What is handed out is a reservation that is written into the session and committed first, so that a crash forgets
-nothing: a job is a bell, and the session is the truth. Sessions in which something can be taken are heard of from
-their rooms; those that aren't loaded are looked up in the storage, when workers come and every `_LOOK_SECONDS`.
+A job is a reservation that is written into the session and committed first, so that a crash loses nothing: the job is
+only a wake-up, and the session document is authoritative. Loaded rooms report whether they have work that can be
+taken; sessions that aren't loaded are looked up in the storage, when workers come and every `_LOOK_SECONDS`.
 
 Bounds: one task; `_AT_ONCE` rooms at a time; `_MOST_READY` sessions known by name, the others are found again.
 """
@@ -22,12 +22,12 @@ from cosession.storage import Storage
 from .room_runtime import RoomRuntime
 
 _AT_ONCE = 8
-"""How many rooms are loaded for one agent at a time: what else comes to the server must not wait for them all."""
+"""How many rooms are loaded for one agent at a time: other requests to the server must not wait for them all."""
 
 _PAGE = 64
 _MOST_READY = 1024
 _LOOK_SECONDS = 60.0
-"""How often the storage is asked again: a room that isn't loaded tells nobody that a pause of it is over."""
+"""How often the storage is asked again: a session that isn't loaded can't report that a pause is over."""
 
 _MOST_REST = 5
 """A session that workers couldn't enter rests 1, 2, 4 … 32 seconds."""
@@ -36,7 +36,7 @@ _GIVEN = 256
 """How many of a worker's last reservations are given back when it goes; the others were begun long ago."""
 
 _TURN = 16
-"""How many rooms are told of workers before others have a turn."""
+"""How many rooms are notified of workers before other tasks run."""
 
 log = get_logger(__name__)
 
@@ -45,7 +45,7 @@ class Post(Protocol):
     """A worker that takes jobs.
 
     Attributes:
-        agent: whose worker it is.
+        agent: the agent that it works for.
         credits: how many jobs it will still take.
     """
 
@@ -53,40 +53,40 @@ class Post(Protocol):
     credits: int
 
     def may_work_in(self, session: str) -> bool:
-        """Whether it may do anything in a session, now."""
+        """Return whether it may do anything in a session, now."""
         ...
 
     def give(self, job: Job) -> None:
-        """Hand it a job, which is committed."""
+        """Give it a job, which is committed."""
         ...
 
     def end(self, error: CosessionError) -> None:
-        """Send it away."""
+        """Close it with an error."""
         ...
 
 
 class Rooms(Protocol):
-    """Where jobs are found."""
+    """The rooms in which jobs are found."""
 
     def room(self, session: str) -> AbstractAsyncContextManager[RoomRuntime]:
         """Hold a session's room."""
         ...
 
     def rooms(self) -> Iterable[RoomRuntime]:
-        """The rooms that are loaded."""
+        """Return the rooms that are loaded."""
         ...
 
 
 class AgentQueue:
-    """Where the workers of one agent get their jobs.
+    """The queue of jobs for the workers of one agent.
 
     Args:
         agent: the agent.
-        rooms: where jobs are found.
-        storage: knows in which sessions something of the agent is unfinished.
+        rooms: the rooms in which jobs are found.
+        storage: lists the sessions with unfinished work of the agent.
 
     Attributes:
-        posts: its workers; of each the last jobs, as the session by Yjs client.
+        posts: its workers, each with its last jobs: the session by Yjs client.
     """
 
     def __init__(self, agent: Participant, rooms: Rooms, storage: Storage) -> None:
@@ -103,27 +103,27 @@ class AgentQueue:
         self._bell = asyncio.Event()
 
     def add(self, post: Post) -> None:
-        """Let a worker take jobs."""
+        """Add a worker, which may take jobs from now on."""
         self.posts[post] = {}
         self._look_at = 0.0
         self.ring()
 
     def remove(self, post: Post) -> Mapping[int, str]:
-        """Let a worker go, and return its last jobs."""
+        """Remove a worker, and return its last jobs."""
         self._pending.pop(post, None)
         self.ring()
         return self.posts.pop(post)
 
     def was_given(self, post: Post, client: int, session: str) -> bool:
-        """Whether a worker was handed a job lately."""
+        """Return whether a worker was given a job lately."""
         return self.posts.get(post, {}).get(client) == session
 
     def ring(self) -> None:
-        """Look again: a worker takes more, or there may be more to take."""
+        """Wake the queue: a worker takes more jobs, or there may be more work."""
         self._bell.set()
 
     def note(self, session: str, *, can_take: bool) -> None:
-        """Hear from a room whether something can be taken there."""
+        """Note whether a room has work that can be taken."""
         if not can_take:
             self._ready.pop(session, None)
         elif session not in self._rests and len(self._ready) < _MOST_READY:
@@ -131,11 +131,11 @@ class AgentQueue:
             self.ring()
 
     async def give_back(self, given: Mapping[int, str], *, refused: bool = False) -> None:
-        """Let others do what was handed to a worker that hasn't begun.
+        """Release jobs that a worker was given and hasn't begun.
 
         Args:
-            given: the sessions, by the Yjs client that was to do it.
-            refused: whether the worker is here, and couldn't: then the session rests a while.
+            given: the sessions of the jobs, by the Yjs client that was drawn for each.
+            refused: whether the worker is connected, and couldn't begin: then the session rests a while.
         """
         for client, session in given.items():
             with suppress(CosessionError):  # a session that is gone has no jobs; a failing storage has its grace
@@ -165,14 +165,14 @@ class AgentQueue:
                 self._look_at = clock() + _LOOK_SECONDS
 
     async def tell_nobody(self) -> None:
-        """Tell the rooms that the last worker is gone."""
+        """Notify the rooms that the last worker is gone."""
         await self._tell()
 
     def _left(self, post: Post) -> int:
         return post.credits - self._pending.get(post, 0)
 
     def _choose(self) -> list[tuple[str, Post]]:
-        """The next sessions, each with the worker that may do something there and takes most."""
+        """Return the next sessions, each with the worker that may work there and takes most jobs."""
         chosen: list[tuple[str, Post]] = []
         for session in list(self._ready):
             posts = [post for post in self.posts if self._left(post) > 0]
@@ -186,7 +186,7 @@ class AgentQueue:
         return chosen
 
     async def _hand_out(self, session: str, post: Post) -> None:
-        """Reserve something in a session for a worker, and tell it once that is committed."""
+        """Reserve a job in a session for a worker, and give it to the worker once that is committed."""
         client = secrets.randbelow(2**32 - 1) + 1
         try:
             async with self._rooms.room(session) as live:
@@ -203,7 +203,7 @@ class AgentQueue:
                     post.give(job)
                 else:
                     live.give_back(client)
-                self.note(session, can_take=True)  # there may be more, which it doesn't say again
+                self.note(session, can_take=True)  # there may be more work, which the room doesn't report again
         except CosessionError as error:
             log.warning("desk.failed", agent=self.agent.id, session=session, error=str(error))
         finally:
@@ -211,7 +211,7 @@ class AgentQueue:
                 self._pending[post] -= 1
 
     async def _look(self) -> bool:
-        """Read the next page of sessions with something unfinished; False at the end of them, or of the storage."""
+        """Read the next page of sessions with unfinished work; return False at their end, or if the storage fails."""
         try:
             page = await self._storage.work(self.agent.id, after=self._after, limit=_PAGE)
         except CosessionError as error:
@@ -233,9 +233,10 @@ class AgentQueue:
             self.ring()
 
     async def _tell(self) -> None:
-        """Tell the rooms of people who wait there how many workers the agent has, and ask them what can be taken.
+        """Notify the rooms of the number of the agent's workers, and ask them for work that can be taken.
 
-        A room said so before the desk was there, and the storage is told with the next commit.
+        A room may have reported its work before this queue existed, and the storage is updated only with the next
+        commit.
         """
         if self._told == len(self.posts):
             return
@@ -244,7 +245,7 @@ class AgentQueue:
             if live.error is None and live.room.can_take(self.agent.id):
                 self.note(live.session, can_take=True)
             if live.error is None and self.agent.id in live.room.document.meta.rules.agents:
-                with suppress(CosessionError):  # the room has ended, and the next one is told when it is loaded
+                with suppress(CosessionError):  # the room has ended, and the next one is notified when it is loaded
                     live.man(self.agent, self._told)
             if number % _TURN == _TURN - 1:
                 await asyncio.sleep(0)

@@ -1,9 +1,9 @@
-"""The bulletin: what a room's connections say in presence, on its way to the others, so many times a second at most.
+"""The bulletin: limits how often a room's presence is broadcast.
 
-The first word after a silence goes on at once. What comes too soon after it waits, and of what waits only the latest
-of each client is kept: so cursors that move all the time make no more frames than the eye sees, and whoever sends
-faster than that is late, not refused. Bounds: one entry for each client, and so many bytes a second to all together.
-Where more waits, a bulletin has the entry that waits longest and the smallest of the others.
+The first presence after a pause is sent at once. Presence that comes too soon after it waits, and only the latest of
+each client is kept: so cursors that move all the time make no more frames than the eye sees, and excess presence is
+delayed, not rejected. Bounds: one entry for each client, and so many bytes a second to all connections together. If
+more waits, a bulletin has the entry that waits longest and the smallest of the others.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from typing import TypeAlias
 from cosession.room.effects import BroadcastPresence
 
 Tell: TypeAlias = Callable[[Iterable[BroadcastPresence]], int]
-"""Tells news, and returns how many are told."""
+"""A function that sends news, and returns the number of recipients."""
 
 
 _LEAST_SECONDS = 0.01
-"""What a bulletin may hold is worth at least as long, also where they follow on each other at once."""
+"""The least time for which a bulletin may hold bytes, also where the pause between two is shorter."""
 
 
 class Bulletin:
@@ -25,7 +25,7 @@ class Bulletin:
 
     Args:
         seconds: the least time between two.
-        bytes_per_second: what may be told, each byte to each counted.
+        bytes_per_second: the bytes that may be sent, counted for each recipient.
     """
 
     __slots__ = ("_audience", "_news", "_pauses", "_rate", "_seconds")
@@ -38,11 +38,11 @@ class Bulletin:
         self._pauses = False
 
     def put(self, news: BroadcastPresence, tell: Tell) -> None:
-        """Add news; they go on at once, or with the next bulletin.
+        """Add news; they are sent at once, or with the next bulletin.
 
         Args:
-            news: who came, changed or left.
-            tell: is given what is to be told now.
+            news: presence that came, changed or left.
+            tell: sends the news.
         """
         for entry in news.entries:
             self._news[entry.client] = BroadcastPresence((entry,), news.besides)
@@ -58,7 +58,7 @@ class Bulletin:
             asyncio.get_running_loop().call_later(pause, self._publish, tell)
 
     def _next(self) -> tuple[list[BroadcastPresence], int]:
-        """What is told now, and its bytes."""
+        """Return the news to send now, and their bytes."""
         sizes = {client: sum(len(entry.state) for entry in one.entries) for client, one in self._news.items()}
         total, allowed = sum(sizes.values()), self._rate * max(self._seconds, _LEAST_SECONDS) / self._audience
         if total <= allowed:

@@ -1,12 +1,13 @@
-"""The log on its way to the storage: what rooms append is committed in groups, by one writer, in order.
+"""The commit log: one writer commits the rows that rooms append to the storage, in groups and in order.
 
-Appending never waits. Whatever was appended while one commit ran is the next commit, and after a large one more is
-gathered for some milliseconds: so groups grow with load, and a lone update is committed at once. `on_committed` is
-called after each commit, per session, and only then do receipts leave: what was acknowledged is on the disk.
+Appending never waits. Rows that are appended while one commit runs are the next commit, and after a large one more
+are gathered for some milliseconds: so groups grow with load, and a lone update is committed at once.
+`on_committed` is called after each commit, per session, and only then are receipts sent: an acknowledged update is
+on the disk.
 
 Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the
 rows stay and are tried again; one session that is refused or fails does not hold up the others. Bound: beyond
-`max_uncommitted_bytes`, `wait_for_room` makes those wait who bring more.
+`max_uncommitted_bytes`, `wait_for_room` blocks connections that bring more.
 """
 
 import asyncio
@@ -23,20 +24,20 @@ _TRIES_ONE_BY_ONE = 3
 
 _GATHER_SECONDS_A_ROW = 0.0005
 _MAX_GATHER_SECONDS = 0.008
-"""A commit costs about as much as twenty rows in it: the more come, the fewer there should be."""
+"""The longest time for which rows are gathered: a commit costs about as much as twenty rows in it."""
 
 log = get_logger(__name__)
 
 
 class CommitListener(Protocol):
-    """Who hears what became of the rows."""
+    """The object that is notified of commits and refusals."""
 
     def on_committed(self, session: str, version: int, size: int) -> None:
-        """Everything up to this version is on the disk: `size` bytes more of updates than when last heard."""
+        """Note that everything up to a version is on the disk: `size` bytes of updates more than at the last call."""
         ...
 
     def on_refused(self, session: str, error: CosessionError) -> None:
-        """The session is gone, or somebody else wrote to its log: its rows were dropped, and none would be taken."""
+        """Note that a session is gone, or another server wrote to its log: its rows were dropped for good."""
         ...
 
 
@@ -44,9 +45,9 @@ class CommitLog:
     """The one writer of a server process.
 
     Args:
-        storage: where rows go.
-        listener: hears of commits and refusals, on the event loop.
-        max_uncommitted_bytes: how much may wait before `wait_for_room` makes others wait.
+        storage: the storage that the rows are written to.
+        listener: is notified of commits and refusals, on the event loop.
+        max_uncommitted_bytes: the bytes that may wait before `wait_for_room` blocks.
     """
 
     def __init__(self, storage: Storage, listener: CommitListener, max_uncommitted_bytes: int) -> None:
@@ -86,14 +87,14 @@ class CommitLog:
         self._work.set()
 
     def note_work(self, session: str, agents: frozenset[str]) -> None:
-        """Queue of whom something is unfinished in a session; it is written with the rows that are queued by now."""
+        """Queue the agents with unfinished work in a session; they are written with the rows queued by now."""
         self._unfinished[session] = agents
         if session not in self._resting:
             self._rows.setdefault(session, [])
             self._work.set()
 
     def has_room(self, session: str) -> bool:
-        """Whether less than the limit waits for the disk; what rests counts only for those who rest."""
+        """Return whether less than the limit waits for the disk; resting rows count only for resting sessions."""
         resting = session in self._resting
         return (self._resting_bytes if resting else self._bytes - self._resting_bytes) <= self._max_bytes
 
@@ -118,7 +119,7 @@ class CommitLog:
                 raise StorageError("The change is not on the disk yet; it is kept, and tried again until it is.")
 
     async def run(self) -> None:
-        """Commit for ever, until cancelled; what is queued then is not committed."""
+        """Commit for ever, until cancelled; rows that are queued then are not committed."""
         loop = asyncio.get_running_loop()
         retry, due = _FIRST_RETRY_SECONDS, None
         while True:
@@ -127,7 +128,7 @@ class CommitLog:
                     await self._work.wait()
                 rested = due is not None and loop.time() >= due
             except TimeoutError:
-                rested = True  # whatever the clock says: a timer may be early by the clock's resolution
+                rested = True  # also if the clock disagrees: a timer may be early by the clock's resolution
             self._work.clear()
             if rested:
                 due = None
@@ -144,17 +145,17 @@ class CommitLog:
                 await asyncio.sleep(min(rows * _GATHER_SECONDS_A_ROW, _MAX_GATHER_SECONDS))
 
     def _places(self) -> tuple[Container[str], ...]:
-        """Where a session is while something of it waits."""
+        """Return the collections that hold a session while something of it waits."""
         return (self._rows, self._titles, self._resting, self._resting_titles)
 
     def _wake_resting(self) -> None:
-        """Try again what failed; the others didn't wait for it."""
-        self._rows.update(self._resting)  # none is in both: what is appended meanwhile rests too
+        """Try failed rows and titles again; other sessions didn't wait for them."""
+        self._rows.update(self._resting)  # no session is in both: its rows that are appended meanwhile rest too
         self._titles = self._resting_titles | self._titles
         self._resting, self._resting_titles, self._resting_bytes = {}, {}, 0
 
     async def _commit_all(self) -> int:
-        """Commit what waits, and return how many rows that was; what fails rests until its next try."""
+        """Commit waiting rows and titles, and return the number of rows; failed ones rest until the next try."""
         rows, self._rows = self._rows, {}
         titles, self._titles = self._titles, {}
         work = {session: self._unfinished.pop(session) for session in rows.keys() & self._unfinished.keys()}
@@ -184,7 +185,7 @@ class CommitLog:
     async def _commit_one_by_one(
         self, rows: dict[str, list[LoggedUpdate]], work: Mapping[str, frozenset[str]], error: CosessionError
     ) -> None:
-        """Find whose rows the storage does not take; when it takes none of the first few, it takes none now."""
+        """Find the sessions with rows that the storage rejects; after the first few, assume that it rejects all."""
         failed = 0
         for session, group in rows.items():
             if failed >= _TRIES_ONE_BY_ONE:

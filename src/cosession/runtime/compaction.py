@@ -1,9 +1,8 @@
-"""Compaction in the background: one session after the other, while nothing waits for it.
+"""Compaction in the background: one session after the other; no caller waits for it.
 
-A session asks when its room was unloaded, and while it lives when a snapshot of it was kept; what is packed then is
-that snapshot and the log before it. Whatever goes on with the session meanwhile is no trouble, and whatever fails,
-a defect of ours included, costs space only: the next time it is asked for again. Bound: one compaction at a time;
-what waits are names.
+A session is queued when its room was unloaded, and while it is loaded, when a snapshot of it was kept; the snapshot
+and the log before it are compacted. Concurrent writes to the session do no harm, and a failure, also by a defect of
+ours, costs only space: the next request tries again. Bound: one compaction at a time; the queue holds only names.
 """
 
 import asyncio
@@ -19,10 +18,10 @@ log = get_logger(__name__)
 
 
 class Compaction:
-    """The one that compacts for all rooms of a process.
+    """The compaction for all rooms of a process.
 
     Args:
-        storage: where sessions are kept.
+        storage: the storage of the sessions.
         grain_seconds: how much time one row of a thinned log may cover.
     """
 
@@ -33,12 +32,12 @@ class Compaction:
         self._work = asyncio.Event()
 
     def ask(self, session: str) -> None:
-        """Have a session compacted, some time."""
+        """Queue a session for compaction."""
         self._waiting[session] = None
         self._work.set()
 
     async def run(self) -> None:
-        """Compact for ever, until cancelled; what waits then is left as it is."""
+        """Compact for ever, until cancelled; sessions that wait then stay as they are."""
         while True:
             await self._work.wait()
             self._work.clear()

@@ -1,7 +1,7 @@
-"""Delivery: what a room has for its connections, on its way to their writers.
+"""Delivery: passes the frames of a room to the writers of its connections.
 
-What is for one connection goes into its outbox, which is emptied once all effects of one call are carried out. What
-is for everybody waits for the room's turn; presence, before that, so many times a second at most.
+A frame for one connection is put into its outbox, which is emptied once all effects of one call are carried out.
+Broadcasts wait for the room's turn; presence is limited to so many times a second before that.
 """
 
 from collections.abc import Callable, Iterable, Set
@@ -16,7 +16,7 @@ from .fanout import FanOut
 from .turns import Turns
 
 SendOut: TypeAlias = Callable[[], None]
-"""Called at the room's turn; it calls `Delivery.send_out`."""
+"""A function that is called at the room's turn, and calls `Delivery.send_out`."""
 
 
 class Delivery:
@@ -24,7 +24,7 @@ class Delivery:
 
     Args:
         settings: the limits.
-        turns: when it may send out.
+        turns: the turns in which rooms send out.
     """
 
     __slots__ = ("_addressed", "_bulletin", "_fan_out", "_turns", "_writers")
@@ -45,7 +45,7 @@ class Delivery:
         del self._writers[connection]
 
     def put(self, effect: Send | AnswerSync | Echo | SendPresence) -> None:
-        """Put something into the outbox of one connection, if that is still here."""
+        """Put a frame into the outbox of one connection, if that is still open."""
         writer = self._writers.get(effect.connection)
         if writer is None:
             return
@@ -62,18 +62,18 @@ class Delivery:
                 writer.outbox.put_presence(entries)
 
     def flush(self) -> None:
-        """Send what was put."""
+        """Send the frames that were put."""
         if self._addressed:
             addressed, self._addressed = self._addressed, {}
             for writer in addressed.values():
                 writer.flush()
 
     def broadcast(self, news: Broadcast, send_out: SendOut) -> None:
-        """Have an update sent to everybody at the room's next turn."""
+        """Send an update to all connections at the room's next turn."""
         self._gather((news,), send_out)
 
     def announce(self, news: BroadcastPresence, send_out: SendOut) -> None:
-        """Have everybody told who came, changed or left, with the next bulletin."""
+        """Send presence that came, changed or left to all connections, with the next bulletin."""
 
         def tell(bulletin: Iterable[BroadcastPresence]) -> int:
             self._gather(bulletin, send_out)
@@ -82,10 +82,10 @@ class Delivery:
         self._bulletin.put(news, tell)
 
     def send_out(self, synced: Set[int]) -> None:
-        """Send out what came in since the last turn.
+        """Send out the broadcasts since the last turn.
 
         Args:
-            synced: who gets updates; everybody gets presence.
+            synced: the connections that get updates; all get presence.
         """
         self._fan_out.send_out(self._writers, synced)
 

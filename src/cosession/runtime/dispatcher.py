@@ -1,4 +1,4 @@
-"""Dispatch: hands what waits for agents to their workers, whatever session it is in. A desk for each such agent."""
+"""Dispatch: gives the work that waits for agents, in all sessions, to their workers. Each such agent has a queue."""
 
 import asyncio
 from collections.abc import Generator, Mapping
@@ -20,10 +20,10 @@ class Dispatcher:
     """The workers of a server process.
 
     Args:
-        rooms: where jobs are found.
-        storage: knows in which sessions something is unfinished.
-        log: notes with the rows of a session of whom something is unfinished in it.
-        tasks: where the desks work.
+        rooms: the rooms in which jobs are found.
+        storage: lists the sessions with unfinished work.
+        log: writes the agents with unfinished work, together with the rows of a session.
+        tasks: the task group of the queues.
     """
 
     def __init__(self, rooms: Rooms, storage: Storage, log: CommitLog, tasks: asyncio.TaskGroup) -> None:
@@ -38,7 +38,7 @@ class Dispatcher:
 
     @contextmanager
     def open(self, post: Post) -> Generator[AgentQueue]:
-        """Let a worker take jobs for the length of a block; what it was given and nobody began is free again then."""
+        """Let a worker take jobs for the length of a block; its jobs that weren't begun are free again then."""
         id_ = post.agent.id
         desk = self._desks.get(id_)
         if desk is None:
@@ -57,23 +57,23 @@ class Dispatcher:
                 self._tasks.create_task(self._close(desk, given))
 
     def on_waiting(self, session: str, waiting: Waiting) -> None:
-        """Note of which agents work is waiting in a session."""
+        """Note the agents for which work waits in a session."""
         self._log.note_work(session, waiting.unfinished)
         for id_, desk in self._desks.items():
             desk.note(session, can_take=id_ in waiting.takeable)
 
     def on_loaded(self, live: RoomRuntime) -> None:
-        """Tell a room that was just loaded which of its agents have workers."""
+        """Notify a room that was just loaded which of its agents have workers."""
         for agent in live.room.document.meta.rules.agents if self._desks else ():
             if (desk := self._desks.get(agent)) is not None:
                 live.man(desk.agent, len(desk.posts))
 
     async def close(self, error: CosessionError, seconds: float) -> None:
-        """Send all workers away, and hand out nothing more.
+        """Close all workers, and give out no more jobs.
 
         Args:
-            error: why.
-            seconds: how long to wait until they have been told.
+            error: the reason.
+            seconds: how long to wait until they are notified.
         """
         self._is_closed = True
         for work in self._work.values():

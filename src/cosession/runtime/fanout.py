@@ -1,7 +1,8 @@
-"""Fan-out: what a room's connections have yet to be sent, gathered until it is the room's turn.
+"""Fan-out: the broadcasts of a room, gathered until its turn.
 
-It is merged once and packed once, and the same bytes are written to all who get the same; who wrote some of it gets
-the rest, of which the parts are shared as well. Whoever can't be written to at once gets it into the outbox.
+They are merged once and packed once, and the same bytes are written to all connections that get the same; the author
+of some gets the others, in shared parts as well. A connection that can't be written to at once gets them into its
+outbox.
 """
 
 from bisect import bisect_left
@@ -17,7 +18,7 @@ from .connection.channel import Pack
 from .connection.writer import FrameWriter
 
 _FEW_AUTHORS = 4
-"""So many authors each get what the others wrote merged for them; more are sent what is merged for all of them."""
+"""Up to so many authors, each gets the updates of the others merged for it; more share frames merged for all."""
 
 _Item = TypeVar("_Item")
 
@@ -26,7 +27,7 @@ class _Parcel:
     """The same frames for many connections.
 
     Args:
-        frames: what is sent.
+        frames: the frames to send.
     """
 
     def __init__(self, frames: Sequence[bytes]) -> None:
@@ -34,7 +35,7 @@ class _Parcel:
         self._packed: dict[Pack, bytes] = {}
 
     def packed(self, pack: Pack) -> bytes:
-        """The frames as bytes for the wire, made once for each kind of channel."""
+        """Return the frames as bytes for the wire, made once for each kind of channel."""
         data = self._packed.get(pack)
         if data is None:
             data = self._packed[pack] = pack(self._frames)
@@ -44,8 +45,8 @@ class _Parcel:
 class _Halves(Generic[_Item]):
     """News in their order, and frames of them in halves of halves, each made once.
 
-    All but a few of `n` news are `log n` such frames for each of these few. So what is made for all authors together
-    is `n log n`; made for each of them it would be `n` times `n`.
+    All but a few of `n` news are `log n` such frames for each of these few. So the work for all authors together is
+    `n log n`; made for each of them it would be `n` times `n`.
 
     Args:
         items: the news.
@@ -58,11 +59,11 @@ class _Halves(Generic[_Item]):
         self._parcels: dict[tuple[int, int], _Parcel] = {}
 
     def all(self) -> _Parcel:
-        """All of them."""
+        """Return all of them."""
         return self._parcel(0, len(self._items))
 
     def besides(self, places: Sequence[int], pack: Pack) -> bytes:
-        """All but those at some places, which are in order, as bytes for the wire."""
+        """Return all but those at some places, which are in order, as bytes for the wire."""
         found: list[bytes] = []
         spans = [(0, len(self._items))]
         while spans:
@@ -83,7 +84,7 @@ class _Halves(Generic[_Item]):
 
 
 class FanOut:
-    """What waits for the next turn of a room.
+    """The broadcasts that wait for the next turn of a room.
 
     Args:
         max_merged: how many updates become one frame at most.
@@ -100,7 +101,7 @@ class FanOut:
         return bool(self._updates or self._presence)
 
     def put(self, news: Broadcast | BroadcastPresence) -> None:
-        """Add something to be sent to everybody, besides the one that it came from."""
+        """Add a broadcast to all connections except the one that it came from."""
         if isinstance(news, Broadcast):
             self._updates.append(news)
         else:
@@ -110,8 +111,8 @@ class FanOut:
         """Send all of it.
 
         Args:
-            writers: to everybody, by the number of the connection; they get presence.
-            synced: who has had its first sync; they get updates.
+            writers: the writers of all connections, by number; they get presence.
+            synced: the connections that had their first sync; they get updates.
         """
         if self._updates:
             broadcasts, self._updates = self._updates, []
@@ -140,7 +141,7 @@ class FanOut:
 
 
 def _places_of(news: Iterable[Broadcast | BroadcastPresence]) -> dict[int | None, list[int]]:
-    """The places of the news that each connection isn't sent."""
+    """Return, by connection, the places of the news that it isn't sent."""
     places: dict[int | None, list[int]] = {}
     for place, one in enumerate(news):
         places.setdefault(one.besides, []).append(place)

@@ -1,8 +1,8 @@
-"""The hub: which sessions are loaded in this process, each once, and for how long.
+"""The hub: loads the sessions of this process, each once, and unloads them.
 
-A room stays while somebody holds it and `unload_after_seconds` longer; then its log is flushed, a snapshot is
-kept, and it goes. A room that ends for another reason (broken, deleted, shutdown) goes the same way at once, and
-whoever asks for it meanwhile waits until it is gone and gets a fresh one.
+A room stays loaded while it has holders and `unload_after_seconds` longer; then its log is flushed, a snapshot is
+kept, and it is unloaded. A room that ends for another reason (broken, deleted, shutdown) is unloaded at once the same
+way, and a caller that asks for it meanwhile waits until then and gets a fresh one.
 
 Any pycrdt `Channel` can be served: `Hub.serve(channel)`; its `path` names the session.
 """
@@ -39,9 +39,9 @@ class Hub:
     """All rooms of this process. Made by `Hub.open`.
 
     Attributes:
-        storage: where sessions are kept.
+        storage: the storage of the sessions.
         settings: the limits.
-        dispatch: hands what waits for agents to their workers.
+        dispatch: gives the work that waits for agents to their workers.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Hub:
         Args:
             storage: an open one; it is the caller's to close.
             settings: the limits.
-            clock: gives the time, RFC 3339.
+            clock: returns the time, RFC 3339.
         """
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -104,11 +104,11 @@ class Hub:
 
         Args:
             channel: its `path`, without the slashes around it, names the session.
-            participant: whose it is.
+            participant: the participant that it belongs to.
             extended: whether it asked for fences and notices.
-            rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
-            grants: who verifies a new token of it; None when it can't be renewed.
-            client: the Yjs client id of its replica, where it said so; else 0.
+            rollup_seconds: how long frames to it are gathered before they are sent; 0 sends at once.
+            grants: verifies a new token of it; None when it can't be renewed.
+            client: the Yjs client id of its replica, if it named one; else 0.
 
         Raises:
             CosessionError: it can't be served; the caller closes the channel with the error's close code.
@@ -161,12 +161,12 @@ class Hub:
             slot.release()
 
     async def create(self, session: str, title: str = "", policy: Policy | None = None) -> bool:
-        """Make a session, durably; True if this call made it.
+        """Create a session, durably; return True if this call created it.
 
         Args:
             session: its id.
-            title: what people call it.
-            policy: its rules, where they aren't those of every new session.
+            title: its title.
+            policy: its rules, if they aren't those of every new session.
 
         Raises:
             SessionDeleted: the id was used before.
@@ -180,7 +180,7 @@ class Hub:
         return made
 
     async def delete(self, session: str) -> bool:
-        """Remove a session and all its data; its connections are told. False if there was none."""
+        """Delete a session with all its data, and end its connections; return False if there was none."""
         deleted = await self.storage.delete(check_session_id(session), at=self._clock())
         slot = self._slots.get(session)
         if deleted and slot is not None:
@@ -189,11 +189,11 @@ class Hub:
         return deleted
 
     async def sessions(self, limit: int, *, occupied: bool = False) -> list[tuple[StoredSession, int]]:
-        """The sessions, the newest first, each with the number of its connections.
+        """Return the sessions, the newest first, each with the number of its connections.
 
         Args:
             limit: how many at most.
-            occupied: only those in which somebody is, however old they are.
+            occupied: only those with connections, however old they are.
         """
         if not occupied:
             return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
@@ -202,12 +202,12 @@ class Hub:
         return [(info, self.connections(info.id)) for info in here[:limit]]
 
     def connections(self, session: str) -> int:
-        """How many connections a session has in this process."""
+        """Return the number of connections of a session in this process."""
         slot = self._slots.get(session)
         return slot.live.connections if slot and slot.live else 0
 
     def connected(self) -> Iterator[tuple[Participant, str]]:
-        """The participant and the session of each connection in this process."""
+        """Yield the participant and the session of each connection in this process."""
         for live in self.rooms():
             for participant in live.participants():
                 yield participant, live.session
@@ -216,26 +216,26 @@ class Hub:
         """End connections that may not stay.
 
         Args:
-            judge: asked about every connection's participant and session; returns why it must end, or None.
+            judge: called with every connection's participant and session; returns the error that ends it, or None.
         """
         for live in self.rooms():
             live.dismiss(judge)
 
     async def check_ready(self) -> None:
-        """Prove that what comes in can be saved now.
+        """Check that updates can be saved now.
 
         Raises:
-            StorageError: it can't.
+            StorageError: they can't.
         """
         if self._log.failing:
             raise StorageError("What comes in can't be saved: the last try failed, and the log says why.")
         await self.storage.ping()
 
     async def drain(self) -> None:
-        """Take nothing new, tell every connection to come back later, and flush every room.
+        """Accept nothing new, end every connection with the request to come back later, and flush every room.
 
-        While the storage makes progress it is waited for. When it fails for `shutdown_seconds`, what it has not
-        taken is given up: nobody was told that it was saved, and the clients still hold it.
+        While the storage makes progress it is waited for. When it fails for `shutdown_seconds`, the updates that it
+        has not accepted are given up: no client has a receipt for them, and the clients still hold them.
         """
         self._closing = True
         await self.dispatch.close(_shutting_down(), self.settings.shutdown_seconds)
@@ -249,17 +249,17 @@ class Hub:
                     life.cancel()
 
     def rooms(self) -> Iterator[RoomRuntime]:
-        """The rooms that are loaded."""
+        """Return the rooms that are loaded."""
         return (slot.live for slot in self._slots.values() if slot.live is not None)
 
     def on_committed(self, session: str, version: int, size: int) -> None:
-        """The log holds everything up to this version."""
+        """Note that the log holds everything up to a version."""
         slot = self._slots.get(session)
         if slot:
             slot.committed(version, size)
 
     def on_refused(self, session: str, error: CosessionError) -> None:
-        """The storage takes no more of this room: the session is gone, or somebody else wrote to it."""
+        """End a room from which the storage accepts no more: the session is gone, or another server wrote to it."""
         slot = self._slots.get(session)
         if slot:
             slot.end(error)

@@ -1,11 +1,11 @@
-"""A room's place in the hub: loading → live → leaving → gone, one task for the whole of it.
+"""A room's slot in the hub: loading → live → leaving → gone, one task for all of it.
 
-The slot is there from the moment somebody asked, so however many ask at once, one load serves them all. Once it
-is leaving nobody new gets its room; once it is gone the next slot may load the session again.
+The slot exists from the first request on, so one load serves all concurrent requests. While it is leaving, no new
+caller gets its room; once it is gone, the next slot may load the session again.
 
-A snapshot is kept when the room goes, and while it lives whenever the log has grown enough behind the last one, so
-that a crash after a long life costs no long replay. What a snapshot
-has made history is then compacted, beside all this.
+A snapshot is kept when the room is unloaded, and also before that whenever the log has grown enough since the last
+one, so that a crash of a long-lived room costs no long replay. The log before a snapshot is then compacted in the
+background.
 """
 
 import asyncio
@@ -34,42 +34,42 @@ from .room_runtime import RoomRuntime
 from .turns import Turns
 
 _LARGEST_TO_TAIL = 8
-"""A snapshot after many small updates is at most this many times what they came to: replaying them takes longer. One
-after large updates is at most as large as they are, so snapshots come to about twice what clients write."""
+"""A snapshot after many small updates is at most this many times their size, because replaying them takes longer. One
+after large updates is at most as large as they are, so snapshots are about twice the bytes that clients write."""
 
 _AFTER_GRACE_SECONDS = 1.0
-"""What is held is over when its timer has rung, which is a moment later."""
+"""The time for the timer of a lease to ring, which is a moment after its grace is over."""
 
 log = get_logger(__name__)
 
 
 class LifecycleListener(Protocol):
-    """Who hears of rooms."""
+    """The object that is notified of rooms."""
 
     def on_loaded(self, live: RoomRuntime) -> None:
-        """A room was loaded."""
+        """Note that a room was loaded."""
         ...
 
     def on_waiting(self, session: str, waiting: Waiting) -> None:
-        """In a room it has changed of which agents work is waiting."""
+        """Note that the agents for which work waits in a room have changed."""
         ...
 
 
 class RoomLifecycle:
-    """Where one session's room is, or is about to be.
+    """The slot of one session's room.
 
     Args:
         session: its id.
-        storage: where it is loaded from, and its snapshot goes.
-        room_log: where its updates go.
-        compactor: makes small what is stored of it.
-        turns: when it may send out.
+        storage: the storage that it is loaded from, and its snapshot is saved to.
+        room_log: the log that its updates are appended to.
+        compactor: compacts its stored log.
+        turns: the turns in which rooms send out.
         settings: the limits.
-        clock: gives the time, RFC 3339.
-        listener: hears of its room.
+        clock: returns the time, RFC 3339.
+        listener: is notified of its room.
 
     Attributes:
-        leaving: once true, nobody new gets this room.
+        leaving: once true, no new caller gets this room.
     """
 
     def __init__(
@@ -124,12 +124,12 @@ class RoomLifecycle:
             raise
 
     def release(self) -> None:
-        """Let go of the room."""
+        """Release the room."""
         self._holders -= 1
         self._changed.set()
 
     def committed(self, version: int, size: int) -> None:
-        """Hear that the log holds everything up to a version, `size` bytes more than before."""
+        """Note that the log holds everything up to a version, `size` bytes more than before."""
         self._tail_bytes += size
         if self.live:
             self.live.committed(version)
@@ -137,13 +137,13 @@ class RoomLifecycle:
                 self._changed.set()
 
     def end(self, error: CosessionError) -> None:
-        """Make the room go, and tell its connections why."""
+        """End the room, and its connections, with an error."""
         self._error = error
         if self.live:
             self.live.end(error)
 
     async def run(self) -> None:
-        """The life of the room. Only a cancellation leaves it as an exception."""
+        """Load, serve and unload the room. Only a cancellation is raised."""
         try:
             live = await self._load()
             if live is not None:
@@ -165,7 +165,7 @@ class RoomLifecycle:
                 self._loaded = asyncio.get_running_loop().create_future()  # the error's frames hold the slot in turn
 
     async def _load(self) -> RoomRuntime | None:
-        """Load the room; from the moment it is used until its waiters know, nothing may wait."""
+        """Load the room; from its first use until its waiters have it, nothing may be awaited."""
         try:
             stored = await self._storage.load(self.session)
             if stored is None:
@@ -196,7 +196,7 @@ class RoomLifecycle:
             live.create(stored.info.title, stored.info.created_at)
             live.recover()
             live.begin()
-        except RoomBroken:  # it would break again for whoever comes next
+        except RoomBroken:  # it would break again for the next caller
             self._fail(SessionDamaged(DAMAGED))
             return None
         self._loaded.set_result(live)
@@ -208,7 +208,7 @@ class RoomLifecycle:
 
     def _fail(self, error: CosessionError) -> None:
         self._loaded.set_exception(error)
-        self._loaded.exception()  # nobody may be waiting for it any more
+        self._loaded.exception()  # no caller may be waiting for it any more
 
     async def _until_idle(self, live: RoomRuntime) -> None:
         while live.error is None:
@@ -228,7 +228,7 @@ class RoomLifecycle:
                     return
 
     def _grace(self, live: RoomRuntime) -> float:
-        """How long the room stays for who holds something: it mustn't go to sleep as though they were at work."""
+        """Return how long the room stays for absent holders of leases: unloaded, it couldn't end their leases."""
         return self._settings.lease_grace_seconds + _AFTER_GRACE_SECONDS if live.is_waiting else 0.0
 
     def _is_snapshot_due(self, version: int) -> bool:
@@ -239,7 +239,7 @@ class RoomLifecycle:
         return tail >= max(limits.snapshot_after_bytes, self._snapshot_bytes)
 
     async def _keep_snapshot(self, live: RoomRuntime) -> None:
-        """Keep a snapshot of the living room, once the log holds what is in it.
+        """Keep a snapshot of the live room, once the log holds its content.
 
         Taking it holds the loop: 2 ms for 100,000 tokens.
         """

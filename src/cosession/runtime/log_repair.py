@@ -1,10 +1,10 @@
-"""What a session's log can still become: whether it replays, and a whole log made of what remains of one.
+"""Repair of a session's log: checks whether it replays, and makes a whole log of the rows that remain.
 
-No I/O: `Remains` come from an inspection of the storage, `Mended` go to its repair. Versions keep their numbers:
-where an update is lost an empty one takes its place. One that builds on what is lost is given up too, because it
-can't be integrated, and a document that claimed to hold it would never ask for it again; a device that still has the
-session brings both back when it connects. One after which the document can't be opened is given up the same way.
-What stands for a range of versions is kept or lost row by row. Where a snapshot holds what the log lost, the first
+No I/O: `Remains` come from an inspection of the storage, `Mended` go to its repair. Versions keep their numbers: an
+empty update replaces a lost one. An update that depends on a lost one is given up too, because it can't be
+integrated, and a document that claimed to hold it would never ask for it again; a device that still has the session
+brings both back when it connects. An update after which the document can't be opened is given up the same way. Rows
+that share a range of versions are kept or lost row by row. If a snapshot holds content that the log lost, the first
 gap gets all of it.
 """
 
@@ -26,7 +26,7 @@ from cosession.storage.repair import Mended, Remains
 
 
 class _Replay:
-    """A document that takes updates one by one, and is still good after one that it refuses."""
+    """A document that applies updates one by one, and stays valid after one that it rejects."""
 
     def __init__(self) -> None:
         self.doc: Doc[Any] = Doc()
@@ -34,7 +34,7 @@ class _Replay:
         self._taken: list[bytes] = []
 
     def take(self, update: bytes) -> bool:
-        """Apply an update; False if it doesn't fit or can't be applied."""
+        """Apply an update; return False if it doesn't fit or can't be applied."""
         try:
             header = read_update_header(update)
             if not header.fits(self.vector):
@@ -55,7 +55,7 @@ class _Replay:
         return True
 
     def take_all(self, updates: Sequence[bytes]) -> bool:
-        """Apply updates together; False if one of them doesn't fit or can't be applied: this is of no use then."""
+        """Apply updates together; return False if one doesn't fit or can't be applied: this is unusable then."""
         try:
             for group in in_transactions(updates):
                 with self.doc.transaction():
@@ -68,12 +68,12 @@ class _Replay:
         return True
 
     def lacks(self, vector: dict[int, int]) -> bool:
-        """Whether it misses something that a document with this state vector has."""
+        """Return whether it lacks something that a document with this state vector has."""
         return any(end > self.vector.get(client, 0) for client, end in vector.items())
 
 
 def find_damage(remains: Remains) -> tuple[str, ...]:
-    """Say what is wrong with a session: what its storage noticed, else what its replay and its opening show."""
+    """Return the damage of a session: as its storage found it, else as its replay and its opening show it."""
     if remains.damage:
         return remains.damage
     damage = _replay_damage(remains)
@@ -85,7 +85,7 @@ def find_damage(remains: Remains) -> tuple[str, ...]:
 
 
 def _replay_damage(remains: Remains) -> list[str]:
-    """Say what of a session can't be replayed; its documents go before others are made, for they may be large."""
+    """Return the parts of a session that can't be replayed; its documents may be large, and go on return."""
     log, snapshot = _Replay(), _replayed_snapshot(remains)
     damage: list[str] = []
     if not log.take_all([row.update for row in remains.updates]):
@@ -101,7 +101,7 @@ def _replay_damage(remains: Remains) -> list[str]:
 
 
 def mend(remains: Remains) -> Mended:
-    """Make a whole session of what remains of one; one that is whole is left as it is."""
+    """Make a whole session of the remains of one; one that is whole is left as it is."""
     damage = find_damage(remains)
     if not damage and remains.info:
         return Mended(remains.info.title, remains.info.created_at, remains.updates, remains.snapshot, ())
@@ -111,7 +111,7 @@ def mend(remains: Remains) -> Mended:
         culprit = _first_that_breaks(saved.rows)
         if culprit is None:
             break
-        if culprit in refused:  # what the snapshot brought in its place breaks too
+        if culprit in refused:  # the part of the snapshot in its place breaks the document too
             remains = replace(remains, snapshot=None)
         refused.add(culprit)
     title, created_at = _facts(remains, saved.log.doc, saved.at)
@@ -122,7 +122,7 @@ def mend(remains: Remains) -> Mended:
 
 @dataclass(slots=True)
 class _Saved:
-    """What was saved of a session: a whole log, its replay, and what is missing in it."""
+    """The saved part of a session: a whole log, its replay, and the versions that are missing in it."""
 
     log: _Replay
     rows: list[LoggedUpdate]
@@ -133,7 +133,7 @@ class _Saved:
 
 
 def _save(remains: Remains, refused: Container[int]) -> _Saved:
-    """Make a whole log of what remains, without the rows of some versions."""
+    """Make a whole log of the remains, without the rows of some versions."""
     snapshot = _replayed_snapshot(remains)
     at = remains.info.created_at if remains.info else _first_time(remains.updates)
     saved = _Saved(_Replay(), [], [], 0, at, snapshot is not None)
@@ -162,7 +162,7 @@ def _save(remains: Remains, refused: Container[int]) -> _Saved:
 
 
 def _loaded_by_a_server(remains: Remains) -> list[bytes]:
-    """The updates that a server replays: the snapshot, and what came after it."""
+    """Return the updates that a server replays: the snapshot, and the updates after it."""
     snapshot = remains.snapshot
     if snapshot is None:
         return [row.update for row in remains.updates]
@@ -186,14 +186,14 @@ def _failure_to_open(updates: Iterable[bytes]) -> str:
 
 
 def _encoded(updates: Sequence[bytes]) -> bytes:
-    """The document that some updates make, as one update."""
+    """Return the document that some updates make, as one update."""
     doc = _opened(updates)
     decode_state_vector(doc.get_state())
     return doc.get_update()
 
 
 def _opened(updates: Sequence[bytes]) -> Doc[Any]:
-    """The document that some updates make: together, or where that fails, one by one."""
+    """Return the document that some updates make, applied together, or if that fails, one by one."""
     doc: Doc[Any] = Doc()
     try:
         for group in in_transactions(updates):
@@ -210,7 +210,7 @@ def _opened(updates: Sequence[bytes]) -> Doc[Any]:
 
 
 def _first_that_breaks(rows: Sequence[LoggedUpdate]) -> int | None:
-    """The version of the first row after which the document can't be opened any more, if there is one."""
+    """Return the version of the first row after which the document can't be opened, if there is one."""
     updates = [row.update for row in rows]
     if not _failure_to_open(updates):
         return None
@@ -218,7 +218,7 @@ def _first_that_breaks(rows: Sequence[LoggedUpdate]) -> int | None:
 
 
 def _in_order(remains: Remains) -> Iterator[tuple[int, int, LoggedUpdate | None]]:
-    """Every version of a log: the first and the last that each row tells of, or of a gap between two, and the row."""
+    """Yield all versions of a log in order: the first and last version of each row or gap, and the row."""
     first = end = 0
     for row in remains.updates:
         if row.first > end + 1:
@@ -265,7 +265,7 @@ def _first_time(updates: tuple[LoggedUpdate, ...]) -> str:
 
 
 def _replayed_snapshot(remains: Remains) -> _Replay | None:
-    """The document of the snapshot; None if there is none, or it can't be opened."""
+    """Return the document of the snapshot; None if there is none, or it can't be opened."""
     replay = _Replay()
     if remains.snapshot is None or _failure_to_open([remains.snapshot.update]):
         return None

@@ -1,8 +1,9 @@
-"""New clients: how many Yjs client ids each participant may bring into one session.
+"""New clients: limits the Yjs client ids that each participant may bring into one session.
 
-Yjs names every client id that ever wrote in each state vector, for ever, and each transaction that is observed goes
-through all of them. A bucket for each participant refills at a rate per minute and holds five minutes of it. What
-was taken in is counted; while the bucket is empty, a frame that brings new ids waits, and other frames don't.
+Yjs keeps every client id that ever wrote in each state vector, for ever, and each transaction that is observed
+iterates over all of them. A bucket for each participant refills at a rate per minute and holds five minutes of it.
+New ids are counted when they are applied; while the bucket is empty, a frame with new ids waits, and other frames
+don't.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ class NewClients:
     """The new client ids of one session.
 
     Args:
-        per_minute: how many one participant may bring.
+        per_minute: the number that one participant may bring.
     """
 
     __slots__ = ("_clock", "_empty_until", "_forget_at", "_full", "_last", "_rate")
@@ -27,7 +28,7 @@ class NewClients:
         self._full = _BURST_MINUTES * 60.0
         self._clock = asyncio.get_running_loop().time
         self._empty_until: dict[str, float] = {}
-        """Until when each participant's bucket is empty; a full one was "until" as long ago as refilling takes."""
+        """The time until which each participant's bucket is empty; a full one's is as long ago as refilling takes."""
         self._last = self._clock()
         self._forget_at = _REMEMBERED
 

@@ -1,7 +1,7 @@
 """A live room: the asyncio shell of one `Room`. It carries out effects and decides nothing.
 
-Invariant: a room in which anything but a read has failed, other than by a refusal, is not used again. It ends, its
-connections come back, and the next one to ask for the session gets a room that is loaded from the log.
+Invariant: a room in which any call but a read has failed, other than by a refusal, is not used again. It ends, its
+connections come back, and the next request for the session loads the room from the log.
 """
 
 import asyncio
@@ -60,10 +60,10 @@ _Result = TypeVar("_Result")
 
 
 _LARGE = 2**16
-"""Bytes from which on frames share one bound in memory: while such a one waits, those of others may have to."""
+"""The size from which on frames share one bound in memory: while one waits, those of others may have to wait."""
 
 _SHOWN = 128
-"""Characters of a name that anybody may have written that are logged."""
+"""The characters of a name that are logged: any participant may have written it."""
 
 _TOO_MANY_CLIENTS = (
     "A large frame brings more new Yjs client ids than may come in a minute; come again with the rest."
@@ -77,14 +77,14 @@ class RoomRuntime:
         stored: its line in the list of sessions.
         room: its pure half.
         settings: the limits.
-        log: where its updates go.
-        turns: when it may send out.
-        clock: gives the time, RFC 3339.
-        on_end: called once, when the room must go.
-        on_waiting: called whenever it changes of which agents work is waiting.
+        log: the log that its updates are appended to.
+        turns: the turns in which rooms send out.
+        clock: returns the time, RFC 3339.
+        on_end: called once, when the room must be unloaded.
+        on_waiting: called whenever the agents for which work waits have changed.
 
     Attributes:
-        error: why the room must go; None while it lives.
+        error: the reason to unload the room; None while it is live.
         broken: whether its document can't be trusted any more.
     """
 
@@ -142,27 +142,27 @@ class RoomRuntime:
 
     @property
     def connections(self) -> int:
-        """How many are here."""
+        """The number of open connections."""
         return len(self._connections)
 
     def participants(self) -> Iterator[Participant]:
-        """The participant of each connection."""
+        """Yield the participant of each connection."""
         return (connection.participant for connection in self._connections.values())
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for somebody to come back who holds something here."""
+        """Whether the room waits for an absent holder of a lease to come back."""
         return not self.broken and self.room.is_waiting
 
     def info(self) -> StoredSession:
-        """The room's line in the list of sessions, as of now."""
+        """Return the room's line in the list of sessions, as of now."""
         meta = self.room.document.meta
         return StoredSession(
             self.session, meta.title, meta.created_at or self._created_at, self._updated_at, self.room.version
         )
 
     def end(self, error: CosessionError) -> None:
-        """Close the room: every connection is told why. The first reason stands."""
+        """End the room, and every connection, with an error; the first error stands."""
         if self.error is not None:
             return
         self.error = error
@@ -171,7 +171,7 @@ class RoomRuntime:
             connection.end(error)
 
     def dismiss(self, judge: Callable[[Participant, str], CosessionError | None]) -> None:
-        """End the connections of which the judge says why they may not stay."""
+        """End the connections for which the judge returns an error."""
         for connection in self._connections.values():
             error = judge(connection.participant, self.session)
             if error is not None:
@@ -205,7 +205,7 @@ class RoomRuntime:
                 await lease.close()
 
     def regrant(self, connection: Connection, participant: Participant) -> None:
-        """Take a connection for another participant from now on, and tell it so."""
+        """Replace the participant of a connection, and send it the new grant."""
         connection.participant = participant
         self._perform(lambda at: self.room.regrant(connection.number, participant, at))
 
@@ -215,11 +215,11 @@ class RoomRuntime:
         return self._log.has_room(self.session)
 
     async def ready(self) -> None:
-        """Wait until it has."""
+        """Wait until the disk has caught up enough for another frame."""
         await self._log.wait_for_room(self.session)
 
     def receive(self, connection: int, data: bytes) -> None:
-        """Take in a frame.
+        """Handle a frame.
 
         Raises:
             CosessionError: the connection must end for it.
@@ -234,14 +234,14 @@ class RoomRuntime:
         self._carry_out(effects, at)
 
     def is_quick(self, connection: int, data: bytes) -> bool:
-        """Whether a frame is short, and nothing must be made or waited for first to take it in."""
+        """Return whether a frame is short, and can be handled without preparation or waiting."""
         if self.broken:
             return True
         may_bring = self._new_clients.is_free or not self._seconds_to_wait(connection)
         return may_bring and self.room.is_quick(connection, data)
 
     async def receive_in_steps(self, connection: int, data: bytes) -> AsyncGenerator[float, None]:
-        """Take in a frame that isn't quick, in steps between which others have their turn.
+        """Handle a frame that isn't quick, in steps between which other tasks run.
 
         Yields:
             The seconds that each step took.
@@ -269,22 +269,22 @@ class RoomRuntime:
             self._note_holder()
 
     def take(self, outbox: SendQueue) -> list[bytes]:
-        """Empty an outbox into the frames to be sent."""
+        """Empty an outbox and return the frames to send."""
         if self.broken:
             return []
         if outbox.is_behind:
-            self._send_out()  # the diff stands on the document of now, and so on what has not been sent out yet
+            self._send_out()  # the diff holds also updates of the room that have not been sent out yet
         return self._read(outbox.take, self.room.diff, self.room.vector)
 
     def now(self) -> str:
-        """The server's time, RFC 3339."""
+        """Return the server's time, RFC 3339."""
         return self._clock()
 
     async def read(self) -> tuple[JsonObject, int]:
-        """The whole document of one moment as plain JSON, and the version of then; read in steps.
+        """Return the whole document at one version as plain JSON, and that version; read in steps.
 
-        It may change between them. It is read as it stands: few sessions change in the tenth of a second that it
-        takes. When one does, a copy of it is read, which takes five times as much work and always comes to an end.
+        The document may change between steps. It is read in place first: few sessions change in the tenth of a second
+        that it takes. If one does, a copy of it is read, which is five times as much work and always comes to an end.
 
         Raises:
             Unreadable: it can't be read.
@@ -299,7 +299,7 @@ class RoomRuntime:
         return await self.work(read_copy(await self.work(steps))), version
 
     async def snapshot(self) -> bytes:
-        """The whole document as it is now, as one update; made in steps, between which it may change.
+        """Return the whole document as it is now, as one update; made in steps, between which it may change.
 
         Raises:
             Unreadable: it can't be read.
@@ -308,7 +308,7 @@ class RoomRuntime:
         return await self.work(self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps())
 
     async def work(self, steps: Generator[object, None, _Result]) -> _Result:
-        """Do work in steps, between which others have their turn.
+        """Do work in steps, between which other tasks run.
 
         Raises:
             Unreadable: it failed.
@@ -326,7 +326,7 @@ class RoomRuntime:
         return made[0]
 
     async def prepare_for(self, by: Participant, grows: int) -> None:
-        """Read what `edit` and `append` in a participant's name need, in steps; others have their turn between."""
+        """Prepare an `edit` or `append` in a participant's name, in steps between which other tasks run."""
         steps = self.room.prepare_for(by, grows)
         wait: float | None = 0.0
         while wait is not None:
@@ -334,17 +334,17 @@ class RoomRuntime:
         await self._free()
 
     def edit(self, change: Callable[[SessionDocument], object], by: Participant = SERVER, grows: int = 0) -> None:
-        """Change the document by the server's hand; see `Room.edit`.
+        """Make a change of the server's own; see `Room.edit`.
 
         Raises:
-            StorageError: the storage is so far behind that no more is taken; nothing has changed.
+            StorageError: the storage is too far behind to accept more; nothing has changed.
             TooLarge: the document is full; nothing has changed.
         """
         self._check_room()
         self._perform(lambda at: self.room.edit(change, at, by, grows))
 
     def append(self, change: Callable[[SessionDocument], object], by: Participant, grows: int) -> None:
-        """Append a message by the server's hand; see `Room.append`, and `edit` for what it raises."""
+        """Append a message of the server's own; see `Room.append`; raise as `edit` does."""
         self._check_room()
         self._perform(lambda at: self.room.append(change, at, by, grows))
 
@@ -353,45 +353,45 @@ class RoomRuntime:
         self._perform(lambda _: self.room.create(title, created_at))
 
     def recover(self) -> None:
-        """Make true what a crash left untrue in the document: who is here."""
+        """Correct the attendance in the document after a crash."""
         self._perform(lambda _: self.room.recover(self._updated_at))
 
     def begin(self) -> None:
-        """Take up what was under way when the session was last loaded."""
+        """Resume the work that was under way when the session was last loaded."""
         self._perform(self.room.begin)
 
     def reserve(self, agent: str, client: int) -> Job | None:
-        """Reserve the next thing that an agent is to do; nobody may hear of it before it is flushed."""
+        """Reserve an agent's next job; no worker may be notified of it before it is flushed."""
         at = self._now()
         job, effects = self._guard(self.room.reserve, agent, client, at)
         self._carry_out(effects, at)
         return job and replace(job, session=self.session)
 
     def give_back(self, client: int) -> None:
-        """Let somebody else do at once what was reserved for a client that won't come."""
+        """Release at once the job that was reserved for a client that won't come."""
         self._perform(lambda _: self.room.give_back(client))
 
     def man(self, agent: Participant, workers: int) -> None:
-        """Note how many workers an agent has that would come."""
+        """Set the number of workers that wait for an agent's work."""
         self._perform(lambda at: self.room.man(agent, workers, at))
 
     def settle(self) -> None:
-        """Write what waits to be written, and log what waits to be answered, before the room goes."""
-        with suppress(CosessionError):  # the guard has ended the room, and the next one makes it true
+        """Write waiting attendance and log unanswered prompts, before the room is unloaded."""
+        with suppress(CosessionError):  # the guard has ended the room, and the next one corrects it
             self._perform(partial(self.room.attend, at_once=True))
             self._perform(lambda _: self.room.unheard())
 
     def close(self) -> None:
-        """Let nothing happen by itself any more."""
+        """Cancel all timers."""
         self._timers.clear()
 
     def committed(self, version: int) -> None:
-        """Hear that the log holds everything up to a version."""
+        """Note that the log holds everything up to a version."""
         if not self.broken:
             self._perform(lambda _: self.room.committed(version))
 
     async def flush(self) -> None:
-        """Wait until everything that the room took in is on the disk.
+        """Wait until every update that the room applied is on the disk.
 
         Raises:
             StorageError: the storage fails; it is tried again.
@@ -399,7 +399,7 @@ class RoomRuntime:
         await self._log.flush(self.session)
 
     def _now(self) -> str:
-        """The time at which something is done to the room; refused, if it can't be used any more."""
+        """Return the time of a call to the room; raise if the room can't be used any more."""
         if self.broken:
             raise RoomBroken(_BROKEN)
         return self._clock()
@@ -409,7 +409,7 @@ class RoomRuntime:
             raise StorageError("The storage is behind, and nothing has changed; try again in a moment.")
 
     def _perform(self, act: Callable[[str], Iterable[Effect]]) -> None:
-        """Do something to the room as of now, and what follows from it."""
+        """Call the room as of now, and carry out the effects."""
         at = self._now()
         self._carry_out(self._guard(act, at), at)
 
@@ -419,7 +419,7 @@ class RoomRuntime:
         self._delivery.flush()
 
     def _guard(self, act: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-        """Use the room; whatever it fails with but a refusal ends it."""
+        """Call the room; any failure but a refusal ends it."""
         try:
             return act(*arguments)
         except BaseException as error:
@@ -458,12 +458,12 @@ class RoomRuntime:
         return None
 
     async def _free(self) -> None:
-        """Wait until no large record is being taken in."""
+        """Wait until no large record is being applied."""
         while self.room.holder is not None:
             await self._is_free.wait()
 
     def _note_holder(self) -> None:
-        """Wake those who wait for a large record, where it is judged."""
+        """Wake the connections that wait for a large record, once it is judged."""
         if self.room.holder is None:
             self._is_free.set()
         else:
@@ -474,10 +474,10 @@ class RoomRuntime:
         return self._new_clients.seconds_to_wait(self._connections[connection].participant.id)
 
     def _go_on(self, connection: int | None, steps: Iterator[Step | None]) -> float | None:
-        """Do the next step of taking in a frame, or of what is asked for by HTTP.
+        """Do the next step of handling a frame, or a request over HTTP.
 
         Returns:
-            The seconds before the next one; None when that was the last, or its sender may do no more.
+            The seconds before the next step; None when that was the last, or its connection is ending.
         """
         if connection is not None and self._connections[connection].is_ending:
             return None
@@ -498,10 +498,10 @@ class RoomRuntime:
         return 0.0
 
     def _break(self, error: BaseException, sender: int | None) -> RoomBroken:
-        """End the room after an error that is no refusal, and return what its user is told.
+        """End the room after an error that is no refusal, and return the error to raise.
 
-        A panic of the CRDT library is a BaseException, and what was half done is neither logged nor sent. Whose
-        frame did it is refused for good, else it would come back with the same frame for ever.
+        A panic of the CRDT library is a BaseException, and a half-done change is neither logged nor sent. The sender
+        of the frame is refused for good, else it would come back with the same frame for ever.
         """
         log.error("room.broken", session=self.session, version=self.room.version, exc_info=error)
         self.broken = True
@@ -567,20 +567,20 @@ class RoomRuntime:
                 self._delivery.put(effect)
 
     def _ring(self, what: str) -> None:
-        """Have the room look at something again; later, while the storage is behind."""
+        """Pass a timer to the room; later, while the storage is behind."""
         if not self.has_room:
             self._timers.set(what, _RETRY_SECONDS, self._ring)
             return
-        with suppress(CosessionError):  # the guard has ended the room, and the next one looks at it all
+        with suppress(CosessionError):  # the guard has ended the room, and the next one checks everything
             self._perform(partial(self.room.remind, what))
 
     def _send_out(self) -> None:
-        """Send out what came in since the last turn."""
+        """Send out the broadcasts since the last turn."""
         if not self.broken:
-            with suppress(RoomBroken):  # the guard has ended the room; whoever connects again gets all of it
+            with suppress(RoomBroken):  # the guard has ended the room; a client that connects again gets all of it
                 self._guard(self._delivery.send_out, self.room.synced)
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """Whether an error leaves the room as good as it was."""
+    """Return whether an error leaves the room valid."""
     return isinstance(error, CosessionError | KeyboardInterrupt | SystemExit) and not isinstance(error, RoomBroken)

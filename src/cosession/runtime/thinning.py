@@ -1,20 +1,20 @@
-"""How a log becomes smaller without changing what it replays to: what one hand wrote in one time becomes one row.
+"""Thinning: coalesces consecutive rows by one author into one row; the log replays to the same document.
 
-The rows are replayed, and each group of them is applied in one transaction: what that transaction changed is the
-group's one update. The library joins what was typed in a row, so a message that was streamed in 60 tokens comes to
-little more than its text; merging the updates as bytes would keep each token's frame. What was written and deleted
-within one group is forgotten; the document keeps no trace of it either.
+The rows are replayed, and each group of them is applied in one transaction, whose change is the group's one update.
+The library joins text that was typed in sequence, so a message that was streamed in 60 tokens takes little more than
+its text; merging the updates as bytes would keep each token's frame. Content written and deleted within one group
+is dropped; the document keeps no trace of it either.
 
-Those who write at the same time (two agents that stream, token by token in turn) are told apart: a row goes to what
-its hand wrote before, past what others wrote in between, if it stands on nothing of that. Such groups overlap, and
-share one range of versions: they are what happened in it, and only its end is a state that the document once had.
+Concurrent authors (two agents that stream, token by token in turn) get separate groups: a row joins the last group of
+its author, past rows of others in between, if it depends on none of these. Such groups overlap, and share one range
+of versions: together they are the changes of that range, and only its end is a state that the document once had.
 
-Invariants: ranges stay neighbours, none is lost, none covers more time than the grain; whose hand a row is, by
-participant and Yjs client, stays true; no row stands on a later one; the thinned rows replay to the same document,
+Invariants: ranges stay neighbours, none is lost, none covers more time than the grain; the author of a row, by
+participant and Yjs client, stays true; no row depends on a later one; the thinned rows replay to the same document,
 or stay as they were.
 
-Pure: no loop, clock or disk. Bound: one replay of the session, and two more of what is thinned. A group is small,
-because the library joins what was written in a row from behind, with a copy each: ten thousand take gigabytes.
+Pure: no loop, clock or disk. Bound: one replay of the session, and two more of the thinned rows. A group is small,
+because the library joins a sequence of text from its end, with a copy each: ten thousand take gigabytes.
 """
 
 from bisect import bisect_left, bisect_right
@@ -33,17 +33,17 @@ from cosession.storage import LoggedUpdate
 
 _MOST_ROWS: Final = 1000
 _MOST_BYTES: Final = 2**16
-"""What a group has at most; one row may be larger."""
+"""The bytes of a group that are allowed; one row may be larger."""
 
 
 def thin(
     before: Sequence[LoggedUpdate], rows: Sequence[LoggedUpdate], *, grain_seconds: float
 ) -> Sequence[LoggedUpdate]:
-    """Make fewer rows of many.
+    """Coalesce rows into fewer ones.
 
     Args:
         before: the log up to them, as it was thinned before.
-        rows: what is to be thinned; the document as of any version between two rows that come back can be had again.
+        rows: the rows to thin; the document as of each version between two of the returned rows can be restored.
         grain_seconds: how much time one row may cover at most.
 
     Raises:
@@ -80,13 +80,13 @@ def _replayed(updates: Iterable[bytes]) -> Doc[Any]:
 
 
 def _outcome(past: bytes, rows: Iterable[LoggedUpdate]) -> bytes:
-    """What rows replay to, as a document that loads it writes it: where structs are cut depends on their order."""
+    """Return the document that rows replay to, encoded after a reload: the cuts of structs depend on their order."""
     replayed = _replayed([past, *(row.update for row in rows)])
     return _replayed([replayed.get_update()]).get_update()
 
 
 def _fitting(past: bytes, rows: Iterable[LoggedUpdate]) -> list[UpdateHeader] | None:
-    """The headers, if each row stands on what came before; another one the library takes in without a word of it."""
+    """Return the headers if each row depends on earlier ones only; the library would accept others silently."""
     vector = decode_state_vector(get_state(past))
     headers: list[UpdateHeader] = []
     for row in rows:
@@ -100,10 +100,10 @@ def _fitting(past: bytes, rows: Iterable[LoggedUpdate]) -> list[UpdateHeader] | 
 
 
 class _Groups:
-    """Rows in groups that each become one, in an order in which they can be applied.
+    """Groups of rows that each become one row, in an order in which they can be applied.
 
-    Groups whose versions overlap share a range; a range is a stretch of the list of groups. A row may go to the
-    newest group of its hand, which makes one range of all from there on.
+    Groups with overlapping versions share a range; a range is a slice of the list of groups. A row may join the
+    newest group of its author, which makes one range of all from there on.
     """
 
     def __init__(self, grain_seconds: float) -> None:
@@ -135,7 +135,7 @@ class _Groups:
             self._written.setdefault(span.client, []).append((span.clock, group))
 
     def by_range(self) -> Iterator[list[list[LoggedUpdate]]]:
-        """The groups of each range."""
+        """Yield the groups of each range."""
         for start, end in pairwise([*self._starts, len(self._groups)]):
             yield self._groups[start:end]
 
@@ -153,14 +153,14 @@ class _Groups:
         return all(self._home(client, end) <= group for client, end in stands_on)
 
     def _home(self, client: int, end: int) -> int:
-        """The group that brought what is before a clock of a client."""
+        """Return the group with the struct before a clock of a client."""
         written = self._written.get(client, ())
         behind = bisect_left(written, (end, -1))
         return written[behind - 1][1] if behind else -1
 
 
 def _joined(doc: Doc[Any], groups: list[list[LoggedUpdate]]) -> Iterator[LoggedUpdate]:
-    """Apply the groups of one range to the document, and give the rows that do the same."""
+    """Apply the groups of one range to the document, and yield the rows that do the same."""
     versions = sum(len(group) for group in groups)
     last = max((group[-1] for group in groups), key=lambda row: row.version)
     for group in groups:
@@ -188,11 +188,11 @@ def _applied(doc: Doc[Any], group: list[LoggedUpdate]) -> bytes:
     kept = KeptValues(row.update for row in group)
     return (
         kept.restore(changes[0]) if changes else EMPTY_UPDATE
-    )  # all of it had been deleted before, by somebody else
+    )  # all of it had been deleted before, by another participant
 
 
 def _seconds(at: str) -> float:
     try:
         return datetime.fromisoformat(at).timestamp()
     except ValueError:
-        return nan  # a time that nobody can read is near to none
+        return nan  # an unreadable time is close to no other

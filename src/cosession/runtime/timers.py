@@ -1,13 +1,13 @@
-"""Timers: what a room wants to be reminded of, one timer for each name, on the loop's clock.
+"""Timers: the timers of a room, one for each name, on the loop's clock.
 
-Whoever rings holds the room until then; a room that goes clears its timers first.
+A timer keeps the room in memory until it rings; a room that is unloaded clears its timers first.
 """
 
 import asyncio
 from collections.abc import Callable
 
 _LONGEST_SECONDS = 3600.0
-"""After that long the clock is asked again: the machine may have slept."""
+"""The longest wait; after it the clock is compared again, because the machine may have slept."""
 
 
 class Timers:
@@ -19,11 +19,11 @@ class Timers:
         self._running: dict[str, asyncio.TimerHandle] = {}
 
     def set(self, what: str, seconds: float | None, ring: Callable[[str], None]) -> None:
-        """Ring in a while, in place of the timer of this name.
+        """Set the timer of a name, in place of an earlier one.
 
         Args:
-            what: its name, which `ring` gets.
-            seconds: when; None: not any more.
+            what: its name, which is passed to `ring`.
+            seconds: the time until it rings; None cancels it.
             ring: called once.
         """
         if (running := self._running.pop(what, None)) is not None:
@@ -33,7 +33,7 @@ class Timers:
             self._running[what] = asyncio.get_running_loop().call_later(wait, self._ring, what, ring)
 
     def clear(self) -> None:
-        """Let none ring any more."""
+        """Cancel all timers."""
         for running in self._running.values():
             running.cancel()
         self._running.clear()

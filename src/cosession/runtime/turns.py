@@ -1,12 +1,12 @@
 """When rooms send out: in turns, a few in each iteration of the loop.
 
-Sending one update to many sockets costs more than taking it in. A process that sent out each update as it came would
-under load only send, and what comes in would wait. So rooms with news queue, and each iteration of the loop sends out
-for about half a millisecond, or for as long as it took in what has come. What comes for a room that waits for its
-turn is merged, so frames become fewer and larger under load, and an idle process sends at once.
+Sending one update to many sockets costs more than applying it. A process that sent out each update as it came would
+under load only send, and incoming frames would wait. So rooms with news queue, and each iteration of the loop sends
+out for about half a millisecond, or for as long as it handled incoming frames. Updates of a room that waits for its
+turn are merged, so frames become fewer and larger under load, and an idle process sends at once.
 
-Long work is done in steps of a few milliseconds at most, as many in each iteration of the loop as take two, whoever's
-they are.
+Long work is done in steps of a few milliseconds at most; each iteration of the loop does steps for two milliseconds,
+of any connection.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 _TURN_SECONDS = 0.0005
-"""Longer turns let what comes in wait; shorter ones cost an iteration of the loop for each room. An iteration that
-takes in for longer sends out for as long: thousands of connections would else be heard, and hear nothing."""
+"""Longer turns delay incoming frames; shorter ones cost an iteration of the loop for each room. An iteration that
+handles incoming frames for longer sends out for as long: else thousands of connections would get nothing."""
 
 _STEPS_SECONDS = 0.002
-"""After so much long work the rest waits for the next iteration of the loop; a step that has begun ends. The first
+"""The seconds of long work in one iteration of the loop: the rest waits; a step that has begun ends. The first
 update of each of five hundred rooms is long work, and takes a tenth of a millisecond."""
 
 _Result = TypeVar("_Result")
@@ -35,13 +35,13 @@ class Turns:
         self._since = 0.0
         """When the last turn ended, or the first room asked for the next one."""
         self._steps: deque[tuple[Callable[[], object], asyncio.Future[tuple[Any, float]]]] = deque()
-        """Bound: each of those who wait has one."""
+        """Bound: each waiting caller has one."""
 
     async def step(self, act: Callable[[], _Result]) -> tuple[_Result, float]:
-        """Do a step of long work when it is its turn, and then let everything else have its turn.
+        """Do a step of long work when it is its turn, and then let other tasks run.
 
         Returns:
-            What it returned, and how many seconds it took.
+            The result of the step, and the seconds that it took.
         """
         done: asyncio.Future[tuple[Any, float]] = self._loop.create_future()
         if not self._steps:
@@ -50,10 +50,10 @@ class Turns:
         try:
             return await done
         finally:
-            del done  # with the traceback of what it raised it would hold its connection in a circle
+            del done  # with the traceback of its exception it would hold its connection in a reference cycle
 
     def ask(self, send_out: Callable[[], None]) -> None:
-        """Be called when it is one's turn."""
+        """Call a function at the next turn."""
         self._waiting.append(send_out)
         if not self._scheduled:
             self._scheduled = True
@@ -61,7 +61,7 @@ class Turns:
             self._loop.call_soon(self._turn)
 
     def _go_on(self) -> None:
-        """Do the steps that wait, as many as there is time for."""
+        """Do as many waiting steps as there is time for."""
         now = self._loop.time()
         ends = now + _STEPS_SECONDS
         while self._steps and now < ends:
@@ -70,7 +70,7 @@ class Turns:
                 try:
                     result = act()
                     done.set_result((result, self._loop.time() - now))
-                except BaseException as error:  # it is for the one that waits, whatever it is
+                except BaseException as error:  # any error belongs to the waiting caller
                     done.set_exception(error)
             del act, done  # see `step`
             now = self._loop.time()

@@ -1,8 +1,8 @@
-"""A channel: what a connection is served over, and how it is told why it ends.
+"""A channel: the transport of a connection, and the notice with which it is closed.
 
-Any pycrdt `Channel` will do (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; what it
-raises when it is used means that the other side is gone. A `DirectChannel` also hands frames over and takes them
-without a task in between, as long as nothing waits: that is the path of a token.
+Any pycrdt `Channel` will do (`path`, `send`, `recv`, iteration), with an optional `close(code, reason)`; an exception
+from it means that the other side is gone. A `DirectChannel` also passes frames in and out without a task in between,
+as long as no frame waits: that is the path of a token.
 """
 
 from abc import abstractmethod
@@ -19,10 +19,10 @@ _REASON_BYTES = 123
 """A close frame has 125 bytes, two of which are the code."""
 
 Write: TypeAlias = Callable[[bytes], None]
-"""Puts bytes on the wire at once."""
+"""A function that puts bytes on the wire at once."""
 
 Pack: TypeAlias = Callable[[Sequence[bytes]], bytes]
-"""Makes the bytes for the wire out of frames."""
+"""A function that makes the bytes for the wire out of frames."""
 
 log = get_logger(__name__)
 
@@ -38,18 +38,18 @@ class DirectChannel(Channel):
 
     @abstractmethod
     def follow(self, on_change: Callable[[Write | None], None] | None) -> None:
-        """Tell how to write, now and at every change: None while the other side reads slower than it is sent.
+        """Report the way to write, now and at every change: None while the other side reads too slowly.
 
         Args:
-            on_change: who is told; None: nobody any more.
+            on_change: is called with it; None ends the reports.
         """
         ...
 
     @abstractmethod
     def listen(self, receiver: Callable[[bytes], bool] | None) -> None:
-        """Hand the next frames to the receiver as they come, unless some wait to be iterated; None: keep them.
+        """Pass the next frames to the receiver as they come, unless some wait to be iterated; None: keep them.
 
-        One that the receiver doesn't take (it returns False) is kept.
+        A frame that the receiver rejects (it returns False) is kept.
         """
         ...
 
@@ -60,15 +60,15 @@ class DirectChannel(Channel):
 
 
 def direct(channel: Channel) -> DirectChannel | None:
-    """The fast way through a channel, if it has one."""
+    """Return the channel as a `DirectChannel`, if it is one."""
     return channel if isinstance(channel, DirectChannel) else None
 
 
 async def refuse(channel: Channel, error: CosessionError, *, extended: bool) -> None:
-    """Tell the other side of a channel why it is closed, and close it.
+    """Notify the other side of a channel why it is closed, and close it.
 
     Args:
-        channel: where it can be closed with a code, its `close(code, reason)` is called.
+        channel: the channel; its `close(code, reason)` is called if it has one.
         error: the reason.
         extended: whether it understands a notice.
     """
@@ -84,5 +84,5 @@ async def refuse(channel: Channel, error: CosessionError, *, extended: bool) -> 
 
 
 def _close_reason(error: CosessionError) -> str:
-    """The sentence of an error, cut to what a close frame holds."""
+    """Return the sentence of an error, cut to the size of a close frame."""
     return str(error).encode()[:_REASON_BYTES].decode(errors="ignore")

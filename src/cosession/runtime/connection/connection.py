@@ -1,7 +1,7 @@
 """A connection: a channel of one participant in a room, with a bound on everything that waits for it.
 
-Life: open → closing (with the error that says why) → closed. Whoever serves it runs its reading half; the writing
-half is a task only while something waits for a slow reader.
+States: open → closing (with an error as the reason) → closed. The caller of `serve` runs its reading half; the
+writing half is a task only while frames wait for a slow reader.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ _closings = Sparingly()
 
 
 class Host(Receiver, Protocol):
-    """What a connection needs of the room it is in."""
+    """The methods of a room that its connections need."""
 
     def take(self, outbox: SendQueue) -> list[bytes]:
-        """Empty an outbox into the frames to be sent."""
+        """Empty an outbox and return the frames to send."""
         ...
 
 
@@ -41,18 +41,18 @@ class Connection:
     """One socket of a participant, in a room.
 
     Args:
-        number: tells it from the others of this process.
-        channel: where frames come from and go to.
-        participant: whose it is.
+        number: its number, unique in this process.
+        channel: the channel of its frames.
+        participant: the participant that it belongs to.
         extended: whether it understands notices and fences.
         settings: the limits.
-        pulse: when it says something, whatever else is said.
-        rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
-        client: the Yjs client id of its replica, where it said so; else 0.
+        pulse: the ticker of its keep-alive frames.
+        rollup_seconds: how long frames to it are gathered before they are sent; 0 sends at once.
+        client: the Yjs client id of its replica, if it named one; else 0.
 
     Attributes:
-        lease: how long it may stay, once it is in a room.
-        writer: what it gets goes through this.
+        lease: the expiry of its token, once it is in a room.
+        writer: writes its outgoing frames.
     """
 
     __slots__ = ("_reader", "_session", "client", "extended", "lease", "number", "participant", "writer")
@@ -79,17 +79,17 @@ class Connection:
 
     @property
     def is_ending(self) -> bool:
-        """Whether nothing more is taken of it."""
+        """Whether no more frames of it are handled."""
         return self._reader.is_closed
 
     def end(self, error: CosessionError) -> None:
-        """Close the connection, saying why; the first reason stands."""
+        """Close the connection with an error; the first error stands."""
         if self.writer.finish(error):
             self._reader.close()
             self._log(error)
 
     def _log(self, error: CosessionError) -> None:
-        """Log why the connection ends; of one participant only so many, for it may come back as often as it likes."""
+        """Log the reason of the end; only so many for one participant, which may come back as often as it likes."""
         who = self.participant.id
         omitted = _closings.admit(who, time.monotonic())
         if omitted is None or isinstance(error, ShuttingDown):

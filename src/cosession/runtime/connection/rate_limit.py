@@ -1,7 +1,7 @@
-"""How fast one connection may send: it is slowed, and refused only where it has to stop some time.
+"""The rate limit of one connection: it is slowed down, and refused only if `patience` is set and used up.
 
 A bucket of allowances that refills at `rate` per second and holds two seconds of them, so that a burst costs
-nothing. A frame takes one, a large one more, and one that took long to take in as many as it has cost the others
+nothing. A frame takes one, a large one more, and one that took long to handle as many as it has cost the others
 of their time. A connection without allowance is read more slowly, and TCP holds its sender back.
 """
 
@@ -14,10 +14,10 @@ _FRAME_BYTES = 4096
 """Reading this much takes about as long as a frame of its own."""
 
 _WORK_SECONDS = 0.0001
-"""What one allowance pays for: at 2,000 a second, one connection can't take more than a fifth of the loop."""
+"""The work that one allowance buys: at 2,000 a second, one connection can't take more than a fifth of the loop."""
 
 _LONG = 10.0
-"""As many allowances of work hold the others for a millisecond."""
+"""The allowances of work that block the others for a millisecond."""
 
 _REST_SECONDS = 0.005
 """How much longer than it must a slowed connection waits, and has that allowance for its next frames: to wait before
@@ -50,7 +50,7 @@ class RateLimit:
         """The seconds of work since others had their turn."""
 
     def take(self, size: int) -> bool:
-        """Count a frame of so many bytes; False when the next ones must wait. A large one costs like several."""
+        """Count a frame of so many bytes; return False when the next must wait. A large one counts as several."""
         now = self._clock()
         self._allowance = (
             min(self._full, self._allowance + (now - self._counted_at) * self._rate) - 1 - size / _FRAME_BYTES
@@ -61,19 +61,19 @@ class RateLimit:
         return self._allowance > 0
 
     def now(self) -> float:
-        """The time, for `worked`."""
+        """Return the time, for `worked`."""
         return self._clock()
 
     def worked(self, began: float) -> bool:
-        """Count what taking in a frame took beyond what its allowance pays for; at most a full bucket.
+        """Count the time of handling a frame beyond its one allowance; at most a full bucket.
 
         Returns:
-            False when it took so long that others must have their turn before the next one.
+            False when it took so long that other tasks must run before the next one.
         """
         return self.spend(self._clock() - began)
 
     def spend(self, seconds: float) -> bool:
-        """Count what taking in a frame took; see `worked`."""
+        """Count the seconds of handling a frame; see `worked`."""
         self._held += seconds
         allowances = seconds / _WORK_SECONDS
         if allowances > 1:
@@ -81,7 +81,7 @@ class RateLimit:
         return allowances < _LONG
 
     async def wait(self, size: int) -> None:
-        """Count a frame of so many bytes, and wait until it may be taken in; others have their turn now and then.
+        """Count a frame of so many bytes, and wait until it may be handled; other tasks run now and then.
 
         Raises:
             TooFast: it has been slowed for too long.

@@ -24,27 +24,27 @@ log = get_logger(__name__)
 
 
 class Receiver(Protocol):
-    """Who takes frames in: the room."""
+    """The handler of incoming frames: the room."""
 
     @property
     def has_room(self) -> bool:
-        """Whether another frame may be taken in now."""
+        """Whether another frame may be handled now."""
         ...
 
     async def ready(self) -> None:
-        """Wait until another frame may be taken in."""
+        """Wait until another frame may be handled."""
         ...
 
     def is_quick(self, connection: int, data: bytes) -> bool:
-        """Whether a frame may be taken in at once, or takes steps."""
+        """Return whether a frame may be handled at once, and needs no steps."""
         ...
 
     def receive(self, connection: int, data: bytes) -> None:
-        """Take in a frame; raises a CosessionError when the connection must end for it."""
+        """Handle a frame; raise a CosessionError when the connection must end for it."""
         ...
 
     def receive_in_steps(self, connection: int, data: bytes) -> AsyncGenerator[float, None]:
-        """Take in a frame in steps, and give the seconds that each took; raises as `receive` does."""
+        """Handle a frame in steps, and yield the seconds of each; raise as `receive` does."""
         ...
 
 
@@ -105,21 +105,21 @@ class FrameReader:
 
     @property
     def is_closed(self) -> bool:
-        """Whether no more frames are handed in."""
+        """Whether no more frames are passed to the room."""
         return self._closed
 
     def stop(self) -> None:
-        """Have `run` return: nothing more is to be said, and whether the other side hangs up is all the same."""
+        """Make `run` return: nothing more will be sent, so it needn't wait for the other side to hang up."""
         if self._reading is not None and not self._reading.expired():
             self._reading.reschedule(asyncio.get_running_loop().time())
 
     def close(self) -> None:
-        """Hand in no more frames; go on waiting for the other side to hang up."""
+        """Pass no more frames to the room; go on waiting for the other side to hang up."""
         self._closed = True
         self._keep()
 
     async def _read(self, receiver: Receiver, end: Callable[[CosessionError], None]) -> None:
-        """Take frames in: one by one while the room or the pace holds them back, else as they come."""
+        """Handle frames: one by one while the room or the pace holds them back, else as they come."""
         frames = aiter(self._channel)
         data = b""
         while True:
@@ -156,7 +156,7 @@ class FrameReader:
             self._direct.listen(None)
 
     def _receive(self, data: bytes) -> bool:
-        """Take a frame in as it comes; False where it can't be, and must wait to be iterated."""
+        """Handle a frame as it comes; return False if it must wait to be iterated."""
         receiver, end = self._receiver, self._end
         if receiver is None or end is None:
             return True
@@ -175,7 +175,7 @@ class FrameReader:
         return True
 
     async def _hand_in_steps(self, receiver: Receiver, data: bytes) -> None:
-        """Give a frame to the room that takes long; what isn't taken yet when the connection ends is left."""
+        """Pass a long frame to the room; the rest is dropped when the connection ends."""
         seconds = 0.0
         async with aclosing(receiver.receive_in_steps(self._number, data)) as steps:
             async for took in steps:
@@ -185,10 +185,10 @@ class FrameReader:
         self._pace.spend(seconds)
 
     def _hand_in(self, receiver: Receiver, data: bytes) -> bool:
-        """Give a frame to the room; one that takes long is on account, however short: a few bytes may ask for much.
+        """Pass a frame to the room, and count the time that it takes: a few bytes may ask for much.
 
         Returns:
-            Whether others can wait for the next one as well.
+            Whether the next frame may be handled before other tasks run.
         """
         began = self._pace.now()
         receiver.receive(self._number, data)

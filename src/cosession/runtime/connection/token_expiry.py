@@ -1,4 +1,4 @@
-"""A lease: how long a connection may stay. Until its grant ends, unless a new token comes over the same socket.
+"""A lease: the time that a connection may stay: until its grant ends, unless a new token comes over the same socket.
 
 It is one timer, and a task only while a token is verified. One token is verified at a time, and one a second at most;
 of those that come meanwhile the last one counts. While a token can't be verified, because the keys can't be fetched,
@@ -15,41 +15,41 @@ from cosession.errors import CosessionError, KeysUnavailable, NotAuthenticated
 from .connection import Connection
 
 _LOOK_SECONDS = 3600.0
-"""The machine's clock may be set, or the machine may sleep, while a timer runs."""
+"""The longest timer: the machine's clock may be set, or the machine may sleep, while it runs."""
 
 _PAUSE_SECONDS = 1.0
-"""Verifying takes time that is everybody's."""
+"""The pause between two verifications, which take time from all connections."""
 
 
 class Grants(Protocol):
-    """Who knows tokens, and what was taken away."""
+    """The verifier of tokens, which knows revoked access."""
 
     def check(self, participant: Participant, session: str) -> None:
-        """Go on only if a participant may be in a session.
+        """Check that a participant may be in a session.
 
         Raises:
-            NotAllowed: not any more.
+            NotAllowed: it may not any more.
         """
         ...
 
     async def renew(self, token: str, participant: Participant, session: str) -> Participant:
-        """Verify a token, and return what it makes of the participant who shows it.
+        """Verify a token, and return the participant with its new rights.
 
         Raises:
             KeysUnavailable: it can't be verified now.
-            NotAllowed: it is somebody else's, or gives no access to the session.
+            NotAllowed: it is another participant's, or gives no access to the session.
             NotAuthenticated: it isn't good.
         """
         ...
 
 
 class Landlord(Protocol):
-    """What a lease needs of the room."""
+    """The methods of a room that a lease needs."""
 
     session: str
 
     def regrant(self, connection: Connection, participant: Participant) -> None:
-        """Take a connection for another participant from now on, and tell it so."""
+        """Replace the participant of a connection, and send it the new grant."""
         ...
 
 
@@ -57,9 +57,9 @@ class TokenExpiry:
     """The lease of one connection.
 
     Args:
-        connection: whose.
-        room: where it is.
-        grants: who verifies tokens; None when the connection can't be renewed.
+        connection: its connection.
+        room: the room of the connection.
+        grants: verifies tokens; None when the connection can't be renewed.
     """
 
     __slots__ = ("_connection", "_grants", "_room", "_task", "_timer", "_token", "_trouble")
@@ -84,7 +84,7 @@ class TokenExpiry:
         self._arm()
 
     def renew(self, token: str) -> None:
-        """Take in a new token; what comes of it is told, or ends the connection."""
+        """Verify a new token; the result is sent to the connection, or ends it."""
         self._token = token
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._verify())
@@ -124,7 +124,7 @@ class TokenExpiry:
             return participant
 
     def _arm(self) -> None:
-        """Set the timer anew; end what is over."""
+        """Set the timer anew, or end the connection if its grant is over."""
         if self._timer is not None:
             self._timer.cancel()
         expires_at = self._connection.participant.expires_at
@@ -138,6 +138,6 @@ class TokenExpiry:
             self._connection.end(self._trouble or over)
 
     def _look(self) -> None:
-        """See whether the grant is over; a token that is being verified may still renew it."""
+        """Check whether the grant is over; a token that is being verified may still renew it."""
         if self._task is None:
             self._arm()

@@ -1,9 +1,9 @@
-"""The writing half of a connection: what it gets, and the last word.
+"""The writing half of a connection: outgoing frames, and the closing notice.
 
-As long as its socket takes all, news go straight to it (`write`), and what is for it alone through the outbox at once
-(`flush`). A task writes only while something waits for a reader that is slower than what it gets; there is one at a
-time. A connection that is closing still sends the frames that must arrive, then a notice to who understands it, then
-the close code. Bounds: those of the outbox; one frame waits `slow_reader_seconds`, and the last word a few.
+As long as its socket accepts all, broadcasts go straight to it (`write`), and frames for it alone through the outbox
+at once (`flush`). A task writes only while frames wait for a slow reader; there is one at a time. A connection that
+is closing still sends the frames that must arrive, then a notice if the client understands it, then the close code.
+Bounds: those of the outbox; one frame waits `slow_reader_seconds`, and the closing `_CLOSING_SECONDS`.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from .channel import Pack, Write, direct, refuse
 from .ticker import Ticker
 
 _CLOSING_SECONDS = 5.0
-"""What a connection gets to hear why it ends; a reader that has stopped reading must not hold up a shutdown."""
+"""The time to send the reason of the end; a reader that has stopped reading must not hold up a shutdown."""
 
 Take: TypeAlias = Callable[[SendQueue], list[bytes]]
-"""Empties an outbox into the frames to be sent."""
+"""A function that empties an outbox and returns the frames to send."""
 
 log = get_logger(__name__)
 
@@ -34,17 +34,17 @@ class FrameWriter:
     """Writes to one connection.
 
     Args:
-        number: tells the connection from others.
-        channel: where frames go.
+        number: the number of the connection.
+        channel: the channel that frames are sent to.
         extended: whether it understands notices.
         settings: the limits.
-        pulse: when it says something, whatever else is said: many clients take silence for a lost network.
-        rollup_seconds: how long what it gets is gathered before it is sent; 0 sends at once.
+        pulse: the ticker of keep-alive frames: many clients take silence for a lost network.
+        rollup_seconds: how long frames are gathered before they are sent; 0 sends at once.
 
     Attributes:
-        outbox: what waits for it.
+        outbox: the frames that wait for it.
         write: puts packed frames on the wire past the outbox; None when they must be queued.
-        pack: makes frames into what `write` takes.
+        pack: makes frames into bytes for `write`.
     """
 
     # A process has ten thousand of these, and one token goes through hundreds of them.
@@ -105,7 +105,7 @@ class FrameWriter:
         self._deadline: asyncio.TimerHandle | None = None
         self._ending: CosessionError | None = None
         self._cut_off = False
-        """Whether frames were dropped: what comes after them would be a gap, so only the reason may follow."""
+        """Whether frames were dropped: later frames would leave a gap, so only the reason may follow."""
         self._given_up = False
 
     def open(
@@ -118,10 +118,10 @@ class FrameWriter:
         """Begin to write.
 
         Args:
-            group: where its task is.
+            group: the task group of its task.
             take: empties the outbox.
-            end: is told why the connection must end.
-            done: is called when the last word is said, or nobody is there to hear any.
+            end: is called with the error that must end the connection.
+            done: is called when the closing notice is sent, or the other side is gone.
         """
         self._group, self._take, self._end, self._done = group, take, end, done
         if self._direct is not None:
@@ -133,7 +133,7 @@ class FrameWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Send what waits in the outbox: at once where that can be done, else as fast as it is read."""
+        """Send the outbox: at once if possible, else as fast as it is read."""
         if self.write is None or self._take is None or self.outbox.is_large:
             self._start()
             return
@@ -152,7 +152,7 @@ class FrameWriter:
             await self._sent.wait()
 
     def finish(self, error: CosessionError) -> bool:
-        """Write no more than what waits, and then why; False if there is a reason already, which stands."""
+        """Write the waiting frames and then the reason of the end; return False if an earlier reason stands."""
         if self._ending is not None:
             return False
         self._ending = error
@@ -163,13 +163,13 @@ class FrameWriter:
         return True
 
     def leave(self) -> None:
-        """Start no more, and stop what writes, unless it is to say why: the other side hung up."""
-        self._group = None  # who has news must not fail at a group that ends
+        """Start no task, and stop a running one unless it sends the reason of the end: the other side hung up."""
+        self._group = None  # a broadcast must not fail at a group that ends
         if self._ending is None and self._task is not None:
             self._task.cancel()
 
     def close(self) -> None:
-        """Let go of the channel and the room."""
+        """Release the channel and the room."""
         if self._direct is not None:
             self._direct.follow(None)
         self._take = self._end = self._done = self._way = self.write = None
@@ -184,7 +184,7 @@ class FrameWriter:
         self._open_way()
 
     def _open_way(self) -> None:
-        """Let what comes go past the outbox, if nothing waits there."""
+        """Write past the outbox from now on, if no frame waits there."""
         is_free = self._task is None and self._ending is None and not self._rollup_seconds
         self.write = self._way if is_free and self._group is not None else None
 
@@ -199,12 +199,12 @@ class FrameWriter:
             self._open_way()
 
     async def _run(self, take: Take) -> None:
-        """Send what waits until nothing does; when the connection is closing, say why."""
+        """Send waiting frames until there are none; when the connection is closing, send the reason."""
         try:
             while self.outbox and self._ending is None:
                 if self._rollup_seconds and not self.outbox.is_split:
                     await self._gather()
-                await asyncio.sleep(0)  # what is large is split in steps, and others have their turn between them
+                await asyncio.sleep(0)  # a large reply is split in steps, and other tasks run between them
                 if not await self._send_waiting(take):
                     self._finished()
                     return
@@ -232,7 +232,7 @@ class FrameWriter:
             self._gathering = None
 
     async def _send_waiting(self, take: Take) -> bool:
-        """Send what waits; False when nobody is there to read it."""
+        """Send the waiting frames; return False when the other side is gone."""
         try:
             for frame in take(self.outbox):
                 async with asyncio.timeout(self._settings.slow_reader_seconds):
@@ -244,7 +244,7 @@ class FrameWriter:
         except CosessionError as error:
             self._fail(error)
         except Exception as error:
-            if isinstance(error, OSError) or self._direct is None:  # others' channels may say it as they like
+            if isinstance(error, OSError) or self._direct is None:  # other channels may raise any error
                 log.debug("connection.lost", connection=self._number, error=repr(error))
             else:
                 log.exception("connection.failed", connection=self._number)
@@ -255,7 +255,7 @@ class FrameWriter:
         return True
 
     def _say_why(self) -> None:
-        """Say why the connection ends, for as long as that may take."""
+        """Send the reason of the end, within the time that is allowed."""
         self._start()
         self._open_way()
         self._deadline = asyncio.get_running_loop().call_later(_CLOSING_SECONDS, self._give_up)
