@@ -1,7 +1,7 @@
-"""A pulse: what is to be done for each of thousands now and then, for the price of one timer.
+"""A ticker: calls thousands of members at a regular interval, with one timer.
 
-With a timer each, an idle loop would be busy with sorting them. Here they stand around a dial, spread evenly so that
-few have their turn in one moment, and one timer goes from each place that is taken to the next.
+With a timer each, an idle loop would be busy with sorting them. Here the members are spread evenly over the slots of
+a timing wheel, so that few are called at one moment, and one timer goes from each occupied slot to the next.
 """
 
 import asyncio
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from cosession.logs import get_logger
 
 _PLACES = 256
-"""More places wake an idle process more often; with fewer, more have their turn in one moment: 40 of 10,000."""
+"""The slots of the wheel. More wake an idle process more often; with fewer, more members are called at once: 40 of
+10,000."""
 
 _STRIDE = 97
-"""How far the next newcomer stands from the last: with no common divisor, so all places fill alike."""
+"""The distance between the slots of two new members: with no common divisor, so all slots fill alike."""
 
 log = get_logger(__name__)
 
@@ -35,7 +36,7 @@ class Ticker:
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, act: Callable[[], None]) -> int:
-        """Be called from now on; returns the place, to leave it by."""
+        """Add a member, and return its slot, which `leave` needs."""
         self._newest = (self._newest + _STRIDE) % _PLACES
         members = self._places.get(self._newest)
         if members is None:
@@ -47,7 +48,7 @@ class Ticker:
         return self._newest
 
     def leave(self, place: int, act: Callable[[], None]) -> None:
-        """Be called no more."""
+        """Remove a member."""
         members = self._places.get(place, set())
         members.discard(act)
         if not members:
@@ -56,7 +57,7 @@ class Ticker:
             self._schedule()
 
     def _schedule(self) -> None:
-        """Go to the next place that is taken."""
+        """Set the timer to the next occupied slot."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -69,7 +70,7 @@ class Ticker:
                 return
 
     def _go_on(self) -> None:
-        """Pass the places where nobody stands, up to now: who takes one of them has a turn in the next round."""
+        """Skip the empty slots up to now: a member that joins in one of them is called in the next round."""
         now = asyncio.get_running_loop().time()
         if self._timer is None:
             self._here_since = now
@@ -79,7 +80,7 @@ class Ticker:
         self._here_since += steps * self._place_seconds
 
     def _steps_to(self, place: int) -> int:
-        """How many places are between here and there."""
+        """Return the number of slots between the current one and another."""
         return (place - self._here - 1) % _PLACES
 
     def _arrive(self, place: int, due: float) -> None:
