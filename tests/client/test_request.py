@@ -12,7 +12,7 @@ from processes import PATIENCE_SECONDS, Server
 
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
-from cosession.client import Refusal, Session, connect
+from cosession.client import Refusal, Session, connect, request
 from cosession.errors import BadRequest, NoSuchApproval, NoSuchRun, NotAllowed, RunEnded, WriteRefused
 from cosession.protocol import Granted, Notice, encode_frame
 
@@ -119,3 +119,17 @@ async def test_presence_that_the_server_does_not_take_is_told_and_costs_nothing_
         assert ann.document is before
         await ann.send("and on")
         await ann.wait_saved()
+
+
+async def test_more_requests_than_are_tracked_have_true_outcomes(
+    start_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(request, "_MOST_WAITING", 1)
+    server = start_server(auth_secret=SECRET)
+    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"))
+    bot = connect(server.url, session="trip", participant="bot", token=token("bot", "agent", kind="agent"))
+    async with ann as ann, bot as bot, asyncio.timeout(2 * PATIENCE_SECONDS), bot.run() as run:
+        await until(lambda: ann.runs.get(run.id))
+        evicted = ann.cancel(run.id)  # it answers nothing of hers
+        ann.set_policy("parallel")
+        assert not (await evicted.outcome()).accepted

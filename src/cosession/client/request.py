@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _MOST_WAITING = 1024
-"""The number of undecided requests that are tracked; a refusal of an older one is ignored."""
+"""The number of undecided requests that are tracked; the outcome of an older one is read from the document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,10 @@ class Request:
             self._outcome = Outcome(accepted=False, error=error)
         return self.is_awaited
 
+    def evict(self) -> None:
+        """Expect no notice any more: the document shows the decision."""
+        self._breaks = -1
+
     def _look(self) -> Outcome | None:
         """Return the outcome, if known. A refusal of another write may have caused the request to be sent again."""
         document, key = self._link.document, self._asked.key
@@ -137,7 +141,7 @@ class Decisions:
         self._waiting.pop(asked.key, None)
         self._waiting[asked.key] = request
         if len(self._waiting) > _MOST_WAITING:
-            del self._waiting[next(iter(self._waiting))]
+            self._waiting.pop(next(iter(self._waiting))).evict()
         return request
 
     def hear(self, notice: Notice) -> None:
