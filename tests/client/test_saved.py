@@ -159,7 +159,7 @@ async def test_observers_that_fail_one_after_another_lose_nothing(hub: Hub, firs
 
 
 @pytest.mark.parametrize("kind", ["raises", "is cancelled", "panics"])
-def test_a_commit_is_told_of_when_an_observer_fails_for_what_it_raises_may_hit_another(kind: str):
+def test_a_commit_is_told_of_when_an_observer_fails(kind: str):
     doc, told = WatchedDoc(1), list[int]()
     text = doc.get("text", type=Text)
     doc.on_failed_commit = lambda: told.append(len(text))

@@ -141,7 +141,7 @@ def test_a_value_that_comes_while_the_whole_is_made_in_steps_is_not_forgotten() 
     assert value_bytes(both) == value_bytes(first) | value_bytes(later)
 
 
-def test_the_values_of_a_long_update_are_read_in_steps_or_when_they_are_first_needed() -> None:
+def test_the_values_of_a_long_update_are_read_in_steps_or_when_needed() -> None:
     values = b"".join(b"\x76\x02\x01b\x7d\x01\x01a\x7d" + uint(number % 60) for number in range(5_000))
     update = b"\x01\x01\x03\x00\x08\x01" + buffer(b"list") + uint(5_000) + values + b"\x00"
     kept = KeptValues()

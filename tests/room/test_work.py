@@ -81,7 +81,7 @@ def observed_transactions(act: Callable[[], object], doc: Doc[Any]) -> int:
     return count
 
 
-def test_a_prompt_that_leaves_the_queue_is_observed_only_where_its_update_is_not_known() -> None:
+def test_a_prompt_that_leaves_the_queue_is_observed_only_where_it_must_be() -> None:
     """At the end of each transaction that is observed the library goes through all Yjs clients several times."""
     scene = Scene(session(10 * SIZE), False)
     counts = [observed_transactions(OPERATIONS["queue"](scene, number), scene.room.document.doc) for number in (1, 2)]

@@ -197,7 +197,7 @@ def test_a_new_record_that_is_refused_is_refused_in_short_steps(kind: str) -> No
     assert isinstance(scene.room.peers[1].ending, NotAllowed)
 
 
-def test_a_record_with_something_forbidden_in_it_costs_that_record_alone_in_short_steps() -> None:
+def test_something_forbidden_in_a_record_costs_that_record_alone_in_short_steps() -> None:
     document = SessionDocument(Doc(client_id=7))
     with document.transaction():
         document.messages.append("user", [{"type": "text", "text": "kept"}], id="k", author="ada", created_at=AT)
@@ -249,7 +249,7 @@ def test_sync_frames_of_others_are_not_quick_while_a_record_is_judged() -> None:
     assert scene.room.is_quick(2, word)
 
 
-def test_a_record_of_which_the_connection_ends_is_forgotten_and_judged_when_it_is_back() -> None:
+def test_a_record_that_a_connection_leaves_half_judged_is_judged_when_it_is_back() -> None:
     scene = scene_of(AGENT)
     frame = encode_frame(SyncUpdate(surface(9_500)))
     work = scene.room.receive_in_steps(1, frame)
