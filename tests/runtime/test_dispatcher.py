@@ -110,12 +110,12 @@ async def test_what_arrives_is_handed_to_a_worker_that_takes_more_and_is_on_the_
 
 async def test_without_credits_nothing_is_handed_out(hub: Hub):
     worker = Worker()
-    with hub.dispatch.open(worker) as desk:
+    with hub.dispatch.open(worker) as queue:
         await ask(hub, "trip", "m1")
         async with hub.room("trip") as live:
             assert live.room.document.claims.to_json() == {}
         worker.credits = 1
-        desk.ring()
+        queue.ring()
         assert (await worker.next()).message == "m1"
 
 
@@ -171,12 +171,12 @@ async def test_what_was_answered_is_nobodys_work_any_more(hub: Hub):
 
 async def test_what_a_worker_was_given_and_never_began_is_another_ones_when_it_goes(hub: Hub):
     one, two = Worker(credits=1), Worker()
-    with hub.dispatch.open(two) as desk:
+    with hub.dispatch.open(two) as queue:
         with hub.dispatch.open(one):
             await ask(hub, "trip", "m1")
             first = await one.next()
         two.credits = 1
-        desk.ring()
+        queue.ring()
         again = await two.next()
         assert (again.session, again.message) == ("trip", "m1")
         assert again.client != first.client
@@ -185,12 +185,12 @@ async def test_what_a_worker_was_given_and_never_began_is_another_ones_when_it_g
 
 async def test_what_a_worker_gives_back_is_offered_again_after_a_rest(hub: Hub):
     worker = Worker(credits=1)
-    with hub.dispatch.open(worker) as desk:
+    with hub.dispatch.open(worker) as queue:
         await ask(hub, "trip", "m1")
         first = await worker.next()
-        assert desk.was_given(worker, first.client, "trip")
+        assert queue.was_given(worker, first.client, "trip")
         worker.credits = 1
-        await desk.give_back({first.client: "trip"}, refused=True)
+        await queue.give_back({first.client: "trip"}, refused=True)
         assert (await worker.next()).client != first.client
 
 

@@ -1,6 +1,6 @@
 """Receipts: they tell a connection that the log holds its writes: an echo to any client, a fence on request.
 
-Invariant: a receipt leaves only after `committed` says that the log holds all that it stands for. Bounds: a fence is
+Invariant: an ack leaves only after `committed` says that the log holds all that it stands for. Bounds: a fence is
 small, and `max_fences` of a connection wait; an echo is held as long as its row, and waits with it for the disk.
 """
 
@@ -20,7 +20,7 @@ _FENCE_BYTES = 1024
 
 @dataclass(slots=True)
 class _Receipt:
-    """A receipt that is sent when a version is committed: the connection's own update, or the frame of its fence."""
+    """An ack that is sent when a version is committed: the connection's own update, or the frame of its fence."""
 
     version: int
     connection: int
@@ -28,7 +28,7 @@ class _Receipt:
 
 
 class Acks:
-    """The receipts of one room that wait for the disk.
+    """The acks of one room that wait for the disk.
 
     Args:
         version: the version that the log holds.
@@ -83,18 +83,18 @@ class Acks:
         return [effect for payload in held for effect in self.fence(version, connection, peer, payload)]
 
     def committed(self, version: int, peers: Mapping[int, Peer]) -> list[Effect]:
-        """Note that the log holds everything up to a version, and send its receipts to the connections still open."""
+        """Note that the log holds everything up to a version, and send its acks to the connections still open."""
         self.committed_version = version
-        count = bisect_right(self._waiting, version, key=lambda receipt: receipt.version)
-        receipts, self._waiting = self._waiting[:count], self._waiting[count:]
+        count = bisect_right(self._waiting, version, key=lambda ack: ack.version)
+        acks, self._waiting = self._waiting[:count], self._waiting[count:]
         effects: list[Effect] = []
-        for receipt in receipts:
-            peer = peers.get(receipt.connection)
+        for ack in acks:
+            peer = peers.get(ack.connection)
             if peer is None:
                 continue
-            if isinstance(receipt.content, Update):
-                effects.append(Echo(receipt.content, receipt.connection))
+            if isinstance(ack.content, Update):
+                effects.append(Echo(ack.content, ack.connection))
             else:
                 peer.fences -= 1
-                effects.append(Send(receipt.connection, receipt.content))
+                effects.append(Send(ack.connection, ack.content))
         return effects

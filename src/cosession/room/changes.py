@@ -60,8 +60,8 @@ class Changes:
     Args:
         document: the live document; from now on only this object changes it.
         version: of the last change that it holds.
-        gate: is notified of each change.
-        receipts: notify writers when their changes are committed.
+        guard: is notified of each change.
+        acks: notify writers when their changes are committed.
         memory: the state of the session that the room keeps outside the document.
         settings: the limits.
         kept: the values that the library gives back otherwise than they came; it is notified of each change.
@@ -74,16 +74,16 @@ class Changes:
     """
 
     __slots__ = (
+        "_acks",
         "_deleted",
         "_deletions",
         "_document",
-        "_gate",
+        "_guard",
         "_keeps_observing",
         "_kept",
         "_memory",
         "_more_deletions",
         "_openings",
-        "_receipts",
         "_settings",
         "_subscription",
         "_updates",
@@ -97,8 +97,8 @@ class Changes:
         self,
         document: SessionDocument,
         version: int,
-        gate: WriteGuard,
-        receipts: Acks,
+        guard: WriteGuard,
+        acks: Acks,
         memory: Memory,
         settings: Settings,
         kept: KeptValues,
@@ -109,8 +109,8 @@ class Changes:
         self.vector = decode_state_vector(document.doc.get_state())
         self.version = version
         self._document = document
-        self._gate = gate
-        self._receipts = receipts
+        self._guard = guard
+        self._acks = acks
         self._memory = memory
         self._settings = settings
         self._watch = ChangeTracker(document)
@@ -198,7 +198,7 @@ class Changes:
     ) -> list[Effect]:
         """Make a change of the server's own; see `Room.edit`."""
         if by is not SERVER:
-            self._gate.check_size(by, grows)
+            self._guard.check_size(by, grows)
         with self._observing_on():
             if by is SERVER:
                 return self._write(change, by) + self._decide(by, at)
@@ -211,7 +211,7 @@ class Changes:
         self, change: Callable[[SessionDocument], object], at: str, by: Participant, grows: int
     ) -> list[Effect]:
         """Append a message of the server's own; see `Room.append`."""
-        self._gate.check_size(by, grows)
+        self._guard.check_size(by, grows)
         data = None if self.on_first_use else write_apart(self._document, self.vector, change)
         if data is None:
             return self.edit(change, at, by, grows)
@@ -233,7 +233,7 @@ class Changes:
 
     def bind(self, clients: Iterable[int], by: Participant) -> list[Effect]:
         """Bind those of some Yjs client ids that have no owner yet to a participant."""
-        return self._bind(self._gate.bind(clients, by), by, None)
+        return self._bind(self._guard.bind(clients, by), by, None)
 
     def close(self) -> None:
         """Stop observing the document."""
@@ -262,7 +262,7 @@ class Changes:
         present: list[Id] = []
         for data in self._captured(lambda: self._apply(delete_pairs(cuts))):
             deleted = read_update_header(data)
-            self._gate.applied(data, deleted, SERVER)
+            self._guard.applied(data, deleted, SERVER)
             self._forget(deleted.deletes, peer.participant)
             effects += self._accept(Update(data, encode_frame(SyncUpdate(data)), ()), None, peer.participant, None)
             gone = {(span.client, clock) for span in deleted.deletes for clock in range(span.clock, span.end)}
@@ -281,7 +281,7 @@ class Changes:
         self, update: Update, header: UpdateHeader, connection: int, peer: Peer, *, offered: bool
     ) -> list[Effect]:
         """Apply a client's update, and accept its new part."""
-        by, receipt = peer.participant, update
+        by, ack = peer.participant, update
         if header.is_news(self.vector):
             self._bring(update.update, header)
         else:
@@ -297,13 +297,13 @@ class Changes:
                 header = read_update_header(data)
                 update = Update(data, encode_frame(SyncUpdate(data)), header.brings)
                 if not only_deletes:  # else the diff may hold something that its sender has not been sent yet
-                    receipt = update
+                    ack = update
         if not header.is_string:
             self._forget(header.deletes, by)
             if not header.is_plain:
                 self._kept.learn(update.update)
         unsure = peer.unsure
-        new = self._gate.applied(update.update, header, by, offered=offered, unsure=unsure)
+        new = self._guard.applied(update.update, header, by, offered=offered, unsure=unsure)
         is_own = not (offered and by.capabilities.writes_everything)
         client = _only_client(update) if is_own else None
         if client in unsure:
@@ -311,7 +311,7 @@ class Changes:
         effects = self._bind(new, by, client) if new else []
         effects += self._accept(update, connection, by, client)
         if not peer.extended:
-            self._receipts.owe_echo(self.version, connection, receipt)
+            self._acks.owe_echo(self.version, connection, ack)
         return effects
 
     def _forget(self, deletes: Sequence[ClockRange], by: Participant) -> None:
@@ -353,7 +353,7 @@ class Changes:
             self._forget(header.deletes, by)
             if not header.is_plain:
                 self._kept.learn(data)
-            new = self._gate.applied(data, header, SERVER)
+            new = self._guard.applied(data, header, SERVER)
             self._watch.notice(data, header)
             learn_last(self._document, data, header)
             client = _only_client(update) if by is SERVER else None

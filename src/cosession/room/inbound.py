@@ -74,7 +74,7 @@ class InboundUpdates:
 
     Args:
         changes: applies the updates that may be applied.
-        gate: decides which may.
+        guard: decides which may.
         resync: asks for missing content, and notifies of rejected content.
         limits: how much a frame may hold.
 
@@ -82,11 +82,11 @@ class InboundUpdates:
         holder: the connection whose large record is being applied: the sync frames of others wait for it.
     """
 
-    __slots__ = ("_changes", "_gate", "_limits", "_resync", "holder")
+    __slots__ = ("_changes", "_guard", "_limits", "_resync", "holder")
 
-    def __init__(self, changes: Changes, gate: WriteGuard, resync: Resync, limits: Limits) -> None:
+    def __init__(self, changes: Changes, guard: WriteGuard, resync: Resync, limits: Limits) -> None:
         self._changes = changes
-        self._gate = gate
+        self._guard = guard
         self._resync = resync
         self._limits = limits
         self.holder: int | None = None
@@ -154,7 +154,7 @@ class InboundUpdates:
             if header.values is not None:
                 update = Measured.of(update, header.values.ends)
                 yield None
-            yield from self._gate.prepare(peer.participant)
+            yield from self._guard.prepare(peer.participant)
             if header.repeats(self._changes.vector) and (yield from self._differs(peer, update, header)):
                 yield partial(self._resync.decline_at, connection, peer, ClientIdTaken(_REUSED))
                 return
@@ -167,7 +167,7 @@ class InboundUpdates:
                 update,
                 header,
                 others=len(self._changes.vector),
-                is_record=partial(self._gate.makes_record, peer.participant),
+                is_record=partial(self._guard.makes_record, peer.participant),
                 known=self._changes.vector,
                 largest=None if is_trusted else _LARGEST_RECORD,
                 whole=_LARGEST_WHOLE if is_trusted else sys.maxsize,
@@ -178,7 +178,7 @@ class InboundUpdates:
                 if left.brings_new:
                     yield hold
                 part = work.update
-                yield from self._gate.prepare(peer.participant, len(part))
+                yield from self._guard.prepare(peer.participant, len(part))
                 read = header if part == update else (yield from read_header_in_steps(part))
                 if read.types > MAX_TYPES_DEEP:
                     with suppress(MalformedFrame):
@@ -221,10 +221,10 @@ class InboundUpdates:
             vector = self._changes.vector
             if not header.fits(vector) and not offered:
                 effects = self._resync.ask_for_gap(connection, peer, header)
-            elif header.fits(vector) and not self._gate.brings_others(
+            elif header.fits(vector) and not self._guard.brings_others(
                 header, peer.participant, vector, offered=offered
             ):
-                found = self._gate.find_cuts(update, header, vector)
+                found = self._guard.find_cuts(update, header, vector)
                 effects = yield from self._take_judged(
                     connection, peer, update, frame, header, at[0], found, offered=offered, in_steps=True
                 )
@@ -287,7 +287,7 @@ class InboundUpdates:
             effects = finish(
                 self._take_fitting(connection, peer, update, header, at, offered=offered, in_steps=False)
             )
-        elif self._gate.brings_others(header, peer.participant, vector, offered=offered):
+        elif self._guard.brings_others(header, peer.participant, vector, offered=offered):
             effects = finish(
                 self._take_fitting(connection, peer, update, header, at, offered=offered, in_steps=False)
             )
@@ -305,7 +305,7 @@ class InboundUpdates:
         found: set[int] = set()
         for count, span in enumerate(() if by.capabilities.writes_everything else header.brings, 1):
             left.brings_new = left.brings_new or span.client not in known
-            if span.end > known.get(span.client, 0) and not self._gate.may_replace(
+            if span.end > known.get(span.client, 0) and not self._guard.may_replace(
                 connection, by, span.client, offered=offered
             ):
                 found.add(span.client)
@@ -359,7 +359,7 @@ class InboundUpdates:
         clients = {span.client for span in header.brings if span.clock < known.get(span.client, 0)}
         if clients <= peer.compared or len(peer.compared) >= _COMPARED:
             return False
-        if (yield from self._gate.differs(update, header, known)):
+        if (yield from self._guard.differs(update, header, known)):
             return True
         peer.compared |= clients
         return False
@@ -377,8 +377,8 @@ class InboundUpdates:
     ) -> Generator[None, None, list[Effect]]:
         """Apply the part of an update that fits and its participant may bring; the rest waits for its owners."""
         by, vector = peer.participant, self._changes.vector
-        may_bring = partial(self._gate.may_bring, by, offered=offered)
-        may_replace = partial(self._gate.may_replace, connection, by, offered=offered)
+        may_bring = partial(self._guard.may_bring, by, offered=offered)
+        may_replace = partial(self._guard.may_replace, connection, by, offered=offered)
         gives_up = offered and peer.patience >= PATIENCE
         sections = yield from Sections.in_steps(update)
         fit = sections.fit(vector, may_bring, may_replace=may_replace if gives_up else None)
@@ -400,11 +400,11 @@ class InboundUpdates:
                 encode_frame(SyncUpdate(fit.update)),
                 fits,
                 at,
-                self._gate.find_cuts(fit.update, fits, vector),
+                self._guard.find_cuts(fit.update, fits, vector),
                 offered=offered,
                 in_steps=in_steps,
             )
-        error = self._gate.collides(header, connection, by, vector)
+        error = self._guard.collides(header, connection, by, vector)
         if error is None and fit.replaced:
             error = NotAllowed(
                 "What you wrote stands on what another participant has not brought; start from a fresh document."
@@ -414,7 +414,7 @@ class InboundUpdates:
         others = {
             span.client: span.end
             for span in header.brings
-            if span.end > vector.get(span.client, 0) and not self._gate.may_bring(by, span.client, offered=offered)
+            if span.end > vector.get(span.client, 0) and not self._guard.may_bring(by, span.client, offered=offered)
         }
         return effects + self._resync.await_others(connection, peer, others, lacks, offered=offered)
 
@@ -430,7 +430,7 @@ class InboundUpdates:
         offered: bool,
     ) -> list[Effect]:
         """Apply an update that fits and has only clocks of its participant, or the part that may be kept of it."""
-        found = self._gate.find_cuts(update, header, self._changes.vector)
+        found = self._guard.find_cuts(update, header, self._changes.vector)
         is_flat = header.types <= MAX_TYPES_DEEP or header.is_flat
         if found is not None or not is_flat:
             return finish(
@@ -439,7 +439,7 @@ class InboundUpdates:
         by = peer.participant
         if not by.capabilities.writes_everything:
             try:
-                admitted = self._gate.admit(update, header, by, offered=offered)
+                admitted = self._guard.admit(update, header, by, offered=offered)
             except (NotAllowed, MalformedFrame, TooLarge) as error:
                 return finish(self._salvage(connection, peer, update, header, at, error, offered=offered))
             if admitted.update is not update:
@@ -486,13 +486,13 @@ class InboundUpdates:
                 taken = Update(update, frame, header.brings)
                 return self._changes.apply(taken, header, connection, peer, at, offered=offered, cuts=cuts)
         except (MalformedFrame, TooLarge) as error:
-            keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+            keep = partial(self._guard.hollow, update, header, connection, by, error, offered=offered)
             return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
         try:
             if in_steps:
-                admitted = yield from self._gate.admit_in_steps(update, header, by, offered=offered, cuts=cuts)
+                admitted = yield from self._guard.admit_in_steps(update, header, by, offered=offered, cuts=cuts)
             else:
-                admitted = self._gate.admit(update, header, by, offered=offered, cuts=cuts)
+                admitted = self._guard.admit(update, header, by, offered=offered, cuts=cuts)
         except (NotAllowed, MalformedFrame, TooLarge) as error:
             return (yield from self._salvage(connection, peer, update, header, at, error, offered=offered, cuts=cuts))
         if admitted.update is update:
@@ -515,9 +515,9 @@ class InboundUpdates:
         """Apply the part that may be kept of an update that was judged not allowed."""
         by = peer.participant
         gives_up = offered and peer.patience >= PATIENCE
-        keep = partial(self._gate.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
+        keep = partial(self._guard.salvage, update, header, connection, by, offered=offered, gives_up=gives_up)
         if cuts:  # no part may be applied before the pairs are deleted, and that is refused
-            keep = partial(self._gate.hollow, update, header, connection, by, error, offered=offered)
+            keep = partial(self._guard.hollow, update, header, connection, by, error, offered=offered)
         return (yield from self._take_rest(connection, peer, header, at, keep, error, offered=offered))
 
     def _values(self) -> Values:
@@ -571,7 +571,7 @@ class InboundUpdates:
             effects += self._resync.decline(connection, peer, kept.error)
         known = self._changes.vector
         left = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
-        may_replace = partial(self._gate.may_replace, connection, peer.participant, offered=offered)
+        may_replace = partial(self._guard.may_replace, connection, peer.participant, offered=offered)
         others = {client: clock for client, clock in left.items() if not may_replace(client)}
         is_needed = len(others) < len(left)
         return effects + self._resync.await_others(connection, peer, others, {}, offered=offered, is_needed=is_needed)

@@ -55,19 +55,19 @@ class Resync:
 
     Args:
         changes: knows the document's state vector.
-        gate: decides the owner of each client id.
-        receipts: holds the fences of a connection while there is a gap.
+        guard: decides the owner of each client id.
+        acks: holds the fences of a connection while there is a gap.
 
     Attributes:
         waiting: the connections that wait for content that others have not brought yet.
     """
 
-    __slots__ = ("_changes", "_gate", "_receipts", "_refused", "waiting")
+    __slots__ = ("_acks", "_changes", "_guard", "_refused", "waiting")
 
-    def __init__(self, changes: Changes, gate: WriteGuard, receipts: Acks) -> None:
+    def __init__(self, changes: Changes, guard: WriteGuard, acks: Acks) -> None:
         self._changes = changes
-        self._gate = gate
-        self._receipts = receipts
+        self._guard = guard
+        self._acks = acks
         self.waiting: dict[int, Peer] = {}
         self._refused: dict[tuple[str, int], CosessionError] = {}
         """The reason why content of a replica was refused, by its participant and its Yjs client id."""
@@ -102,11 +102,11 @@ class Resync:
         if peer.asked or peer.is_stuck or connection in self.waiting:
             return []
         peer.gap, peer.holes, peer.patience = False, 0, 0
-        return self._receipts.release(self._changes.version, connection, peer)
+        return self._acks.release(self._changes.version, connection, peer)
 
     def ask_for_gap(self, connection: int, peer: Peer, header: UpdateHeader) -> list[Effect]:
         """Ask for everything that the sender of an update that doesn't fit has, if that can help."""
-        if not self._gate.note_writing(connection, header) and connection in self.waiting:
+        if not self._guard.note_writing(connection, header) and connection in self.waiting:
             return []  # it is asked when the missing content has come; its answer holds this as well
         if peer.is_stuck:
             return self.take_back(connection, peer, header)
@@ -143,9 +143,9 @@ class Resync:
             return effects
         peer.gap = True
         is_waiting = connection in self.waiting
-        if others and not lacks and not is_needed and not is_waiting and all(map(self._gate.is_servers, others)):
+        if others and not lacks and not is_needed and not is_waiting and all(map(self._guard.is_servers, others)):
             return effects + self.decline(connection, peer, ClientIdTaken(_LOST))  # none of its own writes needs them
-        may_bring = partial(self._gate.may_bring, peer.participant, offered=offered)
+        may_bring = partial(self._guard.may_bring, peer.participant, offered=offered)
         others |= {client: clock for client, clock in lacks.items() if not may_bring(client)}
         if others and peer.patience < PATIENCE:
             before = peer.lacks if is_waiting else {}
@@ -187,7 +187,7 @@ class Resync:
     def leave(self, connection: int) -> None:
         """Forget a connection."""
         self.waiting.pop(connection, None)
-        self._gate.leave(connection)
+        self._guard.leave(connection)
 
     def remind(self, what: str, peers: Mapping[int, Peer]) -> list[Effect]:
         """Handle a timer: ask again, or close a connection that doesn't answer.
@@ -218,7 +218,7 @@ class Resync:
             span
             for span in header.brings
             if span.end > known.get(span.client, 0)
-            and self._gate.may_replace(connection, peer.participant, span.client, offered=False)
+            and self._guard.may_replace(connection, peer.participant, span.client, offered=False)
         )
         gone = sections.encode()
         return [] if peer.extended or gone == EMPTY_UPDATE else [Send(connection, encode_frame(SyncUpdate(gone)))]

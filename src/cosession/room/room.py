@@ -1,12 +1,12 @@
 """A room: one live session document, and all decisions about it. Synchronous, without clock or I/O.
 
 Every frame of every connection comes through `Room.receive`, in the order in which it arrived; it returns effects,
-and the shell in `runtime.room_runtime` carries them out. So order, gaps, receipts and decisions are testable without
+and the shell in `runtime.room_runtime` carries them out. So order, gaps, acks and decisions are testable without
 a loop, a socket or a disk.
 
-    update ──────→ intake: may it be applied? → changes: version, stamp, decide → effects
-    fence ───────→ receipts ←─────────────────── committed (by the log)
-    awareness ───→ roster: presence → attendance in the document
+    update ──────→ inbound: may it be applied? → changes: version, stamp, decide → effects
+    fence ───────→ acks ←──────────────────────── committed (by the log)
+    awareness ───→ participants: presence → attendance in the document
 """
 
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -110,15 +110,15 @@ class Room:
     """
 
     __slots__ = (
+        "_acks",
         "_changes",
-        "_gate",
-        "_intake",
+        "_guard",
+        "_inbound",
         "_kept",
         "_memory",
         "_openings",
-        "_receipts",
+        "_participants",
         "_resync",
-        "_roster",
         "_settings",
         "document",
         "peers",
@@ -137,14 +137,14 @@ class Room:
         self.presence = RoomPresence(settings.max_presence_bytes)
         self.synced: set[int] = set()
         self._openings = openings = Openings(self._kept, settings.max_piece_bytes)
-        self._receipts = Acks(version, settings.max_fences)
+        self._acks = Acks(version, settings.max_fences)
         is_here = partial(_is_here, self.presence, self.peers)
         fenced = set[tuple[int, str]]()
-        self._gate = gate = WriteGuard(self.document, self.presence, settings, writers or {}, fenced, size)
+        self._guard = guard = WriteGuard(self.document, self.presence, settings, writers or {}, fenced, size)
         listeners = partial(_listeners, self.peers)
-        self._memory = Memory(settings, is_here, OpenPrompts(), listeners, gate.may_speak_for, fenced)
+        self._memory = Memory(settings, is_here, OpenPrompts(), listeners, guard.may_speak_for, fenced)
         self._changes = Changes(
-            self.document, version, gate, self._receipts, self._memory, settings, self._kept, openings
+            self.document, version, guard, self._acks, self._memory, settings, self._kept, openings
         )
         limits = Limits(
             settings.max_frame_bytes,
@@ -153,9 +153,9 @@ class Room:
             settings.max_value_bytes,
             settings.max_value_entries,
         )
-        self._resync = Resync(self._changes, gate, self._receipts)
-        self._intake = InboundUpdates(self._changes, gate, self._resync, limits)
-        self._roster = ParticipantRecords(
+        self._resync = Resync(self._changes, guard, self._acks)
+        self._inbound = InboundUpdates(self._changes, guard, self._resync, limits)
+        self._participants = ParticipantRecords(
             self.document,
             self.peers,
             self.presence,
@@ -174,7 +174,7 @@ class Room:
     @property
     def committed_version(self) -> int:
         """The version up to which the log is known to hold the document."""
-        return self._receipts.committed_version
+        return self._acks.committed_version
 
     @property
     def vector(self) -> Mapping[int, int]:
@@ -251,7 +251,7 @@ class Room:
         """Return an effect for each recent prompt that waits for an agent that isn't connected."""
         waiting = dict(self._memory.prompts.waiting(self.document))
         self._memory.prompts.is_looked_at = False
-        here = self._roster.agents() if waiting else frozenset[str]()
+        here = self._participants.agents() if waiting else frozenset[str]()
         return [
             Unheard("" if name == ANYBODY else name, message)
             for name, message in waiting.items()
@@ -280,27 +280,27 @@ class Room:
 
     def man(self, agent: Participant, workers: int, at: str) -> list[Effect]:
         """Set the number of workers that wait for an agent's work; 0 when the last one is gone."""
-        return self._roster.man(agent, workers, at)
+        return self._participants.man(agent, workers, at)
 
     def join(self, connection: int, peer: Peer, at: str) -> list[Effect]:
         """Add a connection: send it its grant, ask it for its document, and send it the presence of all others."""
-        granted = self._roster.grant(connection, peer)
-        return granted + self._resync.join(connection, peer) + self._roster.join(connection, peer, at)
+        granted = self._participants.grant(connection, peer)
+        return granted + self._resync.join(connection, peer) + self._participants.join(connection, peer, at)
 
     def regrant(self, connection: int, participant: Participant, at: str) -> list[Effect]:
         """Replace the participant of a connection: the same one, by a new token."""
-        effects = self._roster.regrant(connection, participant, at)
+        effects = self._participants.regrant(connection, participant, at)
         return effects + self._resync.regrant(connection, self.peers[connection])
 
     def leave(self, connection: int, at: str) -> list[Effect]:
         """Remove a connection and its presence."""
         self.synced.discard(connection)
         self._resync.leave(connection)
-        return self._roster.leave(connection, at)
+        return self._participants.leave(connection, at)
 
     def attend(self, at: str, *, at_once: bool = False) -> list[Effect]:
         """Write the attendance into the document, where it has changed; at once, or when the change has lasted."""
-        return self._roster.attend(at, at_once=at_once)
+        return self._participants.attend(at, at_once=at_once)
 
     def receive(self, connection: int, data: bytes, at: str) -> list[Effect]:
         """Handle one frame.
@@ -317,17 +317,17 @@ class Room:
         peer = self.peers[connection]
         frame = self._decode(data, peer)
         if isinstance(frame, SyncUpdate):  # a token: a match of the class takes ten times as long
-            return self._intake.update(connection, peer, frame.update, data, at)
+            return self._inbound.update(connection, peer, frame.update, data, at)
         match frame:
             case SyncStep1() if peer.ending is not None:
                 return []  # it would see its writes deleted, and could not tell which were refused
             case SyncStep1(vector):
                 return self._sync(connection, finish(self._known(vector)))
             case SyncStep2(update):
-                return self._intake.answer(connection, peer, update, at)
+                return self._inbound.answer(connection, peer, update, at)
             case Awareness(payload):
                 entries = decode_awareness(payload, self._settings.max_presence_bytes, is_strict=peer.extended)
-                return self._roster.hear(connection, entries, at)
+                return self._participants.hear(connection, entries, at)
             case QueryAwareness():
                 return [SendPresence(self.presence.everybody(), connection)]
             case Foreign():
@@ -339,24 +339,24 @@ class Room:
             case Fence() if peer.ending is not None:
                 return []  # it may stand for refused content
             case Fence(payload):
-                return self._receipts.fence(self.version, connection, peer, payload)
+                return self._acks.fence(self.version, connection, peer, payload)
             case _:
                 raise MalformedFrame(f"A {type(frame).__name__} frame is not for a client to send here.")
 
     @property
     def holder(self) -> int | None:
         """The connection whose large record is being applied; the sync frames of others wait for it."""
-        return self._intake.holder
+        return self._inbound.holder
 
     def is_quick(self, connection: int, data: bytes) -> bool:
         """Return whether a frame is short, and nothing must be prepared before it is handled."""
         if len(data) > _SHORT:
             return False
-        if self._intake.holder is not None and data[:1] == _SYNC:
+        if self._inbound.holder is not None and data[:1] == _SYNC:
             return False
         if data[:2] not in _BRING_UPDATES:
             return True
-        return self._gate.is_prepared(self.peers[connection].participant) and self._needs_no_prompts(data)
+        return self._guard.is_prepared(self.peers[connection].participant) and self._needs_no_prompts(data)
 
     def receive_in_steps(self, connection: int, data: bytes) -> Generator[Step | None, None, None]:
         """Handle one frame that may be long, or for which much must be read first.
@@ -379,10 +379,10 @@ class Room:
         match self._decode(data, peer):
             case SyncUpdate(update):
                 yield from self._read_prompts(data)
-                yield from self._intake.update_in_steps(connection, peer, update)
+                yield from self._inbound.update_in_steps(connection, peer, update)
             case SyncStep2(update):
                 yield from self._read_prompts(data)
-                yield from self._intake.answer_in_steps(connection, peer, update)
+                yield from self._inbound.answer_in_steps(connection, peer, update)
             case SyncStep1(vector) if peer.ending is None:
                 known = yield from self._known(vector)
                 yield lambda _: [] if peer.ending is not None else self._sync(connection, known)
@@ -391,7 +391,7 @@ class Room:
                     payload, self._settings.max_presence_bytes, is_strict=peer.extended
                 )
                 yield None
-                yield partial(self._roster.hear, connection, entries)
+                yield partial(self._participants.hear, connection, entries)
             case _:
                 yield lambda at: self.receive(connection, data, at)
 
@@ -403,7 +403,7 @@ class Room:
             grows: see `edit`.
         """
         if not by.capabilities.writes_everything:
-            yield from self._gate.prepare(by, grows)
+            yield from self._guard.prepare(by, grows)
         if self.document.messages.index is not None:
             prompts = self._memory.prompts
             while not prompts.is_read:
@@ -443,8 +443,8 @@ class Room:
         return self._changes.append(change, at, by, grows)
 
     def committed(self, version: int) -> list[Effect]:
-        """Note that the log holds everything up to a version, and send the receipts for it."""
-        return self._receipts.committed(version, self.peers)
+        """Note that the log holds everything up to a version, and send the acks for it."""
+        return self._acks.committed(version, self.peers)
 
     def diff(self, vector: bytes) -> bytes:
         """Return the update that a document at an (encoded) state vector lacks.

@@ -1,10 +1,10 @@
-"""The gate of a room: the checks that an update must pass before it is applied.
+"""The guard of a room: the checks that an update must pass before it is applied.
 
-`admission` judges the updates of participants without full write access. The gate knows the owner of each Yjs client
+`admission` judges the updates of participants without full write access. The guard knows the owner of each Yjs client
 id: two participants that write under one id differ silently for ever, even after a full sync. So an id belongs to the
 participant that first wrote under it. Before that write, or if a crash made the server forget it, the id belongs to
 the first participant present under it, also while they are away. Among participants with full write access only
-presence counts. The gate knows the surrogate pairs of the document too.
+presence counts. The guard knows the surrogate pairs of the document too.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence, Set
@@ -35,7 +35,7 @@ class WriteGuard:
         document: the live document.
         presence: the clients that are present.
         settings: the limits.
-        writers: the participant of each known Yjs client id; the gate adds to it.
+        writers: the participant of each known Yjs client id; the guard adds to it.
         fenced: each fenced Yjs client, with its participant; the decisions on runs and claims add to it.
         size: the bytes of the document.
     """

@@ -205,7 +205,7 @@ class AgentQueue:
                     live.give_back(client)
                 self.note(session, can_take=True)  # there may be more work, which the room doesn't report again
         except CosessionError as error:
-            log.warning("desk.failed", agent=self.agent.id, session=session, error=str(error))
+            log.warning("agent_queue.failed", agent=self.agent.id, session=session, error=str(error))
         finally:
             if post in self.posts:
                 self._pending[post] -= 1
@@ -215,7 +215,7 @@ class AgentQueue:
         try:
             page = await self._storage.work(self.agent.id, after=self._after, limit=_PAGE)
         except CosessionError as error:
-            log.warning("desk.failed", agent=self.agent.id, error=str(error))
+            log.warning("agent_queue.failed", agent=self.agent.id, error=str(error))
             page = ()
         self._after = page[-1] if page else ""
         self._ready |= {session: None for session in page if session not in self._rests}

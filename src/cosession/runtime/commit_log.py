@@ -2,7 +2,7 @@
 
 Appending never waits. Rows that are appended while one commit runs are the next commit, and after a large one more
 are gathered for some milliseconds: so groups grow with load, and a lone update is committed at once.
-`on_committed` is called after each commit, per session, and only then are receipts sent: an acknowledged update is
+`on_committed` is called after each commit, per session, and only then are acks sent: an acknowledged update is
 on the disk.
 
 Invariants: rows of a session are committed in the order of their versions; a failing storage loses nothing, the

@@ -31,7 +31,7 @@ class Dispatcher:
         self._storage = storage
         self._log = log
         self._tasks = tasks
-        self._desks: dict[str, AgentQueue] = {}
+        self._queues: dict[str, AgentQueue] = {}
         self._is_closed = False
         self._gone = asyncio.Event()
         self._work: dict[AgentQueue, asyncio.Task[None]] = {}
@@ -40,33 +40,33 @@ class Dispatcher:
     def open(self, post: Post) -> Generator[AgentQueue]:
         """Let a worker take jobs for the length of a block; its jobs that weren't begun are free again then."""
         id_ = post.agent.id
-        desk = self._desks.get(id_)
-        if desk is None:
-            desk = self._desks[id_] = AgentQueue(post.agent, self._rooms, self._storage)
-            self._work[desk] = self._tasks.create_task(self._run(desk))
-        desk.add(post)
+        queue = self._queues.get(id_)
+        if queue is None:
+            queue = self._queues[id_] = AgentQueue(post.agent, self._rooms, self._storage)
+            self._work[queue] = self._tasks.create_task(self._run(queue))
+        queue.add(post)
         try:
-            yield desk
+            yield queue
         finally:
-            given = desk.remove(post)
-            if not desk.posts:
-                del self._desks[id_]
+            given = queue.remove(post)
+            if not queue.posts:
+                del self._queues[id_]
                 self._gone.set()
-                self._work.pop(desk).cancel()
+                self._work.pop(queue).cancel()
             if not self._is_closed:
-                self._tasks.create_task(self._close(desk, given))
+                self._tasks.create_task(self._close(queue, given))
 
     def on_waiting(self, session: str, waiting: Waiting) -> None:
         """Note the agents for which work waits in a session."""
         self._log.note_work(session, waiting.unfinished)
-        for id_, desk in self._desks.items():
-            desk.note(session, can_take=id_ in waiting.takeable)
+        for id_, queue in self._queues.items():
+            queue.note(session, can_take=id_ in waiting.takeable)
 
     def on_loaded(self, live: RoomRuntime) -> None:
         """Notify a room that was just loaded which of its agents have workers."""
-        for agent in live.room.document.meta.rules.agents if self._desks else ():
-            if (desk := self._desks.get(agent)) is not None:
-                live.man(desk.agent, len(desk.posts))
+        for agent in live.room.document.meta.rules.agents if self._queues else ():
+            if (queue := self._queues.get(agent)) is not None:
+                live.man(queue.agent, len(queue.posts))
 
     async def close(self, error: CosessionError, seconds: float) -> None:
         """Close all workers, and give out no more jobs.
@@ -78,24 +78,24 @@ class Dispatcher:
         self._is_closed = True
         for work in self._work.values():
             work.cancel()
-        for desk in self._desks.values():
-            for post in desk.posts:
+        for queue in self._queues.values():
+            for post in queue.posts:
                 post.end(error)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._desks:
+                while self._queues:
                     self._gone.clear()
                     await self._gone.wait()
 
-    async def _run(self, desk: AgentQueue) -> None:
+    async def _run(self, queue: AgentQueue) -> None:
         try:
-            await desk.run()
+            await queue.run()
         except Exception:  # the rooms go on without it; its workers come back to another one
-            log.exception("desk.broken", agent=desk.agent.id)
-            for post in list(desk.posts):
+            log.exception("agent_queue.broken", agent=queue.agent.id)
+            for post in list(queue.posts):
                 post.end(CosessionError("The server met an error; connect once more."))
 
-    async def _close(self, desk: AgentQueue, given: Mapping[int, str]) -> None:
-        await desk.give_back(given)
-        if not desk.posts:
-            await desk.tell_nobody()
+    async def _close(self, queue: AgentQueue, given: Mapping[int, str]) -> None:
+        await queue.give_back(given)
+        if not queue.posts:
+            await queue.tell_nobody()

@@ -235,7 +235,7 @@ class Hub:
         """Accept nothing new, end every connection with the request to come back later, and flush every room.
 
         While the storage makes progress it is waited for. When it fails for `shutdown_seconds`, the updates that it
-        has not accepted are given up: no client has a receipt for them, and the clients still hold them.
+        has not accepted are given up: no client has an ack for them, and the clients still hold them.
         """
         self._closing = True
         await self.dispatch.close(_shutting_down(), self.settings.shutdown_seconds)

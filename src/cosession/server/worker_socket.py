@@ -120,7 +120,7 @@ async def _serve(websocket: WebSocket, grant: Grant) -> None:
 
     websocket.scope["headers"] = ()
     pace = RateLimit(hub.settings.max_frames_per_second, hub.settings.flood_seconds)
-    with hub.dispatch.open(post) as desk, revocations.observe(hear):
+    with hub.dispatch.open(post) as queue, revocations.observe(hear):
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_send(websocket, post))
             if grant.expires_at is not None:
@@ -130,10 +130,10 @@ async def _serve(websocket: WebSocket, grant: Grant) -> None:
                 match said:
                     case {"more": int(more)} if 0 < more <= _MOST_CREDITS - post.credits:
                         post.credits += more
-                        desk.ring()
+                        queue.ring()
                     case {"back": {"session": str(session), "client": int(client)}}:
-                        if desk.was_given(post, client, session):
-                            await desk.give_back({client: session}, refused=True)
+                        if queue.was_given(post, client, session):
+                            await queue.give_back({client: session}, refused=True)
                     case {"drain": True}:
                         post.credits = 0
                     case _:

@@ -96,7 +96,7 @@ class Memory:
         prompts: the open prompts.
         listeners: the connections of some participants that understand notices, by participant.
         may_speak_for: whether a Yjs client id is a participant's, or still free.
-        fenced: see below; the gate reads it.
+        fenced: see below; the guard reads it.
 
     Attributes:
         ledger: the runs by id, as the server last accepted them.
