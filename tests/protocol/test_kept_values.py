@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycrdt import Doc, merge_updates
 
-from cosession.protocol import EMPTY_VECTOR, KeptValues, decode_state_vector, read_update_header
+from cosession.protocol import EMPTY_VECTOR, ClockRange, KeptValues, decode_state_vector, read_update_header
 from cosession.protocol.lib0 import Reader, buffer, uint
 from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import ANY, EMBED, FORMAT, skip_any
@@ -154,3 +154,16 @@ def test_the_values_of_a_long_update_are_read_in_steps_or_when_needed() -> None:
     doc = document_of([update])
     assert kept.encode(doc.get_update, {3: 5_000}, {}).update() == update
     assert again.encode(doc.get_update, {3: 5_000}, {}).update() == update
+
+
+def test_what_comes_behind_a_long_update_is_learned_and_forgotten_in_its_order() -> None:
+    values = b"".join(b"\x76\x02\x01b\x7d\x01\x01a\x7d" + uint(number % 60) for number in range(5_000))
+    long = b"\x01\x01\x03\x00\x08\x01" + buffer(b"list") + uint(5_000) + values + b"\x00"
+    short = forge(4, 0, Item(ANY, b"\x01\x76\x02\x01b\x7d\x01\x01a\x7d\x02", parent="list"))
+    kept = KeptValues()
+    kept.learn(long)
+    kept.learn(short)
+    kept.forget([ClockRange(3, 0, 4_999)])
+    assert kept.ids() == []
+    assert sum(1 for _ in kept.read()) > 10
+    assert sorted(kept.ids()) == [(3, 4_999), (4, 0)]

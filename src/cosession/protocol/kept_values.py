@@ -70,7 +70,8 @@ class KeptValues:
     def __init__(self, updates: Iterable[bytes] = ()) -> None:
         self._clocks: dict[int, list[int]] = {}
         self._values: _Values = {}
-        self._unread = deque[bytes]()
+        self._unread = deque[bytes | tuple[ClockRange, ...]]()
+        """Long updates that wait to be read, and what came behind them: updates, and deletions."""
         self._reading: Iterator[None] | None = None
         for update in updates:
             self.learn(update)
@@ -84,15 +85,17 @@ class KeptValues:
         """
         if len(update) < _SHORT and _LOOKS_LIKE_ONE.search(update) is None:
             return
+        is_first = not self._unread
         self._unread.append(update)
-        if len(update) <= _LONG:
+        if is_first and len(update) <= _LONG:
             self._read_all()
 
     def read(self) -> Iterator[None]:
         """Read long updates in steps; several callers may take them in turn."""
         while self._unread:
             if self._reading is None:
-                self._reading = self._read(self._unread[0])
+                first = self._unread[0]
+                self._reading = self._read(first) if isinstance(first, bytes) else self._forget(first)
             try:
                 next(self._reading)
             except StopIteration:
@@ -103,14 +106,11 @@ class KeptValues:
 
     def forget(self, deletes: Iterable[ClockRange]) -> None:
         """Forget the values that were deleted."""
-        self._read_all()
-        for span in deletes:
-            clocks = self._clocks.get(span.client)
-            if clocks:
-                first, end = bisect_left(clocks, span.clock), bisect_left(clocks, span.end)
-                for clock in clocks[first:end]:
-                    del self._values[span.client, clock]
-                del clocks[first:end]
+        if self._unread:
+            self._unread.append(tuple(deletes))
+            return
+        for _ in self._forget(deletes):
+            pass
 
     def encode(
         self, encode: Callable[[bytes], bytes], known: Mapping[int, int], vector: Mapping[int, int]
@@ -206,6 +206,17 @@ class KeptValues:
                     yield
                 if _changes(update, kind, start):
                     self._keep(client, value, update[start:end])
+
+    def _forget(self, deletes: Iterable[ClockRange]) -> Iterator[None]:
+        for count, span in enumerate(deletes, 1):
+            if not count % AT_ONCE:
+                yield
+            clocks = self._clocks.get(span.client)
+            if clocks:
+                first, end = bisect_left(clocks, span.clock), bisect_left(clocks, span.end)
+                for clock in clocks[first:end]:
+                    del self._values[span.client, clock]
+                del clocks[first:end]
 
     def _keep(self, client: int, clock: int, value: bytes) -> None:
         if (client, clock) in self._values:
