@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pycrdt import Array, Doc, Map, Text
 from room.scene import AT, Scene
 from runtime.channels import connected, open_hub, until
 
+from cosession.admission import Admission
 from cosession.auth import Capabilities, Participant
 from cosession.document import SessionDocument
 from cosession.errors import ClientIdTaken, MalformedFrame, NotAllowed, TooLarge
@@ -160,12 +162,14 @@ def long_record(size: int) -> bytes:
     return document.doc.get_update()
 
 
-def surface(size: int) -> bytes:
+def surface(size: int, agent: str = "ada", client: int = 7) -> bytes:
     """One surface of so many components."""
-    document = SessionDocument(Doc(client_id=7))
+    document = SessionDocument(Doc(client_id=client))
     with document.transaction():
         components = [{"id": f"c{number}", "text": "hello"} for number in range(size)]
-        document.surfaces.create("s", catalog_id="c", agent="ada", components=components)
+        document.surfaces.create(
+            f"s{client}" if client != 7 else "s", catalog_id="c", agent=agent, components=components
+        )
     return document.doc.get_update()
 
 
@@ -247,6 +251,37 @@ def test_sync_frames_of_others_are_not_quick_while_a_record_is_judged() -> None:
     assert len(held) > 30
     assert set(held) == {(False, False)}
     assert scene.room.is_quick(2, word)
+
+
+def test_values_that_a_connection_leaves_unread_are_read_in_steps_by_the_next_frame() -> None:
+    scene = scene_of(AGENT)
+    join(scene, 2, FULL)
+    work = scene.room.receive_in_steps(1, encode_frame(SyncUpdate(surface(9_500))))
+    for step in work:
+        if step is not None:
+            scene.do(step(AT))
+        if scene.logged:
+            break
+    work.close()
+    question = encode_frame(SyncStep1(b"\x00"))
+    assert not scene.room.is_quick(2, question)
+    counts = calls_of_each(step if step is None else step(AT) for step in scene.room.receive_in_steps(2, question))
+    assert len(counts) > 20
+    assert max(counts) < 100_000, max(counts)
+    assert scene.room.is_quick(2, question)
+
+
+def test_the_values_of_a_long_frame_are_read_with_each_part_of_it() -> None:
+    document = SessionDocument(Doc(client_id=7))
+    with document.transaction():
+        for number in range(1_000):
+            document.doc.get("state", type=Map)[f"k{number}"] = {"b": "w" * 900, "a": number}
+    scene = scene_of(FULL)
+    parts = 0
+    for effects in steps(scene, 1, encode_frame(SyncUpdate(document.doc.get_update()))):
+        parts += bool(effects)
+    assert parts > 3
+    assert scene.room.is_quick(1, encode_frame(SyncStep1(b"\x00")))
 
 
 def test_a_record_that_a_connection_leaves_half_judged_is_judged_when_it_is_back() -> None:
@@ -836,6 +871,34 @@ async def test_a_fence_behind_a_long_frame_stands_for_all_of_it(tmp_path: Path) 
         live.room.document.doc.unobserve(subscription)
         assert between[0] < live.room.vector[7]
         assert len(live.room.document.messages) == 200
+
+
+@pytest.mark.anyio
+async def test_of_several_large_records_at_once_each_is_judged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each would have the others' judgements begun anew, and in the end made at once."""
+    begun: list[int] = []
+    judged = Admission._judged
+
+    def note(self: Admission, update: bytes, *rest: Any) -> Any:
+        if len(update) > 10_000:
+            begun.append(len(update))
+        return judged(self, update, *rest)
+
+    monkeypatch.setattr(Admission, "_judged", note)
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(open_hub(tmp_path, Settings()))
+        agents = [Participant(f"bot{number}", "Bot", "agent", Capabilities.of("agent")) for number in range(6)]
+        replicas = [await stack.enter_async_context(connected(hub, "trip", agent)) for agent in agents]
+        live = next(iter(hub.rooms()))
+        for number, replica in enumerate(replicas):
+            replica.channel.say(SyncUpdate(surface(3_000, f"bot{number}", 100 + number)))
+            replica.channel.say(Fence(b"1"))
+        for replica in replicas:
+            await replica.channel.hear(Fence)
+        assert len(live.room.document.surfaces.to_json()) == len(agents)
+    assert len(begun) == len(agents)
 
 
 @pytest.mark.anyio

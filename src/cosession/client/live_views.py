@@ -121,7 +121,7 @@ class LiveText(SharedText):
         self._link = link
 
     def append(self, text: str) -> None:
-        """Append text, in constant time. Raises Disconnected when the session is over."""
+        """Append text. Raises Disconnected when the session is over."""
         self._link.go_on()
         super().append(text)
 

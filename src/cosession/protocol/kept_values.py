@@ -77,6 +77,11 @@ class KeptValues:
             self.learn(update)
             self._read_all()
 
+    @property
+    def is_read(self) -> bool:
+        """Whether no long update waits to be read; its holder has it read before it handles the next frame."""
+        return not self._unread
+
     def learn(self, update: bytes) -> None:
         """Keep the values of an update that was applied, or is about to be.
 

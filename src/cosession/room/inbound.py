@@ -191,6 +191,7 @@ class InboundUpdates:
                     yield from self._record_in_steps(connection, peer, part, frame, read, offered=offered)
                 else:
                     yield partial(self.update, connection, peer, part, frame, offered=offered, header=read)
+                    yield from self._changes.read_values()
                 if work.refused:
                     yield partial(self._resync.decline_at, connection, peer, _too_large(work.refused))
             yield from self._bind_taken(peer, left, header)

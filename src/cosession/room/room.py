@@ -352,7 +352,7 @@ class Room:
         """Return whether a frame is short, and nothing must be prepared before it is handled."""
         if len(data) > _SHORT:
             return False
-        if self._inbound.holder is not None and data[:1] == _SYNC:
+        if data[:1] == _SYNC and (self._inbound.holder is not None or not self._kept.is_read):
             return False
         if data[:2] not in _BRING_UPDATES:
             return True
@@ -376,6 +376,7 @@ class Room:
             CosessionError: see `receive`; also a step raises it.
         """
         peer = self.peers[connection]
+        yield from self._kept.read()
         match self._decode(data, peer):
             case SyncUpdate(update):
                 yield from self._read_prompts(data)
@@ -402,6 +403,7 @@ class Room:
             by: the participant.
             grows: see `edit`.
         """
+        yield from self._kept.read()
         if not by.capabilities.writes_everything:
             yield from self._guard.prepare(by, grows)
         if self.document.messages.index is not None:
@@ -453,6 +455,10 @@ class Room:
             Unreadable: the update can't be encoded; nothing has changed.
         """
         return self.lacks(vector).update()
+
+    def read_values(self) -> Generator[None, None, None]:
+        """Read in steps the values of long updates, which `lacks` needs."""
+        yield from self._kept.read()
 
     def lacks(self, vector: bytes) -> Encoded:
         """Return the same update, to be encoded in steps.

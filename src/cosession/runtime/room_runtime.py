@@ -293,7 +293,7 @@ class RoomRuntime:
         found = await self.work(self._read_unless_changed(version))
         if found is not None:
             return found, version
-        await self._free()
+        await self._settled()
         version = self.room.version
         steps = self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps()
         return await self.work(read_copy(await self.work(steps))), version
@@ -304,7 +304,7 @@ class RoomRuntime:
         Raises:
             Unreadable: it can't be read.
         """
-        await self._free()
+        await self._settled()
         return await self.work(self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps())
 
     async def work(self, steps: Generator[object, None, _Result]) -> _Result:
@@ -462,6 +462,11 @@ class RoomRuntime:
         while self.room.holder is not None:
             await self._is_free.wait()
 
+    async def _settled(self) -> None:
+        """Wait until the document can be encoded without reading much before."""
+        await self._free()
+        await self.work(self.room.read_values())
+
     def _note_holder(self) -> None:
         """Wake the connections that wait for a large record, once it is judged."""
         if self.room.holder is None:
@@ -481,6 +486,8 @@ class RoomRuntime:
         """
         if connection is not None and self._connections[connection].is_ending:
             return None
+        if connection is not None and self.room.holder not in (None, connection):
+            return 0.0  # another connection became the holder since this step was asked for
         at = self._now()
         try:
             step = next(steps)
