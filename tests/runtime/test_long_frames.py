@@ -881,10 +881,10 @@ async def test_of_several_large_records_at_once_each_is_judged_once(
     begun: list[int] = []
     judged = Admission._judged
 
-    def note(self: Admission, update: bytes, *rest: Any) -> Any:
-        if len(update) > 10_000:
-            begun.append(len(update))
-        return judged(self, update, *rest)
+    def note(self: Admission, submission: Any, first: bytes | None) -> Any:
+        if len(submission.update) > 10_000:
+            begun.append(len(submission.update))
+        return judged(self, submission, first)
 
     monkeypatch.setattr(Admission, "_judged", note)
     async with AsyncExitStack() as stack:

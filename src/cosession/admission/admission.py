@@ -84,6 +84,15 @@ class Admitted(NamedTuple):
     header: UpdateHeader
 
 
+class _Submission(NamedTuple):
+    """An update that is to be judged; the attributes are the arguments of `Admission.judge`."""
+
+    update: bytes
+    header: UpdateHeader
+    participant: Participant
+    is_own: Callable[[int], bool] | None
+
+
 class Salvaged(NamedTuple):
     """The part of a refused update that is kept.
 
@@ -211,7 +220,7 @@ class Admission:
             and self._texts.take_in(update, header, participant, index, self._shadow, self._size)
         ):
             return Admitted(update, header)
-        return finish(self._judged(update, header, participant, is_own, first))
+        return finish(self._judged(_Submission(update, header, participant, is_own), first))
 
     def judge_in_steps(
         self,
@@ -225,23 +234,15 @@ class Admission:
 
         When another update is judged or applied between two steps, the judgement is begun anew.
         """
-        return self._in_steps(lambda: self._judged(update, header, participant, is_own, first))
+        submission = _Submission(update, header, participant, is_own)
+        return self._in_steps(lambda: self._judged(submission, first))
 
-    def _judged(
-        self,
-        update: bytes,
-        header: UpdateHeader,
-        participant: Participant,
-        is_own: Callable[[int], bool] | None,
-        first: bytes | None,
-    ) -> Generator[None, None, Admitted]:
+    def _judged(self, submission: _Submission, first: bytes | None) -> Generator[None, None, Admitted]:
         index = self._caught_up()
         if first is not None:
             self._shadow.try_out(first)
             self._is_ahead = True
-        if _repeats(index, header):
-            update, header = self._news(index, update)
-        admitted = yield from self._admit(index, update, header, participant, is_own)
+        admitted = yield from self._admit(index, self._news(index, submission))
         self._is_ahead = False
         return admitted
 
@@ -288,36 +289,27 @@ class Admission:
             NotAllowed: the participant has no write access.
             MalformedFrame: not even the clocks can be admitted.
         """
-        return self._in_steps(
-            lambda: self._salvaged(update, header, participant, is_own, may_replace, gives_up=gives_up)
-        )
+        submission = _Submission(update, header, participant, is_own)
+        return self._in_steps(lambda: self._salvaged(submission, may_replace, gives_up=gives_up))
 
     def _salvaged(
-        self,
-        update: bytes,
-        header: UpdateHeader,
-        participant: Participant,
-        is_own: Callable[[int], bool] | None,
-        may_replace: Callable[[int], bool],
-        *,
-        gives_up: bool,
+        self, submission: _Submission, may_replace: Callable[[int], bool], *, gives_up: bool
     ) -> Generator[None, None, Salvaged]:
         index = self._caught_up()
-        if _repeats(index, header):
-            update, header = self._news(index, update)
+        submission = self._news(index, submission)
         error: CosessionError | None = None
         try:
             for _ in range(_PASSES):
-                refusals = yield from self._refused(index, update, header, participant, is_own, may_replace)
+                refusals = yield from self._refused(index, submission, may_replace)
                 error = error or refusals.error
                 if refusals or refusals.nothing:
-                    update = yield from refusals.without(update, index.ends(), gives_up=gives_up)
-                    header = yield from read_header_in_steps(update)
+                    rest = yield from refusals.without(submission.update, index.ends(), gives_up=gives_up)
+                    submission = submission._replace(update=rest, header=(yield from read_header_in_steps(rest)))
                 if not refusals:
-                    return Salvaged((yield from self._admit(index, update, header, participant, is_own)), error)
+                    return Salvaged((yield from self._admit(index, submission)), error)
         except (NotAllowed, MalformedFrame, TooLarge) as refused:
             error = error or refused
-        return Salvaged((yield from self._hollow(update, header, participant, is_own, may_replace)), error)
+        return Salvaged((yield from self._hollow(submission, may_replace)), error)
 
     def hollow(
         self,
@@ -328,46 +320,33 @@ class Admission:
         may_replace: Callable[[int], bool],
     ) -> Generator[None, None, Admitted]:
         """Admit in steps the clocks of an update, without its contents; see `salvage`."""
-        return self._in_steps(lambda: self._hollow(update, header, participant, is_own, may_replace))
+        submission = _Submission(update, header, participant, is_own)
+        return self._in_steps(lambda: self._hollow(submission, may_replace))
 
-    def _hollow(
-        self,
-        update: bytes,
-        header: UpdateHeader,
-        participant: Participant,
-        is_own: Callable[[int], bool] | None,
-        may_replace: Callable[[int], bool],
-    ) -> Generator[None, None, Admitted]:
+    def _hollow(self, submission: _Submission, may_replace: Callable[[int], bool]) -> Generator[None, None, Admitted]:
         index = self._caught_up()
-        if _repeats(index, header):
-            update, header = self._news(index, update)
-        sections = yield from Sections.in_steps(update)
-        for client in {span.client for span in header.brings if not may_replace(span.client)}:
+        submission = self._news(index, submission)
+        sections = yield from Sections.in_steps(submission.update)
+        for client in {span.client for span in submission.header.brings if not may_replace(span.client)}:
             sections.leave_out(client)
         sections.hollow()
-        update = sections.encode()
-        header = yield from read_header_in_steps(update)
-        return (yield from self._admit(index, update, header, participant, is_own, is_hollow=True))
+        clocks = sections.encode()
+        submission = submission._replace(update=clocks, header=(yield from read_header_in_steps(clocks)))
+        return (yield from self._admit(index, submission, is_hollow=True))
 
     def _admit(
-        self,
-        index: ItemIndex,
-        update: bytes,
-        header: UpdateHeader,
-        participant: Participant,
-        is_own: Callable[[int], bool] | None,
-        *,
-        is_hollow: bool = False,
+        self, index: ItemIndex, submission: _Submission, *, is_hollow: bool = False
     ) -> Generator[None, None, Admitted]:
         """Judge an update that repeats nothing. A hollow one (clocks alone) is admitted to a full document as well.
 
         Yields:
             After some structs; an update that was taken back meanwhile must not be continued.
         """
+        update, header, participant, is_own = submission
         stillborn = ClockSet()
         staged = self._staged = StagedUpdate(index, header)
         try:
-            judge, last = yield from self._looked(index, update, header, participant, is_own, staged.undo, stillborn)
+            judge, last = yield from self._looked(index, submission, staged.undo, stillborn)
             grows = grown_by(update, staged.grown, header.deletes)
             if not is_hollow:
                 self._size.check(grows, only_deletes=not header.brings)
@@ -411,15 +390,10 @@ class Admission:
             self._is_ahead = False
 
     def _refused(
-        self,
-        index: ItemIndex,
-        update: bytes,
-        header: UpdateHeader,
-        participant: Participant,
-        is_own: Callable[[int], bool] | None,
-        may_replace: Callable[[int], bool],
+        self, index: ItemIndex, submission: _Submission, may_replace: Callable[[int], bool]
     ) -> Generator[None, None, Refusals]:
         """Find the refused parts of an update; leave no trace of it."""
+        update, header, participant, is_own = submission
         staged = self._staged = StagedUpdate(index, header)
         undo = staged.undo
         judge, refusals = Authorizer(index, participant, is_own), Refusals(may_replace)
@@ -480,16 +454,10 @@ class Admission:
                     left -= size + STRUCT_BYTES
 
     def _looked(
-        self,
-        index: ItemIndex,
-        update: bytes,
-        header: UpdateHeader,
-        participant: Participant,
-        is_own: Callable[[int], bool] | None,
-        undo: Undo,
-        stillborn: ClockSet,
+        self, index: ItemIndex, submission: _Submission, undo: Undo, stillborn: ClockSet
     ) -> Generator[None, None, tuple[Authorizer, Operation | None]]:
         """Stage an update and judge its operations; return the judge and the last operation."""
+        update, header, participant, is_own = submission
         judge = Authorizer(index, participant, is_own)
         judge.look_at_writers(header.brings)
         last: Operation | None = None
@@ -564,8 +532,11 @@ class Admission:
         self._waiting.clear()
         self._bytes = 0
 
-    def _news(self, index: ItemIndex, update: bytes) -> tuple[bytes, UpdateHeader]:
+    def _news(self, index: ItemIndex, submission: _Submission) -> _Submission:
         """Return the part of an update that the document lacks: a repeated struct could differ from the known one."""
+        if not _repeats(index, submission.header):
+            return submission
+        update = submission.update
         try:
             news = KeptValues([update]).restore(pycrdt.get_update(update, self._document.doc.get_state()))
         except BaseException as error:
@@ -577,7 +548,7 @@ class Admission:
             raise MalformedFrame(
                 "The update tells what the session knows in another way; start from a fresh document."
             )
-        return news, header
+        return submission._replace(update=news, header=header)
 
 
 def _may_be_deleted(judge: Authorizer, touch: Operation) -> bool:
