@@ -52,7 +52,8 @@ from .attendance import attend
 from .changes import Changes
 from .decisions import ANYBODY, UNHEARD, Job, Memory, OpenPrompts, begin, remind, reserve
 from .effects import AnswerSync, Effect, Remind, Renew, SendPresence, Unheard
-from .inbound import InboundUpdates, Step
+from .inbound import InboundUpdates
+from .long_frames import LongFrames, Step
 from .participants import ATTENDANCE, ParticipantRecords
 from .peer import Peer
 from .presence import RoomPresence
@@ -115,6 +116,7 @@ class Room:
         "_guard",
         "_inbound",
         "_kept",
+        "_long_frames",
         "_memory",
         "_openings",
         "_participants",
@@ -155,6 +157,7 @@ class Room:
         )
         self._resync = Resync(self._changes, guard, self._acks)
         self._inbound = InboundUpdates(self._changes, guard, self._resync, limits)
+        self._long_frames = LongFrames(self._inbound, self._changes, guard, self._resync, limits)
         self._participants = ParticipantRecords(
             self.document,
             self.peers,
@@ -346,13 +349,13 @@ class Room:
     @property
     def holder(self) -> int | None:
         """The connection whose large record is being applied; the sync frames of others wait for it."""
-        return self._inbound.holder
+        return self._long_frames.holder
 
     def is_quick(self, connection: int, data: bytes) -> bool:
         """Return whether a frame is short, and nothing must be prepared before it is handled."""
         if len(data) > _SHORT:
             return False
-        if data[:1] == _SYNC and (self._inbound.holder is not None or not self._kept.is_read):
+        if data[:1] == _SYNC and (self._long_frames.holder is not None or not self._kept.is_read):
             return False
         if data[:2] not in _BRING_UPDATES:
             return True
@@ -370,7 +373,7 @@ class Room:
 
         Yields:
             Functions that handle a part of it at the server's time, and return effects; None where there is only
-            work. `inbound.hold` comes before a part that waits until its participant may bring new client ids.
+            work. `long_frames.hold` comes before a part that waits until its participant may bring new client ids.
 
         Raises:
             CosessionError: see `receive`; also a step raises it.
@@ -380,10 +383,10 @@ class Room:
         match self._decode(data, peer):
             case SyncUpdate(update):
                 yield from self._read_prompts(data)
-                yield from self._inbound.update_in_steps(connection, peer, update)
+                yield from self._long_frames.update(connection, peer, update)
             case SyncStep2(update):
                 yield from self._read_prompts(data)
-                yield from self._inbound.answer_in_steps(connection, peer, update)
+                yield from self._long_frames.answer(connection, peer, update)
             case SyncStep1(vector) if peer.ending is None:
                 known = yield from self._known(vector)
                 yield lambda _: [] if peer.ending is not None else self._sync(connection, known)

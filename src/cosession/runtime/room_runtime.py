@@ -33,7 +33,7 @@ from cosession.room.effects import (
     Unheard,
     Waiting,
 )
-from cosession.room.inbound import Step, hold
+from cosession.room.long_frames import Step, hold
 from cosession.room.peer import Peer
 from cosession.room.room import Room, read_copy
 from cosession.room.send_queue import SendQueue
