@@ -207,3 +207,34 @@ async def test_a_session_that_changes_while_it_is_read_is_read_as_it_was_at_one_
         assert before < version < live.room.version
         assert version - before == meta + state
         assert len(document["messages"]) == 1_000
+
+
+async def test_a_snapshot_holds_the_document_at_the_version_that_comes_with_it(tmp_path: Path) -> None:
+    async with open_hub(tmp_path, Settings()) as hub, connected(hub, "trip"):
+        written = list[int]()
+        async with hub.room("trip") as live:
+            reading = asyncio.create_task(live.snapshot())
+            while not reading.done():
+                await asyncio.sleep(0)
+                live.edit(lambda document: document.meta.shared.update({"n": len(written)}))
+                written.append(live.room.version)
+            update, version = await reading
+        doc: Doc[Any] = Doc()
+        doc.apply_update(update)
+        held = int(SessionDocument(doc).to_json()["meta"]["n"])
+        assert written[held] <= version < written[held + 1]
+
+
+async def test_a_room_that_breaks_while_it_is_read_gives_no_snapshot(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_hub(tmp_path, settings) as hub, connected(hub, "trip") as ada:
+        async with hub.room("trip") as live:
+            reading = asyncio.create_task(live.snapshot())
+            await asyncio.sleep(0)
+            monkeypatch.setattr(SessionDocument, "to_json_in_steps", failing(PanicException()))
+            with pytest.raises(RoomBroken):
+                await live.read()
+            with pytest.raises(RoomBroken):
+                await reading
+        assert (await ada.channel.closed)[0] == 4503

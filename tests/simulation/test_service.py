@@ -16,7 +16,7 @@ from simulation.teamwork import AgentWorld
 from simulation.world import World
 
 KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
-    World: (1198, 95, 2237),
+    World: (1198, 95, 2237, 140, 165),
     RestrictedWorld: (335, 437, 2235, 130, 78, 210, 260, 268, 412, 954),
     AgentWorld: (307,),
 }

@@ -10,6 +10,7 @@ background.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -247,14 +248,14 @@ class RoomLifecycle:
         self._tail_bytes = 0
         self._keeping = True
         try:
-            snapshot = Snapshot(self.session, version, await live.snapshot())
-            self._snapshot_bytes = len(snapshot.update)
+            data, version = await live.snapshot()
+            self._snapshot_bytes = len(data)
             while live.room.committed_version < version:
                 if live.error is not None:
                     return
                 self._changed.clear()
                 await self._changed.wait()
-            await self._storage.save_snapshot(snapshot)
+            await self._storage.save_snapshot(Snapshot(self.session, version, data))
         except RoomBroken:
             return
         except CosessionError as error:  # the log has it all: the next one is as good
@@ -277,7 +278,10 @@ class RoomLifecycle:
         await self._log.flush(self.session, patient=True)
         version = live.room.version
         if not live.broken and not foreign and version > self._snapshot:
-            await self._storage.save_snapshot(Snapshot(self.session, version, await live.snapshot()))
+            with suppress(RoomBroken):
+                data, version = await live.snapshot()
+                await self._log.flush(self.session, patient=True)  # the document may have changed meanwhile
+                await self._storage.save_snapshot(Snapshot(self.session, version, data))
         live.room.close()
         if live.error is None:
             self._compactor.ask(self.session)

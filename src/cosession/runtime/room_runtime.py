@@ -298,14 +298,18 @@ class RoomRuntime:
         steps = self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps()
         return await self.work(read_copy(await self.work(steps))), version
 
-    async def snapshot(self) -> bytes:
-        """Return the whole document as it is now, as one update; made in steps, between which it may change.
+    async def snapshot(self) -> tuple[bytes, int]:
+        """Return the whole document at one version as one update, and that version; made in steps.
+
+        The document may change between steps: the version may be a later one than before the call.
 
         Raises:
             Unreadable: it can't be read.
+            RoomBroken: the room has ended meanwhile.
         """
         await self._settled()
-        return await self.work(self._read(partial(self.room.lacks, EMPTY_VECTOR)).in_steps())
+        version, encoded = self.room.version, self._read(partial(self.room.lacks, EMPTY_VECTOR))
+        return await self.work(encoded.in_steps()), version
 
     async def work(self, steps: Generator[object, None, _Result]) -> _Result:
         """Do work in steps, between which other tasks run.
@@ -432,8 +436,10 @@ class RoomRuntime:
 
         Raises:
             Unreadable: it failed.
-            RoomBroken: the CRDT library panicked, and the room has ended.
+            RoomBroken: the room has ended, perhaps by this read: the CRDT library panicked.
         """
+        if self.broken:
+            raise RoomBroken(_BROKEN)
         try:
             return look(*arguments)
         except Exception as error:

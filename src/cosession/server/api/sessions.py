@@ -305,7 +305,8 @@ async def _answer_update(request: Request, by: Participant, live: RoomRuntime) -
         shared = _answers(request).find(request, what, headers, _UPDATE)
         if shared is not None:
             return shared
-        data = await live.snapshot()
+        data, version = await live.snapshot()
+        headers["cosession-version"], what = str(version), (live.session, "update", version)
         check_access(request, by, live.session)
         return _answers(request).answer(request, data, what=what, headers=headers, media_type=_UPDATE)
 
