@@ -13,7 +13,7 @@ import pytest
 from storage.rows import at, by_tens, by_turns, update, updates
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
-from cosession.storage import LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession
+from cosession.storage import LoadedSession, LoggedUpdate, Place, Snapshot, Storage, StoredSession
 
 
 async def loaded(storage: Storage, session: str) -> LoadedSession:
@@ -21,6 +21,19 @@ async def loaded(storage: Storage, session: str) -> LoadedSession:
     found = await storage.load(session)
     assert found is not None
     return found
+
+
+FAR_ENDS = ("\ud7ff", "\ue000", "\U0010ffff", "\U0010ffffz")
+"""Ends of ids that are the last of their kind in the order of UTF-8."""
+
+
+async def joined(storage: Storage, limit: int) -> list[StoredSession]:
+    """Read the list of sessions page by page."""
+    listed = list(page := await storage.sessions(limit=limit))
+    while page:
+        assert len(page) <= limit
+        listed += (page := await storage.sessions(after=Place(page[-1].updated_at, page[-1].id), limit=limit))
+    return listed
 
 
 class StorageAcceptance:
@@ -367,6 +380,54 @@ class StorageAcceptance:
         assert [info.id for info in await storage.sessions()] == ["d", "b", "a", "c"]
         assert [info.id for info in await storage.sessions(limit=2)] == ["d", "b"]
         assert await storage.sessions(limit=0) == ()
+
+    async def test_pages_of_sessions_joined_are_the_whole_list(self, storage: Storage):
+        for number in range(20):
+            await storage.create(f"s{number * 7 % 20}", title="", at=at(number // 6))
+        whole = await storage.sessions()
+        assert len(whole) == 20
+        for limit in (1, 2, 3, 6, 7, 19, 20, 21):
+            assert await joined(storage, limit) == list(whole)
+        last = Place(whole[-1].updated_at, whole[-1].id)
+        assert await storage.sessions(after=last) == ()
+        assert await storage.sessions(after=Place(at(59), "")) == whole
+        assert await storage.sessions(after=Place(at(1), "s"), limit=0) == ()
+
+    async def test_a_place_in_the_list_stays_while_sessions_are_written_and_deleted(self, storage: Storage):
+        for name, second in (("a", 6), ("b", 5), ("c", 5), ("d", 5), ("e", 4), ("f", 3)):
+            await storage.create(name, title="", at=at(second))
+        first = await storage.sessions(limit=3)
+        assert [info.id for info in first] == ["a", "b", "c"]
+        await storage.append([update("e", 1, second=20)])
+        await storage.append([update("a", 1, second=21)])
+        await storage.create("g", title="", at=at(22))
+        await storage.delete("c", at=at(23))
+        behind = await storage.sessions(after=Place(first[-1].updated_at, first[-1].id))
+        assert [info.id for info in behind] == ["d", "f"]
+
+    async def test_sessions_are_found_by_ids_and_by_how_their_ids_begin(self, storage: Storage):
+        names = ["trip", "trip-1", "trip-2", "tripod", "Trip-3", "b", *(f"a{end}" for end in FAR_ENDS)]
+        for name in names:
+            await storage.create(name, title=name, at=at(1))
+        await storage.delete("trip-1", at=at(2))
+        names.remove("trip-1")
+        for name in ("trip", "trip-1", "t%", "tri_", "nowhere"):
+            assert [info.id for info in await storage.matching([name])] == [name] * (name in names)
+        for begin in ("", "trip", "trip-", "t%", "x", "a", *(f"a{end}" for end in FAR_ENDS), "\U0010ffff"):
+            found = await storage.matching([begin + "*"])
+            assert sorted(info.id for info in found) == sorted(name for name in names if name.startswith(begin))
+            assert [info.title for info in found] == [info.id for info in found]
+        found = await storage.matching(["trip-*", "b", "nowhere", "a*"])
+        assert sorted(info.id for info in found) == sorted(["trip-2", "b", *(one for one in names if one[0] == "a")])
+        assert len(await storage.matching(["trip*", "a*", "b"], limit=4)) == 4
+        assert await storage.matching(["b"], limit=0) == ()
+        assert await storage.matching([]) == ()
+
+    async def test_the_key_is_random_and_stays(self, storage: Storage):
+        key = await storage.key()
+        assert len(key) == 32
+        assert len(set(key)) > 8
+        assert await storage.key() == key
 
     async def test_history_is_read_page_by_page(self, storage: Storage):
         await storage.create("trip", title="", at=at(1))

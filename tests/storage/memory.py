@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from secrets import token_bytes
 
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
-from cosession.storage import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from cosession.storage import NO_WORK, LoadedSession, LoggedUpdate, Place, Snapshot, StoredSession, Thin, in_order
 from cosession.storage.reads import check_sequence
 from cosession.storage.transactions import FEWEST_TO_THIN
 
@@ -18,6 +19,7 @@ class MemoryStorage:
 
     def __init__(self, fewest_to_thin: int = FEWEST_TO_THIN) -> None:
         self._fewest_to_thin = fewest_to_thin
+        self._key = token_bytes(32)
         self._sessions: dict[str, StoredSession | None] = {}  # None is a tombstone
         self._logs: dict[str, list[LoggedUpdate]] = {}
         self._snapshots: dict[str, Snapshot] = {}
@@ -100,9 +102,19 @@ class MemoryStorage:
             if info:
                 self._sessions[session] = replace(info, title=title)
 
-    async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
-        by_id = sorted((info for info in self._sessions.values() if info), key=lambda info: info.id)
-        return tuple(sorted(by_id, key=lambda info: info.updated_at, reverse=True)[: max(limit, 0)])
+    async def sessions(self, *, after: Place | None = None, limit: int = 100) -> tuple[StoredSession, ...]:
+        listed = in_order(info for info in self._sessions.values() if info)
+        return tuple(info for info in listed if after is None or after.precedes(info))[: max(limit, 0)]
+
+    async def matching(self, patterns: Sequence[str], *, limit: int = 100) -> tuple[StoredSession, ...]:
+        def fits(session: str, pattern: str) -> bool:
+            return session.startswith(pattern[:-1]) if pattern.endswith("*") else session == pattern
+
+        found = [info for info in self._sessions.values() if info]
+        return tuple(info for info in found if any(fits(info.id, one) for one in patterns))[: max(limit, 0)]
+
+    async def key(self) -> bytes:
+        return self._key
 
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
         self._info(session)

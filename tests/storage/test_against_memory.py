@@ -14,7 +14,7 @@ from storage.memory import MemoryStorage
 from storage.rows import at, by_tens, by_turns, update
 
 from cosession.errors import CosessionError
-from cosession.storage import LoggedUpdate, Snapshot, SqliteStorage, Storage, Thin
+from cosession.storage import LoggedUpdate, Place, Snapshot, SqliteStorage, Storage, Thin
 
 NAMES = st.sampled_from(["trip", "Trip", "🧭", ""])
 SECONDS = st.integers(0, 59)
@@ -103,9 +103,17 @@ class Comparison(RuleBasedStateMachine):
     def history(self, name: str, after: int, limit: int) -> None:
         self.same(lambda storage: storage.history(name, after=after, limit=limit))
 
-    @rule(limit=st.integers(-1, 4))
-    def sessions(self, limit: int) -> None:
-        self.same(lambda storage: storage.sessions(limit=limit))
+    @rule(second=st.none() | SECONDS, name=NAMES, limit=st.integers(-1, 4))
+    def sessions(self, second: int | None, name: str, limit: int) -> None:
+        after = None if second is None else Place(at(second), name)
+        self.same(lambda storage: storage.sessions(after=after, limit=limit))
+
+    @rule(patterns=st.sampled_from([(), ("*",), ("trip", "T*"), ("🧭*", "t*", ""), ("Trip",)]))
+    def matching(self, patterns: tuple[str, ...]) -> None:
+        async def found(storage: Storage) -> object:
+            return sorted(await storage.matching(patterns), key=lambda info: info.id)
+
+        self.same(found)
 
     @rule(name=NAMES)
     def delete(self, name: str) -> None:

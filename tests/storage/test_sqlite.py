@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from storage.acceptance import StorageAcceptance
 from storage.rows import at, by_tens, update, updates
 
 from cosession.errors import SessionDeleted, StorageError
-from cosession.storage import LoadedSession, Snapshot, SqliteStorage, StoredSession, transactions
+from cosession.storage import LoadedSession, Place, Snapshot, SqliteStorage, StoredSession, transactions
 
 pytestmark = pytest.mark.anyio
 
@@ -102,8 +103,52 @@ async def test_a_value_that_sqlite_cannot_hold_is_refused_in_a_sentence(storage:
 
 async def test_the_guard_against_blocking_calls_sees_a_blocking_call(storage: SqliteStorage):
     with sqlite3.connect(":memory:") as db, pytest.raises(BlockingError):
-        transactions.sessions(db, limit=1)
+        transactions.sessions(db, None, limit=1)
     db.close()
+
+
+def steps_of(path: Path, call: Callable[[sqlite3.Connection], object]) -> int:
+    """Count the steps that SQLite's machine takes for a call."""
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.set_progress_handler(count, 1)
+        call(db)
+    return steps
+
+
+async def test_a_page_of_the_list_costs_the_same_of_many_sessions_as_of_few(path: Path):
+    async with SqliteStorage.open(path):
+        pass
+    calls: list[Callable[[sqlite3.Connection], object]] = [
+        lambda db: transactions.sessions(db, None, 20),
+        lambda db: transactions.sessions(db, Place(at(30), "live-00100"), 20),
+        lambda db: transactions.sessions(db, Place(at(40), ""), 20),
+        lambda db: transactions.matching(db, ["live-*", "none-*"], 20),
+        lambda db: transactions.matching(db, ["live-00003", "live-00004", "dead-*"], 20),
+    ]
+    steps: list[list[int]] = []
+    for begin, end in ((0, 200), (200, 5000)):
+        with closing(sqlite3.connect(path)) as db:
+            for state, deleted in (("live", None), ("dead", at(2))):
+                row = "INSERT INTO sessions VALUES (?, '', ?, ?, 0, ?)"
+                rows = ((f"{state}-{number:05}", at(1), at(30), deleted) for number in range(begin, end))
+                db.executemany(row, rows)
+            db.commit()
+        steps.append([steps_of(path, call) for call in calls])
+    assert steps[0] == steps[1]
+
+
+async def test_the_key_of_a_storage_is_kept_and_is_its_own(path: Path, tmp_path: Path):
+    async with SqliteStorage.open(path) as storage:
+        key = await storage.key()
+    async with SqliteStorage.open(path) as storage, SqliteStorage.open(tmp_path / "other.sqlite3") as other:
+        assert await storage.key() == key
+        assert await other.key() != key
 
 
 async def test_nothing_of_a_deleted_session_is_in_a_backup(storage: SqliteStorage, path: Path, tmp_path: Path):

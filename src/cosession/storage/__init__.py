@@ -5,7 +5,7 @@ Carries bytes, never sees a document.
 The runtime and the server import from here; this package imports `errors` only.
 """
 
-from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, Storage, StoredSession, Thin
+from .interface import NO_WORK, LoadedSession, LoggedUpdate, Place, Snapshot, Storage, StoredSession, Thin, in_order
 from .revocations import Revocation, Revocations
 from .sqlite import SqliteStorage
 
@@ -13,6 +13,7 @@ __all__ = [
     "NO_WORK",
     "LoadedSession",
     "LoggedUpdate",
+    "Place",
     "Revocation",
     "Revocations",
     "Snapshot",
@@ -20,4 +21,5 @@ __all__ = [
     "Storage",
     "StoredSession",
     "Thin",
+    "in_order",
 ]

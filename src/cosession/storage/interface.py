@@ -15,10 +15,10 @@ every implementation:
 Times are RFC 3339 strings in UTC, all of one precision: they are compared as text.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 
 @dataclass(slots=True)  # not frozen: each token makes one
@@ -76,6 +76,29 @@ class StoredSession:
     created_at: str
     updated_at: str
     version: int
+
+
+class Place(NamedTuple):
+    """A place in the session list: behind the session that has, or had, this id and time.
+
+    It stays valid whatever is written meanwhile: a session that is updated moves in front of it, as long as the clock
+    goes forward.
+    """
+
+    updated_at: str
+    id: str
+
+    def precedes(self, info: StoredSession) -> bool:
+        """Return whether a session comes after this place in the list."""
+        if info.updated_at == self.updated_at:
+            return info.id > self.id
+        return info.updated_at < self.updated_at
+
+
+def in_order(sessions: Iterable[StoredSession]) -> list[StoredSession]:
+    """Return sessions in the order of the list: the last updated first, then by id."""
+    by_id = sorted(sessions, key=lambda info: info.id)
+    return sorted(by_id, key=lambda info: info.updated_at, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +227,30 @@ class Storage(Protocol):
         """
         ...
 
-    async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
+    async def sessions(self, *, after: Place | None = None, limit: int = 100) -> tuple[StoredSession, ...]:
         """List sessions, the last updated first, then by id; without deleted ones.
 
+        The cost depends on `limit` alone, not on the number of sessions or on how many have the same time.
+
         Args:
+            after: list those behind this place; for the next page, give the place of the last of this page.
             limit: the largest number to return.
         """
+        ...
+
+    async def matching(self, patterns: Sequence[str], *, limit: int = 100) -> tuple[StoredSession, ...]:
+        """Find sessions by their ids; without deleted ones, in no particular order.
+
+        The cost depends on `limit` and the number of patterns, not on the number of sessions.
+
+        Args:
+            patterns: ids, and beginnings of ids with a `*` behind them, of which none covers another.
+            limit: the largest number to return; fewer are all that there are.
+        """
+        ...
+
+    async def key(self) -> bytes:
+        """Return 32 random bytes that are this storage's own, and always the same."""
         ...
 
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:

@@ -111,6 +111,11 @@ MIGRATIONS: tuple[Migration, ...] = (
     (  # 6: an earlier revocation binds all participants, as before
         "ALTER TABLE revocations ADD COLUMN by_admin INTEGER NOT NULL DEFAULT 1",
     ),
+    (  # 7
+        "CREATE INDEX sessions_by_id ON sessions (id) WHERE deleted_at IS NULL",
+        "CREATE TABLE own_key (value BLOB NOT NULL) STRICT",
+        "INSERT INTO own_key VALUES (randomblob(32))",
+    ),
 )
 
 

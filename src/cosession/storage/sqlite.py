@@ -19,7 +19,7 @@ from typing import TypeVar
 from . import transactions
 from .creations import Creations
 from .database import DatabaseConnection, give_back_pages, open_reader, open_writer
-from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from .interface import NO_WORK, LoadedSession, LoggedUpdate, Place, Snapshot, StoredSession, Thin
 from .revocations import Revocations
 
 T = TypeVar("T")
@@ -106,9 +106,18 @@ class SqliteStorage:
         """See `Storage.work`."""
         return await self._reader.run(lambda db: transactions.work(db, agent, after, limit))
 
-    async def sessions(self, *, limit: int = 100) -> tuple[StoredSession, ...]:
+    async def sessions(self, *, after: Place | None = None, limit: int = 100) -> tuple[StoredSession, ...]:
         """See `Storage.sessions`."""
-        return await self._reader.run(lambda db: transactions.sessions(db, limit))
+        return await self._reader.run(lambda db: transactions.sessions(db, after, limit))
+
+    async def matching(self, patterns: Sequence[str], *, limit: int = 100) -> tuple[StoredSession, ...]:
+        """See `Storage.matching`."""
+        given = tuple(patterns)
+        return await self._reader.run(lambda db: transactions.matching(db, given, limit))
+
+    async def key(self) -> bytes:
+        """See `Storage.key`."""
+        return await self._reader.run(transactions.key)
 
     async def history(self, session: str, *, after: int = 0, limit: int = 1000) -> tuple[LoggedUpdate, ...]:
         """See `Storage.history`."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from cosession.errors import NoSuchSession, SessionDeleted, StorageError, VersionTaken
 
 from . import reads
-from .interface import NO_WORK, LoadedSession, LoggedUpdate, Snapshot, StoredSession, Thin
+from .interface import NO_WORK, LoadedSession, LoggedUpdate, Place, Snapshot, StoredSession, Thin
 from .segments import MOST_BYTES, PLAIN, Chapter, PackedSnapshot, compress, pack, split
 
 FEWEST_TO_THIN = 64
@@ -23,6 +23,19 @@ _NOTE_WRITERS = """
          WHERE session = ? AND version <= ? AND client IS NOT NULL GROUP BY client)
 """
 """Records the writers of rows that a snapshot covers, as those may be thinned and are no longer read singly."""
+
+
+NEWEST = """
+    SELECT id, title, created_at, updated_at, version FROM sessions INDEXED BY sessions_newest
+    WHERE deleted_at IS NULL {} ORDER BY updated_at DESC, id LIMIT ?
+"""
+"""Reads the session list in its order, from a place on; nothing is sorted."""
+
+BY_ID = """
+    SELECT id, title, created_at, updated_at, version FROM sessions INDEXED BY sessions_by_id
+    WHERE deleted_at IS NULL {} LIMIT ?
+"""
+"""Reads sessions by id, without passing over the deleted ones of which the table itself keeps tombstones."""
 
 
 def create(db: sqlite3.Connection, wanted: Sequence[tuple[str, str, str]]) -> list[bool | SessionDeleted]:
@@ -211,14 +224,43 @@ def work(db: sqlite3.Connection, agent: str, after: str, limit: int) -> tuple[st
     return tuple(session for (session,) in db.execute(query, (agent, after, max(limit, 0))).fetchall())
 
 
-def sessions(db: sqlite3.Connection, limit: int) -> tuple[StoredSession, ...]:
+def sessions(db: sqlite3.Connection, after: Place | None, limit: int) -> tuple[StoredSession, ...]:
     """See `Storage.sessions`."""
-    rows = db.execute(
-        "SELECT id, title, created_at, updated_at, version FROM sessions WHERE deleted_at IS NULL "
-        "ORDER BY updated_at DESC, id LIMIT ?",
-        (max(limit, 0),),
-    ).fetchall()
+    left = max(limit, 0)
+    if after is None:
+        rows = db.execute(NEWEST.format(""), (left,)).fetchall()
+    else:
+        # One condition for both would pass over all sessions of the same time, or sort all that are older.
+        with _transaction(db, "BEGIN"):
+            rows = db.execute(NEWEST.format("AND updated_at = ? AND id > ?"), (*after, left)).fetchall()
+            rows += db.execute(NEWEST.format("AND updated_at < ?"), (after.updated_at, left - len(rows))).fetchall()
     return tuple(StoredSession(*row) for row in rows)
+
+
+def matching(db: sqlite3.Connection, patterns: Sequence[str], limit: int) -> tuple[StoredSession, ...]:
+    """See `Storage.matching`."""
+    rows: list[tuple[str, str, str, str, int]] = []
+    with _transaction(db, "BEGIN"):
+        for pattern in patterns:
+            left = max(limit, 0) - len(rows)
+            if not left:
+                break
+            if not pattern.endswith("*"):
+                rows += db.execute(BY_ID.format("AND id = ?"), (pattern, left)).fetchall()
+                continue
+            begin = pattern[:-1]
+            end = _behind(begin)
+            if end is None:
+                rows += db.execute(BY_ID.format("AND id >= ?"), (begin, left)).fetchall()
+            else:
+                rows += db.execute(BY_ID.format("AND id >= ? AND id < ?"), (begin, end, left)).fetchall()
+    return tuple(StoredSession(*row) for row in rows)
+
+
+def key(db: sqlite3.Connection) -> bytes:
+    """See `Storage.key`."""
+    (value,) = db.execute("SELECT value FROM own_key").fetchone()
+    return value
 
 
 def history(db: sqlite3.Connection, session: str, after: int, limit: int) -> tuple[LoggedUpdate, ...]:
@@ -246,6 +288,15 @@ def ping(db: sqlite3.Connection) -> None:
     with _transaction(db, "BEGIN IMMEDIATE"):
         (version,) = db.execute("PRAGMA user_version").fetchone()
         db.execute(f"PRAGMA user_version = {version}")
+
+
+def _behind(begin: str) -> str | None:
+    """Return the first text after all that begin like this, in the order of UTF-8; None if there is none."""
+    kept = begin.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    last = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if last == 0xD800 else last)  # no text holds a surrogate
 
 
 @contextmanager
