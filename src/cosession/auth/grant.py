@@ -59,6 +59,24 @@ class Grant:
         capabilities = self.capabilities(session)
         return capabilities is not None and capabilities.may(capability)
 
+    def patterns(self, capability: str) -> list[str]:
+        """Return the patterns of the sessions in which the grant may include a capability; none covers another.
+
+        `may` decides for each session: a longer pattern may give less.
+        """
+        written = {
+            scope.pattern for scope in self.scopes if scope.capabilities.may(capability) and _is_text(scope.pattern)
+        }
+        kept: list[str] = []
+        begin: str | None = None  # of the last pattern with `*`: what it covers comes right behind it
+        for pattern in sorted(written, key=lambda pattern: (pattern.removesuffix("*"), not pattern.endswith("*"))):
+            if begin is not None and pattern.startswith(begin):
+                continue
+            if pattern.endswith("*"):
+                begin = pattern[:-1]
+            kept.append(pattern)
+        return kept
+
     def is_admin(self, session: str | None) -> bool:
         """Return whether the grant includes `admin` in a session; None is any session."""
         if session is None:
@@ -95,6 +113,11 @@ def check_patterns(patterns: Sequence[str]) -> None:
             raise NotAuthenticated(
                 f"{pattern[:64]!r} can't name sessions; write a session's id, or its beginning and a `*`."
             )
+
+
+def _is_text(pattern: str) -> bool:
+    """Return whether a pattern can match a session: no id has half a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in pattern)
 
 
 def _length(scope: Scope) -> int:

@@ -8,7 +8,7 @@ Any pycrdt `Channel` can be served: `Hub.serve(channel)`; its `path` names the s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -19,7 +19,7 @@ from cosession.document import Policy
 from cosession.errors import CosessionError, NoSuchSession, SessionDeleted, ShuttingDown, StorageError
 from cosession.logs import get_logger
 from cosession.settings import Settings
-from cosession.storage import Storage, StoredSession
+from cosession.storage import Place, Storage, StoredSession
 
 from .clock import utc_now
 from .commit_log import CommitLog
@@ -29,6 +29,7 @@ from .connection.ticker import Ticker
 from .connection.token_expiry import Grants
 from .dispatcher import Dispatcher
 from .lifecycle import RoomLifecycle
+from .listing import AT_ONCE, Page, page_among, read_page
 from .room_runtime import RoomRuntime
 from .turns import Turns
 
@@ -188,18 +189,32 @@ class Hub:
             await self._end_of(slot)
         return deleted
 
-    async def sessions(self, limit: int, *, occupied: bool = False) -> list[tuple[StoredSession, int]]:
-        """Return the sessions, the newest first, each with the number of its connections.
+    async def sessions(
+        self,
+        patterns: Sequence[str],
+        allowed: Callable[[str], bool],
+        *,
+        limit: int,
+        after: Place | None = None,
+        occupied: bool = False,
+    ) -> Page:
+        """Return a page of the sessions, the newest first.
 
         Args:
+            patterns: patterns of ids of which every listed session matches one; none covers another.
+            allowed: returns whether a session of this id may be listed.
             limit: how many at most.
+            after: the place where the page begins; None is the beginning.
             occupied: only those with connections, however old they are.
         """
         if not occupied:
-            return [(info, self.connections(info.id)) for info in await self.storage.sessions(limit=limit)]
-        here = [live.info() for live in self.rooms() if live.connections]
-        here.sort(key=lambda info: info.updated_at, reverse=True)
-        return [(info, self.connections(info.id)) for info in here[:limit]]
+            return await read_page(self.storage, patterns, allowed, limit, after)
+        rooms, here = list(self.rooms()), list[StoredSession]()
+        for begin in range(0, len(rooms), AT_ONCE):
+            part = rooms[begin : begin + AT_ONCE]
+            here += (live.info() for live in part if live.connections and allowed(live.session))
+            await asyncio.sleep(0)
+        return await page_among(here, allowed, limit, after)
 
     def connections(self, session: str) -> int:
         """Return the number of connections of a session in this process."""

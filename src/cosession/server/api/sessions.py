@@ -3,9 +3,9 @@
 A change is on the disk before it is answered.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -25,21 +25,13 @@ from ..edge.answers import Answers
 from ..edge.encoding import encode_in_steps
 from .authorize import admit, check_access, enter, identify, may_read
 from .bodies import Body, read_body, read_flag, read_number, size_of
+from .cursors import read_cursor, write_cursor
 
 _UPDATE = "application/octet-stream"
-
-_LOOKED_AT = 10_000
-"""The most sessions that a list is filtered from. With fewer, a participant that may read few of many would be shown
-none; all would be too many."""
-
 
 _MOST_STRUCTS = 10_000
 """The most parts and fields of a message, without nested values: the limit of a new record that comes on a socket. A
 message is written in one step, and more would block the loop for long."""
-
-
-_AT_ONCE = 250
-"""Sessions of a list that are checked before other tasks have their turn."""
 
 
 class NewSession(Body):
@@ -104,20 +96,22 @@ async def create_session(request: Request) -> Response:
 
 
 async def list_sessions(request: Request) -> Response:
-    """GET /sessions: those that the caller may read, newest first; with `occupied=1` only those with connections."""
+    """GET /sessions: a page of those that the caller may read, newest first.
+
+    With `occupied=1` only those with connections; with `after`, which is the `next` of an earlier page, those behind
+    it. A page may have fewer than `limit`, even none, and a `next` all the same: the list ends when `next` is null.
+    """
     limit = read_number(request, "limit", 100, 1, 1000)
     occupied = read_flag(request, "occupied")
     grant = await identify(request)
-    listed = await _hub(request).sessions(_LOOKED_AT, occupied=occupied)
-    seen: list[dict[str, Any]] = []
-    for begin in range(0, len(listed), _AT_ONCE):
-        part = listed[begin : begin + _AT_ONCE]
-        seen += (_summary(info, count) for info, count in part if may_read(request, grant, info.id))
-        if len(seen) >= limit:
-            break
-        await asyncio.sleep(0)
+    hub = _hub(request)
+    key = await hub.storage.key()
+    after = read_cursor(request, "after", key)
+    allowed = partial(may_read, request, grant)
+    page = await hub.sessions(grant.patterns("read"), allowed, limit=limit, after=after, occupied=occupied)
     check_access(request, grant)
-    return JSONResponse({"sessions": seen[:limit]})
+    listed = [_summary(info, hub.connections(info.id)) for info in page.sessions if allowed(info.id)]
+    return JSONResponse({"sessions": listed, "next": page.next and write_cursor(key, page.next)})
 
 
 async def read_session(request: Request) -> Response:
