@@ -91,7 +91,7 @@ def request_of(address: str, cuts: list[str] | None) -> Request:
 
 def test_the_address_that_holds_most_loses_its_oldest_answer() -> None:
     cuts: list[str] = []
-    answers = Answers(4 * MEGABYTE, lambda address: address)
+    answers = Answers(4 * MEGABYTE, lambda address: address, 60)
     for address in ("honest", "greedy", "greedy"):
         answers.answer(request_of(address, cuts), bytes(MEGABYTE))
     answers.answer(request_of("late", cuts), bytes(2 * MEGABYTE))
@@ -100,14 +100,14 @@ def test_the_address_that_holds_most_loses_its_oldest_answer() -> None:
 
 def test_an_answer_larger_than_the_bound_is_sent_alone() -> None:
     cuts: list[str] = []
-    answers = Answers(MEGABYTE, lambda address: address)
+    answers = Answers(MEGABYTE, lambda address: address, 60)
     for address in ("one", "two"):
         answers.answer(request_of(address, cuts), bytes(3 * MEGABYTE))
     assert cuts == ["one"]
 
 
 def test_where_no_connection_can_be_cut_more_is_refused() -> None:
-    answers = Answers(MEGABYTE, lambda address: address)
+    answers = Answers(MEGABYTE, lambda address: address, 60)
     answers.answer(request_of("one", None), bytes(MEGABYTE))
     with pytest.raises(ServerBusy):
         answers.answer(request_of("two", None), bytes(MEGABYTE))

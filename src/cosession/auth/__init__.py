@@ -6,6 +6,7 @@ from .identity import TOKEN_PROTOCOL, Identities, name_oneself
 from .issuer import Issuer
 from .participant import ANONYMOUS, SERVER, Kind, Participant
 from .session_ids import MAX_SESSION_BYTES, check_session_id
+from .tokens import grant_of
 
 __all__ = [
     "ANONYMOUS",
@@ -24,5 +25,6 @@ __all__ = [
     "Participant",
     "Scope",
     "check_session_id",
+    "grant_of",
     "name_oneself",
 ]

@@ -6,7 +6,7 @@ learns only that the signature is wrong. The key determines the algorithm, never
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 
@@ -206,6 +206,28 @@ def _grant(claims: Mapping[str, Any], expires_at: float) -> Grant:
             "`capabilities`, or `grants`."
         )
     return Grant(subject, name or subject, kind, scopes, token_id, expires_at)
+
+
+def grant_of(
+    participant: str,
+    name: str,
+    kind: str,
+    capabilities: Capabilities,
+    sessions: Sequence[str],
+    expires_at: float | None,
+) -> Grant:
+    """Return a grant that no token bears: what a program vouches for, checked as the claims of a token are.
+
+    Raises:
+        NotAllowed: it names no sessions.
+        NotAuthenticated: a part of it is not valid.
+    """
+    check_id(participant, "The participant id")
+    check_patterns(sessions)
+    if not sessions:
+        raise NotAllowed("The grant names no sessions; look at its `sessions`.")
+    scopes = tuple(Scope(pattern, capabilities) for pattern in sessions)
+    return Grant(participant, clean_name(name) or participant, check_kind(kind), scopes, None, expires_at)
 
 
 def _scopes(claims: Mapping[str, Any]) -> tuple[Scope, ...]:

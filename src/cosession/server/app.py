@@ -1,7 +1,8 @@
 """The ASGI application: routes and middleware."""
 
 import mimetypes
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
@@ -19,10 +20,11 @@ from cosession.errors import CosessionError
 from cosession.logs import hide_tokens
 from cosession.runtime import Hub
 from cosession.settings import Settings
-from cosession.storage import Revocations
+from cosession.storage import Revocations, SqliteStorage
 
 from . import sync_socket, worker_socket
 from .api import invitations, problems, revocations, sessions
+from .api.authorize import Authorize
 from .edge.addresses import Resource, path_as_sent
 from .edge.answers import Answers
 from .edge.arrivals import Arrivals
@@ -63,12 +65,42 @@ class Application(Starlette):
             await super().__call__({**scope, "path": path}, receive, send)
 
 
+@asynccontextmanager
+async def open_app(
+    settings: Settings,
+    *,
+    authorize: Authorize | None = None,
+    static: Path | None = None,
+    page: str = "",
+) -> AsyncGenerator[Application]:
+    """Open keys, storage and hub, and serve sessions until the block ends; on return everything is on the disk.
+
+    Args:
+        settings: the data folder, the keys, the limits.
+        authorize: authenticates participants before tokens do; see `create_app`.
+        static: a folder of pages to serve at `/`, or None for none.
+        page: the path in it to which `/` redirects.
+
+    Raises:
+        BadKey: the keys that the settings name can't be used.
+        StorageError: the data folder or the database can't be used.
+    """
+    async with (
+        Identities.open(settings) as identities,
+        SqliteStorage.open(settings.database) as storage,
+        Hub.open(storage, settings) as hub,
+    ):
+        revoked = storage.revocations
+        yield create_app(hub, identities, revoked, settings, authorize=authorize, static=static, page=page)
+
+
 def create_app(
     hub: Hub,
     identities: Identities,
     revoked: Revocations,
     settings: Settings,
     *,
+    authorize: Authorize | None = None,
     static: Path | None = None,
     page: str = "",
 ) -> Application:
@@ -81,6 +113,8 @@ def create_app(
         identities: authenticates participants; open as well.
         revoked: the revocations.
         settings: the allowed origins, and the limits.
+        authorize: returns the grant of a request or a socket; None where it doesn't know the sender, whose token is
+            then looked at. With it, participants don't name themselves.
         static: a folder of pages to serve at `/`, or None for none.
         page: the path in it to which `/` redirects; empty where the folder itself has a page.
     """
@@ -110,7 +144,7 @@ def create_app(
     door = partial(
         Door,
         allowed_origins=settings.allowed_origins,
-        any_host=settings.insecure or settings.authenticates,
+        any_host=settings.insecure or settings.authenticates or authorize is not None,
         max_head_bytes=settings.max_head_bytes,
         tally=tally,
     )
@@ -132,9 +166,10 @@ def create_app(
     app.sockets = door(sync_socket.serve_socket)
     app.state.hub = hub
     app.state.identities = identities
+    app.state.authorize = authorize
     app.state.revocations = revoked
     app.state.uploads = Arrivals(max(settings.max_arriving_bytes, 2 * settings.max_body_bytes), tally.key)
-    app.state.answers = Answers(settings.max_answering_bytes, tally.key)
+    app.state.answers = Answers(settings.max_answering_bytes, tally.key, settings.slow_reader_seconds)
     app.state.renewals = Renewals(identities, revoked)
     app.begin = partial(revoked.follow, partial(close_revoked, hub, revoked)) if revoked else None
     hide_tokens()

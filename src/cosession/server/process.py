@@ -12,14 +12,12 @@ from pathlib import Path
 
 import uvicorn
 
-from cosession.auth import Identities
 from cosession.errors import CannotListen
 from cosession.logs import configure_logs, get_logger
 from cosession.runtime import Hub, Ticker
 from cosession.settings import Settings
-from cosession.storage import SqliteStorage
 
-from .app import create_app
+from .app import open_app
 from .collector import calm_collector
 from .edge.arrivals import Arrivals
 from .edge.connection_limits import ConnectionLimits, ListeningSocket, Tally, exempt_addresses
@@ -70,16 +68,11 @@ async def serve(
     lobby = ConnectionLimits(_take_files(settings.max_connections), tally)
     with _bind(settings, lobby) as listener:
         url = _url(settings, listener)
-        async with (
-            Identities.open(settings) as identities,
-            SqliteStorage.open(settings.database) as storage,
-            Hub.open(storage, settings) as hub,
-        ):
-            revoked = storage.revocations
-            app = create_app(hub, identities, revoked, settings, static=static, page=page)
+        async with open_app(settings, static=static, page=page) as app:
             config = _config(app, settings, tally.key)
+            hub: Hub = app.state.hub
             server = _Server(config, settings, lobby, hub.drain, lambda: ready and ready(url))
-            if not identities.verified:
+            if not settings.authenticates:
                 log.info("auth.off", reason="participants name themselves and may do everything: for development")
             with _stopped_by_signals(server):
                 await server.serve(sockets=[listener])

@@ -5,6 +5,8 @@ participant.
 """
 
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket
@@ -14,6 +16,9 @@ from cosession.errors import NotAllowed, NotAuthenticated
 from cosession.storage import Revocations
 
 from ..edge.refusals import BEARER
+
+Authorize: TypeAlias = Callable[[HTTPConnection], Awaitable[Grant | None]]
+"""An outer application's own authentication: the grant of a request's sender, or None where it doesn't know it."""
 
 
 async def accept(websocket: WebSocket) -> None:
@@ -31,7 +36,12 @@ async def identify(connection: HTTPConnection) -> Grant:
         NotAuthenticated: there is no valid credential.
     """
     identities: Identities = connection.app.state.identities
-    grant = await identities.identify(connection.headers, connection.query_params)
+    authorize: Authorize | None = connection.app.state.authorize
+    grant = None if authorize is None else await authorize(connection)
+    if grant is None:
+        if authorize is not None and not identities.verified:
+            raise NotAuthenticated("The application doesn't know the sender of this request; sign in there.")
+        grant = await identities.identify(connection.headers, connection.query_params)
     connection.scope[BEARER] = grant.id
     return grant
 

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from starlette.requests import HTTPConnection, Request
 
 from cosession.admission import STRUCT_BYTES
-from cosession.errors import BadRequest, ServerBusy, TooLarge
+from cosession.errors import BadRequest, ServerBusy, TooLarge, TooSlow
 from cosession.runtime import Hub
 
 from ..edge.arrivals import SMALL_BYTES, Arrivals
@@ -36,6 +36,7 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
         BadRequest: it is no JSON, or does not fit the model.
         ServerBusy: bodies that are arriving exceed their limit, and this one is the slowest.
         TooLarge: it is larger than `max_body_bytes`, or holds more values than an update may.
+        TooSlow: it didn't arrive within `body_seconds`; our own server has cut the connection by then.
     """
     hub: Hub = request.app.state.hub
     limit = hub.settings.max_body_bytes
@@ -44,9 +45,12 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
         raise BadRequest(f"The body must be application/json, not {kind!r}.")
     upload = _Upload(request, limit)
     try:
-        data = await upload.read()
+        async with asyncio.timeout(hub.settings.body_seconds):
+            data = await upload.read()
         _check_count(data, hub.settings.max_structs_per_frame)
         value: Any = from_json(data or b"{}")
+    except TimeoutError as error:
+        raise TooSlow(f"The body did not arrive within {hub.settings.body_seconds:g} s.") from error
     except ValueError as error:
         raise BadRequest(f"The body can't be used: it is no JSON ({error}).") from error
     finally:

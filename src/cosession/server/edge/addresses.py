@@ -59,14 +59,18 @@ class Resource(Route):
 def path_as_sent(scope: Scope) -> str:
     """Return the path of a request without the application's own prefix, percent-encoded in one form, in ASCII.
 
-    Servers differ in whether `raw_path` exists and has the prefix; if it contradicts `path`, `path` is used.
+    Servers differ in whether `raw_path` exists and has the prefix; if it contradicts `path`, `path` is used. A proxy
+    that strips its prefix leaves `path` without that part of the application's, which is `app_root_path` then.
     """
     root: str = scope.get("root_path", "").rstrip("/")
     path: str = scope["path"]
-    behind = path[len(root) :] if root and (path == root or path.startswith(root + "/")) else path
+    outer: str = scope.get("app_root_path", "").rstrip("/")
+    roots = (root, root[len(outer) :] if root.startswith(outer) else root)
+    own = next((one for one in roots if one and (path == one or path.startswith(one + "/"))), "")
+    behind = path[len(own) :]
     raw: bytes = scope.get("raw_path") or b""
     parts = raw.split(b"/")
-    for sent in (b"/".join([b"", *parts[root.count("/") + 1 :]]), raw):
+    for sent in (*(b"/".join([b"", *parts[one.count("/") + 1 :]]) for one in roots), raw):
         if unquote_to_bytes(sent).decode(errors="replace") == behind:
             return "/".join(quote(unquote_to_bytes(name), safe=_KEPT) for name in sent.split(b"/"))
     return quote(behind, safe="/" + _KEPT)

@@ -54,9 +54,11 @@ class Answers:
     Args:
         most: the bytes that they may have together.
         key: returns the key that an address counts as; where it returns None, the address is the key.
+        slice_seconds: the time that a reader has for each slice.
     """
 
-    def __init__(self, most: int, key: Callable[[str], str | None]) -> None:
+    def __init__(self, most: int, key: Callable[[str], str | None], slice_seconds: float) -> None:
+        self.slice_seconds = slice_seconds
         self._most = most
         self._key = key
         self._held: dict[_Held, None] = {}
@@ -174,8 +176,11 @@ class _Answer(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for begin in range(0, len(data), _SLICE):
                 is_last = begin + _SLICE >= len(data)
-                await send(
-                    {"type": "http.response.body", "body": data[begin : begin + _SLICE], "more_body": not is_last}
-                )
+                async with asyncio.timeout(self._answers.slice_seconds):
+                    await send(
+                        {"type": "http.response.body", "body": data[begin : begin + _SLICE], "more_body": not is_last}
+                    )
+        except TimeoutError:
+            return  # a server hangs up where an answer remains incomplete; our own has cut the connection already
         finally:
             self._answers.release(self._content, self)

@@ -66,7 +66,7 @@ class Door:
         self._tally.add(address)
         try:
             headers = Headers(scope=scope)
-            page = self._check_page(headers)
+            page = self._check_page(scope, headers)
             if scope["type"] == "http":
                 send = _telling(send, page)
             self._check(scope, address)
@@ -89,13 +89,20 @@ class Door:
         if size > self._max_head_bytes:
             raise TooLarge(f"The request's head is larger than {self._max_head_bytes} bytes.")
 
-    def _check_page(self, headers: Headers) -> str | None:
+    def _check_page(self, scope: Scope, headers: Headers) -> str | None:
         """Return the origin of the page that sends a request, None without one; the page may read the answer.
 
         Raises:
-            NotAllowed: pages of the origin may not use the server, or the host name is not this machine's.
+            NotAllowed: pages of the origin may not use the server, or the host name is not this machine's, or the
+                request came in by an address that isn't.
         """
         host = _hostname("//" + headers.get("host", ""))
+        server = (scope.get("server") or ("", None))[0]
+        if not self._any_host and not is_loopback(server):
+            raise NotAllowed(
+                f"The server is reached at {server!r}, beyond this machine, and participants name themselves here: "
+                "its operator must set COSESSION_AUTH_SECRET or give an `authorize`."
+            )
         if not self._any_host and not is_loopback(host):
             raise NotAllowed(
                 f"The server is for this machine and is not called {host!r}; use 127.0.0.1 or localhost."

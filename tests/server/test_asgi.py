@@ -1,0 +1,283 @@
+"""`cosession.asgi` under a prefix of another application, run by a plain uvicorn in a process of its own."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from auth.conftest import SECRET, good
+from processes import PATIENCE_SECONDS, NodeClient, eventually
+from pycrdt import Doc, Text
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed
+
+from cosession.asgi import Settings, cosession_app
+from cosession.auth.keys import secret_keys
+from cosession.auth.tokens import mint
+from cosession.client import connect
+
+pytestmark = pytest.mark.anyio
+
+PREFIX = "/api/collab"
+
+HOST = """
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from cosession.asgi import Grant, cosession_app
+
+async def authorize(connection):
+    user = connection.cookies.get("login") or connection.query_params.get("login")
+    if user == "down":
+        raise OSError("the database of users")
+    if user == "banned":
+        raise HTTPException(403, "Banned until Monday.")
+    if user:
+        role = "viewer" if user == "vic" else "member"
+        return Grant(user, user.title(), role=role, sessions=("trip*",))
+
+async def ping(_):
+    return PlainTextResponse("pong")
+
+collab = cosession_app(authorize=authorize)
+app = Starlette(routes=[Route("/ping", ping)], lifespan=collab.lifespan)
+app.mount("/api/collab", collab)
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Host:
+    """A process of `uvicorn host:app`, on one port and one data folder."""
+
+    def __init__(self, folder: Path, program: str, **settings: object) -> None:
+        (folder / "host.py").write_text(program)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.folder = folder
+        self.log = folder / "log"
+        self.url = f"http://127.0.0.1:{self.port}{PREFIX}"
+        self._settings = {f"COSESSION_{name.upper()}": str(value) for name, value in settings.items()}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, *arguments: str) -> None:
+        """Start it, and wait until it answers."""
+        command = [sys.executable, "-m", "uvicorn", "host:app", "--port", str(self.port), *arguments]
+        environment = {**os.environ, "COSESSION_DATA": str(self.folder / "data"), **self._settings}
+        self._run(command, environment)
+
+        async def answers() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, self.log.read_text()
+            async with httpx.AsyncClient() as http:
+                with contextlib.suppress(httpx.TransportError):
+                    return (await http.get(f"{self.url}/healthz")).status_code == 200
+            return False
+
+        await eventually(answers, "uvicorn")
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, cwd=self.folder, env=environment, stderr=log, stdout=log)
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(self._process.wait, PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it, however it is."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def ws_url(self, session: str, query: str = "") -> str:
+        """The socket's address of a session."""
+        return f"ws{self.url[4:]}/sync/{session}{query}"
+
+
+@contextlib.contextmanager
+def hosted(folder: Path, program: str = HOST, **settings: object) -> Iterator[Host]:
+    host = Host(folder, program, **settings)
+    try:
+        yield host
+    finally:
+        host.kill()
+
+
+def token(**claims: object) -> str:
+    return mint(good(**claims), secret_keys(SECRET)[0])
+
+
+async def closed_with(url: str, frame: bytes | None = None) -> tuple[int, str]:
+    """The code and the reason with which a socket is closed."""
+    async with open_socket(url, max_size=None) as ws:
+        with contextlib.suppress(ConnectionClosed):
+            if frame is not None:
+                await ws.send(frame)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    await ws.recv()
+        return ws.close_code or 0, ws.close_reason or ""
+
+
+async def test_words_acked_before_sigterm_are_there_after_it_and_the_sdk_comes_back(tmp_path: Path) -> None:
+    with hosted(tmp_path, auth_secret=SECRET) as host:
+        await host.start()
+        agent = token(sub="planner", kind="agent", role="member", sessions=["*"])
+        async with connect(host.url, session="trip", participant="planner", token=agent) as session:
+            await session.send("before", id="m1")
+            await asyncio.wait_for(session.wait_saved(), PATIENCE_SECONDS)
+            async with open_socket(host.ws_url("trip", "?login=ann")) as stock:
+                await host.stop()
+                with contextlib.suppress(ConnectionClosed):
+                    while True:
+                        await stock.recv()
+                assert stock.close_code == 1012  # every client comes back after it
+            await host.start()
+            await session.send("after", id="m2")
+            await asyncio.wait_for(session.wait_saved(), PATIENCE_SECONDS)
+        async with httpx.AsyncClient(cookies={"login": "ann"}) as http:
+            answer = await http.get(f"{host.url}/sessions/trip")
+        assert [message["id"] for message in answer.json()["document"]["messages"]] == ["m1", "m2"]
+        said = host.log.read_text()
+        assert said.count("slower") == 2, said  # once for each process
+        assert "Traceback" not in said
+        assert agent not in said
+
+
+async def test_the_own_authentication_refuses_one_and_admits_another_with_less(tmp_path: Path) -> None:
+    with hosted(tmp_path) as host:
+        await host.start()
+        async with httpx.AsyncClient() as http:
+
+            async def ask(user: str, method: str = "GET", path: str = "/sessions/trip", **rest: object) -> int:
+                cookies = {"cookie": f"login={user}"}
+                return (await http.request(method, host.url + path, headers=cookies, **rest)).status_code  # type: ignore[arg-type]
+
+            assert await ask("ann", "POST", "/sessions", json={"id": "trip"}) == 201
+            assert await ask("ann") == 200
+            assert await ask("vic") == 200
+            assert await ask("ann", "POST", "/sessions/trip/messages", json={"text": "hello"}) == 201
+            assert await ask("vic", "POST", "/sessions/trip/messages", json={"text": "hello"}) == 403
+            assert await ask("ann", path="/sessions/other") == 403
+            assert await ask("banned") == 403
+            assert await ask("down") == 503
+            assert (await http.get(f"{host.url}/sessions/trip?user=ann")).status_code == 401
+        assert (await closed_with(host.ws_url("trip")))[0] == 4401
+        assert (await closed_with(host.ws_url("other", "?login=ann")))[0] == 4403
+        assert await closed_with(host.ws_url("trip", "?login=banned")) == (4403, "Banned until Monday.")
+        assert (await closed_with(host.ws_url("trip", "?login=down")))[0] == 4503
+
+
+async def test_stock_clients_and_the_bundle_work_under_the_prefix(tmp_path: Path) -> None:
+    with hosted(tmp_path) as host:
+        await host.start()
+        async with (
+            NodeClient.open(host, "trip-1", login="ann") as ann,  # type: ignore[arg-type]
+            NodeClient.open(host, "trip-1", login="ben") as ben,  # type: ignore[arg-type]
+            httpx.AsyncClient(cookies={"login": "ann"}) as http,
+        ):
+            await ann.ask("set", root="state", key="city", value="Paris")
+
+            async def arrived() -> bool:
+                return (await ben.ask("digest", texts=[], maps=["state"], arrays=[]))["maps"] == [{"city": "Paris"}]
+
+            await eventually(arrived)
+            bundle = await http.get(f"{host.url}/client/cosession.js")
+            assert bundle.status_code == 200
+            assert "javascript" in bundle.headers["content-type"]
+            missing = await http.get(f"{host.url}/nothing")
+            assert missing.status_code == 404
+            assert f"{PREFIX}/nothing" in missing.json()["detail"]
+            assert (await http.get(f"{host.url}/sync/trip-1")).status_code == 426
+            assert (await http.get(host.url.removesuffix(PREFIX) + "/ping")).text == "pong"
+
+
+async def test_frames_beyond_the_limit_are_refused_with_the_final_code(tmp_path: Path) -> None:
+    with hosted(tmp_path, max_frame_bytes=2**16) as host:
+        await host.start()
+        doc = Doc()
+        doc["text:note"] = Text("x" * 2**17)
+        update = doc.get_update()
+        length = bytes([len(update) & 127 | 128, len(update) >> 7 & 127 | 128, len(update) >> 14])
+        code, _ = await closed_with(host.ws_url("trip", "?login=ann&ext=1"), b"\0\2" + length + update)
+        assert code == 4413
+
+
+async def test_a_reader_that_does_not_read_is_let_go_and_does_not_hold_the_end(tmp_path: Path) -> None:
+    program = "import logging; logging.basicConfig(level='INFO')\n" + HOST
+    with hosted(tmp_path, program, slow_reader_seconds=1) as host:
+        await host.start("--timeout-graceful-shutdown", "1")
+        async with httpx.AsyncClient(cookies={"login": "ann"}) as http:
+            await http.post(f"{host.url}/sessions", json={"id": "trip"})
+            for _ in range(8):
+                parts = [{"type": "text", "text": "x" * 800_000}]
+                await http.post(f"{host.url}/sessions/trip/messages", json={"parts": parts})
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            sock.connect(("127.0.0.1", host.port))
+            sock.setblocking(False)
+            slow = host.ws_url("trip", "?login=ben&ext=1")
+            async with open_socket(slow, sock=sock, max_queue=1, ping_interval=None) as reader:
+                await reader.send(b"\0\0\1\0")  # it asks for everything, and reads nothing
+                await http.post(f"{host.url}/sessions/trip/messages", json={"text": "the next frame, which waits"})
+                await eventually(lambda: "connection.closed" in host.log.read_text())
+                await host.stop()
+                assert "timeout graceful shutdown exceeded" in host.log.read_text()
+                reader.transport.abort()
+            await host.start()
+            messages = (await http.get(f"{host.url}/sessions/trip")).json()["document"]["messages"]
+            assert len(messages) == 9
+
+
+def test_without_its_lifespan_it_says_what_to_do(tmp_path: Path) -> None:
+    app = Starlette()
+    app.mount("/collab", cosession_app(Settings(data=tmp_path)))
+    with TestClient(app) as http, pytest.raises(RuntimeError, match="lifespan=collab"):
+        http.get("/collab/healthz")
+
+
+@pytest.mark.parametrize("stripped", [False, True])
+def test_names_with_slashes_are_found_behind_a_proxy_that_strips_its_prefix(tmp_path: Path, stripped: bool) -> None:
+    collab = cosession_app(Settings(data=tmp_path))
+    app = Starlette(lifespan=collab.lifespan)
+    app.mount("/collab", collab)
+    base = "http://127.0.0.1" if stripped else "http://127.0.0.1/proxy"
+    with TestClient(app, base_url="http://127.0.0.1", root_path="/proxy") as http:
+        assert http.post(f"{base}/collab/sessions", json={"id": "org/doc"}).status_code == 201
+        assert http.get(f"{base}/collab/sessions/org%2Fdoc").status_code == 200
+        with http.websocket_connect(f"ws{base[4:]}/collab/sync/org%2Fdoc") as ws:
+            assert ws.receive_bytes()
+
+
+def test_participants_who_name_themselves_come_from_this_machine_only(tmp_path: Path) -> None:
+    collab = cosession_app(Settings(data=tmp_path))
+    with TestClient(collab, base_url="http://192.0.2.7") as http:
+        answer = http.get("/sessions", headers={"host": "localhost"})
+        assert answer.status_code == 403
+        assert "authorize" in answer.json()["detail"]
+
+
+def test_it_can_be_started_again_and_not_twice_at_once(tmp_path: Path) -> None:
+    collab = cosession_app(Settings(data=tmp_path))
+    with TestClient(collab, base_url="http://127.0.0.1") as http:
+        assert http.get("/readyz").status_code == 200
+        with pytest.raises(RuntimeError, match="started already"), TestClient(collab):
+            pass
+    with TestClient(collab, base_url="http://127.0.0.1") as http:
+        assert http.get("/readyz").status_code == 200
