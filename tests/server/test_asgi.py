@@ -233,7 +233,7 @@ async def test_a_reader_that_does_not_read_is_let_go_and_does_not_hold_the_end(t
             sock.connect(("127.0.0.1", host.port))
             sock.setblocking(False)
             slow = host.ws_url("trip", "?login=ben&ext=1")
-            async with open_socket(slow, sock=sock, max_queue=1, ping_interval=None) as reader:
+            async with open_socket(slow, sock=sock, max_queue=1, ping_interval=None, compression=None) as reader:
                 await reader.send(b"\0\0\1\0")  # it asks for everything, and reads nothing
                 await http.post(f"{host.url}/sessions/trip/messages", json={"text": "the next frame, which waits"})
                 await eventually(lambda: "connection.closed" in host.log.read_text())
