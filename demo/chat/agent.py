@@ -61,9 +61,8 @@ async def attend_all(url: str, model: Model, token: Callable[[], str | None] | N
     async with asyncio.TaskGroup() as tasks:
         while True:
             try:
-                occupied = [
-                    session.id for session in await list_sessions(url, token=give(), limit=1000, occupied=True)
-                ]
+                listed = list_sessions(url, token=give(), limit=1000, occupied=True)
+                occupied = [session.id async for session in listed]
                 reached = True
             except (httpx.TransportError, CosessionError) as error:
                 occupied = []

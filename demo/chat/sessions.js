@@ -4,6 +4,8 @@ import { credentials, server } from "./access.js";
 import { h, keep, mark } from "./element.js";
 
 const REFRESH_MS = 5000;
+const MOST_LISTED = 100;
+const MOST_PAGES = 10; // of a list of which one may read few, which is asked for every few seconds
 const PATIENCE_MS = 10_000; // a server that hangs would be waited for for ever
 
 /** The session that the address names, or null. */
@@ -41,7 +43,18 @@ async function ask(path, body) {
 
 const invitations = (id) => `/sessions/${encodeURIComponent(id)}/invitations`;
 
-export const list = async () => (await ask("/sessions")).sessions;
+/** The newest sessions that one may read. A page may be short and not the last, where one may read few of many. */
+export async function list() {
+  const sessions = [];
+  let next = null;
+  for (let page = 0; page < MOST_PAGES; page++) {
+    const answer = await ask(next ? `/sessions?after=${encodeURIComponent(next)}` : "/sessions");
+    sessions.push(...answer.sessions);
+    next = answer.next;
+    if (!next || sessions.length >= MOST_LISTED) break;
+  }
+  return sessions;
+}
 /** Makes a session, with a title and a policy if one likes. */
 export const create = (given = {}) => ask("/sessions", given);
 /** The roles for which one may let others into a session. */

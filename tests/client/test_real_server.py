@@ -111,7 +111,7 @@ async def test_sessions_are_created_and_listed_over_http(server: Server):
     made = await create_session(server.url, "trip", "Lisbon in May")
     chosen = await create_session(server.url)
 
-    listed = {info.id: info for info in await list_sessions(server.url)}
+    listed = {info.id: info async for info in list_sessions(server.url)}
 
     assert (made.id, made.title) == ("trip", "Lisbon in May")
     assert set(listed) == {"trip", chosen.id}
@@ -123,15 +123,33 @@ async def test_as_many_sessions_are_listed_as_are_asked_for(server: Server):
     for name in ("a", "b", "c"):
         await create_session(server.url, name)
     async with connect(server.url, session="a", participant="anna"):
-        assert len(await list_sessions(server.url, limit=2)) == 2
-        assert {info.id for info in await list_sessions(server.url)} == {"a", "b", "c"}
-        assert [info.id for info in await list_sessions(server.url, occupied=True)] == ["a"]
+        assert len([info async for info in list_sessions(server.url, limit=2)]) == 2
+        assert {info.id async for info in list_sessions(server.url)} == {"a", "b", "c"}
+        assert [info.id async for info in list_sessions(server.url, limit=0)] == []
+        assert [info.id async for info in list_sessions(server.url, occupied=True)] == ["a"]
+
+
+async def test_sessions_are_listed_through_all_pages(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cosession.client.http.PAGE_SIZE", 2)
+    for name in ("a", "b", "c", "d", "e"):
+        await create_session(server.url, name)
+    assert [info.id async for info in list_sessions(server.url)] == ["e", "d", "c", "b", "a"]
+    assert [info.id async for info in list_sessions(server.url, limit=3)] == ["e", "d", "c"]
+    seen: list[str] = []
+    async for info in list_sessions(server.url):
+        seen.append(info.id)
+        if info.id == "d":  # of the next page one comes to the front, and one is new
+            await create_session(server.url, "f")
+            async with connect(server.url, session="a", participant="anna") as anna:
+                await anna.send("the newest")
+                await anna.wait_saved()
+    assert seen == ["e", "d", "c", "b"]
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "nonsense", "http://", "ftp://host", "http://host:99999"])
 async def test_what_is_no_address_is_refused_the_same_way_everywhere(url: str):
     with pytest.raises(ValueError, match="not a server's address"):
-        await list_sessions(url)
+        await anext(list_sessions(url))
     with pytest.raises(ValueError, match="not a server's address"):
         async with connect(url, session="trip", participant="anna"):
             pytest.fail("the block must not be entered")
@@ -145,7 +163,7 @@ async def test_a_problem_of_the_server_is_raised_as_the_error_that_it_is(server:
     with pytest.raises(BadSessionId):
         await create_session(server.url, "no/../way")
     with pytest.raises(CosessionError) as elsewhere:
-        await list_sessions(server.url + "/nowhere")
+        await anext(list_sessions(server.url + "/nowhere"))
     assert not isinstance(elsewhere.value, NoSuchSession)
 
 

@@ -100,7 +100,7 @@ async def test_it_comes_only_where_somebody_is(agent: ModuleType, server: Server
     async with person(server, "full") as here, attending(agent, server, Echo()):
         await here.send("hello")
         await answer_of(here, "complete")
-        counts = {session.id: session.connections for session in await list_sessions(server.url)}
+        counts = {session.id: session.connections async for session in list_sessions(server.url)}
 
     assert counts == {"full": 2, "empty": 0}
 
@@ -199,7 +199,7 @@ async def test_what_strange_clients_say_of_themselves_neither_stops_nor_keeps_th
             await answer_of(session, "complete", "Who is here?")
 
         async def left() -> bool:
-            return [session.connections for session in await list_sessions(server.url)] == [0]
+            return [session.connections async for session in list_sessions(server.url)] == [0]
 
         await eventually(left, "the agent to leave")
 

@@ -98,7 +98,8 @@ def test_few_sessions_of_many_are_found_and_the_others_are_not_named(
 ) -> None:
     server = start_server(auth_secret=SECRET)
     fill(server, ["trip-1", *(f"hidden-{number}" for number in range(5000)), "trip-2", "trip-3"])
-    viewer, nothing = {"role": "viewer"}, {"capabilities": []}
+    viewer: dict[str, Any] = {"role": "viewer"}
+    nothing: dict[str, Any] = {"capabilities": []}
     for grants in ({"trip-*": viewer}, {"trip-1": viewer, "trip-2": viewer, "trip-3": viewer}):
         with httpx.Client(base_url=server.url, headers=bearer(sub="ada", sessions=[], grants=grants)) as http:
             pages = [ids(page) for page in follow(http, limit=2)]

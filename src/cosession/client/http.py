@@ -4,7 +4,7 @@ Never opens a WebSocket. An error arrives as a problem document and is raised as
 the same code.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode, urlunsplit
@@ -19,6 +19,9 @@ from .refusal import error_of
 
 TIMEOUT_SECONDS = 10.0
 """The time that a request may take; all requests are small."""
+
+PAGE_SIZE = 100
+"""The sessions that a list is fetched by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +46,37 @@ class SessionInfo:
 
 
 async def list_sessions(
-    url: str, *, token: str | None = None, limit: int = 100, occupied: bool = False
-) -> list[SessionInfo]:
-    """Return the server's sessions, the newest first.
+    url: str, *, token: str | None = None, limit: int | None = None, occupied: bool = False
+) -> AsyncGenerator[SessionInfo]:
+    """Iterate over the server's sessions, the newest first; they are fetched in pages.
+
+    A session that changes meanwhile is at the front, and is left out if it was still to come.
 
     Args:
         url: the server's address, e.g. `http://localhost:8765`.
         token: the credential, if the server wants one.
-        limit: the largest number of sessions to return, up to 1000; older ones are left out.
-        occupied: whether to return only sessions with an open connection, of any age.
+        limit: the largest number of sessions; None is all of them.
+        occupied: whether to list only sessions with an open connection, of any age.
 
     Raises:
         CosessionError: the server refused, or isn't a session server.
         ValueError: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
-    query = {"limit": str(limit), **({"occupied": "1"} if occupied else {})}
-    listed = (await _call("GET", url, token, query=query)).get("sessions")
-    if not isinstance(listed, list):
-        raise _not_a_server(url)
-    return [_info(url, entry) for entry in cast("list[object]", listed)]
+    left, after = limit, ""
+    while left is None or left > 0:
+        size = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
+        query = {"limit": str(size), **({"occupied": "1"} if occupied else {}), **({"after": after} if after else {})}
+        page = await _call("GET", url, token, query=query)
+        listed, following = page.get("sessions"), page.get("next")
+        if not isinstance(listed, list) or not isinstance(following, str | None) or following == after:
+            raise _not_a_server(url)
+        for entry in cast("list[object]", listed)[:size]:
+            yield _info(url, entry)
+        if not following:
+            return
+        after = following
+        left = None if left is None else left - len(cast("list[object]", listed))
 
 
 async def find_session(url: str, id: str, *, token: str | None = None) -> SessionInfo:  # noqa: A002
