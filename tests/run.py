@@ -3,7 +3,7 @@
     python3 tests/run.py                    everything
     python3 tests/run.py lint interop       some steps, with only what they need
 
-Needs Python 3.11 to 3.13, Node with npm (any: where it is too old, Node 22 comes from npm), Linux, and for what
+Needs Python 3.11 to 3.14, Node with npm (any: where it is too old, Node 22 comes from npm), Linux, and for what
 has to be installed from Debian, root. Only the standard library until it has made its own environment in .venv.
 What it prepares stays (.venv, node_modules, .cache), so a second run is quick. Each step is printed with its
 time; the first that fails ends the run with its exit code. Nothing is skipped: what is missing fails.
@@ -42,6 +42,9 @@ EDITORS_REPORT = ROOT / "test-results" / "editors.xml"
 NODE_NEEDED = (22, 12)
 SILENT_SECONDS = 900
 """A step that writes nothing for so long hangs, and fails; how long it takes in all depends on the machine."""
+
+LOWEST = ("document", "protocol", "admission", "room", "runtime", "storage", "client", "server", "cli")
+"""Folders of tests that are run with the lowest versions of our dependencies."""
 
 APART = ("simulation", "conformance", "interop", "faults", "browser", "editors", "local")
 """Folders of tests that are steps of their own: they take longer, or want more than Python."""
@@ -378,6 +381,23 @@ def test_client() -> None:
             server.close()
 
 
+def test_lowest() -> None:
+    """Test with the lowest versions that pyproject.toml allows, in an environment of their own."""
+    environment, pinned = CACHE / "lowest", CACHE / "lowest.txt"
+    make_environment(environment)
+    python = environment / "bin" / "python"
+    run(
+        "resolve the lowest versions",
+        *(BIN / "uv", "pip", "compile", "-q", "pyproject.toml", "--extra", "openai", "--group", "test"),
+        *("--resolution", "lowest-direct", "--python", python, "--no-emit-index-url", "--no-annotate", "-o", pinned),
+    )
+    run("install them", BIN / "uv", "pip", "sync", "-q", "--python", python, pinned)
+    run("install cosession itself", BIN / "uv", "pip", "install", "-q", "--python", python, "--no-deps", "-e", ".")
+    # Old packages call what newer ones have deprecated since: that isn't ours to mend.
+    tests = ["-W", "ignore::DeprecationWarning", *(f"tests/{folder}" for folder in LOWEST)]
+    run("tests with the lowest versions", python, "-m", "pytest", *tests)
+
+
 def test_local() -> None:
     """Ask a real model; its build is awaited only now."""
     MODEL.finish()
@@ -408,12 +428,15 @@ STEPS: dict[str, Step] = {
         [prepare_node, prepare_chromium, prepare_editors],
         lambda: pytest("every editor in every way", "tests/editors", "--matrix", f"--junitxml={EDITORS_REPORT}"),
     ),
+    "lowest": ([prepare_node], test_lowest),
+    "beside": ([], lambda: run("cosession beside frameworks", PYTHON, ROOT / "tests" / "beside.py")),
     "local": ([prepare_node], test_local),
 }
 """What each step needs prepared, and what it does, in their order."""
 
-STEPS_ON_DEMAND = ("editors", "editors-matrix")
-"""Steps that are taken only when they are named: they take many minutes, the last one more than an hour."""
+STEPS_ON_DEMAND = ("editors", "editors-matrix", "lowest", "beside")
+"""Steps that are taken only when they are named: they take many minutes (`editors-matrix` more than an hour), or, as
+`beside`, judge what others have released since."""
 
 STEPS_LAST = ("local",)
 """Steps that wait for what goes on in the background, and are taken when nothing else is left."""
@@ -447,8 +470,8 @@ def carry_out(names: Sequence[str], spare: Sequence[str], taken: Taken) -> None:
 
 def main() -> None:
     """Prepare, check, test."""
-    if not (3, 11) <= sys.version_info < (3, 14):
-        sys.exit("Run this with Python 3.11, 3.12 or 3.13.")
+    if not (3, 11) <= sys.version_info < (3, 15):
+        sys.exit("Run this with Python 3.11 to 3.14.")
     names = sys.argv[1:] or [name for name in STEPS if name not in STEPS_ON_DEMAND]
     unknown = [name for name in names if name not in STEPS]
     if unknown:

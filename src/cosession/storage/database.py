@@ -7,11 +7,11 @@ opening to its closing.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
-
-import aiosqlite
+from typing import Final, TypeVar, cast
 
 from cosession.errors import StorageError
 
@@ -62,17 +62,21 @@ def explained(name: str) -> Generator[None]:
         raise StorageError(f"The database {name} can't hold this value: {error}.") from error
 
 
-class DatabaseConnection(aiosqlite.Connection):
-    """An aiosqlite connection that runs whole functions on its thread, in the order of the calls.
+class DatabaseConnection:
+    """A SQLite connection that runs whole functions on a thread of its own, in the order of the calls.
 
     A transaction is one function, and so one hop to the thread: a busy loop doesn't prolong it, no other call runs
     between its statements, and a cancelled caller can't leave it open, because a submitted function runs to its end.
+    Use `start` to make one.
+
+    Args:
+        name: the name of the database in errors.
     """
 
-    def __init__(self, connector: Callable[[], sqlite3.Connection], name: str) -> None:
-        super().__init__(connector, iter_chunk_size=1)
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._stopping: asyncio.Future[Any] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        self._db: sqlite3.Connection | None = None
 
     @classmethod
     async def start(cls, connector: Callable[[], sqlite3.Connection], name: str) -> "DatabaseConnection":
@@ -85,8 +89,8 @@ class DatabaseConnection(aiosqlite.Connection):
         Raises:
             StorageError: the database can't be opened.
         """
-        connection = cls(connector, name)
-        opening = asyncio.ensure_future(connection._open())
+        connection = cls(name)
+        opening = asyncio.ensure_future(connection._open(connector))
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -95,20 +99,6 @@ class DatabaseConnection(aiosqlite.Connection):
                 await connection.close()
             raise
         return connection
-
-    async def _open(self) -> None:
-        with explained(self._name):
-            try:
-                await self
-            except BaseException:
-                if self._stopping:  # aiosqlite doesn't wait for its thread here: it would outlive the loop
-                    await self._stopping
-                raise
-
-    def stop(self) -> "asyncio.Future[Any] | None":
-        """End the thread after its submitted calls; for aiosqlite, which calls this. Use `close` instead."""
-        self._stopping = super().stop()  # pyright: ignore[reportUnknownMemberType]
-        return self._stopping
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on the thread, after all calls that were submitted before.
@@ -119,11 +109,32 @@ class DatabaseConnection(aiosqlite.Connection):
         Raises:
             StorageError: SQLite failed, or the connection is closed.
         """
-        if self._connection is None:
+        if self._db is None:
             raise StorageError(f"The database {self._name} is closed: the server is stopping.")
         with explained(self._name):
-            # aiosqlite's own cursors are built on `_execute`; it has no public way to run a function on its thread
-            return await self._execute(work, self._conn)  # pyright: ignore[reportUnknownMemberType]
+            return await self._submit(partial(work, self._db))
+
+    async def close(self) -> None:
+        """Close the connection after the submitted calls, and end its thread; idempotent."""
+        db, self._db = self._db, None
+        if db is None:
+            return
+        try:
+            await self._submit(db.close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _open(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        with explained(self._name):
+            try:
+                self._db = await self._submit(connector)
+            except BaseException:
+                self._thread.shutdown(wait=False)
+                raise
+
+    async def _submit(self, work: Callable[[], T]) -> T:
+        # Without the shield a cancelled caller would take back a call whose turn has not come.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
