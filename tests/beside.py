@@ -2,9 +2,9 @@
 
     python tests/beside.py [PACKAGE …]
 
-Each package is resolved alone and beside cosession's dependencies. The step fails when the package gets another version
-there, which is an older one: a bound of ours then holds back a program that installs both. Of the packages that come
-with it, those that get another version are named.
+Each package is resolved alone and beside cosession's dependencies. The step fails when the package gets another
+version there, which is an older one: a bound of ours then holds back a program that installs both. Of the packages
+that come with it, those that get another version are named.
 """
 
 import subprocess

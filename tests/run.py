@@ -389,9 +389,9 @@ def test_lowest() -> None:
     run(
         "resolve the lowest versions",
         *(BIN / "uv", "pip", "compile", "-q", "pyproject.toml", "--extra", "openai", "--group", "test"),
-        *("--resolution", "lowest-direct", "--python", python, "--no-emit-index-url", "--no-annotate", "-o", pinned),
+        *("--resolution", "lowest-direct", "--upgrade", "--python", python, "--no-annotate", "-o", pinned),
     )
-    run("install them", BIN / "uv", "pip", "sync", "-q", "--python", python, pinned)
+    run("install them", BIN / "uv", "pip", "install", "-q", "--python", python, "-r", pinned)
     run("install cosession itself", BIN / "uv", "pip", "install", "-q", "--python", python, "--no-deps", "-e", ".")
     # Old packages call what newer ones have deprecated since: that isn't ours to mend.
     tests = ["-W", "ignore::DeprecationWarning", *(f"tests/{folder}" for folder in LOWEST)]
