@@ -22,12 +22,6 @@ class Scope:
     pattern: str
     capabilities: Capabilities
 
-    def covers(self, session: str) -> bool:
-        """Return whether a session matches the pattern."""
-        if self.pattern.endswith("*"):
-            return session.startswith(self.pattern[:-1])
-        return session == self.pattern
-
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -48,11 +42,26 @@ class Grant:
     scopes: tuple[Scope, ...]
     token_id: str | None = field(default=None)
     expires_at: float | None = field(default=None)
+    _by_pattern: dict[str, Capabilities] = field(init=False, compare=False, repr=False)
+    _lengths: tuple[int, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Index the patterns: a list looks up thousands of sessions, and a token may have thousands of patterns."""
+        by_pattern = {scope.pattern: scope.capabilities for scope in self.scopes}
+        lengths = {len(pattern) - 1 for pattern in by_pattern if pattern.endswith("*")}
+        object.__setattr__(self, "_by_pattern", by_pattern)
+        object.__setattr__(self, "_lengths", tuple(sorted(lengths, reverse=True)))
 
     def capabilities(self, session: str) -> Capabilities | None:
         """Return the capabilities in a session; None where there is no access to it at all."""
-        fitting = [scope for scope in self.scopes if scope.covers(session)]
-        return max(fitting, key=_length).capabilities if fitting else None
+        if session in self._by_pattern:  # a whole id takes precedence over a pattern with the same letters
+            return self._by_pattern[session]
+        for length in self._lengths:
+            if length <= len(session):
+                fitting = self._by_pattern.get(session[:length] + "*")
+                if fitting is not None:
+                    return fitting
+        return None
 
     def may(self, capability: str, session: str) -> bool:
         """Return whether the grant includes a capability in a session."""
@@ -118,8 +127,3 @@ def check_patterns(patterns: Sequence[str]) -> None:
 def _is_text(pattern: str) -> bool:
     """Return whether a pattern can match a session: no id has half a surrogate pair."""
     return not any("\ud800" <= character <= "\udfff" for character in pattern)
-
-
-def _length(scope: Scope) -> int:
-    # A whole id takes precedence over a pattern with the same letters: `trip` over `trip*`.
-    return 2 * len(scope.pattern.removesuffix("*")) + (not scope.pattern.endswith("*"))
