@@ -31,6 +31,10 @@ from cosession.settings import Settings
 
 __all__ = ["CosessionApp", "Grant", "Settings", "cosession_app"]
 
+_FRAME_BYTES: Final = 16 * 2**20
+"""The largest frame, where the settings name none: the usual servers take no larger one, and close with 1009, after
+which clients would send it again for ever."""
+
 _SENTENCE: Final = (
     "cosession runs under a server of another kind than its own: correct, and slower, as each frame passes through "
     "ASGI. What the server and the proxy in front must limit is in the README of cosession.server."
@@ -140,12 +144,17 @@ def cosession_app(settings: Settings | None = None, *, authorize: Authorize | No
     """Make an ASGI application that can be mounted under a prefix of another one.
 
     Args:
-        settings: the data folder, the keys, the limits; by default those of the `COSESSION_*` variables.
+        settings: the data folder, the keys, the limits; by default those of the `COSESSION_*` variables. Where
+            `max_frame_bytes` is not set, it is 16 MB here: more than that the usual servers don't take.
         authorize: returns the grant of a request or a socket; None where it doesn't know the sender, whose token is
             then looked at. An `HTTPException` of it refuses the request. It is called for each request, and once for
             each socket, at its beginning.
     """
-    return CosessionApp(Settings.model_validate({}) if settings is None else settings, authorize)
+    settings = Settings.model_validate({}) if settings is None else settings
+    if "max_frame_bytes" not in settings.model_fields_set:
+        most = min(settings.max_value_bytes, _FRAME_BYTES * 3 // 4)
+        settings = settings.model_copy(update={"max_frame_bytes": _FRAME_BYTES, "max_value_bytes": most})
+    return CosessionApp(settings, authorize)
 
 
 def _checked(authorize: Authorize) -> Callable[[HTTPConnection], Awaitable[auth.Grant | None]]:

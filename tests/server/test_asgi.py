@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from auth.conftest import SECRET, good
-from processes import PATIENCE_SECONDS, NodeClient, eventually
+from processes import PATIENCE_SECONDS, ROOT, NodeClient, eventually
 from pycrdt import Doc, Text
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -219,6 +221,20 @@ async def test_frames_beyond_the_limit_are_refused_with_the_final_code(tmp_path:
         assert code == 4413
 
 
+async def test_more_than_a_usual_server_takes_at_once_is_sent_in_frames_that_it_takes(tmp_path: Path) -> None:
+    with hosted(tmp_path, auth_secret=SECRET) as host:
+        await host.start()
+        agent = token(sub="planner", kind="agent", role="member", sessions=["*"])
+        async with connect(host.url, session="trip", participant="planner", token=agent) as session:
+            for number in range(5):
+                await session.send(os.urandom(2_000_000).hex(), id=f"m{number}")
+            await asyncio.wait_for(session.wait_saved(), PATIENCE_SECONDS)
+        async with httpx.AsyncClient(cookies={"login": "ann"}, timeout=60) as http:
+            answer = await http.get(f"{host.url}/sessions/trip")
+        assert len(answer.json()["document"]["messages"]) == 5
+        assert "1009" not in host.log.read_text()
+
+
 async def test_a_reader_that_does_not_read_is_let_go_and_does_not_hold_the_end(tmp_path: Path) -> None:
     program = "import logging; logging.basicConfig(level='INFO')\n" + HOST
     with hosted(tmp_path, program, slow_reader_seconds=1) as host:
@@ -243,6 +259,67 @@ async def test_a_reader_that_does_not_read_is_let_go_and_does_not_hold_the_end(t
             await host.start()
             messages = (await http.get(f"{host.url}/sessions/trip")).json()["document"]["messages"]
             assert len(messages) == 9
+
+
+async def test_bodies_and_answers_have_their_time_and_connections_their_number(tmp_path: Path) -> None:
+    with hosted(tmp_path, body_seconds=1, slow_reader_seconds=1, max_connections=2) as host:
+        await host.start("--timeout-graceful-shutdown", "1")
+        async with httpx.AsyncClient(cookies={"login": "ann"}) as http:
+            await http.post(f"{host.url}/sessions", json={"id": "trip"})
+            for _ in range(8):
+                parts = [{"type": "text", "text": "x" * 800_000}]
+                await http.post(f"{host.url}/sessions/trip/messages", json={"parts": parts})
+
+            head = "Host: localhost\r\nCookie: login=ann\r\nContent-Type: application/json\r\nContent-Length: 9"
+            incoming, outgoing = await asyncio.open_connection("127.0.0.1", host.port)
+            outgoing.write(f"POST {PREFIX}/sessions HTTP/1.1\r\n{head}\r\n\r\n{{".encode())
+            said = await asyncio.wait_for(incoming.readuntil(b"}"), PATIENCE_SECONDS)
+            assert b" 408 " in said
+            assert b"limit.too_slow" in said
+            outgoing.close()
+
+            with socket.socket() as reader:
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+                reader.connect(("127.0.0.1", host.port))
+                reader.send(
+                    f"GET {PREFIX}/sessions/trip HTTP/1.1\r\nHost: localhost\r\nCookie: login=ann\r\n\r\n".encode()
+                )
+                await eventually(lambda: "without completing response" in host.log.read_text())
+
+            async with open_socket(host.ws_url("trip", "?login=ann")), open_socket(host.ws_url("trip", "?login=ann")):
+                assert (await closed_with(host.ws_url("trip", "?login=ben")))[0] == 4503
+                assert (await http.get(f"{host.url}/sessions")).status_code == 503
+
+
+async def test_the_application_of_the_guide_admits_those_whom_it_knows(tmp_path: Path) -> None:
+    guide = (ROOT / "src/cosession/server/README.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0]
+    if importlib.util.find_spec("fastapi") is None:  # FastAPI is a Starlette, and the guide needs no more of it
+        code = code.replace("from fastapi import FastAPI", "from starlette.applications import Starlette as FastAPI")
+    with hosted(tmp_path, code) as host:
+        await host.start("--timeout-graceful-shutdown", "10")
+
+        async def create(**cookies: str) -> int:
+            async with httpx.AsyncClient(cookies=cookies) as http:
+                return (await http.post(f"{host.url}/sessions", json={"id": "trip-7"})).status_code
+
+        assert await create(login="a1b2") == 201
+        assert await create(login="c3d4") == 403
+        assert await create() == 401
+        await host.stop()
+        assert "Traceback" not in host.log.read_text()
+
+
+async def test_pages_of_other_origins_do_not_come_in_with_a_visitors_cookies(tmp_path: Path) -> None:
+    with hosted(tmp_path) as host:
+        await host.start()
+        other = {"cookie": "login=ann", "origin": "https://evil.example"}
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(f"{host.url}/sessions/trip", headers=other)).status_code == 403
+        async with open_socket(host.ws_url("trip"), additional_headers=other) as ws:
+            with pytest.raises(ConnectionClosed):
+                await ws.recv()
+            assert ws.close_code == 4403
 
 
 def test_without_its_lifespan_it_says_what_to_do(tmp_path: Path) -> None:
