@@ -22,7 +22,7 @@ CLIENT = """
 import sys
 import cosession.client
 
-server = {"starlette", "uvicorn", "h11", "sqlite3", "typer", "pydantic", "pydantic_settings", "joserfc"}
+server = {"starlette", "uvicorn", "sqlite3", "typer", "pydantic", "pydantic_settings", "joserfc"}
 parts = ("server", "runtime", "room", "admission", "storage", "auth", "cli", "settings")
 server |= {f"cosession.{name}" for name in parts}
 print(*sorted(server & set(sys.modules)))

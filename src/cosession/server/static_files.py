@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote
 
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -51,7 +52,13 @@ class Pages(StaticFiles):
         return os.path.normpath(os.path.join(*unquote(super().get_path(scope)).split("/")))
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Serve one file."""
+        """Serve one file.
+
+        Raises:
+            HTTPException: the method is not allowed, or there is no such file.
+        """
+        if scope["method"] not in ("GET", "HEAD"):  # older versions of starlette don't name the methods
+            raise HTTPException(405, headers={"allow": "GET, HEAD"})
         response = await super().get_response(path, scope)
         response.headers["cache-control"] = "no-cache"
         if self._shared:

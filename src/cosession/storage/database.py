@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from cosession.errors import StorageError
 
@@ -115,12 +115,16 @@ class DatabaseConnection:
             return await self._submit(partial(work, self._db))
 
     async def close(self) -> None:
-        """Close the connection after the submitted calls, and end its thread; idempotent."""
+        """Close the connection after the submitted calls, and end its thread, also when cancelled; idempotent."""
         db, self._db = self._db, None
         if db is None:
             return
+        closing = asyncio.ensure_future(self._submit(db.close))
         try:
-            await self._submit(db.close)
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing  # the lock of the database is free when this returns
+            raise
         finally:
             self._thread.shutdown(wait=False)
 
@@ -133,8 +137,30 @@ class DatabaseConnection:
                 raise
 
     async def _submit(self, work: Callable[[], T]) -> T:
-        # Without the shield a cancelled caller would take back a call whose turn has not come.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
+        # Not `run_in_executor`: a cancelled caller would take back a call whose turn has not come.
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._thread.submit(_settle, done, work)
+        return await done
+
+
+def _settle(done: "asyncio.Future[T]", work: Callable[[], T]) -> None:
+    """Do the work on the thread, and pass its result or error to the loop of its caller."""
+    try:
+        result = work()
+    except BaseException as error:
+        done.get_loop().call_soon_threadsafe(_fail, done, error)
+    else:
+        done.get_loop().call_soon_threadsafe(_succeed, done, result)
+
+
+def _succeed(done: "asyncio.Future[T]", result: T) -> None:
+    if not done.done():
+        done.set_result(result)
+
+
+def _fail(done: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not done.done():
+        done.set_exception(error)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
