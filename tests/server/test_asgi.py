@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from auth.conftest import SECRET, good
-from processes import PATIENCE_SECONDS, ROOT, NodeClient, eventually
+from processes import PATIENCE_SECONDS, ROOT, NodeClient, eventually, node_program
 from pycrdt import Doc, Text
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -46,7 +46,8 @@ async def authorize(connection):
         raise HTTPException(403, "Banned until Monday.")
     if user:
         role = "viewer" if user == "vic" else "member"
-        return Grant(user, user.title(), role=role, sessions=("trip*",))
+        end = time.time() + 1 if user == "brief" else None
+        return Grant(user, user.title(), role=role, sessions=("trip*",), expires_at=end)
 
 async def ping(_):
     return PlainTextResponse("pong")
@@ -184,6 +185,7 @@ async def test_the_own_authentication_refuses_one_and_admits_another_with_less(t
         assert (await closed_with(host.ws_url("other", "?login=ann")))[0] == 4403
         assert await closed_with(host.ws_url("trip", "?login=banned")) == (4403, "Banned until Monday.")
         assert (await closed_with(host.ws_url("trip", "?login=down")))[0] == 4503
+        assert (await closed_with(host.ws_url("trip", "?login=brief")))[0] == 4401  # when its time is over
 
 
 async def test_stock_clients_and_the_bundle_work_under_the_prefix(tmp_path: Path) -> None:
@@ -208,6 +210,31 @@ async def test_stock_clients_and_the_bundle_work_under_the_prefix(tmp_path: Path
             assert f"{PREFIX}/nothing" in missing.json()["detail"]
             assert (await http.get(f"{host.url}/sync/trip-1")).status_code == 426
             assert (await http.get(host.url.removesuffix(PREFIX) + "/ping")).text == "pong"
+
+
+async def test_the_bundle_of_the_prefix_connects_under_the_prefix(tmp_path: Path) -> None:
+    script = """
+      const [bundle, url, token] = process.argv.slice(1);
+      const { connect } = await import(bundle);
+      const session = connect(url, "trip", { token: () => token });
+      session.send("from a page");
+      await session.whenSaved();
+      process.exit(0);
+    """
+    with hosted(tmp_path, auth_secret=SECRET) as host:
+        await host.start()
+        async with httpx.AsyncClient(cookies={"login": "ann"}) as http:
+            (tmp_path / "cosession.mjs").write_bytes((await http.get(f"{host.url}/client/cosession.js")).content)
+            known = token(sub="bob", role="member", sessions=["*"])
+            arguments = ["--input-type=module", "-e", script, str(tmp_path / "cosession.mjs"), host.url, known]
+            page = await asyncio.create_subprocess_exec(node_program(), *arguments)
+            try:
+                assert await asyncio.wait_for(page.wait(), PATIENCE_SECONDS) == 0
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    page.kill()
+            messages = (await http.get(f"{host.url}/sessions/trip")).json()["document"]["messages"]
+            assert [message["parts"][0]["text"] for message in messages] == ["from a page"]
 
 
 async def test_frames_beyond_the_limit_are_refused_with_the_final_code(tmp_path: Path) -> None:
