@@ -32,6 +32,7 @@ pytestmark = pytest.mark.anyio
 PREFIX = "/api/collab"
 
 HOST = """
+import time
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
