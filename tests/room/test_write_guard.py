@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from admission.forge import Item, forge, nothing, string
+from admission.forge import Item, forge, nothing, shared, string
 from pycrdt import Doc
 from room.scene import AT, Scene
 
@@ -19,6 +19,7 @@ from cosession.protocol import (
     Fence,
     SyncStep2,
     SyncUpdate,
+    decode_state_vector,
     encode_awareness,
     encode_frame,
 )
@@ -26,6 +27,7 @@ from cosession.protocol.lib0 import uint
 from cosession.protocol.structs import read_structs
 from cosession.protocol.update_format import GC
 from cosession.room.effects import Append, Broadcast, Effect, Refuse
+from cosession.room.resync import PATIENCE, WAITING
 from cosession.room.room import Peer, Room
 from cosession.settings import Settings
 
@@ -526,6 +528,37 @@ def test_a_client_id_is_its_first_ones_also_while_they_are_away(
     ada.connection = 3
     ada.say("m1", "written offline")
     assert scene.room.document.messages.get("m1").text == "written offline"
+
+
+def with_half_a_message(scene: Scene) -> tuple[Writer, Writer]:
+    """A device that is away, and another one of its participant, which offers half of a message of the first one."""
+    phone = Writer(scene, 1, "ada", "member")
+    phone.show()
+    scene.do(scene.room.leave(1, AT))
+    laptop = Writer(scene, 2, "ada", "member")
+    laptop.show()
+    laptop.frame(SyncStep2(forge(phone.session.doc.client_id, 0, shared(1, parent="messages"))))
+    return phone, laptop
+
+
+def test_half_a_message_of_another_device_waits_for_the_device(scene: Scene) -> None:
+    phone, _ = with_half_a_message(scene)
+    scene.do(scene.room.join(3, Peer(phone.participant, True), AT))
+    phone.connection = 3
+    phone.say("m1", "written before a crash")
+    message = scene.room.document.messages.get("m1")
+    assert message is not None
+    assert message.text == "written before a crash"
+
+
+def test_half_a_message_of_a_device_that_stays_away_holds_its_reader_for_a_while_only(scene: Scene) -> None:
+    phone, laptop = with_half_a_message(scene)
+    for _ in range(PATIENCE):
+        scene.do(scene.room.remind(WAITING, AT))
+        assert phone.session.doc.client_id not in decode_state_vector(scene.room.document.doc.get_state())
+        laptop.frame(SyncStep2(forge(phone.session.doc.client_id, 0, shared(1, parent="messages"))))
+    assert decode_state_vector(scene.room.document.doc.get_state())[phone.session.doc.client_id] == 1
+    assert len(list(scene.room.document.messages)) == 0
 
 
 def test_who_only_watches_leaves_no_row_in_the_log(scene: Scene) -> None:

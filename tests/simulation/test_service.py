@@ -17,7 +17,7 @@ from simulation.world import World
 
 KNOWN_SEEDS: dict[type[World], tuple[int, ...]] = {
     World: (1198, 95, 2237, 140, 165),
-    RestrictedWorld: (335, 437, 2235, 130, 78, 210, 260, 268, 412, 954),
+    RestrictedWorld: (335, 437, 2235, 130, 78, 210, 260, 268, 412, 954, 627),
     AgentWorld: (307,),
 }
 """Seeds that once found a mistake of the server's; they come first."""

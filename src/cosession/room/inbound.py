@@ -324,7 +324,10 @@ class InboundUpdates:
             effects += self._resync.decline(connection, peer, kept.error)
         known = self._changes.vector
         left = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
-        may_replace = partial(self._guard.may_replace, connection, peer.participant, offered=offered)
+        gives_up = offered and peer.patience >= PATIENCE
+        may_replace = partial(
+            self._guard.may_replace, connection, peer.participant, offered=offered, gives_up=gives_up
+        )
         others = {client: clock for client, clock in left.items() if not may_replace(client)}
         is_needed = len(others) < len(left)
         return effects + self._resync.await_others(connection, peer, others, {}, offered=offered, is_needed=is_needed)

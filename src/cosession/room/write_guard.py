@@ -233,7 +233,7 @@ class WriteGuard:
             CosessionError: no part may be kept.
         """
         is_own = partial(self._is_own, by) if offered else None
-        may_replace = partial(self.may_replace, connection, by, offered=offered)
+        may_replace = partial(self.may_replace, connection, by, offered=offered, gives_up=gives_up)
         return self._judge().salvage(update, header, by, is_own, may_replace, gives_up=gives_up)
 
     def hollow(
@@ -260,15 +260,28 @@ class WriteGuard:
         update = sections.encode()
         return Salvaged(Admitted(update, read_update_header(update)), error)
 
-    def may_replace(self, connection: int, by: Participant, client: int, *, offered: bool) -> bool:
+    def may_replace(
+        self, connection: int, by: Participant, client: int, *, offered: bool, gives_up: bool = True
+    ) -> bool:
         """Return whether refused content of a participant may use up the clocks of a client id: it must own the id.
 
         An id without a known owner may be another participant's: this connection passes on its writes, because a
-        crash made the server forget them.
+        crash made the server forget them. An id of the same participant may be another device's: this connection
+        may know only half of a record that the device wrote, so what is refused waits for the device first.
+
+        Args:
+            connection: the connection that sent the content.
+            by: its participant.
+            client: the client id.
+            offered: whether it came in an answer.
+            gives_up: whether others have been waited for long enough.
         """
         owner = self.writers.get(client)
         if owner is not None:
-            return owner == by.id
+            is_other_device = offered and self._presence.speaks(connection)
+            return owner == by.id and (
+                gives_up or not is_other_device or self._presence.speaks_for(connection, client)
+            )
         if self._presence.speaks_for(connection, client):
             return True
         is_written = not offered or self._written.get(connection) == client
