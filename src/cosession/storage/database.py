@@ -7,11 +7,12 @@ opening to its closing.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final, TypeVar, cast
+
+import aiosqlite
 
 from cosession.errors import StorageError
 
@@ -63,20 +64,21 @@ def explained(name: str) -> Generator[None]:
 
 
 class DatabaseConnection:
-    """A SQLite connection that runs whole functions on a thread of its own, in the order of the calls.
+    """An aiosqlite connection that runs whole functions on its thread, in the order of the calls.
 
     A transaction is one function, and so one hop to the thread: a busy loop doesn't prolong it, no other call runs
     between its statements, and a cancelled caller can't leave it open, because a submitted function runs to its end.
     Use `start` to make one.
 
     Args:
+        connector: opens the database; called on the thread.
         name: the name of the database in errors.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, connector: Callable[[], sqlite3.Connection], name: str) -> None:
+        self._db = aiosqlite.Connection(connector, iter_chunk_size=1)
         self._name = name
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._db: sqlite3.Connection | None = None
+        self._is_open = False
 
     @classmethod
     async def start(cls, connector: Callable[[], sqlite3.Connection], name: str) -> "DatabaseConnection":
@@ -89,8 +91,8 @@ class DatabaseConnection:
         Raises:
             StorageError: the database can't be opened.
         """
-        connection = cls(name)
-        opening = asyncio.ensure_future(connection._open(connector))
+        connection = cls(connector, name)
+        opening = asyncio.ensure_future(connection._open())
         try:
             await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -109,58 +111,44 @@ class DatabaseConnection:
         Raises:
             StorageError: SQLite failed, or the connection is closed.
         """
-        if self._db is None:
+        if not self._is_open:
             raise StorageError(f"The database {self._name} is closed: the server is stopping.")
         with explained(self._name):
-            return await self._submit(partial(work, self._db))
+            # aiosqlite's own cursors are built on `_execute`; it has no public way to run a function on its thread
+            db = self._db
+            return await db._execute(work, db._conn)  # pyright: ignore[reportUnknownMemberType, reportPrivateUsage]
 
     async def close(self) -> None:
         """Close the connection after the submitted calls, and end its thread, also when cancelled; idempotent."""
-        db, self._db = self._db, None
-        if db is None:
+        if not self._is_open:
             return
-        closing = asyncio.ensure_future(self._submit(db.close))
+        self._is_open = False
+        closing = asyncio.ensure_future(self._close())
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
             await closing  # the lock of the database is free when this returns
             raise
-        finally:
-            self._thread.shutdown(wait=False)
 
-    async def _open(self, connector: Callable[[], sqlite3.Connection]) -> None:
+    async def _open(self) -> None:
         with explained(self._name):
             try:
-                self._db = await self._submit(connector)
+                await self._db
             except BaseException:
-                self._thread.shutdown(wait=False)
+                await self._end_of_thread()
                 raise
+        self._is_open = True
 
-    async def _submit(self, work: Callable[[], T]) -> T:
-        # Not `run_in_executor`: a cancelled caller would take back a call whose turn has not come.
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._thread.submit(_settle, done, work)
-        return await done
+    async def _close(self) -> None:
+        try:
+            await self._db.close()
+        finally:
+            await self._end_of_thread()
 
-
-def _settle(done: "asyncio.Future[T]", work: Callable[[], T]) -> None:
-    """Do the work on the thread, and pass its result or error to the loop of its caller."""
-    try:
-        result = work()
-    except BaseException as error:
-        done.get_loop().call_soon_threadsafe(_fail, done, error)
-    else:
-        done.get_loop().call_soon_threadsafe(_succeed, done, result)
-
-
-def _succeed(done: "asyncio.Future[T]", result: T) -> None:
-    if not done.done():
-        done.set_result(result)
-
-
-def _fail(done: "asyncio.Future[Any]", error: BaseException) -> None:
-    if not done.done():
-        done.set_exception(error)
+    async def _end_of_thread(self) -> None:
+        """Wait for the end of aiosqlite's thread, which would outlive the loop; it doesn't wait in all versions."""
+        thread: Thread = getattr(self._db, "_thread", cast(Any, self._db))  # a connection was a thread before 0.22
+        await asyncio.to_thread(thread.join)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
