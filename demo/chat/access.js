@@ -29,7 +29,7 @@ export const credentials = token ? { authorization: `Bearer ${token}` } : {};
 /** What to do when the server doesn't know one, in words for people. */
 export function wayIn() {
   return token
-    ? "Your link isn't good any more. Ask whoever gave it to you for a new one."
+    ? "Your link isn't good any more. Ask the person who gave it to you for a new one."
     : "This chat is for people who were given a link of their own. Open yours, or ask somebody who is in it for one.";
 }
 

@@ -92,7 +92,7 @@ export function shareDialog() {
     lead.textContent = token ? OWN : OPEN;
     const url = address(id);
     if (!token) show(url.href, ...(isThisMachine(url) ? hereOnly() : []));
-    else if (!mayInvite) show(url.href, "This link has no access in it: it opens for people who have their own. For somebody who has none, ask whoever gave you yours.");
+    else if (!mayInvite) show(url.href, "This link has no access in it: it opens for people who have their own. For somebody who has none, ask the person who gave you yours.");
     else shown.hidden = true;
     dialog.showModal();
     if (!token || !mayInvite) return;

@@ -69,211 +69,248 @@ class Settings(BaseSettings):
     port: int = Field(8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     data: Path = Field(Path("cosession-data"), description="folder of the database; made when missing")
     insecure: bool = Field(
-        False, description="listen beyond loopback although participants name themselves: for trusted networks only"
+        False, description="listen beyond loopback although participants name themselves; for trusted networks only"
     )
     auth_secret: SecretStr | None = Field(
         None,
-        description="secret that tokens are signed with (HS256), 32 bytes or more; several verify, the first signs",
+        description="secret that signs tokens (HS256), at least 32 bytes; of several, all verify and the "
+        "first one signs",
     )
     auth_key_file: Path | None = Field(
-        None, description="PEM file with the public keys (RSA, P-256, Ed25519) of those who sign tokens"
+        None, description="PEM file with the public keys (RSA, P-256, Ed25519) that verify tokens"
     )
     auth_jwks_url: str | None = Field(
-        None, description="URL of the key set of those who sign tokens; needs an audience"
+        None, description="URL of the key set that verifies tokens; requires `auth_audience`"
     )
-    auth_issuer: str | None = Field(None, description="what a token's `iss` must be; without it any will do")
+    auth_issuer: str | None = Field(
+        None, description="required value of a token's `iss`; without this setting any value is accepted"
+    )
     auth_audience: str | None = Field(
-        None, description="what a token's `aud` must include; without it a token must have none"
+        None, description="value that a token's `aud` must include; without this setting a token must have no `aud`"
     )
     auth_leeway_seconds: float = Field(
-        30.0, ge=0, le=300, description="how far the clocks of those who sign tokens may be from this one's"
+        30.0,
+        ge=0,
+        le=300,
+        description="tolerated difference between the clocks of this server and of the issuer of tokens",
     )
     auth_jwks_max_age_seconds: float = Field(
-        600.0, ge=1, description="how long a key set is used; a key that was withdrawn verifies for that long at most"
+        600.0, ge=1, description="time for which a key set is cached; a withdrawn key verifies for at most that long"
     )
     max_invitation_seconds: float = Field(
-        7 * 86400.0, ge=60, description="how long an invitation is good at most: links get around, and can't be seen"
+        7 * 86400.0,
+        ge=60,
+        description="longest validity of an invitation; short, because links get passed on unnoticed",
     )
     allowed_origins: Origins = Field(
-        (), description="web origins whose pages may use the server, e.g. https://app.example; its own may always"
+        (),
+        description="web origins whose pages may use the server, e.g. https://app.example; its own origin always may",
     )
     tls_cert: Path | None = Field(None, description="PEM file with the certificate and its chain; then it is https")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's key, if it isn't in that file")
     trusted_proxies: Networks = Field(
-        (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed"
+        (), description="addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"
     )
     create_on_connect: bool = Field(
-        True, description="create an unknown session when somebody connects to it; else it must be created first"
+        True, description="create an unknown session when a client connects to it; else it must be created first"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
-    log_format: Literal["console", "json"] = Field("console", description="how log events are written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    log_format: Literal["console", "json"] = Field("console", description="format of log events")
 
     max_connections: int = Field(
-        16_000, ge=1, description="open sockets in all; each costs memory and a file descriptor, also a silent one"
+        16_000, ge=1, description="open sockets in total; each costs memory and a file descriptor, even when silent"
     )
     max_connections_per_address: int = Field(
-        512, ge=1, description="open sockets of one address, which may be an office; one alone can't fill the server"
+        512,
+        ge=1,
+        description="open sockets of one address, which may be an office; one address can't fill the server",
     )
     unlimited_addresses: Networks = Field(
         (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
         validate_default=False,
-        description="addresses and networks that no limit per address is for; trusted proxies are among them",
+        description="addresses and networks without a limit per address; trusted proxies are always included",
     )
     max_head_bytes: int = Field(
-        16 * 2**10, ge=1024, description="largest head of a request; what is larger is no request of ours"
+        16 * 2**10, ge=1024, description="largest head of a request; no client of ours sends a larger one"
     )
     head_seconds: float = Field(
-        10.0, gt=0, description="how long a TLS handshake, and then a request's head, may take to arrive"
+        10.0, gt=0, description="time for a TLS handshake, and then for the head of a request, to arrive"
     )
     body_seconds: float = Field(
-        60.0, gt=0, description="how long a request's body may take to arrive; it holds a connection meanwhile"
+        60.0, gt=0, description="time for the body of a request to arrive; it occupies a connection meanwhile"
     )
     max_body_bytes: int = Field(
         8 * 2**20,
         ge=1024,
-        description="largest body of a request; it is read whole, and JSON takes many times its size",
+        description="largest body of a request; it is read whole, and parsed JSON takes many times its size",
     )
     max_frame_bytes: int = Field(
         96 * 2**20,
         ge=1024,
-        description="largest frame taken: a photo is one value, and a stock client's offline work is one frame",
+        description="largest frame: a photo is one value, and the offline work of a stock client is one frame",
     )
     max_arriving_bytes: int = Field(
         256 * 2**20,
         ge=2**20,
-        description="what has come of frames over 64 KB, of all connections, and isn't taken in; two of the largest "
-        "always fit. Beyond half of it further ones wait, beyond it the slowest is given up (4503)",
+        description="received bytes of unprocessed frames over 64 KB, of all connections; two of the largest "
+        "always fit. Beyond half of it further ones wait; beyond it the slowest connection is "
+        "closed (4503)",
     )
     max_answering_bytes: int = Field(
         256 * 2**20,
         ge=2**20,
-        description="what answers of more than 64 KB hold until they are read, of all requests; one always fits. "
-        "Beyond it the oldest of the address that holds most is cut",
+        description="unread bytes of answers over 64 KB, of all requests; one always fits. Beyond it the "
+        "oldest answer of the address with the most unread bytes is cut off",
     )
     max_structs_per_frame: int = Field(
         250_000,
         ge=1024,
-        description="structs, values and deletions in one update, but for deletions that are known: nearly all that "
-        "a replica tells when it comes back; so many take seconds, in steps between which others have their turn",
+        description="structs, values and deletions in one update; known deletions, which a returning replica "
+        "repeats, don't count. So many take seconds, in steps between which other connections "
+        "have their turn",
     )
     max_value_bytes: int = Field(
         16 * 2**20,
         ge=2**20,
-        description="largest value (a string, a plain object, bytes), which isn't taken in parts; a photo of "
-        "10 MB as text is below it. Texts and shared types are no single values",
+        description="largest single value (a string, a plain object, bytes); it can't be processed in parts. "
+        "A photo of 10 MB as text is smaller. Texts and shared types are not single values",
     )
     max_value_entries: int = Field(
         100_000,
         ge=1024,
-        description="keys and values in one plain object or list, which the CRDT library reads at once; larger ones "
-        "belong into shared maps and lists, or several values",
+        description="keys and values in one plain object or list, which the CRDT library reads in one step; "
+        "larger data belongs in shared maps and lists, or in several values",
     )
     max_document_bytes: int = Field(
         128 * 2**20,
         ge=1024,
-        description="how large the document of a session may grow by the hands of those whose writes are judged: ten "
-        "photos of 5 MB, as text, are more than half of it; each thing in it (a stretch of text, a value, a shared "
-        "type) counts for 128 bytes more, for small ones take most memory, and a deleted one for 32",
+        description="largest document to which restricted participants may add: ten photos of 5 MB, as text, "
+        "fill more than half of it. Each item (a stretch of text, a value, a shared type) counts "
+        "for 128 bytes more, because small ones take most memory, and a deleted one for 32",
     )
-    max_depth: int = Field(64, ge=8, le=100, description="how deep shared types may be in each other; judged like it")
+    max_depth: int = Field(
+        64, ge=8, le=100, description="deepest nesting of shared types for restricted participants"
+    )
     max_waiting_bytes: int = Field(
         2**20,
         ge=1024,
-        description="what may wait for one connection; a slow reader then loses its queue, not its data",
+        description="bytes that may wait for one connection; a slow reader then loses its queue and gets a "
+        "diff instead",
     )
     max_merged_updates: int = Field(
-        256, ge=1, description="how many updates become one frame; merging more at once holds the loop too long"
+        256,
+        ge=1,
+        description="updates that are merged into one frame; merging more in one step holds the event loop too long",
     )
     max_piece_bytes: int = Field(
         2**18,
         ge=1024,
-        description="larger diffs go in pieces: clients hang up that get no whole frame for 30 s",
+        description="size from which a diff is sent in pieces: clients hang up without a whole frame for 30 s",
     )
     max_uncommitted_bytes: int = Field(
-        64 * 2**20, ge=2**20, description="what may wait for the disk; beyond it, sockets are not read"
+        64 * 2**20, ge=2**20, description="bytes that may wait for the disk; beyond it sockets are not read"
     )
     max_presence_bytes: int = Field(
         64 * 2**10,
         ge=256,
-        description="largest awareness state, in UTF-8; a larger one is dropped, and its connection is told",
+        description="largest awareness state in UTF-8; a larger one is dropped, and its connection gets a notice",
     )
     max_presence_bytes_per_second: int = Field(
         32 * 2**20,
         ge=2**16,
-        description="what a room sends of presence, to all together; beyond it small states go first",
+        description="bytes of presence that a room sends to all its connections; beyond it small states go first",
     )
     presence_seconds: float = Field(
-        0.05, ge=0, description="how often a room tells its presence at most; a hundred moving cursors are one frame"
+        0.05,
+        ge=0,
+        description="shortest time between two presence frames of a room; a hundred moving cursors share a frame",
     )
     presence_timeout_seconds: float = Field(
-        15.0, ge=1, description="how long who is gone without a word is still there for the others"
+        15.0, ge=1, description="time after which a silent client no longer counts as present"
     )
     attendance_seconds: float = Field(
         1.0,
         ge=0,
-        description="how long who is online must stay so before the document says it; a reload writes nothing",
+        description="time for which a change of a participant's attendance must last before it is written "
+        "into the document; a reload writes nothing",
     )
     agents: Texts = Field(
         (),
         max_length=32,
-        description="agents that belong to every new session; the first answers prompts that name nobody",
+        description="agents that belong to every new session; the first one answers prompts that name no agent",
     )
     lease_grace_seconds: float = Field(
         15.0,
         ge=0,
-        description="how long what a process holds outlives its connection; a restart or a tunnel loses nothing",
+        description="time for which a process keeps its leases after its connection is lost; long enough for "
+        "a restart or a tunnel",
     )
     begin_seconds: float = Field(
-        60.0, gt=0, description="how soon a prompt that was taken must have a run; then another may take it"
+        60.0,
+        gt=0,
+        description="time within which a claimed prompt must have a run; after it another worker may claim "
+        "the prompt",
     )
     max_attempts: int = Field(
-        5, ge=1, description="how often a run may lose its process; what kills every one must end some time"
+        5, ge=1, description="processes that a run may lose; a run that kills each of them must end"
     )
     work_seconds: float = Field(
-        86400.0, gt=0, description="how old a prompt may be for a worker; nobody waits for older ones any more"
+        86400.0, gt=0, description="greatest age of a prompt that a worker gets; older prompts are stale"
     )
     max_fences: int = Field(
-        1024, ge=1, description="fences of one connection that may wait for a commit; none of them is free"
+        1024, ge=1, description="fences of one connection that may wait for a commit; each takes memory"
     )
     max_frames_per_second: float = Field(
-        2000.0, gt=0, description="what one connection may send; beyond it, it is read more slowly"
+        2000.0, gt=0, description="frames that one connection may send; beyond it the connection is read more slowly"
     )
     flood_seconds: float = Field(
         10.0,
         gt=0,
-        description="how long a worker may send too fast before it is closed (4529); other sockets are only slowed",
+        description="time for which a worker's connection may exceed the rate before it is closed (4529); "
+        "other sockets are only slowed down",
     )
     max_new_clients_per_minute: float = Field(
         600.0,
         gt=0,
-        description="Yjs client ids that one participant may add to a session, and five minutes' worth at once: a "
-        "page load takes one, and each is named in every state vector for ever. Beyond it they wait",
+        description="Yjs client ids that one participant may add to a session, with a burst of five minutes' "
+        "worth: a page load takes one, and every state vector names each for ever. Beyond it they "
+        "wait",
     )
     slow_reader_seconds: float = Field(
-        60.0, gt=0, description="how long one frame may wait for a reader before its connection is closed (4508)"
+        60.0,
+        gt=0,
+        description="time for which one frame may wait for a reader before the connection is closed (4508)",
     )
     keep_alive_seconds: float = Field(
-        20.0, gt=0, lt=30, description="the longest silence; y-websocket hangs up after 30 s of it"
+        20.0, gt=0, lt=30, description="longest silence of the server; y-websocket hangs up after 30 s of it"
     )
     snapshot_after_updates: int = Field(
-        2000, ge=1, description="updates behind the last snapshot before the next; after a crash they are replayed"
+        2000, ge=1, description="updates after a snapshot until the next one is due; they are replayed after a crash"
     )
     snapshot_after_bytes: int = Field(
-        4 * 2**20, ge=1024, description="the same in bytes, or the size of the last snapshot, if that is more"
+        4 * 2**20,
+        ge=1024,
+        description="bytes after a snapshot until the next one is due, or the size of the snapshot, if that is more",
     )
     compact_after_seconds: float = Field(
-        600.0, ge=0, description="how often what an occupied room has written is compacted; an empty one is at once"
+        600.0,
+        ge=0,
+        description="time between two compactions of an occupied room; an empty room is compacted at once",
     )
     history_grain_seconds: float = Field(
         60.0,
         ge=0,
-        description="how much time a row of a compacted log may cover, of one writer; the past is read between rows",
+        description="time that one row of a compacted log may cover, of one author; the history is read by rows",
     )
     unload_after_seconds: float = Field(
-        30.0, ge=0, description="how long a room without connections stays loaded; a reload of a page finds it warm"
+        30.0,
+        ge=0,
+        description="time for which a room without connections stays loaded; a page that reloads finds it in memory",
     )
     shutdown_seconds: float = Field(
-        10.0, gt=0, description="how long a stopping server waits for its connections; for the log it always waits"
+        10.0,
+        gt=0,
+        description="time for which a stopping server waits for its connections; for the log it always waits",
     )
 
     @field_validator(

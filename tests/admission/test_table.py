@@ -367,7 +367,7 @@ def test_a_refusal_is_read_by_somebody_who_knows_no_paths(scene: Scene) -> None:
     eve = participant("eve", role="member")
     told: dict[str, Callable[[SessionDocument], object]] = {
         "You may not change a message, at messages/*/parts/*/text: it is bob's, and your access to this session "
-        "doesn't include that; ask whoever gave it to you for edit-any.": lambda d: text_of(d, "m-bob").insert(
+        "doesn't include that; ask the person who gave it to you for edit-any.": lambda d: text_of(d, "m-bob").insert(
             0, "x"
         ),
         "You may not write into a message, at messages/*/metadata/author: author must be the id of whose message it "
@@ -378,15 +378,17 @@ def test_a_refusal_is_read_by_somebody_who_knows_no_paths(scene: Scene) -> None:
         "You may not change the application's own data, at cosession/a: this name is reserved; give the root another "
         "one.": lambda d: d.doc.get("cosession", type=Map).update({"a": Map({"b": 1})}),
         "You may not remove a message, at messages/*: it is bob's, and your access to this session doesn't include "
-        "that; ask whoever gave it to you for edit-any.": lambda d: d.messages.shared.__delitem__(1),
+        "that; ask the person who gave it to you for edit-any.": lambda d: d.messages.shared.__delitem__(1),
     }
     told_others = {
         "You may not change the shared state, at state/trip/hotel/name: your access to this session doesn't include "
-        "that; ask whoever gave it to you for state:trip/hotel/name.": lambda d: d.state.set("trip.hotel.name", "x"),
+        "that; ask the person who gave it to you for state:trip/hotel/name.": lambda d: d.state.set(
+            "trip.hotel.name", "x"
+        ),
         "You may not change a shared text, at text:notes: your access to this session doesn't include that; ask "
-        "whoever gave it to you for text:notes.": lambda d: d.text("notes").append("!"),
+        "the person who gave it to you for text:notes.": lambda d: d.text("notes").append("!"),
         "You may not change a request, at requests/vote/p-bot/vi: your access to this session doesn't include that; "
-        "ask whoever gave it to you for approve.": lambda d: d.requests.ask_vote("p-bot", "vi", "yes"),
+        "ask the person who gave it to you for approve.": lambda d: d.requests.ask_vote("p-bot", "vi", "yes"),
     }
     for sentence, act in told_others.items():
         with pytest.raises(NotAllowed) as refusal:

@@ -190,7 +190,7 @@ def test_a_token_in_the_query_is_taken_out_of_the_address_too(guarded: Server, a
     assert "token" not in mia.page.url
     expect(mia.testid("composer")).to_be_enabled()
     mia.testid("share").click()
-    expect(mia.testid("share-hint")).to_contain_text("ask whoever gave you yours")
+    expect(mia.testid("share-hint")).to_contain_text("ask the person who gave you yours")
     assert "token" not in mia.testid("share-link").input_value()
 
 

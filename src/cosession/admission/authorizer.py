@@ -130,7 +130,9 @@ class Authorizer:
         capabilities = self._capabilities
         scoped = capabilities.state or capabilities.texts or capabilities.roots
         if not (scoped or any(capabilities.may(one) for one in _WRITING)):
-            raise NotAllowed("Your access to this session doesn't include writing; ask whoever gave it to you.")
+            raise NotAllowed(
+                "Your access to this session doesn't include writing; ask the person who gave it to you."
+            )
 
     def look_at_writers(self, brings: Iterable[ClockRange]) -> None:
         """Check that an update uses up only clocks of the participant, also where it changes nothing visible.
@@ -241,7 +243,7 @@ class Authorizer:
     def _refusal(self, touch: Operation, needs: tuple[str, ...], why: str) -> NotAllowed:
         where = "/".join(touch.path)
         where = where if len(where) <= 200 else f"{where[:199]}…"
-        needed = f"; ask whoever gave it to you for {' or '.join(needs)}" if needs else ""
+        needed = f"; ask the person who gave it to you for {' or '.join(needs)}" if needs else ""
         return NotAllowed(
             f"You may not {_done(touch)}, at {where}: {why}{needed}.", touched=where, action=touch.action, needs=needs
         )

@@ -179,7 +179,7 @@ class Capabilities:
         if not any(self.may(one) for one in (capability, *others)):
             raise NotAllowed(
                 f"This needs the capability {' or '.join((capability, *others))!r} ({CAPABILITIES[capability]}), "
-                "which your access to this session doesn't include; ask whoever gave it to you."
+                "which your access to this session doesn't include; ask the person who gave it to you."
             )
 
 

@@ -194,7 +194,7 @@ def send(
 
 @app.command()
 def token(
-    subject: Annotated[str, typer.Argument(metavar="SUB", help="Whose it is: the participant's id.")],
+    subject: Annotated[str, typer.Argument(metavar="SUB", help="The id of the participant.")],
     session: Annotated[list[str], typer.Option(help="A session that it opens, or PREFIX*; can be repeated.")],
     role: Annotated[
         RoleName | None, typer.Option(help="What may be done there; member unless there is --capability.")

@@ -351,7 +351,7 @@ def _is_prompt(message: Message) -> bool:
 
 def _not_yours(id_: str, verb: str, needs: str) -> NotAllowed:
     return NotAllowed(
-        f"You may {verb} what answers you, and {id_!r} doesn't; ask whoever gave you access for {needs}.",
+        f"You may {verb} what answers you, and {id_!r} doesn't; ask the person who gave you access for {needs}.",
         needs=(needs,),
     )
 

@@ -53,7 +53,7 @@ async def invite(request: Request) -> Response:
     if not by.capabilities.include(Capabilities.of(body.role)):
         raise NotAllowed(
             f"The role {body.role!r} includes more than your own access to this session; invite for less, or ask "
-            "whoever gave you yours."
+            "the person who gave you yours."
         )
     issuer, now = _issuer(request), time.time()
     claims = {
@@ -101,6 +101,6 @@ def _issuer(request: Request) -> Issuer:
             "This server knows tokens by the public keys of an issuer and can't make any; ask that issuer for one."
         )
     raise CannotSign(
-        "Participants name themselves here, so the session's address is all that somebody needs. To give roles, "
+        "Participants name themselves here, so the session's address is enough to take part. To give roles, "
         "start the server with a secret: COSESSION_AUTH_SECRET=$(openssl rand -hex 32)"
     )
