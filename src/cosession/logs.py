@@ -125,5 +125,5 @@ def configure_logs(level: str, style: Literal["console", "json"] = "console") ->
     # warnings, without limit. Its errors are defects of this server.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("asyncio", "httpx", "httpcore"):
+    for name in ("aiosqlite", "asyncio", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))

@@ -139,6 +139,14 @@ async def closed_with(url: str, frame: bytes | None = None) -> tuple[int, str]:
         return ws.close_code or 0, ws.close_reason or ""
 
 
+async def make_large_session(host: Host, http: httpx.AsyncClient) -> None:
+    """Create a session of eight messages, 6.4 MB in all."""
+    assert (await http.post(f"{host.url}/sessions", json={"id": "trip"})).status_code == 201
+    parts = [{"type": "text", "text": "x" * 800_000}]
+    for _ in range(8):
+        assert (await http.post(f"{host.url}/sessions/trip/messages", json={"parts": parts})).status_code == 201
+
+
 async def test_words_acked_before_sigterm_are_there_after_it_and_the_sdk_comes_back(tmp_path: Path) -> None:
     with hosted(tmp_path, auth_secret=SECRET) as host:
         await host.start()
@@ -268,10 +276,7 @@ async def test_a_reader_that_does_not_read_is_let_go_and_does_not_hold_the_end(t
     with hosted(tmp_path, program, slow_reader_seconds=1) as host:
         await host.start("--timeout-graceful-shutdown", "1")
         async with httpx.AsyncClient(cookies={"login": "ann"}) as http:
-            await http.post(f"{host.url}/sessions", json={"id": "trip"})
-            for _ in range(8):
-                parts = [{"type": "text", "text": "x" * 800_000}]
-                await http.post(f"{host.url}/sessions/trip/messages", json={"parts": parts})
+            await make_large_session(host, http)
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
             sock.connect(("127.0.0.1", host.port))
@@ -293,10 +298,7 @@ async def test_bodies_and_answers_have_their_time_and_connections_their_number(t
     with hosted(tmp_path, body_seconds=1, slow_reader_seconds=1, max_connections=2) as host:
         await host.start("--timeout-graceful-shutdown", "1")
         async with httpx.AsyncClient(cookies={"login": "ann"}) as http:
-            await http.post(f"{host.url}/sessions", json={"id": "trip"})
-            for _ in range(8):
-                parts = [{"type": "text", "text": "x" * 800_000}]
-                await http.post(f"{host.url}/sessions/trip/messages", json={"parts": parts})
+            await make_large_session(host, http)
 
             head = "Host: localhost\r\nCookie: login=ann\r\nContent-Type: application/json\r\nContent-Length: 9"
             incoming, outgoing = await asyncio.open_connection("127.0.0.1", host.port)

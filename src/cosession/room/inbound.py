@@ -326,7 +326,7 @@ class InboundUpdates:
         left = {span.client: span.end for span in header.brings if span.end > known.get(span.client, 0)}
         gives_up = offered and peer.patience >= PATIENCE
         may_replace = partial(
-            self._guard.may_replace, connection, peer.participant, offered=offered, gives_up=gives_up
+            self._guard.may_replace, connection, peer.participant, offered=offered, waits=not gives_up
         )
         others = {client: clock for client, clock in left.items() if not may_replace(client)}
         is_needed = len(others) < len(left)

@@ -233,7 +233,7 @@ class WriteGuard:
             CosessionError: no part may be kept.
         """
         is_own = partial(self._is_own, by) if offered else None
-        may_replace = partial(self.may_replace, connection, by, offered=offered, gives_up=gives_up)
+        may_replace = partial(self.may_replace, connection, by, offered=offered, waits=not gives_up)
         return self._judge().salvage(update, header, by, is_own, may_replace, gives_up=gives_up)
 
     def hollow(
@@ -261,7 +261,7 @@ class WriteGuard:
         return Salvaged(Admitted(update, read_update_header(update)), error)
 
     def may_replace(
-        self, connection: int, by: Participant, client: int, *, offered: bool, gives_up: bool = True
+        self, connection: int, by: Participant, client: int, *, offered: bool, waits: bool = False
     ) -> bool:
         """Return whether refused content of a participant may use up the clocks of a client id: it must own the id.
 
@@ -274,13 +274,13 @@ class WriteGuard:
             by: its participant.
             client: the client id.
             offered: whether it came in an answer.
-            gives_up: whether others have been waited for long enough.
+            waits: whether another device of the participant is waited for.
         """
         owner = self.writers.get(client)
         if owner is not None:
             is_other_device = offered and self._presence.speaks(connection)
             return owner == by.id and (
-                gives_up or not is_other_device or self._presence.speaks_for(connection, client)
+                not (waits and is_other_device) or self._presence.speaks_for(connection, client)
             )
         if self._presence.speaks_for(connection, client):
             return True
