@@ -12,8 +12,7 @@ from pathlib import Path
 from chat.models import NAMES, choose
 from chat.tool_model import ToolModel
 
-from cosession.client import Session, Worker
-from cosession.document import Message
+from cosession.client import AgentRun, Worker
 from cosession.errors import CosessionError
 
 from .planner import Planner
@@ -47,16 +46,15 @@ def choose_model(name: str, words_per_second: float) -> ToolModel:
     )
 
 
-def handler(agent: str, store: Store, model: ToolModel) -> Callable[[Session, Message], Awaitable[None]]:
-    """Return what an agent does with a prompt."""
+def answering(agent: str, store: Store, model: ToolModel) -> Callable[[AgentRun], Awaitable[None]]:
+    """Return the function that answers the prompts of an agent."""
 
-    async def plan(session: Session, prompt: Message) -> None:
-        async with session.run(reply_to=prompt, task="Planning with you") as run:
-            await Planner(session, prompt, run, store).answer(model)
+    async def plan(run: AgentRun) -> None:
+        run.progress("Planning with you")
+        await Planner(run, store).answer(model)
 
-    async def search(session: Session, prompt: Message) -> None:
-        async with session.run(reply_to=prompt, task=f"Looking for {agent}") as run:
-            await look_up(SPECIALTIES[agent], session, prompt, run, store, model)
+    async def search(run: AgentRun) -> None:
+        await look_up(SPECIALTIES[agent], run, store, model)
 
     return plan if agent == PLANNER else search
 
@@ -86,9 +84,10 @@ def main() -> None:
         parser.error(str(error))
     known = os.environ.get("COSESSION_TOKEN")
     name = SPECIALTIES[options.agent].name if options.agent in SPECIALTIES else "Planner"
-    work = handler(options.agent, Store(options.store), model)
     token = None if known is None else lambda: known
-    Worker(options.agent, work, url=options.url, token=token, name=name).main()
+    worker = Worker(options.agent, url=options.url, token=token, name=name)
+    worker.handler(answering(options.agent, Store(options.store), model))
+    worker.main()
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from typing import Any
 
 from chat.tool_model import ToolModel
 
-from cosession.client import AgentRun, Delegation, Session, Step
-from cosession.document import Message
+from cosession.client import AgentRun, Delegation, Step
 
 from . import trip
 from .store import KINDS, Store
@@ -42,15 +41,12 @@ class Planner:
     """Answers one prompt.
 
     Args:
-        session: the session.
-        prompt: what it answers.
-        run: its run.
+        run: the run that answers.
         store: the data.
     """
 
-    def __init__(self, session: Session, prompt: Message, run: AgentRun, store: Store) -> None:
-        self._session = session
-        self._prompt = prompt
+    def __init__(self, run: AgentRun, store: Store) -> None:
+        self._session = run.session
         self._run = run
         self._store = store
         self._rounds = 0
@@ -70,7 +66,7 @@ class Planner:
             {"role": "system", "content": PLAN + json.dumps(plan, ensure_ascii=False)},
             *self._conversation(),
         ]
-        await think(self._session, self._run, model, messages, self._tools())
+        await think(self._run, model, messages, self._tools())
         trip.remember(self._session)
 
     def _conversation(self) -> list[dict[str, Any]]:
@@ -83,7 +79,7 @@ class Planner:
                     told.append({"role": "user", "content": f"{who.name}: {message.text}"})
                 elif message.author == self._session.participant:
                     told.append({"role": "assistant", "content": message.text})
-            if message.id == self._prompt.id:
+            if message.id == self._run.reply_to:
                 break
         return told[-MOST_REMEMBERED:]
 

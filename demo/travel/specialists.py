@@ -10,8 +10,7 @@ from typing import Any
 
 from chat.tool_model import ToolModel
 
-from cosession.client import AgentRun, Session
-from cosession.document import Message
+from cosession.client import AgentRun
 
 from . import trip
 from .store import Row, Store
@@ -92,10 +91,9 @@ SPECIALTIES = {
 }
 
 
-async def look_up(
-    specialty: Specialty, session: Session, prompt: Message, run: AgentRun, store: Store, model: ToolModel
-) -> None:
-    """Answer one prompt of the planner, or of a person who names the specialist. Raises as `AgentRun.text` does."""
+async def look_up(specialty: Specialty, run: AgentRun, store: Store, model: ToolModel) -> None:
+    """Answer one prompt of the planner, or of a person that names the specialist. Raises as `AgentRun.text` does."""
+    session = run.session
     known = trip.facts(session)
     done = 0
 
@@ -141,10 +139,10 @@ async def look_up(
     messages = [
         {"role": "system", "content": INSTRUCTIONS.format(kind=specialty.kind)},
         {"role": "system", "content": BRIEF + json.dumps(brief, ensure_ascii=False)},
-        {"role": "user", "content": prompt.text},
+        {"role": "user", "content": run.prompt.text if run.prompt else ""},
     ]
     run.progress("Looking", 0, 4)
-    await think(session, run, model, messages, tools)
+    await think(run, model, messages, tools)
     run.progress("Done", 4, 4)
 
 

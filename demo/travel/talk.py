@@ -12,7 +12,7 @@ from typing import Any
 from chat.models import STEERED
 from chat.tool_model import Call, ToolModel
 
-from cosession.client import AgentRun, Session
+from cosession.client import AgentRun
 
 SILENCE = "*The model gave no answer. Ask again in other words, or start the team with another model.*"
 """What people read instead of nothing."""
@@ -51,14 +51,11 @@ class Tool:
         return {"type": "function", "function": described}
 
 
-async def think(
-    session: Session, run: AgentRun, model: ToolModel, messages: list[dict[str, Any]], tools: Sequence[Tool]
-) -> None:
+async def think(run: AgentRun, model: ToolModel, messages: list[dict[str, Any]], tools: Sequence[Tool]) -> None:
     """Answer by a model that may call tools. Raises as `AgentRun.text` does.
 
     Args:
-        session: the session.
-        run: where the answer goes.
+        run: the run that answers.
         model: what thinks.
         messages: the conversation; grows.
         tools: what it may do.
@@ -78,7 +75,7 @@ async def think(
                     break
         messages.append({"role": "assistant", "content": said, **({"tool_calls": _told(calls)} if calls else {})})
         messages += [await _carry_out(run, by_name.get(call.name), call) for call in calls]
-        steers = [f"{session.who(steer.by).name}: {steer.text}" for steer in run.steers()]
+        steers = [f"{run.session.who(steer.by).name}: {steer.text}" for steer in run.steers()]
         if steers:
             messages.append({"role": "user", "content": "\n".join([STEERED, *steers])})
         if not calls and not steers:

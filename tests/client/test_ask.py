@@ -30,13 +30,11 @@ def calls(session: Session, run: str) -> list[Part]:
 
 
 async def test_people_change_what_they_approve_and_the_agent_gets_that(server: Server):
-    suspended: list[bool] = []
     async with (
         connect(server.url, session="trip", participant="anna", kind="human") as anna,
         connect(server.url, session="trip", participant="planner") as planner,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        planner.on_suspended = suspended.append
         async with planner.run() as run:
             asking = asyncio.ensure_future(run.ask("Book it?", value={"limit": 200}, schema=SCHEMA))
             await until(lambda: asked(anna))
@@ -50,9 +48,7 @@ async def test_people_change_what_they_approve_and_the_agent_gets_that(server: S
             anna.vote(question, "approved", {"limit": 900})
             decision = await asking
             assert (decision.approved, decision.value, decision.by) == (True, {"limit": 900}, ("anna",))
-            assert record.status == "suspended" or suspended == [True, False]
         await until(lambda: record.status == "complete")
-        assert suspended == [True, False]
 
 
 async def test_a_question_that_nobody_answers_expires(server: Server):

@@ -7,7 +7,6 @@ from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import OfferedTool, StateChange, connect, create_session
-from cosession.client.errand import Errand
 from cosession.errors import BadDocument, Disconnected
 
 pytestmark = pytest.mark.anyio
@@ -118,25 +117,6 @@ async def test_a_prompt_that_is_cancelled_before_anybody_has_it_is_not_given(ser
         await until(lambda: first.refused)
         async with connect(server.url, session="trip", participant="planner") as planner:
             assert (await anext(planner.prompts())).id == second.id
-
-
-async def test_what_a_worker_was_handed_is_taken_if_it_is_still_its_own(hub: Hub):
-    parts = [{"type": "text", "text": "Where to?"}]
-    for name in ("m1", "m2", "m3"):
-        hub.document.messages.append("user", parts, id=name, author="anna", created_at=AT)
-    hub.document.claims.grant("prompt/m1", by="planner", client=77, epoch=1, at=AT)
-    hub.document.claims.grant("prompt/m3", by="planner", client=78, epoch=1, at=AT)
-    hub.document.runs.start("r2", agent="planner", started_at=AT, reply_to="m2", client=77, epoch=2)
-    async with connect(hub.url, session="trip", participant="planner", client_id=77) as session:
-        assert session.document.doc.client_id == 77
-        claimed = session.take(Errand("trip", "m1", None, 77, 1))
-        assert claimed is not None
-        adopted = session.take(Errand("trip", "m2", "r2", 77, 2))
-        assert adopted is not None
-        async with session.run(reply_to=adopted) as run:
-            assert (run.id, run.adopted) == ("r2", True)
-        assert session.take(Errand("trip", "m3", None, 77, 1)) is None
-        assert session.take(Errand("trip", "m2", "r2", 77, 2)) is None
 
 
 async def test_the_tools_that_others_offer_are_seen_and_nonsense_is_passed_over(hub: Hub):

@@ -1,21 +1,30 @@
 """A worker against the real server: it is handed prompts of sessions that it isn't in, does them and leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from client.hub import until
-from processes import PATIENCE_SECONDS, Server
+from client.hub import Hub, until
+from faults.worker import ANSWER
+from forks import Forked
+from processes import PATIENCE_SECONDS, TESTS, Server
 from websockets.asyncio.server import ServerConnection, serve
 
-from cosession.client import Handler, Session, Worker, connect
+from cosession.auth.keys import secret_keys
+from cosession.auth.tokens import mint
+from cosession.client import AgentRun, Handler, RawHandler, Session, Worker, connect
 from cosession.client import worker as worker_module
+from cosession.client.errand import Errand, ErrandSession
 from cosession.document import Message
 from cosession.errors import Disconnected
 
 pytestmark = pytest.mark.anyio
+
+AT = "2026-01-01T00:00:00Z"
 
 
 @pytest.fixture
@@ -26,19 +35,44 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     server.close()
 
 
+def worker_of(url: str, answer: Handler, **more: int) -> Worker:
+    worker = Worker("flights", url=url, **more)
+    worker.handler(answer)
+    return worker
+
+
 @asynccontextmanager
-async def working(server: Server, handler: Handler, **more: int) -> AsyncIterator[Worker]:
+async def running(worker: Worker) -> AsyncIterator[Worker]:
     """A worker that is there for the length of a block."""
-    worker = Worker("flights", handler, url=server.url, **more)
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(PATIENCE_SECONDS):
-        running = tasks.create_task(worker.run())
+        working = tasks.create_task(worker.run())
         yield worker
-        running.cancel()
+        working.cancel()
 
 
-async def echo(session: Session, prompt: Message) -> None:
+def working(server: Server, answer: Handler, **more: int) -> AbstractAsyncContextManager[Worker]:
+    return running(worker_of(server.url, answer, **more))
+
+
+def working_raw(server: Server, answer: RawHandler) -> AbstractAsyncContextManager[Worker]:
+    worker = Worker("flights", url=server.url)
+    worker.raw_handler(answer)
+    return running(worker)
+
+
+def said(run: AgentRun) -> str:
+    """The text of the prompt."""
+    assert run.prompt is not None
+    return run.prompt.text
+
+
+async def echo(run: AgentRun) -> None:
+    run.text(f"{said(run)}!")
+
+
+async def echo_raw(session: Session, prompt: Message) -> None:
     async with session.run(reply_to=prompt) as run:
-        run.text(f"{prompt.text}!")
+        await echo(run)
 
 
 def answers(session: Session) -> list[str]:
@@ -69,12 +103,12 @@ async def test_what_was_asked_while_no_worker_was_there_is_answered_when_one_com
 async def test_no_more_are_answered_at_a_time_than_it_said(server: Server):
     most, now, gate = 0, 0, asyncio.Event()
 
-    async def count(session: Session, prompt: Message) -> None:
+    async def count(run: AgentRun) -> None:
         nonlocal most, now
         now += 1
         most = max(most, now)
         await gate.wait()
-        await echo(session, prompt)
+        await echo(run)
         now -= 1
 
     async with working(server, count, concurrency=2):
@@ -90,15 +124,14 @@ async def test_no_more_are_answered_at_a_time_than_it_said(server: Server):
 
 
 async def test_a_handler_that_fails_has_failed_once_and_the_next_prompt_is_answered(server: Server):
-    async def fail(session: Session, prompt: Message) -> None:
-        async with session.run(reply_to=prompt) as run:
-            if prompt.text == "bad":
-                raise RuntimeError("no such flight")
-            run.text("good")
+    async def fail(run: AgentRun) -> None:
+        if said(run) == "bad":
+            raise RuntimeError("no such flight")
+        run.text("good")
 
     async with working(server, fail), connect(server.url, session="trip", participant="ada", kind="human") as ada:
         await ada.send("bad")
-        await until(lambda: [run.status for run in ada.runs] == ["error"])
+        await until(lambda: [(run.status, run.error) for run in ada.runs] == [("error", "no such flight")])
         await ada.send("good")
         await until(lambda: sorted(run.status for run in ada.runs) == ["complete", "error"])
 
@@ -110,9 +143,9 @@ async def test_a_handler_that_fails_before_it_has_begun_a_run_has_failed_once_as
         calls.append(prompt.text)
         if prompt.text == "bad":
             raise RuntimeError("no such flight")
-        await echo(session, prompt)
+        await echo_raw(session, prompt)
 
-    async with working(server, fail), connect(server.url, session="trip", participant="ada", kind="human") as ada:
+    async with working_raw(server, fail), connect(server.url, session="trip", participant="ada", kind="human") as ada:
         bad = await ada.send("bad")
         await until(lambda: [run.status for run in ada.runs] == ["error"])
         [run] = ada.runs
@@ -129,10 +162,10 @@ async def test_a_prompt_that_a_handler_passes_over_is_offered_again(server: Serv
         if len(passed) < 2:
             passed.append(prompt.text)
         else:
-            await echo(session, prompt)
+            await echo_raw(session, prompt)
 
     async with (
-        working(server, pass_twice),
+        working_raw(server, pass_twice),
         connect(server.url, session="trip", participant="ada", kind="human") as ada,
     ):
         await ada.send("to Oslo")
@@ -165,9 +198,9 @@ async def test_pauses_grow_until_a_connection_has_lasted(
         asyncio.TaskGroup() as tasks,
     ):
         port = useless.sockets[0].getsockname()[1]
-        running = tasks.create_task(Worker("flights", echo, url=f"http://127.0.0.1:{port}").run())
+        working = tasks.create_task(worker_of(f"http://127.0.0.1:{port}", echo).run())
         await seen.wait()
-        running.cancel()
+        working.cancel()
     assert attempts[:5] == ([0, 1, 2, 3, 4] if growing else [0] * 5)
 
 
@@ -176,7 +209,7 @@ def test_a_program_that_the_server_refuses_says_why(tmp_path: Path):
     server.start()
     try:
         with pytest.raises(Disconnected, match="token"):
-            Worker("flights", echo, url=server.url).main()
+            worker_of(server.url, echo).main()
     finally:
         server.close()
 
@@ -184,36 +217,34 @@ def test_a_program_that_the_server_refuses_says_why(tmp_path: Path):
 async def test_who_drains_finishes_what_it_has_and_leaves_the_rest_to_others(server: Server):
     began, gate = asyncio.Event(), asyncio.Event()
 
-    async def slow(session: Session, prompt: Message) -> None:
-        async with session.run(reply_to=prompt) as run:
-            began.set()
-            await gate.wait()
-            run.text("slow")
+    async def slow(run: AgentRun) -> None:
+        began.set()
+        await gate.wait()
+        run.text("slow")
 
     async with connect(server.url, session="trip", participant="ada", kind="human") as ada:
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(PATIENCE_SECONDS):
-            worker = Worker("flights", slow, url=server.url)
-            running = tasks.create_task(worker.run())
+            worker = worker_of(server.url, slow)
+            working_on = tasks.create_task(worker.run())
             await ada.send("one")
             await began.wait()
             draining = tasks.create_task(worker.drain())
             await ada.send("two")
             gate.set()
             await draining
-            await running
+            await working_on
             await until(lambda: answers(ada) == ["slow"])
         async with working(server, echo):
             await until(lambda: answers(ada) == ["slow", "two!"])
 
 
 async def test_one_that_waits_for_people_does_not_keep_others_waiting(server: Server):
-    async def ask(session: Session, prompt: Message) -> None:
-        async with session.run(reply_to=prompt) as run:
-            if prompt.text == "ask":
-                decision = await run.ask("Book it?")
-                run.text(decision.decision)
-            else:
-                run.text("done")
+    async def ask(run: AgentRun) -> None:
+        if said(run) == "ask":
+            decision = await run.ask("Book it?")
+            run.text(decision.decision)
+        else:
+            run.text("done")
 
     async with (
         working(server, ask, concurrency=1),
@@ -232,12 +263,11 @@ async def test_one_that_waits_for_people_does_not_keep_others_waiting(server: Se
 async def test_a_worker_survives_a_restart_of_the_server_in_the_middle_of_its_work(server: Server):
     began, gate = asyncio.Event(), asyncio.Event()
 
-    async def slow(session: Session, prompt: Message) -> None:
-        async with session.run(reply_to=prompt) as run:
-            run.text("half ")
-            began.set()
-            await gate.wait()
-            run.text("whole")
+    async def slow(run: AgentRun) -> None:
+        run.text("half ")
+        began.set()
+        await gate.wait()
+        run.text("whole")
 
     async with working(server, slow), connect(server.url, session="trip", participant="ada", kind="human") as ada:
         await ada.send("one")
@@ -257,14 +287,134 @@ async def test_only_an_agent_gets_its_own_work(tmp_path: Path):
     try:
         with pytest.raises(Disconnected, match="token") as refused:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await Worker("flights", echo, url=server.url).run()
+                await worker_of(server.url, echo).run()
         assert refused.value.close == 4401
     finally:
         server.close()
 
 
-def test_a_worker_needs_an_address_and_does_one_thing_at_least():
+async def test_a_cancelled_run_of_a_handler_is_no_failure(server: Server):
+    began = asyncio.Event()
+
+    async def wait(run: AgentRun) -> None:
+        if said(run) != "wait":
+            return await echo(run)
+        began.set()
+        return await asyncio.Event().wait()
+
+    async with working(server, wait), connect(server.url, session="trip", participant="ada", kind="human") as ada:
+        await ada.send("wait")
+        await began.wait()
+        await until(lambda: len(list(ada.runs)) == 1)
+        [run] = ada.runs
+        ada.cancel(run.id, "enough")
+        await until(lambda: run.status == "cancelled")
+        await ada.send("go on")
+        await until(lambda: answers(ada) == ["go on!"])
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["token", "function"])
+async def test_a_worker_without_a_name_works_as_its_token_says(tmp_path: Path, fresh: bool):
+    secret = "s" * 32
+    server = Server(tmp_path, auth_secret=secret, agents='["flights"]')
+    server.start()
+    member, given = (
+        mint(
+            {"sub": sub, "kind": kind, "role": role, "sessions": ["*"], "exp": int(time.time() + 600)},
+            secret_keys(secret)[0],
+        )
+        for sub, kind, role in (("ada", "human", "member"), ("flights", "agent", "agent"))
+    )
+    try:
+        worker = Worker(url=server.url, token=(lambda: given) if fresh else given)
+        worker.handler(echo)
+        assert worker.agent == ("" if fresh else "flights")
+        async with (
+            running(worker),
+            connect(server.url, session="trip", participant="ada", kind="human", token=member) as ada,
+        ):
+            await ada.send("to Oslo")
+            await until(lambda: answers(ada) == ["to Oslo!"])
+            assert worker.agent == "flights"
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def joined(hub: Hub, errand: Errand) -> AsyncIterator[ErrandSession]:
+    session = ErrandSession(
+        errand, agent="planner", name="Planner", url=hub.url, token=None, on_suspended=lambda _: None
+    )
+    async with session.join(PATIENCE_SECONDS):
+        yield session
+
+
+async def test_what_a_worker_was_handed_is_taken_if_it_is_still_its_own(hub: Hub):
+    parts = [{"type": "text", "text": "Where to?"}]
+    for name in ("m1", "m2", "m3"):
+        hub.document.messages.append("user", parts, id=name, author="anna", created_at=AT)
+    hub.document.claims.grant("prompt/m1", by="planner", client=77, epoch=1, at=AT)
+    hub.document.claims.grant("prompt/m3", by="planner", client=78, epoch=1, at=AT)
+    hub.document.runs.start("r2", agent="planner", started_at=AT, reply_to="m2", client=79, epoch=2)
+    async with joined(hub, Errand("trip", "m1", None, 77, 1)) as session:
+        assert session.document.doc.client_id == 77
+        assert session.take() is not None
+    async with joined(hub, Errand("trip", "m3", None, 77, 1)) as session:
+        assert session.take() is None
+    async with joined(hub, Errand("trip", "m2", "r2", 79, 2)) as session:
+        adopted = session.take()
+        assert adopted is not None
+        async with session.run(reply_to=adopted) as run:
+            assert (run.id, run.adopted) == ("r2", True)
+        assert session.take() is None
+
+
+@pytest.fixture
+def process(server: Server) -> Iterator[Forked]:
+    """A worker process that takes its time between two words."""
+    with server.log.with_name("worker.log").open("ab") as log:
+        process = Forked(TESTS / "faults" / "worker.py", server.url, "0.5", stdout=log, stderr=log)
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def test_the_first_signal_lets_a_worker_finish(server: Server, process: Forked):
+    async with connect(server.url, session="trip", participant="ada", kind="human") as ada:
+        await ada.send("count")
+        await until(lambda: [run.status for run in ada.runs] == ["running"])
+        process.send_signal(signal.SIGTERM)
+        await until(lambda: answers(ada) == [ANSWER])
+        await until(lambda: process.poll() == 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+async def test_the_second_signal_ends_a_worker_and_the_next_one_resumes_its_run(
+    server: Server, process: Forked, number: signal.Signals
+):
+    async with connect(server.url, session="trip", participant="ada", kind="human") as ada:
+        await ada.send("count")
+        await until(lambda: ada.messages and ada.messages[-1].text == "one ")
+        process.send_signal(number)
+        await until(lambda: ada.messages[-1].text == "one two ")
+        process.send_signal(number)
+        await until(lambda: process.poll() == -number)
+        assert [run.status for run in ada.runs] in (["running"], ["lost"])
+        async with working(server, echo):
+            await until(lambda: answers(ada) == ["count!"])
+        assert [(run.status, run.epoch) for run in ada.runs] == [("complete", 2)]
+
+
+def test_a_worker_has_an_address_an_agent_and_one_handler():
     with pytest.raises(ValueError, match="address"):
-        Worker("flights", echo, url="nowhere")
+        Worker("flights", url="nowhere")
     with pytest.raises(ValueError, match="one prompt"):
-        Worker("flights", echo, url="http://localhost:1", concurrency=0)
+        Worker("flights", url="http://localhost:1", concurrency=0)
+    with pytest.raises(ValueError, match="Name the agent"):
+        Worker(url="http://localhost:1")
+    worker = Worker("flights", url="http://localhost:1")
+    with pytest.raises(RuntimeError, match="no handler"):
+        worker.main()
+    assert worker.handler(echo) is echo
+    with pytest.raises(ValueError, match="has a handler"):
+        worker.raw_handler(echo_raw)

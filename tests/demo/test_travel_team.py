@@ -109,7 +109,7 @@ async def test_what_is_said_after_a_specialist_has_ended_is_asked_of_it_again(pa
     ):
         prompt = await ada.send("Lisbon")
         async with planner.run(reply_to=prompt) as run:
-            team = part("planner").Planner(planner, prompt, run, None)
+            team = part("planner").Planner(run, None)
             asking = asyncio.create_task(team.ask_specialists(flights="Flights", hotels="Rooms"))
             asked = flights.prompts()
             async with flights.run(reply_to=await anext(asked)):
@@ -201,6 +201,6 @@ async def test_a_model_that_says_nothing_leaves_nobody_waiting(part: Any, server
     ):
         prompt = await ada.send("Where to?")
         async with planner.run(reply_to=prompt) as run:
-            await talk.think(planner, run, Silent(), [], [])
+            await talk.think(run, Silent(), [], [])
 
         await eventually(lambda: any(talk.SILENCE in message.text for message in ada.messages), "the answer")

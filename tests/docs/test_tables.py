@@ -89,9 +89,13 @@ async def test_the_agent_of_the_readme_answers(server: Server, tmp_path: Path) -
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0].replace("http://127.0.0.1:8765", server.url)
     (tmp_path / "agent.py").write_text(code)
     async with httpx.AsyncClient(base_url=server.url) as http:
-        await http.post("/sessions", json={"id": "trip"})
         agent = await asyncio.create_subprocess_exec(sys.executable, tmp_path / "agent.py")
         try:
+
+            async def made() -> bool:
+                return (await http.get("/sessions/trip")).is_success
+
+            await eventually(made, "the session")
             await http.post("/sessions/trip/messages", json={"text": "good morning"})
 
             async def answered() -> bool:

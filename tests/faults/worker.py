@@ -6,20 +6,20 @@ python tests/faults/worker.py URL [SECONDS]         SECONDS pass between two wor
 import asyncio
 import sys
 
-from cosession.client import Session, Worker
-from cosession.document import Message
+from cosession.client import AgentRun, Worker
 
 WORDS = ("one ", "two ", "three ", "four ", "five")
 ANSWER = "".join(WORDS)
 
 
-async def count(session: Session, prompt: Message) -> None:
+async def count(run: AgentRun) -> None:
     """Answer by counting; another process that goes on begins again."""
-    async with session.run(reply_to=prompt) as run:
-        for word in WORDS:
-            run.text(word)
-            await asyncio.sleep(float(sys.argv[2]))
+    for word in WORDS:
+        run.text(word)
+        await asyncio.sleep(float(sys.argv[2]))
 
 
 if __name__ == "__main__":
-    Worker("flights", count, url=sys.argv[1], concurrency=4).main()
+    worker = Worker("flights", url=sys.argv[1])
+    worker.handler(count)
+    worker.main()

@@ -29,7 +29,7 @@ from .state import SharedState, StateChange, StateChanges
 from .steps import Step
 from .tool import ToolCall
 from .transport import Status
-from .worker import Handler, Worker
+from .worker import Handler, RawHandler, Worker
 
 __all__ = [
     "AgentRun",
@@ -45,6 +45,7 @@ __all__ = [
     "Person",
     "Presence",
     "Prompts",
+    "RawHandler",
     "Refusal",
     "Request",
     "Session",

@@ -22,7 +22,6 @@ async def connect(
     token: Token | None = None,
     wait_seconds: float | None = SYNC_SECONDS,
     on_refused: Callable[[Refusal], None] | None = None,
-    client_id: int | None = None,
 ) -> AsyncGenerator[Session, None]:
     """Join a session and stay in it for the length of an `async with` block.
 
@@ -42,7 +41,6 @@ async def connect(
             waits for ever.
         on_refused: called with the lost writes when the server refused a write of this client, after a fresh document
             was received; the session continues with that document. None ends the session instead.
-        client_id: the Yjs client id to write under, where the server has reserved one; None makes a fresh one.
 
     Raises:
         Disconnected: the server refused for good, there was none within `wait_seconds`, or, when the block is left,
@@ -57,7 +55,6 @@ async def connect(
         url=url,
         token=token,
         on_refused=on_refused,
-        client_id=client_id,
     )
     async with joined.live(url, wait_seconds):
         yield joined

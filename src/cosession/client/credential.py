@@ -21,14 +21,14 @@ class Credential:
 
     Args:
         token: the token or its source; None on a development server.
-        participant: the participant that the token should be for.
+        participant: the participant that the token should be for; None accepts the token of any.
 
     Attributes:
         renewable: whether a fresh token can follow an expired one.
         failure: the last error of the function; empty when it succeeded.
     """
 
-    def __init__(self, token: Token | None, participant: str) -> None:
+    def __init__(self, token: Token | None, participant: str | None) -> None:
         self.renewable = callable(token)
         self.failure = ""
         self._token = token
@@ -57,7 +57,7 @@ class Credential:
             return None
         bearer(token)
         subject = subject_of(token)
-        if subject is not None and subject != self._participant:
+        if subject is not None and self._participant is not None and subject != self._participant:
             raise Disconnected(
                 f"The token is for {subject!r}, and `participant` is {self._participant!r}: what is written would be "
                 "refused. Give the token's `sub` as `participant`."

@@ -17,9 +17,8 @@ this process adopts it again.
 """
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from cosession.document import Change, Message, Run
 from cosession.document.run_states import FINAL
@@ -30,6 +29,9 @@ from .answer_stream import Answer
 from .ids import fresh_id, now
 from .run_context import Work
 from .session_link import SessionLink
+
+if TYPE_CHECKING:
+    from .session import Session
 
 _MOST_SAID = 2000
 """The number of characters of an error that are shown; some errors include a whole request."""
@@ -44,6 +46,7 @@ class RunLifecycle:
 
     Attributes:
         id: the run's id.
+        session: the session that it works in.
         agent: the agent's participant id.
         reply_to: id of the message it answers, if any.
         adopted: whether the run was begun by another process, or by this one before it lost the run.
@@ -51,41 +54,37 @@ class RunLifecycle:
 
     def __init__(
         self,
+        session: "Session",
         link: SessionLink,
-        agent: str,
         *,
-        name: str,
         reply_to: str | None,
         task: str,
         batch_seconds: float,
         runs: run_takeover.Adoption,
-        on_suspended: Callable[[bool], None] | None = None,
     ) -> None:
         """Prepare; the run begins when it is entered.
 
         Args:
+            session: the session that the run works in.
             link: the link to the server; the run writes into the document that it has now.
-            agent: the agent's participant id.
-            name: the agent's name, in case the document doesn't have it yet.
             reply_to: id of the message it answers.
             task: one line that describes the work, for people.
             batch_seconds: how long a token may wait for others.
             runs: the runs of this process, one of which may have been adopted for this prompt.
-            on_suspended: called when the run begins to wait for people, and when it continues.
         """
         adopted = runs.take(reply_to)
         self.id = adopted or fresh_id()
-        self.agent = agent
+        self.session = session
+        self.agent = link.me.id
         self.reply_to = reply_to
         self.adopted = adopted is not None
         self._link = link
         self._document = link.document
         self._client = link.document.doc.client_id
-        self._name = name
+        self._prompt: Message | None = None
         self._task_line = task
         self._batch_seconds = batch_seconds
         self._runs = runs
-        self._on_suspended = on_suspended
         self._open = False
         self._lost: RunLost | None = None
         self._adopting = 0
@@ -95,6 +94,13 @@ class RunLifecycle:
         self._interrupted = False
         self._worked = False
         self._cancel: RunCancelled | None = None
+
+    @property
+    def prompt(self) -> Message | None:
+        """The message that it answers; None where there is none."""
+        if self._prompt is None and self.reply_to is not None:
+            self._prompt = self._document.messages.get(self.reply_to)
+        return self._prompt
 
     @property
     def epoch(self) -> int:
@@ -131,16 +137,16 @@ class RunLifecycle:
         self._loop = asyncio.get_running_loop()
         self._link.go_on()
         self._link.check_text(self._task_line, "The task")
-        self._link.check_text(self._name, "The agent's name")
+        self._link.check_text(self.session.name, "The agent's name")
         self._link.check_names("The id of a message", *filter(None, (self.reply_to,)))
         with self._document.transaction():
             self._record = self._begin()
             if self._document.agents.get(self.agent) is None:
-                self._document.agents.declare(self.agent, name=self._name)
+                self._document.agents.declare(self.agent, name=self.session.name)
             self._say(status="thinking", run=self.id, task=self._task_line or None)
         begun = self._begun_message() if self.adopted else None
         self._answer = Answer(self._document, self._record, self.agent, self._batch_seconds, begun)
-        self._work = Work(self._link, self._document, self._record, self._answer, self._step, self._on_suspended)
+        self._work = Work(self._link, self._document, self._record, self._answer, self._step, self._runs.on_suspended)
         self._watch = self._document.observe(self._on_change, "runs")
         self._runs.at_work.add(self.id)
         self._open = True

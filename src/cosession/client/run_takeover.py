@@ -33,6 +33,7 @@ class Adoption:
     Attributes:
         at_work: the runs whose block is entered.
         asked: the lost runs that were requested, but whose waiting task was cancelled.
+        on_suspended: called when a run begins to wait for people, and when it continues; None disables it.
     """
 
     def __init__(self, link: SessionLink) -> None:
@@ -43,6 +44,7 @@ class Adoption:
         """
         self.at_work: set[str] = set()
         self.asked: set[str] = set()
+        self.on_suspended: Callable[[bool], None] | None = None
         self._link = link
         self._adopted: dict[str, tuple[str, asyncio.TimerHandle]] = {}
         self._last_words: dict[str, _LastWord] = {}

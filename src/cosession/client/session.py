@@ -5,17 +5,15 @@ socket outlives the block. Writes without a connection are sent when it is back.
 """
 
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
-from cosession.document import Counters, Message, Queue, Selections, SessionDocument, SharedText, prompt_key
+from cosession.document import Counters, Message, Queue, Selections, SessionDocument, SharedText
 from cosession.errors import Disconnected
 
 from .address import sync_url
-from .claims import is_held
 from .credential import Credential, Token
 from .edits import Edits
-from .errand import Errand
 from .identity import Me
 from .live_views import LiveCounters, LiveQueue, LiveSelections, LiveText
 from .offering import Offering
@@ -43,7 +41,6 @@ class Session(Writing):
         name: the name that people see.
         kind: `agent`, `human` or `operator`.
         presence: the presence state of this connection, and those of the others.
-        on_suspended: called when a run begins to wait for people, and when it continues.
     """
 
     def __init__(
@@ -71,7 +68,6 @@ class Session(Writing):
             on_replaced=self._on_replaced,
             client_id=client_id,
         )
-        self.on_suspended: Callable[[bool], None] | None = None
         self._adoption = Adoption(self._link)
         self._held = set()
         self.presence = self._link.presence
@@ -224,39 +220,6 @@ class Session(Writing):
             self._inbox = PromptInbox(self._link, self._adoption)
         return Prompts(self._inbox, self._link)
 
-    def take(self, errand: Errand) -> Message | None:
-        """Return the prompt of a worker's errand, if this process still holds it.
-
-        Args:
-            errand: the errand.
-        """
-        message, client = self.document.messages.get(errand.message), self.document.doc.client_id
-        if message is None or errand.client != client:
-            return None
-        if errand.run is not None:
-            run = self.document.runs.get(errand.run)
-            if run is None or run.ended or run.client != client:
-                return None
-            self._adoption.keep(message.id, errand.run)
-            return message
-        keys = (prompt_key(message.id, self.participant), prompt_key(message.id))
-        held = any(is_held(self.document.claims.get(key), self.participant, client) for key in keys)
-        return message if held else None
-
-    async def fail(self, errand: Errand, error: Exception) -> None:
-        """Record that a worker failed to answer a prompt, unless a run of it shows that already.
-
-        Args:
-            errand: the errand.
-            error: the reason.
-        """
-        client = self.document.doc.client_id
-        runs = [run for run in self.runs if run.reply_to == errand.message and run.agent == self.participant]
-        if self._link.ended is None and not any(run.ended or run.client != client for run in runs):
-            with suppress(Exception):  # the error itself comes back
-                async with self.run(reply_to=errand.message):
-                    raise error
-
     def run(
         self, *, reply_to: Message | str | None = None, task: str = "", batch_seconds: float = BATCH_SECONDS
     ) -> AgentRun:
@@ -268,14 +231,12 @@ class Session(Writing):
             batch_seconds: how long a token may wait for others; 0 writes each at once.
         """
         return AgentRun(
+            self,
             self._link,
-            self.participant,
-            name=self.name,
             reply_to=reply_to.id if isinstance(reply_to, Message) else reply_to,
             task=task,
             batch_seconds=batch_seconds,
             runs=self._adoption,
-            on_suspended=self.on_suspended,
         )
 
     @asynccontextmanager

@@ -10,7 +10,7 @@ import json
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from urllib.parse import urlencode, urlunsplit
 
 from websockets.asyncio.client import ClientConnection
@@ -22,17 +22,24 @@ from cosession.errors import Disconnected, NotAuthenticated
 from cosession.logs import get_logger
 
 from .address import encoded, split_address
-from .connect import connect
-from .credential import Credential, Token, TokenFailed
-from .errand import Errand
+from .connect import SYNC_SECONDS
+from .credential import Credential, Token, TokenFailed, bearer, subject_of
+from .errand import Errand, ErrandSession
+from .run import AgentRun
 from .run_lifecycle import sentence_of
 from .session import Session
 from .transport import STEADY_SECONDS, retry_delay
 
 log = get_logger(__name__)
 
-Handler: TypeAlias = Callable[[Session, Message], Awaitable[None]]
+Handler: TypeAlias = Callable[[AgentRun], Awaitable[None]]
+"""Answers one prompt in a run that the worker begins and ends."""
+
+RawHandler: TypeAlias = Callable[[Session, Message], Awaitable[None]]
 """Answers one prompt, like the body of a loop over `session.prompts()` in an agent that stays in its session."""
+
+HandlerT = TypeVar("HandlerT", bound=Handler)
+RawHandlerT = TypeVar("RawHandlerT", bound=RawHandler)
 
 _MOST_PAUSE_SECONDS = 60.0
 """The longest pause: while handlers fail in a row (a model is down), the next errand follows after 1, 2, 4 … s."""
@@ -43,15 +50,22 @@ _CLOSE_SECONDS = 2.0
 class Worker:
     """One process of an agent.
 
+        worker = Worker("planner", url="http://localhost:8765")
+
+        @worker.handler
+        async def answer(run: AgentRun) -> None:
+            run.text("To Lisbon.")
+
+        worker.main()
+
     Attributes:
-        agent: the agent's participant id.
+        agent: the agent's participant id; empty until `run` has a token, where only the token names the agent.
         url: the server's address.
     """
 
     def __init__(
         self,
-        agent: str,
-        handler: Handler,
+        agent: str | None = None,
         *,
         url: str,
         token: Token | None = None,
@@ -61,9 +75,7 @@ class Worker:
         """Prepare; `run` begins.
 
         Args:
-            agent: the agent's participant id: the token's `sub`, where there is one.
-            handler: answers one prompt. If it raises, the failure is shown and the prompt isn't tried again; if it
-                returns without a run, it has skipped the prompt, which is offered again, a few times.
+            agent: the agent's participant id; None takes the token's `sub`.
             url: the server's address, e.g. `http://localhost:8765`.
             token: the credential, or a sync or async function that returns a fresh one; None on a development
                 server.
@@ -71,18 +83,21 @@ class Worker:
             concurrency: the number of prompts to answer at a time; one that waits for people doesn't count.
 
         Raises:
-            ValueError: `url` isn't a server's address, or `concurrency` is less than 1.
+            ValueError: `url` isn't a server's address, neither `agent` nor a token names the agent, or `concurrency`
+                is less than 1.
         """
         if concurrency < 1:
             raise ValueError("A worker answers one prompt at a time at least.")
-        self.agent = agent
+        split_address(url)
+        self.agent = agent or (subject_of(token) or "" if isinstance(token, str) else "")
+        if not self.agent and not callable(token):
+            raise ValueError("Name the agent whose prompts the worker answers, or give a token with a `sub`.")
         self.url = url
-        self._handler = handler
+        self._handler: Handler | None = None
+        self._raw_handler: RawHandler | None = None
         self._token = token
-        self._name = name or agent
+        self._name = name
         self._concurrency = concurrency
-        self._address = _work_url(url, agent, self._name)
-        self._credential = Credential(token, agent)
         self._errands: dict[asyncio.Task[None], bool] = {}
         self._asked = 0
         self._failures = 0
@@ -92,12 +107,53 @@ class Worker:
         self._wake = asyncio.Event()
         self._over = asyncio.Event()
 
+    def handler(self, answer: HandlerT, /) -> HandlerT:
+        """Set the function that answers a prompt: `@worker.handler`.
+
+        The worker begins a run before the call, and ends it after the call. An exception ends the run with an error
+        that people see, and the prompt isn't tried again.
+
+        Args:
+            answer: an async function of the run; `run.prompt` is the message to answer.
+
+        Returns:
+            The function, unchanged.
+
+        Raises:
+            ValueError: the worker has a handler.
+        """
+        self._check_free()
+        self._handler = answer
+        return answer
+
+    def raw_handler(self, answer: RawHandlerT, /) -> RawHandlerT:
+        """Set a function that answers a prompt and begins its own runs: `@worker.raw_handler`.
+
+        If it raises, the failure is shown, and the prompt isn't tried again. If it returns without a run, it has
+        skipped the prompt, which is offered again, a few times.
+
+        Args:
+            answer: an async function of the session and the message to answer.
+
+        Returns:
+            The function, unchanged.
+
+        Raises:
+            ValueError: the worker has a handler.
+        """
+        self._check_free()
+        self._raw_handler = answer
+        return answer
+
     async def run(self) -> None:
         """Work until cancelled, or drained.
 
         Raises:
             Disconnected: the server refused for good.
+            RuntimeError: the worker has no handler.
         """
+        if self._handler is None and self._raw_handler is None:
+            raise RuntimeError("The worker has no handler; decorate an async function with `@worker.handler`.")
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
             try:
@@ -110,51 +166,72 @@ class Worker:
         if failure is not None:
             raise failure
 
-    async def drain(self, seconds: float | None = None) -> None:
+    async def drain(self, *, timeout_seconds: float | None = None) -> None:
         """Accept no more errands, finish those in progress, and let `run` return.
 
         Args:
-            seconds: how long to wait; unfinished errands are then cancelled. None waits for ever.
+            timeout_seconds: how long to wait; unfinished errands are then cancelled. None waits for ever.
         """
         self._drains = True
         self._wake.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(timeout_seconds):
                 while self._errands:
                     await asyncio.wait(self._errands)
         self._over.set()
 
     def main(self) -> None:
-        """Work in a loop of its own until SIGTERM or SIGINT, then drain; for a program that does nothing else.
+        """Work in a loop of its own, for a program that does nothing else.
+
+        The first SIGTERM or SIGINT drains the worker. A second one ends the process at once; another process of the
+        agent then resumes its runs.
 
         Raises:
             Disconnected: the server refused for good.
+            RuntimeError: the worker has no handler.
         """
 
         async def work() -> None:
             loop = asyncio.get_running_loop()
-            failure: Disconnected | None = None
+            signals = (signal.SIGTERM, signal.SIGINT)
+            failure: Exception | None = None
+
+            def drain() -> None:
+                for number in signals:
+                    loop.remove_signal_handler(number)
+                    signal.signal(number, signal.SIG_DFL)  # Python's own handler of SIGINT would end the runs first
+                tasks.create_task(self.drain())
+
             async with asyncio.TaskGroup() as tasks:
-                for number in (signal.SIGTERM, signal.SIGINT):
-                    loop.add_signal_handler(number, lambda: tasks.create_task(self.drain()))
+                for number in signals:
+                    loop.add_signal_handler(number, drain)
                 try:
                     await self.run()
-                except Disconnected as error:  # the group would wrap it
+                except Exception as error:  # the group would wrap it
                     failure = error
             if failure is not None:
                 raise failure
 
         asyncio.run(work())
 
+    def _check_free(self) -> None:
+        if self._handler is not None or self._raw_handler is not None:
+            raise ValueError("The worker has a handler; one function answers all prompts of a worker.")
+
     async def _keep(self, tasks: asyncio.TaskGroup) -> None:
         """Keep a socket to the server, with reconnects."""
         loop, attempt = asyncio.get_running_loop(), 0
+        credential = Credential(self._token, self.agent or None)
         while not self._over.is_set():
             code, reason = None, ""
             try:
-                headers = await self._credential.headers()
+                token = await credential.fresh()
+                self._name_agent(token)
                 async with open_socket(
-                    self._address, additional_headers=headers, compression=None, close_timeout=_CLOSE_SECONDS
+                    _work_url(self.url, self.agent, self._name or self.agent),
+                    additional_headers=bearer(token) if token else None,
+                    compression=None,
+                    close_timeout=_CLOSE_SECONDS,
                 ) as socket:
                     began = loop.time()
                     await self._attend(socket, tasks)
@@ -165,7 +242,7 @@ class Worker:
                 raise Disconnected(str(error)) from error
             except (TokenFailed, OSError, WebSocketException) as error:
                 reason = str(error) or type(error).__name__
-            has_expired = code == NotAuthenticated.close_code and self._credential.renewable
+            has_expired = code == NotAuthenticated.close_code and credential.renewable
             if code is not None and 4400 <= code <= 4499 and not has_expired:
                 raise Disconnected(reason or f"The server closed for good ({code}).", code)
             if not self._over.is_set():
@@ -175,6 +252,13 @@ class Worker:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(delay):
                         await self._over.wait()
+
+    def _name_agent(self, token: str | None) -> None:
+        """Take the agent's participant id from the first token, where the program doesn't name the agent."""
+        if not self.agent:
+            self.agent = subject_of(token or "") or ""
+        if not self.agent:
+            raise Disconnected("The token names no participant; give the agent's id to the worker.")
 
     async def _attend(self, socket: ClientConnection, tasks: asyncio.TaskGroup) -> None:
         """Serve one connection until it ends."""
@@ -234,25 +318,25 @@ class Worker:
         """Do one errand. A failure affects only its own session."""
         has_joined = False
         task = asyncio.current_task()
+        session = ErrandSession(
+            errand,
+            agent=self.agent,
+            name=self._name or self.agent,
+            url=self.url,
+            token=self._token,
+            on_suspended=lambda waits: self._suspend(task, waits),
+        )
         try:
-            async with connect(
-                self.url,
-                session=errand.session,
-                participant=self.agent,
-                name=self._name,
-                token=self._token,
-                client_id=errand.client,
-            ) as session:
+            async with session.join(SYNC_SECONDS):
                 has_joined = True
-                session.on_suspended = lambda waits: self._suspend(task, waits)
-                message = session.take(errand)
+                message = session.take()
                 if message is None:
                     log.info("worker.late", agent=self.agent, session=errand.session, prompt=errand.message)
                     return
                 try:
-                    await self._handler(session, message)
+                    await self._answer(session, message)
                 except Exception as error:
-                    await session.fail(errand, error)
+                    await session.fail(error)
                     raise
             self._failures = 0
         except Exception as error:
@@ -262,6 +346,13 @@ class Worker:
             pause = min(2.0 ** (self._failures - 1), _MOST_PAUSE_SECONDS)
             self._rests_until = asyncio.get_running_loop().time() + pause
             log.exception("worker.failed", agent=self.agent, session=errand.session, error=sentence_of(error))
+
+    async def _answer(self, session: Session, message: Message) -> None:
+        if self._raw_handler is not None:
+            await self._raw_handler(session, message)
+        elif self._handler is not None:
+            async with session.run(reply_to=message) as run:
+                await self._handler(run)
 
     def _suspend(self, task: asyncio.Task[None] | None, waits: bool) -> None:
         """Note whether an errand waits for people; meanwhile another one may be done."""
