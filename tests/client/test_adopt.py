@@ -247,7 +247,7 @@ async def test_a_process_that_was_away_too_long_is_followed_by_the_next_and_may_
             transport._url = url  # pyright: ignore[reportPrivateUsage]
             transport.hurry()
             await until(lambda: told, 15)
-            assert told[0].error == "run.superseded"
+            assert told[0].code == "run.superseded"
             is_back.set()
             assert await working == second.id
         await until(lambda: answers(anna)[-1].status == "complete")

@@ -40,6 +40,7 @@ def test_the_sdk_loads_nothing_of_the_server():
 
 
 def test_what_the_package_exports_is_the_sdks_own():
+    assert cosession.__all__ == cosession.client.__all__
     assert (cosession.Worker, cosession.connect) == (cosession.client.Worker, cosession.client.connect)
     with pytest.raises(AttributeError, match="'cosession' has no attribute 'Wroker'"):
         _ = cosession.Wroker  # pyright: ignore[reportAttributeAccessIssue]

@@ -13,7 +13,7 @@ from processes import PATIENCE_SECONDS, Server, node_program
 from cosession.client import Session, connect
 from cosession.client import offering as offering_module
 from cosession.document import tool_key
-from cosession.errors import BadDocument, Disconnected, NotAllowed, ToolFailed
+from cosession.errors import Disconnected, InvalidValue, NotAllowed, ToolFailed
 from cosession.protocol import Granted
 
 pytestmark = pytest.mark.anyio
@@ -151,7 +151,7 @@ async def test_a_call_that_waits_already_is_done_when_the_tool_is_offered_and_no
         assert not calling.done()
         off = anna.offer_tool("where", lambda _: "here")
         assert await calling == "here"
-        with pytest.raises(BadDocument, match="already"):
+        with pytest.raises(InvalidValue, match="already"):
             anna.offer_tool("where", lambda _: "there")
         off()
         await offers(planner, 0)

@@ -97,7 +97,7 @@ async def test_what_is_refused_is_told_and_the_session_goes_on(server: Server):
         await ann.wait_saved()
         await ann.send("I am the assistant 🦑", role="assistant")
         await until(lambda: told)
-        assert (told[0].code, told[0].error, told[0].lost) == (4403, "auth.forbidden", ("I am the assistant 🦑",))
+        assert (told[0].close, told[0].code, told[0].lost) == (4403, "auth.forbidden", ("I am the assistant 🦑",))
         assert told[0].touched == "messages/*/role"
         assert [message.text for message in ann.messages] == ["fine"]
         await ann.send("and on")
@@ -121,7 +121,7 @@ async def test_a_refusal_whose_notice_was_lost_with_its_connection_is_told_at_th
         line.cut()
         line.is_deaf = False
         await until(lambda: len(told) > 0 and ann.saved)
-        assert [(refusal.code, refusal.lost) for refusal in told] == [(4403, ("forged 🦑",))]
+        assert [(refusal.close, refusal.lost) for refusal in told] == [(4403, ("forged 🦑",))]
         assert [message.text for message in ann.messages] == ["fine"]
 
 
@@ -222,7 +222,7 @@ async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothin
                 attempt(vic)
                 await until(lambda number=number: len(told) == number)
                 assert (told[-1].touched.split("/")[0], told[-1].lost) == (root, lost), told[-1]
-                assert told[-1].code == 4403
+                assert told[-1].close == 4403
                 assert vic.document.to_json()["messages"] == before["messages"]
         after = ann.document.to_json()
         assert {name: after[name] for name in after if name != "participants"} == {

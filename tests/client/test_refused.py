@@ -40,7 +40,7 @@ async def test_a_refused_message_is_told_as_lost_and_the_session_goes_on(strict:
         assert texts(session)[-1] == "forbidden 🦑 words"
         await until(lambda: told)
 
-        assert [(each.code, each.error, each.reason, each.touched, each.lost) for each in told] == [
+        assert [(each.close, each.code, each.reason, each.touched, each.lost) for each in told] == [
             (4403, "auth.forbidden", "You may not write this.", "messages/*", ("forbidden 🦑 words",))
         ]
         assert session.document is not before
@@ -93,7 +93,7 @@ async def test_who_waits_for_the_refused_edit_to_be_saved_is_told(strict: Hub):
         await session.send("forbidden")
         with pytest.raises(WriteRefused, match="may not write this") as refused:
             await session.wait_saved()
-        assert refused.value.lost == ("forbidden",)
+        assert refused.value.refusal.lost == ("forbidden",)
         await session.wait_saved()
 
 

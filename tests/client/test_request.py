@@ -13,7 +13,7 @@ from processes import PATIENCE_SECONDS, Server
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.client import Refusal, Session, connect, request
-from cosession.errors import BadRequest, NoSuchApproval, NoSuchRun, NotAllowed, RunEnded, WriteRefused
+from cosession.errors import BadRequest, NoSuchApproval, NoSuchRun, NotAllowed, RunEnded, TimedOut, WriteRefused
 from cosession.protocol import Granted, Notice, encode_frame
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ async def test_the_server_s_decisions_are_outcomes_and_those_nobody_reads_are_to
         assert told == []
         ann.cancel("r0")
         await until(lambda: told)
-        assert (told[0].error, told[0].final, told[0].lost) == ("run.unknown", False, ())
+        assert (told[0].code, told[0].final, told[0].lost) == ("run.unknown", False, ())
         assert ann.status == "online"
 
 
@@ -83,7 +83,7 @@ async def test_an_outcome_is_waited_for_over_a_break_and_the_facts_tell_what_was
         await until(lambda: ann.runs.get("r2"))
         asked = [ann.cancel("r1"), ann.cancel("r2")]
         await until(lambda: len(hub.document.requests) == 2)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimedOut, match="hasn't decided"):
             await asked[0].outcome(timeout_seconds=0.01)
         await hub.stop()
         await until(lambda: ann.status == "offline")
@@ -115,7 +115,7 @@ async def test_presence_that_the_server_does_not_take_is_told_and_costs_nothing_
         for socket in hub.sockets:
             await socket.send(encode_frame(Notice("limit.too_large", "Too large.", "presence", final=False)))
         await until(lambda: told)
-        assert (told[0].code, told[0].touched, told[0].final) == (4413, "presence", False)
+        assert (told[0].code, told[0].touched, told[0].final) == ("limit.too_large", "presence", False)
         assert ann.document is before
         await ann.send("and on")
         await ann.wait_saved()

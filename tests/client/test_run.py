@@ -13,7 +13,7 @@ from cosession.client import Session, Step, connect
 from cosession.client import answer_stream as answer_module
 from cosession.client.transport import MERGE_SECONDS
 from cosession.document import Message, Part
-from cosession.errors import BadDocument, Disconnected, RunCancelled
+from cosession.errors import Disconnected, InvalidValue, RunCancelled
 from cosession.protocol import SyncUpdate
 
 pytestmark = pytest.mark.anyio
@@ -453,7 +453,7 @@ async def test_an_emoji_that_is_cut_in_two_between_tokens_is_put_together(hub: H
 async def test_a_token_that_is_no_text_ends_the_run_and_loses_nothing_before_it(
     hub: Hub, session: Session, token: str
 ):
-    with pytest.raises(BadDocument):  # noqa: PT012 - the run's border is what is tested
+    with pytest.raises(InvalidValue):  # noqa: PT012 - the run's border is what is tested
         async with session.run() as run:
             run.text("hello ")
             run.text("kept words ")
@@ -467,7 +467,7 @@ async def test_a_token_that_is_no_text_ends_the_run_and_loses_nothing_before_it(
 
 
 async def test_half_a_character_in_the_middle_ends_the_run_and_loses_nothing_before_it(hub: Hub, session: Session):
-    with pytest.raises(BadDocument, match="half of a surrogate pair"):  # noqa: PT012 - the run's border
+    with pytest.raises(InvalidValue, match="half of a surrogate pair"):  # noqa: PT012 - the run's border
         async with session.run() as run:
             for token in ("hello ", "kept words ", "\ud83d", "end"):
                 run.text(token)

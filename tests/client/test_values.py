@@ -10,7 +10,7 @@ import pytest
 from client.hub import Hub, until
 
 from cosession.client import AgentRun, Session, connect
-from cosession.errors import BadDocument, TooLarge
+from cosession.errors import InvalidValue, TooLarge
 from cosession.protocol import Granted, Limits
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,7 @@ async def test_no_value_that_is_not_json_is_written_anywhere_nor_half_of_it(hub:
         await session.wait_saved()
         before, said = session.document.to_json(), session.presence.everybody()
         for name, bad in BAD.items():
-            with pytest.raises(BadDocument):
+            with pytest.raises(InvalidValue):
                 WAYS[way](session, run, bad)
             assert session.document.to_json() == before, name
             assert session.presence.everybody() == said, name
@@ -67,13 +67,13 @@ async def test_no_value_that_is_not_json_is_written_anywhere_nor_half_of_it(hub:
 async def test_a_message_with_a_part_that_is_not_json_is_not_sent(hub: Hub):
     async with connect(hub.url, session="trip", participant="bot") as session:
         for bad in BAD.values():
-            with pytest.raises(BadDocument):
+            with pytest.raises(InvalidValue):
                 await session.send("look", parts=[{"type": "data-x", "data": {"x": bad}}])
-        with pytest.raises(BadDocument):
+        with pytest.raises(InvalidValue):
             session.enqueue("\ud83d")
-        with pytest.raises(BadDocument):
+        with pytest.raises(InvalidValue):
             session.count("likes", float("nan"))
-        with pytest.raises(BadDocument):
+        with pytest.raises(InvalidValue):
             session.steer("r1", "\ud83d")
         assert session.saved
         assert session.messages.to_json() == []
@@ -85,7 +85,7 @@ async def test_a_path_that_cannot_be_written_leaves_nothing_on_its_way(hub: Hub,
         session.state.set("list", [1, 2])
         session.state.set("text", "words")
         before = session.state.to_json()
-        with pytest.raises(BadDocument, match="path"):
+        with pytest.raises(InvalidValue, match="path"):
             session.state.set(path, 1)
         assert session.state.to_json() == before
 
@@ -239,6 +239,6 @@ async def test_what_is_no_text_or_no_list_of_ids_is_refused_and_nothing_is_writt
     async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
         run.has_steers()  # from the first step on it says that it works
         before = session.document.to_json()
-        with pytest.raises(BadDocument):
+        with pytest.raises(InvalidValue):
             await given(WRONG[wrong](session, run))
         assert session.document.to_json() == before

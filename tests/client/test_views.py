@@ -7,7 +7,7 @@ from client.hub import Hub, until
 from processes import PATIENCE_SECONDS, Server
 
 from cosession.client import OfferedTool, StateChange, connect, create_session
-from cosession.errors import BadDocument, Disconnected
+from cosession.errors import Disconnected, InvalidValue
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def test_a_cancelled_wait_for_a_change_loses_none(hub: Hub):
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.wait([waiting])
-    with pytest.raises(BadDocument):
+    with pytest.raises(InvalidValue):
         session.state.watch("a..b")
 
 
@@ -74,7 +74,7 @@ async def test_the_queue_and_the_policy_are_shared(server: Server):
         connect(server.url, session="trip", participant="planner") as planner,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        with pytest.raises(BadDocument, match="double_texting"):
+        with pytest.raises(InvalidValue, match="double_texting"):
             anna.set_policy("shout")
         anna.set_policy("reject")
         await until(lambda: planner.policy.double_texting == "reject")

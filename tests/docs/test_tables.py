@@ -12,6 +12,7 @@ import typer
 from processes import ROOT, Server, eventually
 from starlette.routing import Route
 
+import cosession
 from cosession import errors
 from cosession.cli.commands import app
 from cosession.server import create_app
@@ -42,6 +43,23 @@ def test_the_table_of_errors_is_the_tree_of_errors() -> None:
     told = {(code.strip("`"), int(close), int(status)) for code, close, status in rows(text, "code")}
     ours = [kind for kind in subclasses(errors.CosessionError) if kind.__module__ == "cosession.errors"]
     assert told == {(kind.code, kind.close_code, kind.status) for kind in ours}
+
+
+def test_the_table_of_public_errors_has_each_that_the_package_exports() -> None:
+    text = (ROOT / "src/cosession/client/README.md").read_text()
+    told = {name.strip("`"): retryable == "yes" for name, _, retryable in rows(text, "error")}
+    exported = {name: getattr(cosession, name) for name in cosession.__all__}
+    kinds = {name: kind for name, kind in exported.items() if isinstance(kind, type)}
+    public = {name: kind for name, kind in kinds.items() if issubclass(kind, errors.CosessionError)}
+    assert told == {name: kind.retryable for name, kind in public.items() if name != "CosessionError"}
+
+
+def test_an_error_of_the_server_belongs_to_a_public_family() -> None:
+    families = set(cosession.__all__) - {"CosessionError"}
+    own = {errors.BadKey, errors.CannotSign, errors.CannotListen}  # an operator sees these, a client doesn't
+    for kind in subclasses(errors.CosessionError):
+        if kind.__module__ == "cosession.errors" and kind not in own:
+            assert kind is errors.CosessionError or any(base.__name__ in families for base in kind.__mro__), kind
 
 
 def test_the_table_of_commands_is_the_command_line() -> None:

@@ -9,6 +9,26 @@
 Stands on `document` and `protocol`; never imports the server, its rooms or its storage.
 """
 
+from cosession.errors import (
+    ClaimHeld,
+    ClaimLost,
+    Conflict,
+    CosessionError,
+    Disconnected,
+    Gone,
+    InvalidValue,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    Refusal,
+    RunCancelled,
+    RunLost,
+    TimedOut,
+    ToolFailed,
+    Unavailable,
+    WriteRefused,
+)
+
 from .claims import Claim
 from .connect import connect
 from .credential import Token
@@ -21,7 +41,6 @@ from .offers import OfferedTool
 from .people import Person, Who
 from .presence import Presence
 from .prompts import Prompts
-from .refusal import Refusal
 from .request import Outcome, Request
 from .run import AgentRun, Steer
 from .session import Session
@@ -29,17 +48,29 @@ from .state import SharedState, StateChange, StateChanges
 from .steps import Step
 from .tool import ToolCall
 from .transport import Status
+from .types import Kind
 from .worker import Handler, RawHandler, Worker
 
 __all__ = [
     "AgentRun",
     "Claim",
+    "ClaimHeld",
+    "ClaimLost",
+    "Conflict",
+    "CosessionError",
     "Decision",
     "Delegation",
+    "Disconnected",
     "Edit",
     "Edits",
+    "Gone",
     "Handler",
+    "InvalidValue",
+    "Kind",
     "Me",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotFound",
     "OfferedTool",
     "Outcome",
     "Person",
@@ -48,6 +79,8 @@ __all__ = [
     "RawHandler",
     "Refusal",
     "Request",
+    "RunCancelled",
+    "RunLost",
     "Session",
     "SessionInfo",
     "SharedState",
@@ -56,10 +89,14 @@ __all__ = [
     "Status",
     "Steer",
     "Step",
+    "TimedOut",
     "Token",
     "ToolCall",
+    "ToolFailed",
+    "Unavailable",
     "Who",
     "Worker",
+    "WriteRefused",
     "connect",
     "create_session",
     "find_session",

@@ -2,6 +2,8 @@
 
 from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
+from cosession.errors import InvalidValue
+
 _SCHEMES = ("http", "https", "ws", "wss")
 
 
@@ -9,7 +11,7 @@ def split_address(url: str) -> SplitResult:
     """Return the parts of a server's address.
 
     Raises:
-        ValueError: `url` is not a server's address.
+        InvalidValue: `url` is not a server's address.
     """
     try:
         parts = urlsplit(url)
@@ -17,7 +19,7 @@ def split_address(url: str) -> SplitResult:
     except ValueError:  # an incomplete IPv6 address, or a port out of range
         valid, parts = False, None
     if parts is None or not valid:
-        raise ValueError(f"{url!r} is not a server's address; give one like http://localhost:8765.")
+        raise InvalidValue(f"{url!r} is not a server's address; give one like http://localhost:8765.")
     return parts
 
 
@@ -37,7 +39,7 @@ def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) 
         kind: `human`, `agent` or `operator`.
 
     Raises:
-        ValueError: `url` is not such an address.
+        InvalidValue: `url` is not such an address.
     """
     parts = split_address(url)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"

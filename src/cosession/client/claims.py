@@ -124,7 +124,8 @@ class Claim:
     async def __aenter__(self) -> Self:
         while self.key in self._held:
             if not self._wait:
-                raise ClaimHeld(f"Another task of this process holds {self.key!r}; wait for it, or let it be.")
+                why = f"Another task of this process holds {self.key!r}; wait for it, or let it be."
+                raise ClaimHeld(why, by=self._link.me.id)
             self._link.go_on()
             await self._link.bell.wait()
         self._held.add(self.key)
@@ -137,7 +138,8 @@ class Claim:
         if fact is None:
             self._let_go()
             holder = (self._document.claims.get(self.key) or {}).get("by")
-            raise ClaimHeld(f"{holder or 'Another'} holds {self.key!r}; wait for it, or let it be.")
+            by = holder if isinstance(holder, str) else None
+            raise ClaimHeld(f"{by or 'Another'} holds {self.key!r}; wait for it, or let it be.", by=by)
         self.epoch = int(fact["epoch"])
         return self
 

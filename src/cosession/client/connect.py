@@ -3,8 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
+from cosession.errors import Refusal
+
 from .credential import Token
-from .refusal import Refusal
 from .session import Session
 
 SYNC_SECONDS = 30.0
@@ -43,9 +44,9 @@ async def connect(
             was received; the session continues with that document. None ends the session instead.
 
     Raises:
-        Disconnected: the server refused for good, there was none within `wait_seconds`, or, when the block is left,
-            the last writes aren't saved.
-        ValueError: `url` isn't a server's address.
+        TimedOut: no document came within `wait_seconds`.
+        Disconnected: the server refused for good, or, when the block is left, the last writes aren't saved.
+        InvalidValue: `url` isn't a server's address.
     """
     joined = Session(
         session,

@@ -60,7 +60,7 @@ async def list_sessions(
 
     Raises:
         CosessionError: the server refused, or isn't a session server.
-        ValueError: `url` isn't a server's address.
+        InvalidValue: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
     left, after = limit, ""
@@ -90,7 +90,7 @@ async def find_session(url: str, id: str, *, token: str | None = None) -> Sessio
     Raises:
         NoSuchSession: no session has this id.
         CosessionError: the server refused, or isn't a session server.
-        ValueError: `url` isn't a server's address.
+        InvalidValue: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
     return _info(url, await _call("GET", url, token, path="/" + encoded(id)))
@@ -116,7 +116,7 @@ async def create_session(
     Raises:
         SessionExists: a session with this id exists.
         CosessionError: the server refused, or isn't a session server.
-        ValueError: `url` isn't a server's address.
+        InvalidValue: `url` isn't a server's address.
         httpx.TransportError: the server can't be reached.
     """
     given = {"id": id, "title": title, "policy": None if policy is None else dict(policy)}
@@ -165,7 +165,7 @@ def _problem(response: httpx.Response) -> CosessionError:
         said = None
     problem = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
     detail = str(problem.get("detail") or problem.get("title") or f"The server answered {response.status_code}.")
-    return error_of(str(problem.get("code")), detail)
+    return error_of(str(problem.get("code")), detail, status=response.status_code)
 
 
 def _info(url: str, said: object) -> SessionInfo:

@@ -29,7 +29,7 @@ class LiveSelections(Selections):
         """Set a selection of a participant.
 
         Raises:
-            BadDocument: the value isn't JSON.
+            InvalidValue: the value isn't JSON.
             TooLarge: the value or the name is larger than the server accepts.
             Disconnected: the session is over.
         """

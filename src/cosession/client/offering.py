@@ -17,7 +17,7 @@ from typing import Any, cast
 from cosession.document import Change, Message, SessionDocument, tool_key
 from cosession.document.message import as_ui_message
 from cosession.document.values import JsonObject, checked, checked_object, plain_list, plain_object
-from cosession.errors import BadDocument, Disconnected, NotAllowed, TooLarge, WriteRefused
+from cosession.errors import Disconnected, InvalidValue, NotAllowed, TooLarge, WriteRefused
 from cosession.logs import get_logger
 
 from .claims import is_held, obtain
@@ -69,7 +69,7 @@ class Offering:
         if not (self._link.me.may("prompt") and (self._link.me.may("claim") or self._link.me.may("run"))):
             raise NotAllowed("To answer calls takes the capabilities `prompt` and `claim`; ask for a token of both.")
         if name in self._tools:
-            raise BadDocument(f"The tool {name!r} is offered here already; take the first offer back.")
+            raise InvalidValue(f"The tool {name!r} is offered here already; take the first offer back.")
         said = checked_object({"name": name, "description": description, "schema": schema}, "A tool")
         tool = self._tools[name] = _Tool(call, said)
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from cosession.document import checked
-from cosession.errors import BadDocument, TooLarge
+from cosession.errors import InvalidValue, TooLarge
 from cosession.protocol import AwarenessEntry, Limits, decode_awareness, encode_awareness
 
 from .people import Who, identities
@@ -68,13 +68,13 @@ class Presence:
             value: any JSON value; None removes the field.
 
         Raises:
-            BadDocument: the value isn't JSON, or the field is `user`.
+            InvalidValue: the value isn't JSON, or the field is `user`.
             TooLarge: with the value, our state is larger than the server accepts.
             Disconnected: the session is over.
         """
         self._check_open()
         if field == "user":
-            raise BadDocument("`user` in presence is the identity; it is given to connect().")
+            raise InvalidValue("`user` in presence is the identity; it is given to connect().")
         said = checked({field: value}, "What is said in presence")
         state = {**self._state, **said}
         if value is None:

@@ -1,7 +1,8 @@
 """Refused writes: their close codes, and the writes that are lost with them. No I/O."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from cosession import errors
 from cosession.errors import ClientIdTaken, CosessionError, MalformedFrame, NotAllowed, TooLarge
 
 OF_WRITING = frozenset(error.close_code for error in (MalformedFrame, NotAllowed, ClientIdTaken, TooLarge))
@@ -12,34 +13,45 @@ MOST_REFUSALS = 8
 
 REFUSALS_SECONDS = 60.0
 
+_OWN = frozenset({errors.WriteRefused, errors.Disconnected, errors.RunCancelled})
+"""Errors that the server doesn't send, and that are made of more than a message."""
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A write of this client that the server refused.
 
-    Attributes:
-        code: the close code, e.g. 4403.
-        error: the server's name of the error, e.g. `auth.forbidden`; empty when it gave none.
-        reason: a sentence that says what to do.
-        touched: the path in the document that may not be changed, e.g. `messages/*/stamp`; empty when there is none.
-        lost: the texts that were written here and that the server doesn't have; they exist only here.
-        update: all lost writes, as a Yjs update, for a program that needs more than the texts.
-        final: whether writes were lost; False for a request that the server declined, and for a presence state that
-            it rejected: then nothing else changes.
+def _classes(kind: type[CosessionError]) -> Iterator[type[CosessionError]]:
+    yield kind
+    for sub in kind.__subclasses__():
+        yield from _classes(sub)
+
+
+_CLASSES = {kind.code: kind for kind in _classes(CosessionError) if kind not in _OWN}
+
+_FAMILIES = {
+    kind.status: kind
+    for kind in (
+        errors.InvalidValue,
+        errors.NotAuthenticated,
+        errors.NotAllowed,
+        errors.NotFound,
+        errors.Conflict,
+        errors.Gone,
+        errors.TooLarge,
+        errors.TooFast,
+        errors.Unavailable,
+    )
+}
+
+
+def error_of(code: str, reason: str, *, status: int = 0, id: str = "") -> CosessionError:  # noqa: A002
+    """Return the error for a code from a notice or a problem document.
+
+    Args:
+        code: the code; one of a later server gives the family of the status.
+        reason: the message.
+        status: the HTTP status; 0 if there is none.
+        id: the id that the request was about; empty if it was about none.
     """
-
-    code: int
-    error: str
-    reason: str
-    touched: str = ""
-    lost: tuple[str, ...] = ()
-    update: bytes = b""
-    final: bool = True
-
-
-def error_of(code: str, reason: str) -> CosessionError:
-    """Return the error for a code from a notice or a problem document."""
-    for kind in CosessionError.__subclasses__():
-        if kind.code == code and kind.__init__ in (CosessionError.__init__, NotAllowed.__init__):
-            return kind(reason)
-    return CosessionError(reason)
+    unavailable = errors.Unavailable if status >= 500 else CosessionError
+    error = _CLASSES.get(code, _FAMILIES.get(status, unavailable))(reason)
+    if isinstance(error, errors.NotFound):
+        error.id = id
+    return error

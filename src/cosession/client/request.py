@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cosession.document import RequestRecord as Asked
 from cosession.document import SessionDocument
-from cosession.errors import ApprovalClosed, CosessionError, NotAllowed, RunEnded
+from cosession.errors import ApprovalClosed, CosessionError, NotAllowed, Refusal, RunEnded, TimedOut
 from cosession.logs import get_logger
 from cosession.protocol import Notice
 
-from .refusal import Refusal, error_of
+from .refusal import error_of
 
 if TYPE_CHECKING:
     from .session_link import SessionLink
@@ -80,7 +80,7 @@ class Request:
 
         Raises:
             Disconnected: the session is over before that.
-            TimeoutError: there is no decision yet.
+            TimedOut: there is no decision yet.
         """
         self.is_awaited = True
         try:
@@ -90,10 +90,19 @@ class Request:
                     with self._link.document.observe(lambda _: self._link.bell.ring(), "requests"):
                         if self._look() is None:
                             await self._link.bell.wait()
+        except TimeoutError:
+            raise TimedOut(
+                f"The server hasn't decided within {timeout_seconds} s; await the outcome again."
+            ) from None
         finally:
             self.is_awaited = self._outcome is not None
         assert self._outcome is not None
         return self._outcome
+
+    @property
+    def about(self) -> str:
+        """The id of the subject: a run, a prompt or an approval; empty where it is the session."""
+        return self._asked.subject[0] if self._asked.subject else ""
 
     def decline(self, error: CosessionError) -> bool:
         """Record that the server declined; return whether a caller awaits the outcome."""
@@ -146,13 +155,13 @@ class Decisions:
 
     def hear(self, notice: Notice) -> None:
         """Process a notice after which the connection continues."""
-        error = error_of(notice.code, notice.reason)
         request = self._waiting.pop(notice.request, None)
+        error = error_of(notice.code, notice.reason, id=request.about if request else "")
         if notice.request and request is None:
             return  # made by another process of the participant, or not shown to the application
         if request is None or not request.decline(error):
             log.warning("client.declined", session=self._session, code=notice.code, reason=notice.reason)
-            refusal = Refusal(error.close_code, notice.code, notice.reason, notice.touched, final=False)
+            refusal = Refusal(notice.code, None, notice.reason, notice.touched, final=False)
             self._tell(refusal)
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from cosession.document import Counters, Message, Queue, Selections, SessionDocument, SharedText
-from cosession.errors import Disconnected
+from cosession.errors import Disconnected, Refusal
 
 from .address import sync_url
 from .credential import Credential, Token
@@ -20,7 +20,6 @@ from .offering import Offering
 from .offers import OfferedTool, offered
 from .people import Person, Who, find_participant, people
 from .prompts import PromptInbox, Prompts
-from .refusal import Refusal
 from .run import AgentRun
 from .run_takeover import Adoption
 from .session_link import SessionLink
@@ -113,7 +112,7 @@ class Session(Writing):
         """Return a shared text.
 
         Raises:
-            BadDocument: the name isn't one.
+            InvalidValue: the name isn't one.
             TooLarge: the name is longer than the server accepts.
         """
         self._link.check_names("The name of a text", name)
@@ -137,7 +136,7 @@ class Session(Writing):
             schema: the JSON Schema of its input.
 
         Raises:
-            BadDocument: this session offers the tool already, or the schema isn't JSON.
+            InvalidValue: this session offers the tool already, or the schema isn't JSON.
             TooLarge: with the tool, our presence is larger than the server accepts.
             NotAllowed: the capabilities to answer calls are missing.
             Disconnected: the session is over.

@@ -15,7 +15,16 @@ from typing import Any, TypeVar, cast
 from cosession.document import RequestRecord as Wish
 from cosession.document import SessionDocument, checked, checked_text
 from cosession.document.values import checked_id
-from cosession.errors import Disconnected, NotAllowed, RoomBroken, TooLarge, WriteRefused, is_crdt_error
+from cosession.errors import (
+    Disconnected,
+    NotAllowed,
+    Refusal,
+    RoomBroken,
+    TimedOut,
+    TooLarge,
+    WriteRefused,
+    is_crdt_error,
+)
 from cosession.logs import get_logger
 from cosession.protocol import Limits, Notice, decode_state_vector
 
@@ -23,7 +32,7 @@ from .credential import Credential
 from .identity import Me
 from .ids import fresh_client_id
 from .presence import Presence
-from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS, Refusal
+from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS
 from .replica import Replica
 from .request import Decisions, Request
 from .request_replay import Asked
@@ -159,7 +168,7 @@ class SessionLink:
             values: the single values that it is written as; None if it is a single value itself.
 
         Raises:
-            BadDocument: the value isn't JSON-like.
+            InvalidValue: the value isn't JSON-like.
             TooLarge: the value is larger than the server accepts.
         """
         prepared, limits = checked(value, what), self.limits
@@ -189,7 +198,7 @@ class SessionLink:
             names: the values to check.
 
         Raises:
-            BadDocument: one is no text, or is empty.
+            InvalidValue: one is no text, or is empty.
             TooLarge: one is longer than the server accepts.
         """
         most = self.limits.frame_bytes // _NAME_SHARE
@@ -213,7 +222,7 @@ class SessionLink:
     def lost(self, document: SessionDocument) -> WriteRefused | None:
         """Return the refusal that replaced a document of this session, or None while it is the current one."""
         last = None if document is self.document else self._last
-        return None if last is None else WriteRefused(last.reason, last.code, last.lost)
+        return None if last is None else WriteRefused(last)
 
     def replica(self) -> Replica:
         """Return the replica that the next connection syncs: the fresh one, if there is one."""
@@ -239,14 +248,14 @@ class SessionLink:
         if self._fresh is not None or not old.answered or code not in OF_WRITING or not self._may_begin_anew():
             return False
         said = old.notice or Notice("", reason)
-        self._begin_anew(Refusal(code, said.code, reason, said.touched))
+        self._begin_anew(Refusal(said.code, code, reason, said.touched))
         return True
 
     def broken(self, reason: str) -> bool:
         """Begin with a fresh document when an update or observer broke this one; return whether that is possible."""
         if self._fresh is not None or not self._may_begin_anew():
             return False
-        self._begin_anew(Refusal(RoomBroken.close_code, "document.broken", reason))
+        self._begin_anew(Refusal("document.broken", RoomBroken.close_code, reason))
         return True
 
     def _may_begin_anew(self) -> bool:
@@ -376,8 +385,9 @@ class SessionLink:
             wait_seconds: how long to wait for the document.
 
         Raises:
-            Disconnected: the server refused, there was none, or the last writes aren't saved; the latter only when
-                the block ended normally.
+            TimedOut: no document came in that time.
+            Disconnected: the server refused, or the last writes aren't saved; the latter only when the block ended
+                normally.
         """
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
@@ -411,7 +421,7 @@ class SessionLink:
                 if came:
                     continue
                 trouble = f" The last try ended so: {self._transport.trouble}" if self._transport.trouble else ""
-                raise Disconnected(
+                raise TimedOut(
                     f"No session came from {url} in {seconds} s; is the server running there?{trouble}"
                 ) from None
         self.go_on()

@@ -49,7 +49,7 @@ class SharedState(State):
         """Write a value; see `Tree.set`.
 
         Raises:
-            BadDocument: the path isn't one, or the value isn't JSON.
+            InvalidValue: the path isn't one, or the value isn't JSON.
             TooLarge: the value is larger than the server accepts.
             Disconnected: the session is over.
         """
@@ -70,7 +70,7 @@ class SharedState(State):
         It begins with this call. Changes while the loop's body runs are merged into one; equal JSON is no change.
 
         Raises:
-            BadDocument: the path isn't one.
+            InvalidValue: the path isn't one.
             Disconnected: the session is over; raised from the iteration.
         """
         return StateChanges(self, self._link, path)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cosession.document import checked_policy
-from cosession.errors import BadDocument
+from cosession.errors import InvalidValue
 
 from .claims import Claim
 from .ids import fresh_id
@@ -30,7 +30,7 @@ class Wishes(Views):
         """Give the session another title.
 
         Raises:
-            BadDocument: the title is no text.
+            InvalidValue: the title is no text.
             TooLarge: the title is larger than the server accepts.
             Disconnected: the session is over.
         """
@@ -46,7 +46,7 @@ class Wishes(Views):
             reason: a reason, for the agent and the other participants.
 
         Raises:
-            BadDocument: the reason is no text.
+            InvalidValue: the reason is no text.
             TooLarge: the reason is larger than the server accepts.
             NotAllowed: the capability to cancel is missing.
             Disconnected: the session is over.
@@ -66,7 +66,7 @@ class Wishes(Views):
             id: the steer's id; the server records each id once, so a steer can be repeated. None makes one.
 
         Raises:
-            BadDocument: the instruction is no text.
+            InvalidValue: the instruction is no text.
             TooLarge: the instruction is larger than the server accepts.
             NotAllowed: the capability to steer is missing.
             Disconnected: the session is over.
@@ -89,7 +89,7 @@ class Wishes(Views):
                 before the vote arrives.
 
         Raises:
-            BadDocument: the decision is another one, or the value isn't JSON.
+            InvalidValue: the decision is another one, or the value isn't JSON.
             TooLarge: the value is larger than the server accepts.
             NotAllowed: the capability to approve is missing.
             Disconnected: the session is over.
@@ -97,7 +97,7 @@ class Wishes(Views):
         self._link.go_on()
         self._link.check_names("An approval's id", approval)
         if decision not in VOTES:
-            raise BadDocument(f"A vote is {' or '.join(VOTES)}, not {decision!r}.")
+            raise InvalidValue(f"A vote is {' or '.join(VOTES)}, not {decision!r}.")
         self._link.check_may("approve")
         asked = self.document.approvals.get(approval) if value is None and decision == "approved" else None
         if asked is not None and asked.is_editable:
@@ -112,7 +112,7 @@ class Wishes(Views):
             double_texting: `queue`, `steer`, `interrupt`, `parallel` or `reject`.
 
         Raises:
-            BadDocument: the value is another one.
+            InvalidValue: the value is another one.
             NotAllowed: the capability to change the policy is missing.
             Disconnected: the session is over.
         """
@@ -133,7 +133,7 @@ class Wishes(Views):
             wait: whether to wait while another process holds it.
 
         Raises:
-            BadDocument: the key isn't a valid name.
+            InvalidValue: the key isn't a valid name.
             TooLarge: the key is longer than the server accepts.
             NotAllowed: the capability to claim is missing.
             Disconnected: the session is over.

@@ -6,7 +6,7 @@ from typing import Any
 from cosession.document import Message, QueuedPrompt
 from cosession.document.parts import values_of_parts
 from cosession.document.policy import checked_agents
-from cosession.errors import BadDocument
+from cosession.errors import InvalidValue
 
 from .ids import fresh_id, now
 from .wishes import Wishes
@@ -36,7 +36,7 @@ class Writing(Wishes):
             to: the agents that shall answer; empty leaves it to the session's policy.
 
         Raises:
-            BadDocument: an argument is invalid.
+            InvalidValue: an argument is invalid.
             TooLarge: the message is larger than the server accepts.
             Disconnected: the session is over.
         """
@@ -75,7 +75,7 @@ class Writing(Wishes):
         """Change a message's text with a minimal edit, so that concurrent edits merge.
 
         Raises:
-            BadDocument: the message doesn't exist, or is deleted.
+            InvalidValue: the message doesn't exist, or is deleted.
             Disconnected: the session is over.
         """
         self._find(message_id).edit(text, at=now(), by=self.participant)
@@ -92,7 +92,7 @@ class Writing(Wishes):
             amount: the amount to add; may be negative.
 
         Raises:
-            BadDocument: the amount is no number, or the name isn't valid.
+            InvalidValue: the amount is no number, or the name isn't valid.
             TooLarge: the name is longer than the server accepts.
             Disconnected: the session is over.
         """
@@ -103,5 +103,5 @@ class Writing(Wishes):
     def _find(self, message_id: str) -> Message:
         self._link.go_on()
         if (message := self.document.messages.get(message_id)) is None:
-            raise BadDocument(f"The session has no message {message_id!r}.")
+            raise InvalidValue(f"The session has no message {message_id!r}.")
         return message

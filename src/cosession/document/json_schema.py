@@ -40,6 +40,8 @@ def check_schema(schema: JsonObject) -> None:
     """
     try:
         _validator(_written(schema, MAX_SCHEMA_BYTES, "The schema"))
+    except BadDocument:
+        raise
     except ValueError as error:
         raise BadDocument(f"The schema is no JSON Schema: {_sentence(error)}") from error
 

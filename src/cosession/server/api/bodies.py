@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from starlette.requests import HTTPConnection, Request
 
 from cosession.admission import STRUCT_BYTES
-from cosession.errors import BadRequest, ServerBusy, TooLarge, TooSlow
+from cosession.errors import BadRequest, CosessionError, ServerBusy, TooLarge, TooSlow
 from cosession.runtime import Hub
 
 from ..edge.arrivals import SMALL_BYTES, Arrivals
@@ -51,6 +51,8 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
         value: Any = from_json(data or b"{}")
     except TimeoutError as error:
         raise TooSlow(f"The body did not arrive within {hub.settings.body_seconds:g} s.") from error
+    except CosessionError:
+        raise
     except ValueError as error:
         raise BadRequest(f"The body can't be used: it is no JSON ({error}).") from error
     finally:

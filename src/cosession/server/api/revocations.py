@@ -30,8 +30,6 @@ class NewRevocation(Body):
     def _names_something(self) -> "NewRevocation":
         if self.participant is None and self.token is None and self.session is None:
             raise ValueError("give participant, token or session")
-        if self.session is not None:
-            check_session_id(self.session)
         return self
 
 
@@ -39,6 +37,8 @@ async def revoke(request: Request) -> Response:
     """POST /revocations."""
     grant = await _operator(request)
     body = await read_body(request, NewRevocation)
+    if body.session is not None:
+        check_session_id(body.session)
     check_access(request, grant)
     if not _may(request, grant, body.session):
         raise NotAllowed(
