@@ -33,6 +33,7 @@ BIN = ROOT / ".venv" / "bin"
 PYTHON = BIN / "python"
 NODE_FOLDER = ROOT / "tests" / "node"
 CLIENT_FOLDER = ROOT / "src" / "cosession-js"
+DOCS_FOLDER = ROOT / "src" / "docs"
 LOCAL_LOCK = ROOT / "tests" / "local" / "requirements.lock"
 PEER_FOLDER = ROOT / "tests" / "interop" / "pycrdt_websocket"
 
@@ -104,6 +105,23 @@ def apt_install(*packages: str) -> None:
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     run("fetch the list of Debian packages", "apt-get", "update", "-qq")
     run("install from Debian", "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
+
+
+def prepare_proxies() -> None:
+    """Find nginx and Caddy, or install Debian's without starting them."""
+    missing = [name for name in ("nginx", "caddy") if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
+    if not missing:
+        return
+    policy = Path("/usr/sbin/policy-rc.d")  # asked by Debian's packages whether they may start their services
+    if not policy.exists():
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        try:
+            apt_install(*missing)
+        finally:
+            policy.unlink()
+    else:
+        apt_install(*missing)
 
 
 def pip(title: str, *arguments: str | Path, python: Path = PYTHON) -> None:
@@ -190,6 +208,16 @@ def prepare_node() -> None:
 def prepare_client() -> None:
     """Install what the JavaScript client is built and tested with."""
     install_packages(CLIENT_FOLDER)
+
+
+def prepare_docs() -> None:
+    """Install what writes the reference of the JavaScript client."""
+    install_packages(DOCS_FOLDER)
+
+
+def build_docs() -> None:
+    """Build the documentation, which checks its links; the server of a checkout serves it."""
+    run("build the documentation", PYTHON, DOCS_FOLDER / "build.py")
 
 
 def prepare_chromium() -> None:
@@ -343,9 +371,9 @@ def pytest(title: str, *arguments: str) -> None:
     run(title, PYTHON, "-m", "pytest", *arguments)
 
 
-def npm(title: str, script: str) -> None:
+def npm(title: str, script: str, folder: Path = CLIENT_FOLDER) -> None:
     """Run a script of the JavaScript client."""
-    run(title, *npm_program(), "run", "--silent", script, cwd=CLIENT_FOLDER)
+    run(title, *npm_program(), "run", "--silent", script, cwd=folder)
 
 
 def prepare_conformance_peer() -> None:
@@ -379,6 +407,13 @@ def test_client() -> None:
         finally:
             del os.environ["COSESSION_TEST_URL"]
             server.close()
+
+
+def test_docs() -> None:
+    """Check the documentation: its links, the tables from the code, the reference, the examples in TypeScript."""
+    build_docs()
+    run("the tables are as the code is", PYTHON, DOCS_FOLDER / "tables.py", "--check")
+    npm("the JavaScript reference and examples", "check", DOCS_FOLDER)
 
 
 def test_lowest() -> None:
@@ -418,11 +453,15 @@ STEPS: dict[str, Step] = {
         lambda: pytest("Python tests", "--durations=25", "tests", *(f"--ignore=tests/{folder}" for folder in APART)),
     ),
     "typescript": ([prepare_node, prepare_client], test_client),
+    "docs": ([prepare_node, prepare_client, prepare_docs], test_docs),
     "simulation": ([], lambda: pytest("simulation", "tests/simulation")),
     "conformance": ([prepare_node, prepare_conformance_peer], test_conformance),
-    "interop": ([prepare_node, prepare_peer], lambda: pytest("other clients", "tests/interop")),
+    "interop": ([prepare_node, prepare_peer, prepare_proxies], lambda: pytest("other clients", "tests/interop")),
     "faults": ([prepare_node], lambda: pytest("faults", "tests/faults")),
-    "browser": ([prepare_chromium], lambda: pytest("browser tests", "tests/browser")),
+    "browser": (
+        [prepare_node, prepare_client, prepare_chromium, build_docs],
+        lambda: pytest("browser tests", "tests/browser"),
+    ),
     "editors": ([prepare_node, prepare_chromium, prepare_editors], lambda: pytest("editors", "tests/editors")),
     "editors-matrix": (
         [prepare_node, prepare_chromium, prepare_editors],

@@ -98,6 +98,14 @@ def test_the_demo_of_the_wheel_serves_its_pages_and_the_client(demo: str) -> Non
             assert answer.content == (ROOT / "demo/chat" / name).read_bytes(), name
 
 
+def test_the_wheel_serves_the_documentation_and_carries_no_tests(demo: str, installed: Path) -> None:
+    with httpx.Client(base_url=demo, follow_redirects=True) as http:
+        assert "<h1" in http.get("/docs").text
+        assert "# Quickstart" in http.get("/docs/quickstart.md").text
+    files = run(installed / "python", "-m", "pip", "show", "--files", "cosession")
+    assert not re.search(r"(^|/)(tests?|conftest)[./]", files, re.MULTILINE)
+
+
 def chat_files() -> Iterator[Path]:
     """What the browser loads of the demo."""
     for suffix in ("html", "css", "js", "svg"):

@@ -37,6 +37,9 @@ from .token_renewal import Renewals, close_revoked
 _CLIENT = Path(__file__).parent / "static"
 """Folder of the built JavaScript client; the package contains it, so that an installation needs no Node."""
 
+_DOCS = (Path(__file__).parents[1] / "_docs", Path(__file__).parents[2] / "docs" / "site")
+"""Folders of the documentation: in an installed package, and where a checkout builds it."""
+
 
 class Application(Starlette):
     """Starlette for requests; a socket passes the origin policy and then goes straight to its endpoint.
@@ -135,6 +138,12 @@ def create_app(
         Resource(sync_socket.PATH + "{session:path}", GET=_upgrade),
         Resource(worker_socket.PATH + "{agent:path}", GET=_upgrade),
         Mount("/client", Pages(directory=_CLIENT, check_dir=False, shared=True)),
+        Resource("/docs", GET=partial(_lead, "docs/")),
+        *(
+            Mount("/docs", Pages(directory=folder, html=True, inline_styles=True))
+            for folder in _DOCS
+            if folder.is_dir()
+        ),
     ]
     if page:
         routes.append(Resource("/", GET=partial(_lead, page)))

@@ -24,6 +24,7 @@ class Pages(StaticFiles):
         check_dir: whether the folder must be there.
         besides: a folder in it, of which nothing is served.
         shared: whether pages of every origin may load the files.
+        inline_styles: whether elements of a page may have a `style`.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Pages(StaticFiles):
         check_dir: bool = True,
         besides: Path | None = None,
         shared: bool = False,
+        inline_styles: bool = False,
     ) -> None:
         super().__init__(directory=directory, html=html, check_dir=check_dir)
         self._besides = besides and besides.resolve()
         self._shared = shared
+        self._inline_styles = inline_styles
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         """Find a file, unless it is hidden or in the excluded folder."""
@@ -67,10 +70,10 @@ class Pages(StaticFiles):
             query = scope["query_string"].decode("latin-1")
             response.headers["location"] = f"./{scope['path'].rpartition('/')[2]}/{query and '?'}{query}"
         if isinstance(response, FileResponse) and response.media_type == "text/html":
-            policy = await asyncio.to_thread(_policy_of, Path(response.path))
+            policy = await asyncio.to_thread(self._policy_of, Path(response.path))
             response.headers["content-security-policy"] = policy
         return response
 
-
-def _policy_of(page: Path) -> str:
-    return page_policy(InlineScripts(page.read_text(errors="replace")).texts)
+    def _policy_of(self, page: Path) -> str:
+        scripts = InlineScripts(page.read_text(errors="replace")).texts
+        return page_policy(scripts, inline_styles=self._inline_styles)

@@ -29,15 +29,17 @@ _POLICY = {
 _UNUSED = ("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "serial", "usb")
 
 
-def page_policy(scripts: Iterable[str] = ()) -> str:
+def page_policy(scripts: Iterable[str] = (), *, inline_styles: bool = False) -> str:
     """Return the content security policy of a page.
 
     Args:
         scripts: the texts of the inline scripts that may run; no other inline script may.
+        inline_styles: whether elements may have a `style`; only for pages that contain no text of participants.
     """
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     own = "".join(f" 'sha256-{each}'" for each in hashes)
-    return "; ".join(f"{name} {sources}{own if name == 'script-src' else ''}" for name, sources in _POLICY.items())
+    more = {"script-src": own, "style-src": " 'unsafe-inline'" if inline_styles else ""}
+    return "; ".join(f"{name} {sources}{more.get(name, '')}" for name, sources in _POLICY.items())
 
 
 SECURITY_HEADERS = {
