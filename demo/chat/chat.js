@@ -9,7 +9,7 @@ import { Here } from "./here.js";
 import { plain } from "./markdown.js";
 import { MessageList } from "./messages.js";
 import { refuse, tell, tried } from "./notice.js";
-import { avatar, person, rename, self } from "./people.js";
+import { avatar, identity, person, rename, self } from "./people.js";
 import { showLoss } from "./refused.js";
 import { RunCards } from "./runs.js";
 import { SessionList, address, create, list, named } from "./sessions.js";
@@ -35,7 +35,7 @@ const composer = new Composer({
     entitle(firstLine(text), ({ title, messages }) => !title && messages[0]?.id === id);
     atEnd = true;
   },
-  onTyping: (typing) => session.status !== "refused" && session.presence.set("typing", typing),
+  onTyping: (typing) => session.status !== "closed" && session.presence.set("typing", typing),
 });
 const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
@@ -57,13 +57,13 @@ function open(id) {
   announced = null;
   atEnd = true;
   notice.hidden = true;
-  session = connect(server, id, { user: self(), token, offline: true });
+  session = connect(server, id, { ...identity(), token, offline: true });
   const opened = session;
   for (const event of ["messages", "runs", "agents", "presence", "me", "status", "saved", "copy", "title", "change"]) {
     opened.on(event, () => opened === session && schedule());
   }
-  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? composer.giveBack : null));
-  opened.whenSynced().then(() => {
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.final ? composer.giveBack : null));
+  opened.waitSynced().then(() => {
     if (opened !== session) return;
     announced = new Set(session.messages.map((message) => message.id));
     sessions.refresh();
@@ -157,30 +157,30 @@ const SAVED = {
   offline: ["offline", "Offline"],
   unsent: ["offline", "Offline, not sent yet"],
   unkept: ["offline", "Offline, not sent yet: keep this page open"],
-  refused: ["refused", "Not connected"],
+  closed: ["closed", "Not connected"],
 };
 
 function paintStatus() {
-  const { status, saved, refusal } = session;
+  const { status, saved, error } = session;
   let state = status;
   if (status === "online") state = saved ? "saved" : "saving";
   if (status === "offline" && !saved) state = session.copy === "kept" ? "unsent" : "unkept";
   markSaved(...(SAVED[state] ?? SAVED.connecting));
-  const refused = status === "refused";
+  const closed = status === "closed";
   mark(document.body, "status", status);
   const barred = restriction(session);
-  composer.enabled = !refused && !barred;
-  composer.hint = refused ? "Nothing can be sent now. What stands in the box stays there." : barred;
-  title.disabled = refused || !session.may("title");
+  composer.enabled = !closed && !barred;
+  composer.hint = closed ? "Nothing can be sent now. What stands in the box stays there." : barred;
+  title.disabled = closed || !session.may("title");
   find("new-session").disabled = !session.may("create");
   find("new-session").title = session.may("create") ? "" : "Your access doesn't include making sessions.";
   mark(document.body, "edits", session.may("edit-own") ? null : "no");
-  if (refused && notice.dataset.refused !== session.id && (notice.hidden || !notice.querySelector(".lost"))) {
-    if (refusal?.error === "auth.required") refuse(wayIn(), "Try again", () => location.reload());
-    else if (refusal?.error === "auth.forbidden") refuse(refusal.reason, "Show my sessions", () => location.assign(location.pathname));
-    else refuse(refusal?.reason || "The server refused this session.", "Start a new session", startNew);
+  if (closed && notice.dataset.refused !== session.id && (notice.hidden || !notice.querySelector(".lost"))) {
+    if (error?.code === "auth.required") refuse(wayIn(), "Try again", () => location.reload());
+    else if (error?.code === "auth.forbidden") refuse(error.message, "Show my sessions", () => location.assign(location.pathname));
+    else refuse(error?.message || "The server refused this session.", "Start a new session", startNew);
     notice.dataset.refused = session.id;
-  } else if (!refused) delete notice.dataset.refused;
+  } else if (!closed) delete notice.dataset.refused;
 }
 
 function markSaved(state, text) {
@@ -246,7 +246,7 @@ title.addEventListener("change", () => session && entitle(title.value.trim()));
 /** Sets the title, in a session that is new only when the server has begun it: the title that it begins with would win. */
 function entitle(text, wanted = () => true) {
   const named = session;
-  const begun = named.doc.getMap("meta").size > 0 ? Promise.resolve() : named.whenSynced();
+  const begun = named.doc.getMap("meta").size > 0 ? Promise.resolve() : named.waitSynced();
   begun.then(() => wanted(named) && tried(() => named.setTitle(text)), () => {}); // refused: the status says why
 }
 

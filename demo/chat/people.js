@@ -43,7 +43,13 @@ function guest() {
   return known;
 }
 
-/** The person at this browser, as the session wants it: {id, name, color, kind}. */
+/** This page's participant, as the options of connect(). */
+export function identity() {
+  const { id, ...rest } = self();
+  return { participant: id, ...rest };
+}
+
+/** The person at this browser: {id, name, color, kind}. */
 export function self() {
   return { ...me, color: colorOf(me.id), ...(holder ? {} : { kind: "human" }) };
 }

@@ -21,7 +21,7 @@ const name = kept(localStorage, "forms.name") || "Guest";
 
 const session = connect(new URL(".", link).href, link.searchParams.get("session") ?? "visa", {
   token,
-  ...(token ? {} : { user: { name } }),
+  ...(token ? {} : { name }),
 });
 
 class Field {
@@ -56,7 +56,7 @@ class Field {
   }
 
   enter() {
-    if (session.status !== "refused") session.presence.set("at", { field: this.name, since: new Date().toISOString() });
+    if (session.status !== "closed") session.presence.set("at", { field: this.name, since: new Date().toISOString() });
     this.hold();
   }
 
@@ -67,7 +67,7 @@ class Field {
   }
 
   leave() {
-    if (session.status !== "refused") session.presence.set("at", null);
+    if (session.status !== "closed") session.presence.set("at", null);
     this.letGo();
     paint();
   }
@@ -146,7 +146,7 @@ class Field {
     thanks.type = "button";
     thanks.textContent = "Thanks";
     thanks.onclick = () => {
-      if (session.status !== "refused") session.selections.set("dismissed", [...dismissed(), message.id]);
+      if (session.status !== "closed") session.selections.set("dismissed", [...dismissed(), message.id]);
     };
     const from = document.createElement("b");
     from.textContent = nameOf(message.author);
@@ -192,8 +192,8 @@ function paint() {
   }));
   const state = session.status === "online" ? (session.saved ? "saved" : "saving") : session.status;
   find("saved").dataset.state = state;
-  find("saved").textContent = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", refused: "Not connected" }[state] ?? "";
-  if (session.refusal) tell(session.refusal.reason);
+  find("saved").textContent = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", closed: "Not connected" }[state] ?? "";
+  if (session.error) tell(session.error.message);
 }
 
 function tell(words) {

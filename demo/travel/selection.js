@@ -7,7 +7,7 @@ import { person } from "../chat/people.js";
 /** Makes whatever has the focus in an element what one has selected. */
 export function selects(element, session, id) {
   const select = (item) => {
-    if (!["refused", "closed"].includes(session.status)) session.selections.set("item", item);
+    if (session.status !== "closed") session.selections.set("item", item);
   };
   element.addEventListener("focusin", () => select(id));
   element.addEventListener("focusout", () => select(null));

@@ -8,7 +8,7 @@ import { Here } from "../chat/here.js";
 import { list as listOf } from "../chat/given.js";
 import { MessageList } from "../chat/messages.js";
 import { refuse, tell, tried } from "../chat/notice.js";
-import { avatar, present, rename, self } from "../chat/people.js";
+import { avatar, identity, present, rename, self } from "../chat/people.js";
 import { showLoss } from "../chat/refused.js";
 import { address, create, list, named } from "../chat/sessions.js";
 import { shareDialog } from "../chat/share.js";
@@ -33,7 +33,7 @@ const composer = new Composer({
     session.send(text);
     atEnd = true;
   },
-  onTyping: (typing) => session.status !== "refused" && session.presence.set("typing", typing),
+  onTyping: (typing) => session.status !== "closed" && session.presence.set("typing", typing),
 });
 const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
@@ -54,12 +54,12 @@ function open(id) {
   }
   for (const view of [messages, team, plan, approvals, queue]) view.clear();
   notice.hidden = true;
-  session = connect(server, id, { user: self(), token, offline: true });
+  session = connect(server, id, { ...identity(), token, offline: true });
   const opened = session;
   for (const event of ["change", "presence", "people", "me", "status", "saved", "title"]) {
     opened.on(event, () => opened === session && schedule());
   }
-  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.isFinal ? composer.giveBack : null));
+  opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.final ? composer.giveBack : null));
   schedule();
 }
 
@@ -126,7 +126,7 @@ function paint() {
   attempt(() => cursors.paint(session));
 }
 
-const SAVED = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", refused: "Not connected" };
+const SAVED = { saved: "Saved", saving: "Saving…", connecting: "Connecting…", offline: "Offline", closed: "Not connected" };
 
 function paintSaved(state) {
   mark(find("saved"), "state", state);
@@ -134,18 +134,18 @@ function paintSaved(state) {
 }
 
 function paintStatus() {
-  const { status, saved, refusal } = session;
+  const { status, saved, error } = session;
   paintSaved(status === "online" ? (saved ? "saved" : "saving") : status);
   mark(document.body, "status", status);
   const barred = restriction(session);
-  composer.enabled = status !== "refused" && !barred;
+  composer.enabled = status !== "closed" && !barred;
   composer.hint = barred;
   if (document.activeElement !== title) keep(title, "value", session.title);
-  title.disabled = status === "refused" || !session.may("title");
+  title.disabled = status === "closed" || !session.may("title");
   keep(policy, "value", session.policy.double_texting);
   policy.disabled = !session.may("queue");
   find("new-session").disabled = !session.may("create");
-  if (status === "refused" && notice.hidden) shut(refusal?.error === "auth.required" ? wayIn() : refusal?.reason || "The server refused this trip.");
+  if (status === "closed" && notice.hidden) shut(error?.code === "auth.required" ? wayIn() : error?.message || "The server refused this trip.");
 }
 
 /** Says on a phone, where the team is out of sight, how many are here, and whether one has gone. */

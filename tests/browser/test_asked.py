@@ -12,7 +12,7 @@ from processes import Server
 
 OPEN = """async ([user]) => {
   const { connect } = await import("/client/cosession.js");
-  const session = window.session = connect(location.origin, "trip", { user: { id: user, name: user } });
+  const session = window.session = connect(location.origin, "trip", { participant: user, name: user });
   window.calls = 0;
   session.offerTool("selected", {
     description: "Which row is selected?",
@@ -21,7 +21,7 @@ OPEN = """async ([user]) => {
       return { list, row: 3 };
     },
   });
-  await session.whenSynced();
+  await session.waitSynced();
 }"""
 
 RUN = "session.runs.at(-1)"

@@ -172,7 +172,7 @@ def test_what_is_refused_is_shown_with_its_words_and_can_be_copied(
               const { showLoss } = await import("/refused.js");
               const odd = connect(location.origin, session, { token });
               odd.on("refused", (loss) => showLoss(document.getElementById("notice"), loss));
-              await odd.whenSynced();
+              await odd.waitSynced();
               odd.send(words, { role: "assistant" });
             }""",
             ["trip", person.token, words],
@@ -246,7 +246,7 @@ def test_a_link_that_is_taken_away_says_so_and_leaves_what_was_typed(guarded: Se
     admin = {"authorization": f"Bearer {token('op', 'admin')}"}
     taken = {"participant": "ann", "session": "trip"}
     assert httpx.post(f"{guarded.url}/revocations", json=taken, headers=admin).status_code == 201
-    ann.is_("refused")
+    ann.is_("closed")
     expect(ann.testid("notice")).to_contain_text("Your access was taken away by an operator")
     expect(ann.testid("barred")).to_contain_text("Nothing can be sent now")
     expect(ann.testid("composer")).to_have_value("Half a sentence")

@@ -68,7 +68,7 @@ async def test_a_page_is_told_only_the_words_that_were_refused_and_keeps_the_oth
     async with asyncio.timeout(PATIENCE_SECONDS), page(server, "ann", "member") as ask:
         forged = {"role": "assistant"}
         told = await ask(["send", "before 🌊"], ["send", "forged 🦑", forged], ["send", "behind"])
-        assert (told["code"], told["touched"], told["lost"]) == (4403, "messages/*/role", ["forged 🦑"])
+        assert (told["close"], told["touched"], told["lost"]) == (4403, "messages/*/role", ["forged 🦑"])
         assert told["texts"] == ["before 🌊", "behind"]
         told = await ask(["setTitle", "A title"], ["send", "again", forged], ["state.set", "city", "Faro"])
         assert told["lost"] == ["again"]
@@ -94,7 +94,7 @@ async def test_whatever_a_viewer_writes_in_a_page_is_told_with_its_words(server:
             ]
             for call, root, lost in tries:
                 told = await ask(call)
-                assert (told["code"], told["touched"].split("/")[0], told["lost"]) == (4403, root, lost)
+                assert (told["close"], told["touched"].split("/")[0], told["lost"]) == (4403, root, lost)
                 assert told["texts"] == ["Anna's own"]
 
 
@@ -113,7 +113,7 @@ async def test_of_a_text_a_page_is_told_only_what_was_refused_and_not_what_was_t
                 ["edit", "m1", "Anna's, Ben"],
                 ["state.set", "city", "Faro"],
             )
-            assert (told["code"], told["lost"]) == (4403, [", Ben"])
+            assert (told["close"], told["lost"]) == (4403, [", Ben"])
             assert told["texts"] == ["Anna's", "mine 🌊, saved"]
             assert (ann.messages.get("m1") or ann.messages[0]).text == "Anna's"
 
@@ -133,5 +133,5 @@ async def test_a_refusal_whose_notice_was_lost_with_its_connection_is_told_at_th
         line.cut()
         line.is_deaf = False
         told = await asking
-        assert (told["code"], told["touched"], told["lost"]) == (4403, "messages/*/role", ["forged 🦑"])
+        assert (told["close"], told["touched"], told["lost"]) == (4403, "messages/*/role", ["forged 🦑"])
         assert told["texts"] == ["fine"]

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 const { connect } = await import('../../src/cosession/server/static/cosession.js')
 const [url, id, token] = process.argv.slice(2)
 const session = connect(url, id, { token })
-await session.whenSynced()
+await session.waitSynced()
 for await (const line of createInterface({ input: process.stdin })) {
   const told = new Promise((resolve) => session.on('refused', resolve))
   for (const [path, ...given] of JSON.parse(line)) {
@@ -17,8 +17,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     const on = holder === undefined ? session : session[holder]
     on[method](...given)
   }
-  const { code, touched, lost } = await told
-  await session.whenSaved()
-  console.log(JSON.stringify({ code, touched, lost, texts: session.messages.map(({ text }) => text) }))
+  const { close, touched, lost } = await told
+  await session.waitSaved()
+  console.log(JSON.stringify({ close, touched, lost, texts: session.messages.map(({ text }) => text) }))
 }
 process.exit(0)

@@ -7,8 +7,8 @@ import { createInterface } from 'node:readline'
 
 const { connect } = await import('../../src/cosession/server/static/cosession.js')
 const [url, id, user] = process.argv.slice(2)
-const session = connect(url, id, { user: { id: user, name: user } })
-await session.whenSynced()
+const session = connect(url, id, { participant: user, name: user })
+await session.waitSynced()
 session.offerTool('where', {
   description: 'Where are you?',
   call: ({ about }) => {
@@ -16,6 +16,6 @@ session.offerTool('where', {
     return { about, by: user }
   },
 })
-await session.whenSaved()
+await session.waitSaved()
 console.log('ready')
 createInterface({ input: process.stdin }).on('close', () => process.exit(0))

@@ -227,7 +227,7 @@ async def test_the_bundle_of_the_prefix_connects_under_the_prefix(tmp_path: Path
       const { connect } = await import(bundle);
       const session = connect(url, "trip", { token: () => token });
       session.send("from a page");
-      await session.whenSaved();
+      await session.waitSaved();
       process.exit(0);
     """
     with hosted(tmp_path, auth_secret=SECRET) as host:

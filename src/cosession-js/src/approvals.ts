@@ -1,7 +1,7 @@
 /** Approvals: questions of agents to people, the votes, and the server's decisions. */
 
 import * as Y from "yjs";
-import { InvalidValue } from "./errors.ts";
+import { Conflict, InvalidValue, NotFound } from "./errors.ts";
 import type { Json } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { listOf, mapOf, number, object, oneOf, orNull, type Reader, string } from "./shapes.ts";
@@ -75,8 +75,10 @@ export function editValue(
   limits: Limits,
 ): void {
   const approval = approvals.get(id);
-  if (!(approval instanceof Y.Map)) throw new InvalidValue(`The session has no approval ${id}.`);
-  if (approval.get("decision")) throw new InvalidValue(`The approval ${id} is decided, so its value stays.`);
+  if (!(approval instanceof Y.Map))
+    throw new NotFound(`The session has no approval ${id}.`, { kind: "approval", id });
+  if (approval.get("decision"))
+    throw new Conflict(`The approval ${id} is decided, so its value stays.`, { code: "approval.closed" });
   const root = approval.get("value");
   if (!(root instanceof Y.Map))
     throw new InvalidValue(`The approval ${id} has no value that can be edited; vote with one.`);

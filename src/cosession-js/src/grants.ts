@@ -1,12 +1,12 @@
 /** Grants: the verified identity and capabilities of this page (frame 104). Until one arrives, all is allowed. */
 
-import type { Participant } from "./identity.ts";
+import { type Kind, kindOf, type Participant } from "./identity.ts";
 import { isObject } from "./json.ts";
 
 export interface Grant {
   readonly id: string;
   readonly name: string;
-  readonly kind: string;
+  readonly kind: Kind;
   readonly capabilities: readonly string[];
   /** Unix time in seconds; null when it doesn't expire. */
   readonly expires_at: number | null;
@@ -29,7 +29,7 @@ export function grantFrom(json: string): Grant | undefined {
   return {
     id,
     name: typeof name === "string" ? name : id,
-    kind: typeof kind === "string" ? kind : "human",
+    kind: kindOf(kind),
     capabilities: Object.freeze(capabilities.filter((each): each is string => typeof each === "string")),
     expires_at: typeof expires_at === "number" ? expires_at : null,
     limits: said.limits,

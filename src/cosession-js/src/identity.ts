@@ -6,23 +6,28 @@
  * guest.
  */
 
-import { CosessionError } from "./errors.ts";
+import { CosessionError, InvalidValue } from "./errors.ts";
 import { freshId } from "./ids.ts";
 import { checkedText, isObject } from "./json.ts";
+
+export type Kind = "human" | "agent" | "operator";
 
 export interface Participant {
   readonly id: string;
   readonly name: string;
   readonly color: string;
-  readonly kind: string;
+  readonly kind: Kind;
 }
 
-export interface User {
-  id?: string | undefined;
+/** What an application says of this page's participant. */
+export interface Given {
+  participant?: string | undefined;
   name?: string | undefined;
   color?: string | undefined;
   kind?: string | undefined;
 }
+
+const KINDS: readonly unknown[] = ["human", "agent", "operator"];
 
 /** Hex, because editors' cursor plugins add an alpha to it; each is readable with white text, and as text on white. */
 const COLORS = ["#c2410c", "#0f766e", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#4338ca"];
@@ -32,25 +37,32 @@ const KEPT = "cosession.guest";
  * Returns the participant as far as this page knows it before the server's grant. The id and the name are empty when
  * the token comes later or is opaque: then only the server knows them.
  */
-export function identify(given: User = {}, token: string | undefined, hasToken: boolean): Participant {
-  const user: User = {
-    id: textOf(given.id, "id"),
+export function identify(given: Given, token: string | undefined, hasToken: boolean): Participant {
+  const said = {
+    participant: textOf(given.participant, "participant"),
     name: textOf(given.name, "name"),
     color: textOf(given.color, "color"),
     kind: textOf(given.kind, "kind"),
   };
+  if (said.kind !== undefined && !KINDS.includes(said.kind))
+    throw new InvalidValue(`\`kind\` is human, agent or operator, not ${said.kind}.`);
   const claims = token === undefined ? {} : claimsOf(token);
-  const id = (user.id ?? claims.sub ?? "").trim() || (hasToken ? "" : guest());
+  const id = (said.participant ?? claims.sub ?? "").trim() || (hasToken ? "" : guest());
   return Object.freeze({
     id,
-    name: user.name ?? claims.name ?? (id === "" ? "" : "Guest"),
-    color: user.color ?? colorOf(id),
-    kind: user.kind ?? claims.kind ?? "human",
+    name: said.name ?? claims.name ?? (id === "" ? "" : "Guest"),
+    color: said.color ?? colorOf(id),
+    kind: kindOf(said.kind ?? claims.kind),
   });
 }
 
+/** Returns a kind of participants for what a client said. */
+export function kindOf(value: unknown): Kind {
+  return KINDS.includes(value) ? (value as Kind) : "human";
+}
+
 function textOf(value: unknown, field: string): string | undefined {
-  return value === undefined || value === null ? undefined : checkedText(value, `\`user.${field}\``);
+  return value === undefined || value === null ? undefined : checkedText(value, `\`${field}\``);
 }
 
 /** Returns the id under which this page writes. */
@@ -58,7 +70,7 @@ export function knownId({ id }: { readonly id: string }): string {
   if (id !== "") return id;
   throw new CosessionError(
     "identity.unknown",
-    "Whom this page's token is for isn't known yet; wait for whenSynced(), or give `user.id` to connect().",
+    "Whom this page's token is for isn't known yet; await waitSynced(), or give `participant` to connect().",
   );
 }
 
@@ -84,7 +96,7 @@ function claimsOf(token: string): { sub?: string; name?: string; kind?: string }
       ...(typeof claims.kind === "string" ? { kind: claims.kind } : {}),
     };
   } catch {
-    return {}; // an opaque token: the application then gives its participant in `user.id`
+    return {}; // an opaque token: the application then gives its `participant`
   }
 }
 

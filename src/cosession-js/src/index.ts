@@ -5,22 +5,36 @@ export type { Approval, Vote } from "./approvals.ts";
 export type { Claim, ClaimOptions, Holding } from "./claims.ts";
 export { connect } from "./connect.ts";
 export type { Token } from "./credential.ts";
-export { Closed, CosessionError, Disconnected, InvalidValue, NotAllowed, Refused } from "./errors.ts";
+export {
+  ClaimHeld,
+  ClaimLost,
+  Conflict,
+  CosessionError,
+  Disconnected,
+  Gone,
+  InvalidValue,
+  NotAllowed,
+  NotAuthenticated,
+  NotFound,
+  TimedOut,
+  Unavailable,
+  WriteRefused,
+} from "./errors.ts";
+export type { Off } from "./events.ts";
 export type { Me } from "./grants.ts";
-export { colorOf, type Participant, type User } from "./identity.ts";
+export { colorOf, type Kind, type Participant } from "./identity.ts";
 export type { Json, JsonObject } from "./json.ts";
 export type { Limits } from "./limits.ts";
 export type { Message, Metadata, Part, Role } from "./messages.ts";
 export type { Copy } from "./offline.ts";
-export type { Loss, Options, SendOptions, SessionEvents } from "./options.ts";
+export type { ConnectOptions, SendOptions, SessionEvents } from "./options.ts";
 export type { Person } from "./people.ts";
 export type { DoubleTexting, Policy } from "./policy.ts";
 export type { Presence } from "./presence.ts";
 export type { QueuedPrompt } from "./queue.ts";
 export type { Refusal } from "./refusal.ts";
-export { encodeSegment, type Outcome, type Request, requestKey } from "./requests.ts";
+export type { Accepted, Outcome, RefusedOutcome, Request, RequestKind } from "./requests.ts";
 export type { Agent, Progress, Run } from "./runs.ts";
-export type { Session } from "./session.ts";
+export type { Session, Status } from "./session.ts";
 export type { Tool } from "./tools.ts";
-export type { Status } from "./transport.ts";
 export type { Path } from "./tree.ts";

@@ -22,7 +22,7 @@ export const MAX_DEPTH = 64;
  * @throws InvalidValue when it isn't JSON, or is nested deeper than `MAX_DEPTH`
  */
 export function checked(value: unknown, what = "The value"): Json {
-  return check(value, what, 0, "");
+  return check(value, what, []);
 }
 
 /** Like `checked`, for a value that must be an object. */
@@ -60,32 +60,36 @@ export function checkedKey(key: string, what: string): string {
   return key.toWellFormed();
 }
 
-function check(value: unknown, what: string, depth: number, key: string): Json {
-  if (depth > MAX_DEPTH)
-    throw new InvalidValue(`${what} is nested deeper than ${MAX_DEPTH}; make it flatter.`);
+function check(value: unknown, what: string, path: readonly string[]): Json {
+  if (path.length > MAX_DEPTH)
+    throw invalid(`${what} is nested deeper than ${MAX_DEPTH}; make it flatter.`, path);
   if (typeof value === "string") return value.toWellFormed();
   if (value === null || typeof value === "boolean") return value;
   if (typeof value === "number") {
     if (Number.isFinite(value)) return value;
-    throw new InvalidValue(`${what} holds ${value}, which isn't JSON; use null or a string.`);
+    throw invalid(`${what} holds ${value}, which isn't JSON; use null or a string.`, path);
   }
   if (typeof value === "bigint")
-    throw new InvalidValue(`${what} holds the BigInt ${value}, which isn't JSON; write it as a string.`);
-  if (typeof value !== "object") throw notJson(value, what);
+    throw invalid(`${what} holds the BigInt ${value}, which isn't JSON; write it as a string.`, path);
+  if (typeof value !== "object") throw notJson(value, what, path);
   if ("toJSON" in value && typeof value.toJSON === "function")
-    return check(value.toJSON(key) as unknown, what, depth + 1, key);
+    return check(value.toJSON(path.at(-1) ?? "") as unknown, what, [...path, "toJSON()"]);
   // Array.from reads a hole as undefined, where map() would skip it.
   if (Array.isArray(value))
-    return Array.from(value, (each: unknown, index) => check(each, what, depth + 1, String(index)));
-  if (!isPlain(value)) throw notJson(value, what);
+    return Array.from(value, (each: unknown, index) => check(each, what, [...path, String(index)]));
+  if (!isPlain(value)) throw notJson(value, what, path);
   const entries = Object.entries(value).filter(([, each]) => each !== undefined);
   return Object.fromEntries(
-    entries.map(([name, each]) => [checkedKey(name, what), check(each, what, depth + 1, name)]),
+    entries.map(([name, each]) => [checkedKey(name, what), check(each, what, [...path, name])]),
   );
 }
 
-function notJson(value: unknown, what: string): InvalidValue {
-  return new InvalidValue(`${what} holds ${kindOf(value)}; only JSON-like values go into a session.`);
+function invalid(message: string, path: readonly string[]): InvalidValue {
+  return new InvalidValue(message, { path: path.join(".") });
+}
+
+function notJson(value: unknown, what: string, path: readonly string[]): InvalidValue {
+  return invalid(`${what} holds ${kindOf(value)}; only JSON-like values go into a session.`, path);
 }
 
 /** Returns whether a value is an object literal, also of another frame, and no instance of a class. */

@@ -7,7 +7,7 @@
 
 import * as Y from "yjs";
 import { rewrite } from "./diff.ts";
-import { InvalidValue } from "./errors.ts";
+import { Gone, InvalidValue, NotFound } from "./errors.ts";
 import { checkedId, checkedObject, checkedText, isObject, type Json, type JsonObject } from "./json.ts";
 import { checkRecord, checkValue, type Limits } from "./limits.ts";
 import { checkPart, isGrowingText, isTool } from "./parts.ts";
@@ -163,7 +163,7 @@ export class Messages {
     const message = this.#find(id);
     const metadata = metadataOf(message);
     if (metadata.get("deleted"))
-      throw new InvalidValue(`The message ${id} is deleted, so it can't be edited.`);
+      throw new Gone(`The message ${id} is deleted, so it can't be edited.`, { kind: "message", id });
     const parts = partsOf(message);
     transact(this.#of.doc, () => {
       const texts = textsOf(parts);
@@ -190,7 +190,7 @@ export class Messages {
     for (const message of this.root) {
       if (message instanceof Y.Map && message.get("id") === id) return message;
     }
-    throw new Error(`The session has no message ${id}.`);
+    throw new NotFound(`The session has no message ${id}.`, { kind: "message", id });
   }
 
   #view(json: unknown): Message | undefined {
@@ -261,11 +261,11 @@ function textsOf(parts: Y.Array<Y.Map<unknown>>): Y.Text[] {
 function partsOf(message: Y.Map<unknown>): Y.Array<Y.Map<unknown>> {
   const parts = message.get("parts");
   if (parts instanceof Y.Array) return parts;
-  throw new Error(`The message ${message.get("id")} has no parts: it wasn't written as a message.`);
+  throw new InvalidValue(`The message ${message.get("id")} has no parts: it wasn't written as a message.`);
 }
 
 function metadataOf(message: Y.Map<unknown>): Y.Map<Json> {
   const metadata = message.get("metadata");
   if (metadata instanceof Y.Map) return metadata;
-  throw new Error(`The message ${message.get("id")} has no metadata: it wasn't written as a message.`);
+  throw new InvalidValue(`The message ${message.get("id")} has no metadata: it wasn't written as a message.`);
 }

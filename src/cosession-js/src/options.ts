@@ -1,11 +1,11 @@
-/** The options, events and losses of a session: the types around `Session`. */
+/** The options and events of a session. */
 
 import type * as Y from "yjs";
 import type { Approval } from "./approvals.ts";
 import type { Holding } from "./claims.ts";
 import type { Token } from "./credential.ts";
 import type { Me } from "./grants.ts";
-import type { User } from "./identity.ts";
+import type { Kind } from "./identity.ts";
 import type { Json, JsonObject } from "./json.ts";
 import type { Message, Role } from "./messages.ts";
 import type { Copy } from "./offline.ts";
@@ -15,18 +15,25 @@ import type { Presence } from "./presence.ts";
 import type { QueuedPrompt } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Agent, Run } from "./runs.ts";
-import type { Status } from "./transport.ts";
+import type { Status } from "./session.ts";
 
-export interface Options {
-  /** The participant of this page; missing fields are filled in. */
-  user?: User | undefined;
+export interface ConnectOptions {
   /**
    * The token for the server, or a function that returns a fresh one: it is called at each connection, and before the
    * last one expires. Sent as the `token` query parameter, since a page can't set headers.
    */
   token?: Token | undefined;
+  /** The id of this page's participant. A token names it; without both, an id is made and kept in this browser. */
+  participant?: string | undefined;
+  /** The name that others see; a token's name takes its place. */
+  name?: string | undefined;
+  kind?: Kind | undefined;
+  /** The colour that others see, in hex; otherwise it is derived from the id. */
+  color?: string | undefined;
   /** Whether to keep a copy in this browser, so that edits made offline survive a reload. */
   offline?: boolean | undefined;
+  /** How long the server gathers changes before it sends them, in milliseconds up to 1000; 0 sends each at once. */
+  rollupMs?: number | undefined;
 }
 
 export interface SendOptions {
@@ -40,7 +47,7 @@ export interface SendOptions {
 }
 
 /** The events, and the arguments of their listeners. */
-export interface SessionEvents extends Record<string, unknown> {
+export interface SessionEvents {
   messages: readonly Message[];
   runs: readonly Run[];
   agents: readonly Agent[];
@@ -56,8 +63,8 @@ export interface SessionEvents extends Record<string, unknown> {
   people: readonly Person[];
   /** The identity and capabilities of this page, as the server verified them. */
   me: Me;
-  /** The server refused a write of this page. */
-  refused: Loss;
+  /** The server refused a write of this page, or a request of which no caller awaits the outcome. */
+  refused: Refusal;
   /** After a refusal: the document and the awareness are replaced by new ones; bind editors again. */
   doc: Y.Doc;
   status: Status;
@@ -68,12 +75,4 @@ export interface SessionEvents extends Record<string, unknown> {
   title: string;
   /** After any change of the document. */
   change: Y.Transaction;
-}
-
-/** A refusal of a write of this page, with its consequences. */
-export interface Loss extends Refusal {
-  /** The texts that were written here and that the server lacks; no other client has them. */
-  readonly lost: readonly string[];
-  /** Whether it ended the session; otherwise this page continues with the server's document. */
-  readonly isFinal: boolean;
 }

@@ -3,7 +3,7 @@
  * current presence, which is fresher.
  */
 
-import { colorOf, type Participant } from "./identity.ts";
+import { colorOf, kindOf, type Participant } from "./identity.ts";
 import { isObject, type Json } from "./json.ts";
 import type { Presence } from "./presence.ts";
 
@@ -47,7 +47,7 @@ function person(id: string, record: Json | undefined, entries: readonly Presence
   return Object.freeze({
     id,
     name: entry?.user.name ?? (typeof kept.name === "string" ? kept.name : id),
-    kind: entry?.user.kind ?? (typeof kept.kind === "string" ? kept.kind : "human"),
+    kind: entry?.user.kind ?? kindOf(kept.kind),
     color: entry?.user.color ?? colorOf(id),
     online: isHere || kept.online === true,
     devices: isHere ? entries.length : typeof kept.devices === "number" ? kept.devices : 0,

@@ -11,7 +11,7 @@
 
 import type { Awareness } from "y-protocols/awareness";
 import { InvalidValue } from "./errors.ts";
-import { colorOf, type Participant } from "./identity.ts";
+import { colorOf, kindOf, type Participant } from "./identity.ts";
 import { checked, checkedId, isObject, type JsonObject } from "./json.ts";
 import { type Limits, utf8Length } from "./limits.ts";
 
@@ -132,6 +132,6 @@ function participant(id: string, user: JsonObject): Participant {
     id,
     name: typeof name === "string" ? name : "Guest",
     color: typeof color === "string" ? color : colorOf(id),
-    kind: typeof kind === "string" ? kind : "human",
+    kind: kindOf(kind),
   });
 }

@@ -6,7 +6,7 @@
  */
 
 import * as Y from "yjs";
-import { InvalidValue } from "./errors.ts";
+import { InvalidValue, NotFound } from "./errors.ts";
 import { knownId } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import { checkedIds, checkedText, isObject } from "./json.ts";
@@ -93,7 +93,7 @@ export class Queue {
   text(id: string): Y.Text {
     const text = this.#find(id).get("text");
     if (text instanceof Y.Text) return text;
-    throw new Error(`The prompt ${id} has no text: it wasn't written as a prompt.`);
+    throw new InvalidValue(`The prompt ${id} has no text: it wasn't written as a prompt.`);
   }
 
   /** Moves a prompt to an index; 0 is next. */
@@ -129,7 +129,7 @@ export class Queue {
 
   #find(id: string): Y.Map<unknown> {
     for (const entry of this.root) if (entry instanceof Y.Map && entry.get("id") === id) return entry;
-    throw new Error(`There is no prompt ${id} in the queue.`);
+    throw new NotFound(`There is no prompt ${id} in the queue.`, { kind: "prompt", id });
   }
 }
 

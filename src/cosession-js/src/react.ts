@@ -9,21 +9,20 @@ import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore
 import type { Approval } from "./approvals.ts";
 import type { Claim, ClaimOptions, Holding } from "./claims.ts";
 import { connect } from "./connect.ts";
-import { report } from "./errors.ts";
+import { type Disconnected, report } from "./errors.ts";
 import type { Me } from "./grants.ts";
 import type { Json } from "./json.ts";
 import type { Message } from "./messages.ts";
 import type { Copy } from "./offline.ts";
-import type { Loss, Options, SessionEvents } from "./options.ts";
+import type { ConnectOptions, SessionEvents } from "./options.ts";
 import type { Person } from "./people.ts";
 import type { Policy } from "./policy.ts";
 import type { Presence } from "./presence.ts";
 import type { QueuedPrompt } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
 import type { Agent, Run } from "./runs.ts";
-import type { Session } from "./session.ts";
+import type { Session, Status } from "./session.ts";
 import type { Tool } from "./tools.ts";
-import type { Status } from "./transport.ts";
 import type { Path } from "./tree.ts";
 
 export type { Session };
@@ -34,7 +33,7 @@ export interface ConnectionStatus {
   readonly synced: boolean;
   /** Whether this browser keeps a copy. */
   readonly copy: Copy;
-  readonly refusal: Refusal | null;
+  readonly error: Disconnected | null;
 }
 
 const NOTHING: readonly never[] = Object.freeze([]);
@@ -43,7 +42,7 @@ const NOTHING: readonly never[] = Object.freeze([]);
  * Joins a session while the component is mounted; joins again when an argument changes (options by their content). A
  * token function may change at each render: the last one is called.
  */
-export function useSession(url: string, id: string, options: Options = {}): Session | null {
+export function useSession(url: string, id: string, options: ConnectOptions = {}): Session | null {
   const [session, setSession] = useState<Session | null>(null);
   const giveToken = useRef(options.token);
   giveToken.current = options.token;
@@ -54,7 +53,10 @@ export function useSession(url: string, id: string, options: Options = {}): Sess
       const given = giveToken.current;
       return typeof given === "function" ? given() : (given ?? "");
     };
-    const opened = connect(url, id, { ...(JSON.parse(key) as Options), ...(isGiven ? { token } : {}) });
+    const opened = connect(url, id, {
+      ...(JSON.parse(key) as ConnectOptions),
+      ...(isGiven ? { token } : {}),
+    });
     setSession(opened);
     return () => {
       setSession(null);
@@ -159,10 +161,10 @@ export function useMe(session: Session | null): Me | null {
 }
 
 /** The last refusal of a write of this page, with the lost texts; null when there was none. */
-export function useLoss(session: Session | null): Loss | null {
-  const [loss, setLoss] = useState<Loss | null>(null);
-  useEffect(() => session?.on("refused", setLoss), [session]);
-  return loss;
+export function useRefusal(session: Session | null): Refusal | null {
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  useEffect(() => session?.on("refused", setRefusal), [session]);
+  return refusal;
 }
 
 export function useTitle(session: Session | null): string {
@@ -193,8 +195,8 @@ export function useStatus(session: Session | null): ConnectionStatus {
   const saved = useRead(session, "saved", (each) => each.saved, true);
   const synced = useRead(session, "synced", (each) => each.synced, false);
   const copy = useRead(session, "copy", (each) => each.copy, "none");
-  const refusal = useRead(session, "status", (each) => each.refusal, null);
-  return useMemo(() => ({ status, saved, synced, copy, refusal }), [status, saved, synced, copy, refusal]);
+  const error = useRead(session, "status", (each) => each.error, null);
+  return useMemo(() => ({ status, saved, synced, copy, error }), [status, saved, synced, copy, error]);
 }
 
 /** Returns a schema as a text, to compare it with the one before; null when it is no JSON. */
@@ -208,7 +210,7 @@ function textOf(schema: Json): string | null {
 
 function useRead<Value>(
   session: Session | null,
-  event: keyof SessionEvents & string,
+  event: keyof SessionEvents,
   read: (session: Session) => Value,
   empty: Value,
 ): Value {

@@ -5,10 +5,10 @@
  * whole replica is then replaced by a fresh one.
  */
 
-import type * as Y from "yjs";
+import * as Y from "yjs";
 import type { Address } from "./address.ts";
 import { Asked } from "./asked.ts";
-import { hasChanged } from "./backlog.ts";
+import { clocksOf, hasChanged } from "./backlog.ts";
 import type { Credential } from "./credential.ts";
 import { SessionAwareness, SessionDoc } from "./document.ts";
 import { Fences } from "./fences.ts";
@@ -74,18 +74,36 @@ export class Replica {
   /** The refusal of a change in this replica, if any: one written here, or received and since lost by the server. */
   get refusedWriting(): Refusal | null {
     const { refusal, hasAnswered, isUnreadable } = this.transport;
-    return refusal !== null && hasAnswered && !isUnreadable && OF_WRITING.has(refusal.code) ? refusal : null;
+    return refusal !== null && hasAnswered && !isUnreadable && OF_WRITING.has(refusal.close ?? 0)
+      ? refusal
+      : null;
   }
 
   /** Whether unsaved changes are lost: the session is gone, or this replica can't be used any more. */
   get isLost(): boolean {
     const { refusal, isUnreadable } = this.transport;
-    return isUnreadable || (refusal !== null && GONE.has(refusal.code));
+    return isUnreadable || (refusal !== null && GONE.has(refusal.close ?? 0));
   }
 
   /** Returns the texts that were written here and are not in `fresh`, the server's document. */
   lost(fresh: Y.Doc): string[] {
     return lostTexts(this.doc, missingIn(fresh, this.#unsaved.clocks), this.writers, fresh);
+  }
+
+  /**
+   * Returns the writes of this page that the server lacks, as an update; null when they can't be encoded.
+   *
+   * @param fresh - the server's document; undefined when it isn't known
+   */
+  lostUpdate(fresh?: Y.Doc): Uint8Array | null {
+    const known = clocksOf(fresh ?? this.doc);
+    for (const writer of this.writers)
+      known.set(writer, Math.min(known.get(writer) ?? 0, this.#unsaved.clocks.get(writer) ?? 0));
+    try {
+      return Y.encodeStateAsUpdate(this.doc, Y.encodeStateVector(known));
+    } catch {
+      return null; // the server refused it because it can't be encoded
+    }
   }
 
   /** Repeats in `fresh`, which replaces this replica, the requests that the server had answered here and has lost. */

@@ -17,10 +17,9 @@ import type { Address } from "./address.ts";
 import type { Credential } from "./credential.ts";
 import type { Participant } from "./identity.ts";
 import { type Copy, OfflineCopy } from "./offline.ts";
-import type { Loss } from "./options.ts";
 import type { Refusal } from "./refusal.ts";
 import { type Heard, Replica } from "./replica.ts";
-import type { Status } from "./transport.ts";
+import type { LinkStatus } from "./transport.ts";
 
 /** The most refusals in a period: more mean that the application writes the same again and again. */
 const MOST_REFUSALS = 8;
@@ -31,7 +30,7 @@ export interface Changes extends Heard {
   readonly made: (made: Replica, before: Replica | null) => void;
   /** Called when a fresh replica has replaced the current one. */
   readonly replaced: () => void;
-  readonly refused: (loss: Loss) => void;
+  readonly refused: (refusal: Refusal) => void;
 }
 
 export class Replicas {
@@ -56,7 +55,7 @@ export class Replicas {
     this.#isLoading = this.#copy !== null;
   }
 
-  get status(): Status {
+  get status(): LinkStatus {
     return this.#last.transport.status;
   }
 
@@ -147,7 +146,7 @@ export class Replicas {
   /** Ends the session; texts that were written here without a fence are reported as lost. */
   #end(refusal: Refusal): void {
     this.#isOver = true;
-    this.#tell({ ...refusal, lost: this.current.unsaved(), isFinal: true }, this.current);
+    this.#tell({ ...refusal, lost: this.current.unsaved(), final: true }, this.current);
   }
 
   /** Makes a fresh replica, beside the current one. */
@@ -165,8 +164,9 @@ export class Replicas {
     } else if (this.status === "refused") this.#end(refusal);
   }
 
-  #tell(loss: Loss, { saved }: Replica): void {
-    if (!saved || loss.lost.length > 0) this.#changes.refused(loss);
+  #tell(refusal: Refusal, replica: Replica, fresh?: Replica): void {
+    if (replica.saved && refusal.lost.length === 0) return;
+    this.#changes.refused({ ...refusal, update: replica.lostUpdate(fresh?.doc) });
   }
 
   #refusesSeldom(): boolean {
@@ -184,7 +184,7 @@ export class Replicas {
     void this.#renewCopy();
     this.#changes.replaced();
     before.askAgain(fresh);
-    this.#tell({ ...refusal, lost, isFinal: false }, before);
+    this.#tell({ ...refusal, lost, final: false }, before, fresh);
     before.close();
   }
 

@@ -7,13 +7,14 @@
  */
 
 import * as Y from "yjs";
-import { CosessionError, type Disconnected, NotAllowed } from "./errors.ts";
+import { CosessionError, type Disconnected, errorFrom, NotAllowed } from "./errors.ts";
 import { includes } from "./grants.ts";
 import { knownId } from "./identity.ts";
 import { checked, checkedId, isObject, type Json } from "./json.ts";
 import { checkName, checkRecord, checkValue, type Limits } from "./limits.ts";
 import type { Notice } from "./refusal.ts";
 import { transact } from "./transact.ts";
+import { type WaitOptions, within } from "./waiting.ts";
 
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -28,19 +29,45 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   release: ["claim", "run"],
 };
 
-/** The outcome of a request. */
-export interface Outcome {
-  readonly accepted: boolean;
-  /** The reason when it wasn't accepted. */
-  readonly error: CosessionError | null;
+export type RequestKind = "cancel" | "steer" | "vote" | "policy";
+
+/** The server's decision: the request was accepted. */
+export interface Accepted {
+  readonly accepted: true;
+  /** When this page learned of the decision. */
+  readonly at: string;
+  /** The id of the request. */
+  readonly id: string;
+  readonly error: null;
+  check(): void;
 }
+
+/** The server's decision: the request was refused. */
+export interface RefusedOutcome {
+  readonly accepted: false;
+  /** When this page learned of the decision. */
+  readonly at: string;
+  /** The id of the request. */
+  readonly id: string;
+  readonly error: CosessionError;
+  /** Throws `error`. */
+  check(): never;
+}
+
+export type Outcome = Accepted | RefusedOutcome;
 
 /** A request of this page. A refusal is reported by the event `refused` if `outcome()` was not called. */
 export interface Request {
   /** The id of a steer; for other requests the id of their subject. */
   readonly id: string;
-  /** Resolves when the server has decided; fails with `Disconnected` when the session ends before. */
-  outcome(): Promise<Outcome>;
+  readonly kind: RequestKind;
+  /**
+   * Resolves when the server has decided.
+   *
+   * @throws Disconnected when the session ends before
+   * @throws TimedOut when the time is over; the request stays
+   */
+  outcome(options?: WaitOptions): Promise<Outcome>;
 }
 
 export interface Asking {
@@ -105,7 +132,8 @@ function checkAllowed(kind: string, capabilities: readonly string[] | null): voi
 }
 
 interface Waiting {
-  readonly kind: string;
+  readonly id: string;
+  readonly kind: RequestKind;
   readonly subject: readonly string[];
   readonly value: Json;
   /** The document that it was written into. */
@@ -127,30 +155,27 @@ export class Requests {
   }
 
   /** Writes a request; `id` becomes the id of the returned object. */
-  ask(kind: string, subject: readonly string[], value: Json, id: string): Request {
+  ask(kind: RequestKind, subject: readonly string[], value: Json, id: string): Request {
     const key = ask(this.#of, kind, subject, value);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     promise.catch(() => {}); // its outcome may never be read
     const { doc } = this.#of;
     const state = { isUncertain: false, isRead: false, settle: resolve, fail: reject };
-    const waiting: Waiting = { kind, subject, value, doc, ...state };
+    const waiting: Waiting = { id, kind, subject, value, doc, ...state };
     this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), waiting]);
-    const outcome = (): Promise<Outcome> => {
+    const outcome = (options: WaitOptions = {}): Promise<Outcome> => {
       waiting.isRead = true;
-      return promise;
+      return within(promise, options, `The server's answer to the ${kind}`);
     };
-    return Object.freeze({ id, outcome });
+    return Object.freeze({ id, kind, outcome });
   }
 
   /** Records the server's refusal of a request; returns whether a caller waits for its outcome. */
   refused(notice: Notice): boolean {
-    const refused = this.#take(notice.request ?? "");
-    const touched = notice.touched ?? "requests/*";
-    const error =
-      notice.error === "auth.forbidden"
-        ? new NotAllowed(notice.reason, { touched })
-        : new CosessionError(notice.error ?? "request.refused", notice.reason);
-    for (const { settle } of refused) settle({ accepted: false, error });
+    const refused = this.#take(notice.request);
+    const touched = notice.touched || "requests/*";
+    for (const { id, settle, subject } of refused)
+      settle(no(id, errorFrom(notice.code, notice.reason, { touched, id: subject[0] ?? "" })));
     return refused.some(({ isRead }) => isRead);
   }
 
@@ -181,10 +206,14 @@ export class Requests {
   }
 
   #outcomeOf(waiting: Waiting): Outcome {
-    if (waiting.doc !== this.#of.doc)
-      return no("document.refused", "It was lost with an edit that the server refused; ask again.");
-    if (!waiting.isUncertain || this.#isFact(waiting)) return Object.freeze({ accepted: true, error: null });
-    return no("connection.lost", "The connection was lost before the server's answer; look at the session.");
+    const { id } = waiting;
+    if (waiting.doc !== this.#of.doc) {
+      const reason = "It was lost with an edit that the server refused; ask again.";
+      return no(id, new CosessionError("document.refused", reason, { retryable: true }));
+    }
+    if (!waiting.isUncertain || this.#isFact(waiting)) return yes(id);
+    const reason = "The connection was lost before the server's answer; look at the session.";
+    return no(id, new CosessionError("connection.lost", reason));
   }
 
   /** Returns whether the document shows that a request was accepted. */
@@ -207,6 +236,13 @@ export class Requests {
   }
 }
 
-function no(code: string, message: string): Outcome {
-  return Object.freeze({ accepted: false, error: new CosessionError(code, message) });
+function yes(id: string): Accepted {
+  return Object.freeze({ accepted: true, at: new Date().toISOString(), id, error: null, check: () => {} });
+}
+
+function no(id: string, error: CosessionError): RefusedOutcome {
+  const check = (): never => {
+    throw error;
+  };
+  return Object.freeze({ accepted: false, at: new Date().toISOString(), id, error, check });
 }

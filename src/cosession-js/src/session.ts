@@ -13,7 +13,7 @@ import { announceChanges } from "./announcements.ts";
 import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
-import { Closed, Disconnected, InvalidValue } from "./errors.ts";
+import { Disconnected, InvalidValue } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
 import { type Grant, includes, type Me } from "./grants.ts";
 import { colorOf, guest, identify } from "./identity.ts";
@@ -22,20 +22,23 @@ import { checkedId, checkedIds, checkedObject, checkedText, type JsonObject } fr
 import { checkName, checkRecord, checkValue, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
 import { partsFrom } from "./messages.ts";
 import { type Copy, copyName } from "./offline.ts";
-import type { Loss, Options, SendOptions, SessionEvents } from "./options.ts";
+import type { ConnectOptions, SendOptions, SessionEvents } from "./options.ts";
 import { PresenceList } from "./presence.ts";
 import { Queue } from "./queue.ts";
-import type { Notice, Refusal } from "./refusal.ts";
+import { type Notice, type Refusal, refusalFrom } from "./refusal.ts";
 import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
 import { Selections } from "./selections.ts";
 import { State } from "./state.ts";
 import { type Tool, Tools } from "./tools.ts";
 import { transact } from "./transact.ts";
-import type { Status } from "./transport.ts";
 import { VIEWS, type View } from "./views.ts";
-import { waitFor } from "./waiting.ts";
+import { type WaitOptions, waitFor } from "./waiting.ts";
+import { iterate } from "./watching.ts";
 import { Wishes } from "./wishes.ts";
+
+/** The state of the connection: `offline` comes back by itself, and `closed` has a reason, `session.error`. */
+export type Status = "connecting" | "online" | "offline" | "closed";
 
 interface Facts {
   readonly status: Status;
@@ -44,8 +47,8 @@ interface Facts {
   readonly copy: Copy;
 }
 
-const NOT_ALLOWED = 4403;
-const TOO_LARGE = 4413;
+/** The events whose values all count; of the others, which are snapshots, only the latest does. */
+const EACH: ReadonlySet<string> = new Set(["refused"]);
 
 export class Session extends Wishes {
   readonly id: string;
@@ -59,21 +62,26 @@ export class Session extends Wishes {
   limits: Limits = DEFAULT_LIMITS;
 
   readonly #events = new Events<SessionEvents>();
-  readonly #losses = new Events<{ lost: Loss }>();
+  readonly #refusals = new Events<{ refused: Refusal }>();
   readonly #claims = new Claims(this, this.snapshots, () => this.#replicas.current.fences.stored());
   readonly #tools = new Tools(this, this.#claims);
   readonly #replicas: Replicas;
   #me: Me;
   #closed = false;
+  #error: Disconnected | null = null;
+  /** The refusal that `#error` tells. */
+  #refusal: Refusal | null = null;
+  #lost: readonly string[] = [];
   #told: Facts;
   readonly #isOffline: boolean;
   readonly #syncUrl: string;
 
-  constructor(url: string, id: string, { user, token, offline = false }: Options = {}) {
+  constructor(url: string, id: string, options: ConnectOptions = {}) {
     super();
     this.id = checkedSession(id);
+    const { token, offline = false, rollupMs = 0 } = options;
     const credential = new Credential(token);
-    const me = identify(user, credential.known, token !== undefined);
+    const me = identify(options, credential.known, token !== undefined);
     this.#isOffline = offline;
     this.#syncUrl = syncUrl(url);
     this.#me = Object.freeze({ ...me, capabilities: null, expires_at: null });
@@ -89,6 +97,7 @@ export class Session extends Wishes {
       name: me.name || "Guest",
       kind: me.kind,
       ...(credential.known === undefined ? {} : { token: credential.known }),
+      ...(checkedRollup(rollupMs) === 0 ? {} : { rollup: String(rollupMs) }),
     };
     const copy = offline && me.id !== "" ? copyName(this.#syncUrl, this.id, me.id) : null;
     const state = me.id === "" ? {} : { user: me };
@@ -99,9 +108,10 @@ export class Session extends Wishes {
       limits: () => this.limits,
       made: (made, before) => this.#watch(made, before?.awareness.getLocalState() ?? state),
       replaced: () => this.#tellAnew(),
-      refused: (loss) => {
-        this.#events.emit("refused", Object.freeze(loss));
-        this.#losses.emit("lost", loss);
+      refused: (refusal) => {
+        this.#lost = refusal.final ? refusal.lost : [];
+        this.#events.emit("refused", Object.freeze(refusal));
+        this.#refusals.emit("refused", refusal);
       },
     });
     this.#watch(this.#replicas.current, state);
@@ -134,12 +144,20 @@ export class Session extends Wishes {
   }
 
   get status(): Status {
-    return this.#replicas.status;
+    const { status } = this.#replicas;
+    return status === "refused" ? "closed" : status;
   }
 
-  /** The reason of the server's final refusal, when `status` is `refused`. */
-  get refusal(): Refusal | null {
-    return this.#replicas.refusal;
+  /** The reason why the session is closed: the server's refusal, or `close()`; null while it isn't. */
+  get error(): Disconnected | null {
+    if (this.#closed) return this.#error;
+    const { refusal, status } = this.#replicas;
+    if (status !== "refused" || refusal === null) return null;
+    if (refusal !== this.#refusal) {
+      this.#refusal = refusal;
+      this.#error = new Disconnected(refusal, this.#lost);
+    }
+    return this.#error;
   }
 
   /** Whether this page has all that the server has. */
@@ -225,60 +243,103 @@ export class Session extends Wishes {
   }
 
   /** Calls `listener` at each `event`, until the returned function is called. */
-  on<Name extends keyof SessionEvents & string>(
-    event: Name,
-    listener: (value: SessionEvents[Name]) => void,
-  ): Off {
+  on<Name extends keyof SessionEvents>(event: Name, listener: (value: SessionEvents[Name]) => void): Off {
     return this.#events.on(event, listener);
   }
 
-  /** Resolves when this page has all that the server has; fails with `Refused` or `Closed`. */
-  async whenSynced(): Promise<void> {
-    await waitFor(this, ["synced"], () => this.synced || undefined);
+  /**
+   * Iterates over the values of an event as they come. A slow reader gets the latest snapshot; of refusals, 256 wait.
+   * The iteration ends with `close()`, and throws `Disconnected` when the server ends the session.
+   */
+  watch<Name extends keyof SessionEvents>(event: Name): AsyncIterable<SessionEvents[Name]> {
+    return iterate<SessionEvents[Name]>({
+      isLatest: !EACH.has(event),
+      subscribe: (next, ended) => {
+        const look = (): void => {
+          if (this.error !== null) ended(this.error);
+        };
+        const offs = [this.on(event, next), this.on("status", look)];
+        look();
+        return () => {
+          for (const off of offs) off();
+        };
+      },
+    });
+  }
+
+  /** Resolves when this page has all that the server has; rejects with `Disconnected` or `TimedOut`. */
+  async waitSynced(options: WaitOptions = {}): Promise<void> {
+    const what = "The first sync";
+    await waitFor(this, ["synced"], () => this.synced || undefined, { ...options, what });
   }
 
   /**
-   * Resolves when every edit made here is committed to the server's storage; fails with `Closed`, or with `Refused`
-   * when the server refused one of them. A request that the server declines is saved like any other edit.
+   * Resolves when every edit made here is committed to the server's storage. A request that the server declines is saved
+   * like any other edit.
+   *
+   * @throws WriteRefused when the server refuses one of them
+   * @throws Disconnected when the session is closed
+   * @throws TimedOut when the time is over
    */
-  async whenSaved(): Promise<void> {
-    const onLoss = (listener: (loss: Loss) => void): Off => this.#losses.on("lost", listener);
-    await waitFor(this, ["saved"], () => this.saved || undefined, onLoss);
+  async waitSaved(options: WaitOptions = {}): Promise<void> {
+    const onRefused = (listener: (refusal: Refusal) => void): Off => this.#refusals.on("refused", listener);
+    const what = "Saving";
+    await waitFor(this, ["saved"], () => this.saved || undefined, { ...options, onRefused, what });
+  }
+
+  /** Resolves when the session is closed, with the reason. */
+  waitClosed(): Promise<Disconnected> {
+    return waitFor(this, [], () => this.error ?? undefined);
   }
 
   /** Tries again at once, e.g. after a refusal with a new token. */
   reconnect({ token }: { token?: string } = {}): void {
-    if (this.#closed) throw new Closed();
+    if (this.#closed) throw this.error ?? new Disconnected(null);
     this.#replicas.reconnect(token);
   }
 
   /** Leaves the session, and frees all that it holds. */
   close(): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#claims.end();
+    const ended = this.#begin();
     this.#replicas.close();
-    this.requests.end(new Closed());
-    this.#events.clear();
-    this.#losses.clear();
+    this.#end(ended);
+  }
+
+  /** Leaves the session when everything is saved: for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.error === null) await this.waitSaved();
+    } finally {
+      this.close();
+    }
   }
 
   /** Leaves the session and removes this browser's copy of it, with the edits that were never saved. */
   async discard(): Promise<void> {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#claims.end();
+    const ended = this.#begin();
     const discarded = this.#replicas.discard();
-    this.requests.end(new Closed());
-    this.#events.clear();
-    this.#losses.clear();
+    this.#end(ended);
     await discarded;
   }
 
   protected override checkOpen(): void {
-    if (this.#closed) throw new Closed();
-    const { refusal } = this;
-    if (refusal !== null && this.status === "refused") throw new Disconnected(refusal);
+    const { error } = this;
+    if (error !== null) throw error;
+  }
+
+  #begin(): Disconnected {
+    this.#closed = true;
+    this.#error = new Disconnected(null);
+    this.#claims.end();
+    return this.#error;
+  }
+
+  #end(error: Disconnected): void {
+    this.requests.end(error);
+    this.#events.clear();
+    this.#refusals.clear();
   }
 
   #named(name: string): string {
@@ -300,9 +361,7 @@ export class Session extends Wishes {
   /** Handles a refusal after which the session continues. */
   #heed(notice: Notice): void {
     if (this.requests.refused(notice)) return;
-    const { isFinal: _, request: __, ...told } = notice;
-    const code = told.touched === "presence" ? TOO_LARGE : NOT_ALLOWED;
-    this.#events.emit("refused", Object.freeze({ ...told, code, lost: [], isFinal: false }));
+    this.#events.emit("refused", refusalFrom(notice, null));
   }
 
   #watch({ doc, awareness }: Replica, state: Readonly<Record<string, unknown>>): void {
@@ -352,9 +411,9 @@ export class Session extends Wishes {
     const before = this.#told;
     this.#told = this.#facts;
     const { status, saved, synced, copy } = this.#told;
-    const { refusal } = this;
     if (status !== before.status) {
-      if (status === "refused" && refusal !== null) this.requests.end(new Disconnected(refusal));
+      const { error } = this;
+      if (error !== null) this.requests.end(error);
       else if (status !== "online") this.requests.interrupted();
       this.#events.emit("status", status);
     }
@@ -369,6 +428,11 @@ function checkedSession(id: string): string {
   if (checkedId(id, "The id of a session") === "." || id === "..")
     throw new InvalidValue(`\`${id}\` can't be the id of a session: no address can hold it.`);
   return id.toWellFormed();
+}
+
+function checkedRollup(milliseconds: number): number {
+  if (milliseconds >= 0 && milliseconds <= 1000) return milliseconds;
+  throw new InvalidValue(`\`rollupMs\` is a number of milliseconds up to 1000, not ${String(milliseconds)}.`);
 }
 
 function now(): string {

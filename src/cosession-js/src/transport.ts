@@ -35,11 +35,12 @@ import { type Grant, grantFrom } from "./grants.ts";
 import { type Limits, utf8Length } from "./limits.ts";
 import { Line } from "./line.ts";
 import { Pause } from "./pause.ts";
-import { type Notice, noticeFrom, type Refusal } from "./refusal.ts";
+import { type Notice, noticeFrom, type Refusal, refusalFrom } from "./refusal.ts";
 import { Renewal } from "./renewal.ts";
 import type { Unsaved } from "./unsaved.ts";
 
-export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
+/** The state of a connection; `refused` is an end by the server, after which `reconnect` is possible. */
+export type LinkStatus = "connecting" | "online" | "offline" | "refused" | "closed";
 
 /** The parts of a session that a connection syncs, and its callbacks. */
 export interface Tie {
@@ -62,7 +63,7 @@ const TOO_LARGE = 4413;
 const ROOM_MS = 20;
 
 export class Transport {
-  status: Status = "connecting";
+  status: LinkStatus = "connecting";
   refusal: Refusal | null = null;
   /** Whether the server was sent, on the last connection, all changes that it lacked. */
   hasAnswered = false;
@@ -221,10 +222,11 @@ export class Transport {
       this.#toldPresence = state;
       const said = error instanceof Error ? error.message : String(error);
       this.#tie.noticed({
-        error: error instanceof CosessionError ? error.code : "presence.invalid",
+        code: error instanceof CosessionError ? error.code : "presence.invalid",
         reason: `This page's presence isn't told to others: ${said}`,
         touched: "presence",
-        isFinal: false,
+        request: "",
+        final: false,
       });
     }
   }
@@ -296,11 +298,8 @@ export class Transport {
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
       this.isUnreadable = true;
-      this.#end({
-        code: MALFORMED,
-        error: "server.unreadable",
-        reason: `This page can't read what the server sent (${said}); reload it, or update the client.`,
-      });
+      const reason = `This page can't read what the server sent (${said}); reload it, or update the client.`;
+      this.#end(refusalFrom({ code: "server.unreadable", reason }, MALFORMED));
     }
   }
 
@@ -336,7 +335,7 @@ export class Transport {
         return;
       case frames.NOTICE: {
         const notice = noticeFrom(frame.json);
-        if (notice?.isFinal === false) this.#tie.noticed(notice);
+        if (notice?.final === false) this.#tie.noticed(notice);
         else this.#notice = notice;
         return;
       }
@@ -402,8 +401,8 @@ export class Transport {
       return;
     }
     const isFailure = code === NOT_AUTHENTICATED && failure !== null;
-    const { isFinal: _, ...told } = notice ?? {};
-    this.#end({ ...told, code, reason: isFailure ? `${said} ${failure.message}` : said });
+    const told = isFailure ? `${said} ${failure.message}` : said;
+    this.#end(refusalFrom({ code: notice?.code ?? "", reason: told, touched: notice?.touched ?? "" }, code));
   }
 
   /** Treats a change that can't be sent as refused; the texts written with it are reported as lost. */
@@ -411,21 +410,21 @@ export class Transport {
     const known = error instanceof CosessionError ? error : null;
     const said = error instanceof Error ? error.message : String(error);
     this.hasAnswered = true;
-    this.#end({
-      code: known === null ? MALFORMED : TOO_LARGE,
-      error: known?.code ?? "document.unsendable",
+    const told = {
+      code: known?.code ?? "document.unsendable",
       reason: known?.message ?? `Something was written that can't be sent: ${said}`,
-    });
+    };
+    this.#end(refusalFrom(told, known === null ? MALFORMED : TOO_LARGE));
   }
 
   #end(refusal: Refusal): void {
     this.#isWanted = false;
     this.#leave();
-    this.refusal = Object.freeze(refusal);
+    this.refusal = refusal;
     this.#become("refused");
   }
 
-  #become(status: Status): void {
+  #become(status: LinkStatus): void {
     if (this.status === status || this.status === "closed") return;
     this.status = status;
     this.#tie.changed();

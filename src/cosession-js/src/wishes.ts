@@ -6,7 +6,7 @@ import type { Me } from "./grants.ts";
 import { freshId } from "./ids.ts";
 import { checkedText, isObject, type Json } from "./json.ts";
 import { DOUBLE_TEXTING, type DoubleTexting } from "./policy.ts";
-import { type Request, Requests } from "./requests.ts";
+import { type Request, type RequestKind, Requests } from "./requests.ts";
 import { Shown } from "./shown.ts";
 import type { Path } from "./tree.ts";
 
@@ -64,7 +64,7 @@ export abstract class Wishes extends Shown {
     return isObject(value) || Array.isArray(value) ? value : undefined;
   }
 
-  #ask(kind: string, subject: readonly string[], value: Json, id = subject[0] ?? kind): Request {
+  #ask(kind: RequestKind, subject: readonly string[], value: Json, id = subject[0] ?? kind): Request {
     this.checkOpen();
     return this.requests.ask(kind, subject, value, id);
   }

@@ -21,19 +21,19 @@ afterEach(async () => {
 
 test("an offline browser shows at once, and a server on this machine is found again", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
 
   window.dispatchEvent(new Event("offline"));
   expect(session.status).toBe("offline");
   expect(session.synced).toBe(false);
   session.send("while offline");
-  await session.whenSaved();
+  await session.waitSaved();
   expect(session.status).toBe("online");
 });
 
 test("a browser that is online again doesn't wait for the next attempt", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   const random = vi.spyOn(Math, "random").mockReturnValue(1);
   server.refusal = { code: 4529, close: "Too fast; come back later." }; // a pause of ten seconds
   server.drop();
@@ -43,7 +43,7 @@ test("a browser that is online again doesn't wait for the next attempt", async (
   server.refusal = null;
 
   window.dispatchEvent(new Event("online"));
-  await session.whenSynced();
+  await session.waitSynced();
   expect(server.queries.length).toBe(3);
   random.mockRestore();
 });
@@ -51,13 +51,13 @@ test("a browser that is online again doesn't wait for the next attempt", async (
 test("a browser event doesn't undo a refusal, or a close", async () => {
   server.refusal = { code: 4403, close: "Not allowed." };
   const refused = open(server.url, "trip");
-  await until(refused, () => refused.status === "refused");
+  await until(refused, () => refused.status === "closed");
   refused.close();
   window.dispatchEvent(new Event("online"));
 
   server.refusal = null;
   const other = open(server.url, "trip");
-  await other.whenSynced();
+  await other.waitSynced();
   expect(server.queries.length).toBe(2);
 });
 
@@ -68,7 +68,7 @@ test.each([
   "a page that is put away leaves, and connects when it is back",
   async (target, away, other, back) => {
     const session = open(server.url, "trip");
-    await session.whenSynced();
+    await session.waitSynced();
     await eventually(() => expect(server.awareness.getStates().size).toBe(1));
     session.send("right before");
     target.dispatchEvent(new Event(away));
@@ -80,7 +80,7 @@ test.each([
     expect([session.status, session.saved]).toEqual(["offline", false]);
 
     other.dispatchEvent(new Event(back));
-    await session.whenSaved();
+    await session.waitSaved();
     expect(server.doc.getArray("messages").length).toBe(2);
     await eventually(() => expect(server.awareness.getStates().size).toBe(1));
     expect(server.queries.length).toBe(2);

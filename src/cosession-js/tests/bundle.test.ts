@@ -10,16 +10,21 @@ test("the committed bundle was built from these sources (npm run build)", async 
 test("the bundle is one module with the names that a page imports", async () => {
   const bundle = await import(/* @vite-ignore */ BUNDLE);
   expect(Object.keys(bundle).sort()).toEqual([
-    "Closed",
+    "ClaimHeld",
+    "ClaimLost",
+    "Conflict",
     "CosessionError",
     "Disconnected",
+    "Gone",
     "InvalidValue",
     "NotAllowed",
-    "Refused",
+    "NotAuthenticated",
+    "NotFound",
+    "TimedOut",
+    "Unavailable",
+    "WriteRefused",
     "Y",
     "colorOf",
     "connect",
-    "encodeSegment",
-    "requestKey",
   ]);
 });

@@ -17,8 +17,8 @@ afterEach(() => server.end());
 const AT = "2026-01-01T00:00:00.000Z";
 
 async function join(user: string): Promise<Session> {
-  const session = open(server.url, "trip", { user: { id: user, name: user } });
-  await session.whenSynced();
+  const session = open(server.url, "trip", { participant: user, name: user });
+  await session.waitSynced();
   return session;
 }
 
@@ -117,7 +117,7 @@ test("what is taken away is told to who held it", async () => {
   await claim?.lost;
 
   claim?.release();
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(ana.claims.door).toMatchObject({ by: "ben" });
 });
 
@@ -253,7 +253,7 @@ test("a page that may not answer a call lets go of it, and doesn't take it again
   call("c1", "selected");
   await until(ana, () => asked.includes("release") && Object.keys(ana.claims).length === 0);
   ana.state.set("later", 1);
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect([calls, asked]).toEqual([1, ["claim", "release"]]);
 });
 
@@ -299,7 +299,7 @@ test("an approval is shown, edited and voted on", async () => {
   ana.vote("a1", "approved");
   ana.vote("a0", "rejected", { limit: 1 });
   ana.setPolicy("steer");
-  await ana.whenSaved();
+  await ana.waitSaved();
 
   expect(ana.approvals.map(({ id }) => id)).toEqual(["a0", "a1"]);
   expect(ana.approvals[0]).toEqual({ id: "a0", value: 1 });

@@ -1,7 +1,7 @@
 /** After `close()`: nothing is written any more, nothing is called saved that wasn't, and nobody waits for ever. */
 
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Closed, type Session } from "../src/index.ts";
+import { Disconnected, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open } from "./sessions.ts";
 
@@ -31,34 +31,34 @@ test.each<[string, (session: Session) => void]>([
   const session = open(server.url, "trip");
   session.send("early");
   session.state.set("early", 1);
-  await session.whenSaved();
+  await session.waitSaved();
   session.close();
 
   expect(session.status).toBe("closed");
-  expect(() => write(session)).toThrow(Closed);
+  expect(() => write(session)).toThrow(Disconnected);
   expect(server.queries.length).toBe(1);
 });
 
 test("a closed session tells its status, and ends who waits", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   const told: string[] = [];
   session.on("status", (status) => told.push(status));
   server.holding = true;
   session.send("never answered");
-  const saved = session.whenSaved();
+  const saved = session.waitSaved();
   session.close();
 
-  await expect(saved).rejects.toBeInstanceOf(Closed);
-  await expect(session.whenSaved()).rejects.toBeInstanceOf(Closed);
-  await expect(session.whenSynced()).rejects.toBeInstanceOf(Closed);
+  await expect(saved).rejects.toBeInstanceOf(Disconnected);
+  await expect(session.waitSaved()).rejects.toBeInstanceOf(Disconnected);
+  await expect(session.waitSynced()).rejects.toBeInstanceOf(Disconnected);
   expect(told).toEqual(["closed"]);
   expect(session.saved).toBe(false);
 });
 
 test("what an editor writes into the document of a closed session is not called saved", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   session.close();
   expect(session.saved).toBe(true);
   session.text("notes").insert(0, "late");
@@ -70,7 +70,7 @@ test("a session is online when its first sync is done", async () => {
   const session = open(server.url, "trip");
   const seen: boolean[] = [];
   session.on("status", (status) => status === "online" && seen.push(session.synced));
-  await session.whenSynced();
+  await session.waitSynced();
 
   expect(session.status).toBe("online");
   expect(seen).toEqual([true]);

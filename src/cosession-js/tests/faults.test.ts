@@ -6,7 +6,7 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import * as Y from "yjs";
-import { type Copy, connect, type Loss, type Session } from "../src/index.ts";
+import { type Copy, connect, type Refusal, type Session } from "../src/index.ts";
 import { seeded } from "./documents.ts";
 import { TestServer } from "./server.ts";
 import { eventually, open, until } from "./sessions.ts";
@@ -102,10 +102,10 @@ for (const often of ["once", "always"]) {
     async (place) => {
       const uncaught = collectUncaught();
       const [ana, ben] = [
-        open(server.url, "trip", { user: { id: "ana" } }),
-        open(server.url, "trip", { user: { id: "ben" } }),
+        open(server.url, "trip", { participant: "ana" }),
+        open(server.url, "trip", { participant: "ben" }),
       ];
-      await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+      await Promise.all([ana.waitSynced(), ben.waitSynced()]);
       watchSaved(ana);
       let thrown = 0;
       let isOver = false;
@@ -126,7 +126,7 @@ for (const often of ["once", "always"]) {
       await until(ben, () => ben.messages.length === 4 && ben.presence.others[0]?.typing === true);
       await until(ana, () => ana.messages.length === 4 && ana.presence.others[0]?.typing === true);
       expect([texts(ana), texts(ben)]).toEqual([all, all]);
-      await ana.whenSaved();
+      await ana.waitSaved();
       expect(told).toBeGreaterThanOrEqual(4);
       expect(thrown).toBeGreaterThan(0);
       expect(uncaught.length).toBeGreaterThan(0);
@@ -144,10 +144,10 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8])(
     const random = seeded(seed);
     const opened = databases();
     const [ana, ben] = [
-      open(server.url, `random-${seed}`, { user: { id: "ana" }, offline: true }),
-      open(server.url, `random-${seed}`, { user: { id: "ben" } }),
+      open(server.url, `random-${seed}`, { participant: "ana", offline: true }),
+      open(server.url, `random-${seed}`, { participant: "ben" }),
     ];
-    await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+    await Promise.all([ana.waitSynced(), ben.waitSynced()]);
     for (const session of [ana, ben]) watchSaved(session);
     let armed = 0;
     let isSocketBroken = false;
@@ -214,10 +214,10 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8])(
 test("what Yjs leaves behind when it can't encode a change for a listener is carried out after the task", async () => {
   collectUncaught();
   const [ana, ben] = [
-    open(server.url, "trip", { user: { id: "ana" } }),
-    open(server.url, "trip", { user: { id: "ben" } }),
+    open(server.url, "trip", { participant: "ana" }),
+    open(server.url, "trip", { participant: "ben" }),
   ];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   watchSaved(ana);
   ana.doc.on("update", () => {});
   vi.spyOn(Y.UpdateEncoderV1.prototype, "toUint8Array").mockImplementationOnce(() => {
@@ -231,7 +231,7 @@ test("what Yjs leaves behind when it can't encode a change for a listener is car
   expect(ana.saved).toBe(false);
   for (let count = 1; count < 1_000; count += 1) ana.state.set("a", count);
   expect(ana.saved).toBe(false);
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(seen).toBe(1_000);
   expect(server.doc.getMap("state").get("a")).toBe(999);
   ana.state.set("a", "after that");
@@ -240,8 +240,8 @@ test("what Yjs leaves behind when it can't encode a change for a listener is car
 
 test("what the server sends and no listener can be told of as an update stops nothing", async () => {
   collectUncaught();
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
   ana.doc.on("update", () => {});
   // A value {"__proto__": bytes}, as a foreign client may write it: lib0 can read it, and can't write it again.
   const name = (text: string): number[] => [text.length, ...new TextEncoder().encode(text)];
@@ -250,83 +250,83 @@ test("what the server sends and no listener can be told of as an update stops no
   server.tell(Uint8Array.from(update));
   await until(ana, () => ana.doc.getMap("selections").size === 1);
   ana.send("written after that");
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("what can't be sent is told as lost, and the session goes on", async () => {
   collectUncaught();
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
   watchSaved(ana);
-  const told: Loss[] = [];
+  const told: Refusal[] = [];
   ana.on("refused", (loss) => told.push(loss));
   const { doc } = ana;
   ana.text("notes").insert(0, "written with it");
   ana.text("notes").insertEmbed(0, { n: 5n });
   expect(ana.saved).toBe(false);
   await eventually(() => expect(told.length).toBe(1));
-  expect(told[0]).toMatchObject({ error: "document.unsendable", lost: ["written with it"], isFinal: false });
+  expect(told[0]).toMatchObject({ code: "document.unsendable", lost: ["written with it"], final: false });
   expect(ana.doc).not.toBe(doc);
   ana.send("goes on");
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("a value of the document that is larger than a frame is told as lost", async () => {
   server.grant = { id: "ana", name: "Ana", kind: "human", capabilities: ["admin"], life: null };
   server.limits = { frame_bytes: 8 * 2 ** 20, structs: 100_000, presence_bytes: 65_536 };
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
-  const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
+  const refused = new Promise<Refusal>((resolve) => ana.on("refused", resolve));
   ana.doc.getMap("own").set("photo", "x".repeat(9 * 2 ** 20));
-  expect(await refused).toMatchObject({ code: 4413, error: "frame.too_large", isFinal: false });
+  expect(await refused).toMatchObject({ code: "frame.too_large", close: 4413, final: false });
   ana.send("goes on");
-  await ana.whenSaved();
+  await ana.waitSaved();
 });
 
 test("a server that can't be read ends the session with its error, and tells the unsaved words", async () => {
   collectUncaught();
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
   server.holding = true;
-  const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  const refused = new Promise<Refusal>((resolve) => ana.on("refused", resolve));
   ana.send("not saved yet");
   server.tell(Uint8Array.from([1, 1, 9, 0, 0x1f, 1]));
-  expect(await refused).toMatchObject({ error: "server.unreadable", lost: ["not saved yet"], isFinal: true });
-  expect(ana.status).toBe("refused");
+  expect(await refused).toMatchObject({ code: "server.unreadable", lost: ["not saved yet"], final: true });
+  expect(ana.status).toBe("closed");
   expect(ana.saved).toBe(false);
-  await expect(ana.whenSaved()).rejects.toThrow("can't read what the server sent");
+  await expect(ana.waitSaved()).rejects.toThrow("can't read what the server sent");
   expect(server.queries.length).toBe(1);
 
   server.holding = false;
   ana.reconnect();
-  await ana.whenSynced();
+  await ana.waitSynced();
   expect(ana.status).toBe("online");
   ana.send("goes on");
-  await ana.whenSaved();
+  await ana.waitSaved();
 });
 
 test("presence of another page that can't be read ends nothing", async () => {
   const uncaught = collectUncaught();
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
   server.sendAll(Uint8Array.from([1, 6, 1, 7, 1, 2, 0x7b, 0x7b]));
   await eventually(() => expect(uncaught.length).toBe(1));
   ana.send("goes on");
-  await ana.whenSaved();
+  await ana.waitSaved();
 });
 
 test("a socket that throws when something is sent is another lost connection", async () => {
   const uncaught = collectUncaught();
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
   watchSaved(ana);
   vi.spyOn(WebSocket.prototype, "send").mockImplementationOnce(() => {
     throw new Error("gone");
   });
   ana.send("one");
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
   expect(uncaught.length).toBe(1);
 });
@@ -339,13 +339,13 @@ test.each([
   "presence that a plugin sets to %s is told as refused, and doesn't hide its person",
   async (_name, value) => {
     const [ana, ben] = [
-      open(server.url, "trip", { user: { id: "ana" } }),
-      open(server.url, "trip", { user: { id: "ben" } }),
+      open(server.url, "trip", { participant: "ana" }),
+      open(server.url, "trip", { participant: "ben" }),
     ];
     await until(ben, () => ben.presence.others.length === 1);
-    const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+    const refused = new Promise<Refusal>((resolve) => ana.on("refused", resolve));
     ana.awareness.setLocalStateField("cursor", value);
-    expect(await refused).toMatchObject({ touched: "presence", lost: [], isFinal: false });
+    expect(await refused).toMatchObject({ touched: "presence", lost: [], final: false });
     ana.awareness.setLocalStateField("cursor", { anchor: 1 });
     await until(ben, () => JSON.stringify(ben.presence.others[0]?.cursor) === '{"anchor":1}');
     expect(ana.status).toBe("online");
@@ -367,7 +367,7 @@ function databases(): IDBDatabase[] {
 /** What a reload without a network shows. */
 async function reloaded(id: string): Promise<string[]> {
   await server.stop();
-  const after = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  const after = connect(server.url, id, { participant: "ana", offline: true });
   onTestFinished(() => after.close());
   await eventually(() => expect(after.copy).toBe("kept"));
   return texts(after);
@@ -412,22 +412,22 @@ test.each(Object.entries(CLOSINGS))(
   async (_name, close) => {
     const id = `copy-${Math.random()}`;
     const opened = databases();
-    const ana = connect(server.url, id, { user: { id: "ana" }, offline: true });
-    await ana.whenSynced();
+    const ana = connect(server.url, id, { participant: "ana", offline: true });
+    await ana.waitSynced();
     watchSaved(ana);
     ana.send("before");
-    await ana.whenSaved();
+    await ana.waitSaved();
     const said: Copy[] = [];
     ana.on("copy", (copy) => said.push(copy));
     close(opened);
     ana.send("after 1");
     ana.state.set("x", 1);
-    await ana.whenSaved();
+    await ana.waitSaved();
     await untilCopy(ana, "failed");
     await untilCopy(ana, "kept");
     expect(said).toEqual(["failed", "kept"]);
     ana.send("after 2");
-    await ana.whenSaved();
+    await ana.waitSaved();
     expect(server.doc.getArray("messages").length).toBe(3);
     ana.close();
     expect(await reloaded(id)).toEqual(["after 1", "after 2", "before"]);
@@ -436,16 +436,16 @@ test.each(Object.entries(CLOSINGS))(
 
 test("a copy that another tab discards is given up, said, and not made again", async () => {
   const id = `copy-${Math.random()}`;
-  const ana = open(server.url, id, { user: { id: "ana" }, offline: true });
-  await ana.whenSynced();
+  const ana = open(server.url, id, { participant: "ana", offline: true });
+  await ana.waitSynced();
   ana.send("before");
-  await ana.whenSaved();
-  const other = connect(server.url, id, { user: { id: "ana" }, offline: true });
-  await other.whenSynced();
+  await ana.waitSaved();
+  const other = connect(server.url, id, { participant: "ana", offline: true });
+  await other.waitSynced();
   await other.discard();
   await untilCopy(ana, "failed");
   ana.send("after");
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(2);
   expect((await indexedDB.databases()).filter(({ name }) => name?.includes(id))).toEqual([]);
 });
@@ -453,7 +453,7 @@ test("a copy that another tab discards is given up, said, and not made again", a
 test("a copy that can't be read at first is read later, with the words that only it has", async () => {
   const id = `copy-${Math.random()}`;
   await server.stop();
-  const before = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  const before = connect(server.url, id, { participant: "ana", offline: true });
   await untilCopy(before, "kept");
   before.send("only here");
   before.close();
@@ -465,18 +465,18 @@ test("a copy that can't be read at first is read later, with the words that only
     this.transaction.abort();
     return request;
   });
-  const after = open(server.url, id, { user: { id: "ana" }, offline: true });
+  const after = open(server.url, id, { participant: "ana", offline: true });
   await untilCopy(after, "failed");
   await untilCopy(after, "kept");
   expect(texts(after)).toEqual(["only here"]);
-  await after.whenSaved();
+  await after.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("a copy that another tab discards while it is read isn't made again", async () => {
   const id = `copy-${Math.random()}`;
   await server.stop();
-  const before = connect(server.url, id, { user: { id: "ana" }, offline: true });
+  const before = connect(server.url, id, { participant: "ana", offline: true });
   await untilCopy(before, "kept");
   before.send("of whom logs out");
   before.close();
@@ -487,12 +487,12 @@ test("a copy that another tab discards while it is read isn't made again", async
     db.onversionchange?.call(db, { newVersion: null } as IDBVersionChangeEvent);
     return getAll.call(this);
   });
-  const after = open(server.url, id, { user: { id: "ana" }, offline: true });
+  const after = open(server.url, id, { participant: "ana", offline: true });
   await untilCopy(after, "failed");
   indexedDB.deleteDatabase((await indexedDB.databases()).find(({ name }) => name?.includes(id))?.name ?? "");
   await server.restart();
   after.send("after");
-  await after.whenSaved();
+  await after.waitSaved();
   expect(after.copy).toBe("failed");
   expect((await indexedDB.databases()).filter(({ name }) => name?.includes(id))).toEqual([]);
 });
@@ -500,7 +500,7 @@ test("a copy that another tab discards while it is read isn't made again", async
 test("many edits become one update of the copy, with those of another tab", async () => {
   const id = `copy-${Math.random()}`;
   await server.stop();
-  const tabs = [1, 2].map(() => connect(server.url, id, { user: { id: "ana" }, offline: true }));
+  const tabs = [1, 2].map(() => connect(server.url, id, { participant: "ana", offline: true }));
   for (const tab of tabs) await untilCopy(tab, "kept");
   for (let count = 0; count < 600; count += 1) {
     for (const [index, tab] of tabs.entries()) tab.state.set(`tab${index}`, count);
@@ -508,7 +508,7 @@ test("many edits become one update of the copy, with those of another tab", asyn
   }
   tabs[1]?.send("from the other tab");
   for (const tab of tabs) tab.close();
-  const after = open(server.url, id, { user: { id: "ana" }, offline: true });
+  const after = open(server.url, id, { participant: "ana", offline: true });
   await untilCopy(after, "kept");
   expect(after.state.toJSON()).toEqual({ tab0: 599, tab1: 599 });
   expect(texts(after)).toEqual(["from the other tab"]);
@@ -517,10 +517,10 @@ test("many edits become one update of the copy, with those of another tab", asyn
 
 test("a damaged update in the copy costs itself, and not the session", async () => {
   const id = `copy-${Math.random()}`;
-  const before = connect(server.url, id, { user: { id: "ana" }, offline: true });
-  await before.whenSynced();
+  const before = connect(server.url, id, { participant: "ana", offline: true });
+  await before.waitSynced();
   before.send("whole");
-  await before.whenSaved();
+  await before.waitSaved();
   before.close();
   const name = (await indexedDB.databases()).find((each) => each.name?.includes(id))?.name ?? "";
   const database = await new Promise<IDBDatabase>((resolve) => {
@@ -538,17 +538,18 @@ test("a damaged update in the copy costs itself, and not the session", async () 
 });
 
 test("presence that the server doesn't take is told as refused, and the session goes on", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
-  const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
+  const refused = new Promise<Refusal>((resolve) => ana.on("refused", resolve));
   server.notify({ code: "too-large", reason: "Presence is too large.", touched: "presence", final: false });
   expect(await refused).toEqual({
-    code: 4413,
-    error: "too-large",
+    code: "too-large",
+    close: null,
     reason: "Presence is too large.",
     touched: "presence",
     lost: [],
-    isFinal: false,
+    update: null,
+    final: false,
   });
-  expect([ana.status, ana.refusal]).toEqual(["online", null]);
+  expect([ana.status, ana.error]).toEqual(["online", null]);
 });

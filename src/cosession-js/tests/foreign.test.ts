@@ -9,7 +9,7 @@ import { shared } from "../src/shared.ts";
 let ana: Session;
 
 beforeEach(() => {
-  ana = connect("http://127.0.0.1:9", "trip", { user: { id: "ana" } });
+  ana = connect("http://127.0.0.1:9", "trip", { participant: "ana" });
   onTestFinished(() => ana.close());
 });
 

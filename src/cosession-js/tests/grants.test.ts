@@ -21,10 +21,10 @@ const GRANT = { id: "ana", name: "Ana L.", kind: "human", capabilities: ["read",
 
 test("what the server verified takes the place of what was asked for", async () => {
   server.grant = GRANT;
-  const session = open(server.url, "trip", { user: { id: "eve", name: "Eve", kind: "operator" } });
+  const session = open(server.url, "trip", { participant: "eve", name: "Eve", kind: "operator" });
   expect(session.me).toMatchObject({ id: "eve", name: "Eve", kind: "operator", capabilities: null });
   expect(session.may("approve")).toBe(true);
-  await session.whenSynced();
+  await session.waitSynced();
   await eventually(() => expect(session.me.id).toBe("ana"));
 
   expect(session.me).toMatchObject({
@@ -67,7 +67,7 @@ test.each([
 
 test("a stamped message's author is the server's word", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   session.send("hello");
   session.doc
     .getArray<import("yjs").Map<unknown>>("messages")
@@ -88,10 +88,10 @@ test("each connection begins with a fresh token", async () => {
       return `t${count}`;
     },
   });
-  await session.whenSynced();
+  await session.waitSynced();
   server.drop();
   await until(session, () => session.status === "offline");
-  await session.whenSynced();
+  await session.waitSynced();
   expect(server.queries.map((query) => query.get("token"))).toEqual(["t1", "t2"]);
 });
 
@@ -104,7 +104,7 @@ test("a fresh token goes out on the open socket before the old one expires", asy
       return `t${count}`;
     },
   });
-  await session.whenSynced();
+  await session.waitSynced();
   await eventually(() => expect(server.renewals).toEqual(["t2"]));
   expect(server.queries.length).toBe(1);
 });
@@ -118,7 +118,7 @@ test("a function that fails at first is asked again", async () => {
       return "t";
     },
   });
-  await session.whenSynced();
+  await session.waitSynced();
   expect(count).toBe(3);
 });
 
@@ -129,16 +129,20 @@ test("a token that expired while the page slept is replaced once, and then it is
     return `t${count}`;
   };
   const session = open(server.url, "trip", { token });
-  await session.whenSynced();
+  await session.waitSynced();
   server.drop(4401, "The token has expired.");
   await until(session, () => session.status === "offline");
-  await session.whenSynced();
+  await session.waitSynced();
   expect(count).toBe(2);
 
   server.refusal = { code: 4401, close: "The token has expired." };
   server.drop(4401, "The token has expired.");
-  await until(session, () => session.status === "refused");
-  expect(session.refusal).toMatchObject({ code: 4401, reason: "The token has expired." });
+  await until(session, () => session.status === "closed");
+  expect(session.error).toMatchObject({
+    code: "auth.required",
+    close: 4401,
+    message: "The token has expired.",
+  });
 });
 
 test("when there is no fresh token, the server's end of it says why", async () => {
@@ -151,19 +155,19 @@ test("when there is no fresh token, the server's end of it says why", async () =
       return "t";
     },
   });
-  await session.whenSynced();
+  await session.waitSynced();
   await eventually(() => expect(count).toBeGreaterThan(1));
   expect(session.status).toBe("online");
   server.drop(4401, "The token has expired.");
-  await until(session, () => session.status === "refused");
-  expect(session.refusal?.reason).toBe(
+  await until(session, () => session.status === "closed");
+  expect(session.error?.message).toBe(
     "The token has expired. The function that gives the token failed: signed out",
   );
 });
 
 test("who belongs, who is here and who is looking is one list", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana", name: "Ana" } });
-  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  const ana = open(server.url, "trip", { participant: "ana", name: "Ana" });
+  const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
   const away = { name: "Cleo", kind: "agent", online: false, devices: 0, last_seen: "2026-01-01T00:00:00Z" };
   ana.doc.getMap("participants").set("cleo", away);
   ben.awareness.setLocalStateField("visible", true);
@@ -180,8 +184,8 @@ test("who belongs, who is here and who is looking is one list", async () => {
 
 test("a page whose token only the server can read shows its person, and no guest", async () => {
   server.grant = GRANT;
-  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
-  await ben.whenSynced();
+  const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
+  await ben.waitSynced();
   const session = open(server.url, "trip", { token: () => "opaque" });
   const seen = new Set<string>();
   session.on("people", (people) => {
@@ -196,7 +200,7 @@ test("a page whose token only the server can read shows its person, and no guest
   ])
     expect(early).toThrow("isn't known yet");
   session.send("early");
-  await session.whenSaved();
+  await session.waitSaved();
 
   expect(session.me).toMatchObject({ id: "ana", name: "Ana L." });
   expect(session.presence.all.find(({ client }) => client === session.doc.clientID)?.user).toMatchObject({
@@ -218,9 +222,9 @@ test("the copy of a page that learns from the server who it is belongs to that p
   expect(session.copy).toBe("none");
   const said: string[] = [];
   session.on("copy", (copy) => said.push(copy));
-  await session.whenSynced();
+  await session.waitSynced();
   session.send("kept");
-  await session.whenSaved();
+  await session.waitSaved();
   await eventually(() => expect(session.copy).toBe("kept"));
   expect(said).toEqual(["opening", "kept"]);
   expect((await indexedDB.databases()).map(({ name }) => name)).toEqual([

@@ -10,13 +10,13 @@ const URL = process.env.COSESSION_TEST_URL ?? "";
 describe.skipIf(URL === "")("against the server", () => {
   const fresh = (): string => `js-${crypto.randomUUID()}`;
   const join = (id: string, user: string): Session =>
-    open(URL, id, { user: { id: user, name: user.toUpperCase() } });
+    open(URL, id, { participant: user, name: user.toUpperCase() });
 
   test("what is saved is what the server tells over HTTP", async () => {
     const ana = join(fresh(), "ana");
     const id = ana.send("Lisbon? 👩‍👩‍👧");
     ana.edit(id, "Lisbon! 👩‍👩‍👧");
-    await ana.whenSaved();
+    await ana.waitSaved();
 
     const { document } = await (await fetch(`${URL}/sessions/${ana.id}`)).json();
     expect(document.messages).toMatchObject([
@@ -27,9 +27,9 @@ describe.skipIf(URL === "")("against the server", () => {
   test("a title that is set before the first sync stays", async () => {
     const ana = join(fresh(), "ana");
     ana.setTitle("Summer");
-    await ana.whenSaved();
+    await ana.waitSaved();
     const ben = join(ana.id, "ben");
-    await ben.whenSynced();
+    await ben.waitSynced();
 
     expect([ana.title, ben.title]).toEqual(["Summer", "Summer"]);
   });
@@ -52,7 +52,7 @@ describe.skipIf(URL === "")("against the server", () => {
 
   test("a steer and a cancel become facts of the run, and their requests go", async () => {
     const ana = join(fresh(), "ana (home)");
-    await ana.whenSynced();
+    await ana.waitSynced();
     const containers = ["messages", "steps", "steers", "seen"].map((name) => [name, new Y.Array()] as const);
     const fields = {
       id: "r1",
@@ -75,7 +75,7 @@ describe.skipIf(URL === "")("against the server", () => {
   test("of two pages one holds a claim, and the next in line has it when that page goes", async () => {
     const id = fresh();
     const [ana, ben] = [join(id, "ana"), join(id, "ben")];
-    await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+    await Promise.all([ana.waitSynced(), ben.waitSynced()]);
     const held = await ana.claim("door", { seconds: 600 });
     expect(held).toMatchObject({ key: "door" });
     expect(await ben.claim("door")).toBeNull();
@@ -91,7 +91,7 @@ describe.skipIf(URL === "")("against the server", () => {
     const id = fresh();
     const bot = join(id, "bot");
     const tabs = [join(id, "ana"), join(id, "ana")];
-    await Promise.all([bot, ...tabs].map((each) => each.whenSynced()));
+    await Promise.all([bot, ...tabs].map((each) => each.waitSynced()));
     const calls: unknown[] = [];
     for (const tab of tabs) {
       tab.offerTool("selected", {
@@ -121,7 +121,7 @@ describe.skipIf(URL === "")("against the server", () => {
   test("people edit what they approve, and the server counts", async () => {
     const id = fresh();
     const [bot, ana, ben] = [join(id, "bot"), join(id, "ana"), join(id, "ben")];
-    await Promise.all([bot, ana, ben].map((each) => each.whenSynced()));
+    await Promise.all([bot, ana, ben].map((each) => each.waitSynced()));
     const fields = { question: "Book?", created_at: new Date().toISOString(), quorum: 2, votes: new Y.Map() };
     const value = new Y.Map([["limit", 200]]);
     bot.doc.getMap("approvals").set("a1", new Y.Map<unknown>(Object.entries({ ...fields, value })));
@@ -142,8 +142,8 @@ describe.skipIf(URL === "")("against the server", () => {
 
   test("while an agent works, a prompt is refused by policy, and what is queued waits for the end", async () => {
     const id = fresh();
-    const [ana, bot] = [join(id, "ana"), open(URL, id, { user: { id: "bot", name: "Bot", kind: "agent" } })];
-    await Promise.all([ana.whenSynced(), bot.whenSynced()]);
+    const [ana, bot] = [join(id, "ana"), open(URL, id, { participant: "bot", name: "Bot", kind: "agent" })];
+    await Promise.all([ana.waitSynced(), bot.waitSynced()]);
     ana.setPolicy("reject");
     const asked = ana.send("Where to?");
     await until(bot, () => bot.messages.length === 1);
@@ -161,7 +161,7 @@ describe.skipIf(URL === "")("against the server", () => {
     const queued = ana.queue.add("Book it");
     await until(ana, () => ana.messages[1]?.stamp?.refused !== undefined);
     ana.queue.text(queued).insert(7, ", please");
-    await ana.whenSaved();
+    await ana.waitSaved();
 
     expect(ana.messages[1]).toMatchObject({ id: late, stamp: { refused: { code: "busy" } } });
     expect(ana.queue.list).toMatchObject([{ id: queued, text: "Book it, please" }]);
@@ -173,10 +173,10 @@ describe.skipIf(URL === "")("against the server", () => {
 
   test("a deleted session is a final refusal", async () => {
     const ana = join(fresh(), "ana");
-    await ana.whenSynced();
+    await ana.waitSynced();
     await fetch(`${URL}/sessions/${ana.id}`, { method: "DELETE" });
-    await until(ana, () => ana.status === "refused");
+    await until(ana, () => ana.status === "closed");
 
-    expect(ana.refusal).toMatchObject({ code: 4410, error: "session.deleted" });
+    expect(ana.error).toMatchObject({ code: "session.deleted", close: 4410 });
   });
 });

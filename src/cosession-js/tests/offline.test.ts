@@ -19,7 +19,7 @@ afterEach(async () => {
 
 /** A page as it is before a reload: it ends when the test says so. */
 function visit(id: string, user = "ana"): Session {
-  return connect(server.url, id, { user: { id: user }, offline: true });
+  return connect(server.url, id, { participant: user, offline: true });
 }
 
 function texts(session: Session): string[] {
@@ -34,30 +34,30 @@ test("edits made offline survive a reload, and are saved when the server is back
   expect(before.saved).toBe(false);
   before.close();
 
-  const after = open(server.url, "survive", { user: { id: "ana" }, offline: true });
+  const after = open(server.url, "survive", { participant: "ana", offline: true });
   await until(after, () => after.messages.length === 1);
   expect(texts(after)).toEqual(["from the tunnel"]);
   expect(after.doc.clientID).not.toBe(before.doc.clientID);
   expect(after.saved).toBe(false);
 
   await server.restart();
-  await after.whenSaved();
+  await after.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("what was loaded isn't called saved before the server's fence says so", async () => {
   const before = visit("fence");
   before.send("hello");
-  await before.whenSaved();
+  await before.waitSaved();
   before.close();
 
   server.holding = true;
-  const after = open(server.url, "fence", { user: { id: "ana" }, offline: true });
+  const after = open(server.url, "fence", { participant: "ana", offline: true });
   expect(after.saved).toBe(false);
-  await after.whenSynced();
+  await after.waitSynced();
   expect(after.saved).toBe(false);
   server.release();
-  await after.whenSaved();
+  await after.waitSaved();
 });
 
 test("words of the copy that wait for what the server has aren't called saved before its fence says so", async () => {
@@ -81,18 +81,18 @@ test("words of the copy that wait for what the server has aren't called saved be
   Y.applyUpdate(server.doc, updates[0] as Uint8Array);
   server.holding = true;
   await server.restart();
-  const after = open(server.url, "waiting", { user: { id: "ana" }, offline: true });
+  const after = open(server.url, "waiting", { participant: "ana", offline: true });
   await until(after, () => String(after.text("notes")) === "base words");
   expect(after.saved).toBe(false);
   server.release();
-  await after.whenSaved();
+  await after.waitSaved();
   expect(String(server.doc.getText("text:notes"))).toBe("base words");
 });
 
 test("an empty copy has nothing to save", async () => {
   await server.stop();
-  const session = open(server.url, "empty", { user: { id: "ana" }, offline: true });
-  await session.whenSaved();
+  const session = open(server.url, "empty", { participant: "ana", offline: true });
+  await session.waitSaved();
   expect(session.messages).toEqual([]);
 });
 
@@ -105,7 +105,7 @@ test("who comes next at the same browser doesn't see what another one wrote offl
 
   const ben = visit("private", "ben");
   onTestFinished(() => ben.close());
-  await ben.whenSaved(); // its copy is read
+  await ben.waitSaved(); // its copy is read
   expect(ben.messages).toEqual([]);
 });
 
@@ -116,7 +116,7 @@ test("after discard nothing of the session is left in the browser", async () => 
   await until(before, () => before.status === "offline");
   await before.discard();
 
-  const after = open(server.url, "discard", { user: { id: "ana" }, offline: true });
-  await after.whenSaved();
+  const after = open(server.url, "discard", { participant: "ana", offline: true });
+  await after.waitSaved();
   expect(after.messages).toEqual([]);
 });

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as Y from "yjs";
-import { Disconnected, type Loss, NotAllowed, type Session } from "../src/index.ts";
+import { Disconnected, NotAllowed, type Refusal, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { eventually, open, until } from "./sessions.ts";
 
@@ -17,8 +17,8 @@ afterEach(async () => {
 });
 
 async function join(): Promise<Session> {
-  const session = open(server.url, "trip", { user: { id: "ana" } });
-  await session.whenSynced();
+  const session = open(server.url, "trip", { participant: "ana" });
+  await session.waitSynced();
   return session;
 }
 
@@ -42,7 +42,7 @@ test.each(Object.entries(ASKING))(
     const ana = await join();
     const outcome = ask(ana).outcome();
     (await arrived(1)).clear();
-    expect(await outcome).toEqual({ accepted: true, error: null });
+    expect(await outcome).toMatchObject({ accepted: true, error: null });
   },
 );
 
@@ -76,16 +76,18 @@ test.each(Object.entries(ASKING))(
   "%s whose outcome no one reads tells its refusal as an event",
   async (_name, ask) => {
     const ana = await join();
-    const refused = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+    const refused = new Promise<Refusal>((resolve) => ana.on("refused", resolve));
     ask(ana);
     const [request] = (await arrived(1)).keys();
     server.notify({ code: "auth.forbidden", reason: "Not yours.", request, final: false });
     expect(await refused).toEqual({
-      code: 4403,
-      error: "auth.forbidden",
+      code: "auth.forbidden",
+      close: null,
       reason: "Not yours.",
+      touched: "",
       lost: [],
-      isFinal: false,
+      update: null,
+      final: false,
     });
   },
 );
@@ -106,9 +108,9 @@ test("a request that the server declines is no loss of what was written", async 
   server.holding = true;
   ana.send("hello");
   ana.cancel("r1");
-  const saved = ana.whenSaved();
+  const saved = ana.waitSaved();
   const [request] = (await arrived(1)).keys();
-  const told = new Promise<Loss>((resolve) => ana.on("refused", resolve));
+  const told = new Promise<Refusal>((resolve) => ana.on("refused", resolve));
   server.notify({ code: "run.ended", reason: "It is over.", request, final: false });
   expect((await told).reason).toBe("It is over.");
   server.release();
@@ -152,7 +154,7 @@ test("what was decided while the connection was lost is read from the facts", as
   });
   await server.restart();
   const [one, other] = await Promise.all(outcomes);
-  expect(one).toEqual({ accepted: true, error: null });
+  expect(one).toMatchObject({ accepted: true, error: null });
   expect(other).toMatchObject({ accepted: false, error: { code: "connection.lost" } });
 });
 
@@ -160,5 +162,5 @@ test("a vote that is asked again counts as often as it was asked", async () => {
   const ana = await join();
   const outcomes = [ana.vote("a1", "approved"), ana.vote("a1", "rejected")].map((each) => each.outcome());
   (await arrived(1)).clear();
-  expect(await Promise.all(outcomes)).toEqual(Array(2).fill({ accepted: true, error: null }));
+  expect(await Promise.all(outcomes)).toMatchObject(Array(2).fill({ accepted: true, error: null }));
 });

@@ -1,7 +1,7 @@
 /** After the end of a session: nothing is called saved, every write and wait says so, and a token may open it again. */
 
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Disconnected, type Loss, type Session } from "../src/index.ts";
+import { Disconnected, type Refusal, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
 
@@ -45,10 +45,10 @@ test.each([
   async (code, reason) => {
     const session = open(server.url, "trip");
     session.send("early");
-    await session.whenSaved();
+    await session.waitSaved();
     server.refusal = { code, close: reason };
     server.drop(code, reason);
-    await until(session, () => session.status === "refused");
+    await until(session, () => session.status === "closed");
 
     expect(session.saved).toBe(false);
     for (const [name, write] of WRITES) {
@@ -56,8 +56,8 @@ test.each([
       expect(() => write(session), name).toThrow(reason);
     }
     await expect(session.claim("k")).rejects.toBeInstanceOf(Disconnected);
-    await expect(session.whenSaved()).rejects.toBeInstanceOf(Disconnected);
-    await expect(session.whenSynced()).rejects.toBeInstanceOf(Disconnected);
+    await expect(session.waitSaved()).rejects.toBeInstanceOf(Disconnected);
+    await expect(session.waitSynced()).rejects.toBeInstanceOf(Disconnected);
     session.text("notes").insert(0, "by an editor");
     expect(session.saved).toBe(false);
   },
@@ -65,13 +65,13 @@ test.each([
 
 test("what an editor wrote after the end is saved when a new token opens the session again", async () => {
   const session = open(server.url, "trip");
-  await session.whenSaved();
-  await session.whenSynced();
+  await session.waitSaved();
+  await session.waitSynced();
   server.drop(4401, "The token has expired.");
-  await until(session, () => session.status === "refused");
+  await until(session, () => session.status === "closed");
   session.text("notes").insert(0, "by an editor");
   session.reconnect({ token: "new" });
-  await session.whenSaved();
+  await session.waitSaved();
   expect(String(server.doc.getText("text:notes"))).toBe("by an editor");
 });
 
@@ -80,19 +80,19 @@ test.each([
   [4422, "The session can't be loaded; ask its operator to check the database."],
 ])("what was unsaved is told as lost after close code %i", async (code, reason) => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   server.holding = true;
-  const refused = new Promise<Loss>((resolve) => session.on("refused", resolve));
+  const refused = new Promise<Refusal>((resolve) => session.on("refused", resolve));
   session.send("not saved yet");
   server.drop(code, reason);
-  expect(await refused).toMatchObject({ code, reason, lost: ["not saved yet"], isFinal: true });
+  expect(await refused).toMatchObject({ close: code, reason, lost: ["not saved yet"], final: true });
 });
 
 test("a tool is taken back after the end without an error", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   const off = session.offerTool("t", { call: () => 1 });
   server.drop(4410, "The session was deleted.");
-  await until(session, () => session.status === "refused");
+  await until(session, () => session.status === "closed");
   off();
 });

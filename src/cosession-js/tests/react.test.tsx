@@ -10,12 +10,12 @@ import {
   useApprovals,
   useClaim,
   useCounter,
-  useLoss,
   useMessages,
   usePeople,
   usePolicy,
   usePresence,
   useQueue,
+  useRefusal,
   useRuns,
   useSession,
   useShared,
@@ -43,7 +43,7 @@ afterEach(async () => {
 });
 
 function Chat({ onSession }: { onSession?: (session: Session | null) => void }) {
-  const session = useSession(server.url, "trip", { user: { id: "ana", name: "Ana" } });
+  const session = useSession(server.url, "trip", { participant: "ana", name: "Ana" });
   const { status, saved } = useStatus(session);
   const messages = useMessages(session);
   const others = usePresence(session).filter(({ user }) => user.id !== "ana");
@@ -69,7 +69,7 @@ test("a page shows the session live, also under StrictMode", async () => {
   );
   await shows("online, saved, , undefined, ");
 
-  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
   ben.send("Lisbon?");
   ben.state.set("trip.city", "Lisbon");
   await shows("online, saved, Lisbon?, Lisbon, Ben");
@@ -126,7 +126,7 @@ function Shared({ session, rendered }: Counting) {
 }
 
 test("a hook renders again only for what it reads", async () => {
-  const session = open(server.url, "trip", { user: { id: "ana" } });
+  const session = open(server.url, "trip", { participant: "ana" });
   session.state.set("a", { deep: 1 });
   const renders = { messages: 0, runs: 0, shared: 0 };
   const rendered: Counting["rendered"] = (what) => {
@@ -151,7 +151,7 @@ test("a hook renders again only for what it reads", async () => {
 });
 
 function Lossy({ session }: { session: Session }) {
-  const loss = useLoss(session);
+  const loss = useRefusal(session);
   const messages = useMessages(session).map(({ text }) => text);
   return (
     <p>{`${messages.join("+")}, lost: ${loss?.lost.join("+") ?? "nothing"}, ${usePeople(session).length}`}</p>
@@ -160,12 +160,12 @@ function Lossy({ session }: { session: Session }) {
 
 test("hooks go on after a refusal, and tell what is lost", async () => {
   server.forbidden = (doc) => JSON.stringify(doc.getArray("messages").toJSON()).includes("forbidden");
-  const [ana, ben] = ["ana", "ben"].map((id) => open(server.url, "trip", { user: { id } }));
+  const [ana, ben] = ["ana", "ben"].map((id) => open(server.url, "trip", { participant: id }));
   if (!ana || !ben) return;
   root.render(<Lossy session={ana} />);
   ana.send("one");
   await shows("one, lost: nothing, 2");
-  await ana.whenSaved();
+  await ana.waitSaved();
   ana.send("forbidden");
   await shows("one, lost: forbidden, 2");
   ben.send("two");
@@ -192,8 +192,8 @@ function Desk({ session }: { session: Session }) {
 }
 
 test("what agents and people share is shown, and let go when the page goes", async () => {
-  const session = open(server.url, "trip", { user: { id: "ana" } });
-  await session.whenSynced();
+  const session = open(server.url, "trip", { participant: "ana" });
+  await session.waitSynced();
   const requests = server.doc.getMap("requests");
   const key = `door/${session.doc.clientID}/ana`;
   root.render(
@@ -215,7 +215,7 @@ test("what agents and people share is shown, and let go when the page goes", asy
     requests.delete(`claim/${key}`);
   });
   await shows("ana,0,next,2,steer");
-  await session.whenSaved();
+  await session.waitSaved();
   root.render(null);
   await eventually(() => expect(requests.has(`release/${key}`)).toBe(true));
   expect(session.presence.all[0]?.tools).toBeUndefined();
@@ -237,7 +237,7 @@ test.each([
     }),
   );
   function Page() {
-    const session = useSession(server.url, "trip", { user: { id: "ana" } });
+    const session = useSession(server.url, "trip", { participant: "ana" });
     useTool(session, "look", { schema: schema as unknown as Json, call: () => 1 });
     return <p>{useStatus(session).status}</p>;
   }
@@ -247,7 +247,7 @@ test.each([
 });
 
 test("what isn't JSON is refused by the setter of shared state, and nothing is written", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
+  const ana = open(server.url, "trip", { participant: "ana" });
   let set: (value: Json) => void = () => {};
   function Page() {
     const [value, setValue] = useShared(ana, "a.b");

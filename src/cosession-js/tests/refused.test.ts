@@ -3,7 +3,7 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import * as Y from "yjs";
-import { connect, type Loss, Refused, type Session } from "../src/index.ts";
+import { connect, type Refusal, type Session, WriteRefused } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { eventually, open, until } from "./sessions.ts";
 
@@ -19,14 +19,14 @@ afterEach(async () => {
 });
 
 function join(user: string, offline = false): Session {
-  return open(server.url, "trip", { user: { id: user, name: user }, offline });
+  return open(server.url, "trip", { participant: user, name: user, offline });
 }
 
 function texts(session: Session): string[] {
   return session.messages.map(({ text }) => text);
 }
 
-function loss(session: Session): Promise<Loss> {
+function loss(session: Session): Promise<Refusal> {
   return new Promise((resolve) => {
     const off = session.on("refused", (told) => {
       off();
@@ -37,7 +37,7 @@ function loss(session: Session): Promise<Loss> {
 
 test("a refused message is told as lost, with its text, and the session goes on", async () => {
   const [ana, ben] = [join("ana"), join("ben")];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   ana.send("fine 🌊");
   await until(ben, () => ben.messages.length === 1);
   ben.send("hello");
@@ -46,17 +46,18 @@ test("a refused message is told as lost, with its text, and the session goes on"
   ana.send("forbidden 🦑 words");
 
   expect(await told).toEqual({
-    code: 4403,
+    code: "auth.forbidden",
+    close: 4403,
     reason: "You may not write this.",
-    error: "auth.forbidden",
     touched: "messages/*",
     lost: ["forbidden 🦑 words"],
-    isFinal: false,
+    update: expect.any(Uint8Array),
+    final: false,
   });
   expect(ana.status).toBe("online");
   expect(texts(ana)).toEqual(["fine 🌊", "hello"]);
   ana.send("again");
-  await ana.whenSaved();
+  await ana.waitSaved();
   await until(ben, () => ben.messages.length === 3);
   expect(texts(ben)).toEqual(["fine 🌊", "hello", "again"]);
   expect(JSON.stringify(server.doc.getArray("messages").toJSON())).not.toContain("forbidden");
@@ -64,9 +65,9 @@ test("a refused message is told as lost, with its text, and the session goes on"
 
 test("what was written before and after the refused edit, and was saved by none, is lost too; the rest isn't", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
+  await ana.waitSynced();
   ana.send("kept");
-  await ana.whenSaved();
+  await ana.waitSaved();
   const told = loss(ana);
   ana.edit(ana.messages[0]?.id ?? "", "kept, and forbidden");
   ana.send("written behind it");
@@ -85,13 +86,13 @@ test("what was written before and after the refused edit, and was saved by none,
 
 test("neither a value that its writer had set back is lost, nor an entry of a list that was saved", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
+  await ana.waitSynced();
   ana.state.set("trip", { city: "Faro", day: "Monday" });
   ana.setTitle("A trip");
   const stops = new Y.Array<string>();
   ana.doc.getMap("state").set("stops", stops);
   stops.push(["Porto"]);
-  await ana.whenSaved();
+  await ana.waitSaved();
   const told = loss(ana);
   ana.send("forbidden");
   stops.push(["Braga"]);
@@ -109,15 +110,15 @@ test("neither a value that its writer had set back is lost, nor an entry of a li
 
 test("who waits for the refused edit to be saved is told that it won't be", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
+  await ana.waitSynced();
   ana.send("forbidden");
-  await expect(ana.whenSaved()).rejects.toBeInstanceOf(Refused);
+  await expect(ana.waitSaved()).rejects.toBeInstanceOf(WriteRefused);
   expect(ana.saved).toBe(true);
 });
 
 test("views, listeners and presence go on with the fresh document", async () => {
   const [ana, ben] = [join("ana"), join("ben")];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   ana.presence.set("typing", true);
   ben.send("from Ben");
   ben.state.set("city", "Porto");
@@ -149,7 +150,7 @@ test("views, listeners and presence go on with the fresh document", async () => 
 
 test("what is written until the server's document is here is lost too, and what is said in presence isn't", async () => {
   const [ana, ben] = [join("ana"), join("ben")];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   const told = loss(ana);
   ana.on("status", (status) => {
     if (status !== "connecting") return;
@@ -165,9 +166,9 @@ test("what is written until the server's document is here is lost too, and what 
 
 test("nothing flickers: until the server's document is here, the old one is shown", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
+  await ana.waitSynced();
   ana.send("kept");
-  await ana.whenSaved();
+  await ana.waitSaved();
   const counts: number[] = [];
   for (const event of ["messages", "change", "status", "saved", "synced", "doc"] as const)
     ana.on(event, () => counts.push(ana.messages.length));
@@ -178,35 +179,35 @@ test("nothing flickers: until the server's document is here, the old one is show
 
 test("the copy in the browser is dropped with what was refused, and doesn't bring it back", async () => {
   await server.stop();
-  const before = connect(server.url, "trip", { user: { id: "ana" }, offline: true });
+  const before = connect(server.url, "trip", { participant: "ana", offline: true });
   before.send("fine, from the tunnel");
   before.send("forbidden, from the tunnel");
   await until(before, () => before.status === "offline");
   before.close();
   await server.restart();
 
-  const after = open(server.url, "trip", { user: { id: "ana" }, offline: true });
+  const after = open(server.url, "trip", { participant: "ana", offline: true });
   const { lost } = await loss(after);
   expect([...lost].sort()).toEqual(["fine, from the tunnel", "forbidden, from the tunnel"]);
   after.send("kept offline");
-  await after.whenSaved();
+  await after.waitSaved();
   await eventually(async () => expect(await stored("trip")).toBeGreaterThan(0));
   after.close();
   await server.stop();
 
-  const later = open(server.url, "trip", { user: { id: "ana" }, offline: true });
+  const later = open(server.url, "trip", { participant: "ana", offline: true });
   await until(later, () => later.messages.length > 0);
   expect(texts(later)).toEqual(["kept offline"]);
   await server.restart();
-  await later.whenSaved();
-  expect(later.refusal).toBeNull();
+  await later.waitSaved();
+  expect(later.error).toBeNull();
 });
 
 test("what another tab kept in the browser before it was gone isn't dropped with what was refused", async () => {
   const tab = join("ana", true);
-  await tab.whenSynced();
+  await tab.waitSynced();
   await server.stop();
-  const other = connect(server.url, "trip", { user: { id: "ana" }, offline: true });
+  const other = connect(server.url, "trip", { participant: "ana", offline: true });
   await until(other, () => other.copy === "kept");
   other.send("of a tab that is gone");
   other.close();
@@ -215,7 +216,7 @@ test("what another tab kept in the browser before it was gone isn't dropped with
   tab.reconnect();
   expect((await loss(tab)).lost).toEqual(["forbidden"]);
   await eventually(() => expect(texts(tab)).toEqual(["of a tab that is gone"]));
-  await tab.whenSaved();
+  await tab.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
@@ -240,39 +241,39 @@ async function stored(session: string): Promise<number> {
 
 test("an application that writes the same again and again is stopped, and told what is lost", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
-  const told: Loss[] = [];
+  await ana.waitSynced();
+  const told: Refusal[] = [];
   ana.on("refused", (each) => {
     told.push(each);
-    if (!each.isFinal) ana.send("forbidden");
+    if (!each.final) ana.send("forbidden");
   });
   ana.send("forbidden");
-  await until(ana, () => ana.status === "refused");
+  await until(ana, () => ana.status === "closed");
 
   expect(told.length).toBe(9);
-  expect(told.at(-1)).toMatchObject({ isFinal: true, lost: ["forbidden"] });
-  expect(ana.refusal).toMatchObject({ code: 4403 });
+  expect(told.at(-1)).toMatchObject({ final: true, lost: ["forbidden"] });
+  expect(ana.error).toMatchObject({ close: 4403, lost: ["forbidden"] });
 });
 
 test("who is shut out altogether after a refused edit is told what is lost", async () => {
   const [ana, ben] = [join("ana"), join("ben")];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   ana.send("saved");
-  await ana.whenSaved();
+  await ana.waitSaved();
   ben.send("of another");
   await until(ana, () => ana.messages.length === 2);
   server.refusal = { code: 4403, close: "You have been removed." };
   const told = loss(ana);
   ana.send("forbidden");
 
-  expect(await told).toMatchObject({ isFinal: true, lost: ["forbidden"] });
-  expect(ana.status).toBe("refused");
-  expect(ana.refusal).toMatchObject({ reason: "You have been removed." });
+  expect(await told).toMatchObject({ final: true, lost: ["forbidden"] });
+  expect(ana.status).toBe("closed");
+  expect(ana.error).toMatchObject({ message: "You have been removed." });
 });
 
 test("who is shut out altogether is told also what an earlier load of the page had left in this browser", async () => {
   await server.stop();
-  const before = connect(server.url, "shut", { user: { id: "ana" }, offline: true });
+  const before = connect(server.url, "shut", { participant: "ana", offline: true });
   before.send("forbidden, from the tunnel");
   await until(before, () => before.status === "offline");
   before.close();
@@ -282,16 +283,16 @@ test("who is shut out altogether is told also what an earlier load of the page h
   };
   await server.restart();
 
-  const after = open(server.url, "shut", { user: { id: "ana" }, offline: true });
-  expect(await loss(after)).toMatchObject({ isFinal: true, lost: ["forbidden, from the tunnel"] });
+  const after = open(server.url, "shut", { participant: "ana", offline: true });
+  expect(await loss(after)).toMatchObject({ final: true, lost: ["forbidden, from the tunnel"] });
 });
 
 /** Ana, who has seen words of Ben's, who is gone; and what a server has that didn't save the last of them. */
 async function withWordsOfBen() {
   const [ana, ben] = [join("ana"), join("ben")];
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   ben.text("notes").insert(0, "kept, ");
-  await ben.whenSaved();
+  await ben.waitSaved();
   const kept = Y.encodeStateAsUpdate(server.doc);
   ben.text("notes").insert(6, "forbidden");
   await until(ana, () => String(ana.text("notes")) === "kept, forbidden");
@@ -306,11 +307,11 @@ test("who only saw what a crash took from the server goes on with the server's d
   server.forbidden = (doc) => String(doc.getText("text:notes")).includes("forbidden");
   await server.crash(kept);
 
-  await until(ana, () => ana.status === "refused" || String(ana.text("notes")) === "kept, ");
+  await until(ana, () => ana.status === "closed" || String(ana.text("notes")) === "kept, ");
   expect(ana.status).toBe("online");
   expect(told).not.toHaveBeenCalled();
   ana.text("notes").insert(6, "and on");
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(String(server.doc.getText("text:notes"))).toBe("kept, and on");
 });
 
@@ -322,13 +323,13 @@ test("of what a crash took from the server, a page is told only what was written
   server.forbidden = (doc) => String(doc.getText("text:notes")).includes("forbidden");
   await server.crash(kept);
 
-  expect(await told).toMatchObject({ lost: ["own, "], isFinal: false });
+  expect(await told).toMatchObject({ lost: ["own, "], final: false });
   expect(String(ana.text("notes"))).toBe("kept, ");
 });
 
 test("what the server had answered when a crash took the answer is asked again, and what was stored isn't", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
+  await ana.waitSynced();
   const { runs, approvals, requests } = roots(server.doc);
   const steers = new Y.Array<unknown>();
   runs.set("r1", new Y.Map<unknown>([["steers", steers]]));
@@ -336,7 +337,7 @@ test("what the server had answered when a crash took the answer is asked again, 
   approvals.set("a1", new Y.Map<unknown>([["votes", votes]]));
   approvals.set("a2", new Y.Map<unknown>([["votes", new Y.Map()]]));
   ana.steer("r1", "stored", { id: "s1" });
-  await ana.whenSaved();
+  await ana.waitSaved();
   requests.clear();
   const kept = Y.encodeStateAsUpdate(server.doc);
   server.holding = true;
@@ -357,7 +358,7 @@ test("what the server had answered when a crash took the answer is asked again, 
   await server.crash(kept);
 
   expect((await told).lost).toEqual([]);
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(roots(server.doc).requests.toJSON()).toEqual({
     "steer/r1/s2/ana": { text: "by train" },
     "cancel/r2/ana": { reason: "too dear" },
@@ -375,30 +376,30 @@ function roots(doc: Y.Doc) {
 
 test("a page that is shut out with nothing unsaved isn't told of a loss", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
-  const told: Loss[] = [];
+  await ana.waitSynced();
+  const told: Refusal[] = [];
   ana.on("refused", (each) => told.push(each));
   server.refusal = { code: 4403, close: "You have been removed." };
   server.drop(4403, "You have been removed.");
-  await until(ana, () => ana.status === "refused");
+  await until(ana, () => ana.status === "closed");
   expect(told).toEqual([]);
 });
 
 test("what was typed by somebody who was shut out meanwhile is not lost: it goes out when they are let in again", async () => {
   const ana = join("ana");
-  await ana.whenSynced();
+  await ana.waitSynced();
   server.refusal = { code: 4403, close: "You have been removed." };
   server.drop();
   await until(ana, () => ana.status === "offline");
   const told = vi.fn();
   ana.on("refused", told);
   ana.send("typed meanwhile");
-  await until(ana, () => ana.status === "refused");
+  await until(ana, () => ana.status === "closed");
   expect(texts(ana)).toEqual(["typed meanwhile"]);
-  await expect(ana.whenSaved()).rejects.toThrow("removed");
+  await expect(ana.waitSaved()).rejects.toThrow("removed");
 
   server.refusal = null;
   ana.reconnect({ token: "a new one" });
-  await ana.whenSaved();
+  await ana.waitSaved();
   expect(told).not.toHaveBeenCalled();
 });

@@ -1,7 +1,7 @@
 /** The keys of requests: every client has to make the same ones. */
 
 import { expect, test } from "vitest";
-import { encodeSegment, requestKey } from "../src/index.ts";
+import { encodeSegment, requestKey } from "../src/requests.ts";
 
 // The right-hand sides are what the Python SDK's join_key makes of a segment.
 test.each([

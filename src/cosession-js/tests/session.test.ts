@@ -9,7 +9,7 @@ import { merge } from "./documents.ts";
 const NOWHERE = "http://127.0.0.1:9";
 
 function open(user: string): Session {
-  const session = connect(NOWHERE, "trip", { user: { id: user, name: user } });
+  const session = connect(NOWHERE, "trip", { participant: user, name: user });
   onTestFinished(() => session.close());
   return session;
 }
@@ -317,14 +317,14 @@ test("who one is comes from the options, else from the token, else is made up", 
   };
 
   expect(identified({ token })).toMatchObject({ id: "zoë", name: "Zoë", kind: "human" });
-  expect(identified({ token, user: { id: "ana", kind: "operator" } })).toMatchObject({
+  expect(identified({ token, participant: "ana", kind: "operator" })).toMatchObject({
     id: "ana",
     kind: "operator",
   });
   expect(identified({}).id).toMatch(/^guest-[0-9a-f]{24}$/);
   expect(identified({ token: "opaque" })).toMatchObject({ id: "", name: "" });
-  expect(identified({ token: () => "later", user: { name: "Ana" } })).toMatchObject({ id: "", name: "Ana" });
-  expect(identified({ user: { id: "ana" } }).color).toBe(identified({ user: { id: "ana" } }).color);
+  expect(identified({ token: () => "later", name: "Ana" })).toMatchObject({ id: "", name: "Ana" });
+  expect(identified({ participant: "ana" }).color).toBe(identified({ participant: "ana" }).color);
 });
 
 test("a text that a foreign client wrote as a plain string is edited, not doubled", () => {

@@ -1,9 +1,9 @@
 /** What tests do with sessions: open them so that they end with the test, and wait for what must become true. */
 
 import { onTestFinished, vi } from "vitest";
-import { connect, type Options, type Session, type SessionEvents } from "../src/index.ts";
+import { type ConnectOptions, connect, type Session, type SessionEvents } from "../src/index.ts";
 
-export function open(url: string, id: string, options: Options = {}): Session {
+export function open(url: string, id: string, options: ConnectOptions = {}): Session {
   const session = connect(url, id, options);
   onTestFinished(() => session.close());
   return session;

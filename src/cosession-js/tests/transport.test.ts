@@ -1,7 +1,7 @@
 /** The connection and its promises: saved, refused, offline, presence. Against a WebSocket server on this machine. */
 
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { Refused } from "../src/index.ts";
+import { Disconnected } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { eventually, open, until } from "./sessions.ts";
 
@@ -16,9 +16,9 @@ afterEach(async () => {
 });
 
 test("a message that one page sends is what another page shows", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana", name: "Ana" } });
-  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
-  await Promise.all([ana.whenSynced(), ben.whenSynced()]);
+  const ana = open(server.url, "trip", { participant: "ana", name: "Ana" });
+  const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
+  await Promise.all([ana.waitSynced(), ben.waitSynced()]);
 
   const id = ana.send("Lisbon? 🛫");
   await until(ben, () => ben.messages.length === 1);
@@ -33,9 +33,14 @@ test("a message that one page sends is what another page shows", async () => {
 });
 
 test("the query says who connects, and asks for the extended frames", async () => {
-  const user = { id: "ana b", name: "Ana & co", kind: "operator" };
-  const session = open(server.url, "trip", { user, token: "t/1+2" });
-  await session.whenSynced();
+  const session = open(server.url, "trip", {
+    participant: "ana b",
+    name: "Ana & co",
+    kind: "operator",
+    token: "t/1+2",
+    rollupMs: 50,
+  });
+  await session.waitSynced();
 
   expect(Object.fromEntries(server.queries[0] ?? [])).toEqual({
     ext: "1",
@@ -44,12 +49,13 @@ test("the query says who connects, and asks for the extended frames", async () =
     name: "Ana & co",
     kind: "operator",
     token: "t/1+2",
+    rollup: "50",
   });
 });
 
 test("an edit is saved when the fence comes back, not before", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   server.holding = true;
 
   session.send("hello");
@@ -58,22 +64,22 @@ test("an edit is saved when the fence comes back, not before", async () => {
   expect(session.saved).toBe(false);
 
   server.release();
-  await session.whenSaved();
+  await session.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("many edits while a fence is away cost one more fence", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   for (let count = 0; count < 100; count += 1) session.state.set("count", count);
-  await session.whenSaved();
+  await session.waitSaved();
 
   expect(server.received[0]?.filter((kind) => kind === 102).length).toBeLessThanOrEqual(2);
 });
 
 test("edits made while the server is away are saved when it is back", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   await server.stop();
   await until(session, () => session.status === "offline");
 
@@ -82,14 +88,14 @@ test("edits made while the server is away are saved when it is back", async () =
   expect(session.synced).toBe(false);
 
   await server.restart();
-  await session.whenSaved();
+  await session.waitSaved();
   expect(session.status).toBe("online");
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("a fence that the connection lost is sent again on the next one", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   server.holding = true;
   session.send("hello");
   await until(session, () => !session.saved);
@@ -97,7 +103,7 @@ test("a fence that the connection lost is sent again on the next one", async () 
   await until(session, () => session.status === "offline");
   server.holding = false;
 
-  await session.whenSaved();
+  await session.waitSaved();
   expect(server.received.length).toBe(2);
 });
 
@@ -106,14 +112,14 @@ test("edits made before the first connection are merged, and saved", async () =>
   session.send("early");
   expect(session.saved).toBe(false);
 
-  await session.whenSaved();
+  await session.waitSaved();
   expect(server.doc.getArray("messages").length).toBe(1);
 });
 
 test("the first fence of a connection follows the answer to what the server lacked", async () => {
   const session = open(server.url, "trip");
   session.send("early");
-  await session.whenSaved();
+  await session.waitSaved();
 
   expect(server.steps.filter((step) => step !== 0)).toEqual([1, 102]);
 });
@@ -127,7 +133,7 @@ test.each([
   for (const chance of [0, 0.999]) {
     const random = vi.spyOn(Math, "random").mockReturnValue(chance);
     const session = open(server.url, "trip");
-    await session.whenSynced();
+    await session.waitSynced();
     timers.mockClear();
     server.drop(range.code);
     await until(session, () => session.status === "offline");
@@ -157,7 +163,7 @@ test.each(["a token", "a function that gives tokens"])(
     vi.advanceTimersByTime(10_000);
     expect(session.status).toBe("offline");
     vi.advanceTimersByTime(200);
-    await session.whenSynced();
+    await session.waitSynced();
     expect(session.status).toBe("online");
     expect(server.queries[0]?.get("token")).toBe(credential === "a token" ? "t0" : "t1");
     vi.useRealTimers();
@@ -169,45 +175,49 @@ test("a final close code ends the attempts, with the notice's reason", async () 
   server.refusal = { code: 4403, close: "not allowed", notice: { code: "auth.forbidden", reason } };
   const session = open(server.url, "trip");
 
-  await expect(session.whenSynced()).rejects.toBeInstanceOf(Refused);
-  expect(session.status).toBe("refused");
-  expect(session.refusal).toEqual({ code: 4403, reason, error: "auth.forbidden" });
+  await expect(session.waitSynced()).rejects.toBeInstanceOf(Disconnected);
+  expect(session.status).toBe("closed");
+  expect(session.error).toMatchObject({ code: "auth.forbidden", close: 4403, message: reason });
 });
 
 test("a refusal without a notice has the close reason", async () => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   server.drop(4410, "The session was deleted.");
-  await until(session, () => session.status === "refused");
+  await until(session, () => session.status === "closed");
 
-  expect(session.refusal).toEqual({ code: 4410, reason: "The session was deleted." });
+  expect(session.error).toMatchObject({
+    code: "session.deleted",
+    close: 4410,
+    message: "The session was deleted.",
+  });
 });
 
 test("a refused session can try again with another token", async () => {
   server.refusal = { code: 4401, close: "The token expired." };
   const session = open(server.url, "trip", { token: "old" });
-  await until(session, () => session.status === "refused");
+  await until(session, () => session.status === "closed");
   server.refusal = null;
 
   session.reconnect({ token: "new" });
-  await session.whenSynced();
-  expect(session.refusal).toBeNull();
+  await session.waitSynced();
+  expect(session.error).toBeNull();
   expect(server.queries[1]?.get("token")).toBe("new");
 });
 
 test.each([4503, 4508, 1011])("close code %i is tried again", async (code) => {
   const session = open(server.url, "trip");
-  await session.whenSynced();
+  await session.waitSynced();
   server.drop(code);
   await until(session, () => session.status === "offline");
 
-  await session.whenSynced();
+  await session.waitSynced();
   expect(session.status).toBe("online");
 });
 
 test("presence shows others with what they say of the moment, and forgets who left", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana", name: "Ana", color: "#123456" } });
-  const ben = open(server.url, "trip", { user: { id: "ben", name: "Ben" } });
+  const ana = open(server.url, "trip", { participant: "ana", name: "Ana", color: "#123456" });
+  const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
   ana.presence.set("typing", true);
   await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.typing === true);
 
@@ -223,12 +233,12 @@ test("presence shows others with what they say of the moment, and forgets who le
 });
 
 test("nobody is dropped for being silent: only the server says who left", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  const ben = open(server.url, "trip", { user: { id: "ben" } });
+  const ana = open(server.url, "trip", { participant: "ana" });
+  const ben = open(server.url, "trip", { participant: "ben" });
   await until(ben, () => ben.presence.others.length === 1);
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   onTestFinished(() => void vi.useRealTimers());
-  const cleo = open(server.url, "trip", { user: { id: "cleo" } });
+  const cleo = open(server.url, "trip", { participant: "cleo" });
   await until(cleo, () => cleo.presence.others.length === 2);
 
   for (const heard of cleo.awareness.meta.values()) heard.lastUpdated = 0;
@@ -238,8 +248,8 @@ test("nobody is dropped for being silent: only the server says who left", async 
 });
 
 test("presence is back after a lost connection", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  const ben = open(server.url, "trip", { user: { id: "ben" } });
+  const ana = open(server.url, "trip", { participant: "ana" });
+  const ben = open(server.url, "trip", { participant: "ben" });
   await until(ben, () => ben.presence.others.length === 1);
   server.drop();
   await until(ben, () => ben.presence.others.length === 0);
@@ -249,14 +259,14 @@ test("presence is back after a lost connection", async () => {
 });
 
 test("presence that came from the server isn't sent back to it", async () => {
-  const ana = open(server.url, "trip", { user: { id: "ana" } });
-  await ana.whenSynced();
+  const ana = open(server.url, "trip", { participant: "ana" });
+  await ana.waitSynced();
   const frames = server.received[0] as number[];
   const before = frames.filter((kind) => kind === 1).length;
-  const ben = open(server.url, "trip", { user: { id: "ben" } });
+  const ben = open(server.url, "trip", { participant: "ben" });
   await until(ana, () => ana.presence.others.length === 1);
   ana.send("after that");
-  await ana.whenSaved();
+  await ana.waitSaved();
 
   expect(frames.filter((kind) => kind === 1).length).toBe(before);
   expect(ben.me.id).toBe("ben");

@@ -11,7 +11,7 @@ const NOWHERE = "http://127.0.0.1:9";
 let ana: Session;
 
 beforeEach(() => {
-  ana = connect(NOWHERE, "trip", { user: { id: "ana" } });
+  ana = connect(NOWHERE, "trip", { participant: "ana" });
   onTestFinished(() => ana.close());
 });
 
@@ -206,8 +206,22 @@ test.each<[string, (session: Session) => unknown]>([
   expect(Y.encodeStateAsUpdate(ana.doc)).toEqual(before);
 });
 
-test.each(["id", "name", "color", "kind"])("a user whose %s is no text is refused", (field) => {
-  expect(() => connect(NOWHERE, "trip", { user: { id: "ana", [field]: 5n } as never })).toThrow(InvalidValue);
+test.each(["participant", "name", "color", "kind", "rollupMs"])(
+  "a %s that is a BigInt is refused",
+  (field) => {
+    expect(() => connect(NOWHERE, "trip", { participant: "ana", [field]: 5_000n } as never)).toThrow(
+      InvalidValue,
+    );
+  },
+);
+
+test("a kind that doesn't exist is refused", () => {
+  expect(() => connect(NOWHERE, "trip", { kind: "robot" as never })).toThrow(InvalidValue);
+});
+
+test("an invalid value says where it is", () => {
+  const value = { hotel: { prices: [1, Number.NaN] } } as unknown as Json;
+  expect(() => ana.state.set("trip", value)).toThrow(expect.objectContaining({ path: "hotel.prices.1" }));
 });
 
 test.each(["", ".", "..", 5])("%j is no id of a session", (id) => {

@@ -1,0 +1,64 @@
+/** Iteration over the values of an event. */
+
+import type { Disconnected } from "./errors.ts";
+import type { Off } from "./events.ts";
+
+/** The most values that wait for a slow reader, of an event whose values all count; then the oldest is dropped. */
+const MOST_WAITING = 256;
+
+export interface Source<Value> {
+  /** Subscribes to the values, and to the session's end. */
+  subscribe(next: (value: Value) => void, ended: (error: Disconnected) => void): Off;
+  /** Whether a newer value replaces an unread one, as with snapshots. */
+  readonly isLatest: boolean;
+}
+
+/**
+ * Iterates over values as they come, from the first call of `next` on. The iteration ends when this page closes the
+ * session, and throws the session's error when the server does.
+ */
+export function iterate<Value>({ subscribe, isLatest }: Source<Value>): AsyncIterable<Value> {
+  return {
+    [Symbol.asyncIterator]() {
+      const most = isLatest ? 1 : MOST_WAITING;
+      const values: Value[] = [];
+      let over: Disconnected | null = null;
+      let isDone = false;
+      let wake = (): void => {};
+      const off = subscribe(
+        (value) => {
+          values.push(value);
+          if (values.length > most) values.shift();
+          wake();
+        },
+        (error) => {
+          over = error;
+          wake();
+        },
+      );
+      const end = (): IteratorResult<Value> => {
+        isDone = true;
+        off();
+        wake();
+        return { done: true, value: undefined };
+      };
+      return {
+        async next() {
+          while (!isDone && values.length === 0 && over === null)
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
+          if (isDone) return end();
+          if (values.length > 0) return { done: false, value: values.shift() as Value };
+          const error = over as Disconnected | null;
+          end();
+          if (error === null || error.close === null) return { done: true, value: undefined };
+          throw error;
+        },
+        async return() {
+          return end();
+        },
+      };
+    },
+  };
+}
