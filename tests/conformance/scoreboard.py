@@ -35,9 +35,9 @@ SERVERS = {
 _ASKS_SECOND = "its clients always ask first, and are asked then"
 NOT_APPLICABLE = {
     "hocuspocus": {
-        "test_whoever_connects_is_asked_for_what_it_has": _ASKS_SECOND,
-        "test_the_question_for_what_a_client_has_names_what_the_room_has": _ASKS_SECOND,
-        "test_what_was_written_offline_is_asked_for_and_reaches_everybody": _ASKS_SECOND,
+        "test_a_new_client_is_asked_for_its_document": _ASKS_SECOND,
+        "test_the_step_1_of_the_server_names_the_state_of_the_room": _ASKS_SECOND,
+        "test_offline_edits_are_requested_and_reach_all_clients": _ASKS_SECOND,
     },
 }
 """Cases that a server can't be asked, with the reason."""

@@ -19,7 +19,7 @@ async def state_of(peer: Peer, client: int, mood: str) -> dict[str, object]:
     return peer.present[client].state or {}
 
 
-async def test_whoever_asks_is_told_who_is_here(endpoint: Endpoint, room: str) -> None:
+async def test_a_query_for_awareness_is_answered(endpoint: Endpoint, room: str) -> None:
     """The y-websocket server doesn't answer this question, though y-websocket's client asks it."""
     async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
         await ann.say({"mood": "calm"})
@@ -36,14 +36,14 @@ async def test_whoever_asks_is_told_who_is_here(endpoint: Endpoint, room: str) -
         )
 
 
-async def test_whoever_asks_in_an_empty_room_is_answered(endpoint: Endpoint, room: str) -> None:
+async def test_a_query_for_awareness_in_an_empty_room_is_answered(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         before = ann.count(codec.AWARENESS)
         await ann.send(codec.query())
         await until(lambda: ann.count(codec.AWARENESS) > before, "the answer")
 
 
-async def test_a_state_says_who_it_is_of_by_the_servers_word(endpoint: Endpoint, room: str) -> None:
+async def test_a_state_carries_the_verified_participant(endpoint: Endpoint, room: str) -> None:
     async with (
         endpoint.join(room, user="ann", name="Ann 🦊", kind="agent") as ann,
         endpoint.join(room, user="ben") as ben,
@@ -60,7 +60,7 @@ async def test_a_state_without_a_user_gets_one(endpoint: Endpoint, room: str) ->
         assert state["user"] == {"id": "ann", "name": "Ann", "kind": "human"}
 
 
-async def test_nobody_speaks_for_the_client_of_somebody_else(endpoint: Endpoint, room: str) -> None:
+async def test_no_connection_sets_the_state_of_another_connections_client(endpoint: Endpoint, room: str) -> None:
     async with (
         endpoint.join(room, user="ann") as ann,
         endpoint.join(room, user="ben") as ben,
@@ -78,7 +78,7 @@ async def test_nobody_speaks_for_the_client_of_somebody_else(endpoint: Endpoint,
         assert [(entry.state or {}).get("mood") for entry in said if entry.client == ann.client] == ["calm", "calmer"]
 
 
-async def test_a_connection_brings_others_under_its_own_name_as_a_bridge_does(endpoint: Endpoint, room: str) -> None:
+async def test_a_bridge_brings_other_clients_under_its_own_participant(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ben", name="Ben") as ben:
         async with endpoint.join(room, user="ann", name="Ann") as ann:
             await ann.say({"mood": "calm"})
@@ -89,7 +89,7 @@ async def test_a_connection_brings_others_under_its_own_name_as_a_bridge_does(en
         await until(lambda: not ben.present, "Ann and whom she brought, gone")
 
 
-async def test_a_connection_brings_a_bounded_number_of_others(endpoint: Endpoint, room: str) -> None:
+async def test_a_bridge_brings_a_bounded_number_of_clients(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
         await ann.say({"mood": "calm"})
         for client in range(1, 101):
@@ -99,9 +99,7 @@ async def test_a_connection_brings_a_bounded_number_of_others(endpoint: Endpoint
         assert set(ben.present) == {ann.client, *range(1, 64)}
 
 
-async def test_a_client_that_is_only_brought_gives_way_to_a_connection_of_its_own(
-    endpoint: Endpoint, room: str
-) -> None:
+async def test_a_bridged_client_gives_way_to_its_own_connection(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ben") as ben, endpoint.join(room, user="eve") as eve:
         async with endpoint.join(room, user="ann") as ann:
             await ann.say({"mood": "calm"})
@@ -116,7 +114,7 @@ async def test_a_client_that_is_only_brought_gives_way_to_a_connection_of_its_ow
         assert (ben.present[eve.client].state or {})["mood"] == "herself"
 
 
-async def test_whoever_relays_what_it_heard_leaves_no_ghost(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_that_relays_states_leaves_no_ghost(endpoint: Endpoint, room: str) -> None:
     """y-websocket's client sends on what it hears of others."""
     async with endpoint.join(room, user="ben") as ben, endpoint.join(room, user="eve") as eve:
         async with endpoint.join(room, user="ann") as ann:
@@ -133,7 +131,7 @@ async def test_whoever_relays_what_it_heard_leaves_no_ghost(endpoint: Endpoint, 
             assert set(late.present) == {eve.client}
 
 
-async def test_a_departed_client_is_brought_back_only_under_the_name_of_its_bringer(
+async def test_a_departed_client_returns_only_under_the_participant_of_its_bridge(
     endpoint: Endpoint, room: str
 ) -> None:
     """A newer clock was never said here, so it is no relay: its client lives on behind another connection."""
@@ -151,7 +149,7 @@ async def test_a_departed_client_is_brought_back_only_under_the_name_of_its_brin
         await until(lambda: not ben.present, "Eve and whom she brought, gone")
 
 
-async def test_whoever_relays_is_gone_alone_when_it_leaves(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_that_relays_states_removes_only_itself(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ann") as ann, endpoint.join(room, user="ben") as ben:
         await ann.say({"mood": "calm"})
         async with endpoint.join(room, user="eve") as eve:
@@ -163,9 +161,7 @@ async def test_whoever_relays_is_gone_alone_when_it_leaves(endpoint: Endpoint, r
         assert set(ben.present) == {ann.client}
 
 
-async def test_whoever_returns_with_the_clock_it_had_is_told_to_take_a_newer_one(
-    endpoint: Endpoint, room: str
-) -> None:
+async def test_a_client_that_returns_with_its_old_clock_is_told_to_renew(endpoint: Endpoint, room: str) -> None:
     """To a y-websocket server this clock is old, and whoever returns is missing for up to 15 s."""
 
     def told(peer: Peer) -> list[int]:
@@ -184,9 +180,7 @@ async def test_whoever_returns_with_the_clock_it_had_is_told_to_take_a_newer_one
             await state_of(ben, 7, "second")
 
 
-async def test_whoever_comes_back_before_its_old_connection_is_known_to_be_dead_stays(
-    endpoint: Endpoint, room: str
-) -> None:
+async def test_a_client_that_returns_before_its_old_connection_ends_stays(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ben") as ben, endpoint.join(room, user="ann") as new:
         async with endpoint.join(room, user="ann") as old:
             await old.send(codec.awareness(Presence(7, 3, {"mood": "before"})))

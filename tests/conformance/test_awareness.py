@@ -19,7 +19,7 @@ async def sees(peer: Peer, client: int, **fields: object) -> None:
     await until(seen, f"{fields} of {client}")
 
 
-async def test_a_state_reaches_everybody_else(endpoint: Endpoint, room: str) -> None:
+async def test_a_state_reaches_all_other_clients(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.say({"mood": "🦊"})
         await sees(ben, ann.client, mood="🦊")
@@ -33,7 +33,7 @@ async def test_a_newer_state_replaces_an_older_one(endpoint: Endpoint, room: str
         assert ben.present[ann.client].state is not None
 
 
-async def test_a_late_joiner_is_told_who_is_here(endpoint: Endpoint, room: str) -> None:
+async def test_a_late_client_gets_all_states(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.say({"mood": "calm"})
         await ann.settle()
@@ -41,13 +41,13 @@ async def test_a_late_joiner_is_told_who_is_here(endpoint: Endpoint, room: str) 
             await sees(ben, ann.client, mood="calm")
 
 
-async def test_nobody_is_told_of_in_an_empty_room(endpoint: Endpoint, room: str) -> None:
+async def test_an_empty_room_has_no_states(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.settle()
         assert ann.present == {}
 
 
-async def test_an_older_clock_is_passed_over(endpoint: Endpoint, room: str) -> None:
+async def test_an_older_clock_is_ignored(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.send(codec.awareness(Presence(ann.client, 5, {"mood": "new"})))
         await sees(ben, ann.client, mood="new")
@@ -59,7 +59,7 @@ async def test_an_older_clock_is_passed_over(endpoint: Endpoint, room: str) -> N
         assert {str((entry.state or {}).get("mood")) for entry in said} <= {"new", "newest"}
 
 
-async def test_whoever_says_so_is_gone(endpoint: Endpoint, room: str) -> None:
+async def test_a_null_state_removes_the_client(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.say({"mood": "calm"})
         await sees(ben, ann.client, mood="calm")
@@ -67,7 +67,7 @@ async def test_whoever_says_so_is_gone(endpoint: Endpoint, room: str) -> None:
         await until(lambda: ann.client not in ben.present, "Ann, gone")
 
 
-async def test_whoever_says_so_with_the_same_clock_is_gone(endpoint: Endpoint, room: str) -> None:
+async def test_a_null_state_with_the_same_clock_removes_the_client(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.send(codec.awareness(Presence(ann.client, 3, {"mood": "calm"})))
         await sees(ben, ann.client, mood="calm")
@@ -75,7 +75,7 @@ async def test_whoever_says_so_with_the_same_clock_is_gone(endpoint: Endpoint, r
         await until(lambda: ann.client not in ben.present, "Ann, gone")
 
 
-async def test_whoever_is_gone_can_come_back_on_the_same_connection(endpoint: Endpoint, room: str) -> None:
+async def test_a_removed_client_can_return_on_the_same_connection(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         for mood in ("first", "second"):
             await ann.say({"mood": mood})
@@ -103,7 +103,7 @@ async def test_a_state_goes_when_its_connection_breaks(endpoint: Endpoint, room:
             assert ann.client not in eve.present
 
 
-async def test_whoever_returns_with_a_higher_clock_is_seen(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_that_returns_with_a_higher_clock_is_shown(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ben:
         async with endpoint.join(room) as ann:
             await ann.send(codec.awareness(Presence(7, 1, {"mood": "before"})))
@@ -123,14 +123,14 @@ async def test_presence_leaves_the_document_alone(endpoint: Endpoint, room: str)
         assert ben.doc.get_state() == before
 
 
-async def test_an_awareness_message_about_nobody_is_harmless(endpoint: Endpoint, room: str) -> None:
+async def test_an_empty_awareness_message_is_harmless(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.send(codec.awareness())
         await ann.say({"mood": "calm"})
         await sees(ben, ann.client, mood="calm")
 
 
-async def test_rooms_do_not_hear_of_each_others_people(endpoint: Endpoint, room: str) -> None:
+async def test_presence_stays_in_its_room(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(f"{room}-other") as ben:
         await ann.say({"mood": "calm"})
         await ann.settle()

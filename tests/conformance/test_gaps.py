@@ -20,7 +20,7 @@ async def handshaken(peer: Peer) -> None:
     await peer.settle()
 
 
-async def test_a_gap_is_asked_for(endpoint: Endpoint, room: str) -> None:
+async def test_a_gap_is_requested(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, answers=False) as ann:
         await handshaken(ann)
         write_unsent(ann, "lost, ")
@@ -29,7 +29,7 @@ async def test_a_gap_is_asked_for(endpoint: Endpoint, room: str) -> None:
         assert ann.client not in codec.read_vector(ann.bodies(codec.STEP1)[1])
 
 
-async def test_what_follows_a_gap_is_seen_by_nobody_before_the_gap_is_filled(endpoint: Endpoint, room: str) -> None:
+async def test_no_client_sees_updates_behind_a_gap_until_it_is_filled(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, answers=False) as ann, endpoint.join(room) as ben:
         await handshaken(ann)
         write_unsent(ann, "lost, ")
@@ -41,7 +41,7 @@ async def test_what_follows_a_gap_is_seen_by_nobody_before_the_gap_is_filled(end
         await ben.until_reads("lost, sent")
 
 
-async def test_many_gaps_in_a_row_are_one_question(endpoint: Endpoint, room: str) -> None:
+async def test_many_gaps_in_a_row_are_one_request(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, answers=False) as ann:
         await handshaken(ann)
         write_unsent(ann, "lost, ")
@@ -51,7 +51,7 @@ async def test_many_gaps_in_a_row_are_one_question(endpoint: Endpoint, room: str
         assert ann.count(codec.STEP1) == 2
 
 
-async def test_a_later_gap_is_asked_for_again(endpoint: Endpoint, room: str) -> None:
+async def test_a_later_gap_is_requested_again(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         for words in ("ab", "cd"):
             write_unsent(ann, words[0])
@@ -61,7 +61,7 @@ async def test_a_later_gap_is_asked_for_again(endpoint: Endpoint, room: str) -> 
         assert ann.count(codec.STEP1) == 3
 
 
-async def test_a_write_that_stands_on_something_unseen_is_asked_for(endpoint: Endpoint, room: str) -> None:
+async def test_an_update_on_a_missing_predecessor_is_requested(endpoint: Endpoint, room: str) -> None:
     """The clocks of its own client have no hole; what it refers to has never been sent."""
     async with endpoint.join(room, answers=False) as ann, endpoint.join(room) as ben:
         await handshaken(ann)
@@ -74,7 +74,7 @@ async def test_a_write_that_stands_on_something_unseen_is_asked_for(endpoint: En
             await eve.until_reads("base+more")
 
 
-async def test_a_deletion_of_something_unseen_is_asked_for(endpoint: Endpoint, room: str) -> None:
+async def test_a_deletion_of_a_missing_item_is_requested(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, answers=False) as ann, endpoint.join(room) as ben:
         await handshaken(ann)
         write_unsent(ann, "keep, drop")
@@ -101,7 +101,7 @@ async def test_a_document_with_a_hole_is_refused_for_good(endpoint: Endpoint, ro
         assert str(ben.notes) == ""
 
 
-async def test_a_fence_behind_a_gap_waits_for_what_fills_it(endpoint: Endpoint, room: str) -> None:
+async def test_a_fence_behind_a_gap_waits_until_it_is_filled(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1, answers=False) as ann:
         await handshaken(ann)
         write_unsent(ann, "lost, ")
@@ -115,7 +115,7 @@ async def test_a_fence_behind_a_gap_waits_for_what_fills_it(endpoint: Endpoint, 
             await ben.until_reads("lost, sent")
 
 
-async def test_a_gap_of_one_does_not_hold_up_another(endpoint: Endpoint, room: str) -> None:
+async def test_a_gap_of_one_client_does_not_delay_another(endpoint: Endpoint, room: str) -> None:
     async with (
         endpoint.join(room, answers=False) as ann,
         endpoint.join(room, ext=1) as ben,
@@ -129,7 +129,7 @@ async def test_a_gap_of_one_does_not_hold_up_another(endpoint: Endpoint, room: s
         await until(lambda: eve.doc.get("state", type=Map).to_py() == {"a": 1}, "Ben's edit")
 
 
-async def test_nobody_is_sent_updates_before_it_has_synced(endpoint: Endpoint, room: str) -> None:
+async def test_no_client_gets_updates_before_its_first_sync(endpoint: Endpoint, room: str) -> None:
     """To a replica without the past an update is a gap."""
     async with endpoint.join(room, ext=1) as ann:
         await ann.write("the past, ")

@@ -15,7 +15,7 @@ def grants(peer: Peer) -> list[dict[str, object]]:
     return [codec.read_json(body) for body in peer.bodies(codec.GRANT)]
 
 
-async def test_whoever_asks_for_our_frames_is_told_once_who_it_is_taken_for(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_with_extensions_gets_one_grant(endpoint: Endpoint, room: str) -> None:
     who = {"user": "ann", "name": "Ann 🦊", "kind": "agent", "capabilities": "read,create,state:trip/a~1b"}
     async with endpoint.join(room, ext=1, **who) as ann:
         await ann.settle()
@@ -34,13 +34,13 @@ async def test_whoever_asks_for_our_frames_is_told_once_who_it_is_taken_for(endp
         assert all(type(limit) is int and limit > 0 for limit in limits.values())
 
 
-async def test_whoever_did_not_ask_for_our_frames_is_told_nothing(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_without_extensions_gets_no_grant(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ann") as ann:
         await ann.settle()
         assert grants(ann) == []
 
 
-async def test_a_new_token_is_answered_with_what_it_gives(endpoint: Endpoint, room: str) -> None:
+async def test_a_new_token_is_answered_with_its_grant(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1, user="ann") as ann:
         await ann.send(codec.renewal("anything"))
         await until(lambda: len(grants(ann)) == 2, "the answer")
@@ -59,7 +59,7 @@ async def test_many_new_tokens_at_once_are_answered_without_an_end_of_the_connec
         assert len(grants(ann)) <= 5, "they are verified one a second at most"
 
 
-async def test_a_new_token_on_a_connection_without_our_frames_is_passed_over(endpoint: Endpoint, room: str) -> None:
+async def test_a_new_token_on_a_connection_without_extensions_is_ignored(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, user="ann") as ann, endpoint.join(room) as ben:
         await ann.send(codec.renewal("anything"))
         await ann.write("still here")
@@ -69,7 +69,7 @@ async def test_a_new_token_on_a_connection_without_our_frames_is_passed_over(end
         assert ann.closed is None
 
 
-async def test_a_grant_is_not_for_a_client_to_send(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_may_not_send_a_grant(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1, user="ann") as ann:
         await ann.send(codec.renewal('{"id": "root", "capabilities": ["admin"]}'))
         assert (await ann.until_closed())[0] == 4400

@@ -34,7 +34,7 @@ async def test_fences_come_back_in_order(endpoint: Endpoint, room: str) -> None:
         assert ann.bodies(codec.FENCE) == payloads
 
 
-async def test_a_fence_comes_to_who_sent_it_and_to_nobody_else(endpoint: Endpoint, room: str) -> None:
+async def test_a_fence_returns_to_its_sender_only(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann, endpoint.join(room, ext=1) as ben:
         await ann.write("word")
         await ann.fence()
@@ -42,7 +42,7 @@ async def test_a_fence_comes_to_who_sent_it_and_to_nobody_else(endpoint: Endpoin
         assert ben.count(codec.FENCE) == 0
 
 
-async def test_what_was_fenced_is_there_for_the_next_who_joins(endpoint: Endpoint, room: str) -> None:
+async def test_fenced_edits_reach_the_next_client(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann:
         await ann.write("fenced")
         await ann.fence()
@@ -50,7 +50,7 @@ async def test_what_was_fenced_is_there_for_the_next_who_joins(endpoint: Endpoin
         assert str(ben.notes) == "fenced"
 
 
-async def test_a_fence_covers_what_only_deletes(endpoint: Endpoint, room: str) -> None:
+async def test_a_fence_covers_deletions(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann:
         await ann.write("keep, drop")
         await ann.edit(lambda doc: doc.get(NOTES, type=Text).__delitem__(slice(4, 10)))
@@ -59,7 +59,7 @@ async def test_a_fence_covers_what_only_deletes(endpoint: Endpoint, room: str) -
         assert str(ben.notes) == "keep"
 
 
-async def test_who_has_fences_gets_no_echo(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_with_fences_gets_no_echo(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann:
         for word in ("one ", "two ", "three"):
             await ann.write(word)
@@ -68,14 +68,14 @@ async def test_who_has_fences_gets_no_echo(endpoint: Endpoint, room: str) -> Non
         assert _read(ann.bodies(codec.UPDATE)) == ""
 
 
-async def test_who_has_no_fences_gets_its_own_updates_back(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_without_fences_gets_its_own_updates_back(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("one ")
         await ann.write("two")
         await until(lambda: _read(ann.bodies(codec.UPDATE)) == "one two", "the echo of all of it")
 
 
-async def test_what_only_deletes_is_echoed_too(endpoint: Endpoint, room: str) -> None:
+async def test_deletions_are_echoed(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("keep, drop")
         await until(lambda: _read(ann.bodies(codec.UPDATE)), "the echo")
@@ -83,7 +83,7 @@ async def test_what_only_deletes_is_echoed_too(endpoint: Endpoint, room: str) ->
         await until(lambda: update in ann.bodies(codec.UPDATE), "the echo of the deletion")
 
 
-async def test_a_fence_on_a_connection_without_fences_is_passed_over(endpoint: Endpoint, room: str) -> None:
+async def test_a_fence_on_a_connection_without_fences_is_ignored(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.send(codec.fence(b"no"))
         await ann.write("still here")
@@ -93,7 +93,7 @@ async def test_a_fence_on_a_connection_without_fences_is_passed_over(endpoint: E
         assert ann.closed is None
 
 
-async def test_a_fence_does_not_wait_for_a_reader_that_stands_still(endpoint: Endpoint, room: str) -> None:
+async def test_a_fence_does_not_wait_for_a_stalled_reader(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann, endpoint.join(room) as ben:
         ben.socket.transport.pause_reading()
         for _ in range(20):

@@ -44,7 +44,7 @@ async def test_a_malformed_frame_is_refused_for_good(endpoint: Endpoint, room: s
 
 
 @pytest.mark.parametrize("ext", [0, 1])
-async def test_messages_of_unknown_types_and_text_are_passed_over(endpoint: Endpoint, room: str, ext: int) -> None:
+async def test_unknown_messages_and_text_are_ignored(endpoint: Endpoint, room: str, ext: int) -> None:
     foreign = [b"\x7f", b"\xff\x01", b"\x2a\x01\x02", "ping", "\x00\x00\x01\x00"]
     ours = [codec.fence(b""), b"\x67\x02{}", codec.renewal("anything")]
     async with endpoint.join(room, ext=ext) as ann:
@@ -55,7 +55,7 @@ async def test_messages_of_unknown_types_and_text_are_passed_over(endpoint: Endp
         assert (await ann.until_closed())[0] == 4400, "what came before it was passed over"
 
 
-async def test_a_notice_tells_why_before_the_close(endpoint: Endpoint, room: str) -> None:
+async def test_a_notice_gives_the_reason_before_the_close(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann:
         await ann.send(b"\x00\x03\x00")
         code, reason = await ann.until_closed()
@@ -66,14 +66,14 @@ async def test_a_notice_tells_why_before_the_close(endpoint: Endpoint, room: str
         assert str(notice["reason"]).startswith(reason.rstrip("\ufffd")[:60])
 
 
-async def test_whoever_did_not_ask_for_notices_gets_none(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_without_extensions_gets_no_notice(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.send(b"\x00\x03\x00")
         assert (await ann.until_closed())[0] == 4400
         assert ann.count(codec.NOTICE) == 0
 
 
-async def test_a_refusal_ends_one_connection_and_no_other(endpoint: Endpoint, room: str) -> None:
+async def test_a_refusal_ends_no_other_connection(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         async with endpoint.join(room) as vandal:
             await vandal.send(b"\x00\x03\x00")
@@ -83,7 +83,7 @@ async def test_a_refusal_ends_one_connection_and_no_other(endpoint: Endpoint, ro
         assert ann.closed is None
 
 
-async def test_nothing_of_a_refused_frame_is_seen_by_anybody(endpoint: Endpoint, room: str) -> None:
+async def test_no_client_sees_a_part_of_a_refused_frame(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, ext=1) as ann, endpoint.join(room) as ben, endpoint.join(room) as vandal:
         update = vandal.changed(lambda _: vandal.notes.insert(0, "refused"))
         await vandal.send(codec.update(update + b"\x00"))
@@ -148,7 +148,7 @@ async def test_an_awareness_state_that_is_too_large_is_dropped_and_its_connectio
         assert ann.closed is None
 
 
-async def test_something_is_heard_in_the_silence(endpoint: Endpoint, room: str) -> None:
+async def test_the_server_breaks_a_silence(endpoint: Endpoint, room: str) -> None:
     """A stock client hangs up when nothing came for 30 s; what comes must be harmless to it."""
     async with endpoint.join(room) as ann:
         await ann.settle()

@@ -33,7 +33,7 @@ async def writes_on(ann: Peer, endpoint: Endpoint, room: str) -> None:
         await ben.until_reads("open: mine, all of it")
 
 
-async def test_who_may_only_read_is_refused_with_the_place_that_it_touched(endpoint: Endpoint, room: str) -> None:
+async def test_a_viewer_is_refused_with_the_touched_place(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room) as ben, endpoint.join(room, ext=1, user="vi", role="viewer") as vi:
         await vi.write("refused")
@@ -44,7 +44,7 @@ async def test_who_may_only_read_is_refused_with_the_place_that_it_touched(endpo
         assert str(ben.notes) == "open: "
 
 
-async def test_a_stock_client_is_told_what_is_refused_and_stays(endpoint: Endpoint, room: str) -> None:
+async def test_a_stock_client_gets_the_refusal_and_stays_connected(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room, user="vi", role="viewer") as vi, endpoint.join(room) as ben:
         await vi.write("refused")
@@ -56,7 +56,7 @@ async def test_a_stock_client_is_told_what_is_refused_and_stays(endpoint: Endpoi
         assert notices(vi) == []
 
 
-async def test_what_a_role_includes_is_taken(endpoint: Endpoint, room: str) -> None:
+async def test_edits_within_a_role_are_applied(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room) as ben, endpoint.join(room, ext=1, user="eve", role="member") as eve:
         await eve.write("taken")
@@ -64,7 +64,7 @@ async def test_what_a_role_includes_is_taken(endpoint: Endpoint, room: str) -> N
         await ben.until_reads("open: taken")
 
 
-async def test_what_only_the_server_writes_is_refused_from_a_member(endpoint: Endpoint, room: str) -> None:
+async def test_a_member_may_not_write_server_fields(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room, ext=1, user="eve", role="member") as eve:
         await eve.edit(lambda doc: doc.get("claims", type=Map).update({"door": {"by": "eve"}}))
@@ -72,7 +72,7 @@ async def test_what_only_the_server_writes_is_refused_from_a_member(endpoint: En
         assert notices(eve)[0]["touched"] == "claims/door"
 
 
-async def test_what_comes_before_and_after_a_refused_write_stays(endpoint: Endpoint, room: str) -> None:
+async def test_edits_around_a_refused_one_stay(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room) as ben, endpoint.join(room, user="eve", role="member") as eve:
         await eve.write("mine")
@@ -82,7 +82,7 @@ async def test_what_comes_before_and_after_a_refused_write_stays(endpoint: Endpo
         await ben.until_reads("open: mine and on")
 
 
-async def test_a_refused_connection_is_asked_once_more_and_its_answer_is_taken(endpoint: Endpoint, room: str) -> None:
+async def test_a_refused_connection_is_asked_once_more_and_its_answer_applied(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with (
         endpoint.join(room) as ben,
@@ -112,7 +112,7 @@ async def test_a_refused_connection_that_does_not_answer_is_closed_soon(endpoint
         assert eve.closed[0] == 4403
 
 
-async def test_what_is_written_under_the_client_id_of_another_is_not_taken(endpoint: Endpoint, room: str) -> None:
+async def test_edits_under_the_client_id_of_another_are_not_applied(endpoint: Endpoint, room: str) -> None:
     await made(endpoint, room)
     async with endpoint.join(room, ext=1, user="ann", role="member") as ann:
         await ann.write("mine")
@@ -128,7 +128,7 @@ async def test_what_is_written_under_the_client_id_of_another_is_not_taken(endpo
         await writes_on(ann, endpoint, room)
 
 
-async def test_nobody_uses_up_the_clocks_of_another_by_an_answer(endpoint: Endpoint, room: str) -> None:
+async def test_no_answer_uses_up_the_clocks_of_another_client(endpoint: Endpoint, room: str) -> None:
     """What is written later under a clock that is known is passed over: it would be lost without a word."""
     await made(endpoint, room)
     async with endpoint.join(room, ext=1, user="ann", role="member") as ann:

@@ -68,7 +68,7 @@ async def wait_a_second(*peers: Peer) -> None:
     assert all(peer.closed is None for peer in peers)
 
 
-async def test_what_was_written_is_there_after_a_restart(subject: Subject, room: str) -> None:
+async def test_edits_survive_a_restart(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann:
         await ann.write("kept")
         await ann.settle()
@@ -77,7 +77,7 @@ async def test_what_was_written_is_there_after_a_restart(subject: Subject, room:
         await ben.until_reads("kept")
 
 
-async def test_what_was_written_a_second_ago_outlives_a_kill(subject: Subject, room: str) -> None:
+async def test_edits_of_a_second_ago_survive_a_kill(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann:
         await ann.write("kept")
         await ann.settle()
@@ -87,7 +87,7 @@ async def test_what_was_written_a_second_ago_outlives_a_kill(subject: Subject, r
         await ben.until_reads("kept")
 
 
-async def test_an_update_that_makes_the_crdt_library_panic_harms_no_one(subject: Subject, room: str) -> None:
+async def test_an_update_that_panics_the_crdt_library_harms_no_other_client(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann:
         await ann.write("before")
         await ann.settle()
@@ -96,7 +96,7 @@ async def test_an_update_that_makes_the_crdt_library_panic_harms_no_one(subject:
     assert subject.runs
 
 
-async def test_a_deleted_range_of_billions_of_clocks_holds_no_one(subject: Subject, room: str) -> None:
+async def test_a_deleted_range_of_billions_of_clocks_blocks_no_client(subject: Subject, room: str) -> None:
     length = 2**31 - 2
     gone = b"\x01\x01\x07\x00\x01\x01" + codec.sized(b"messages") + codec.number(length) + b"\x00"
     deletes = b"\x00\x01\x07\x01\x00" + codec.number(length)
@@ -108,9 +108,7 @@ async def test_a_deleted_range_of_billions_of_clocks_holds_no_one(subject: Subje
 
 
 @pytest.mark.parametrize("clock", [2**31 - 1, 2**32 - 1, 2**53 - 1])
-async def test_a_clock_at_the_end_of_the_numbers_leaves_the_room_usable(
-    subject: Subject, room: str, clock: int
-) -> None:
+async def test_a_clock_at_the_upper_limit_leaves_the_room_usable(subject: Subject, room: str, clock: int) -> None:
     async with subject.endpoint.join(room) as ann:
         await ann.write("before")
         await ann.settle()
@@ -130,7 +128,7 @@ async def test_a_value_that_freezes_yjs_pages_is_not_passed_on(subject: Subject,
         assert b"__proto__" not in told(ben)
 
 
-async def test_a_plain_object_has_its_bytes_for_who_comes_late(subject: Subject, room: str) -> None:
+async def test_a_late_client_reads_a_plain_object_unchanged(subject: Subject, room: str) -> None:
     keys = [f"key-{7 * i % 23}" for i in range(23)]
     value = b"\x76" + codec.number(len(keys)) + b"".join(codec.sized(key.encode()) + any_string(key) for key in keys)
     async with subject.endpoint.join(room) as ann:
@@ -141,7 +139,7 @@ async def test_a_plain_object_has_its_bytes_for_who_comes_late(subject: Subject,
             await until(lambda: value in told(ben), "the same bytes")
 
 
-async def test_large_whole_numbers_keep_their_kind(subject: Subject, room: str) -> None:
+async def test_large_integers_keep_their_type(subject: Subject, room: str) -> None:
     numbers = b"".join(b"\x7a" + struct.pack(">q", number) for number in (5, -(2**63), 2**63 - 1))
     value = b"\x75\x03" + numbers
     async with subject.endpoint.join(room) as ann:
@@ -157,7 +155,7 @@ async def test_a_paste_of_nine_megabytes_arrives(subject: Subject, room: str) ->
         await until(lambda: len(str(ben.notes)) == 9 * MEGABYTE, "the paste on the other side")
 
 
-async def test_many_edits_of_an_afternoon_offline_arrive(subject: Subject, room: str) -> None:
+async def test_an_afternoon_of_offline_edits_arrives(subject: Subject, room: str) -> None:
     offline: Doc[object] = Doc()
     text = offline.get(NOTES, type=Text)
     with offline.transaction():
@@ -183,7 +181,7 @@ def list_of_which_half_is_deleted(client: int, start: int, pairs: int) -> bytes:
     return b"\x01" + codec.number(2 * pairs) + of + codec.number(start) + b"".join(structs)
 
 
-async def test_who_has_every_deletion_of_a_long_life_can_come_back(subject: Subject, room: str) -> None:
+async def test_a_client_with_every_deletion_of_a_long_session_can_reconnect(subject: Subject, room: str) -> None:
     size, step = 260_000, 13_000
     async with subject.endpoint.join(room) as ann:
         for start in range(0, size, step):
@@ -200,7 +198,7 @@ async def test_who_has_every_deletion_of_a_long_life_can_come_back(subject: Subj
         assert ann.closed is None
 
 
-async def test_a_large_presence_costs_no_connection(subject: Subject, room: str) -> None:
+async def test_large_presence_ends_no_connection(subject: Subject, room: str) -> None:
     selected = {f"element-{i:04}": True for i in range(2000)}
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
         await ann.say({"user": {"name": "Ann"}, "selected": selected})
@@ -209,7 +207,7 @@ async def test_a_large_presence_costs_no_connection(subject: Subject, room: str)
         await until(lambda: ben.others, "the others see the presence")
 
 
-async def test_a_reader_that_stands_still_costs_bounded_memory(subject: Subject, room: str) -> None:
+async def test_a_stalled_reader_uses_bounded_memory(subject: Subject, room: str) -> None:
     chunk = "x" * (256 * 1024)
     async with subject.endpoint.join(room) as ann:
         await ann.write(chunk)
@@ -247,13 +245,13 @@ async def test_a_room_may_have_any_name(subject: Subject, name: str, room: str) 
         await ben.until_reads("here")
 
 
-async def test_a_client_that_offers_a_subprotocol_gets_in(subject: Subject, room: str) -> None:
+async def test_a_client_that_offers_a_subprotocol_can_connect(subject: Subject, room: str) -> None:
     async with connect(subject.endpoint.address(room), subprotocols=["my-app"]) as socket:  # type: ignore[list-item]
         assert socket.subprotocol in (None, "my-app")
 
 
 @pytest.mark.parametrize("frame", [b"\x66\x01", b"\x65hello", b"\x7f\x00"], ids=["type-102", "type-101", "type-127"])
-async def test_a_message_of_an_unknown_type_costs_no_connection(subject: Subject, room: str, frame: bytes) -> None:
+async def test_an_unknown_message_type_ends_no_connection(subject: Subject, room: str, frame: bytes) -> None:
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
         await ann.send(frame)
         await ann.write("goes on")
@@ -261,7 +259,7 @@ async def test_a_message_of_an_unknown_type_costs_no_connection(subject: Subject
         assert ann.closed is None
 
 
-async def test_a_text_message_costs_no_connection(subject: Subject, room: str) -> None:
+async def test_a_text_message_ends_no_connection(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
         await ann.socket.send("ping")
         await ann.write("goes on")
@@ -269,7 +267,7 @@ async def test_a_text_message_costs_no_connection(subject: Subject, room: str) -
         assert ann.closed is None
 
 
-async def test_who_writes_as_fast_as_it_goes_is_not_cut_off(subject: Subject, room: str) -> None:
+async def test_a_client_that_writes_at_full_speed_is_not_disconnected(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
         for number in range(20_000):
             if number % 100 == 0:
@@ -279,7 +277,7 @@ async def test_who_writes_as_fast_as_it_goes_is_not_cut_off(subject: Subject, ro
         assert ann.closed is None
 
 
-async def test_shared_types_of_an_application_arrive_under_its_own_names(subject: Subject, room: str) -> None:
+async def test_shared_types_arrive_under_the_names_of_the_application(subject: Subject, room: str) -> None:
     async with subject.endpoint.join(room) as ann, subject.endpoint.join(room) as ben:
 
         def fill(doc: Doc[object]) -> None:

@@ -11,7 +11,7 @@ from pycrdt import Array, Map, Text, XmlElement, XmlFragment
 pytestmark = [pytest.mark.anyio, pytest.mark.stock]
 
 
-async def test_whoever_connects_is_asked_for_what_it_has(endpoint: Endpoint, room: str) -> None:
+async def test_a_new_client_is_asked_for_its_document(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room, synced=False) as ann:
         await until(lambda: ann.count(codec.STEP1), "a step 1")
         codec.read_vector(ann.bodies(codec.STEP1)[0])
@@ -24,14 +24,14 @@ async def test_a_step_1_is_answered_with_one_step_2(endpoint: Endpoint, room: st
         assert ann.count(codec.STEP2) == 3
 
 
-async def test_whoever_has_everything_is_sent_an_empty_diff(endpoint: Endpoint, room: str) -> None:
+async def test_a_current_client_gets_an_empty_diff(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("all of it")
         await ann.settle()
         assert await ann.sync() == codec.EMPTY
 
 
-async def test_a_step_2_holds_what_is_missing_and_no_more(endpoint: Endpoint, room: str) -> None:
+async def test_a_step_2_holds_exactly_the_missing_part(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("x" * 100_000)
         await ann.settle()
@@ -56,7 +56,7 @@ async def test_a_step_1_with_an_empty_vector_is_answered_with_everything(endpoin
             await ben.until_reads("from the start")
 
 
-async def test_the_question_for_what_a_client_has_names_what_the_room_has(endpoint: Endpoint, room: str) -> None:
+async def test_the_step_1_of_the_server_names_the_state_of_the_room(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("known")
         await ann.settle()
@@ -65,20 +65,20 @@ async def test_the_question_for_what_a_client_has_names_what_the_room_has(endpoi
             assert codec.read_vector(ben.bodies(codec.STEP1)[0])[ann.client] == len("known")
 
 
-async def test_an_update_reaches_everybody_else(endpoint: Endpoint, room: str) -> None:
+async def test_an_update_reaches_all_other_clients(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben, endpoint.join(room) as eve:
         await ann.write("for all")
         await ben.until_reads("for all")
         await eve.until_reads("for all")
 
 
-async def test_an_update_sent_before_the_first_sync_is_taken_in(endpoint: Endpoint, room: str) -> None:
+async def test_an_update_before_the_first_sync_is_applied(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ben, endpoint.join(room, synced=False) as ann:
         await ann.write("at once")
         await ben.until_reads("at once")
 
 
-async def test_what_was_written_offline_is_asked_for_and_reaches_everybody(endpoint: Endpoint, room: str) -> None:
+async def test_offline_edits_are_requested_and_reach_all_clients(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ben, endpoint.join(room, synced=False, answers=False) as ann:
         ann.notes += "in the tunnel"
         await until(lambda: ann.count(codec.STEP1), "a step 1")
@@ -95,7 +95,7 @@ async def test_a_late_joiner_has_everything_after_one_exchange(endpoint: Endpoin
             assert str(ben.notes) == "one two three"
 
 
-async def test_what_was_written_is_there_when_everybody_had_left(endpoint: Endpoint, room: str) -> None:
+async def test_edits_remain_after_all_clients_have_left(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann:
         await ann.write("left behind")
         await ann.settle()
@@ -134,7 +134,7 @@ async def test_an_empty_update_is_harmless(endpoint: Endpoint, room: str) -> Non
         await ben.until_reads("after it")
 
 
-async def test_an_update_that_only_deletes_reaches_everybody(endpoint: Endpoint, room: str) -> None:
+async def test_an_update_that_only_deletes_reaches_all_clients(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         await ann.write("keep, drop")
         await ben.until_reads("keep, drop")
@@ -202,7 +202,7 @@ async def test_every_kind_of_shared_type_arrives(endpoint: Endpoint, room: str) 
         assert ben.notes.diff() == [("bold", {"b": True})]
 
 
-async def test_many_who_come_first_at_once_are_all_served(endpoint: Endpoint, room: str) -> None:
+async def test_many_first_clients_at_once_are_all_served(endpoint: Endpoint, room: str) -> None:
     async def come(stack: AsyncExitStack) -> Peer:
         return await stack.enter_async_context(endpoint.join(room))
 
@@ -213,7 +213,7 @@ async def test_many_who_come_first_at_once_are_all_served(endpoint: Endpoint, ro
             await peer.until_reads("hello to all")
 
 
-async def test_many_who_write_at_once_end_equal(endpoint: Endpoint, room: str) -> None:
+async def test_concurrent_writers_converge(endpoint: Endpoint, room: str) -> None:
     async with AsyncExitStack() as stack:
         peers = [await stack.enter_async_context(endpoint.join(room)) for _ in range(15)]
 
@@ -240,7 +240,7 @@ async def test_a_frame_is_one_message(endpoint: Endpoint, room: str) -> None:
         await until(lambda: ben.others, "Ann, present")
 
 
-async def test_a_client_that_sends_nonsense_harms_nobody_else(endpoint: Endpoint, room: str) -> None:
+async def test_a_client_that_sends_garbage_harms_no_other_client(endpoint: Endpoint, room: str) -> None:
     async with endpoint.join(room) as ann, endpoint.join(room) as ben:
         for nonsense in (b"\x00\x02\x05\x01", b"\x00\x09\x00", b"\x01\x03\x01\x01", b"\x00\x02\x03\xff\xff\xff"):
             async with endpoint.join(room, synced=False) as vandal:

@@ -17,9 +17,7 @@ def grants(peer: Peer) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("shown", ["", "nonsense", "a.b.c", "expired", "forged", "unsigned"])
-async def test_who_shows_no_good_token_is_told_so_after_the_handshake(
-    guarded: Guarded, room: str, shown: str
-) -> None:
+async def test_an_invalid_token_is_refused_after_the_handshake(guarded: Guarded, room: str, shown: str) -> None:
     good = token(guarded.secret, "ann")
     made = {
         "expired": token(guarded.secret, "ann", seconds=-3600),
@@ -33,13 +31,13 @@ async def test_who_shows_no_good_token_is_told_so_after_the_handshake(
         assert [message.kind for message in ann.came] == [codec.NOTICE]
 
 
-async def test_a_session_that_the_token_does_not_name_is_not_allowed(guarded: Guarded, room: str) -> None:
+async def test_a_session_outside_of_the_token_is_refused(guarded: Guarded, room: str) -> None:
     elsewhere = token(guarded.secret, "ann", sessions=[f"{room}-2"])
     async with guarded.endpoint.join(room, synced=False, ext=1, token=elsewhere) as ann:
         assert (await ann.until_closed())[0] == 4403
 
 
-async def test_a_connection_is_what_its_token_says_whatever_it_says_itself(guarded: Guarded, room: str) -> None:
+async def test_the_token_overrides_what_a_connection_says_of_itself(guarded: Guarded, room: str) -> None:
     shown = token(guarded.secret, "ann", name="Ann", role="viewer")
     async with guarded.endpoint.join(room, ext=1, token=token(guarded.secret, "ben")) as ben:
         await ben.fence()
@@ -56,7 +54,7 @@ async def test_a_connection_ends_with_its_token(guarded: Guarded, room: str) -> 
         assert time.time() >= ends, "not before"
 
 
-async def test_a_connection_that_was_given_a_new_token_outlives_the_first(guarded: Guarded, room: str) -> None:
+async def test_a_renewed_connection_outlives_its_first_token(guarded: Guarded, room: str) -> None:
     ends = int(time.time()) + 5
     async with guarded.endpoint.join(room, ext=1, token=token(guarded.secret, "ann", exp=ends)) as ann:
         await ann.send(codec.renewal(token(guarded.secret, "ann", exp=ends + 600)))
@@ -67,7 +65,7 @@ async def test_a_connection_that_was_given_a_new_token_outlives_the_first(guarde
         await ann.fence()
 
 
-async def test_a_new_token_that_gives_less_holds_from_the_next_frame_on(guarded: Guarded, room: str) -> None:
+async def test_a_token_with_fewer_rights_holds_from_the_next_frame_on(guarded: Guarded, room: str) -> None:
     async with guarded.endpoint.join(room, ext=1, token=token(guarded.secret, "ann")) as ann:
         await ann.write("before")
         await ann.fence()
@@ -78,15 +76,13 @@ async def test_a_new_token_that_gives_less_holds_from_the_next_frame_on(guarded:
 
 
 @pytest.mark.parametrize(("who", "code"), [("ben", 4403), ("", 4401)], ids=["another's", "nonsense"])
-async def test_a_new_token_that_is_not_good_ends_the_connection(
-    guarded: Guarded, room: str, who: str, code: int
-) -> None:
+async def test_an_invalid_new_token_ends_the_connection(guarded: Guarded, room: str, who: str, code: int) -> None:
     async with guarded.endpoint.join(room, ext=1, token=token(guarded.secret, "ann")) as ann:
         await ann.send(codec.renewal(token(guarded.secret, who) if who else "nonsense"))
         assert (await ann.until_closed())[0] == code
 
 
-async def test_who_is_revoked_is_closed_within_a_second_and_nobody_else(guarded: Guarded, room: str) -> None:
+async def test_a_revoked_connection_closes_within_a_second_and_no_other(guarded: Guarded, room: str) -> None:
     operator = token(guarded.secret, "op", role="operator", kind="operator")
     name = f"ann-{room}"
     async with (

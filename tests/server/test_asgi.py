@@ -322,8 +322,8 @@ async def test_bodies_and_answers_have_their_time_and_connections_their_number(t
 
 
 async def test_the_application_of_the_guide_admits_those_whom_it_knows(tmp_path: Path) -> None:
-    guide = (ROOT / "src/cosession/server/README.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0]
+    guide = (ROOT / "src/docs/pages/guides/fastapi.md").read_text()
+    code = re.findall(r"```python[^\n]*\n(.*?)```", guide, re.DOTALL)[0]
     if importlib.util.find_spec("fastapi") is None:  # FastAPI is a Starlette, and the guide needs no more of it
         code = code.replace("from fastapi import FastAPI", "from starlette.applications import Starlette as FastAPI")
     with hosted(tmp_path, code) as host:
