@@ -16,7 +16,8 @@ from typing import Any
 import typer
 
 from cosession import errors
-from cosession.admission.rules import REQUESTS, RULES
+from cosession.admission.rules import REQUESTS, RULES, Rule, Whose
+from cosession.admission.value_checks import CHECKS
 from cosession.auth.capabilities import CAPABILITIES, ROLES, SCOPED
 from cosession.cli.commands import app
 from cosession.settings import PREFIX, Settings
@@ -120,10 +121,27 @@ def capabilities() -> str:
 
 def rules() -> str:
     """Return what each place of the document needs to be written."""
-    rows = [
-        (f"`{rule.where}`", ", ".join(rule.what), _needs(rule.own), _needs(rule.others), rule.note) for rule in RULES
-    ]
-    return table(("place", "action", "own needs", "another's needs", "note"), *rows)
+    return table(("place", "action", "own needs", "another's needs", "note"), *map(_row, RULES))
+
+
+def _row(rule: Rule) -> tuple[str, ...]:
+    notes = (_WHOSE[rule.whose], CHECKS[rule.check][1] if rule.check else "", rule.note)
+    own, others = _needs(rule.own), _needs(rule.others)
+    if not rule.own:
+        own = others = "server only"
+    elif rule.whose == "all":
+        own = others
+    return f"`{rule.where}`", ", ".join(rule.what), own, others, "; ".join(note for note in notes if note)
+
+
+_WHOSE: dict[Whose, str] = {
+    "record": "",
+    "unowned": "without an owner it is everyone's",
+    "first": "the key begins with the participant's id",
+    "second": "the participant's id is second in the key",
+    "last": "the key ends in the participant's id",
+    "all": "",
+}
 
 
 def requests() -> str:
@@ -132,7 +150,7 @@ def requests() -> str:
 
 
 def _needs(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{name}`" for name in names) or "server only"
+    return " or ".join(f"`{name}`" for name in names) or "–"
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -1,12 +1,10 @@
 """What capabilities include, and which strings are none."""
 
 import pytest
-from docs.test_tables import rows
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import ROOT
 
-from cosession.auth import CAPABILITIES, ROLES, SCOPED, SERVER, Capabilities, Participant
+from cosession.auth import CAPABILITIES, ROLES, SERVER, Capabilities, Participant
 from cosession.auth.capabilities import EVERYTHING
 from cosession.errors import NotAllowed, NotAuthenticated
 
@@ -88,20 +86,7 @@ def test_a_participant_is_a_value_and_the_server_may_everything():
     assert SERVER.capabilities.writes_everything
 
 
-def test_the_table_of_capabilities_is_the_code():
-    text = (ROOT / "src/cosession/auth/README.md").read_text()
-    columns = ("viewer", "member", "agent", "operator")
-    told = {
-        cells[0].strip("`"): (cells[1], {role for role, cell in zip(columns, cells[2:], strict=True) if cell != "–"})
-        for cells in rows(text, "capability")
-    }
-    assert told == {
-        **{name: (says, {role for role in columns if name in ROLES[role]}) for name, says in CAPABILITIES.items()},
-        **{
-            f"{name}:…": (says, {role for role in columns if f"{name}:*" in ROLES[role]})
-            for name, says in SCOPED.items()
-        },
-    }
+def test_admin_is_a_role_of_one_capability():
     assert ROLES["admin"] == ("admin",)
 
 

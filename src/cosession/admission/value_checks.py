@@ -162,15 +162,15 @@ CHECKS: Final[dict[Check, tuple[Callable[[CheckedWrite], bool], str]]] = {
     "empty list": (_is_empty_list, "an empty Array"),
     "empty object": (_is_empty_object, "an empty Map"),
     "self": (_is_self, "the writer's own participant id"),
-    "owner": (_is_owner, "the id of whose message it is"),
-    "own run": (_is_own_run, "the id of a run of the writer's"),
+    "owner": (_is_owner, "the id of the message's owner"),
+    "own run": (_is_own_run, "the id of one of the writer's runs"),
     "own client": (_is_own_client, "the Yjs client that writes it"),
     "key": (_is_key, "the key that it is under"),
     "new id": (_is_new_id, "a string that no other record has"),
     "role": (_is_role, "`user` with `prompt`; `assistant` or `system` with `run`"),
-    "part": (_is_part, "a type of part; what tells an agent's work needs `run`"),
-    "not lost": (_is_not_lost, "a string, not `lost`: that is the server's to say"),
-    "old stamp": (_is_old_stamp, "the one that the server wrote on the message of this id before"),
+    "part": (_is_part, "a type of part; the types of an agent's work need `run`"),
+    "not lost": (_is_not_lost, "a string other than `lost`, which only the server sets"),
+    "old stamp": (_is_old_stamp, "the stamp that the server wrote on this message before"),
 }
 """Each check, and its condition as an error message names it."""
 
