@@ -7,6 +7,7 @@ from pycrdt import TransactionEvent
 from cosession.client.credential import Credential
 from cosession.client.run import AgentRun
 from cosession.client.run_takeover import Adoption
+from cosession.client.session import Session
 from cosession.client.session_link import SessionLink
 from cosession.protocol import EMPTY_UPDATE
 
@@ -40,7 +41,8 @@ def agent_run(client: Client) -> AgentRun:
     user = {"id": "bot", "name": "Bot", "kind": "agent"}
     link = SessionLink("s", user, "ws://nowhere", Credential(None, "bot"), on_refused=None, on_replaced=lambda: None)
     link.document = client.document
-    return AgentRun(link, "bot", name="Bot", reply_to="m-ada", task="plan", batch_seconds=0, runs=Adoption(link))
+    session = Session("s", "bot", "Bot", "agent", url="http://nowhere", token=None)
+    return AgentRun(session, link, reply_to="m-ada", id=None, task="plan", batch_ms=0, runs=Adoption(link))
 
 
 async def test_a_run_with_reasoning_tokens_tools_steps_and_steers_is_admitted(scene: Scene) -> None:
@@ -64,6 +66,42 @@ async def test_a_run_with_reasoning_tokens_tools_steps_and_steers_is_admitted(sc
 
     assert scene.document.runs.get(run.id).status == "complete"
     assert scene.document.messages.get(run.message.id).text == "one 🦊 threedone"
+    assert scene.document.to_json() == wire.client.document.to_json()
+
+
+async def test_parts_that_change_metadata_and_usage_of_a_run_are_admitted(scene: Scene) -> None:
+    wire = Wire(scene, scene.client(participant("bot", role="agent")))
+    async with agent_run(wire.client) as run:
+        run.metadata(model="small")
+        run.part({"type": "step-start"})
+        wire.send()
+        run.text("a", id="1")
+        run.text("b", id="2")
+        wire.send()
+        run.text("A", id="1")
+        wire.send()
+        run.data("table", {"rows": 1}, id="t")
+        run.part({"type": "source-url", "sourceId": "s", "url": "https://example.org"}).update(title="Example")
+        run.file({"type": "file", "mediaType": "image/png", "url": "https://example.org/a.png"})
+        wire.send()
+        run.data("table", {"rows": 2}, id="t")
+        run.metadata(temperature=0.5)
+        run.usage(input_tokens=10, model="small", cost={"USD": 0.25})
+        wire.send()
+        run.usage(input_tokens=5, output_tokens=2, cost={"USD": 0.25})
+        run.truncate()
+        wire.send()
+        run.text("again")
+    wire.send()
+    wire.hear()
+
+    answer, record = scene.document.messages.get(run.message.id), scene.document.runs.get(run.id)
+    assert [part.to_json() for part in answer.parts] == [
+        {"type": "step-start"},
+        {"type": "text", "text": "again", "state": "done"},
+    ]
+    assert (answer.metadata["model"], answer.metadata["temperature"]) == ("small", 0.5)
+    assert record.usage == {"input_tokens": 15, "output_tokens": 2, "model": "small", "cost": {"USD": 0.5}}
     assert scene.document.to_json() == wire.client.document.to_json()
 
 

@@ -51,7 +51,7 @@ async def trace(url: str) -> dict[CodeType, int]:
     found: list[Trace] = []
     async with (
         connect(url, session="route", participant="writer") as session,
-        session.run(batch_seconds=0) as run,
+        session.run(batch_ms=0) as run,
     ):
         for number in range(TOKENS * 2):
             with Trace() as traced:

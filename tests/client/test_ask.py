@@ -186,6 +186,6 @@ async def test_a_call_that_is_cancelled_is_closed_as_well(server: Server):
             waiting.add_done_callback(lambda _: anna.cancel(run.id))
             with pytest.raises((RunCancelled, asyncio.CancelledError)):
                 await run.call("selected_row")
-            run.last_words("I stop.")
+            run.text("I stop.", after_cancel=True)
         await until(lambda: [one.status for one in anna.runs] == ["cancelled"])
         assert [part.state for part in calls(anna, run.id)] == ["output-error"]

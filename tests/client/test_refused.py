@@ -139,7 +139,7 @@ async def test_a_run_whose_words_are_refused_ends_with_that_and_the_server_s_rec
     told: list[Refusal] = []
     async with connect(strict.url, session="trip", participant="bot", on_refused=told.append) as bot:
         with pytest.raises(WriteRefused):  # noqa: PT012 - the run's border raises
-            async with bot.run(batch_seconds=0) as run:
+            async with bot.run(batch_ms=0) as run:
                 run.text("fine so far, ")
                 await bot.wait_saved()
                 run.text("forbidden")

@@ -90,7 +90,8 @@ def test_a_run_from_its_start_to_its_end(session: SessionDocument) -> None:
     run.mark_seen("t1")
     assert run.record_cancel(by="ada", at=AT, reason="too dear")
     assert not run.record_cancel(by="bob", at=AT)
-    run.set_usage(tokens=12)
+    run.add_usage(input_tokens=10, cost={"USD": 0.5}, model="small")
+    run.add_usage(input_tokens=2, output_tokens=3, cost={"USD": 0.25}, model="large")
     assert [active.id for active in session.runs.active()] == ["r1"]
     run.end("cancelled", at=AT, error={"why": "asked"})
     seen = copy_of(session).runs.get("r1")
@@ -110,7 +111,7 @@ def test_a_run_from_its_start_to_its_end(session: SessionDocument) -> None:
         "cancel": {"by": "ada", "at": AT, "reason": "too dear"},
         "steers": [{"id": "t1", "by": "ada", "text": "By the lake", "at": AT}],
         "seen": ["t1"],
-        "usage": {"tokens": 12},
+        "usage": {"input_tokens": 12, "output_tokens": 3, "cost": {"USD": 0.75}, "model": "large"},
     }
     assert seen.ended
     assert session.runs.active() == []

@@ -38,6 +38,7 @@ from .http import SessionInfo, create_session, find_session, list_sessions
 from .human_input import Decision
 from .identity import Me
 from .offers import OfferedTool
+from .part_handle import PartHandle
 from .people import Person, Who
 from .presence import Presence
 from .prompts import Prompts
@@ -73,6 +74,7 @@ __all__ = [
     "NotFound",
     "OfferedTool",
     "Outcome",
+    "PartHandle",
     "Person",
     "Presence",
     "Prompts",

@@ -51,13 +51,11 @@ class Edit:
 
 def edits_of(answer: Answer) -> list[Edit]:
     """Return the edits by other participants in an answer since the last call."""
+    before, after = answer.heard()
     message = answer.message
-    if message is None:
+    if message is None or before == after:
         return []
-    answer.flush()
-    before, after = "".join(answer.said), message.text
-    answer.said = [after]
-    return [] if before == after else [Edit(message.id, message.edited_by, before, after)]
+    return [Edit(message.id, message.edited_by, before, after)]
 
 
 class Edits(AsyncIterator[Edit]):

@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cosession.document import Message
+from cosession.document import Message, conversation
+from cosession.document.message import OWN_METADATA
+from cosession.document.parts import values_of_parts
+from cosession.document.values import checked_object
 from cosession.errors import BadDocument
 
 from . import delegation, human_input
@@ -15,6 +18,7 @@ from .delegation import Delegation
 from .edits import Edit, edits_of
 from .human_input import Decision
 from .ids import fresh_id
+from .part_handle import PartHandle
 from .run_lifecycle import RunLifecycle
 from .session_link import leaves
 from .steps import Step, run_step
@@ -56,34 +60,153 @@ class AgentRun(RunLifecycle):
         self._step()
         return self._answer.resume() if self.adopted else ""
 
-    def text(self, token: str) -> None:
+    def history(self, *, attributed: bool = False) -> list[Message]:
+        """Return the conversation up to the prompt, oldest message first, for a model.
+
+        Messages that are deleted, empty, refused or still streaming are left out, and so are tasks for other agents.
+        The prompt comes last, with the role `user`, also where another agent gives the task. The messages are copies:
+        later edits don't change them.
+
+        Args:
+            attributed: whether each text begins with its author's name and a colon; those of this agent don't.
+        """
+
+        def name_of(author: str | None) -> str | None:
+            return None if author == self.agent else self.session.who(author).name
+
+        return conversation(self._document.messages, until=self.reply_to, name_of=name_of if attributed else None)
+
+    def text(self, delta: str, *, id: str | None = None, after_cancel: bool = False) -> None:  # noqa: A002
         """Append to the answer's text. Half a character at the end waits for the token with the other half.
 
+        Args:
+            delta: the text to append.
+            id: the text part within this run, for an answer that writes several at a time; None continues the last
+                part, or begins a new one behind a part of another kind.
+            after_cancel: whether a cancelled run may write it, e.g. in `except RunCancelled`; the run still ends as
+                cancelled.
+
         Raises:
-            BadDocument: the token isn't text.
+            BadDocument: `delta` isn't text.
             RunCancelled: a participant cancelled the run.
             RunLost: another process of the agent has taken over the run.
             Disconnected: the session is over.
             WriteRefused: the server refused a write of this client, and this run is lost with it.
         """
+        if after_cancel and self._is_cancelled():
+            self._answer.grow("text", delta, id)
+            self._answer.flush()
+            return
         self._step()
-        self._answer.grow("text", token)
+        self._answer.grow("text", delta, id)
 
-    def last_words(self, text: str) -> None:
-        """Append to the answer of a cancelled run, e.g. in `except RunCancelled`; the run still ends as cancelled.
+    def reasoning(self, delta: str, *, id: str | None = None) -> None:  # noqa: A002 - the field's name
+        """Append to the answer's reasoning; arguments and errors as those of `text`."""
+        self._step()
+        self._answer.grow("reasoning", delta, id)
+
+    def part(self, part: Mapping[str, Any], *, id: str | None = None) -> PartHandle:  # noqa: A002
+        """Append a part of an AI SDK message, e.g. `source-url` or `step-start`. Raises as `text` does.
 
         Args:
-            text: the text to append.
-        """
-        if not self._open or self._cancel is None:
-            raise RuntimeError("Last words are for a cancelled run, inside its `async with` block; use text().")
-        self._answer.grow("text", text)
-        self._answer.flush()
+            part: the part, with its keys as in the AI SDK.
+            id: the part within this run: a second call with this type and id changes the part. None makes one.
 
-    def reasoning(self, text: str) -> None:
-        """Append to the answer's reasoning. Raises as `text` does."""
+        Raises:
+            BadDocument: it is no such part.
+            TooLarge: the part is larger than the server accepts.
+        """
         self._step()
-        self._answer.grow("reasoning", text)
+        self._link.check_names("The id of a part", *filter(None, (id,)))
+        whole = dict(part)
+        self._link.check_fits(whole, "The part", values_of_parts([whole]))
+        written = self._answer.add(whole) if id is None else self._answer.put(whole, id)
+        return PartHandle(id or fresh_id(), written, self._link, self._answer, self._step)
+
+    def data(self, name: str, data: Any, *, id: str | None = None) -> PartHandle:  # noqa: A002 - the part's field
+        """Append a `data-NAME` part, as the AI SDK's data parts. Raises as `part` does.
+
+        Args:
+            name: the name, without `data-`.
+            data: the content, as JSON.
+            id: the part's id: a second call with this name and id replaces the content. None makes a part without.
+        """
+        self._link.check_names("The name of data", name)
+        part = {"type": f"data-{name}", "data": data}
+        return self.part(part if id is None else {**part, "id": id}, id=id)
+
+    def file(self, file: Mapping[str, Any]) -> None:
+        """Append a file. Raises as `part` does.
+
+        Args:
+            file: a file part, `{"type": "file", "mediaType": …, "url": …}`.
+        """
+        if file.get("type") != "file":
+            raise BadDocument("A file is a part of the type 'file', with 'mediaType' and 'url'.")
+        self.part(file)
+
+    def metadata(self, **fields: Any) -> None:
+        """Set fields of the answer's metadata, e.g. the application's own. Raises as `text` does.
+
+        They are written with the first content, if there is none yet.
+
+        Args:
+            fields: the fields, as JSON; None is stored as null.
+
+        Raises:
+            BadDocument: a field isn't JSON, or it is one that the session keeps itself, such as `author`.
+            TooLarge: a value is larger than the server accepts.
+        """
+        self._step()
+        if own := sorted(OWN_METADATA & fields.keys()):
+            raise BadDocument(f"The session keeps {', '.join(own)} of a message itself; use other names.")
+        self._link.check_names("The name of a field", *fields)
+        self._link.check_fits(fields, "The metadata", fields.values())
+        self._answer.set_metadata(checked_object(fields, "The metadata"))
+
+    def usage(
+        self,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cached_tokens: int = 0,
+        reasoning_tokens: int = 0,
+        requests: int = 0,
+        model: str | None = None,
+        cost: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add to the usage of the run, once for each call of a model, or for all of them. Raises as `text` does.
+
+        Args:
+            input_tokens: the tokens that the model read.
+            output_tokens: the tokens that it wrote.
+            cached_tokens: those of the input that came from a cache.
+            reasoning_tokens: those of the output that were reasoning.
+            requests: the number of calls.
+            model: the model; the last one is shown.
+            cost: amounts of money, e.g. `{"USD": 0.02}`, which add up as well.
+        """
+        self._step()
+        given = {
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "cached_tokens": cached_tokens,
+            "reasoning_tokens": reasoning_tokens,
+            "requests": requests,
+            "model": model,
+            "cost": None if cost is None else dict(cost),
+        }
+        usage = {name: value for name, value in given.items() if value}
+        self._link.check_fits(usage, "The usage")
+        self._record.add_usage(**usage)
+
+    def truncate(self) -> None:
+        """Remove what the answer has after its last `step-start` part, or all, where there is none.
+
+        For a call of a model that is made again. Raises as `text` does.
+        """
+        self._step()
+        self._answer.truncate()
 
     def tool(self, name: str, input: dict[str, Any] | None = None, *, id: str | None = None) -> ToolCall:  # noqa: A002
         """Show a call of a tool with its input; the output follows. Raises as `text` does.

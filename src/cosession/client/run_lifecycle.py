@@ -58,8 +58,9 @@ class RunLifecycle:
         link: SessionLink,
         *,
         reply_to: str | None,
+        id: str | None,  # noqa: A002 - the attribute's name
         task: str,
-        batch_seconds: float,
+        batch_ms: int,
         runs: run_takeover.Adoption,
     ) -> None:
         """Prepare; the run begins when it is entered.
@@ -68,12 +69,13 @@ class RunLifecycle:
             session: the session that the run works in.
             link: the link to the server; the run writes into the document that it has now.
             reply_to: id of the message it answers.
+            id: the run's id; None makes one. A run that is adopted has its own.
             task: one line that describes the work, for people.
-            batch_seconds: how long a token may wait for others.
+            batch_ms: how long a token may wait for others, in milliseconds.
             runs: the runs of this process, one of which may have been adopted for this prompt.
         """
         adopted = runs.take(reply_to)
-        self.id = adopted or fresh_id()
+        self.id = adopted or id or fresh_id()
         self.session = session
         self.agent = link.me.id
         self.reply_to = reply_to
@@ -83,7 +85,7 @@ class RunLifecycle:
         self._client = link.document.doc.client_id
         self._prompt: Message | None = None
         self._task_line = task
-        self._batch_seconds = batch_seconds
+        self._batch_ms = batch_ms
         self._runs = runs
         self._open = False
         self._lost: RunLost | None = None
@@ -118,7 +120,8 @@ class RunLifecycle:
         """
         if not self._open:
             raise RuntimeError("The run isn't open: use it inside its `async with` block.")
-        self._look()
+        if not self._looked:
+            self._look()
         if (stop := self._lost or self._cancel) is not None:
             self._told = True
             raise stop
@@ -139,13 +142,14 @@ class RunLifecycle:
         self._link.check_text(self._task_line, "The task")
         self._link.check_text(self.session.name, "The agent's name")
         self._link.check_names("The id of a message", *filter(None, (self.reply_to,)))
+        self._link.check_names("The id of a run", self.id)
         with self._document.transaction():
             self._record = self._begin()
             if self._document.agents.get(self.agent) is None:
                 self._document.agents.declare(self.agent, name=self.session.name)
             self._say(status="thinking", run=self.id, task=self._task_line or None)
         begun = self._begun_message() if self.adopted else None
-        self._answer = Answer(self._document, self._record, self.agent, self._batch_seconds, begun)
+        self._answer = Answer(self._document, self._record, self.agent, self._batch_ms, begun)
         self._work = Work(self._link, self._document, self._record, self._answer, self._step, self._runs.on_suspended)
         self._watch = self._document.observe(self._on_change, "runs")
         self._runs.at_work.add(self.id)
@@ -179,6 +183,12 @@ class RunLifecycle:
         else:
             self._end("complete" if self._cancel is None else "cancelled")
         return stopped and self._cancel is not None
+
+    def _is_cancelled(self) -> bool:
+        """Return whether a participant cancelled the run, and this process may still write the end of its answer."""
+        if self._open:
+            self._look()
+        return self._open and self._lost is None and self._cancel is not None
 
     def _begin(self) -> Run:
         adopted = self._document.runs.get(self.id) if self.adopted else None

@@ -28,8 +28,8 @@ from .transport import Status
 from .words import Words
 from .writing import Writing
 
-BATCH_SECONDS = 0.03
-"""The time that a token waits for others: a reader doesn't notice it, and a fast model makes fewer updates."""
+BATCH_MS = 30
+"""The milliseconds that a token waits for others: readers don't notice them, and a fast model makes fewer updates."""
 
 
 class Session(Writing):
@@ -220,21 +220,29 @@ class Session(Writing):
         return Prompts(self._inbox, self._link)
 
     def run(
-        self, *, reply_to: Message | str | None = None, task: str = "", batch_seconds: float = BATCH_SECONDS
+        self,
+        *,
+        reply_to: Message | str | None = None,
+        id: str | None = None,  # noqa: A002 - the field's name
+        task: str = "",
+        batch_ms: int = BATCH_MS,
     ) -> AgentRun:
         """Begin a piece of work: `async with session.run(reply_to=prompt) as run:`.
 
         Args:
             reply_to: the message that it answers, or its id.
+            id: the run's id, unique in the session; None makes one. A run of another process that is resumed for this
+                prompt keeps its id.
             task: one line that describes the work, for people.
-            batch_seconds: how long a token may wait for others; 0 writes each at once.
+            batch_ms: how long a token may wait for others, in milliseconds; 0 writes each at once.
         """
         return AgentRun(
             self,
             self._link,
             reply_to=reply_to.id if isinstance(reply_to, Message) else reply_to,
+            id=id,
             task=task,
-            batch_seconds=batch_seconds,
+            batch_ms=batch_ms,
             runs=self._adoption,
         )
 

@@ -5,6 +5,7 @@ Reads return plain JSON and never raise; writes are checked first, with one erro
 """
 
 from .approvals import Approval, Approvals
+from .conversation import conversation
 from .flat import Claims, Counters, Selections, prompt_key, tool_key
 from .json_schema import misfit
 from .message import MESSAGE_STATUSES, Message
@@ -71,6 +72,7 @@ __all__ = [
     "checked",
     "checked_policy",
     "checked_text",
+    "conversation",
     "join_key",
     "later",
     "may_become",

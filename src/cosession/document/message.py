@@ -25,6 +25,11 @@ _UI_MESSAGE = frozenset({"id", "role", "metadata", "parts"})
 _ENDED_CALLS = frozenset({"output-available", "output-error", "output-denied"})
 """The final states of a tool call."""
 
+OWN_METADATA = frozenset(
+    {"author", "created_at", "status", "run", "parent", "to", "edited_at", "edited_by", "deleted"}
+)
+"""The fields of a message's metadata that the session keeps; all others are the application's."""
+
 MESSAGE_STATUSES = ("streaming", "complete", "cancelled", "error")
 
 
@@ -53,6 +58,12 @@ class Message(Record):
     def parts(self) -> list[Part]:
         """The parts, in order."""
         return [Part(part) for part in maps_in(self._array("parts"))]
+
+    @property
+    def part_count(self) -> int:
+        """The number of parts."""
+        array = self._array("parts")
+        return 0 if array is None else len(array)
 
     def parts_like(self, wanted: Callable[[JsonObject], bool], most: int) -> list[Part]:
         """Return at most so many of the last parts that match, in order; other parts aren't looked up.

@@ -99,7 +99,7 @@ class Run(Record):
 
     @property
     def usage(self) -> JsonObject | None:
-        """The usage (tokens, money), in the agent's terms."""
+        """The usage, e.g. {input_tokens, output_tokens, model}, of all its model calls together."""
         return self._optional_object("usage")
 
     @property
@@ -156,9 +156,13 @@ class Run(Record):
         progress = {"label": label, "done": done, "total": total}
         self.write({"progress": checked({key: value for key, value in progress.items() if value is not None})})
 
-    def set_usage(self, **usage: Any) -> None:
-        """Set the usage."""
-        self.write({"usage": checked_object(usage, "The usage")})
+    def add_usage(self, **usage: Any) -> None:
+        """Add to the usage: numbers add up, also those in objects; other values replace those before.
+
+        Args:
+            usage: e.g. `input_tokens`, `output_tokens`, `model`.
+        """
+        self.write({"usage": _summed(self.usage or {}, checked_object(usage, "The usage"))})
 
     def add_step(self, id: str, name: str, status: str = "running", **fields: Any) -> None:  # noqa: A002
         """Add a step, or change the one of this id.
@@ -271,6 +275,24 @@ def _is_steer(item: Any) -> TypeGuard[JsonObject]:
         return False
     steer = cast(JsonObject, item)
     return steer.get("id") != "" and all(isinstance(steer.get(key), str) for key in ("id", "by", "text", "at"))
+
+
+def _summed(before: JsonObject, more: JsonObject) -> JsonObject:
+    """Return an object with the numbers of both added up, and otherwise the values of the second one."""
+    result = dict(before)
+    for key, value in more.items():
+        old = before.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            result[key] = _summed(cast(JsonObject, old), cast(JsonObject, value))
+        elif _is_number(value) and _is_number(old):
+            result[key] = old + value
+        else:
+            result[key] = value
+    return result
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def checked_status(status: str) -> str:
