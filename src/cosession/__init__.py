@@ -30,6 +30,7 @@ __all__ = [
     "NotFound",
     "OfferedTool",
     "Outcome",
+    "PartHandle",
     "Person",
     "Presence",
     "Prompts",

@@ -7,7 +7,7 @@ from client.hub import Hub, until
 from pycrdt import TransactionEvent
 
 from cosession.client import AgentRun, PartHandle, Session, connect
-from cosession.errors import BadDocument, RunCancelled, TooLarge
+from cosession.errors import Conflict, InvalidValue, RunCancelled, TooLarge
 
 pytestmark = pytest.mark.anyio
 
@@ -126,17 +126,17 @@ async def test_a_part_is_changed_by_its_handle_or_by_its_id(hub: Hub):
 async def test_a_part_that_is_none_is_refused_before_anything_is_written(hub: Hub):
     async with connect(hub.url, session="trip", participant="planner") as session, session.run() as run:
         for wrong in ({"type": "nonsense"}, {"type": "file"}, {}):
-            with pytest.raises(BadDocument):
+            with pytest.raises(InvalidValue):
                 run.part(wrong)
-        with pytest.raises(BadDocument, match="type 'file'"):
+        with pytest.raises(InvalidValue, match="type 'file'"):
             run.file({"type": "text"})
-        with pytest.raises(BadDocument):
+        with pytest.raises(InvalidValue):
             run.data("weather", object())
         with pytest.raises(TooLarge):
             run.data("weather", "x" * 2**27)
         assert run.message is None
         handle = run.data("weather", 1)
-        with pytest.raises(BadDocument):
+        with pytest.raises(InvalidValue):
             handle.update(type="text")
         assert parts(run) == [{"type": "data-weather", "data": 1}]
 
@@ -188,7 +188,7 @@ async def test_metadata_comes_with_the_first_content_and_changes_later(hub: Hub)
             assert run.message is None
             run.text("To Lisbon")
             run.metadata(model="large")
-            with pytest.raises(BadDocument, match="author, to"):
+            with pytest.raises(InvalidValue, match="author, to"):
                 run.metadata(author="anna", to=["anna"])
         await session.wait_saved()
     about = hub.document.messages[0].metadata
@@ -246,7 +246,7 @@ async def test_a_run_has_the_id_that_it_is_given_once(hub: Hub):
     async with connect(hub.url, session="trip", participant="planner") as session:
         async with session.run(id="nightly-1") as run:
             assert run.id == "nightly-1"
-        with pytest.raises(BadDocument, match="already"):
+        with pytest.raises(Conflict, match="already"):
             async with session.run(id="nightly-1"):
                 pytest.fail("the block must not be entered")
 

@@ -172,7 +172,7 @@ class Answer:
             id: the part within this run; None is the last part, if that is of this kind and has no id.
 
         Raises:
-            BadDocument: `text` isn't text.
+            InvalidValue: `text` isn't text.
         """
         if type(text) is not str:
             checked_text(text)

@@ -56,7 +56,7 @@ class GrowingText:
         """Return a token with the half emoji that ended the token before it, and without a half at its own end.
 
         Raises:
-            BadDocument: the token isn't text.
+            InvalidValue: the token isn't text.
         """
         joined, self.half = self.half + token, ""
         if "\ud800" <= joined[-1] <= "\udbff":

@@ -39,7 +39,7 @@ class PartHandle:
             fields: e.g. `data`; None removes an optional field.
 
         Raises:
-            BadDocument: the part would not be a part of an AI SDK message any more.
+            InvalidValue: the part would not be a part of an AI SDK message any more.
             TooLarge: a value is larger than the server accepts.
             RunCancelled: a participant cancelled the run; the other errors of `AgentRun.text` as well.
         """

@@ -11,7 +11,7 @@ from cosession.document import Message, conversation
 from cosession.document.message import OWN_METADATA
 from cosession.document.parts import values_of_parts
 from cosession.document.values import checked_object
-from cosession.errors import BadDocument
+from cosession.errors import InvalidValue
 
 from . import delegation, human_input
 from .delegation import Delegation
@@ -87,7 +87,7 @@ class AgentRun(RunLifecycle):
                 cancelled.
 
         Raises:
-            BadDocument: `delta` isn't text.
+            InvalidValue: `delta` isn't text.
             RunCancelled: a participant cancelled the run.
             RunLost: another process of the agent has taken over the run.
             Disconnected: the session is over.
@@ -113,7 +113,7 @@ class AgentRun(RunLifecycle):
             id: the part within this run: a second call with this type and id changes the part. None makes one.
 
         Raises:
-            BadDocument: it is no such part.
+            InvalidValue: it is no such part.
             TooLarge: the part is larger than the server accepts.
         """
         self._step()
@@ -142,7 +142,7 @@ class AgentRun(RunLifecycle):
             file: a file part, `{"type": "file", "mediaType": …, "url": …}`.
         """
         if file.get("type") != "file":
-            raise BadDocument("A file is a part of the type 'file', with 'mediaType' and 'url'.")
+            raise InvalidValue("A file is a part of the type 'file', with 'mediaType' and 'url'.")
         self.part(file)
 
     def metadata(self, **fields: Any) -> None:
@@ -154,12 +154,12 @@ class AgentRun(RunLifecycle):
             fields: the fields, as JSON; None is stored as null.
 
         Raises:
-            BadDocument: a field isn't JSON, or it is one that the session keeps itself, such as `author`.
+            InvalidValue: a field isn't JSON, or it is one that the session keeps itself, such as `author`.
             TooLarge: a value is larger than the server accepts.
         """
         self._step()
         if own := sorted(OWN_METADATA & fields.keys()):
-            raise BadDocument(f"The session keeps {', '.join(own)} of a message itself; use other names.")
+            raise InvalidValue(f"The session keeps {', '.join(own)} of a message itself; use other names.")
         self._link.check_names("The name of a field", *fields)
         self._link.check_fits(fields, "The metadata", fields.values())
         self._answer.set_metadata(checked_object(fields, "The metadata"))
@@ -306,7 +306,7 @@ class AgentRun(RunLifecycle):
             key: a name of the question, unique in the run, for questions whose order may change in a resumed run.
 
         Raises:
-            BadDocument: an argument is invalid.
+            InvalidValue: an argument is invalid.
             TooLarge: the question is larger than the server accepts.
         """
         self._link.check_text(question, "The question")
@@ -384,5 +384,5 @@ class AgentRun(RunLifecycle):
 def _listed(who: Sequence[str]) -> Sequence[str]:
     """Return a list of participants; reject a string, which would be read as a list of its letters."""
     if isinstance(who, str):
-        raise BadDocument(f"Those who are asked are a list of ids, not the text {who!r}.")
+        raise InvalidValue(f"Those who are asked are a list of ids, not the text {who!r}.")
     return who

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from cosession.document import Change, Message, Run
 from cosession.document.run_states import FINAL
-from cosession.errors import RunCancelled, RunLost, WriteRefused
+from cosession.errors import Conflict, RunCancelled, RunLost, WriteRefused
 
 from . import run_takeover
 from .answer_stream import Answer
@@ -191,8 +191,10 @@ class RunLifecycle:
         return self._open and self._lost is None and self._cancel is not None
 
     def _begin(self) -> Run:
-        adopted = self._document.runs.get(self.id) if self.adopted else None
-        return adopted or self._document.runs.start(
+        known = self._document.runs.get(self.id)
+        if known is not None and not self.adopted:
+            raise Conflict(f"The session has a run {self.id!r} already; give another id, or none.")
+        return known or self._document.runs.start(
             self.id, agent=self.agent, started_at=now(), reply_to=self.reply_to, client=self._client
         )
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from cosession.errors import Disconnected, RunCancelled, RunLost, WriteRefused
+from cosession.errors import Disconnected, InvalidValue, RunCancelled, RunLost, WriteRefused
 
 from .run_context import Work
 from .run_lifecycle import sentence_of
@@ -62,7 +62,7 @@ async def run_step(
         pause_seconds: the pause before the second attempt; it doubles before each further one.
     """
     if attempts < 1:
-        raise ValueError("A step needs at least one attempt.")
+        raise InvalidValue("A step needs at least one attempt.")
     work.step()
     work.link.check_text(name, "The name of a step")
     id_ = work.name("step", None).rpartition("/")[2]

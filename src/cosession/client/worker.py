@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
 
 from cosession.document import Message
-from cosession.errors import Disconnected, NotAuthenticated
+from cosession.errors import Disconnected, InvalidValue, NotAuthenticated
 from cosession.logs import get_logger
 
 from .address import encoded, split_address
@@ -83,15 +83,15 @@ class Worker:
             concurrency: the number of prompts to answer at a time; one that waits for people doesn't count.
 
         Raises:
-            ValueError: `url` isn't a server's address, neither `agent` nor a token names the agent, or `concurrency`
-                is less than 1.
+            InvalidValue: `url` isn't a server's address, neither `agent` nor a token names the agent, or
+                `concurrency` is less than 1.
         """
         if concurrency < 1:
-            raise ValueError("A worker answers one prompt at a time at least.")
+            raise InvalidValue("A worker answers one prompt at a time at least.")
         split_address(url)
         self.agent = agent or (subject_of(token) or "" if isinstance(token, str) else "")
         if not self.agent and not callable(token):
-            raise ValueError("Name the agent whose prompts the worker answers, or give a token with a `sub`.")
+            raise InvalidValue("Name the agent whose prompts the worker answers, or give a token with a `sub`.")
         self.url = url
         self._handler: Handler | None = None
         self._raw_handler: RawHandler | None = None
@@ -120,7 +120,7 @@ class Worker:
             The function, unchanged.
 
         Raises:
-            ValueError: the worker has a handler.
+            InvalidValue: the worker has a handler.
         """
         self._check_free()
         self._handler = answer
@@ -139,7 +139,7 @@ class Worker:
             The function, unchanged.
 
         Raises:
-            ValueError: the worker has a handler.
+            InvalidValue: the worker has a handler.
         """
         self._check_free()
         self._raw_handler = answer
@@ -216,7 +216,7 @@ class Worker:
 
     def _check_free(self) -> None:
         if self._handler is not None or self._raw_handler is not None:
-            raise ValueError("The worker has a handler; one function answers all prompts of a worker.")
+            raise InvalidValue("The worker has a handler; one function answers all prompts of a worker.")
 
     async def _keep(self, tasks: asyncio.TaskGroup) -> None:
         """Keep a socket to the server, with reconnects."""
