@@ -85,10 +85,11 @@ async def _attend(url: str, session_id: str, model: Model, give: Callable[[], st
             participant=PARTICIPANT,
             name=NAME,
             token=(lambda: give() or "") if give() else None,
-            on_refused=lambda refusal: log.warning(
-                "agent.refused_writing", session=session_id, reason=refusal.reason
-            ),
         ) as session:
+            session.on(
+                "refused",
+                lambda refusal: log.warning("agent.refused_writing", session=session_id, reason=refusal.reason),
+            )
             log.info("agent.joined", session=session_id)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None) as stay:

@@ -77,7 +77,7 @@ class Planner:
             if not message.deleted and message.text.strip() and not message.to:
                 if message.role == "user":
                     told.append({"role": "user", "content": f"{who.name}: {message.text}"})
-                elif message.author == self._session.participant:
+                elif message.author == self._session.me.id:
                     told.append({"role": "assistant", "content": message.text})
             if message.id == self._run.reply_to:
                 break
@@ -165,7 +165,7 @@ class Planner:
                     card["day"], day = day, day + 1
                 item = {name: value for name, value in card.items() if name not in ("id", "why")}
                 self._session.state.set(
-                    ["itinerary", card["id"]], {**item, "by": self._session.participant, "status": "chosen"}
+                    ["itinerary", card["id"]], {**item, "by": self._session.me.id, "status": "chosen"}
                 )
         return {"itinerary": trip.itinerary(self._session), "total": trip.cost(trip.itinerary(self._session))}
 

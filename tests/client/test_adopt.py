@@ -227,9 +227,10 @@ async def test_a_process_that_was_away_too_long_is_followed_by_the_next_and_may_
     async with (
         asyncio.timeout(PATIENCE_SECONDS),
         connect(server.url, session="trip", participant="anna") as anna,
-        connect(server.url, **planner, on_refused=told.append) as old,
+        connect(server.url, **planner) as old,
         asyncio.TaskGroup() as tasks,
     ):
+        old.on("refused", told.append)
         await anna.send("Where to?")
         begun = asyncio.Event()
         working = tasks.create_task(work(old, await anext(old.prompts()), begun))

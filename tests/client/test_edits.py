@@ -40,7 +40,7 @@ async def test_who_changed_which_words_is_told_by_the_word_of_the_server(server:
         connect(server.url, session="trip", participant="planner") as planner,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        edits = planner.edits()
+        edits = planner.watch("edit")
         said = await say(planner, "To Lisbon 🌊 by train")
         theirs = await anna.send("Nice")
         await seen(anna, said)
@@ -64,7 +64,7 @@ async def test_what_the_agent_writes_itself_is_no_edit_in_this_process_or_anothe
         connect(server.url, session="trip", participant="planner") as two,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        edits = one.edits()
+        edits = one.watch("edit")
         mine = await say(one, "Mine")
         one.edit(mine.id, "Mine, and better")
         async with two.run() as run:
@@ -88,7 +88,7 @@ async def test_words_of_a_process_that_nobody_knows_by_presence_are_told_apart_b
         document.doc.apply_update(hub.doc.get_update(document.doc.get_state()))
 
     async with connect(hub.url, session="trip", participant="planner") as planner:
-        edits = planner.edits()
+        edits = planner.watch("edit")
         meet(elsewhere)
         elsewhere.runs.start("r", agent="planner", started_at=AT, client=77)
         part = {"type": "text", "text": "To ", "state": "streaming"}
@@ -111,7 +111,7 @@ async def test_a_slow_reader_gets_one_edit_a_message_without_its_own_words(hub: 
         connect(hub.url, session="trip", participant="planner") as planner,
         planner.run() as run,
     ):
-        edits = planner.edits()
+        edits = planner.watch("edit")
         run.text("To Lisbon")
         assert run.message is not None
         mine = run.message
@@ -133,7 +133,7 @@ async def test_an_edit_that_was_taken_back_before_anybody_looked_is_none(hub: Hu
         connect(hub.url, session="trip", participant="anna") as anna,
         connect(hub.url, session="trip", participant="planner") as planner,
     ):
-        edits = planner.edits()
+        edits = planner.watch("edit")
         said = await say(planner, "To Lisbon")
         await seen(anna, said)
         anna.edit(said.id, "To Porto")
@@ -148,7 +148,7 @@ async def test_a_cancelled_wait_loses_no_edit_and_every_listener_gets_each(hub: 
         connect(hub.url, session="trip", participant="planner") as planner,
     ):
         said = await say(planner, "To Lisbon")
-        first, second = planner.edits(), planner.edits()
+        first, second = planner.watch("edit"), planner.watch("edit")
         await seen(anna, said)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
@@ -165,7 +165,7 @@ async def test_who_listens_again_is_told_what_changes_from_then_on(hub: Hub):
         said = await say(planner, "To Lisbon")
         await seen(anna, said)
         for place in ("Faro", "Porto"):
-            edits = planner.edits()
+            edits = planner.watch("edit")
             before = said.text
             anna.edit(said.id, f"To {place}")
             edit = await anext(edits)
@@ -180,7 +180,7 @@ async def test_a_message_that_is_taken_out_of_the_list_is_told(hub: Hub):
         connect(hub.url, session="trip", participant="anna") as anna,
         connect(hub.url, session="trip", participant="planner") as planner,
     ):
-        edits = planner.edits()
+        edits = planner.watch("edit")
         said = await say(planner, "To Lisbon")
         id_ = said.id
         await seen(anna, said)
@@ -195,7 +195,7 @@ async def test_what_was_changed_while_the_agent_was_away_says_who_says_so(server
         connect(server.url, session="trip", participant="planner") as planner,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        edits = planner.edits()
+        edits = planner.watch("edit")
         said = await say(planner, "To Lisbon")
         await planner.wait_saved()
         await seen(anna, said)
@@ -211,9 +211,10 @@ async def test_what_a_refusal_cost_the_agent_is_nobodys_edit(hub: Hub):
     hub.forbidden = lambda document: "secret" in document.state
     async with (
         connect(hub.url, session="trip", participant="anna") as anna,
-        connect(hub.url, session="trip", participant="planner", on_refused=lambda _: None) as planner,
+        connect(hub.url, session="trip", participant="planner") as planner,
     ):
-        edits = planner.edits()
+        planner.on("refused", lambda _: None)
+        edits = planner.watch("edit")
         said = await say(planner, "To Lisbon")
         await planner.wait_saved()
         old = planner.document
@@ -230,12 +231,12 @@ async def test_what_a_refusal_cost_the_agent_is_nobodys_edit(hub: Hub):
 async def test_the_iteration_ends_with_the_session(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(link_module, "FLUSH_SECONDS", 0.1)
     async with connect(hub.url, session="trip", participant="planner") as planner:
-        listening = asyncio.ensure_future(anext(planner.edits()))
+        listening = asyncio.ensure_future(anext(planner.watch("edit")))
         await asyncio.sleep(0)
     with pytest.raises(Disconnected):
         await listening
     with pytest.raises(Disconnected):
-        planner.edits()
+        planner.watch("edit")
 
 
 @given(TEXTS, TEXTS, TEXTS, TEXTS)

@@ -214,7 +214,8 @@ async def test_of_many_calls_a_few_are_done_at_a_time_and_all_in_the_end(
 async def test_a_tool_is_called_once_although_a_refusal_comes_between(hub: Hub):
     hub.forbidden = lambda document: "secret" in document.state
     calls: list[Any] = []
-    async with connect(hub.url, session="trip", participant="anna", on_refused=lambda _: None) as anna:
+    async with connect(hub.url, session="trip", participant="anna") as anna:
+        anna.on("refused", lambda _: None)
         first = anna.document
 
         async def where(given: Any) -> str:

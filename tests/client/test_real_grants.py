@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from processes import PATIENCE_SECONDS, Server
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
 from cosession.client import Refusal, Session, connect
-from cosession.errors import Disconnected
+from cosession.errors import Disconnected, WriteRefused
 
 pytestmark = pytest.mark.anyio
 
@@ -58,11 +59,10 @@ async def test_what_a_member_writes_without_a_network_arrives_however_much_it_is
     told: list[Refusal] = []
     image = "data:image/png;base64," + "A" * 5 * 2**20
     async with (
-        connect(
-            server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
-        ) as ann,
+        connect(server.url, session="trip", participant="ann", token=token("ann", "member")) as ann,
         asyncio.timeout(2 * PATIENCE_SECONDS),
     ):
+        ann.on("refused", told.append)
         server.stop()
         await until(lambda: ann.status == "offline")
         for number in range(2):
@@ -88,11 +88,10 @@ async def test_what_a_member_writes_without_a_network_arrives_however_much_it_is
 async def test_what_is_refused_is_told_and_the_session_goes_on(server: Server):
     told: list[Refusal] = []
     async with (
-        connect(
-            server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
-        ) as ann,
+        connect(server.url, session="trip", participant="ann", token=token("ann", "member")) as ann,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
+        ann.on("refused", told.append)
         await ann.send("fine")
         await ann.wait_saved()
         await ann.send("I am the assistant 🦑", role="assistant")
@@ -110,10 +109,9 @@ async def test_a_refusal_whose_notice_was_lost_with_its_connection_is_told_at_th
         asyncio.timeout(PATIENCE_SECONDS),
         Relay.open(server) as line,
         connect(server.url, session="trip", participant="ben", token=token("ben", "member")) as ben,
-        connect(
-            line.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
-        ) as ann,
+        connect(line.url, session="trip", participant="ann", token=token("ann", "member")) as ann,
     ):
+        ann.on("refused", told.append)
         line.is_deaf = True
         await ann.send("fine")
         await ann.send("forged 🦑", role="assistant")
@@ -128,11 +126,10 @@ async def test_a_refusal_whose_notice_was_lost_with_its_connection_is_told_at_th
 async def test_what_stands_beside_a_refused_message_is_kept_and_not_told_as_lost(server: Server):
     told: list[Refusal] = []
     async with (
-        connect(
-            server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append
-        ) as ann,
+        connect(server.url, session="trip", participant="ann", token=token("ann", "member")) as ann,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
+        ann.on("refused", told.append)
         for number in range(2):  # the second time in a document that begins with a loss
             with ann.document.transaction():
                 await ann.send(f"before {number} 🌊")
@@ -149,13 +146,13 @@ async def test_a_viewer_who_writes_anyway_changes_nothing(server: Server):
         connect(server.url, session="trip", participant="ann", token=token("ann", "member")) as ann,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
-        with pytest.raises(Disconnected) as ended:  # noqa: PT012 - the block's end raises
+        with pytest.raises(WriteRefused) as refused:  # noqa: PT012 - the block's end raises
             async with connect(server.url, session="trip", participant="vic", token=token("vic", "viewer")) as vic:
                 await until(lambda: vic.me.capabilities is not None)
                 assert not vic.may("prompt")
                 await vic.send("anyway")
-                await until(lambda: vic.status == "closed")
-        assert (ended.value.close, ended.value.lost) == (4403, ("anyway",))
+                await until(lambda: not list(vic.messages))
+        assert (refused.value.refusal.close, refused.value.refusal.lost) == (4403, ("anyway",))
         await ann.send("unmoved")
         await ann.wait_saved()
         assert [message.text for message in ann.messages] == ["unmoved"]
@@ -163,9 +160,10 @@ async def test_a_viewer_who_writes_anyway_changes_nothing(server: Server):
 
 async def test_a_member_may_take_part_in_everything_that_is_theirs(server: Server):
     told: list[Refusal] = []
-    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append)
+    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"))
     bot = connect(server.url, session="trip", participant="bot", token=token("bot", "agent", kind="agent"))
     async with ann as ann, bot as bot, asyncio.timeout(PATIENCE_SECONDS):
+        ann.on("refused", told.append)
         question = await ann.send("Where to?")
         ann.edit(question.id, "Where to go?")
         prompt = await anext(bot.prompts())
@@ -195,9 +193,10 @@ async def test_a_member_may_take_part_in_everything_that_is_theirs(server: Serve
 
 async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothing(server: Server):
     told: list[Refusal] = []
-    vic = connect(server.url, session="trip", participant="vic", token=token("vic", "viewer"), on_refused=told.append)
+    vic = connect(server.url, session="trip", participant="vic", token=token("vic", "viewer"))
     ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"))
     async with ann as ann, asyncio.timeout(2 * PATIENCE_SECONDS):
+        ann.on("refused", told.append)
         await ann.send("Anna's own", id="m1")
         ann.set_title("Trip")
         await ann.wait_saved()
@@ -217,6 +216,7 @@ async def test_whatever_a_viewer_tries_is_told_with_its_words_and_changes_nothin
             (lambda vic: vic.count("likes"), "counters", ()),
         ]
         async with vic as vic:
+            vic.on("refused", told.append)
             await until(lambda: vic.messages.get("m1") is not None)
             for number, (attempt, root, lost) in enumerate(tries, 1):
                 attempt(vic)
@@ -234,11 +234,10 @@ async def test_words_that_stand_in_the_queue_or_in_a_reason_are_given_back_too(s
     told: list[Refusal] = []
     async with (
         connect(server.url, session="trip", participant="ann", token=token("ann", "member")),
-        connect(
-            server.url, session="trip", participant="vic", token=token("vic", "viewer"), on_refused=told.append
-        ) as vic,
+        connect(server.url, session="trip", participant="vic", token=token("vic", "viewer")) as vic,
         asyncio.timeout(PATIENCE_SECONDS),
     ):
+        vic.on("refused", told.append)
         vic.document.queue.append("Next, Porto", id="q1", author="vic", created_at="2026-01-01T00:00:00Z")
         await until(lambda: told)
         vic.document.requests.ask_cancel("r1", "vic", "too dear")
@@ -265,7 +264,7 @@ async def test_a_token_is_renewed_on_the_open_socket_and_outlives_its_first_end(
         await until(lambda: ann.me.expires_at is not None)
         first = ann.me.expires_at
         assert first is not None
-        await until(lambda: (ann.me.expires_at or 0) > first + 2, PATIENCE_SECONDS)
+        await until(lambda: (ann.me.expires_at or first) > first + timedelta(seconds=2), PATIENCE_SECONDS)
         assert ann.status == "online"
         await ann.send("still here")
         await ann.wait_saved()

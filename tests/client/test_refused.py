@@ -28,7 +28,8 @@ def texts(session: Session) -> list[str]:
 
 async def test_a_refused_message_is_told_as_lost_and_the_session_goes_on(strict: Hub):
     told: list[Refusal] = []
-    async with connect(strict.url, session="trip", participant="ann", on_refused=told.append) as session:
+    async with connect(strict.url, session="trip", participant="ann") as session:
+        session.on("refused", told.append)
         strict.document.messages.append(
             "user", [{"type": "text", "text": "of another"}], id="m0", author="ben", created_at="t"
         )
@@ -54,7 +55,8 @@ async def test_a_refused_message_is_told_as_lost_and_the_session_goes_on(strict:
 
 async def test_everything_unsaved_is_lost_with_it_and_nothing_that_was_saved_or_taken_back(strict: Hub):
     told: list[Refusal] = []
-    async with connect(strict.url, session="trip", participant="ann", on_refused=told.append) as session:
+    async with connect(strict.url, session="trip", participant="ann") as session:
+        session.on("refused", told.append)
         await session.send("kept", id="m1")
         await session.wait_saved()
         with session.document.transaction():
@@ -74,7 +76,8 @@ async def test_everything_unsaved_is_lost_with_it_and_nothing_that_was_saved_or_
 
 async def test_a_value_that_its_writer_set_back_is_not_lost(strict: Hub):
     told: list[Refusal] = []
-    async with connect(strict.url, session="trip", participant="ann", on_refused=told.append) as session:
+    async with connect(strict.url, session="trip", participant="ann") as session:
+        session.on("refused", told.append)
         session.state.set("trip", {"city": "Faro", "day": "Monday"})
         session.set_title("A trip")
         await session.wait_saved()
@@ -89,7 +92,8 @@ async def test_a_value_that_its_writer_set_back_is_not_lost(strict: Hub):
 
 
 async def test_who_waits_for_the_refused_edit_to_be_saved_is_told(strict: Hub):
-    async with connect(strict.url, session="trip", participant="ann", on_refused=lambda _: None) as session:
+    async with connect(strict.url, session="trip", participant="ann") as session:
+        session.on("refused", lambda _: None)
         await session.send("forbidden")
         with pytest.raises(WriteRefused, match="may not write this") as refused:
             await session.wait_saved()
@@ -97,20 +101,23 @@ async def test_who_waits_for_the_refused_edit_to_be_saved_is_told(strict: Hub):
         await session.wait_saved()
 
 
-async def test_without_anybody_to_tell_it_ends_the_session_which_says_what_is_lost(strict: Hub):
-    with pytest.raises(Disconnected, match="may not write this") as ended:  # noqa: PT012 - the block's end raises
+async def test_a_refusal_that_nothing_has_read_is_raised_when_the_block_is_left(strict: Hub):
+    with pytest.raises(WriteRefused, match="may not write this") as refused:  # noqa: PT012 - the block's end raises
         async with connect(strict.url, session="trip", participant="ann") as session:
             await session.send("saved")
             await session.wait_saved()
             await session.send("forbidden")
-            await until(lambda: session.status == "closed")
-    assert ended.value.close == 4403
-    assert ended.value.lost == ("forbidden",)
+            await until(lambda: texts(session) == ["saved"])
+            await session.send("and on")
+    assert refused.value.refusal.close == 4403
+    assert refused.value.refusal.lost == ("forbidden",)
+    assert [message.text for message in strict.document.messages] == ["saved", "and on"]
 
 
 async def test_who_is_shut_out_after_a_refused_edit_is_told_what_is_lost(strict: Hub):
     with pytest.raises(Disconnected, match="removed") as ended:  # noqa: PT012 - the block's end raises
-        async with connect(strict.url, session="trip", participant="ann", on_refused=lambda _: None) as session:
+        async with connect(strict.url, session="trip", participant="ann") as session:
+            session.on("refused", lambda _: None)
             strict.refusal = (4403, "You have been removed.")
             await session.send("forbidden")
             await until(lambda: session.status == "closed")
@@ -121,8 +128,9 @@ async def test_prompts_and_presence_go_on_and_no_prompt_is_given_twice(strict: H
     told: list[Refusal] = []
     async with (
         connect(strict.url, session="trip", participant="ben", kind="human") as ben,
-        connect(strict.url, session="trip", participant="bot", on_refused=told.append) as bot,
+        connect(strict.url, session="trip", participant="bot") as bot,
     ):
+        bot.on("refused", told.append)
         bot.presence.set("mood", "fine")
         prompts = bot.prompts()
         await ben.send("one")
@@ -137,7 +145,8 @@ async def test_prompts_and_presence_go_on_and_no_prompt_is_given_twice(strict: H
 
 async def test_a_run_whose_words_are_refused_ends_with_that_and_the_server_s_record_of_it_too(strict: Hub):
     told: list[Refusal] = []
-    async with connect(strict.url, session="trip", participant="bot", on_refused=told.append) as bot:
+    async with connect(strict.url, session="trip", participant="bot") as bot:
+        bot.on("refused", told.append)
         with pytest.raises(WriteRefused):  # noqa: PT012 - the run's border raises
             async with bot.run(batch_ms=0) as run:
                 run.text("fine so far, ")
@@ -159,7 +168,8 @@ async def test_a_run_whose_words_are_refused_ends_with_that_and_the_server_s_rec
 async def test_a_program_that_writes_the_same_again_and_again_is_stopped(strict: Hub):
     told: list[Refusal] = []
     with pytest.raises(Disconnected, match="may not write this"):  # noqa: PT012 - the block's end raises
-        async with connect(strict.url, session="trip", participant="bot", on_refused=told.append) as bot:
+        async with connect(strict.url, session="trip", participant="bot") as bot:
+            bot.on("refused", told.append)
             while bot.status != "closed":
                 await bot.send("forbidden")
                 seen = len(told)

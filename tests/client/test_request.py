@@ -31,9 +31,10 @@ async def test_the_server_s_decisions_are_outcomes_and_those_nobody_reads_are_to
 ):
     server = start_server(auth_secret=SECRET)
     told: list[Refusal] = []
-    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"), on_refused=told.append)
+    ann = connect(server.url, session="trip", participant="ann", token=token("ann", "member"))
     bot = connect(server.url, session="trip", participant="bot", token=token("bot", "agent", kind="agent"))
     async with ann as ann, bot as bot, asyncio.timeout(2 * PATIENCE_SECONDS):
+        ann.on("refused", told.append)
         with pytest.raises(NoSuchRun, match="no run or prompt 'r0'"):
             (await ann.cancel("r0").outcome()).check()
         assert isinstance((await ann.vote("a0", "approved").outcome()).error, NoSuchApproval)
@@ -100,7 +101,8 @@ async def test_an_outcome_is_waited_for_over_a_break_and_the_facts_tell_what_was
 
 async def test_a_request_that_was_lost_with_something_refused_is_not_called_accepted(hub: Hub):
     hub.forbidden = lambda document: any("forbidden" in message.text for message in document.messages)
-    async with connect(hub.url, session="trip", participant="ann", on_refused=lambda _: None) as ann:
+    async with connect(hub.url, session="trip", participant="ann") as ann:
+        ann.on("refused", lambda _: None)
         with ann.document.transaction():
             await ann.send("forbidden")
             asked = ann.steer("r1", "by train")
@@ -110,7 +112,8 @@ async def test_a_request_that_was_lost_with_something_refused_is_not_called_acce
 
 async def test_presence_that_the_server_does_not_take_is_told_and_costs_nothing_else(hub: Hub):
     told: list[Refusal] = []
-    async with connect(hub.url, session="trip", participant="ann", on_refused=told.append) as ann:
+    async with connect(hub.url, session="trip", participant="ann") as ann:
+        ann.on("refused", told.append)
         before = ann.document
         for socket in hub.sockets:
             await socket.send(encode_frame(Notice("limit.too_large", "Too large.", "presence", final=False)))

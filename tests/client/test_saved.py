@@ -112,7 +112,8 @@ async def test_what_is_written_while_an_observer_fails_is_sent_and_not_called_sa
 @pytest.mark.parametrize("kind", ["raises", "is cancelled", "panics"])
 async def test_what_others_write_while_an_observer_fails_is_seen_and_sending_goes_on(hub: Hub, kind: str, where: str):
     told: list[Refusal] = []
-    async with connect(hub.url, session="trip", participant="ann", on_refused=told.append) as session:
+    async with connect(hub.url, session="trip", participant="ann") as session:
+        session.on("refused", told.append)
         await session.send("before", id="m0")
         await session.wait_saved()
         fault = Fault(kind, session.document.doc)
@@ -132,7 +133,8 @@ async def test_what_others_write_while_an_observer_fails_is_seen_and_sending_goe
 @pytest.mark.parametrize("last", ["raises", "is cancelled", "panics"])
 @pytest.mark.parametrize("first", ["raises", "is cancelled"])
 async def test_observers_that_fail_one_after_another_lose_nothing(hub: Hub, first: str, last: str):
-    async with connect(hub.url, session="trip", participant="ann", on_refused=print) as session:
+    async with connect(hub.url, session="trip", participant="ann") as session:
+        session.on("refused", print)
         say(hub.document, "before")
         await until(lambda: texts(session) == ["before"])
         await session.wait_saved()
@@ -196,7 +198,8 @@ async def test_a_refusal_whose_listener_is_cancelled_ends_nothing(hub: Hub):
         raise asyncio.CancelledError
 
     hub.forbidden = lambda document: any("forbidden" in message.text for message in document.messages)
-    async with connect(hub.url, session="trip", participant="ann", on_refused=listen) as session:
+    async with connect(hub.url, session="trip", participant="ann") as session:
+        session.on("refused", listen)
         before = session.document
         await session.send("forbidden")
         await until(lambda: session.document is not before)

@@ -46,7 +46,8 @@ async def test_a_cancelled_wait_for_a_change_loses_none(hub: Hub):
 
 
 async def test_a_watch_goes_on_over_a_refusal_and_ends_with_the_session(hub: Hub):
-    async with connect(hub.url, session="trip", participant="planner", on_refused=lambda _: None) as session:
+    async with connect(hub.url, session="trip", participant="planner") as session:
+        session.on("refused", lambda _: None)
         state = session.state
         changes = state.watch("a")
         async with asyncio.timeout(60):

@@ -64,9 +64,8 @@ async def work(session: Session, run: AgentRun, what: str) -> None:
 
 async def main(url: str, what: str) -> None:
     """Join, and work until the process is ended."""
-    async with connect(
-        url, session="trip", participant="planner", on_refused=lambda refusal: say("refused", refusal.code)
-    ) as session:
+    async with connect(url, session="trip", participant="planner") as session:
+        session.on("refused", lambda refusal: say("refused", refusal.code))
         with session.document.observe(lambda _: look(session), "approvals", "claims"):
             if what == "claim":
                 await hold(session)

@@ -78,7 +78,7 @@ def open_call(session: Session) -> str | None:
 
 async def answer_call(session: Session) -> None:
     """Answer the open call, as the one device that holds it."""
-    call, me = open_call(session), session.participant
+    call, me = open_call(session), session.me.id
     assert call is not None
     async with session.claim(tool_key(call)):
         wish = session.document.requests.ask_answer(

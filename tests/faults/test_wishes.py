@@ -35,9 +35,10 @@ async def test_a_wish_whose_answer_a_crash_took_is_asked_again_and_happens_once(
     server.start(FAULT_DISK=str(state))
     told: list[Refusal] = []
 
-    ada = connect(server.url, session="trip", participant="ada", token=token("ada", "member"), on_refused=told.append)
+    ada = connect(server.url, session="trip", participant="ada", token=token("ada", "member"))
     try:
         async with ada as ada:
+            ada.on("refused", told.append)
             await prepare(server, ada)
             state.write_text("read-only")
             ada.steer("r1", "by train")

@@ -36,10 +36,9 @@ from .delegation import Delegation
 from .edits import Edit, Edits
 from .http import SessionInfo, create_session, find_session, list_sessions
 from .human_input import Decision
-from .identity import Me
 from .offers import OfferedTool
 from .part_handle import PartHandle
-from .people import Person, Who
+from .people import Me, Person, Who
 from .presence import Presence
 from .prompts import Prompts
 from .request import Outcome, Request
@@ -48,8 +47,7 @@ from .session import Session
 from .state import SharedState, StateChange, StateChanges
 from .steps import Step
 from .tool import ToolCall
-from .transport import Status
-from .types import Kind
+from .types import Event, Kind, Off, Status
 from .worker import Handler, RawHandler, Worker
 
 __all__ = [
@@ -64,6 +62,7 @@ __all__ = [
     "Disconnected",
     "Edit",
     "Edits",
+    "Event",
     "Gone",
     "Handler",
     "InvalidValue",
@@ -72,6 +71,7 @@ __all__ = [
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
+    "Off",
     "OfferedTool",
     "Outcome",
     "PartHandle",

@@ -4,6 +4,9 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 
 from cosession.errors import InvalidValue
 
+MAX_ROLLUP_MS = 1000
+"""The longest time for which a server gathers what it sends."""
+
 _SCHEMES = ("http", "https", "ws", "wss")
 
 
@@ -28,7 +31,7 @@ def encoded(name: str) -> str:
     return quote(name, safe="") if name.strip(".") else name.replace(".", "%2E")
 
 
-def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) -> str:
+def sync_url(url: str, session: str, *, participant: str, name: str, kind: str, rollup_ms: int = 0) -> str:
     """Return the WebSocket address of a session.
 
     Args:
@@ -37,12 +40,16 @@ def sync_url(url: str, session: str, *, participant: str, name: str, kind: str) 
         participant: the participant's id.
         name: the name that people see.
         kind: `human`, `agent` or `operator`.
+        rollup_ms: how long the server gathers what it sends, in milliseconds; 0 is not at all.
 
     Raises:
-        InvalidValue: `url` is not such an address.
+        InvalidValue: `url` is not such an address, or `rollup_ms` isn't 0 to 1000.
     """
+    if not 0 <= rollup_ms <= MAX_ROLLUP_MS:
+        raise InvalidValue(f"`rollup_ms` is 0 to {MAX_ROLLUP_MS}, not {rollup_ms!r}.", path="rollup_ms")
     parts = split_address(url)
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     path = f"{parts.path.rstrip('/')}/sync/{encoded(session)}"
-    query = urlencode({"ext": "1", "user": participant, "name": name, "kind": kind})
+    fields = {"ext": "1", "user": participant, "name": name, "kind": kind}
+    query = urlencode({**fields, "rollup": str(rollup_ms)} if rollup_ms else fields)
     return urlunsplit((scheme, parts.netloc, path, query, ""))

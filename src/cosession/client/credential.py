@@ -34,6 +34,11 @@ class Credential:
         self._token = token
         self._participant = participant
 
+    def replace(self, token: Token) -> None:
+        """Use another token from the next connection on."""
+        self.renewable = callable(token)
+        self._token = token
+
     async def headers(self) -> dict[str, str] | None:
         """Return the headers of the next connection.
 

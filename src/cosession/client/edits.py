@@ -82,6 +82,12 @@ class Edits(AsyncIterator[Edit]):
                 return self._waiting.pop(next(iter(self._waiting)))
             await self._link.bell.wait()
 
+    def take_all(self) -> list[Edit]:
+        """Return the waiting edits now, without waiting for one."""
+        taken = list(self._waiting.values())
+        self._waiting.clear()
+        return taken
+
     def add(self, edit: Edit) -> None:
         """Keep an edit until it is fetched, merged with a waiting one of its message; drop it if they cancel out."""
         waiting = self._waiting.get(edit.message)

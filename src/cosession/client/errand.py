@@ -64,7 +64,7 @@ class ErrandSession(Session):
         Args:
             wait_seconds: how long to wait for the document at first; None waits for ever.
         """
-        return self.live(self._url, wait_seconds)
+        return self._live(self._url, wait_seconds)
 
     def take(self) -> Message | None:
         """Return the prompt of the errand, if this process still holds it."""
@@ -78,8 +78,8 @@ class ErrandSession(Session):
                 return None
             self._adoption.keep(message.id, errand.run)
             return message
-        keys = (prompt_key(message.id, self.participant), prompt_key(message.id))
-        held = any(is_held(self.document.claims.get(key), self.participant, client) for key in keys)
+        keys = (prompt_key(message.id, self._link.me.id), prompt_key(message.id))
+        held = any(is_held(self.document.claims.get(key), self._link.me.id, client) for key in keys)
         return message if held else None
 
     async def fail(self, error: Exception) -> None:
@@ -89,7 +89,7 @@ class ErrandSession(Session):
             error: the reason.
         """
         client, prompt = self.document.doc.client_id, self._errand.message
-        runs = [run for run in self.runs if run.reply_to == prompt and run.agent == self.participant]
+        runs = [run for run in self.runs if run.reply_to == prompt and run.agent == self._link.me.id]
         if self._link.ended is None and not any(run.ended or run.client != client for run in runs):
             with suppress(Exception):  # the error itself comes back
                 async with self.run(reply_to=prompt):

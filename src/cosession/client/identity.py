@@ -6,8 +6,8 @@ from cosession.protocol import Granted
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
-    """This client's own identity, as the server sees it.
+class Identity:
+    """The identity of this client, as the server sees it.
 
     Attributes:
         id: the participant's id.
@@ -24,7 +24,7 @@ class Me:
     expires_at: float | None = None
 
     @classmethod
-    def granted(cls, grant: Granted) -> "Me":
+    def granted(cls, grant: Granted) -> "Identity":
         """Return the identity of a grant from the server."""
         return cls(grant.id, grant.name, grant.kind, grant.capabilities, grant.expires_at)
 
@@ -50,3 +50,15 @@ class Me:
 
 def _covers(path: str, wanted: str) -> bool:
     return f"{wanted.removeprefix('/')}/".startswith(f"{path.removeprefix('/')}/")
+
+
+_COLORS = ("#c2410c", "#0f766e", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#4338ca")
+"""Readable with white text, and as text on white; the SDK for JavaScript has the same."""
+
+
+def color_of(id: str) -> str:  # noqa: A002 - the field's name
+    """Return the color of a participant that gave none: the same in each client."""
+    hashed = 7
+    for character in id:
+        hashed = (hashed * 31 + ord(character)) & 0xFFFFFFFF
+    return _COLORS[hashed % len(_COLORS)]

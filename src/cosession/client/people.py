@@ -6,9 +6,13 @@ anything that a client wrote: an entry that isn't a valid identity is skipped.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from cosession.document import SessionDocument
+
+from .identity import color_of
+from .types import Kind
 
 NOBODY = "Someone"
 """The name of a participant without a known id."""
@@ -22,11 +26,13 @@ class Who:
         id: the participant's id; empty when none is known.
         name: the name to show; never empty.
         kind: `human`, `agent` or `operator`.
+        color: a CSS color.
     """
 
     id: str
     name: str
-    kind: str
+    kind: Kind
+    color: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,19 @@ class Person(Who):
     looking: bool
     since: str | None
     last_seen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Me(Person):
+    """The participant of this client.
+
+    Attributes:
+        capabilities: the granted capabilities, as written in tokens; None before the server has sent them.
+        expires_at: the end of the grant unless renewed; None is never, or not known yet.
+    """
+
+    capabilities: tuple[str, ...] | None
+    expires_at: datetime | None
 
 
 def people(document: SessionDocument, states: Iterable[dict[str, Any]]) -> list[Person]:
@@ -74,7 +93,7 @@ def _person(id: str, document: SessionDocument, present: list[Who], states: list
     devices = len(states) or (record["devices"] if online and isinstance(record.get("devices"), int | float) else 0)
     looking = any(state.get("visible") is True for state in states) if states else record.get("looking") is True
     since, last_seen = _text(record.get("since")) or None, _text(record.get("last_seen")) or None
-    return Person(who.id, who.name, who.kind, online, int(devices), online and looking, since, last_seen)
+    return Person(who.id, who.name, who.kind, who.color, online, int(devices), online and looking, since, last_seen)
 
 
 def identities(states: Iterable[dict[str, Any]]) -> list[Who]:
@@ -88,7 +107,8 @@ def identities(states: Iterable[dict[str, Any]]) -> list[Who]:
         said = state.get("user")
         user = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
         if id_ := _text(user.get("id")):
-            found.setdefault(id_, Who(id_, _text(user.get("name")) or id_, _text(user.get("kind")) or "human"))
+            color = _text(user.get("color")) or color_of(id_)
+            found.setdefault(id_, Who(id_, _text(user.get("name")) or id_, kind_of(user.get("kind")), color))
     return list(found.values())
 
 
@@ -105,7 +125,12 @@ def find_participant(id: str | None, document: SessionDocument, present: Iterabl
     here = next((who for who in present if who.id == id_), None)
     name = (known and known.name) or (agent and agent.name) or (here and here.name) or id_ or NOBODY
     kind = (known and _text(known.get("kind"))) or (here and here.kind) or ("agent" if agent else "human")
-    return Who(id_, name, kind)
+    return Who(id_, name, kind_of(kind), here.color if here else color_of(id_))
+
+
+def kind_of(value: object) -> Kind:
+    """Return the kind of a participant; `human` where a client wrote something else."""
+    return value if value in ("agent", "operator") else "human"
 
 
 def _text(value: object) -> str:

@@ -2,21 +2,21 @@
 
 The server removes a request from the document when it has decided. If it declines, it first sends a notice with the
 reason to the participant's connections; without a notice the request was accepted. A refusal that nothing waits for
-is passed to `on_refused`.
+is the event `refused`.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cosession.document import RequestRecord as Asked
 from cosession.document import SessionDocument
-from cosession.errors import ApprovalClosed, CosessionError, NotAllowed, Refusal, RunEnded, TimedOut
+from cosession.errors import ApprovalClosed, CosessionError, NotAllowed, Refusal, RunEnded
 from cosession.logs import get_logger
 from cosession.protocol import Notice
 
 from .refusal import error_of
+from .waiting import in_time
 
 if TYPE_CHECKING:
     from .session_link import SessionLink
@@ -84,20 +84,17 @@ class Request:
         """
         self.is_awaited = True
         try:
-            async with asyncio.timeout(timeout_seconds):
-                while self._look() is None:
-                    self._link.go_on()
-                    with self._link.document.observe(lambda _: self._link.bell.ring(), "requests"):
-                        if self._look() is None:
-                            await self._link.bell.wait()
-        except TimeoutError:
-            raise TimedOut(
-                f"The server hasn't decided within {timeout_seconds} s; await the outcome again."
-            ) from None
+            return await in_time(self._decided(), timeout_seconds, "The server hasn't decided")
         finally:
             self.is_awaited = self._outcome is not None
-        assert self._outcome is not None
-        return self._outcome
+
+    async def _decided(self) -> Outcome:
+        while (outcome := self._look()) is None:
+            self._link.go_on()
+            with self._link.document.observe(lambda _: self._link.bell.ring(), "requests"):
+                if self._look() is None:
+                    await self._link.bell.wait()
+        return outcome
 
     @property
     def about(self) -> str:

@@ -54,7 +54,7 @@ class RunLifecycle:
 
     def __init__(
         self,
-        session: "Session",
+        session: "Session[Any, Any, Any]",
         link: SessionLink,
         *,
         reply_to: str | None,
@@ -140,13 +140,13 @@ class RunLifecycle:
         self._loop = asyncio.get_running_loop()
         self._link.go_on()
         self._link.check_text(self._task_line, "The task")
-        self._link.check_text(self.session.name, "The agent's name")
+        self._link.check_text(self._link.me.name, "The agent's name")
         self._link.check_names("The id of a message", *filter(None, (self.reply_to,)))
         self._link.check_names("The id of a run", self.id)
         with self._document.transaction():
             self._record = self._begin()
             if self._document.agents.get(self.agent) is None:
-                self._document.agents.declare(self.agent, name=self.session.name)
+                self._document.agents.declare(self.agent, name=self._link.me.name)
             self._say(status="thinking", run=self.id, task=self._task_line or None)
         begun = self._begun_message() if self.adopted else None
         self._answer = Answer(self._document, self._record, self.agent, self._batch_ms, begun)

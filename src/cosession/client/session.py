@@ -4,41 +4,42 @@
 socket outlives the block. Writes without a connection are sent when it is back. Never imports the server.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Generic
+
+from pycrdt import Doc
 
 from cosession.document import Counters, Message, Queue, Selections, SessionDocument, SharedText
-from cosession.errors import Disconnected, Refusal
+from cosession.errors import Disconnected
 
 from .address import sync_url
 from .credential import Credential, Token
-from .edits import Edits
-from .identity import Me
+from .events import Events
+from .identity import color_of
 from .live_views import LiveCounters, LiveQueue, LiveSelections, LiveText
 from .offering import Offering
 from .offers import OfferedTool, offered
-from .people import Person, Who, find_participant, people
+from .people import Me, Person, Who, find_participant, kind_of, people
 from .prompts import PromptInbox, Prompts
 from .run import AgentRun
 from .run_takeover import Adoption
 from .session_link import SessionLink
 from .state import SharedState
-from .transport import Status
-from .words import Words
+from .types import Event, Kind, M, Off, P, S, Status
+from .waiting import in_time
 from .writing import Writing
 
 BATCH_MS = 30
 """The milliseconds that a token waits for others: readers don't notice them, and a fast model makes fewer updates."""
 
 
-class Session(Writing):
+class Session(Writing, Generic[S, P, M]):
     """One participant's live session; made by `connect`.
 
     Attributes:
         id: the session's id.
-        name: the name that people see.
-        kind: `agent`, `human` or `operator`.
         presence: the presence state of this connection, and those of the others.
     """
 
@@ -47,32 +48,48 @@ class Session(Writing):
         id: str,  # noqa: A002
         participant: str,
         name: str,
-        kind: str,
+        kind: Kind,
         *,
         url: str,
         token: Token | None,
-        on_refused: Callable[[Refusal], None] | None = None,
+        color: str | None = None,
+        rollup_ms: int = 0,
         client_id: int | None = None,
     ) -> None:
-        """Prepare; `connect` opens it."""
+        """Prepare; `connect` opens it.
+
+        Args:
+            id: the session's id.
+            participant: this client's participant id.
+            name: the name that people see.
+            kind: the kind of participant.
+            url: the server's address.
+            token: the credential, or its source.
+            color: the participant's color; None is made of its id.
+            rollup_ms: how long the server gathers what it sends, in milliseconds.
+            client_id: the Yjs client id to write under; None makes one.
+
+        Raises:
+            InvalidValue: `url` isn't a server's address, or `rollup_ms` is out of its range.
+        """
         self.id = id
-        self.name = name
-        self.kind = kind
+        user = {"id": participant, "name": name, "kind": kind}
         self._link = SessionLink(
             id,
-            {"id": participant, "name": name, "kind": kind},
-            sync_url(url, id, participant=participant, name=name, kind=kind),
+            user if color is None else {**user, "color": color},
+            sync_url(url, id, participant=participant, name=name, kind=kind, rollup_ms=rollup_ms),
             Credential(token, participant),
-            on_refused=on_refused,
+            on_refused=lambda refusal: self._events.refuse(refusal),
             on_replaced=self._on_replaced,
             client_id=client_id,
         )
+        self._color = color
         self._adoption = Adoption(self._link)
         self._held = set()
         self.presence = self._link.presence
         self._inbox: PromptInbox | None = None
-        self._words: Words | None = None
         self._offering: Offering | None = None
+        self._events = Events(self._link, self._readers())
 
     @property
     def document(self) -> SessionDocument:
@@ -80,13 +97,141 @@ class Session(Writing):
         return self._link.document
 
     @property
+    def doc(self) -> Doc[Any]:
+        """The Yjs document (pycrdt). A refusal replaces it by another one: the event `doc` tells."""
+        return self._link.document.doc
+
+    def transact(self) -> AbstractContextManager[Any]:
+        """Return a context manager in which all writes are one update: `with session.transact():`."""
+        return self._link.document.transaction()
+
+    @property
     def me(self) -> Me:
-        """Our identity and capabilities, as the server verified; until then, as requested."""
-        return self._link.me
+        """This client's participant, as the server verified; until then, as requested."""
+        known = self._link.me
+        person = next((one for one in self.people if one.id == known.id), None)
+        return Me(
+            id=known.id,
+            name=known.name,
+            kind=kind_of(known.kind),
+            color=self._color or color_of(known.id),
+            online=self.status == "online",
+            devices=person.devices if person else 0,
+            looking=person.looking if person else False,
+            since=person.since if person else None,
+            last_seen=person.last_seen if person else None,
+            capabilities=known.capabilities,
+            expires_at=None if known.expires_at is None else datetime.fromtimestamp(known.expires_at, UTC),
+        )
 
     def may(self, capability: str) -> bool:
-        """Return whether we have a capability, e.g. `prompt` or `state:trip/hotel`; see `Me.may`."""
+        """Return whether a capability is granted; True before the grant has arrived, as the server decides anyway.
+
+        Args:
+            capability: e.g. `prompt`, `cancel-any`, `text:notes` or `state:trip/hotel`, which `state:trip` includes.
+        """
         return self._link.me.may(capability)
+
+    def on(self, event: Event, listener: Callable[[Any], None]) -> Off:
+        """Call a listener after each change of an event's value, until the returned function is called.
+
+        The value is that of the group of the same name (`messages`, `people`, …), or: `title`, `me`, `status`,
+        `saved` and `synced` as the attributes; a `Refusal` of an edit, or of a request with an outcome that nothing
+        awaits (`refused`); an `Edit` of a message of this participant by another one (`edit`); the pycrdt document
+        that replaces another one (`doc`); the Yjs update of each transaction (`change`).
+
+        A listener is called in the turn of the loop after the change, and may write. Its exception is logged.
+
+        Args:
+            event: the event.
+            listener: called with the value.
+
+        Raises:
+            InvalidValue: there is no such event.
+            Disconnected: the session is over.
+        """
+        return self._events.on(event, listener)
+
+    def watch(self, event: Event) -> AsyncIterator[Any]:
+        """Iterate over the values of an event: `async for status in session.watch("status"):`.
+
+        It begins with this call. An iteration that is behind gets only the last value, except of `refused`, `change`
+        (the last 1,024) and `edit` (merged for each message).
+
+        Args:
+            event: the event; see `on`.
+
+        Raises:
+            InvalidValue: there is no such event.
+            Disconnected: the session is over; also raised from the iteration.
+        """
+        return self._events.watch(event)
+
+    @property
+    def error(self) -> Disconnected | None:
+        """The reason why the session is over, or None while it isn't."""
+        return self._link.ended
+
+    @property
+    def status(self) -> Status:
+        """The state of the connection: `connecting`, `online`, `offline` (it comes back) or `closed`."""
+        return self._link.status
+
+    @property
+    def saved(self) -> bool:
+        """Whether the server has committed everything that was written here."""
+        return self._link.saved
+
+    @property
+    def synced(self) -> bool:
+        """Whether the document is that of the server, as far as this client has heard."""
+        return self._link.synced
+
+    async def wait_synced(self, *, timeout_seconds: float | None = None) -> None:
+        """Wait until the document is that of the server.
+
+        Args:
+            timeout_seconds: how long to wait; None is for ever.
+
+        Raises:
+            Disconnected: the session is over before that.
+            TimedOut: the time is over.
+        """
+        await in_time(self._link.wait_synced(), timeout_seconds, "The document hasn't come")
+
+    async def wait_saved(self, *, timeout_seconds: float | None = None) -> None:
+        """Wait until the server has committed everything that was written here before this call.
+
+        Args:
+            timeout_seconds: how long to wait; None is for ever.
+
+        Raises:
+            Disconnected: the session is over before that.
+            WriteRefused: the server refused one of these writes.
+            TimedOut: the time is over.
+        """
+        await in_time(self._link.wait_saved(), timeout_seconds, "The last writes aren't saved")
+
+    async def wait_closed(self) -> Disconnected:
+        """Wait until the session is over, and return why."""
+        while self._link.ended is None:
+            await self._link.bell.wait()
+        return self._link.ended
+
+    def close(self) -> None:
+        """End the session: later calls raise `Disconnected`. What was written is saved until the block has ended."""
+        self._link.close()
+
+    def reconnect(self, *, token: Token | None = None) -> None:
+        """Connect at once, also where the server has ended the session, e.g. because a token had expired.
+
+        Args:
+            token: the credential to use from now on; None keeps the one before.
+
+        Raises:
+            Disconnected: this client has closed the session.
+        """
+        self._link.reconnect(token)
 
     @property
     def state(self) -> SharedState:
@@ -154,7 +299,7 @@ class Session(Writing):
     @property
     def someone_is_watching(self) -> bool:
         """Whether the session is visible on a screen of another participant that isn't an agent."""
-        others = (person for person in self.people if person.id != self.participant)
+        others = (person for person in self.people if person.id != self._link.me.id)
         return any(person.looking and person.kind != "agent" for person in others)
 
     def who(self, participant: str | None) -> Who:
@@ -163,47 +308,9 @@ class Session(Writing):
         Args:
             participant: an id, e.g. a message's author.
         """
-        here = [Who(self.participant, self.name, self.kind), *self.presence.people()]
+        me = self._link.me
+        here = [Who(me.id, me.name, kind_of(me.kind), self._color or color_of(me.id)), *self.presence.people()]
         return find_participant(participant, self.document, here)
-
-    @property
-    def status(self) -> Status:
-        """The state of the connection: `connecting`, `online`, `offline` (it comes back) or `closed`."""
-        return self._link.status
-
-    @property
-    def saved(self) -> bool:
-        """Whether the server has committed everything that was written here."""
-        return self._link.saved
-
-    async def wait_saved(self) -> None:
-        """Wait until the server has committed everything that was written here before this call.
-
-        Raises:
-            Disconnected: the session is over before that.
-        """
-        await self._link.wait_saved()
-
-    async def wait_closed(self) -> Disconnected:
-        """Wait until the session is over, and return why."""
-        while self._link.ended is None:
-            await self._link.bell.wait()
-        return self._link.ended
-
-    def edits(self) -> Edits:
-        """Iterate over the edits by others in our messages: `async for edit in session.edits():`.
-
-        It begins with this call; changes of one message are merged into one edit until it is fetched.
-
-        Raises:
-            Disconnected: the session is over; also raised from the iteration.
-        """
-        self._link.go_on()
-        if self._words is None:
-            self._words = Words(self._link)
-        edits = Edits(self._link)
-        self._words.tell(edits)
-        return edits
 
     def prompts(self) -> Prompts:
         """Iterate over the messages that this agent shall answer, waiting ones and later ones.
@@ -247,7 +354,7 @@ class Session(Writing):
         )
 
     @asynccontextmanager
-    async def live(self, url: str, wait_seconds: float | None) -> AsyncGenerator[None, None]:
+    async def _live(self, url: str, wait_seconds: float | None) -> AsyncGenerator[None, None]:
         """Keep the session connected for the length of a block; `connect` calls this, once."""
         try:
             async with self._link.live(url, wait_seconds):
@@ -259,15 +366,36 @@ class Session(Writing):
         finally:
             if self._inbox is not None:
                 self._inbox.close()
-            if self._words is not None:
-                self._words.close()
+            self._events.close()
             self._adoption.close()
 
     def _on_replaced(self) -> None:
         self._adoption.close()
         if self._inbox is not None:
             self._inbox.move(self.document)
-        if self._words is not None:
-            self._words.move(self.document)
         if self._offering is not None:
             self._offering.move(self.document)
+        self._events.move(self.document)
+
+    def _readers(self) -> dict[str, Callable[[], Any]]:
+        """Return the function for each event with a present value that returns it."""
+        return {
+            "messages": lambda: list(self.messages),
+            "runs": lambda: list(self.runs),
+            "agents": lambda: [agent for _, agent in self.agents],
+            "approvals": lambda: [approval for _, approval in self.approvals],
+            "queue": lambda: list(self.queue),
+            "claims": lambda: self.claims.to_json(),
+            "state": lambda: self.state.to_json(),
+            "counters": lambda: self.counters.to_json(),
+            "selections": lambda: self.selections.to_json(),
+            "presence": lambda: self.presence.everybody(),
+            "people": lambda: self.people,
+            "tools": lambda: self.tools,
+            "policy": lambda: self.policy,
+            "title": lambda: self.title,
+            "me": lambda: self.me,
+            "status": lambda: self.status,
+            "saved": lambda: self.saved,
+            "synced": lambda: self.synced,
+        }

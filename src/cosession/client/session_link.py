@@ -28,8 +28,8 @@ from cosession.errors import (
 from cosession.logs import get_logger
 from cosession.protocol import Limits, Notice, decode_state_vector
 
-from .credential import Credential
-from .identity import Me
+from .credential import Credential, Token
+from .identity import Identity
 from .ids import fresh_client_id
 from .presence import Presence
 from .refusal import MOST_REFUSALS, OF_WRITING, REFUSALS_SECONDS
@@ -37,7 +37,8 @@ from .replica import Replica
 from .request import Decisions, Request
 from .request_replay import Asked
 from .signal import Signal
-from .transport import Status, Transport
+from .transport import Transport
+from .types import Status
 from .unsaved_text import unsaved
 from .watched import WatchedDoc
 
@@ -75,7 +76,7 @@ class SessionLink:
         url: str,
         credential: Credential,
         *,
-        on_refused: Callable[[Refusal], None] | None,
+        on_refused: Callable[[Refusal], bool],
         on_replaced: Callable[[], None],
         client_id: int | None = None,
     ) -> None:
@@ -86,7 +87,7 @@ class SessionLink:
             user: our identity.
             url: the WebSocket address.
             credential: the token to authenticate with.
-            on_refused: called with the lost writes when a write was refused; None ends the session instead.
+            on_refused: called with a refusal; returns whether the application has read it.
             on_replaced: called when `document` was replaced.
             client_id: the Yjs client id of the first document; None makes one.
         """
@@ -94,7 +95,7 @@ class SessionLink:
         self._session = session
         self._on_refused = on_refused
         self._on_replaced = on_replaced
-        self._me = Me(user["id"], user["name"], user["kind"])
+        self._me = Identity(user["id"], user["name"], user["kind"])
         self._transport = Transport(url, carried=self, credential=credential, bell=self.bell)
         self.document = SessionDocument(WatchedDoc(client_id or fresh_client_id()))
         wake = self._transport.wake
@@ -114,11 +115,16 @@ class SessionLink:
         self._fresh: tuple[SessionDocument, Replica, Refusal] | None = None
         self._refused_at: list[float] = []
         self._last: Refusal | None = None
+        self._unread: Refusal | None = None
+        """The last refusal with lost writes that the application hasn't read."""
+        self._closed: Disconnected | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def status(self) -> Status:
         """The state of the connection."""
-        return self._transport.status
+        return "closed" if self._closed is not None else self._transport.status
 
     @property
     def away_seconds(self) -> float:
@@ -128,12 +134,17 @@ class SessionLink:
     @property
     def ended(self) -> Disconnected | None:
         """The reason why the session is over, or None while it isn't."""
-        return self._transport.ended
+        return self._closed or self._transport.ended
 
     @property
     def saved(self) -> bool:
         """Whether the server has committed everything that was written here."""
         return self._replica.saved
+
+    @property
+    def synced(self) -> bool:
+        """Whether the document is that of the server, as far as this client has heard."""
+        return self.status == "online" and self._replica.synced
 
     @property
     def breaks(self) -> int:
@@ -151,7 +162,7 @@ class SessionLink:
         return self._replica.writers if self._replica.applying else None
 
     @property
-    def me(self) -> Me:
+    def me(self) -> Identity:
         """Our identity, as the server verified; until then, as requested."""
         return self._me
 
@@ -222,6 +233,8 @@ class SessionLink:
     def lost(self, document: SessionDocument) -> WriteRefused | None:
         """Return the refusal that replaced a document of this session, or None while it is the current one."""
         last = None if document is self.document else self._last
+        if last is not None:
+            self._unread = None
         return None if last is None else WriteRefused(last)
 
     def replica(self) -> Replica:
@@ -231,7 +244,7 @@ class SessionLink:
     def heard(self) -> None:
         """Process the grant, the notices, and the fresh document once it has arrived."""
         if (grant := self.replica().grant) is not None:
-            self._me = Me.granted(grant)
+            self._me = Identity.granted(grant)
         notices = self.replica().notices
         while notices:
             self._decisions.hear(notices.pop(0))
@@ -262,7 +275,7 @@ class SessionLink:
         """Return whether another document may replace this one: a program that breaks each one is stopped."""
         now = time.monotonic()
         self._refused_at = [at for at in self._refused_at if now - at < REFUSALS_SECONDS] + [now]
-        return (self._on_refused is not None or self._replica.saved) and len(self._refused_at) <= MOST_REFUSALS
+        return len(self._refused_at) <= MOST_REFUSALS
 
     def _begin_anew(self, refusal: Refusal) -> None:
         document = SessionDocument(WatchedDoc(fresh_client_id()))
@@ -285,17 +298,16 @@ class SessionLink:
         for wish in again:
             document.requests.put(wish.kind, *wish.subject, participant=wish.participant, value=wish.value)
         self._on_replaced()
-        if self._on_refused is not None and not (was_saved and not texts):
+        if not was_saved or texts:
             self._tell(self._last)
 
     def _tell(self, refusal: Refusal) -> None:
-        """Report a refusal to the application. An exception of its callback, also a cancellation, is only logged."""
-        if self._on_refused is None:
+        """Report a refusal to the application. Lost writes that it doesn't hear of are reported when it leaves."""
+        if self._on_refused(refusal):
             return
-        try:
-            self._on_refused(refusal)
-        except (Exception, asyncio.CancelledError):
-            log.exception("client.refusal_unheard", session=self._session)
+        log.warning("client.refused", session=self._session, code=refusal.code, reason=refusal.reason)
+        if refusal.final:
+            self._unread = refusal
 
     def _unsaved(
         self,
@@ -330,6 +342,32 @@ class SessionLink:
         if self.ended is not None:
             raise self.ended
 
+    def close(self) -> None:
+        """End the session for the application; what was written is sent until the block has ended."""
+        if self.ended is None:
+            self._closed = Disconnected("The session is closed: `close()` was called.")
+            self.bell.ring()
+
+    def reconnect(self, token: Token | None) -> None:
+        """Connect at once, also after the server has ended the session.
+
+        Args:
+            token: the token to use from now on; None keeps the one before.
+
+        Raises:
+            Disconnected: this client has closed the session.
+        """
+        if self._closed is not None or self._tasks is None:
+            raise self._closed or Disconnected("The session isn't open; enter its `async with` block.")
+        if self._transport.reconnect(token):
+            self._keeping = self._tasks.create_task(self._keep(), name=f"cosession {self._session}")
+
+    async def wait_synced(self) -> None:
+        """Wait until the document is that of the server; raises Disconnected when the session is over before that."""
+        while not self.synced:
+            self.go_on()
+            await self.bell.wait()
+
     async def wait_saved(self) -> None:
         """Wait until the server has committed everything that was written here before this call.
 
@@ -340,8 +378,9 @@ class SessionLink:
         replica, document, edits = self._replica, self.document, self._replica.edits
         if replica.is_open:
             raise RuntimeError("What is written in a transaction is saved after it; leave its `with` block first.")
-        while replica.saved_edits < edits or (self.ended is not None and not replica.saved):
-            self.go_on()
+        while replica.saved_edits < edits or (self._transport.ended is not None and not replica.saved):
+            if self._transport.ended is not None:
+                raise self._transport.ended
             if (why := self.lost(document)) is not None:
                 raise why
             await self.bell.wait()
@@ -388,10 +427,13 @@ class SessionLink:
             TimedOut: no document came in that time.
             Disconnected: the server refused, or the last writes aren't saved; the latter only when the block ended
                 normally.
+            WriteRefused: the server refused writes, and the application hasn't read that; only when the block ended
+                normally.
         """
         failure: Exception | None = None
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self._keep(), name=f"cosession {self._session}")
+            self._tasks = tasks
+            self._keeping = tasks.create_task(self._keep(), name=f"cosession {self._session}")
             try:
                 await self._open(url, wait_seconds)
                 yield
@@ -402,7 +444,8 @@ class SessionLink:
                     not_saved = await self._close()
                     failure = failure or not_saved
                 finally:
-                    keeping.cancel()
+                    self._tasks = None
+                    self._keeping.cancel()
                     self._replica.release()
                     self._asked.close()
         if failure is not None:
@@ -426,29 +469,31 @@ class SessionLink:
                 ) from None
         self.go_on()
 
-    async def _close(self) -> Disconnected | None:
+    async def _close(self) -> Disconnected | WriteRefused | None:
         """Wait a little for writes to be saved, then end the session; return an error if some aren't saved."""
         why = f"nothing came back from the server within {FLUSH_SECONDS:g} s."
         try:
             self._transport.hurry()
             async with asyncio.timeout(FLUSH_SECONDS):
                 while not self.saved:  # other tasks may still write, as when they are cancelled
-                    await self.wait_saved()
+                    if self._transport.ended is not None:
+                        raise self._transport.ended
+                    await self.bell.wait()
         except TimeoutError:
             pass
-        except (Disconnected, WriteRefused) as error:
+        except Disconnected as error:
             why = str(error)
         finally:
             if not self.saved:
                 log.warning("client.unsaved", session=self._session, status=self.status)
-            close = self.ended.close if self.ended else None
+            close = self._transport.ended.close if self._transport.ended else None
             self.presence.leave()
             with suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE_SECONDS):
                     await self._transport.flush()
             self._transport.end(Disconnected("The session is closed: its `async with` block has ended."))
         if self.saved:
-            return None
+            return None if self._unread is None else WriteRefused(self._unread)
         return Disconnected(f"What was written last may not be saved: {why}", close, self._lost_words())
 
     async def _keep(self) -> None:
@@ -457,8 +502,8 @@ class SessionLink:
         finally:
             # However it ended: unsaved writes are reported, and no task waits for a connection that isn't kept.
             self._transport.end(Disconnected("The session's connection isn't kept any more."))
-            if self.ended is not None and not self.ended.lost:
-                self.ended.lost = self._lost_words()
+            if self._transport.ended is not None and not self._transport.ended.lost:
+                self._transport.ended.lost = self._lost_words()
 
 
 _ENTRY_BYTES = 9

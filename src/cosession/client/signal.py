@@ -5,18 +5,26 @@ cancelled wait leaves nothing behind.
 """
 
 import asyncio
+from collections.abc import Callable
 
 
 class Signal:
-    """Wakes all waiting tasks."""
+    """Wakes all waiting tasks.
 
-    __slots__ = ("_waiting",)
+    Attributes:
+        on_ring: called at each ring as well; it must return at once.
+    """
+
+    __slots__ = ("_waiting", "on_ring")
 
     def __init__(self) -> None:
+        self.on_ring: Callable[[], None] | None = None
         self._waiting: set[asyncio.Future[None]] = set()
 
     def ring(self) -> None:
         """Wake all tasks that wait now. May be called from a document's observer."""
+        if self.on_ring is not None:
+            self.on_ring()
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal, Protocol, cast
+from typing import Protocol, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -23,15 +23,13 @@ from cosession.errors import Disconnected, MalformedFrame, NotAuthenticated, Too
 from cosession.logs import get_logger
 from cosession.protocol import Renewal, encode_frame
 
-from .credential import Credential, TokenFailed
+from .credential import Credential, Token, TokenFailed
 from .pulse import BEAT_SECONDS, Pulse
 from .replica import DocumentBroken, Replica
 from .signal import Signal
+from .types import Status
 
 log = get_logger(__name__)
-
-Status = Literal["connecting", "online", "offline", "closed"]
-"""The state of a session: not yet synced; synced; was synced and reconnects; over."""
 
 FIRST_DELAY_SECONDS = 0.1
 """The longest first pause: most breaks are a server's restart or a proxy's timeout, and end at once."""
@@ -161,6 +159,24 @@ class Transport:
         """Retry at once, and start over with short pauses, because little time is left."""
         self._attempt = 0
         self._hurry.set()
+
+    def reconnect(self, token: Token | None) -> bool:
+        """Connect at once; return whether `run` must be called again, because it had ended.
+
+        Args:
+            token: the token to use from now on; None keeps the one before. An open connection is then made anew.
+        """
+        if token is not None:
+            self._credential.replace(token)
+            if self._socket is not None:
+                self._socket.transport.abort()
+        self.hurry()
+        if self.ended is None:
+            return False
+        self.ended = None
+        self.status = "offline"
+        self._bell.ring()
+        return True
 
     async def flush(self) -> None:
         """Send the waiting frames now; without a connection nothing is sent."""

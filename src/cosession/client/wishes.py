@@ -21,11 +21,6 @@ class Wishes(Views):
     _link: SessionLink
     _held: set[str]
 
-    @property
-    def participant(self) -> str:
-        """Our participant id, as the server verified; until then, as requested."""
-        return self._link.me.id
-
     def set_title(self, title: str) -> None:
         """Give the session another title.
 
@@ -55,7 +50,7 @@ class Wishes(Views):
         self._link.check_names("What is cancelled", about)
         self._link.check_text(reason, "The reason")
         self._link.check_may("cancel-any", "cancel-own")
-        return self._link.decide(self.document.requests.ask_cancel(about, self.participant, reason))
+        return self._link.decide(self.document.requests.ask_cancel(about, self._link.me.id, reason))
 
     def steer(self, run_id: str, text: str, *, id: str | None = None) -> Request:  # noqa: A002
         """Add an instruction to a running run; the server decides. The request's `id` is the steer's.
@@ -76,7 +71,7 @@ class Wishes(Views):
         self._link.check_names("The id of a steer", *filter(None, (id,)))
         self._link.check_text(text, "The steer")
         self._link.check_may("steer", "cancel-own")
-        asked = self.document.requests.ask_steer(run_id, id or fresh_id(), self.participant, text)
+        asked = self.document.requests.ask_steer(run_id, id or fresh_id(), self._link.me.id, text)
         return self._link.decide(asked)
 
     def vote(self, approval: str, decision: str, value: Any = None) -> Request:
@@ -103,7 +98,7 @@ class Wishes(Views):
         if asked is not None and asked.is_editable:
             value = asked.value
         self._link.check_fits(value, "The value")
-        return self._link.decide(self.document.requests.ask_vote(approval, self.participant, decision, value))
+        return self._link.decide(self.document.requests.ask_vote(approval, self._link.me.id, decision, value))
 
     def set_policy(self, double_texting: str) -> Request:
         """Ask the server to change the handling of prompts that arrive while an agent works.
@@ -119,7 +114,7 @@ class Wishes(Views):
         self._link.go_on()
         self._link.check_may("queue")
         policy = checked_policy({"double_texting": double_texting})
-        return self._link.decide(self.document.requests.ask_policy(self.participant, policy.double_texting))
+        return self._link.decide(self.document.requests.ask_policy(self._link.me.id, policy.double_texting))
 
     def claim(self, key: str, *, seconds: float | None = None, wait: bool = False) -> Claim:
         """Claim a key that one process at a time can hold: `async with session.claim("inbox") as claim:`.

@@ -49,7 +49,7 @@ class Writing(Wishes):
             role,
             whole,
             id=id or fresh_id(),
-            author=self.participant,
+            author=self._link.me.id,
             created_at=now(),
             parent=parent,
             to=to,
@@ -69,7 +69,7 @@ class Writing(Wishes):
         self._link.go_on()
         self._link.check_fits(text, "The prompt", ())
         self._link.check_names("The id of an agent", *checked_agents(to))
-        return self.document.queue.append(text, id=fresh_id(), author=self.participant, created_at=now(), to=to)
+        return self.document.queue.append(text, id=fresh_id(), author=self._link.me.id, created_at=now(), to=to)
 
     def edit(self, message_id: str, text: str) -> None:
         """Change a message's text with a minimal edit, so that concurrent edits merge.
@@ -78,7 +78,7 @@ class Writing(Wishes):
             InvalidValue: the message doesn't exist, or is deleted.
             Disconnected: the session is over.
         """
-        self._find(message_id).edit(text, at=now(), by=self.participant)
+        self._find(message_id).edit(text, at=now(), by=self._link.me.id)
 
     def remove(self, message_id: str) -> None:
         """Delete a message's content; an empty message marked as deleted stays. Raises as `edit` does."""
@@ -98,7 +98,7 @@ class Writing(Wishes):
         """
         self._link.go_on()
         self._link.check_names("The name of a counter", name)
-        self.document.counters.add(name, self.participant, amount, device=str(self.document.doc.client_id))
+        self.document.counters.add(name, self._link.me.id, amount, device=str(self.document.doc.client_id))
 
     def _find(self, message_id: str) -> Message:
         self._link.go_on()
