@@ -370,8 +370,8 @@ def test_a_refusal_is_read_by_somebody_who_knows_no_paths(scene: Scene) -> None:
         "doesn't include that; ask the person who gave it to you for edit-any.": lambda d: text_of(d, "m-bob").insert(
             0, "x"
         ),
-        "You may not write into a message, at messages/*/metadata/author: author must be the id of whose message it "
-        'is (you are eve), not "bob".': lambda d: say(d, "m-new", "bob"),
+        "You may not write into a message, at messages/*/metadata/author: author must be the id of the message's "
+        'owner (you are eve), not "bob".': lambda d: say(d, "m-new", "bob"),
         "You may not change a run, at runs/r-bot/status: it is bot's.": lambda d: d.runs.get("r-bot").end(
             "complete", at=AT
         ),

@@ -75,7 +75,7 @@ def test_each_role_is_a_set_of_capabilities():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(NotAllowed, match=r"'prompt' \(send messages"):
+    with pytest.raises(NotAllowed, match=r"'prompt' \(send and queue messages"):
         Capabilities.of("viewer").require("prompt")
     Capabilities.of("operator").require("cancel-any", "cancel-own")
 
