@@ -195,7 +195,7 @@ class Planner:
             key="book",
         )
         if not decision.approved:
-            return {"booked": {}, "decision": decision.decision}
+            return {"booked": {}, "decision": decision.status}
         now = trip.unbooked(self._session)
         wanted = {id_: now[id_] for id_ in wanted if id_ in now}  # who took something out meanwhile doesn't want it
         cost = trip.cost(wanted)

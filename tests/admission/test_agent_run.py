@@ -1,5 +1,7 @@
 """A whole run of the Python SDK goes through admission, token by token."""
 
+import asyncio
+
 import pytest
 from admission.scene import AT, Client, Scene, participant
 from pycrdt import TransactionEvent
@@ -66,6 +68,43 @@ async def test_a_run_with_reasoning_tokens_tools_steps_and_steers_is_admitted(sc
 
     assert scene.document.runs.get(run.id).status == "complete"
     assert scene.document.messages.get(run.message.id).text == "one 🦊 threedone"
+    assert scene.document.to_json() == wire.client.document.to_json()
+
+
+async def test_every_state_of_a_tool_call_is_admitted(scene: Scene) -> None:
+    wire = Wire(scene, scene.client(participant("bot", role="agent")))
+    async with agent_run(wire.client) as run:
+        wire.send()
+        call = run.tool("pay", title="Pay", streaming=True, provider_executed=True)
+        wire.send()
+        for token in ('{"sum', '": 3}'):
+            call.grow(token)
+            wire.send()
+        call.ready({"sum": 3})
+        wire.send()
+        call.output({"paid": []}, preliminary=True)
+        wire.send()
+        call.output({"paid": [True]})
+        wire.send()
+        run.tool("pay", {"sum": 4}, dynamic=True).error("no money")
+        wire.send()
+        run.tool("pay", {"sum": 5}).deny("too much")
+        wire.send()
+        asking = asyncio.ensure_future(run.tool("pay", {"sum": 6}).ask("Pay?"))
+        await asyncio.sleep(0)
+        wire.send()
+        asking.cancel()
+        await asyncio.wait([asking])
+    wire.send()
+    wire.hear()
+
+    assert [part.state for part in scene.document.messages.get(run.message.id).parts] == [
+        "output-available",
+        "output-error",
+        "output-denied",
+        "output-denied",
+    ]
+    assert scene.document.approvals.get(f"{run.id}/1").tool_call == f"{run.id}-4"
     assert scene.document.to_json() == wire.client.document.to_json()
 
 

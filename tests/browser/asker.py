@@ -12,7 +12,7 @@ async def main(url: str, session_id: str) -> None:
             async with session.run(reply_to=prompt) as run:
                 selected = await run.call("selected", {"list": "hotels"}, seconds=60)
                 decision = await run.ask("Book it?", value={"limit": 200, "row": selected["row"]})
-                run.text(f"{decision.decision}: {decision.value['limit']} for row {decision.value['row']}")
+                run.text(f"{decision.status}: {decision.value['limit']} for row {decision.value['row']}")
 
 
 asyncio.run(main(*sys.argv[1:]))

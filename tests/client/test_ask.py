@@ -58,7 +58,7 @@ async def test_a_question_that_nobody_answers_expires(server: Server):
         planner.run() as run,
     ):
         decision = await run.ask("Book it?", seconds=0.2)
-        assert (decision.decision, decision.approved, decision.by) == ("expired", False, ())
+        assert (decision.status, decision.approved, decision.by) == ("expired", False, ())
 
 
 async def test_a_cancel_ends_the_wait_for_people(server: Server):
@@ -94,7 +94,7 @@ async def test_the_next_process_finds_the_answer_to_what_the_one_before_asked(
             async with session.run(reply_to=await anext(session.prompts())) as run:
                 run.text(f"attempt {run.epoch}")
                 decision = await run.ask("Book it?")
-                run.text(f", {decision.decision}")
+                run.text(f", {decision.status}")
 
         with pytest.raises(Disconnected, match="may not be saved"):  # noqa: PT012 - leaving says it
             async with connect(server.url, **planner) as one:

@@ -100,8 +100,8 @@ async def test_of_a_page_and_a_process_exactly_one_does_a_call(server: Server):
             given = [{"about": str(number)} for number in range(6)]
             given_back = [await run.call("where", one) for one in given]
             assert [{"about": one["about"]} for one in given_back] == given
-            by_page = await run.call("where", {"about": "page"}, who=["page"])
-            by_desktop = await run.call("where", {"about": "desktop"}, who=["anna"])
+            by_page = await run.call("where", {"about": "page"}, participants=["page"])
+            by_desktop = await run.call("where", {"about": "desktop"}, participants=["anna"])
             assert (by_page["by"], by_desktop["by"]) == ("page", "anna")
         page.stdin.close()
         said = (await page.stdout.read()).split()

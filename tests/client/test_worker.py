@@ -242,7 +242,7 @@ async def test_one_that_waits_for_people_does_not_keep_others_waiting(server: Se
     async def ask(run: AgentRun) -> None:
         if said(run) == "ask":
             decision = await run.ask("Book it?")
-            run.text(decision.decision)
+            run.text(decision.status)
         else:
             run.text("done")
 

@@ -52,10 +52,10 @@ async def work(session: Session, run: AgentRun, what: str) -> None:
                 await asyncio.sleep(WORD_SECONDS)
         case "ask":
             decision = await run.ask("Book it?", value={"limit": 200})
-            run.text(f" {decision.decision} {decision.value}")
+            run.text(f" {decision.status} {decision.value}")
         case "agree":
             decision = await run.ask("Book it?", quorum=2)
-            run.text(f" {decision.decision} by {' and '.join(decision.by)}")
+            run.text(f" {decision.status} by {' and '.join(decision.by)}")
         case _:
             row = await run.call("selected_row", seconds=60)
             say("uses", row)

@@ -22,7 +22,7 @@ from .part_handle import PartHandle
 from .run_lifecycle import RunLifecycle
 from .session_link import leaves
 from .steps import Step, run_step
-from .tool import ToolCall
+from .tool import ToolCall, begin
 
 T = TypeVar("T")
 
@@ -208,27 +208,48 @@ class AgentRun(RunLifecycle):
         self._step()
         self._answer.truncate()
 
-    def tool(self, name: str, input: dict[str, Any] | None = None, *, id: str | None = None) -> ToolCall:  # noqa: A002
-        """Show a call of a tool with its input; the output follows. Raises as `text` does.
+    def tool(
+        self,
+        name: str,
+        input: Mapping[str, Any] | None = None,  # noqa: A002 - the part's field
+        *,
+        id: str | None = None,  # noqa: A002 - the part's field
+        title: str | None = None,
+        streaming: bool = False,
+        dynamic: bool = False,
+        provider_executed: bool = False,
+    ) -> ToolCall:
+        """Show a call of a tool; the output follows. Raises as `text` does.
 
         A call without an output or error when the run ends is shown as failed.
 
         Args:
             name: the tool's name.
-            input: the input of the call.
-            id: the model's id of the call; None makes one.
+            input: the input of the call; None is empty, or not known yet where it is streamed.
+            id: the model's id of the call, unique in the answer; None makes one.
+            title: the name of the tool for people.
+            streaming: whether the model still writes the input: `grow` appends to it, `ready` completes it.
+            dynamic: whether the tool is known at run time only; the part is a `dynamic-tool`.
+            provider_executed: whether the provider of the model calls the tool.
+
+        Raises:
+            InvalidValue: an argument is invalid, or the answer has a call of this id.
+            TooLarge: the input is larger than the server accepts.
         """
-        self._step()
         self._link.check_names("The name of a tool", name)
         self._link.check_names("The id of a call", *filter(None, (id,)))
+        self._link.check_text(title or "", "The title")
         self._link.check_fits(input, "The input", leaves(input))
-        part = {
-            "type": f"tool-{name}",
-            "toolCallId": id or fresh_id(),
-            "state": "input-available",
-            "input": input or {},
-        }
-        return ToolCall(self._link, self._answer, self._answer.add(part), self._step)
+        return begin(
+            self._work,
+            name,
+            input,
+            id=id,
+            title=title,
+            streaming=streaming,
+            dynamic=dynamic,
+            provider_executed=provider_executed,
+        )
 
     def progress(self, label: str, done: float | None = None, total: float | None = None) -> None:
         """Set the progress of the run. Raises as `text` does.
@@ -286,7 +307,7 @@ class AgentRun(RunLifecycle):
         *,
         schema: dict[str, Any] | None = None,
         value: Any = None,
-        who: Sequence[str] = (),
+        participants: Sequence[str] = (),
         quorum: int = 1,
         seconds: float | None = None,
         key: str | None = None,
@@ -300,7 +321,7 @@ class AgentRun(RunLifecycle):
             question: the question, for people.
             schema: the JSON Schema of the value to approve.
             value: the value to approve, e.g. the arguments of a tool; people may edit an object before they vote.
-            who: the participants that may answer; empty means every participant that may approve.
+            participants: the participants that may answer; empty means every participant that may approve.
             quorum: the number of participants that must agree.
             seconds: the time to answer; None is for ever.
             key: a name of the question, unique in the run, for questions whose order may change in a resumed run.
@@ -309,12 +330,15 @@ class AgentRun(RunLifecycle):
             InvalidValue: an argument is invalid.
             TooLarge: the question is larger than the server accepts.
         """
-        self._link.check_text(question, "The question")
-        self._link.check_fits({"question": question, "schema": schema, "value": value}, "The question")
-        self._link.check_names("The key of a question", *filter(None, (key,)))
-        self._link.check_names("The id of a participant", *_listed(who))
         return await human_input.ask(
-            self._work, question, schema=schema, value=value, who=who, quorum=quorum, seconds=seconds, key=key
+            self._work,
+            question,
+            schema=schema,
+            value=value,
+            participants=participants,
+            quorum=quorum,
+            seconds=seconds,
+            key=key,
         )
 
     async def call(
@@ -322,7 +346,7 @@ class AgentRun(RunLifecycle):
         tool: str,
         input: dict[str, Any] | None = None,  # noqa: A002
         *,
-        who: Sequence[str] = (),
+        participants: Sequence[str] = (),
         seconds: float = 20.0,
         key: str | None = None,
     ) -> Any:
@@ -333,7 +357,7 @@ class AgentRun(RunLifecycle):
         Args:
             tool: the tool's name.
             input: the input of the call.
-            who: the participants whose clients may answer; empty means all.
+            participants: the participants whose clients may answer; empty means all.
             seconds: how long to wait.
             key: a name of the call, unique in the run; see `ask`.
 
@@ -341,11 +365,7 @@ class AgentRun(RunLifecycle):
             ToolFailed: the tool gave an error, or no client answered in time.
             TooLarge: the input is larger than the server accepts.
         """
-        self._link.check_fits(input, "The input")
-        self._link.check_names("The name of a tool", tool)
-        self._link.check_names("The key of a call", *filter(None, (key,)))
-        self._link.check_names("The id of a participant", *_listed(who))
-        return await human_input.call(self._work, tool, input, who=who, seconds=seconds, key=key)
+        return await human_input.call(self._work, tool, input, participants=participants, seconds=seconds, key=key)
 
     def delegate(
         self, agent: str, text: str, *, data: Mapping[str, Any] | None = None, key: str | None = None
@@ -379,10 +399,3 @@ class AgentRun(RunLifecycle):
         seen = set(self._record.seen)
         new = [steer for steer in self._record.steers if steer["id"] not in seen]
         return [Steer(steer["id"], steer["by"], steer["text"], steer["at"]) for steer in new]
-
-
-def _listed(who: Sequence[str]) -> Sequence[str]:
-    """Return a list of participants; reject a string, which would be read as a list of its letters."""
-    if isinstance(who, str):
-        raise InvalidValue(f"Those who are asked are a list of ids, not the text {who!r}.")
-    return who

@@ -51,6 +51,14 @@ class Work:
         number = self._numbers[kind] = self._numbers.get(kind, 0) + (key is None)
         return f"{self.record.id}/{number if key is None else key}"
 
+    def call_id(self) -> str:
+        """Return the id of the next tool call; a process that resumes the run derives the same ids.
+
+        It has characters only that the interfaces of models take, if the run's id has.
+        """
+        number = self._numbers["tool"] = self._numbers.get("tool", 0) + 1
+        return f"{self.record.id}-{number}"
+
     def say(self, **fields: Any) -> None:
         """Set fields of the agent's record."""
         agent = self.document.agents.get(self.record.agent)

@@ -37,6 +37,11 @@ class Approval(Record):
         return self._optional_string("run")
 
     @property
+    def tool_call(self) -> str | None:
+        """The id of the tool call that is approved, if it is one."""
+        return self._optional_string("tool_call")
+
+    @property
     def who(self) -> list[str]:
         """The ids of the participants that may answer; empty means all."""
         return [item for item in self._list("who") if isinstance(item, str)]
@@ -151,6 +156,7 @@ class Approvals(Records[Approval]):
         created_at: str,
         schema: Mapping[str, Any] | None = None,
         run: str | None = None,
+        tool_call: str | None = None,
         who: Sequence[str] = (),
         quorum: int = 1,
         expires_at: str | None = None,
@@ -164,6 +170,7 @@ class Approvals(Records[Approval]):
             created_at: the time, RFC 3339.
             schema: the JSON Schema of the answer's value.
             run: the run that asks.
+            tool_call: the id of the tool call that is approved, in a message of the run; its input is the value.
             who: the participants that may answer; empty means all.
             quorum: the number of participants that must agree.
             expires_at: the time after which no vote counts, RFC 3339.
@@ -178,6 +185,7 @@ class Approvals(Records[Approval]):
             "created_at": created_at,
             "schema": schema,
             "run": run,
+            "tool_call": tool_call,
             "quorum": quorum,
             "expires_at": expires_at,
         }

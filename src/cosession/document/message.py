@@ -7,7 +7,7 @@ from pycrdt import Array, Map, Text
 
 from cosession.errors import BadDocument
 
-from .part_schema import is_tool
+from .part_schema import ENDED_CALLS, is_tool
 from .parts import Part, new_part
 from .policy import agents_of
 from .record import Record, maps_in
@@ -21,9 +21,6 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 _UI_MESSAGE = frozenset({"id", "role", "metadata", "parts"})
 """The fields of a UIMessage."""
-
-_ENDED_CALLS = frozenset({"output-available", "output-error", "output-denied"})
-"""The final states of a tool call."""
 
 OWN_METADATA = frozenset(
     {"author", "created_at", "status", "run", "parent", "to", "edited_at", "edited_by", "deleted"}
@@ -253,7 +250,7 @@ class Message(Record):
         with transaction(self.shared):
             for part in self.parts:
                 approval: Any = part.get("approval")
-                if not is_tool(part.type) or part.state in _ENDED_CALLS:
+                if not is_tool(part.type) or part.state in ENDED_CALLS:
                     continue
                 if isinstance(approval, dict) and cast(JsonObject, approval).get("approved") is not True:
                     part.update(state="output-denied", approval={**cast(JsonObject, approval), "approved": False})

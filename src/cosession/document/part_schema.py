@@ -16,15 +16,30 @@ PART_DEPTH = 3
 TEXT_STATES = ("streaming", "done")
 
 TOOL_STATES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "input-streaming": (frozenset(), frozenset({"output", "errorText", "approval"})),
-    "input-available": (frozenset({"input"}), frozenset({"rawInput", "output", "errorText", "approval"})),
-    "approval-requested": (frozenset({"input", "approval"}), frozenset({"rawInput", "output", "errorText"})),
-    "approval-responded": (frozenset({"input", "approval"}), frozenset({"rawInput", "output", "errorText"})),
+    "input-streaming": (frozenset(), frozenset({"output", "preliminary", "errorText", "approval"})),
+    "input-available": (
+        frozenset({"input"}),
+        frozenset({"rawInput", "output", "preliminary", "errorText", "approval"}),
+    ),
+    "approval-requested": (
+        frozenset({"input", "approval"}),
+        frozenset({"rawInput", "output", "preliminary", "errorText"}),
+    ),
+    "approval-responded": (
+        frozenset({"input", "approval"}),
+        frozenset({"rawInput", "output", "preliminary", "errorText"}),
+    ),
     "output-available": (frozenset({"input", "output"}), frozenset({"rawInput", "errorText"})),
-    "output-error": (frozenset({"errorText"}), frozenset({"rawInput", "output"})),
-    "output-denied": (frozenset({"input", "approval"}), frozenset({"rawInput", "output", "errorText"})),
+    "output-error": (frozenset({"errorText"}), frozenset({"rawInput", "output", "preliminary"})),
+    "output-denied": (
+        frozenset({"input", "approval"}),
+        frozenset({"rawInput", "output", "preliminary", "errorText"}),
+    ),
 }
 """Per state of a tool call: the keys that it needs, and those that it can't have (an update drops them)."""
+
+ENDED_CALLS = frozenset({"output-available", "output-error", "output-denied"})
+"""The final states of a tool call."""
 
 _APPROVED: Mapping[str, tuple[Any, ...]] = {
     "input-streaming": (),
