@@ -5,8 +5,9 @@ Reads return plain JSON and never raise; writes are checked first, with one erro
 """
 
 from .approvals import Approval, Approvals
+from .claims import Claims, prompt_key, tool_key
 from .conversation import conversation
-from .flat import Claims, Counters, Selections, prompt_key, tool_key
+from .counters import Counters
 from .json_schema import misfit
 from .message import MESSAGE_STATUSES, Message
 from .messages import ROLES, Messages
@@ -21,6 +22,7 @@ from .requests import MAX_REASON, RequestRecord, Requests
 from .run import Run
 from .run_states import ENDED, RUN_STATUSES, may_become
 from .runs import Runs
+from .selections import Selections
 from .session import SessionDocument
 from .surfaces import Surface, Surfaces
 from .text import Position, SharedText

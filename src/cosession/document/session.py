@@ -14,7 +14,8 @@ from pycrdt import Array, Doc, Map, Text, Transaction, XmlFragment
 from cosession.errors import BadDocument
 
 from .approvals import Approvals
-from .flat import Claims, Counters, Selections
+from .claims import Claims
+from .counters import Counters
 from .messages import Messages
 from .meta import Meta
 from .observe import Change, Root, Subscription
@@ -23,6 +24,7 @@ from .people import Agents, Participants
 from .queue import Queue
 from .requests import Requests
 from .runs import Runs
+from .selections import Selections
 from .surfaces import Surfaces
 from .text import SharedText
 from .tree import State

@@ -11,7 +11,7 @@ from pycrdt import Assoc, StickyIndex, Text
 
 from cosession.errors import BadDocument
 
-from .places import decode_position, encode_position, read_places
+from .positions import DocumentStrings, decode_position, encode_position
 from .values import checked_text, document_of, transaction
 
 Position: TypeAlias = bytes
@@ -104,11 +104,11 @@ class SharedText:
             raise BadDocument(f"The index {index} is outside of a text of {len(content)} characters.")
         offset = self._byte_offset(content, index)
         if index and not content.isascii():
-            for struct in read_places(document_of(self.shared).get_update()).strings_in(self._head()):
-                start, encoded = self._start_of(struct.id), (struct.string or "").encode()
+            for struct, text in DocumentStrings(document_of(self.shared).get_update()).strings_in(self._head()):
+                start, encoded = self._start_of((struct.client, struct.clock)), text.encode()
                 if start < offset <= start + len(encoded):
                     behind = len(encoded[: offset - start].decode().encode("utf-16-le")) // 2
-                    return encode_position((struct.id[0], struct.id[1] + behind - 1), -1)
+                    return encode_position((struct.client, struct.clock + behind - 1), -1)
         return self.shared.sticky_index(offset, Assoc.BEFORE).encode()
 
     def index_of(self, position: Position) -> int:
@@ -122,15 +122,16 @@ class SharedText:
             if head != self._head():
                 raise BadDocument("The position is in another text.")
             return 0 if assoc < 0 else len(self)
-        places = read_places(document_of(self.shared).get_update())
-        struct = places.find(at)
-        if struct is None or places.parent_of(struct) != self._head():
+        strings = DocumentStrings(document_of(self.shared).get_update())
+        struct = strings.find(at)
+        if struct is None or strings.head_of(struct) != self._head():
             raise BadDocument("The position is beside a character that this text doesn't have, or not yet.")
-        start = self._index_at(self._start_of(struct.id))
-        if struct.string is None or struct.deleted:
+        start = self._index_at(self._start_of((struct.client, struct.clock)))
+        text = strings.text_of(struct)
+        if text is None:
             return start
-        units = at[1] - struct.id[1] + (1 if assoc < 0 else 0)
-        return start + len(struct.string.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore"))
+        units = at[1] - struct.clock + (1 if assoc < 0 else 0)
+        return start + len(text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", errors="ignore"))
 
     def _head(self) -> bytes:
         """Return the prefix of a relative position at the start or end of this text."""
