@@ -27,26 +27,14 @@ ACTIVE = {"queued", "running", "suspended"}
 FINAL = set(ENDED) - {"lost"}
 
 
-def test_every_step_of_a_run_is_told_or_is_none() -> None:
-    by_agent = {pair for pair in itertools.product(("", *RUN_STATUSES), RUN_STATUSES) if may_become(*pair, False)}
-    by_server = {pair for pair in itertools.product(("", *RUN_STATUSES), RUN_STATUSES) if may_become(*pair, True)}
-    working = {"running", "suspended"}
+def test_an_agent_makes_the_transitions_of_the_table_only() -> None:
+    by_agent = {pair for pair in itertools.product(("", *RUN_STATUSES), RUN_STATUSES) if may_become(*pair)}
     assert by_agent == {
         *itertools.product({""}, ACTIVE | FINAL),
-        *itertools.product(ACTIVE, working | FINAL),
+        *itertools.product(ACTIVE, {"running", "suspended"} | FINAL),
         *itertools.product({"lost"}, FINAL),
     }
-    assert by_server == {
-        ("", "cancelled"),
-        *itertools.product(ACTIVE, {"lost", "cancelled"}),
-        *itertools.product({"lost"}, {"running", "cancelled", "error"}),
-    }
-
-
-def test_nothing_follows_on_an_end_that_was_none_of_the_servers() -> None:
-    for before, after, by_server in itertools.product(FINAL, RUN_STATUSES, (True, False)):
-        assert not may_become(before, after, by_server)
-    assert not may_become("of its own", "running", False)
+    assert not may_become("of its own", "running")
 
 
 def test_a_policy_is_read_whatever_is_there(session: SessionDocument) -> None:

@@ -238,7 +238,7 @@ def _follow(case: DecisionContext, id_: str, run: Run, seen: Seen) -> None:
         run.write({"epoch": seen.epoch, "client": seen.client, "former": list(seen.former)})
     if now.status == seen.status:
         _stop_if_idle(case, id_, run)
-    elif may_become(seen.status, now.status, by_server=False):
+    elif may_become(seen.status, now.status):
         case.memory.ledger[id_] = replace(seen, status=now.status)
         if now.status in FINAL:
             _ended(case, id_, run)
