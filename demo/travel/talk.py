@@ -12,7 +12,7 @@ from typing import Any
 from chat.models import STEERED
 from chat.tool_model import Call, ToolModel
 
-from cosession.client import AgentRun
+from cosession.client import AgentRun, Steer
 
 SILENCE = "*The model gave no answer. Ask again in other words, or start the team with another model.*"
 """What people read instead of nothing."""
@@ -63,6 +63,7 @@ async def think(run: AgentRun, model: ToolModel, messages: list[dict[str, Any]],
     by_name = {tool.name: tool for tool in tools}
     for _ in range(MOST_TURNS):
         calls: list[Call] = []
+        heard: list[Steer] = []
         said = ""
         async with contextlib.aclosing(model.act(messages, [tool.schema for tool in tools])) as pieces:
             async for piece in pieces:
@@ -71,11 +72,11 @@ async def think(run: AgentRun, model: ToolModel, messages: list[dict[str, Any]],
                 else:
                     said += piece
                     run.text(piece)
-                if run.has_steers():
+                if heard := run.steers():
                     break
         messages.append({"role": "assistant", "content": said, **({"tool_calls": _told(calls)} if calls else {})})
         messages += [await _carry_out(run, by_name.get(call.name), call) for call in calls]
-        steers = [f"{run.session.who(steer.by).name}: {steer.text}" for steer in run.steers()]
+        steers = [f"{run.session.who(steer.by).name}: {steer.text}" for steer in [*heard, *run.steers()]]
         if steers:
             messages.append({"role": "user", "content": "\n".join([STEERED, *steers])})
         if not calls and not steers:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "AgentRun",
+    "CheckpointStore",
     "Claim",
     "ClaimHeld",
     "ClaimLost",

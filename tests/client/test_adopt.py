@@ -271,20 +271,3 @@ async def test_a_cancelled_run_may_end_its_answer(hub: Hub):
         await session.wait_saved()
     [answer] = hub.document.messages
     assert (answer.text, answer.status, run.id) == ("To Lisbon … I stop here.", "cancelled", answer.run)
-
-
-async def test_steers_can_be_looked_for_without_taking_them_in(hub: Hub):
-    async with (
-        connect(hub.url, session="trip", participant="planner") as session,
-        asyncio.timeout(60),
-        session.run() as run,
-    ):
-        assert not run.has_steers()
-        await session.wait_saved()
-        record = hub.document.runs.get(run.id)
-        assert record is not None
-        record.record_steer("s1", by="anna", text="by train", at=AT)
-        await until(run.has_steers)
-        assert record.seen == []
-        assert [steer.text for steer in run.steers()] == ["by train"]
-        assert not run.has_steers()

@@ -71,6 +71,7 @@ async def test_a_run_streams_one_message_and_ends_complete(hub: Hub, session: Se
     record = hub.document.runs.get(run.id)
     assert record is not None
     assert (record.status, record.reply_to, record.messages) == ("complete", prompt.id, [answer(hub).id])
+    assert record.task == "Looking at maps"
     assert (answer(hub).text, answer(hub).status, answer(hub).author) == ("To Lisbon 🌊.", "complete", "planner")
     assert [part.to_json() for part in answer(hub).parts] == [
         {"type": "text", "text": "To Lisbon 🌊.", "state": "done"}
@@ -347,6 +348,29 @@ async def test_steers_are_given_once_and_marked_as_seen(hub: Hub, session: Sessi
         assert run.steers() == []
         await session.wait_saved()
         assert record.seen == ["s1", "s2"]
+
+
+async def test_a_run_waits_for_the_next_steer_and_each_is_given_once(hub: Hub, session: Session):
+    async with asyncio.timeout(60):
+        async with session.run() as run:
+            waiting = [asyncio.ensure_future(run.next_steer()) for _ in range(2)]
+            await arrived(hub, run.id)
+            record = hub.document.runs.get(run.id)
+            assert record is not None
+            for number in range(3):
+                record.record_steer(f"s{number}", by="anna", text="cheaper", at=AT)
+            given = [(await each).id for each in waiting]
+            mine = session.document.runs.get(run.id)
+            assert mine is not None
+            await until(lambda: len(mine.steers) == 3)
+            assert given == ["s0", "s1"]
+            assert [steer.id for steer in run.steers()] == ["s2"]
+            asyncio.get_running_loop().call_soon(cancel_here, session, run.id)
+            await run.next_steer()
+            pytest.fail("the run was cancelled")
+    await session.wait_saved()
+    assert record.seen == ["s0", "s1", "s2"]
+    assert record.status == "cancelled"
 
 
 async def test_a_message_deleted_while_it_streams_stays_deleted(hub: Hub, session: Session):

@@ -53,7 +53,7 @@ WAYS: dict[str, Callable[[Session, AgentRun, Any], object]] = {
 @pytest.mark.parametrize("way", WAYS)
 async def test_no_value_that_is_not_json_is_written_anywhere_nor_half_of_it(hub: Hub, way: str):
     async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
-        run.has_steers()  # from the first step on it says that it works
+        run.steers()  # from the first step on it says that it works
         await session.wait_saved()
         before, said = session.document.to_json(), session.presence.everybody()
         for name, bad in BAD.items():
@@ -237,7 +237,7 @@ async def given(result: Any) -> None:
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_what_is_no_text_or_no_list_of_ids_is_refused_and_nothing_is_written(hub: Hub, wrong: str):
     async with connect(hub.url, session="trip", participant="bot") as session, session.run() as run:
-        run.has_steers()  # from the first step on it says that it works
+        run.steers()  # from the first step on it says that it works
         before = session.document.to_json()
         with pytest.raises(InvalidValue):
             await given(WRONG[wrong](session, run))

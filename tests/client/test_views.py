@@ -148,8 +148,8 @@ async def test_a_session_is_created_with_a_policy(server: Server):
             assert run.reply_to == question.id
             await until(lambda: anna.runs.get(run.id))
             more = await anna.send("By train!")
-            await until(run.has_steers)
-            assert [(steer.id, steer.text) for steer in run.steers()] == [(more.id, "By train!")]
+            steer = await run.next_steer()
+            assert (steer.id, steer.text) == (more.id, "By train!")
         await flights.wait_saved()
         assert not passed_over.done()
         passed_over.cancel()

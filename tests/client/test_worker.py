@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from client.hub import Hub, until
@@ -16,11 +17,11 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from cosession.auth.keys import secret_keys
 from cosession.auth.tokens import mint
-from cosession.client import AgentRun, Handler, RawHandler, Session, Worker, connect
+from cosession.client import AgentRun, CheckpointStore, Handler, RawHandler, Session, Worker, connect
 from cosession.client import worker as worker_module
 from cosession.client.errand import Errand, ErrandSession
 from cosession.document import Message
-from cosession.errors import Disconnected
+from cosession.errors import Disconnected, InvalidValue, RunLost
 
 pytestmark = pytest.mark.anyio
 
@@ -341,9 +342,17 @@ async def test_a_worker_without_a_name_works_as_its_token_says(tmp_path: Path, f
 
 
 @asynccontextmanager
-async def joined(hub: Hub, errand: Errand) -> AsyncIterator[ErrandSession]:
+async def joined(
+    hub: Hub, errand: Errand, checkpoints: CheckpointStore | None = None
+) -> AsyncIterator[ErrandSession]:
     session = ErrandSession(
-        errand, agent="planner", name="Planner", url=hub.url, token=None, on_suspended=lambda _: None
+        errand,
+        agent="planner",
+        name="Planner",
+        url=hub.url,
+        token=None,
+        on_suspended=lambda _: None,
+        checkpoints=checkpoints,
     )
     async with session.join(PATIENCE_SECONDS):
         yield session
@@ -367,6 +376,83 @@ async def test_what_a_worker_was_handed_is_taken_if_it_is_still_its_own(hub: Hub
         async with session.run(reply_to=adopted) as run:
             assert (run.id, run.adopted) == ("r2", True)
         assert session.take() is None
+
+
+class Store:
+    """A store of checkpoints, and the answer that the session had at each save."""
+
+    def __init__(self, seen: Callable[[], str]) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+        self.answers: list[str] = []
+        self._seen = seen
+
+    async def load(self, run: str) -> dict[str, Any] | None:
+        await asyncio.sleep(0)
+        return self.kept.get(run)
+
+    async def save(self, run: str, value: dict[str, Any] | None) -> None:
+        await asyncio.sleep(0)
+        self.answers.append(self._seen())
+        if value is None:
+            self.kept.pop(run, None)
+        else:
+            self.kept[run] = value
+
+
+async def test_a_checkpoint_is_saved_behind_the_answer_and_found_by_the_next_process(hub: Hub):
+    parts = [{"type": "text", "text": "Where to?"}]
+    hub.document.messages.append("user", parts, id="m1", author="anna", created_at=AT)
+    record = hub.document.runs.start("r1", agent="planner", started_at=AT, reply_to="m1", client=77)
+    store = Store(lambda: hub.document.messages[-1].text)
+    async with joined(hub, Errand("trip", "m1", "r1", 77, 1), store) as session:
+        prompt = session.take()
+        async with session.run(reply_to=prompt) as run:
+            assert run.checkpoint is None
+            run.text("To Lisbon")
+            await run.save_checkpoint({"city": "Lisbon"})
+            assert run.checkpoint == {"city": "Lisbon"}
+            mine = session.runs.get("r1")
+            assert mine is not None
+            mine.hand_over(78, [77])
+            with pytest.raises(RunLost):
+                await run.save_checkpoint({"city": "nowhere"})
+    assert store.kept == {"r1": {"city": "Lisbon"}}
+    assert store.answers == ["To Lisbon"]
+    async with joined(hub, Errand("trip", "m1", "r1", 78, 2), store) as session:
+        async with session.run(reply_to=session.take()) as run:
+            assert (run.adopted, run.checkpoint) == (True, {"city": "Lisbon"})
+            run.text("To Porto")
+            await run.save_checkpoint({"city": "Porto"})
+        assert store.kept == {"r1": {"city": "Porto"}}
+    assert store.kept == {}
+    assert record.status == "complete"
+
+
+async def test_a_worker_forgets_the_checkpoint_of_a_run_that_has_ended(server: Server):
+    store = Store(str)
+
+    async def plan(run: AgentRun) -> None:
+        await run.save_checkpoint({"step": 1})
+        await run.save_checkpoint(None)
+        with pytest.raises(InvalidValue):
+            await run.save_checkpoint({"step": object()})
+        await run.save_checkpoint({"step": 2})
+        if said(run) == "bad":
+            raise RuntimeError("no such flight")
+
+    worker = Worker("flights", url=server.url, checkpoints=store)
+    worker.handler(plan)
+    async with running(worker), connect(server.url, "trip", participant="ada", kind="human") as ada:
+        for text in ("good", "bad"):
+            await ada.send(text)
+        await until(lambda: sorted(run.status for run in ada.runs) == ["complete", "error"])
+        await until(lambda: not store.kept and len(store.answers) == 8)
+
+
+async def test_a_run_without_a_store_has_no_checkpoint(server: Server):
+    async with connect(server.url, "trip", participant="planner") as planner, planner.run() as run:
+        with pytest.raises(InvalidValue, match="store"):
+            await run.save_checkpoint({})
 
 
 @pytest.fixture

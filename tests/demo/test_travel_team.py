@@ -117,8 +117,7 @@ async def test_what_is_said_after_a_specialist_has_ended_is_asked_of_it_again(pa
             async with hotels.run(reply_to=await anext(hotels.prompts())) as looking:
                 await eventually(lambda: ended(planner, run.id) == 1, "the end of one")
                 ada.steer(run.id, "Only direct flights")
-                await eventually(looking.has_steers, "the words")
-                assert [steer.text for steer in looking.steers()] == ["ada: Only direct flights"]
+                assert (await looking.next_steer()).text == "ada: Only direct flights"
             again = await anext(asked)
             assert again.text == "Flights\n\nada: Only direct flights"
             async with flights.run(reply_to=again):

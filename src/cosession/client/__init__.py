@@ -29,6 +29,7 @@ from cosession.errors import (
     WriteRefused,
 )
 
+from .checkpoints import CheckpointStore
 from .claims import Claim
 from .connect import connect
 from .credential import Token
@@ -52,6 +53,7 @@ from .worker import Handler, RawHandler, Worker
 
 __all__ = [
     "AgentRun",
+    "CheckpointStore",
     "Claim",
     "ClaimHeld",
     "ClaimLost",

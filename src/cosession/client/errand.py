@@ -1,11 +1,12 @@
 """An errand: an assignment to a worker, which the server records in the session before it notifies the worker."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from cosession.document import Message, prompt_key
 
+from .checkpoints import CheckpointStore
 from .claims import is_held
 from .credential import Token
 from .session import Session
@@ -42,6 +43,7 @@ class ErrandSession(Session):
         url: str,
         token: Token | None,
         on_suspended: Callable[[bool], None],
+        checkpoints: CheckpointStore | None = None,
     ) -> None:
         """Prepare; `join` opens it.
 
@@ -52,19 +54,30 @@ class ErrandSession(Session):
             url: the server's address.
             token: the credential, or its source.
             on_suspended: called when a run begins to wait for people, and when it continues.
+            checkpoints: the store of the runs' checkpoints; None where there is none.
         """
         super().__init__(errand.session, agent, name, "agent", url=url, token=token, client_id=errand.client)
         self._errand = errand
         self._url = url
         self._adoption.on_suspended = on_suspended
+        self._adoption.checkpoints = checkpoints
 
-    def join(self, wait_seconds: float | None) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def join(self, wait_seconds: float | None) -> AsyncGenerator[None, None]:
         """Stay in the session for the length of an `async with` block; raises as `connect` does.
+
+        The checkpoints of runs that have ended are removed behind it, when the ends of the runs are saved.
 
         Args:
             wait_seconds: how long to wait for the document at first; None waits for ever.
         """
-        return self._live(self._url, wait_seconds)
+        try:
+            async with self._live(self._url, wait_seconds):
+                yield
+        finally:
+            if (store := self._adoption.checkpoints) is not None and self._link.saved:
+                for run in self._adoption.over:
+                    await store.save(run, None)
 
     def take(self) -> Message | None:
         """Return the prompt of the errand, if this process still holds it."""

@@ -266,24 +266,54 @@ class AgentRun(RunLifecycle):
             self._say(progress=self._record.progress)
 
     def steers(self) -> list[Steer]:
-        """Return the steers since the last call, and mark them as seen. Raises as `text` does.
+        """Return the steers since the last call, each exactly once, and mark them as seen. Raises as `text` does.
 
         Cheap enough to be called at every token: the document is read only after the run was changed.
         """
-        if not self.has_steers():
+        self._step()
+        if not self._steered:
             return []
         self._steered = False
-        with self._document.transaction():
-            new = self._new_steers()
-            for steer in new:
-                self._record.mark_seen(steer.id)
+        new = self._new_steers()
+        if new:
+            with self._document.transaction():
+                for steer in new:
+                    self._record.mark_seen(steer.id)
         return new
 
-    def has_steers(self) -> bool:
-        """Return whether there are steers since the last call of `steers`. Raises as `text` does."""
+    async def next_steer(self) -> Steer:
+        """Wait for the next steer that `steers` hasn't returned, and mark it as seen. Raises as `text` does."""
+
+        def take() -> Steer | None:
+            steer = next(iter(self._new_steers()), None)
+            if steer is not None:
+                self._record.mark_seen(steer.id)
+            return steer
+
         self._step()
-        self._steered = self._steered and bool(self._new_steers())
-        return self._steered
+        return await self._work.until(take, "runs")
+
+    async def save_checkpoint(self, value: Mapping[str, Any] | None) -> None:
+        """Save what another process needs to go on with this run: it finds the value as `checkpoint`.
+
+        The answer so far is saved in the session before. The value is removed when the run has ended. Raises as
+        `text` does, and the errors of the store.
+
+        Args:
+            value: the value, as JSON; None removes the one before.
+
+        Raises:
+            InvalidValue: the value isn't JSON, or the worker has no store (`Worker(checkpoints=…)`).
+        """
+        store = self._runs.checkpoints
+        if store is None:
+            raise InvalidValue("Checkpoints need a store: give the worker one, Worker(…, checkpoints=store).")
+        self._step()
+        saved = None if value is None else checked_object(value, "The checkpoint")
+        self._answer.flush()
+        await self._work.saved()
+        await store.save(self.id, saved)
+        self._checkpoint = saved
 
     async def step(
         self, name: str, work: Callable[[Step], Awaitable[T]], *, attempts: int = 1, pause_seconds: float = 1.0

@@ -75,6 +75,18 @@ class Work:
         self.step()
         return found
 
+    async def saved(self) -> None:
+        """Wait until everything that was written is saved, then check that the run may continue.
+
+        Raises as `step` does.
+        """
+        try:
+            await self.link.wait_saved()
+        except WriteRefused:
+            self.step()  # it may raise the more exact RunLost
+            raise
+        self.step()
+
     async def until_settled(self, condition: Callable[[], T | None], *roots: str) -> T:
         """Wait until a condition holds in the committed document; a value that a killed server lost doesn't count.
 

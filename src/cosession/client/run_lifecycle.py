@@ -20,7 +20,7 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from cosession.document import Change, Message, Run
+from cosession.document import Change, JsonObject, Message, Run
 from cosession.document.run_states import FINAL
 from cosession.errors import Conflict, RunCancelled, RunLost, WriteRefused
 
@@ -96,6 +96,7 @@ class RunLifecycle:
         self._interrupted = False
         self._worked = False
         self._cancel: RunCancelled | None = None
+        self._checkpoint: JsonObject | None = None
 
     @property
     def prompt(self) -> Message | None:
@@ -108,6 +109,11 @@ class RunLifecycle:
     def epoch(self) -> int:
         """The number of this attempt, from 1: it grows whenever a process adopts the run."""
         return self._record.epoch
+
+    @property
+    def checkpoint(self) -> JsonObject | None:
+        """The value that was saved last by `save_checkpoint`, also in another process; None where there is none."""
+        return self._checkpoint
 
     def check(self) -> None:
         """Check that the run may continue.
@@ -143,6 +149,8 @@ class RunLifecycle:
         self._link.check_text(self._link.me.name, "The agent's name")
         self._link.check_names("The id of a message", *filter(None, (self.reply_to,)))
         self._link.check_names("The id of a run", self.id)
+        if self.adopted and self._runs.checkpoints is not None:
+            self._checkpoint = await self._runs.checkpoints.load(self.id)
         with self._document.transaction():
             self._record = self._begin()
             if self._document.agents.get(self.agent) is None:
@@ -195,7 +203,12 @@ class RunLifecycle:
         if known is not None and not self.adopted:
             raise Conflict(f"The session has a run {self.id!r} already; give another id, or none.")
         return known or self._document.runs.start(
-            self.id, agent=self.agent, started_at=now(), reply_to=self.reply_to, client=self._client
+            self.id,
+            agent=self.agent,
+            started_at=now(),
+            reply_to=self.reply_to,
+            client=self._client,
+            task=self._task_line,
         )
 
     def _begun_message(self) -> Message | None:

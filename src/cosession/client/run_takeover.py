@@ -13,6 +13,7 @@ from typing import Any
 from cosession.document import Change, Run, SessionDocument, Subscription
 
 from .answer_stream import CALLS_END
+from .checkpoints import CheckpointStore
 from .ids import now
 from .session_link import SessionLink
 
@@ -34,6 +35,8 @@ class Adoption:
         at_work: the runs whose block is entered.
         asked: the lost runs that were requested, but whose waiting task was cancelled.
         on_suspended: called when a run begins to wait for people, and when it continues; None disables it.
+        checkpoints: the store of the runs' checkpoints; None where there is none.
+        over: the runs that ended here and may have a checkpoint.
     """
 
     def __init__(self, link: SessionLink) -> None:
@@ -45,6 +48,8 @@ class Adoption:
         self.at_work: set[str] = set()
         self.asked: set[str] = set()
         self.on_suspended: Callable[[bool], None] | None = None
+        self.checkpoints: CheckpointStore | None = None
+        self.over: list[str] = []
         self._link = link
         self._adopted: dict[str, tuple[str, asyncio.TimerHandle]] = {}
         self._last_words: dict[str, _LastWord] = {}
@@ -89,6 +94,8 @@ class Adoption:
     def ended(self, run: Run, status: str, error: Any) -> None:
         """Remember how a run was ended here, until the server has saved it."""
         self.at_work.discard(run.id)
+        if self.checkpoints is not None:
+            self.over.append(run.id)
         if self._link.saved:
             self._last_words.clear()
         self._last_words[run.id] = _LastWord(run.epoch, status, error)

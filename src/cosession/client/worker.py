@@ -22,6 +22,7 @@ from cosession.errors import Disconnected, InvalidValue, NotAuthenticated
 from cosession.logs import get_logger
 
 from .address import encoded, split_address
+from .checkpoints import CheckpointStore
 from .connect import SYNC_SECONDS
 from .credential import Credential, Token, TokenFailed, bearer, subject_of
 from .errand import Errand, ErrandSession
@@ -71,6 +72,7 @@ class Worker:
         token: Token | None = None,
         name: str | None = None,
         concurrency: int = 4,
+        checkpoints: CheckpointStore | None = None,
     ) -> None:
         """Prepare; `run` begins.
 
@@ -81,6 +83,8 @@ class Worker:
                 server.
             name: the name that people see; None uses `agent`.
             concurrency: the number of prompts to answer at a time; one that waits for people doesn't count.
+            checkpoints: the store for `AgentRun.save_checkpoint`, which all processes of the agent share; None where
+                the handler needs none.
 
         Raises:
             InvalidValue: `url` isn't a server's address, neither `agent` nor a token names the agent, or
@@ -98,6 +102,7 @@ class Worker:
         self._token = token
         self._name = name
         self._concurrency = concurrency
+        self._checkpoints = checkpoints
         self._errands: dict[asyncio.Task[None], bool] = {}
         self._asked = 0
         self._failures = 0
@@ -325,6 +330,7 @@ class Worker:
             url=self.url,
             token=self._token,
             on_suspended=lambda waits: self._suspend(task, waits),
+            checkpoints=self._checkpoints,
         )
         try:
             async with session.join(SYNC_SECONDS):

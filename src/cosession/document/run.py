@@ -45,6 +45,11 @@ class Run(Record):
         return self._optional_string("reply_to")
 
     @property
+    def task(self) -> str:
+        """One line that describes the work, for people; empty where the agent gives none."""
+        return self._string("task")
+
+    @property
     def messages(self) -> list[str]:
         """The ids of the messages that it wrote."""
         return [item for item in self._list("messages") if isinstance(item, str)]

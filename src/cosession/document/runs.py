@@ -9,7 +9,7 @@ from cosession.errors import BadDocument
 
 from .record import map_in
 from .run import Run, checked_status
-from .values import JsonObject, checked, checked_id, checked_object, keys_of, plain_object, transaction
+from .values import JsonObject, checked, checked_id, checked_object, checked_text, keys_of, plain_object, transaction
 
 
 class Runs:
@@ -47,6 +47,7 @@ class Runs:
         epoch: int = 1,
         status: str = "running",
         client: int = 0,
+        task: str = "",
     ) -> Run:
         """Start a run, with all its containers.
 
@@ -58,6 +59,7 @@ class Runs:
             epoch: the number of this attempt, from 1.
             status: `running`, or `queued`.
             client: the Yjs client that works on it, and keeps it active; 0: any client of the agent.
+            task: one line that describes the work, for people; empty where there is none.
 
         Raises:
             BadDocument: a value doesn't fit, or the id is in use.
@@ -73,6 +75,8 @@ class Runs:
         )
         if client:
             fields["client"] = checked(client, "The client")
+        if task:
+            fields["task"] = checked_text(task, "The task")
         if reply_to is not None:
             fields["reply_to"] = checked_id(reply_to, "The id of the message that is answered")
         with transaction(self.shared):
