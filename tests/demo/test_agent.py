@@ -1,18 +1,14 @@
-"""The demo's agent against a real server: it finds sessions with people in them, answers, and obeys."""
+"""The demo's agent against a real server: it answers in every session, and obeys."""
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 
-import httpx
 import pytest
 from processes import Server, eventually
-from wire import Wire
 
-from cosession.client import Session, connect, list_sessions
-from cosession.protocol import Awareness, AwarenessEntry, encode_awareness
+from cosession.client import Session, connect
 
 pytestmark = pytest.mark.anyio
 
@@ -56,10 +52,16 @@ class Echo:
         yield messages[-1]["content"]
 
 
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """A server whose sessions name the agent, as that of the demo."""
+    return start_server(agents="assistant")
+
+
 @contextlib.asynccontextmanager
 async def attending(agent: ModuleType, server: Server, model: object) -> AsyncIterator[None]:
     """The agent at work beside the test."""
-    task = asyncio.create_task(agent.attend_all(server.url, model))
+    task = asyncio.create_task(agent.make_worker(server.url, model).run())
     try:
         yield
     finally:
@@ -84,25 +86,13 @@ async def answer_of(session: Session, status: str, text: str | None = None):
     return await eventually(found, f"an answer that is {status} and says {text}")
 
 
-async def test_a_prompt_is_answered_in_every_session_that_somebody_is_in(agent: ModuleType, server: Server):
+async def test_a_prompt_is_answered_in_every_session(agent: ModuleType, server: Server):
     async with person(server, "one") as one, person(server, "two") as two, attending(agent, server, Echo()):
         await one.send("first")
         await two.send("second")
 
         await answer_of(one, "complete", "first")
         await answer_of(two, "complete", "second")
-
-
-async def test_it_comes_only_where_somebody_is(agent: ModuleType, server: Server):
-    async with person(server, "empty") as gone:
-        await gone.send("Is anybody here?")
-        await gone.wait_saved()
-    async with person(server, "full") as here, attending(agent, server, Echo()):
-        await here.send("hello")
-        await answer_of(here, "complete")
-        counts = {session.id: session.connections async for session in list_sessions(server.url)}
-
-    assert counts == {"full": 2, "empty": 0}
 
 
 async def test_a_stop_ends_the_model_at_once_and_keeps_what_was_written(agent: ModuleType, server: Server):
@@ -168,46 +158,7 @@ async def test_names_are_told_where_several_people_write(agent: ModuleType, serv
     assert [message["content"] for message in model.asked[1][1:]] == ["Ada: I like trains.", "Bo: I like ships."]
 
 
-async def test_a_session_is_found_however_many_are_newer(agent: ModuleType, server: Server):
-    async with person(server, "old") as session:
-        async with httpx.AsyncClient(base_url=server.url) as http:
-            for _ in range(101):
-                (await http.post("/sessions", json={})).raise_for_status()
-        async with attending(agent, server, Echo()):
-            await session.send("Am I heard?")
-            await answer_of(session, "complete", "Am I heard?")
-
-
-ODD_STATES = [{"user": "a name"}, {"user": None}, {"user": ["x"]}, {"user": {"id": 1, "name": 5, "kind": {}}}, {}]
-
-
-async def test_what_strange_clients_say_of_themselves_neither_stops_nor_keeps_the_agent(
-    agent: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(agent, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(agent, "LEAVE_SECONDS", 0.2)
-    async with attending(agent, server, Echo()):
-        async with contextlib.AsyncExitStack() as here:
-            for client, state in enumerate(ODD_STATES, 1):
-                wire = await here.enter_async_context(Wire.open(server, "odd"))
-                await wire.send(Awareness(encode_awareness([AwarenessEntry(client, 1, json.dumps(state))])))
-            session = await here.enter_async_context(person(server, "odd"))
-            await eventually(
-                lambda: len(session.presence.others()) >= len(ODD_STATES) + 1, "all of them, and the agent"
-            )
-            await session.send("Who is here?")
-            await answer_of(session, "complete", "Who is here?")
-
-        async def left() -> bool:
-            return [session.connections async for session in list_sessions(server.url)] == [0]
-
-        await eventually(left, "the agent to leave")
-
-
-async def test_a_second_process_of_the_agent_waits_for_its_turn_and_leaves_the_work_of_the_first_alone(
-    agent: ModuleType, server: Server, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(agent, "LOOK_SECONDS", 0.05)
+async def test_a_second_process_of_the_agent_leaves_the_work_of_the_first_alone(agent: ModuleType, server: Server):
     model = Dictated()
     model.say("Once ")
     async with person(server, "both") as session, attending(agent, server, model):

@@ -120,9 +120,9 @@ def _chat(folder: Path, model: str, speed: float, settings: Settings) -> Show:
     words = f"The shared chat is at {{url}}  (the agent answers by the model {chosen.name!r}"
 
     def attend(url: str, token_of: Callable[[str], Token]) -> Coroutine[Any, Any, None]:
-        return agent.attend_all(url, chosen, token_of(agent.PARTICIPANT))
+        return agent.make_worker(url, chosen, token_of(agent.PARTICIPANT)).run()
 
-    return Show(folder, "", attend, words, settings)
+    return Show(folder, "", attend, words, _with(settings, agents=(agent.PARTICIPANT,)))
 
 
 def _forms(folder: Path, settings: Settings) -> Show:
@@ -141,9 +141,7 @@ def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
     if model == "local":
         raise CosessionError("The model 'local' calls no tools, as this team does; choose openai or scripted.")
     load(find_demo("chat"), "models").choose(model)  # fails here, once, if the model can't be used
-    usual = {"agents": TRAVEL_TEAM, "lease_grace_seconds": TRAVEL_GRACE_SECONDS}
-    kept = {name: value for name, value in usual.items() if name not in settings.model_fields_set}
-    own = settings.model_copy(update=kept)
+    own = _with(settings, agents=TRAVEL_TEAM, lease_grace_seconds=TRAVEL_GRACE_SECONDS)
     rest = ["--store", str(settings.data.absolute() / "travel.sqlite3"), "--model", model, "--speed", f"{speed:g}"]
 
     async def attend(url: str, token_of: Callable[[str], Token]) -> None:
@@ -164,6 +162,13 @@ def _travel(folder: Path, model: str, speed: float, settings: Settings) -> Show:
 
     words = "The travel planner is at {url}  (four agents, a process each; kill one, and start it again"
     return Show(folder.parent, "/travel/", attend, words, own)
+
+
+def _with(settings: Settings, **usual: object) -> Settings:
+    """Return settings with other defaults: a value that the user gives stays."""
+    return settings.model_copy(
+        update={name: value for name, value in usual.items() if name not in settings.model_fields_set}
+    )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
