@@ -62,6 +62,11 @@ async def test_an_input_that_streams_is_shown_as_it_grows(hub: Hub):
             assert call_of(run) == {**head, "state": "input-available", "input": {"hotel": "🏨"}}
             with pytest.raises(InvalidValue, match="complete"):
                 call.grow("more")
+            with pytest.raises(InvalidValue, match="streams"):
+                await run.tool("book", id="c2", streaming=True).ask("Book?")
+            assert not session.approvals.to_json()
+            run.truncate()
+            call = run.tool("book", {"hotel": "🏨"}, id="c1", title="Book a room")
             call.output({"room": None}, preliminary=True)
             done = {**head, "state": "output-available", "input": {"hotel": "🏨"}}
             assert call_of(run) == {**done, "output": {"room": None}, "preliminary": True}

@@ -24,11 +24,18 @@ class ToolCall:
         id: the id of the call, as models get it.
     """
 
-    def __init__(self, work: Work, id: str, part: Part | None) -> None:  # noqa: A002 - the attribute's name
+    def __init__(
+        self,
+        work: Work,
+        id: str,  # noqa: A002 - the attribute's name
+        part: Part | None,
+        given: dict[str, Any] | None,
+    ) -> None:
         """Prepare; `begin` makes them."""
         self.id = id
         self._work = work
         self._part = part
+        self._input = given
 
     def grow(self, delta: str) -> None:
         """Append to the input as the model writes it, in JSON; for a call with `streaming=True`.
@@ -54,7 +61,8 @@ class ToolCall:
             input: the input of the call.
         """
         self._work.link.check_fits(input, "The input", leaves(input))
-        self._update(state="input-available", input=dict(input))
+        self._input = dict(input)
+        self._update(state="input-available", input=self._input)
 
     def output(self, value: Any, *, preliminary: bool = False) -> None:
         """Record the output of the tool; raises as `AgentRun.tool` does.
@@ -98,13 +106,19 @@ class ToolCall:
 
         The value to approve is the input: people may edit it, and the approved value becomes the input. After a no,
         or when the time is over, the call is denied. Arguments and errors as those of `AgentRun.ask`.
+
+        Raises:
+            InvalidValue: an argument is invalid, or the input isn't complete.
         """
-        part = self._part
+        if self._input is None:
+            raise InvalidValue(
+                "The input of this call still streams; complete it by ready() before people are asked."
+            )
         decision = await human_input.ask(
             self._work,
             question,
             schema=schema,
-            value=None if part is None else part.get("input"),
+            value=self._input,
             participants=participants,
             quorum=quorum,
             seconds=seconds,
@@ -114,8 +128,8 @@ class ToolCall:
         )
         asked = (self._approval or {}).get("id") or fresh_id()
         if decision.approved:
-            edited = {} if decision.value is None else {"input": decision.value}
-            self._update(state="approval-responded", approval={"id": asked, "approved": True}, **edited)
+            self._input = decision.value
+            self._update(state="approval-responded", approval={"id": asked, "approved": True}, input=decision.value)
         else:
             self._deny(asked, "No decision was made in time." if decision.status == "expired" else "")
         return decision
@@ -159,8 +173,9 @@ def begin(
             raise InvalidValue(f"The answer has a call {id!r} already; the id of a call is used once.")
         call_id, standing = f"{work.record.id}-{fresh_id()[:8]}", None
     state: dict[str, Any] = {"state": "input-streaming"} if streaming else {"state": "input-available"}
-    if not streaming:
-        state["input"] = dict(given or {})
+    whole = None if streaming else dict(given or {})
+    if whole is not None:
+        state["input"] = whole
     if standing is not None:  # of the process before this one, in an answer that is resumed
         work.answer.update(standing, **state)
     else:
@@ -175,4 +190,4 @@ def begin(
         standing = work.answer.add(part)
     if streaming and standing is not None:
         work.answer.open_input(standing, call_id)
-    return ToolCall(work, call_id, standing)
+    return ToolCall(work, call_id, standing, whole)
