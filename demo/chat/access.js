@@ -41,7 +41,7 @@ export function restriction(session) {
 /** Whether one may stop a run: any, or one that answers oneself. */
 export function mayStop(session, run) {
   if (session.may("cancel-any")) return true;
-  const asked = session.messages.find(({ id }) => id === run.reply_to);
+  const asked = session.messages.get(run.replyTo);
   return session.may("cancel-own") && (run.agent === session.me.id || asked?.author === session.me.id);
 }
 

@@ -31,11 +31,11 @@ const drafts = new Map();
 
 const composer = new Composer({
   onSend: (text) => {
-    const id = session.send(text);
-    entitle(firstLine(text), ({ title, messages }) => !title && messages[0]?.id === id);
+    const { id } = session.send(text);
+    entitle(firstLine(text), ({ title, messages }) => !title && messages.all[0]?.id === id);
     atEnd = true;
   },
-  onTyping: (typing) => session.status !== "closed" && session.presence.set("typing", typing),
+  onTyping: (typing) => session.status !== "closed" && session.presence.set({ typing: typing || null }),
 });
 const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
@@ -65,7 +65,7 @@ function open(id) {
   opened.on("refused", (loss) => opened === session && showLoss(notice, loss, opened.may("prompt") && !loss.final ? composer.giveBack : null));
   opened.waitSynced().then(() => {
     if (opened !== session) return;
-    announced = new Set(session.messages.map((message) => message.id));
+    announced = new Set(session.messages.all.map((message) => message.id));
     sessions.refresh();
     schedule();
   }, () => {}); // refused: the status says why
@@ -141,7 +141,7 @@ function paint() {
 }
 
 function paintEmpty() {
-  find("empty").hidden = !session.synced || session.messages.length > 0 || work.open.length > 0;
+  find("empty").hidden = !session.synced || session.messages.all.length > 0 || work.open.length > 0;
   const barred = Boolean(restriction(session));
   find("suggestions").hidden = barred;
   keep(find("empty-heading"), "textContent", barred ? "Nothing was said here yet" : "Everyone here writes in one conversation");
@@ -197,8 +197,8 @@ function paintTitle() {
 /** Says finished messages of others to a screen reader: whole, and not word by word while they grow. */
 function announce() {
   if (!announced) return;
-  for (const message of session.messages) {
-    if (message.metadata.status === "streaming" || announced.has(message.id)) continue;
+  for (const message of session.messages.all) {
+    if (message.status === "streaming" || announced.has(message.id)) continue;
     announced.add(message.id);
     if (message.author === session.me.id) continue;
     find("announce").textContent = `${person(message.author, session).name}: ${plain(message.text.slice(0, SPOKEN_LENGTH))}`;

@@ -39,7 +39,7 @@ export class Here {
 
   /** Whether the last prompt has waited a while, and no agent is here to answer it. */
   #isUnanswered(session, work, people) {
-    const last = session.messages.at(-1);
+    const last = session.messages.all.at(-1);
     const isAgentHere = people.some((each) => each.kind === "agent") || work.open.some((run) => !work.isAbandoned(run));
     const isWaiting = session.status === "online" && session.synced && !isAgentHere && last?.role === "user";
     if (!isWaiting) this.#waiting = null;

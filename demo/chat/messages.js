@@ -24,8 +24,9 @@ export class MessageList {
     this.element.replaceChildren();
   }
 
-  paint(session, work) {
-    const runs = new Map(session.runs.map((run) => [run.id, run]));
+  /** Shows the messages, in this order. */
+  paint(session, work, messages = session.messages.all) {
+    const runs = new Map(session.runs.all.map((run) => [run.id, run]));
     const people = peopleKey(session);
     const present = new Set();
     let next = this.element.firstElementChild;
@@ -37,10 +38,10 @@ export class MessageList {
       else this.element.insertBefore(view.element, next);
       attempt(() => paint(view), () => view.fail());
     };
-    const failed = failedSilently(session.runs);
+    const failed = failedSilently(session.runs.all);
     const placeSilent = (run) => place(`run:${run.id}`, () => new SilentView(this.onRetry), (view) => view.paint(run, session, work));
-    for (const message of session.messages) {
-      const run = runs.get(message.metadata.run);
+    for (const message of messages) {
+      const run = runs.get(message.run);
       place(message.id, () => new MessageView(this), (view) => view.paint(message, run, people, session, work));
       if (failed.has(message.id)) placeSilent(failed.get(message.id));
     }
@@ -55,14 +56,14 @@ export class MessageList {
 
 /** By prompt, the last run that answered it, where that ended with an error before its first word. */
 function failedSilently(runs) {
-  const last = new Map(runs.map((run) => [run.reply_to, run]));
+  const last = new Map(runs.map((run) => [run.replyTo, run]));
   return new Map([...last].filter(([, run]) => run.status === "error" && !list(run.messages).length));
 }
 
 /** A button that asks again what an agent failed to answer; nothing where one may not ask. */
 function retryButton(run, session, onRetry) {
-  const prompt = session.may("prompt") && session.messages.find(({ id }) => id === run?.reply_to);
-  if (!prompt || prompt.metadata.deleted) return null;
+  const prompt = session.may("prompt") && run && session.messages.get(run.replyTo);
+  if (!prompt || prompt.deleted) return null;
   return h("button", { type: "button", class: "link", "data-testid": "retry", onclick: () => onRetry(prompt) }, "Ask again");
 }
 
@@ -99,7 +100,7 @@ class MessageView {
     this.session = session;
     const who = person(message.author, session);
 
-    const { deleted, edited_at: edited } = message.metadata;
+    const { deleted, editedAt: edited } = message;
     const mine = message.author === session.me.id;
     mark(this.element, "messageId", message.id);
     mark(this.element, "role", message.role);
@@ -123,7 +124,7 @@ class MessageView {
   }
 
   paintHead(who, message, edited) {
-    const created = text(message.metadata.created_at);
+    const created = text(message.createdAt);
     const key = `${who.name} ${who.color} ${who.kind} ${created} ${Boolean(edited)}`;
     if (key === this.headKey) return;
     this.headKey = key;
@@ -195,7 +196,7 @@ class MessageView {
     add("edit", "Edit", "edit", () => this.openEditor());
     add("trash", "Delete", "delete", () => {
       const { id, text } = this.message;
-      if (tried(() => this.session.remove(id))) this.lastText = text;
+      if (tried(() => this.session.messages.remove(id))) this.lastText = text;
     });
   }
 
@@ -207,7 +208,7 @@ class MessageView {
     const save = () => {
       const wanted = input.value;
       const { id, text } = this.message;
-      const isSaved = !wanted.trim() || wanted === opened || tried(() => this.session.edit(id, merge(opened, wanted, text)));
+      const isSaved = !wanted.trim() || wanted === opened || tried(() => this.session.messages.edit(id, merge(opened, wanted, text)));
       if (isSaved) this.closeEditor();
     };
     input.addEventListener("input", () => grow(input));
@@ -273,7 +274,7 @@ class SilentView {
 
 /** How far a message is. One whose agent is gone says `streaming` for ever: then it is as far as its run. */
 function statusOf(message, run, work) {
-  const status = text(message.metadata.status);
+  const status = message.status;
   if (status !== "streaming" || !run) return status;
   if (work.isAbandoned(run)) return run.cancel ? "cancelled" : "lost";
   return work.isOpen(run) ? status : text(run.status);

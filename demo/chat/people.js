@@ -2,7 +2,7 @@
 
 import { colorOf } from "/client/cosession.js";
 import { holder } from "./access.js";
-import { idOf, object, text } from "./given.js";
+import { idOf } from "./given.js";
 import { h, icon } from "./element.js";
 
 const ANIMALS = ["Otter", "Heron", "Lynx", "Badger", "Finch", "Marten", "Ibex", "Kestrel", "Hare", "Seal", "Wren", "Beaver"];
@@ -59,20 +59,19 @@ export function rename(name) {
   if (!holder) write(ME, me);
 }
 
-let shades = { presence: null, participants: null, of: new Map() };
+let shades = { presence: null, people: null, of: new Map() };
 
 /**
  * The colours of the people who are here, by id: each another one, as long as there are colours. Who came first chooses
  * first, so every page chooses alike, and nobody's colour changes because another one comes. Agents come and go all the
  * time: each has the colour of its id.
  */
-function colorsHere({ presence: { all }, participants }) {
-  if (shades.presence === all && shades.participants === participants) return shades.of;
-  const known = (id) => object(participants[id]);
-  const people = all.filter(({ user }) => known(idOf(user.id)).kind !== "agent");
-  const wanted = new Map([[me.id, ""], ...people.map(({ user }) => [idOf(user.id), text(user.color)])]);
+function colorsHere({ presence: { all }, people }) {
+  if (shades.presence === all && shades.people === people.all) return shades.of;
+  const here = all.filter(({ user }) => user.kind !== "agent");
+  const wanted = new Map([[me.id, ""], ...here.map(({ user }) => [user.id, user.color])]);
   wanted.delete("");
-  const turn = (id) => `${text(known(id).since) || "~"} ${id}`; // ~ is after all times
+  const turn = (id) => `${people.get(id).since ?? "~"} ${id}`; // ~ is after all times
   const inTurn = [...wanted].sort(([a], [b]) => (turn(a) < turn(b) ? -1 : 1));
   const taken = new Set();
   const of = new Map();
@@ -80,7 +79,7 @@ function colorsHere({ presence: { all }, participants }) {
     of.set(id, /^#[0-9a-f]{6}$/i.test(color) && !taken.has(color) ? color : colorOf(id, taken));
     taken.add(of.get(id));
   }
-  shades = { presence: all, participants, of };
+  shades = { presence: all, people: people.all, of };
   return of;
 }
 
@@ -89,20 +88,21 @@ export function person(author, session) {
   const id = idOf(author);
   const color = colorsHere(session).get(id) ?? colorOf(id);
   if (id === me.id) return { ...self(), color };
-  const agent = session.agents.find((each) => each.id === id);
-  const known = object(session.presence.all.find(({ user }) => idOf(user.id) === id)?.user ?? session.participants[id]);
+  const agent = session.agents.get(id);
+  const known = session.people.all.find((each) => each.id === id);
   return {
     id,
-    name: text(known.name) || text(agent?.name) || "Someone",
+    name: known?.name || agent?.name || "Someone",
     color,
-    kind: agent ? "agent" : text(known.kind) || "human",
+    kind: agent ? "agent" : (known?.kind ?? "human"),
   };
 }
 
 /** Changes when a name, a colour or a kind of anybody may have changed: messages that show them are then drawn anew. */
 export function peopleKey(session) {
-  const agents = session.agents.map(({ id, name }) => [id, name]);
-  return JSON.stringify([me, session.presence.all.map(({ user }) => user), agents, session.participants]);
+  const agents = session.agents.all.map(({ id, name }) => [id, name]);
+  const people = session.people.all.map(({ id, name, color, kind, since }) => [id, name, color, kind, since]);
+  return JSON.stringify([me, agents, people, [...colorsHere(session)]]);
 }
 
 /**
@@ -111,12 +111,12 @@ export function peopleKey(session) {
  */
 export function present(session) {
   const people = new Map();
-  for (const { user, typing, visible } of session.presence.all) {
-    const id = idOf(user.id);
+  for (const { user, fields, visible } of session.presence.all) {
+    const { id } = user;
     if (!id) continue;
     const entry = people.get(id) ?? { ...person(id, session), devices: 0, typing: false, looking: false };
     entry.devices += 1;
-    entry.typing ||= Boolean(typing);
+    entry.typing ||= Boolean(fields.typing);
     entry.looking ||= visible !== false; // other clients don't say
     people.set(id, entry);
   }

@@ -78,7 +78,7 @@ class RunCard {
 
   paint(run, abandoned) {
     const { label, done, total } = object(run.progress);
-    const said = text(label) || text(this.session.agents.find((agent) => agent.id === run.agent)?.task);
+    const said = text(label) || text(this.session.agents.get(run.agent)?.task);
     const waiting = run.status === "queued" ? "has this next" : "is answering";
     keep(this.label, "textContent", abandoned ? `${this.name} went away` : said || `${this.name} ${waiting}…`);
     mark(this.element, "abandoned", abandoned ? "" : null);

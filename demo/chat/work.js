@@ -1,6 +1,6 @@
 // The agents' work under way. An agent that died can't say that its run is over: the page sees it in presence.
 
-import { idOf, list } from "./given.js";
+import { list } from "./given.js";
 
 const ABSENT_MS = 5000; // longer than an agent needs to come back after a broken connection
 
@@ -17,13 +17,13 @@ export class Work {
 
   /** Looks who is here; to be called before painting. */
   look(session) {
-    const here = new Set(session.presence.all.map(({ user }) => idOf(user.id)));
+    const here = new Set(session.presence.all.map(({ user }) => user.id));
     const told = session.status === "online" && session.synced; // else presence says nothing of others
     const silent = new Map();
-    for (const run of told ? session.activeRuns : []) {
-      if (here.has(idOf(run.agent))) continue;
+    for (const run of told ? session.runs.active : []) {
+      if (here.has(run.agent)) continue;
       const last = list(run.messages).at(-1);
-      const message = last && session.messages.findLast(({ id }) => id === last);
+      const message = last && session.messages.get(last);
       const known = this.#silent.get(run.id);
       if (known?.message === message && known) silent.set(run.id, known);
       else {
@@ -33,7 +33,7 @@ export class Work {
     }
     this.#silent = silent;
     // Nobody is there to obey the cancel, so it is as good as obeyed.
-    this.open = session.activeRuns.filter((run) => !(run.cancel && this.isAbandoned(run)));
+    this.open = session.runs.active.filter((run) => !(run.cancel && this.isAbandoned(run)));
   }
 
   /** Whether the run's agent went away before it was done. */

@@ -3,7 +3,7 @@
 // The page holds no copy of the form. A one-line field is a key of the session's state, a long one a text that is written
 // together; both are read at each paint. Every field has a key of its own, so that no two pages make the same container.
 
-import { colorOf, connect } from "./client/cosession.js";
+import { ClaimHeld, colorOf, connect } from "./client/cosession.js";
 
 const HELD_SECONDS = 20; // so long a field stays somebody's who went for coffee in the middle of it
 const RENEWED_MS = 5000;
@@ -56,7 +56,7 @@ class Field {
   }
 
   enter() {
-    if (session.status !== "closed") session.presence.set("at", { field: this.name, since: new Date().toISOString() });
+    if (session.status !== "closed") session.presence.set({ at: { field: this.name, since: new Date().toISOString() } });
     this.hold();
   }
 
@@ -67,7 +67,7 @@ class Field {
   }
 
   leave() {
-    if (session.status !== "closed") session.presence.set("at", null);
+    if (session.status !== "closed") session.presence.set({ at: null });
     this.letGo();
     paint();
   }
@@ -84,11 +84,11 @@ class Field {
     this.renewedAt = performance.now();
     try {
       const claim = await session.claim(`field/${this.name}`, { seconds: HELD_SECONDS });
-      if (!claim) this.giveWay();
-      else if (claim !== this.claim) this.begin(claim);
+      if (claim !== this.claim) this.begin(claim);
       if (!this.isEntered) this.letGo(); // left meanwhile, or changed without being entered
     } catch (error) {
-      tell(error.message); // the session is over
+      if (error instanceof ClaimHeld) this.giveWay();
+      else tell(error.message); // the session is over
     } finally {
       this.asking = false;
       paint();
@@ -97,7 +97,7 @@ class Field {
 
   begin(claim) {
     this.claim = claim;
-    claim.lost.then(() => {
+    claim.waitLost().then(() => {
       if (this.claim === claim) this.claim = null;
       paint();
     });
@@ -113,7 +113,7 @@ class Field {
   write() {
     this.typed = false;
     try {
-      if (this.isLong) rewrite(session.text(this.name), this.control.value);
+      if (this.isLong) session.text(this.name).set(this.control.value);
       else session.state.set([this.name], this.control.value);
     } catch (error) {
       this.typed = true; // it stays there
@@ -122,13 +122,13 @@ class Field {
   }
 
   paint() {
-    const fact = session.claims[`field/${this.name}`];
-    const isOther = Boolean(fact) && fact.client !== session.doc.clientID;
-    this.label.dataset.holder = isOther ? "other" : fact ? "me" : "";
+    const holding = session.claims.get(`field/${this.name}`);
+    const isOther = holding !== undefined && !holding.mine;
+    this.label.dataset.holder = isOther ? "other" : holding ? "me" : "";
     this.holder.hidden = !isOther;
     if (isOther) {
-      this.holder.textContent = nameOf(fact.by);
-      this.label.style.setProperty("--person", colorOf(fact.by));
+      this.holder.textContent = nameOf(holding.by);
+      this.label.style.setProperty("--person", colorOf(holding.by));
     }
     const lock = this.control.localName === "select" ? "disabled" : "readOnly";
     if (this.control[lock] !== isOther) this.control[lock] = isOther;
@@ -137,7 +137,7 @@ class Field {
   }
 
   paintOffer() {
-    const message = session.messages.findLast(({ metadata }) => metadata.field === this.name);
+    const message = session.messages.all.findLast(({ metadata }) => metadata.field === this.name);
     const isShown = message !== undefined && !dismissed().includes(message.id);
     this.offer.hidden = !isShown;
     if (!isShown || this.offer.dataset.message === message.id) return;
@@ -162,29 +162,12 @@ function dismissed() {
 }
 
 function nameOf(id) {
-  return session.people.find((person) => person.id === id)?.name ?? "Somebody";
-}
-
-/** Makes a text read as wanted, changing only what differs, so that what others do elsewhere in it stays. */
-function rewrite(text, wanted) {
-  const written = text.toString();
-  const shorter = Math.min(written.length, wanted.length);
-  let start = 0;
-  while (start < shorter && written[start] === wanted[start]) start += 1;
-  if (start > 0 && /[\uD800-\uDBFF]/.test(written[start - 1])) start -= 1; // both halves of a character, or none
-  let end = 0;
-  while (end < shorter - start && written.at(-1 - end) === wanted.at(-1 - end)) end += 1;
-  if (end > 0 && /[\uDC00-\uDFFF]/.test(written.at(-end))) end -= 1;
-  session.doc.transact(() => {
-    text.delete(start, written.length - start - end);
-    text.insert(start, wanted.slice(start, wanted.length - end));
-  });
+  return session.people.all.find((person) => person.id === id)?.name ?? "Somebody";
 }
 
 function paint() {
   for (const field of fields) field.paint();
-  const here = session.people.filter(({ online }) => online);
-  find("people").replaceChildren(...here.map(({ id, name }) => {
+  find("people").replaceChildren(...session.people.online.map(({ id, name }) => {
     const item = element("li", "");
     item.textContent = id === session.me.id ? `${name} (you)` : name;
     item.style.setProperty("--person", colorOf(id));

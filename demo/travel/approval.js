@@ -20,7 +20,7 @@ export class Approvals {
   /** Returns those that are open. */
   paint(session) {
     this.session = session;
-    const open = session.approvals.filter(({ decision }) => !decision);
+    const { open } = session.approvals;
     this.#cards.paint(open);
     return open;
   }
@@ -31,11 +31,11 @@ class Card {
     this.session = session;
     this.fields = Object.entries(object(object(schema).properties)).filter(([, { type }]) => type === "number").map(([name, field]) => {
       const input = h("input", { type: "number", min: "0", "data-testid": `approval-${name}` });
-      input.addEventListener("input", () => input.value && tried(() => session.setValue(id, [name], Number(input.value))));
+      input.addEventListener("input", () => input.value && tried(() => session.approvals.edit(id, [name], Number(input.value))));
       return { name, input, label: h("label", {}, text(field.title) || name, input) };
     });
-    const who = person(session.runs.find((each) => each.id === run)?.agent, session);
-    const vote = (decision) => () => tried(() => session.vote(id, decision));
+    const who = person(session.runs.get(run)?.agent, session);
+    const vote = (decision) => () => tried(() => session.approvals.vote(id, decision));
     this.votes = h("p", { class: "hint" });
     this.buttons = [
       h("button", { type: "button", class: "button primary", "data-testid": "approve", onclick: vote("approved") }, "Approve"),
@@ -46,11 +46,11 @@ class Card {
       ...this.fields.map(({ label }) => label), h("div", { class: "approval-actions" }, ...this.buttons), this.votes);
   }
 
-  paint({ value, votes, quorum, who }) {
+  paint({ value, votes, quorum, participants }) {
     for (const { name, input } of this.fields) {
       if (document.activeElement !== input) keep(input, "value", String(object(value)[name] ?? ""));
     }
-    const may = this.session.may("approve") && (!who?.length || who.includes(this.session.me.id));
+    const may = this.session.may("approve") && (!participants.length || participants.includes(this.session.me.id));
     for (const button of this.buttons) button.disabled = !may;
     const voters = Object.keys(object(votes)).map((id) => person(id, this.session).name);
     const needed = quorum > 1 ? ` ${quorum} must agree.` : "";

@@ -38,15 +38,15 @@ export class Cursors {
     setTimeout(() => {
       const { at: last } = this.#waits;
       this.#waits = null;
-      if (this.#session?.status === "online") this.#session.presence.set("cursor", last);
+      if (this.#session?.status === "online") this.#session.presence.set({ cursor: last });
     }, TOLD_MS);
   }
 
   paint(session) {
     this.#session = session;
     const here = new Set();
-    for (const { client, user, cursor } of session.presence.others) {
-      const { name, id, x, y } = object(cursor);
+    for (const { client, user, fields } of session.presence.others) {
+      const { name, id, x, y } = object(fields.cursor);
       const selector = PLACES.find(([known]) => known === name)?.[1];
       const element = selector && [...document.querySelectorAll(selector)].find((each) => each.dataset[name] === text(id));
       const box = element?.getBoundingClientRect();

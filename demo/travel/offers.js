@@ -72,7 +72,7 @@ class Card {
   choose() {
     const { session } = this;
     const { id, rank, why, ...item } = this.option;
-    tried(() => session.doc.transact(() => {
+    tried(() => session.transact(() => {
       for (const [other, there] of planned(session)) {
         const isSame = there.kind === item.kind && there.leg === item.leg && item.kind !== "activities";
         if (isSame && there.status !== "booked") session.state.delete(["itinerary", other]);

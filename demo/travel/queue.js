@@ -20,8 +20,8 @@ export class Queue {
 
   paint(session) {
     this.session = session;
-    this.#list.hidden = !session.queue.list.length;
-    this.#rows.paint(session.queue.list);
+    this.#list.hidden = !session.queue.all.length;
+    this.#rows.paint(session.queue.all);
   }
 }
 
@@ -30,13 +30,9 @@ class Row {
     const { queue } = session;
     this.input = h("input", { "aria-label": "A prompt that waits", "data-testid": "queued-text" });
     this.input.addEventListener("change", () => {
-      tried(() => session.doc.transact(() => {
-        const text = queue.text(id);
-        text.delete(0, text.length);
-        text.insert(0, this.input.value);
-      }));
+      tried(() => queue.text(id).set(this.input.value));
     });
-    const place = () => queue.list.findIndex((entry) => entry.id === id);
+    const place = () => queue.all.findIndex((entry) => entry.id === id);
     const act = (name, label, testid, onclick) => h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, "data-testid": testid, onclick }, icon(name));
     this.up = act("send", "Ask it earlier", "queued-up", () => tried(() => queue.move(id, place() - 1)));
     this.element = h("li", { class: "queued", "data-testid": "queued" }, avatar(person(author, session)), this.input, this.up,

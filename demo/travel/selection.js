@@ -16,7 +16,7 @@ export function selects(element, session, id) {
 /** Shows what others have selected. */
 export function paintSelections(session) {
   const selected = new Map();
-  for (const { id, online } of session.people) {
+  for (const { id, online } of session.people.all) {
     const item = text(session.selections.get(id, "item"));
     if (id !== session.me.id && online && item) selected.set(item, person(id, session));
   }

@@ -1,27 +1,15 @@
 // The talk as people read it: what the planner asks of its specialists stands on their cards, and their answers come
 // behind the message that called them.
 
-import { list } from "../chat/given.js";
-
-/** The session, with its messages in this order. */
+/** The messages of a session, in this order. */
 export function threaded(session) {
-  const messages = order(session);
-  return new Proxy(session, {
-    get(target, name) {
-      if (name === "messages") return messages;
-      const value = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}
-
-function order({ messages, runs }) {
-  const asked = new Map(messages.filter(isDelegation).map(({ id, metadata }) => [id, metadata.run]));
-  const leader = new Map(runs.map((run) => [run.id, asked.get(run.reply_to)])); // run → the run that asked for it
-  const parts = Map.groupBy(messages.filter((message) => !isDelegation(message)), ({ metadata }) => leader.get(metadata.run));
+  const [messages, runs] = [session.messages.all, session.runs.all];
+  const asked = new Map(messages.filter(isDelegation).map(({ id, run }) => [id, run]));
+  const leader = new Map(runs.map((run) => [run.id, asked.get(run.replyTo)])); // run → the run that asked for it
+  const parts = Map.groupBy(messages.filter((message) => !isDelegation(message)), ({ run }) => leader.get(run));
   const ordered = [];
   for (const message of parts.get(undefined) ?? []) {
-    const { run } = message.metadata;
+    const { run } = message;
     ordered.push(message);
     if (run && parts.has(run)) {
       ordered.push(...parts.get(run));
@@ -32,6 +20,6 @@ function order({ messages, runs }) {
   return ordered;
 }
 
-function isDelegation({ role, metadata }) {
-  return role === "assistant" && list(metadata.to).length > 0;
+function isDelegation({ role, to }) {
+  return role === "assistant" && to.length > 0;
 }

@@ -24,7 +24,7 @@ export class Team {
   /** Returns how each is: `ready`, `working`, `waiting` or `gone`. */
   paint(session) {
     this.session = session;
-    const ids = new Set([...session.policy.agents, ...session.agents.map(({ id }) => id)]);
+    const ids = new Set([...session.policy.agents, ...session.agents.all.map(({ id }) => id)]);
     this.#cards.paint([...ids].map((id) => ({ id })));
     return [...this.#list.children].map(({ dataset }) => dataset.state);
   }
@@ -48,7 +48,7 @@ class Card {
   }
 
   get run() {
-    return this.session.runs.findLast(({ agent, status }) => agent === this.id && !ENDED.includes(status));
+    return this.session.runs.all.findLast(({ agent, status }) => agent === this.id && !ENDED.includes(status));
   }
 
   cancel() {
@@ -65,13 +65,13 @@ class Card {
       keep(this.name, "textContent", name);
       keep(this.stop, "ariaLabel", `Stop ${name}`);
     }
-    const isHere = session.people.some((each) => each.id === id && each.online);
-    const isGone = run ? run.status === "lost" || !session.isHeld(run) : !isHere;
+    const isHere = session.people.get(id).online;
+    const isGone = run ? run.status === "lost" || !run.attended : !isHere;
     const state = isGone ? "gone" : run?.status === "suspended" ? "waiting" : run ? "working" : "ready";
     mark(this.element, "state", state);
     keep(this.says, "textContent", { gone: run ? "went away" : "is not here", waiting: "waits for you", working: "at work", ready: "online" }[state]);
     const { label, done, total } = object(run?.progress);
-    const told = text(label) || text(session.agents.find((agent) => agent.id === id)?.task);
+    const told = text(label) || text(session.agents.get(id)?.task);
     keep(this.task, "textContent", run ? (isGone ? "Its work waits until it is back." : told) : "");
     this.bar.hidden = !run || !(total > 0);
     keep(this.bar, "value", total > 0 && Number.isFinite(done) ? Math.min(1, done / total) : 0);

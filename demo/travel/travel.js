@@ -33,7 +33,7 @@ const composer = new Composer({
     session.send(text);
     atEnd = true;
   },
-  onTyping: (typing) => session.status !== "closed" && session.presence.set("typing", typing),
+  onTyping: (typing) => session.status !== "closed" && session.presence.set({ typing: typing || null }),
 });
 const messages = new MessageList(find("messages"), { onReuse: composer.giveBack, onRetry: ({ text }) => composer.send(text) });
 const work = new Work(schedule);
@@ -108,18 +108,17 @@ function schedule() {
 }
 
 function paint() {
-  const shown = threaded(session);
   const views = [
     paintStatus,
     () => work.look(session),
     () => here.paint(session, work, present(session).filter(({ kind }) => kind !== "agent")), // they have their cards
-    () => messages.paint(shown, work),
+    () => messages.paint(session, work, threaded(session)),
     paintTold,
     () => paintTeam(team.paint(session)),
     () => plan.paint(session),
     () => queue.paint(session),
     () => paintAsked(approvals.paint(session)),
-    () => (find("empty").hidden = !session.synced || session.messages.length > 0),
+    () => (find("empty").hidden = !session.synced || session.messages.all.length > 0),
   ];
   for (const view of views) attempt(view);
   if (atEnd) scroller.scrollTop = scroller.scrollHeight;
@@ -142,7 +141,7 @@ function paintStatus() {
   composer.hint = barred;
   if (document.activeElement !== title) keep(title, "value", session.title);
   title.disabled = status === "closed" || !session.may("title");
-  keep(policy, "value", session.policy.double_texting);
+  keep(policy, "value", session.policy.doubleTexting);
   policy.disabled = !session.may("queue");
   find("new-session").disabled = !session.may("create");
   if (status === "closed" && notice.hidden) shut(error?.code === "auth.required" ? wayIn() : error?.message || "The server refused this trip.");
@@ -164,7 +163,7 @@ function paintAsked([first]) {
 
 /** Marks what was told to an agent while it worked, and whether the agent has taken it in. */
 function paintTold() {
-  const told = new Map(session.runs.flatMap((run) => listOf(run.steers).map(({ id }) => [id, listOf(run.seen).includes(id)])));
+  const told = new Map(session.runs.all.flatMap((run) => listOf(run.steers).map(({ id }) => [id, listOf(run.seen).includes(id)])));
   for (const id of told.keys()) {
     const element = find("messages").querySelector(`[data-message-id="${CSS.escape(id)}"]`);
     if (element) mark(element, "told", told.get(id) ? "seen" : "sent");
@@ -181,7 +180,7 @@ new ResizeObserver(schedule).observe(scroller);
 // -- what one does
 
 find("enqueue").addEventListener("click", () => composer.submit((text) => session.queue.add(text)));
-policy.addEventListener("change", () => tried(() => session.setPolicy(policy.value)));
+policy.addEventListener("change", () => tried(() => session.policy.set({ doubleTexting: policy.value })));
 title.addEventListener("change", () => tried(() => session.setTitle(title.value.trim())));
 title.addEventListener("keydown", (event) => isEnter(event) && title.blur());
 find("new-session").addEventListener("click", startNew);

@@ -14,7 +14,7 @@ OPEN = """async ([user]) => {
   const { connect } = await import("/client/cosession.js");
   const session = window.session = connect(location.origin, "trip", { participant: user, name: user });
   window.calls = 0;
-  session.offerTool("selected", {
+  session.tools.offer("selected", {
     description: "Which row is selected?",
     call: ({ list }) => {
       window.calls += 1;
@@ -24,8 +24,8 @@ OPEN = """async ([user]) => {
   await session.waitSynced();
 }"""
 
-RUN = "session.runs.at(-1)"
-APPROVAL = "session.approvals.at(-1)"
+RUN = "session.runs.all.at(-1)"
+APPROVAL = "session.approvals.all.at(-1)"
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_one_tab_answers_and_the_decision_outlives_the_agent(
 ) -> None:
     page, other = tabs
     asker = start_asker()
-    becomes(page, "session.people.some(({ id, online }) => id === 'bot' && online)")
-    page.evaluate("() => session.send('Book the hotel that I have selected')")
+    becomes(page, "session.people.all.some(({ id, online }) => id === 'bot' && online)")
+    page.evaluate("() => void session.send('Book the hotel that I have selected')")
     becomes(page, f"{APPROVAL} !== undefined")
     assert page.evaluate(f"() => [{APPROVAL}.question, {APPROVAL}.value, {RUN}.status]") == [
         *("Book it?", {"limit": 200, "row": 3}, "suspended"),
@@ -79,21 +79,21 @@ def test_one_tab_answers_and_the_decision_outlives_the_agent(
 
     asker.kill()
     asker.wait()
-    becomes(page, f"!session.isHeld({RUN})")
+    becomes(page, f"!{RUN}.attended")
     becomes(page, f"{RUN}.status === 'lost'")
     page.evaluate(
-        f"() => {{ session.setValue({APPROVAL}.id, 'limit', 150); session.vote({APPROVAL}.id, 'approved'); }}"
+        f"() => {{ session.approvals.edit({APPROVAL}.id, 'limit', 150); session.approvals.vote({APPROVAL}.id, 'approved'); }}"
     )
-    becomes(other, f"{APPROVAL}?.decision?.decision === 'approved'")
+    becomes(other, f"{APPROVAL}?.decision?.approved")
     start_asker()
 
     becomes(page, f"{RUN}.status === 'complete'")
     run, answers = page.evaluate(
-        f"() => [{RUN}, session.messages.filter(({{ role }}) => role === 'assistant').map(({{ text }}) => text)]"
+        f"() => [{RUN}, session.messages.all.filter(({{ role }}) => role === 'assistant').map(({{ text }}) => text)]"
     )
     assert (run["epoch"], answers) == (2, ["approved: 150 for row 3"])
     assert page.evaluate("calls") + other.evaluate("calls") == 1
-    assert page.evaluate("session.runs.length") == page.evaluate("session.approvals.length") == 1
+    assert page.evaluate("session.runs.all.length") == page.evaluate("session.approvals.all.length") == 1
 
 
 def test_the_next_tab_answers_when_the_one_that_took_the_call_is_closed(
@@ -104,11 +104,11 @@ def test_the_next_tab_answers_when_the_one_that_took_the_call_is_closed(
     page.evaluate(OPEN.replace("return { list, row: 3 };", "return new Promise(() => {});"), ["ada"])
     other.evaluate("() => { session.close(); }")
     start_asker()
-    becomes(page, "session.people.some(({ id, online }) => id === 'bot' && online)")
-    page.evaluate("() => session.send('Book it')")
+    becomes(page, "session.people.all.some(({ id, online }) => id === 'bot' && online)")
+    page.evaluate("() => void session.send('Book it')")
     becomes(page, "calls === 1")
     other.evaluate(OPEN, ["ada"])
-    becomes(other, "Object.values(session.claims).some(({ waiting = [] }) => waiting.length === 1)")
+    becomes(other, "session.claims.all.some(({ waiting }) => waiting.length === 1)")
 
     page.close()
 

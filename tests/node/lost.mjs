@@ -13,12 +13,17 @@ await session.waitSynced()
 for await (const line of createInterface({ input: process.stdin })) {
   const told = new Promise((resolve) => session.on('refused', resolve))
   for (const [path, ...given] of JSON.parse(line)) {
+    if (path === 'raw') {
+      const [root, key, value] = given // written below the client, which would refuse it at once
+      session.doc.getMap(root).set(key, value)
+      continue
+    }
     const [method, holder] = path.split('.').reverse()
     const on = holder === undefined ? session : session[holder]
     on[method](...given)
   }
   const { close, touched, lost } = await told
   await session.waitSaved()
-  console.log(JSON.stringify({ close, touched, lost, texts: session.messages.map(({ text }) => text) }))
+  console.log(JSON.stringify({ close, touched, lost, texts: session.messages.all.map(({ text }) => text) }))
 }
 process.exit(0)

@@ -9,7 +9,7 @@ const { connect } = await import('../../src/cosession/server/static/cosession.js
 const [url, id, user] = process.argv.slice(2)
 const session = connect(url, id, { participant: user, name: user })
 await session.waitSynced()
-session.offerTool('where', {
+session.tools.offer('where', {
   description: 'Where are you?',
   call: ({ about }) => {
     console.log('called')

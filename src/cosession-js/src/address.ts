@@ -7,9 +7,9 @@ export interface Address {
   readonly parameters: Record<string, string>;
 }
 
-/** `https://host/base` → `wss://host/base/sync`. */
+/** `https://host/base` → `wss://host/base/sync`; a relative address is resolved against the page. */
 export function syncUrl(url: string): string {
-  const sync = new URL(url);
+  const sync = new URL(url, globalThis.location?.href);
   sync.protocol = sync.protocol === "https:" || sync.protocol === "wss:" ? "wss:" : "ws:";
   sync.search = "";
   sync.hash = "";

@@ -5,16 +5,52 @@
  * page. A claim in this page's name that it doesn't hold (a release that a crash undid) is released.
  */
 
-import { InvalidValue, NotAllowed } from "./errors.ts";
+import type * as Y from "yjs";
+import type { Context } from "./context.ts";
+import { ClaimHeld, ClaimLost, InvalidValue, NotAllowed } from "./errors.ts";
+import type { Group } from "./group.ts";
 import { knownId } from "./identity.ts";
-import { isObject, type Json, type JsonObject } from "./json.ts";
-import { type Asking, ask, requestKey } from "./requests.ts";
+import { checkedId, isObject, type Json, type JsonObject } from "./json.ts";
+import { ask, requestKey } from "./requests.ts";
 import { listOf, mapOf, number, object, type Reader, string } from "./shapes.ts";
-import type { Snapshots } from "./snapshots.ts";
-import { type Awaited, waitFor } from "./waiting.ts";
+import { waitFor } from "./waiting.ts";
 
-/** The holder of a claim. */
+/** A claim that a page or process holds. */
 export interface Holding {
+  readonly key: string;
+  /** The participant that holds it. */
+  readonly by: string;
+  readonly epoch: number;
+  readonly at: string;
+  /** When it ends by itself; null when it doesn't. */
+  readonly until: string | null;
+  /** The participants that wait for it, in order. */
+  readonly waiting: readonly string[];
+  /** Whether this page holds it. */
+  readonly mine: boolean;
+}
+
+/** A claim that this page holds, until it is released: `await using claim = await session.claim("door")`. */
+export interface Claim extends AsyncDisposable {
+  readonly key: string;
+  /** Larger at each grant: a store of the work done under a claim refuses a smaller epoch than it has seen. */
+  readonly epoch: number;
+  /** Checks that this page still holds it; throws `ClaimLost` when it doesn't, or can't know. */
+  check(): void;
+  release(): void;
+  /** Resolves when it is held no longer, for any reason. */
+  waitLost(): Promise<void>;
+}
+
+export interface ClaimOptions {
+  /** The longest time of the claim; claiming again renews it. */
+  seconds?: number | undefined;
+  /** Whether to wait in the queue while another page holds it. */
+  wait?: boolean | undefined;
+}
+
+/** A holding as it is stored. */
+interface Fact {
   readonly by: string;
   /** The Yjs client that holds it: one page, one process. */
   readonly client: number;
@@ -22,31 +58,15 @@ export interface Holding {
   readonly at?: string;
   readonly until?: string;
   readonly waiting?: readonly { readonly by: string; readonly client: number }[];
-  readonly [field: string]: unknown;
 }
 
-/** A claim that this page holds. */
-export interface Claim {
-  readonly key: string;
-  /** Larger at each grant: a store of the work done under a claim refuses a smaller epoch than it has seen. */
-  readonly epoch: number;
-  /** Resolves when the claim is held no longer, for any reason. */
-  readonly lost: Promise<void>;
-  release(): void;
-}
-
-export interface ClaimOptions {
-  /** The longest time of the claim; claiming again renews it. */
-  seconds?: number;
-  /** Whether to wait in the queue while another page holds it. */
-  wait?: boolean;
-}
-
-interface Of extends Awaited, Asking {}
+/** The time for which a claim is certain without a connection: half of the server's grace. */
+const AWAY_SECONDS = 7.5;
 
 interface Held {
   readonly claim: Claim;
   readonly client: number;
+  readonly lost: Promise<void>;
   readonly lose: () => void;
 }
 
@@ -66,44 +86,74 @@ const CLAIMS: Reader = mapOf(
   ),
 );
 
-export class Claims {
-  readonly #of: Of;
-  readonly #snapshots: Snapshots;
+/** The claims that are held now. */
+export class Claims implements Group<Holding> {
+  readonly #context: Context;
   readonly #stored: () => Promise<void>;
+  readonly #awaySeconds: () => number;
   readonly #held = new Map<string, Held>();
   readonly #asked = new Set<string>();
-  readonly #read = new WeakMap<object, Readonly<Record<string, Holding>>>();
+  readonly #facts = new WeakMap<object, ReadonlyMap<string, Fact>>();
+  readonly #holdings = new WeakMap<Fact, Holding>();
+  #of: ReadonlyMap<string, Fact> | null = null;
+  #byKey: ReadonlyMap<string, Holding> = new Map();
+  #all: readonly Holding[] = Object.freeze([]);
 
-  /** `stored` resolves when the server has stored all that this page has received from it. */
-  constructor(of: Of, snapshots: Snapshots, stored: () => Promise<void>) {
-    this.#of = of;
-    this.#snapshots = snapshots;
+  /**
+   * `stored` resolves when the server has stored all that this page has received from it; `awaySeconds` returns how long
+   * this page has been without a connection.
+   */
+  constructor(context: Context, stored: () => Promise<void>, awaySeconds: () => number) {
+    this.#context = context;
     this.#stored = stored;
+    this.#awaySeconds = awaySeconds;
   }
 
-  /** The holders by key; the same object as before when nothing changed. */
-  get all(): Readonly<Record<string, Holding>> {
-    const json = this.#snapshots.of(this.#of.doc.getMap("claims")) as JsonObject;
-    const known = this.#read.get(json);
-    if (known) return known;
-    const read = CLAIMS(json) as Readonly<Record<string, Holding>>;
-    this.#read.set(json, read);
-    return read;
+  get y(): Y.Map<unknown> {
+    return this.#context.doc.getMap("claims");
   }
 
-  /** Requests a claim; null when another page holds it. */
-  async ask(key: string, { seconds, wait = false }: ClaimOptions = {}): Promise<Claim | null> {
+  /** The holders, by key; the same list as before when nothing changed. */
+  get all(): readonly Holding[] {
+    this.#read();
+    return this.#all;
+  }
+
+  /** Returns the holder of a key; undefined when no page holds it. */
+  get(key: string): Holding | undefined {
+    this.#read();
+    return this.#byKey.get(key);
+  }
+
+  [Symbol.iterator](): Iterator<Holding> {
+    return this.all[Symbol.iterator]();
+  }
+
+  /** Requests a claim; throws `ClaimHeld` when another page holds it. @internal */
+  async take(key: string, options: ClaimOptions): Promise<Claim> {
+    this.#context.checkOpen();
+    const claim = await this.obtain(checkedId(key, "The key of a claim"), options);
+    if (claim !== null) return claim;
+    const by = this.get(key)?.by ?? null;
+    throw new ClaimHeld(
+      `${by ?? "Another page"} holds \`${key}\`; wait for it with \`wait\`, or do without.`,
+      by,
+    );
+  }
+
+  /** Requests a claim; null when another page holds it. @internal */
+  async obtain(key: string, { seconds, wait = false }: ClaimOptions = {}): Promise<Claim | null> {
     if (seconds !== undefined && !(seconds > 0))
       throw new InvalidValue(`A claim is held for a number of seconds, not for ${String(seconds)}.`);
-    const { doc, me } = this.#of;
-    const request = requestKey("claim", [key, String(doc.clientID)], knownId(me));
+    const { doc, identity } = this.#context;
+    const request = requestKey("claim", [key, String(doc.clientID)], knownId(identity));
     this.#asked.add(key);
     try {
       this.#ask("claim", key, { ...(seconds === undefined ? {} : { seconds }), ...(wait ? { wait } : {}) });
-      const epoch = await waitFor(this.#of, ["change", "doc"], () => {
-        if (this.#of.doc !== doc) return null;
+      const epoch = await waitFor(this.#context, ["change", "doc"], () => {
+        if (this.#context.doc !== doc) return null;
         if (doc.getMap("requests").has(request)) return undefined;
-        const fact = this.all[key];
+        const fact = this.#now.get(key);
         if (this.#isMine(fact)) return fact.epoch;
         return wait && this.#isWaiting(fact) ? undefined : null;
       });
@@ -113,76 +163,117 @@ export class Claims {
     }
   }
 
-  /** Returns whether this page still holds a claim. */
+  /** Returns whether this page still holds a claim. @internal */
   holds(claim: Claim): boolean {
     return this.#held.get(claim.key)?.claim === claim;
   }
 
-  /** Checks for claims that are held no longer, and for claims in this page's name that it doesn't hold. */
+  /** Checks for claims that are held no longer, and for claims in this page's name that it doesn't hold. @internal */
   look(): void {
-    const { all } = this;
+    const facts = this.#now;
     for (const [key, { claim, client, lose }] of this.#held) {
-      if (client !== this.#of.doc.clientID || !this.#isMine(all[key]) || all[key].epoch !== claim.epoch)
-        lose();
+      const fact = facts.get(key);
+      if (client !== this.#context.doc.clientID || !this.#isMine(fact) || fact.epoch !== claim.epoch) lose();
     }
-    for (const [key, fact] of Object.entries(all)) {
+    for (const [key, fact] of facts) {
       const isUnknown = !this.#held.has(key) && !this.#asked.has(key);
       if (isUnknown && (this.#isMine(fact) || this.#isWaiting(fact))) this.#release(key);
     }
   }
 
-  /** Ends all claims of this page. */
+  /** Ends all claims of this page. @internal */
   end(): void {
     for (const { lose } of [...this.#held.values()]) lose();
   }
 
   /** Waits until the grant is stored. */
   async #sure(key: string, epoch: number): Promise<Claim | null> {
-    const { claim } = this.#held.get(key) ?? this.#hold(key, epoch);
-    const isStored = await Promise.race([this.#stored().then(() => true), claim.lost.then(() => false)]);
+    const { claim, lost } = this.#held.get(key) ?? this.#hold(key, epoch);
+    const isStored = await Promise.race([this.#stored().then(() => true), lost.then(() => false)]);
     return isStored ? claim : null;
   }
 
   #hold(key: string, epoch: number): Held {
     const { promise: lost, resolve } = Promise.withResolvers<void>();
+    const isHeld = (): boolean => this.#held.get(key) === held;
     const lose = (): void => {
-      if (this.#held.get(key) === held) this.#held.delete(key);
+      if (isHeld()) this.#held.delete(key);
       resolve();
     };
     const release = (): void => {
-      if (this.#held.get(key) !== held) return;
+      if (!isHeld()) return;
       lose();
       this.#release(key);
     };
-    const held: Held = {
-      claim: Object.freeze({ key, epoch, lost, release }),
-      client: this.#of.doc.clientID,
-      lose,
+    const check = (): void => {
+      if (!isHeld()) throw new ClaimLost(`This page doesn't hold \`${key}\` any more; stop acting on it.`);
+      if (this.#awaySeconds() > AWAY_SECONDS)
+        throw new ClaimLost(`Whether this page holds \`${key}\` can't be known without a connection.`);
     };
+    const claim: Claim = Object.freeze({
+      key,
+      epoch,
+      check,
+      release,
+      waitLost: () => lost,
+      [Symbol.asyncDispose]: async () => release(),
+    });
+    const held: Held = { claim, client: this.#context.doc.clientID, lost, lose };
     this.#held.set(key, held);
     return held;
   }
 
   #release(key: string): void {
-    const { doc, me } = this.#of;
-    const isAsked = doc.getMap("requests").has(requestKey("release", [key, String(doc.clientID)], me.id));
+    const { doc, identity } = this.#context;
+    const request = requestKey("release", [key, String(doc.clientID)], identity.id);
     try {
-      if (!isAsked) this.#ask("release", key, {});
+      if (!doc.getMap("requests").has(request)) this.#ask("release", key, {});
     } catch (error) {
       if (!(error instanceof NotAllowed)) throw error; // the server releases claims that this page may not hold
     }
   }
 
   #ask(kind: string, key: string, value: Json): void {
-    ask(this.#of, kind, [key, String(this.#of.doc.clientID)], value);
+    ask(this.#context, kind, [key, String(this.#context.doc.clientID)], value);
   }
 
-  #isMine(fact: Holding | undefined): fact is Holding {
-    return isObject(fact) && fact.by === this.#of.me.id && fact.client === this.#of.doc.clientID;
+  /** The holdings as they are stored, by key. */
+  get #now(): ReadonlyMap<string, Fact> {
+    const json = this.#context.snapshots.of(this.y) as JsonObject;
+    const known = this.#facts.get(json);
+    if (known) return known;
+    const read = new Map(Object.entries(CLAIMS(json) as Readonly<Record<string, Fact>>));
+    this.#facts.set(json, read);
+    return read;
   }
 
-  #isWaiting(fact: Holding | undefined): boolean {
-    const { doc, me } = this.#of;
-    return fact?.waiting?.some(({ by, client }) => by === me.id && client === doc.clientID) ?? false;
+  #read(): void {
+    const facts = this.#now;
+    if (facts === this.#of) return;
+    this.#of = facts;
+    const entries = [...facts].map(([key, fact]) => [key, this.#holding(key, fact)] as const);
+    this.#byKey = new Map(entries);
+    this.#all = Object.freeze(entries.map(([, holding]) => holding));
+  }
+
+  #holding(key: string, fact: Fact): Holding {
+    const known = this.#holdings.get(fact);
+    if (known) return known;
+    const { by, epoch, at = "", until = null, waiting = [] } = fact;
+    const names = Object.freeze(waiting.map((each) => each.by));
+    const mine = this.#isMine(fact);
+    const holding = Object.freeze({ key, by, epoch, at, until, waiting: names, mine });
+    this.#holdings.set(fact, holding);
+    return holding;
+  }
+
+  #isMine(fact: Fact | undefined): fact is Fact {
+    const { doc, identity } = this.#context;
+    return isObject(fact) && fact.by === identity.id && fact.client === doc.clientID;
+  }
+
+  #isWaiting(fact: Fact | undefined): boolean {
+    const { doc, identity } = this.#context;
+    return fact?.waiting?.some(({ by, client }) => by === identity.id && client === doc.clientID) ?? false;
   }
 }

@@ -1,6 +1,7 @@
 /** The entry point: `connect(location.origin, "trip")`. */
 
 import type { ConnectOptions } from "./options.ts";
+import type { AnyMetadata, AnyPresence, AnyState } from "./register.ts";
 import { Session } from "./session.ts";
 
 /**
@@ -9,6 +10,10 @@ import { Session } from "./session.ts";
  * @param url - the server's HTTP origin, e.g. `location.origin`; a path before `/sync` may follow
  * @param session - the session's id
  */
-export function connect(url: string, session: string, options: ConnectOptions = {}): Session {
-  return new Session(url, session, options);
+export function connect<State = AnyState, Presence = AnyPresence, Metadata = AnyMetadata>(
+  url: string,
+  session: string,
+  options: ConnectOptions = {},
+): Session<State, Presence, Metadata> {
+  return new Session<State, Presence, Metadata>(url, session, options);
 }

@@ -5,60 +5,52 @@
  */
 
 import type * as Y from "yjs";
+import type { Context } from "./context.ts";
 import { InvalidValue } from "./errors.ts";
+import { checkAllowed } from "./grants.ts";
 import { knownId } from "./identity.ts";
 import { checkedId } from "./json.ts";
-import { checkRecord, type Limits } from "./limits.ts";
+import { checkRecord } from "./limits.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
-import type { Snapshots } from "./snapshots.ts";
 import { transact } from "./transact.ts";
 
-interface Of {
-  readonly doc: Y.Doc;
-  readonly me: { readonly id: string };
-  readonly limits: Limits;
-}
-
 export class Counters {
-  readonly #of: Of;
-  readonly #snapshots: Snapshots;
-  readonly #checkOpen: () => void;
+  readonly #context: Context;
   readonly #sums = new WeakMap<object, Readonly<Record<string, number>>>();
 
-  constructor(of: Of, snapshots: Snapshots, checkOpen: () => void) {
-    this.#of = of;
-    this.#snapshots = snapshots;
-    this.#checkOpen = checkOpen;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
-  get root(): Y.Map<unknown> {
-    return this.#of.doc.getMap("counters");
+  get y(): Y.Map<unknown> {
+    return this.#context.doc.getMap("counters");
   }
 
   /** Adds to a counter; a negative amount subtracts. */
   add(name: string, amount = 1): void {
-    this.#checkOpen();
+    this.#context.checkOpen();
     if (!Number.isFinite(amount)) throw new InvalidValue(`A counter adds numbers, not ${String(amount)}.`);
-    const { doc, me, limits } = this.#of;
-    const key = joinKey(checkedId(name, "The name of a counter"), knownId(me), String(doc.clientID));
-    const sum = numberOf(this.root.get(key)) + amount;
+    const { doc, identity, limits } = this.#context;
+    const key = joinKey(checkedId(name, "The name of a counter"), knownId(identity), String(doc.clientID));
+    const sum = numberOf(this.y.get(key)) + amount;
     if (!Number.isFinite(sum)) throw new InvalidValue(`The counter ${name} can't hold so large a number.`);
     checkRecord([key, sum], limits, "The counter");
-    transact(doc, () => this.root.set(key, sum));
+    checkAllowed(identity, "Counting", "count");
+    transact(doc, () => this.y.set(key, sum));
   }
 
   /** Returns the value of a counter; 0 when no participant has added anything. */
   get(name: string): number {
-    const sums = this.toJSON();
+    const sums = this.all;
     return Object.hasOwn(sums, name) ? (sums[name] as number) : 0;
   }
 
   /**
-   * Returns the value of every counter, by name; the same object as before when nothing changed. A sum beyond the range
+   * The value of every counter, by name; the same object as before when nothing changed. A sum beyond the range
    * of numbers is the largest one. Keys are added in their order, so that all clients have the same sum.
    */
-  toJSON(): Readonly<Record<string, number>> {
-    const json = this.#snapshots.of(this.root) as Readonly<Record<string, unknown>>;
+  get all(): Readonly<Record<string, number>> {
+    const json = this.#context.snapshots.of(this.y) as Readonly<Record<string, unknown>>;
     const known = this.#sums.get(json);
     if (known) return known;
     const sums = new Map<string, number>();

@@ -7,13 +7,15 @@
 
 import type * as Y from "yjs";
 
+/** A replacement of the characters from `start` up to `end`, exclusive. */
 export interface Replacement {
-  readonly index: number;
-  readonly remove: number;
+  readonly start: number;
+  readonly end: number;
   readonly insert: string;
 }
 
-export function difference(before: string, after: string): Replacement {
+/** Returns the smallest replacement that turns `before` into `after`. */
+export function diff(before: string, after: string): Replacement {
   const shorter = Math.min(before.length, after.length);
   let start = 0;
   while (start < shorter && before[start] === after[start]) start += 1;
@@ -22,8 +24,8 @@ export function difference(before: string, after: string): Replacement {
   while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end += 1;
   if (cutsPair(before, before.length - end) || cutsPair(after, after.length - end)) end -= 1;
   return {
-    index: start,
-    remove: before.length - start - end,
+    start,
+    end: before.length - end,
     insert: after.slice(start, after.length - end),
   };
 }
@@ -34,13 +36,13 @@ export function difference(before: string, after: string): Replacement {
  */
 export function rewrite(texts: readonly Y.Text[], wanted: string): void {
   const contents = texts.map(String);
-  const change = difference(contents.join(""), wanted.toWellFormed());
+  const change = diff(contents.join(""), wanted.toWellFormed());
   let { insert } = change;
   let begin = 0;
   for (const [number, text] of texts.entries()) {
     const { length } = contents[number] as string;
-    const start = Math.max(change.index - begin, 0);
-    const stop = Math.min(change.index + change.remove - begin, length);
+    const start = Math.max(change.start - begin, 0);
+    const stop = Math.min(change.end - begin, length);
     const takes = start < length || (start === length && number === texts.length - 1);
     const [first, last] = placesOf(text, length, start, Math.max(start, stop));
     if (stop > start) text.delete(first, last - first);

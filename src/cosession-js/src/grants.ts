@@ -1,5 +1,6 @@
 /** Grants: the verified identity and capabilities of this page (frame 104). Until one arrives, all is allowed. */
 
+import { NotAllowed } from "./errors.ts";
 import { type Kind, kindOf, type Participant } from "./identity.ts";
 import { isObject } from "./json.ts";
 
@@ -14,11 +15,24 @@ export interface Grant {
   readonly limits: unknown;
 }
 
-/** The participant of this page: as the server verified it, or, until then, as this page requested. */
-export interface Me extends Participant {
+/** The identity of this page: as the server verified it, or, until then, as this page requested. */
+export interface Identity extends Participant {
   /** Null until the server has sent them. */
   readonly capabilities: readonly string[] | null;
-  readonly expires_at: number | null;
+  /** When the access ends, RFC 3339; null when it doesn't. */
+  readonly expiresAt: string | null;
+}
+
+/** Checks that this page may do something, as far as the server has said; needs one of the capabilities. */
+export function checkAllowed(
+  { capabilities }: Pick<Identity, "capabilities">,
+  what: string,
+  ...needs: readonly string[]
+): void {
+  if (capabilities === null || needs.some((each) => includes(capabilities, each))) return;
+  throw new NotAllowed(`${what} needs the capability ${needs.join(" or ")}, which this page doesn't have.`, {
+    needs,
+  });
 }
 
 /** Parses a grant; undefined when the text is none. */

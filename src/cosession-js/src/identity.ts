@@ -19,7 +19,7 @@ export interface Participant {
   readonly kind: Kind;
 }
 
-/** What an application says of this page's participant. */
+/** The identity that an application gives this page. */
 export interface Given {
   participant?: string | undefined;
   name?: string | undefined;

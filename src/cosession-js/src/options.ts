@@ -4,9 +4,8 @@ import type * as Y from "yjs";
 import type { Approval } from "./approvals.ts";
 import type { Holding } from "./claims.ts";
 import type { Token } from "./credential.ts";
-import type { Me } from "./grants.ts";
+import type { Identity } from "./grants.ts";
 import type { Kind } from "./identity.ts";
-import type { Json, JsonObject } from "./json.ts";
 import type { Message, Role } from "./messages.ts";
 import type { Copy } from "./offline.ts";
 import type { Person } from "./people.ts";
@@ -14,8 +13,10 @@ import type { Policy } from "./policy.ts";
 import type { Presence } from "./presence.ts";
 import type { QueuedPrompt } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
+import type { AnyMetadata, AnyPresence, AnyState } from "./register.ts";
 import type { Agent, Run } from "./runs.ts";
-import type { Status } from "./session.ts";
+import type { Selections } from "./selections.ts";
+import type { OfferedTool } from "./tools.ts";
 
 export interface ConnectOptions {
   /**
@@ -36,43 +37,50 @@ export interface ConnectOptions {
   rollupMs?: number | undefined;
 }
 
-export interface SendOptions {
-  id?: string;
-  role?: Role;
+export interface SendOptions<Metadata = AnyMetadata> {
+  /** Makes the call repeatable: a second message with this id and the same content isn't written. */
+  id?: string | undefined;
+  role?: Exclude<Role, "assistant"> | undefined;
   /** The message that this one answers or branches from. */
-  parent?: string;
+  parent?: string | undefined;
   /** The agents that are asked; without any the session's policy decides. */
-  to?: readonly string[];
-  metadata?: JsonObject;
+  to?: readonly string[] | undefined;
+  /** The application's metadata. */
+  metadata?: Partial<Metadata> | undefined;
 }
 
+/** The state of the connection: `offline` comes back by itself, and `closed` has a reason, `session.error`. */
+export type Status = "connecting" | "online" | "offline" | "closed";
+
+/** This page's person, with its capabilities as the server verified them. */
+export interface Me extends Person, Identity {}
+
 /** The events, and the arguments of their listeners. */
-export interface SessionEvents {
-  messages: readonly Message[];
+export interface SessionEvents<State = AnyState, Fields = AnyPresence, Metadata = AnyMetadata> {
+  messages: readonly Message<Metadata>[];
   runs: readonly Run[];
   agents: readonly Agent[];
-  participants: Readonly<Record<string, Json>>;
-  state: Readonly<Record<string, Json>>;
-  selections: Readonly<Record<string, Json>>;
-  counters: Readonly<Record<string, number>>;
   approvals: readonly Approval[];
-  claims: Readonly<Record<string, Holding>>;
   queue: readonly QueuedPrompt[];
-  policy: Policy;
-  presence: readonly Presence[];
+  claims: readonly Holding[];
+  state: State;
+  counters: Readonly<Record<string, number>>;
+  selections: Selections;
+  presence: readonly Presence<Fields>[];
   people: readonly Person[];
-  /** The identity and capabilities of this page, as the server verified them. */
+  tools: readonly OfferedTool[];
+  policy: Policy;
+  title: string;
   me: Me;
-  /** The server refused a write of this page, or a request of which no caller awaits the outcome. */
-  refused: Refusal;
-  /** After a refusal: the document and the awareness are replaced by new ones; bind editors again. */
-  doc: Y.Doc;
   status: Status;
   saved: boolean;
   synced: boolean;
   /** Whether this browser keeps a copy. */
   copy: Copy;
-  title: string;
+  /** The server refused a write of this page, or a request of which no caller awaits the outcome. */
+  refused: Refusal;
+  /** After a refusal: the document and the awareness are replaced by new ones; bind editors again. */
+  doc: Y.Doc;
   /** After any change of the document. */
   change: Y.Transaction;
 }

@@ -3,6 +3,118 @@
 import { InvalidValue } from "./errors.ts";
 import type { JsonObject } from "./json.ts";
 
+export interface TextPart {
+  type: "text";
+  text: string;
+  state?: "streaming" | "done";
+}
+
+export interface ReasoningPart {
+  type: "reasoning";
+  text: string;
+  state?: "streaming" | "done";
+}
+
+export interface FilePart {
+  type: "file";
+  mediaType: string;
+  filename?: string;
+  url: string;
+}
+
+export interface SourceUrlPart {
+  type: "source-url";
+  sourceId: string;
+  url: string;
+  title?: string;
+}
+
+export interface SourceDocumentPart {
+  type: "source-document";
+  sourceId: string;
+  mediaType: string;
+  title: string;
+  filename?: string;
+}
+
+export interface StepStartPart {
+  type: "step-start";
+}
+
+export interface DataPart {
+  type: `data-${string}`;
+  id?: string;
+  data: unknown;
+}
+
+/** The states of a tool call, each with the fields that it has. */
+export type ToolState =
+  | { state: "input-streaming"; input: unknown; output?: never; errorText?: never; approval?: never }
+  | { state: "input-available"; input: unknown; output?: never; errorText?: never; approval?: never }
+  | {
+      state: "approval-requested";
+      input: unknown;
+      output?: never;
+      errorText?: never;
+      approval: { id: string; approved?: never; reason?: never };
+    }
+  | {
+      state: "approval-responded";
+      input: unknown;
+      output?: never;
+      errorText?: never;
+      approval: { id: string; approved: boolean; reason?: string };
+    }
+  | {
+      state: "output-available";
+      input: unknown;
+      output: unknown;
+      errorText?: never;
+      preliminary?: boolean;
+      approval?: { id: string; approved: true; reason?: string };
+    }
+  | {
+      state: "output-error";
+      input: unknown;
+      output?: never;
+      errorText: string;
+      approval?: { id: string; approved: true; reason?: string };
+    }
+  | {
+      state: "output-denied";
+      input: unknown;
+      output?: never;
+      errorText?: never;
+      approval: { id: string; approved: false; reason?: string };
+    };
+
+export type ToolPart = {
+  type: `tool-${string}`;
+  toolCallId: string;
+  title?: string;
+  providerExecuted?: boolean;
+} & ToolState;
+
+export type DynamicToolPart = {
+  type: "dynamic-tool";
+  toolName: string;
+  toolCallId: string;
+  title?: string;
+  providerExecuted?: boolean;
+} & ToolState;
+
+/** A part of a message, with the keys of the AI SDK. Other clients may have written fields of other types. */
+export type Part =
+  | TextPart
+  | ReasoningPart
+  | FilePart
+  | SourceUrlPart
+  | SourceDocumentPart
+  | StepStartPart
+  | DataPart
+  | ToolPart
+  | DynamicToolPart;
+
 const NEEDED: Readonly<Record<string, readonly string[]>> = {
   text: [],
   reasoning: [],

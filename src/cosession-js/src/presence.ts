@@ -1,137 +1,88 @@
-/**
- * Presence: the current connections, each with its transient state (typing, a cursor). It ends with the connection.
- *
- * `user` is verified by the server, for all entries but this page's. One participant has an entry per connection.
- *
- * The server reports participants that left. The awareness protocol would also drop a client after 30 seconds of
- * silence, but browsers slow a hidden tab down to one heartbeat a minute: people would come and go while they only look
- * elsewhere. So no client is dropped for silence here. This page still sends its own heartbeat, for other clients that
- * do drop silent ones.
- */
+/** Presence: the current connections, each with its person and the application's transient fields. */
 
 import type { Awareness } from "y-protocols/awareness";
+import { type Connection, type Connections, RESERVED } from "./connections.ts";
 import { InvalidValue } from "./errors.ts";
-import { colorOf, kindOf, type Participant } from "./identity.ts";
-import { checked, checkedId, isObject, type JsonObject } from "./json.ts";
-import { type Limits, utf8Length } from "./limits.ts";
+import { checkedId, isObject } from "./json.ts";
+import type { People, Person } from "./people.ts";
+import type { AnyPresence } from "./register.ts";
 
-export interface Presence {
+/** One connection: a page, or a process. */
+export interface Presence<Fields = AnyPresence> {
+  /** Its Yjs client. */
   readonly client: number;
-  readonly user: Participant;
-  /** Whether its page is in the foreground; missing for clients that are no pages. */
-  readonly visible?: boolean;
-  readonly [field: string]: unknown;
+  readonly user: Person;
+  /** Whether its page is in the foreground; null for clients that are no pages. */
+  readonly visible: boolean | null;
+  /** The fields that the application has set there, unchecked: other clients may write anything. */
+  readonly fields: Readonly<Partial<Fields>>;
 }
 
-/** The interval of heartbeats: half of the other clients' timeout. */
-const SIGN_OF_LIFE_MS = 15_000;
+export class PresenceGroup<Fields = AnyPresence> {
+  readonly #connections: Connections;
+  readonly #people: People;
+  readonly #known = new WeakMap<Connection, Presence<Fields>>();
+  #of: readonly [readonly Connection[], readonly Person[]] | null = null;
+  #all: readonly Presence<Fields>[] = [];
+  #others: readonly Presence<Fields>[] = [];
 
-interface Of {
-  readonly awareness: Awareness;
-  readonly limits: Limits;
-}
-
-export class PresenceList {
-  readonly #of: Of;
-  readonly #changed: () => void;
-  readonly #checkOpen: () => void;
-  readonly #known = new WeakMap<object, Presence>();
-  #all: readonly Presence[] | null = null;
-  #others: readonly Presence[] | null = null;
-
-  constructor(of: Of, changed: () => void, checkOpen: () => void) {
-    this.#of = of;
-    this.#changed = changed;
-    this.#checkOpen = checkOpen;
+  constructor(connections: Connections, people: People) {
+    this.#connections = connections;
+    this.#people = people;
   }
 
-  /** The Yjs awareness, for editors that show cursors. */
+  /** The Yjs awareness, for editors that show cursors. A refusal replaces it, with the event `doc`. */
   get awareness(): Awareness {
-    return this.#of.awareness;
-  }
-
-  /** Starts to use an awareness: sets this state, the page's visibility and the heartbeat there. */
-  begin(awareness: Awareness, state: Readonly<Record<string, unknown>>): void {
-    awareness.setLocalState({ ...state, ...visible() });
-    clearInterval(awareness._checkInterval);
-    const signs = setInterval(() => awareness.setLocalState(awareness.getLocalState()), SIGN_OF_LIFE_MS);
-    const looked = (): void => awareness.setLocalState({ ...awareness.getLocalState(), ...visible() });
-    globalThis.document?.addEventListener("visibilitychange", looked);
-    awareness.on("destroy", () => {
-      clearInterval(signs);
-      globalThis.document?.removeEventListener("visibilitychange", looked);
-    });
-    awareness.on("change", () => awareness === this.awareness && this.refresh());
-  }
-
-  /** Reads all entries again, and emits a change. */
-  refresh(): void {
-    this.#all = null;
-    this.#others = null;
-    this.#changed();
+    return this.#connections.awareness;
   }
 
   /** Every connection, this page's included; the same list as before when nothing changed. */
-  get all(): readonly Presence[] {
-    this.#all ??= Object.freeze(
-      [...this.awareness.getStates()]
-        .sort(([first], [second]) => first - second)
-        .flatMap(([client, state]) => this.#entry(client, state) ?? []),
-    );
+  get all(): readonly Presence<Fields>[] {
+    this.#look();
     return this.#all;
   }
 
   /** Every connection but this one. */
-  get others(): readonly Presence[] {
-    this.#others ??= Object.freeze(this.all.filter(({ client }) => client !== this.awareness.clientID));
+  get others(): readonly Presence<Fields>[] {
+    this.#look();
     return this.#others;
   }
 
-  /** Sets a field of this page's presence, until the page closes; `null` removes the field. */
-  set(field: string, value: unknown): void {
-    checkedId(field, "The name of a field of presence");
-    if (field === "user")
-      throw new InvalidValue("`user` in presence is the identity; it is given to connect().");
-    if (field === "visible")
-      throw new InvalidValue("`visible` in presence is the page's own; the browser tells it.");
-    this.#checkOpen();
-    const { [field]: before, ...rest } = this.awareness.getLocalState() ?? {};
-    if (value === (before ?? null)) return;
-    const said = checked({ [field]: value }, `\`${field}\` in presence`) as JsonObject;
-    const state = value === null ? rest : { ...rest, ...said };
-    const bytes = utf8Length(JSON.stringify(state));
-    const { presenceBytes } = this.#of.limits;
-    if (bytes > presenceBytes)
-      throw new InvalidValue(
-        `With \`${field}\` presence has ${bytes} bytes, and the server takes ${presenceBytes}; what is large or lasting ` +
-          "belongs into the document.",
-      );
-    this.awareness.setLocalState(state);
+  /** The fields of this page. */
+  get mine(): Readonly<Partial<Fields>> {
+    return this.#connections.mine as Readonly<Partial<Fields>>;
   }
 
-  /** Returns the entry of a client; undefined for a state without a valid participant. */
-  #entry(client: number, state: unknown): Presence | undefined {
-    if (!isObject(state) || !isObject(state.user) || typeof state.user.id !== "string") return undefined;
-    const known = this.#known.get(state);
-    if (known) return known;
-    const entry = Object.freeze({ ...state, user: participant(state.user.id, state.user), client });
-    this.#known.set(state, entry);
+  /** Sets fields of this page's presence, until the page closes; null removes one, and others stay. */
+  set(fields: { readonly [Name in keyof Fields]?: Fields[Name] | null }): void {
+    if (!isObject(fields)) throw new InvalidValue("Fields of presence are given as an object.");
+    const names = Object.keys(fields);
+    for (const name of names) {
+      checkedId(name, "The name of a field of presence");
+      if (RESERVED.includes(name))
+        throw new InvalidValue(`\`${name}\` in presence is written by the session; use another name.`, {
+          path: name,
+        });
+    }
+    this.#connections.set(fields, names.map((name) => `\`${name}\``).join(", "));
+  }
+
+  #look(): void {
+    const [connections, people] = [this.#connections.all, this.#people.all];
+    if (this.#of?.[0] === connections && this.#of[1] === people) return;
+    this.#of = [connections, people];
+    this.#all = Object.freeze(connections.map((connection) => this.#entry(connection)));
+    const { clientID } = this.awareness;
+    this.#others = Object.freeze(this.#all.filter(({ client }) => client !== clientID));
+  }
+
+  #entry(connection: Connection): Presence<Fields> {
+    const user = this.#people.get(connection.user.id);
+    const known = this.#known.get(connection);
+    if (known?.user === user) return known;
+    const { client, visible, fields } = connection;
+    const entry = Object.freeze({ client, user, visible, fields: fields as Readonly<Partial<Fields>> });
+    this.#known.set(connection, entry);
     return entry;
   }
-}
-
-/** Returns whether the page is visible, according to the browser; an empty object outside of a browser. */
-function visible(): { visible?: boolean } {
-  return globalThis.document === undefined ? {} : { visible: document.visibilityState === "visible" };
-}
-
-function participant(id: string, user: JsonObject): Participant {
-  const { name, color, kind } = user;
-  return Object.freeze({
-    ...user,
-    id,
-    name: typeof name === "string" ? name : "Guest",
-    color: typeof color === "string" ? color : colorOf(id),
-    kind: kindOf(kind),
-  });
 }

@@ -1,109 +1,218 @@
 /**
- * React hooks over a session. Each renders again only when its result has changed.
+ * The session of a page, and hooks over it. Each hook renders again only when its result has changed.
  *
- * `useSession` returns null for the first render, since a socket is opened by an effect and never by rendering; the
- * other hooks accept that null and return the values of an empty session.
+ * The provider opens the session in an effect, and never while rendering: on a server, and before the effect, its
+ * fallback is shown. Inside of the provider `useSession` always returns the session.
  */
 
-import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import {
+  createContext,
+  createElement,
+  type ReactNode,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import type { Approval } from "./approvals.ts";
-import type { Claim, ClaimOptions, Holding } from "./claims.ts";
+import type { Claim, Holding } from "./claims.ts";
 import { connect } from "./connect.ts";
+import type { Token } from "./credential.ts";
 import { type Disconnected, report } from "./errors.ts";
-import type { Me } from "./grants.ts";
 import type { Json } from "./json.ts";
 import type { Message } from "./messages.ts";
 import type { Copy } from "./offline.ts";
-import type { ConnectOptions, SessionEvents } from "./options.ts";
+import type { ConnectOptions, Me, SessionEvents, Status } from "./options.ts";
 import type { Person } from "./people.ts";
 import type { Policy } from "./policy.ts";
-import type { Presence } from "./presence.ts";
+import type { Presence, PresenceGroup } from "./presence.ts";
 import type { QueuedPrompt } from "./queue.ts";
 import type { Refusal } from "./refusal.ts";
+import type { AnyMetadata, AnyPresence, AnyState, ValueAt } from "./register.ts";
 import type { Agent, Run } from "./runs.ts";
-import type { Session, Status } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SharedText } from "./text.ts";
 import type { Tool } from "./tools.ts";
-import type { Path } from "./tree.ts";
 
-export type { Session };
+const SessionContext = createContext<Session | null>(null);
 
-export interface ConnectionStatus {
+/** The arguments of `connect`, as properties. */
+export interface SessionProviderProps extends ConnectOptions {
+  url: string;
+  session: string;
+  children?: ReactNode;
+  /** Shown until the session is opened: on a server, and in the first render of a page. */
+  fallback?: ReactNode;
+}
+
+/**
+ * Joins a session while it is mounted; joins another when a property changes (options by their content). A token function
+ * may change at each render: the last one is called.
+ */
+export function SessionProvider({
+  url,
+  session: id,
+  children,
+  fallback = null,
+  token,
+  ...options
+}: SessionProviderProps): ReactNode {
+  const session = useOpened(url, id, token, options);
+  return session === null ? fallback : createElement(SessionContext.Provider, { value: session }, children);
+}
+
+/** Returns the session of the nearest provider; throws outside of one. */
+export function useSession<State = AnyState, Fields = AnyPresence, Metadata = AnyMetadata>(): Session<
+  State,
+  Fields,
+  Metadata
+> {
+  const session = useContext(SessionContext);
+  if (session === null)
+    throw new Error("There is no session here; put the component into a <SessionProvider>.");
+  return session as unknown as Session<State, Fields, Metadata>;
+}
+
+export function useMessages(): readonly Message[] {
+  return useRead("messages", (session) => session.messages.all);
+}
+
+/** The runs, oldest first: all, or those that have not ended. */
+export function useRuns(which: "all" | "active" = "all"): readonly Run[] {
+  return useRead("runs", (session) => session.runs[which]);
+}
+
+export function useAgents(): readonly Agent[] {
+  return useRead("agents", (session) => session.agents.all);
+}
+
+/** The approvals, oldest first: all, or those that are not decided. */
+export function useApprovals(which: "all" | "open" = "all"): readonly Approval[] {
+  return useRead("approvals", (session) => session.approvals[which]);
+}
+
+/** The waiting prompts, the next one first. */
+export function useQueue(): readonly QueuedPrompt[] {
+  return useRead("queue", (session) => session.queue.all);
+}
+
+/** The people of the session: all, those that are connected, or those that may be looking. */
+export function usePeople(which: "all" | "online" | "looking" = "all"): readonly Person[] {
+  return useRead("people", (session) => session.people[which]);
+}
+
+/** The other connections. */
+export function useOthers(): readonly Presence[] {
+  return useRead("presence", (session) => session.presence.others);
+}
+
+/** The presence fields of this page, and how to change some: null removes one. */
+export function useMyPresence(): readonly [
+  Readonly<Partial<AnyPresence>>,
+  (fields: Parameters<PresenceGroup["set"]>[0]) => void,
+] {
+  const session = useSession();
+  const mine = useRead("presence", (each) => each.presence.mine);
+  const set = useCallback(
+    (fields: Parameters<PresenceGroup["set"]>[0]): void => session.presence.set(fields),
+    [session],
+  );
+  return [mine, set];
+}
+
+/** The shared state at a path, and how to change it: `const [hotel, setHotel] = useSharedState("trip.hotel")`. */
+export function useSharedState<P extends string>(
+  path: P,
+): readonly [ValueAt<AnyState, P> | undefined, (value: ValueAt<AnyState, P>) => void];
+export function useSharedState<Value extends Json = Json>(
+  path: readonly (string | number)[],
+): readonly [Value | undefined, (value: Value) => void];
+export function useSharedState(
+  path: string | readonly (string | number)[],
+): readonly [unknown, (value: Json) => void] {
+  const session = useSession();
+  const key = JSON.stringify(path);
+  const value = useRead<unknown>("state", ({ state }) => state.get(path as readonly string[]));
+  const set = useCallback(
+    (next: Json): void => session.state.set(JSON.parse(key) as readonly string[], next),
+    [session, key],
+  );
+  return [value, set];
+}
+
+export interface Connection {
   readonly status: Status;
   readonly saved: boolean;
   readonly synced: boolean;
   /** Whether this browser keeps a copy. */
   readonly copy: Copy;
+  /** The reason why the session is closed. */
   readonly error: Disconnected | null;
 }
 
-const NOTHING: readonly never[] = Object.freeze([]);
-
-/**
- * Joins a session while the component is mounted; joins again when an argument changes (options by their content). A
- * token function may change at each render: the last one is called.
- */
-export function useSession(url: string, id: string, options: ConnectOptions = {}): Session | null {
-  const [session, setSession] = useState<Session | null>(null);
-  const giveToken = useRef(options.token);
-  giveToken.current = options.token;
-  const isGiven = typeof options.token === "function";
-  const key = JSON.stringify(options);
-  useEffect(() => {
-    const token = async (): Promise<string> => {
-      const given = giveToken.current;
-      return typeof given === "function" ? given() : (given ?? "");
-    };
-    const opened = connect(url, id, {
-      ...(JSON.parse(key) as ConnectOptions),
-      ...(isGiven ? { token } : {}),
-    });
-    setSession(opened);
-    return () => {
-      setSession(null);
-      opened.close();
-    };
-  }, [url, id, key, isGiven]);
-  return session;
+/** The state of the connection, and whether everything written here is saved. */
+export function useConnection(): Connection {
+  const status = useRead("status", (session) => session.status);
+  const saved = useRead("saved", (session) => session.saved);
+  const synced = useRead("synced", (session) => session.synced);
+  const copy = useRead("copy", (session) => session.copy);
+  const error = useRead("status", (session) => session.error);
+  return useMemo(() => ({ status, saved, synced, copy, error }), [status, saved, synced, copy, error]);
 }
 
-export function useMessages(session: Session | null): readonly Message[] {
-  return useRead(session, "messages", (each) => each.messages, NOTHING);
+/** The last refusal of a write of this page, with the lost texts; null when there was none. */
+export function useRefusal(): Refusal | null {
+  const session = useSession();
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  useEffect(() => session.on("refused", setRefusal), [session]);
+  return refusal;
 }
 
-export function useRuns(session: Session | null): readonly Run[] {
-  return useRead(session, "runs", (each) => each.runs, NOTHING);
+/** This page's person; rendering again lets `session.may(…)` decide which actions to offer. */
+export function useMe(): Me {
+  return useRead("me", (session) => session.me);
 }
 
-export function useAgents(session: Session | null): readonly Agent[] {
-  return useRead(session, "agents", (each) => each.agents, NOTHING);
-}
-
-/** The approvals, oldest first. */
-export function useApprovals(session: Session | null): readonly Approval[] {
-  return useRead(session, "approvals", (each) => each.approvals, NOTHING);
-}
-
-/** The waiting prompts, the next one first. */
-export function useQueue(session: Session | null): readonly QueuedPrompt[] {
-  return useRead(session, "queue", (each) => each.queue.list, NOTHING);
+export function useTitle(): string {
+  return useRead("title", (session) => session.title);
 }
 
 /** The session's agents, and the handling of a prompt that arrives while an agent works. */
-export function usePolicy(session: Session | null): Policy | null {
-  return useRead(session, "policy", (each) => each.policy, null);
+export function usePolicy(): Policy {
+  return useRead("policy", (session) => session.policy);
 }
 
-/** The value of a counter; add with `session.counters.add`. */
-export function useCounter(session: Session | null, name: string): number {
-  return useRead(session, "counters", (each) => each.counters.get(name), 0);
+/** The events that have a current value. */
+type Watched = Exclude<keyof SessionEvents, "refused" | "change" | "selections">;
+
+/** The current value of an event, or what `select` returns of it; a new object of `select` renders only with a new value. */
+export function useWatch<Event extends Watched, Value = SessionEvents[Event]>(
+  event: Event,
+  select?: (value: SessionEvents[Event]) => Value,
+): Value {
+  const session = useSession();
+  const read = useMemo(() => {
+    let last: { readonly from: SessionEvents[Event]; readonly value: Value } | null = null;
+    return (): Value => {
+      const from = currentOf(session, event);
+      if (last === null || last.from !== from)
+        last = { from, value: select === undefined ? (from as unknown as Value) : select(from) };
+      return last.value;
+    };
+  }, [session, event, select]);
+  return useRead(event, read);
 }
 
-/** The holder of a claim, and a function by which this page requests it; it is released when the component unmounts. */
+/** The holder of a claim, and how this page takes it; it is released when the component unmounts. */
 export function useClaim(
-  session: Session | null,
   key: string,
-): readonly [Holding | undefined, (options?: ClaimOptions) => Promise<Claim | null>] {
-  const holding = useRead(session, "claims", (each) => each.claims[key], undefined);
+  { seconds }: { seconds?: number } = {},
+): { holder: Holding | null; mine: boolean; take(): Promise<Claim>; release(): void } {
+  const session = useSession();
+  const holder = useRead("claims", (each) => each.claims.get(key) ?? null);
   const here = useMemo(() => ({ session, key, claim: null as Claim | null, isGone: false }), [session, key]);
   useEffect(() => {
     here.isGone = false;
@@ -112,32 +221,33 @@ export function useClaim(
       here.claim?.release();
     };
   }, [here]);
-  const ask = useCallback(
-    async (options: ClaimOptions = {}): Promise<Claim | null> => {
-      here.claim = (await here.session?.claim(here.key, options)) ?? null;
-      if (here.isGone) here.claim?.release();
-      return here.isGone ? null : here.claim;
-    },
-    [here],
-  );
-  return [holding, ask];
+  const take = useCallback(async (): Promise<Claim> => {
+    const claim = await here.session.claim(here.key, seconds === undefined ? {} : { seconds });
+    here.claim = claim;
+    if (here.isGone) claim.release();
+    return claim;
+  }, [here, seconds]);
+  const release = useCallback((): void => here.claim?.release(), [here]);
+  return useMemo(() => ({ holder, mine: holder?.mine ?? false, take, release }), [holder, take, release]);
 }
 
 /**
  * Offers agents a tool that runs in this page, while the component is mounted; `call` may change at each render. A tool
  * that can't be offered is reported as an uncaught error: the page continues without it.
  */
-export function useTool(session: Session | null, name: string, tool: Tool): void {
+// biome-ignore lint/suspicious/noExplicitAny: the agent's input, as the schema describes it
+export function useTool<Input = any>(name: string, tool: Tool<Input>): void {
+  const session = useSession();
   const given = useRef(tool);
   given.current = tool;
-  const description = tool.description ?? "";
-  const schema = textOf(tool.schema ?? null);
+  const { description } = tool;
+  const schema = textOf(tool.schema);
   useEffect(() => {
-    const call = (input: Json): unknown => given.current.call(input);
+    const call = (input: Input): unknown => given.current.call(input);
     try {
       // A schema that is no JSON is passed on as it is: the session's error names the fault.
-      const told = schema === null ? (given.current.schema as Json) : (JSON.parse(schema) as Json);
-      return session?.offerTool(name, { description, schema: told, call });
+      const told = schema === undefined ? given.current.schema : JSON.parse(schema);
+      return session.tools.offer(name, { description, schema: told, call });
     } catch (error) {
       report(error);
       return undefined;
@@ -145,79 +255,111 @@ export function useTool(session: Session | null, name: string, tool: Tool): void
   }, [session, name, description, schema]);
 }
 
-/** Every connection, this page's included. */
-export function usePresence(session: Session | null): readonly Presence[] {
-  return useRead(session, "presence", (each) => each.presence.all, NOTHING);
+/** The value of a counter, and how to add to it. */
+export function useCounter(name: string): readonly [number, (amount?: number) => void] {
+  const session = useSession();
+  const value = useRead("counters", (each) => each.counters.get(name));
+  const add = useCallback((amount = 1): void => session.counters.add(name, amount), [session, name]);
+  return [value, add];
 }
 
-/** All people of the session, with their presence, devices and attention. */
-export function usePeople(session: Session | null): readonly Person[] {
-  return useRead(session, "people", (each) => each.people, NOTHING);
-}
-
-/** The identity of this page; rendering again lets `session.may(…)` decide which actions to offer. */
-export function useMe(session: Session | null): Me | null {
-  return useRead(session, "me", (each) => each.me, null);
-}
-
-/** The last refusal of a write of this page, with the lost texts; null when there was none. */
-export function useRefusal(session: Session | null): Refusal | null {
-  const [refusal, setRefusal] = useState<Refusal | null>(null);
-  useEffect(() => session?.on("refused", setRefusal), [session]);
-  return refusal;
-}
-
-export function useTitle(session: Session | null): string {
-  return useRead(session, "title", (each) => each.title, "");
-}
-
-/** The shared state at a path, and how to change it: `const [hotel, setHotel] = useShared(session, "trip.hotel")`. */
-export function useShared<Value extends Json = Json>(
-  session: Session | null,
-  path: Path,
-): readonly [Value | undefined, (value: Value) => void] {
-  const key = JSON.stringify(path);
-  const value = useRead(session, "state", (each) => each.state.get<Value>(path), undefined);
-  const set = useCallback(
-    (next: Value): void => {
-      if (session === null)
-        throw new Error("The session isn't there yet: useSession gives null for the first render.");
-      session.state.set(JSON.parse(key) as Path, next);
-    },
-    [session, key],
+/** The selections of a participant, by name; by default those of this page's participant. */
+export function useSelections(participant?: string): Readonly<Record<string, Json>> {
+  return useRead("selections", ({ selections }) =>
+    participant === undefined ? selections.mine : selections.of(participant),
   );
-  return [value, set];
 }
 
-/** The state of the connection, and whether everything written here is saved. */
-export function useStatus(session: Session | null): ConnectionStatus {
-  const status = useRead(session, "status", (each) => each.status, "connecting");
-  const saved = useRead(session, "saved", (each) => each.saved, true);
-  const synced = useRead(session, "synced", (each) => each.synced, false);
-  const copy = useRead(session, "copy", (each) => each.copy, "none");
-  const error = useRead(session, "status", (each) => each.error, null);
-  return useMemo(() => ({ status, saved, synced, copy, error }), [status, saved, synced, copy, error]);
+/** The content of a shared text, and the text itself. */
+export function useText(name: string): readonly [string, SharedText] {
+  const session = useSession();
+  const text = useMemo(() => session.text(name), [session, name]);
+  const subscribe = useCallback(
+    (changed: () => void) => {
+      let { y } = text;
+      y.observe(changed);
+      const off = session.on("doc", () => {
+        y.unobserve(changed);
+        y = text.y;
+        y.observe(changed);
+        changed();
+      });
+      return () => {
+        off();
+        y.unobserve(changed);
+      };
+    },
+    [session, text],
+  );
+  const get = (): string => text.toString();
+  return [useSyncExternalStore(subscribe, get, get), text];
 }
 
-/** Returns a schema as a text, to compare it with the one before; null when it is no JSON. */
-function textOf(schema: Json): string | null {
+interface Opened {
+  readonly key: string;
+  readonly session: Session;
+  /** The timer that closes it after its component has gone. */
+  closing: ReturnType<typeof setTimeout> | undefined;
+}
+
+/** Opens a session in an effect; null before. */
+function useOpened(
+  url: string,
+  id: string,
+  token: Token | undefined,
+  options: Omit<ConnectOptions, "token">,
+): Session | null {
+  const [opened, setOpened] = useState<Opened | null>(null);
+  const last = useRef<Opened | null>(null);
+  const giveToken = useRef(token);
+  giveToken.current = token;
+  const key = JSON.stringify([url, id, options, typeof token === "function" ? null : (token ?? "")]);
+  useEffect(() => {
+    const known = last.current?.key === key ? last.current : null;
+    clearTimeout(known?.closing);
+    const here = known ?? open(key, giveToken);
+    last.current = here;
+    setOpened(here);
+    // StrictMode runs an effect twice; the second run takes the session of the first.
+    return () => {
+      here.closing = setTimeout(() => {
+        if (last.current === here) last.current = null;
+        here.session.close();
+      });
+    };
+  }, [key]);
+  return opened?.key === key ? opened.session : null;
+}
+
+function open(key: string, giveToken: { readonly current: Token | undefined }): Opened {
+  const [url, id, options, fixed] = JSON.parse(key) as [string, string, ConnectOptions, string | null];
+  const token = async (): Promise<string> => {
+    const given = giveToken.current;
+    return typeof given === "function" ? given() : (given ?? "");
+  };
+  const credential = fixed === null ? { token } : fixed === "" ? {} : { token: fixed };
+  return { key, session: connect(url, id, { ...options, ...credential }), closing: undefined };
+}
+
+function currentOf<Event extends Watched>(session: Session, event: Event): SessionEvents[Event] {
+  const held: unknown = session[event];
+  const isGroup = typeof held === "object" && held !== null && "all" in held;
+  if (event === "state") return session.state.value as SessionEvents[Event];
+  return (isGroup ? held.all : held) as SessionEvents[Event];
+}
+
+/** Returns a schema as a text, to compare it with the one before; undefined when there is none, or it is no JSON. */
+function textOf(schema: unknown): string | undefined {
   try {
-    return JSON.stringify(schema);
+    return schema === undefined ? undefined : JSON.stringify(schema);
   } catch {
-    return null;
+    return undefined;
   }
 }
 
-function useRead<Value>(
-  session: Session | null,
-  event: keyof SessionEvents,
-  read: (session: Session) => Value,
-  empty: Value,
-): Value {
-  const subscribe = useCallback(
-    (changed: () => void) => session?.on(event, changed) ?? (() => {}),
-    [session, event],
-  );
-  const get = (): Value => (session === null ? empty : read(session));
-  return useSyncExternalStore(subscribe, get, () => empty);
+function useRead<Value>(event: keyof SessionEvents, read: (session: Session) => Value): Value {
+  const session = useSession();
+  const subscribe = useCallback((changed: () => void) => session.on(event, changed), [session, event]);
+  const get = (): Value => read(session);
+  return useSyncExternalStore(subscribe, get, get);
 }

@@ -8,7 +8,7 @@
 
 import * as Y from "yjs";
 import { CosessionError, type Disconnected, errorFrom, NotAllowed } from "./errors.ts";
-import { includes } from "./grants.ts";
+import { type Identity, includes } from "./grants.ts";
 import { knownId } from "./identity.ts";
 import { checked, checkedId, isObject, type Json } from "./json.ts";
 import { checkName, checkRecord, checkValue, type Limits } from "./limits.ts";
@@ -72,8 +72,9 @@ export interface Request {
 
 export interface Asking {
   readonly doc: Y.Doc;
-  readonly me: { readonly id: string; readonly capabilities: readonly string[] | null };
+  readonly identity: Pick<Identity, "id" | "capabilities">;
   readonly limits: Limits;
+  checkOpen(): void;
 }
 
 /** Percent-encodes one segment. A lone surrogate, which has no UTF-8, becomes U+FFFD. */
@@ -103,7 +104,7 @@ export function requestKey(kind: string, subject: readonly string[], participant
  * @throws NotAllowed when the capabilities that were granted don't include it
  */
 export function ask(
-  { doc, me, limits }: Asking,
+  { doc, identity, limits }: Asking,
   kind: string,
   subject: readonly string[],
   value: Json,
@@ -112,14 +113,14 @@ export function ask(
     checkName(checkedId(segment, `What a ${kind} is about`), limits, `What a ${kind} is about`);
   const written = checked(value, `The ${kind}`);
   checkValue(written, limits, `The ${kind}`);
-  checkAllowed(kind, me.capabilities);
-  const key = requestKey(kind, subject, knownId(me));
+  checkNeeds(kind, identity.capabilities);
+  const key = requestKey(kind, subject, knownId(identity));
   checkRecord([key, written], limits, `The ${kind}`);
   transact(doc, () => doc.getMap<Json>("requests").set(key, written));
   return key;
 }
 
-function checkAllowed(kind: string, capabilities: readonly string[] | null): void {
+function checkNeeds(kind: string, capabilities: readonly string[] | null): void {
   const needs = NEEDS[kind] ?? [];
   if (capabilities === null || needs.some((each) => includes(capabilities, each))) return;
   throw new NotAllowed(
@@ -156,6 +157,7 @@ export class Requests {
 
   /** Writes a request; `id` becomes the id of the returned object. */
   ask(kind: RequestKind, subject: readonly string[], value: Json, id: string): Request {
+    this.#of.checkOpen();
     const key = ask(this.#of, kind, subject, value);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     promise.catch(() => {}); // its outcome may never be read
@@ -218,7 +220,7 @@ export class Requests {
 
   /** Returns whether the document shows that a request was accepted. */
   #isFact({ kind, subject, value }: Waiting): boolean {
-    const { doc, me } = this.#of;
+    const { doc, identity } = this.#of;
     const [id = "", detail] = subject;
     if (kind === "policy") {
       const policy: unknown = doc.getMap("meta").get("policy");
@@ -231,7 +233,7 @@ export class Requests {
     if (kind === "cancel") return isObject(fact.cancel);
     if (kind === "steer")
       return Array.isArray(fact.steers) && fact.steers.some((each) => isObject(each) && each.id === detail);
-    const vote = isObject(fact.votes) ? fact.votes[me.id] : undefined;
+    const vote = isObject(fact.votes) ? fact.votes[identity.id] : undefined;
     return kind === "vote" && isObject(vote) && vote.decision === value.decision;
   }
 }

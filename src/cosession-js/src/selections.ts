@@ -1,64 +1,77 @@
 /** Selections: each participant's selection or focus, kept when they leave. Keys are `PARTICIPANT/NAME`. */
 
 import type * as Y from "yjs";
+import type { Context } from "./context.ts";
+import { checkAllowed } from "./grants.ts";
 import { knownId } from "./identity.ts";
 import { checked, checkedId, type Json } from "./json.ts";
-import { checkRecord, checkValue, type Limits } from "./limits.ts";
+import { checkRecord, checkValue } from "./limits.ts";
 import { decodeSegment, joinKey } from "./requests.ts";
-import type { Snapshots } from "./snapshots.ts";
 import { transact } from "./transact.ts";
 
-interface Of {
-  readonly doc: Y.Doc;
-  readonly me: { readonly id: string };
-  readonly limits: Limits;
-}
-
 export class Selections {
-  readonly #of: Of;
-  readonly #snapshots: Snapshots;
-  readonly #checkOpen: () => void;
+  readonly #context: Context;
+  readonly #own = new WeakMap<object, Map<string, Readonly<Record<string, Json>>>>();
 
-  constructor(of: Of, snapshots: Snapshots, checkOpen: () => void) {
-    this.#of = of;
-    this.#snapshots = snapshots;
-    this.#checkOpen = checkOpen;
+  constructor(context: Context) {
+    this.#context = context;
   }
 
-  get root(): Y.Map<unknown> {
-    return this.#of.doc.getMap("selections");
+  get y(): Y.Map<unknown> {
+    return this.#context.doc.getMap("selections");
   }
 
-  /** Sets a selection of this page's participant. `null` removes it. */
+  /** The selections of this page's participant, by name. */
+  get mine(): Readonly<Record<string, Json>> {
+    return this.of(this.#context.identity.id);
+  }
+
+  /** Sets a selection of this page's participant; null clears it. */
   set(name: string, value: Json): void {
-    this.#checkOpen();
-    const key = joinKey(knownId(this.#of.me), checkedId(name, "The name of a selection"));
+    this.#context.checkOpen();
+    const { doc, identity, limits } = this.#context;
+    const key = joinKey(knownId(identity), checkedId(name, "The name of a selection"));
     const written = checked(value, "The selection");
-    checkRecord([key, written], this.#of.limits, "The selection");
-    checkValue(written, this.#of.limits, "The selection");
-    transact(this.#of.doc, () => {
-      if (written !== null) this.root.set(key, written);
-      else if (this.root.has(key)) this.root.delete(key);
+    checkRecord([key, written], limits, "The selection");
+    checkValue(written, limits, "The selection");
+    checkAllowed(identity, "A selection", "select");
+    transact(doc, () => {
+      if (written !== null) this.y.set(key, written);
+      else if (this.y.has(key)) this.y.delete(key);
     });
   }
 
-  get<Value = Json>(participant: string, name: string): Value | undefined {
-    return this.root.get(joinKey(participant, name)) as Value | undefined;
+  /** Clears a selection of this page's participant. */
+  clear(name: string): void {
+    this.set(name, null);
   }
 
-  /** Returns all selections of one participant, by name. */
+  /** Returns a selection of a participant; undefined when there is none. */
+  get(participant: string, name: string): Json | undefined {
+    const own = this.of(participant);
+    return Object.hasOwn(own, name) ? own[name] : undefined;
+  }
+
+  /** Returns the selections of a participant, by name; the same object as before when no selection changed. */
   of(participant: string): Readonly<Record<string, Json>> {
+    const { json } = this;
+    const read = this.#own.get(json) ?? new Map<string, Readonly<Record<string, Json>>>();
+    this.#own.set(json, read);
+    const known = read.get(participant);
+    if (known) return known;
     const own: [string, Json][] = [];
-    for (const [key, value] of Object.entries(this.toJSON())) {
+    for (const [key, value] of Object.entries(json)) {
       const [owner, name, ...more] = key.split("/").map(decodeSegment);
       if (owner === participant.toWellFormed() && name !== undefined && more.length === 0)
         own.push([name, value]);
     }
-    return Object.fromEntries(own);
+    const selections = Object.freeze(Object.fromEntries(own));
+    read.set(participant, selections);
+    return selections;
   }
 
-  /** Returns all selections, by key; the same object as before when nothing changed. */
-  toJSON(): Readonly<Record<string, Json>> {
-    return this.#snapshots.of(this.root) as Readonly<Record<string, Json>>;
+  /** All selections, by key; the same object as before when nothing changed. @internal */
+  get json(): Readonly<Record<string, Json>> {
+    return this.#context.snapshots.of(this.y) as Readonly<Record<string, Json>>;
   }
 }

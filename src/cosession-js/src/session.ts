@@ -1,44 +1,53 @@
 /**
- * A session in a page: one document, its connection, and views of it.
+ * A session in a page: one document, its connection, and groups of what is in it.
  *
  * Every value read here is an immutable snapshot which stays the same object until it changes; every write is a local
  * edit at once, and is sent when there is a connection. The page never seeds a document, and of `meta` it writes only
- * the title. The views hold no document: after a refusal there is another one, and they continue with that.
+ * the title. The groups hold no document: after a refusal there is another one, and they continue with that.
  */
 
 import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
 import { syncUrl } from "./address.ts";
 import { announceChanges } from "./announcements.ts";
-import { type Claim, type ClaimOptions, Claims, type Holding } from "./claims.ts";
+import { Approvals } from "./approvals.ts";
+import { type Claim, type ClaimOptions, Claims } from "./claims.ts";
+import { Connections } from "./connections.ts";
+import type { Context } from "./context.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
 import { Disconnected, InvalidValue } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
-import { type Grant, includes, type Me } from "./grants.ts";
+import { checkAllowed, type Grant, type Identity, includes } from "./grants.ts";
+import { idOf, type Target } from "./group.ts";
 import { colorOf, guest, identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
-import { checkedId, checkedIds, checkedObject, checkedText, type JsonObject } from "./json.ts";
+import { checkedId, checkedIds, checkedObject, checkedText } from "./json.ts";
 import { checkName, checkRecord, checkValue, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
-import { partsFrom } from "./messages.ts";
+import { type Message, Messages, partsFrom } from "./messages.ts";
 import { type Copy, copyName } from "./offline.ts";
-import type { ConnectOptions, SendOptions, SessionEvents } from "./options.ts";
-import { PresenceList } from "./presence.ts";
+import type { ConnectOptions, Me, SendOptions, SessionEvents, Status } from "./options.ts";
+import type { Part } from "./parts.ts";
+import { People } from "./people.ts";
+import { type Policy, PolicyReader } from "./policy.ts";
+import { PresenceGroup } from "./presence.ts";
 import { Queue } from "./queue.ts";
 import { type Notice, type Refusal, refusalFrom } from "./refusal.ts";
+import type { AnyMetadata, AnyPresence, AnyState } from "./register.ts";
 import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
+import { type Request, Requests } from "./requests.ts";
+import { Agents, Runs } from "./runs.ts";
 import { Selections } from "./selections.ts";
+import { Snapshots } from "./snapshots.ts";
 import { State } from "./state.ts";
-import { type Tool, Tools } from "./tools.ts";
+import { SharedText, SharedXml } from "./text.ts";
+import { now } from "./time.ts";
+import { Tools } from "./tools.ts";
 import { transact } from "./transact.ts";
-import { VIEWS, type View } from "./views.ts";
+import { OF_PRESENCE, VIEWS, type View } from "./views.ts";
 import { type WaitOptions, waitFor } from "./waiting.ts";
 import { iterate } from "./watching.ts";
-import { Wishes } from "./wishes.ts";
-
-/** The state of the connection: `offline` comes back by itself, and `closed` has a reason, `session.error`. */
-export type Status = "connecting" | "online" | "offline" | "closed";
 
 interface Facts {
   readonly status: Status;
@@ -47,65 +56,90 @@ interface Facts {
   readonly copy: Copy;
 }
 
-/** The events whose values all count; of the others, which are snapshots, only the latest does. */
-const EACH: ReadonlySet<string> = new Set(["refused"]);
-
-export class Session extends Wishes {
+export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetadata>
+  implements AsyncDisposable
+{
   readonly id: string;
-  readonly state: State;
-  readonly selections: Selections;
-  readonly counters: Counters;
-  readonly presence: PresenceList;
+  readonly messages: Messages<Metadata>;
+  readonly runs: Runs;
+  readonly agents: Agents;
+  readonly approvals: Approvals;
   readonly queue: Queue;
+  readonly claims: Claims;
+  readonly state: State<Shape>;
+  readonly counters: Counters;
+  readonly selections: Selections;
+  readonly presence: PresenceGroup<Fields>;
+  readonly people: People;
+  readonly tools: Tools;
 
-  /** The server's limits; the defaults, until it has sent them. */
-  limits: Limits = DEFAULT_LIMITS;
-
-  readonly #events = new Events<SessionEvents>();
+  readonly #context: Context;
+  readonly #connections: Connections;
+  readonly #policy: PolicyReader;
+  readonly #requests: Requests;
+  readonly #snapshots = new Snapshots();
+  readonly #events = new Events<SessionEvents<Shape, Fields, Metadata>>();
   readonly #refusals = new Events<{ refused: Refusal }>();
-  readonly #claims = new Claims(this, this.snapshots, () => this.#replicas.current.fences.stored());
-  readonly #tools = new Tools(this, this.#claims);
+  /** The last value that was emitted for each view. */
+  readonly #shown = new Map<View, unknown>();
   readonly #replicas: Replicas;
-  #me: Me;
+  readonly #isOffline: boolean;
+  readonly #syncUrl: string;
+  #identity: Identity;
+  #limits: Limits = DEFAULT_LIMITS;
+  #me: Me | null = null;
   #closed = false;
   #error: Disconnected | null = null;
   /** The refusal that `#error` tells. */
   #refusal: Refusal | null = null;
   #lost: readonly string[] = [];
   #told: Facts;
-  readonly #isOffline: boolean;
-  readonly #syncUrl: string;
+  /** When the connection was lost, by `performance.now()`; null with a connection. */
+  #awaySince: number | null = null;
 
   constructor(url: string, id: string, options: ConnectOptions = {}) {
-    super();
     this.id = checkedSession(id);
     const { token, offline = false, rollupMs = 0 } = options;
     const credential = new Credential(token);
-    const me = identify(options, credential.known, token !== undefined);
+    const known = identify(options, credential.known, token !== undefined);
     this.#isOffline = offline;
     this.#syncUrl = syncUrl(url);
-    this.#me = Object.freeze({ ...me, capabilities: null, expires_at: null });
-    const checkOpen = this.checkOpen.bind(this);
-    const on = this.on.bind(this);
-    this.state = new State(this, this.snapshots, (listener) => on("state", listener), checkOpen);
-    this.selections = new Selections(this, this.snapshots, checkOpen);
-    this.counters = new Counters(this, this.snapshots, checkOpen);
-    this.queue = new Queue(this, this.snapshots, checkOpen);
-    this.presence = new PresenceList(this, () => this.#tellPresence(), checkOpen);
+    this.#identity = Object.freeze({ ...known, capabilities: null, expiresAt: null });
+    this.#context = this.#makeContext();
+    const context = this.#context;
+    this.#requests = new Requests(context);
+    this.#connections = new Connections(context, () => this.#tellPresence());
+    this.people = new People(context, this.#connections);
+    this.presence = new PresenceGroup(this.#connections, this.people);
+    this.messages = new Messages(context, (participant) => this.people.get(participant).name);
+    this.runs = new Runs(context, () => this.#connections.here);
+    this.agents = new Agents(context);
+    this.approvals = new Approvals(context);
+    this.queue = new Queue(context);
+    this.claims = new Claims(
+      context,
+      () => this.#replicas.current.fences.stored(),
+      () => (this.#awaySince === null ? 0 : (performance.now() - this.#awaySince) / 1000),
+    );
+    this.state = new State(context);
+    this.counters = new Counters(context);
+    this.selections = new Selections(context);
+    this.#policy = new PolicyReader(context);
+    this.tools = new Tools(context, this.claims, this.#connections, this.messages);
     const parameters = {
-      user: me.id || guest(), // used by a server without tokens
-      name: me.name || "Guest",
-      kind: me.kind,
+      user: known.id || guest(), // used by a server without tokens
+      name: known.name || "Guest",
+      kind: known.kind,
       ...(credential.known === undefined ? {} : { token: credential.known }),
       ...(checkedRollup(rollupMs) === 0 ? {} : { rollup: String(rollupMs) }),
     };
-    const copy = offline && me.id !== "" ? copyName(this.#syncUrl, this.id, me.id) : null;
-    const state = me.id === "" ? {} : { user: me };
+    const copy = offline && known.id !== "" ? copyName(this.#syncUrl, this.id, known.id) : null;
+    const state = known.id === "" ? {} : { user: known };
     this.#replicas = new Replicas({ url, session: this.id, parameters }, credential, copy, {
       changed: () => this.#announce(),
       granted: (grant) => this.#become(grant),
       noticed: (notice) => this.#heed(notice),
-      limits: () => this.limits,
+      limits: () => this.#limits,
       made: (made, before) => this.#watch(made, before?.awareness.getLocalState() ?? state),
       replaced: () => this.#tellAnew(),
       refused: (refusal) => {
@@ -129,9 +163,15 @@ export class Session extends Wishes {
     return this.#replicas.current.awareness;
   }
 
-  /** The participant of this page: as the server verified it, or, until then, as this page requested. */
+  /** This page's person: as the server verified it, or, until then, as this page requested. */
   get me(): Me {
-    return this.#me;
+    const [identity, person] = [this.#identity, this.people.get(this.#identity.id)];
+    const me = { ...person, ...identity };
+    const before = this.#me;
+    const isSame =
+      before !== null && (Object.keys(me) as (keyof Me)[]).every((key) => before[key] === me[key]);
+    if (!isSame) this.#me = Object.freeze(me);
+    return this.#me as Me;
   }
 
   /**
@@ -139,7 +179,7 @@ export class Session extends Wishes {
    * the server has sent them; the server decides in any case.
    */
   may(capability: string): boolean {
-    const { capabilities } = this.#me;
+    const { capabilities } = this.#identity;
     return capabilities === null || includes(capabilities, capability);
   }
 
@@ -175,85 +215,121 @@ export class Session extends Wishes {
     return this.#replicas.copy;
   }
 
-  /** The holders of claims, by key. */
-  get claims(): Readonly<Record<string, Holding>> {
-    return this.#claims.all;
+  /** The server's limits; the defaults, until it has sent them. */
+  get limits(): Limits {
+    return this.#limits;
+  }
+
+  /** The session's agents, and the handling of a prompt that arrives while an agent works. */
+  get policy(): Policy {
+    return this.#policy.current;
+  }
+
+  get title(): string {
+    const title = this.doc.getMap("meta").get("title");
+    return typeof title === "string" ? title : "";
   }
 
   setTitle(title: string): void {
-    this.checkOpen();
+    this.#checkOpen();
     const written = checkedText(title, "The title");
-    checkRecord(written, this.limits, "The title");
-    checkValue(written, this.limits, "The title");
+    checkRecord(written, this.#limits, "The title");
+    checkValue(written, this.#limits, "The title");
+    checkAllowed(this.#identity, "The title", "title");
     if (written !== this.title) transact(this.doc, () => this.doc.getMap("meta").set("title", written));
   }
 
-  /** Adds a message and returns its id. */
-  send(content: string | readonly JsonObject[], options: SendOptions = {}): string {
-    const id = options.id ?? freshId("msg");
+  /**
+   * Adds a message of this page's participant, and returns it.
+   *
+   * @throws InvalidValue when it can't be a message
+   * @throws NotAllowed when the capability `prompt` is missing
+   * @throws Conflict when another message has the id
+   */
+  send(content: string | readonly Part[], options: SendOptions<Metadata> = {}): Message<Metadata> {
     const to = checkedIds(options.to ?? [], "The agents that are asked");
-    const metadata = {
-      ...checkedObject(options.metadata ?? {}, "The metadata of a message"),
-      ...(options.parent === undefined ? {} : { parent: options.parent }),
-      ...(to.length === 0 ? {} : { to }),
-      ...(this.me.id === "" ? {} : { author: this.me.id }),
-      created_at: now(),
-      status: "complete",
-    };
-    this.checkOpen();
-    this.written.append({ id, role: options.role ?? "user", parts: partsFrom(content), metadata });
-    return id;
-  }
-
-  /** Changes a message's text, as little as possible, so that concurrent edits merge. */
-  edit(message: string, text: string): void {
-    this.checkOpen();
-    this.written.edit(message, text, now(), this.me.id);
-  }
-
-  /** Deletes the content of a message; an empty message marked `deleted` stays. */
-  remove(message: string): void {
-    this.checkOpen();
-    this.written.remove(message, now());
+    this.#checkOpen();
+    if ((options.role ?? "user") === "user") checkAllowed(this.#identity, "A message", "prompt");
+    const { id: author } = this.#identity;
+    return this.messages.append({
+      id: options.id ?? freshId("msg"),
+      isNew: options.id === undefined,
+      role: options.role ?? "user",
+      parts: partsFrom(content),
+      metadata: checkedObject(options.metadata ?? {}, "The metadata of a message"),
+      own: {
+        ...(options.parent === undefined ? {} : { parent: options.parent }),
+        ...(to.length === 0 ? {} : { to }),
+        ...(author === "" ? {} : { author }),
+        created_at: now(),
+        status: "complete",
+      },
+    });
   }
 
   /**
-   * Requests a claim, which one page at a time holds, until this page closes; null when another page holds it. The same
-   * page may claim again, to hold it longer.
+   * Sends a text to a run while it works. The server adds it to the run's `steers`, each id once: with a given `id` the
+   * call can be repeated without a duplicate. The request has that id.
+   *
+   * This and the other requests throw `NotAllowed` when the granted capabilities don't include it; otherwise the server
+   * decides, and the request's `outcome()` resolves.
    */
-  async claim(key: string, options: ClaimOptions = {}): Promise<Claim | null> {
-    this.checkOpen();
-    return this.#claims.ask(checkedId(key, "The key of a claim"), options);
+  steer(target: Target, text: string, { id = freshId("steer") }: { id?: string } = {}): Request {
+    const run = idOf(target, "The run");
+    return this.#requests.ask("steer", [run, id], { text: checkedText(text, "The text of a steer") }, id);
   }
 
-  /** Offers agents a tool that runs in this page, until the returned function is called. */
-  offerTool(name: string, tool: Tool): Off {
-    this.checkOpen();
-    return this.#tools.offer(name, tool);
+  /** Requests that a run stops, with the work that it has delegated, or that a prompt is not answered at all. */
+  cancel(target: Target, { reason = "" }: { reason?: string } = {}): Request {
+    const run = idOf(target, "The run or prompt");
+    return this.#requests.ask("cancel", [run], { reason: checkedText(reason, "The reason") }, run);
+  }
+
+  /**
+   * Requests a claim, which one page at a time holds, and holds it until this page closes or releases it. The same page
+   * may claim again, to hold it longer.
+   *
+   * @throws ClaimHeld when another page holds it
+   */
+  async claim(key: string, options: ClaimOptions = {}): Promise<Claim> {
+    return this.claims.take(key, options);
+  }
+
+  /** Makes all changes in `work` one update: others see all of them or none. */
+  transact(work: () => void): void {
+    this.#checkOpen();
+    transact(this.doc, work);
   }
 
   /** Returns a shared text. */
-  text(name: string): Y.Text {
-    return this.doc.getText(`text:${this.#named(name)}`);
+  text(name: string): SharedText {
+    const root = `text:${this.#named(name)}`;
+    return new SharedText(this.#context, () => this.doc.getText(root));
   }
 
-  /** Returns a shared rich text; Tiptap and other editors bind to it. */
-  xml(name: string): Y.XmlFragment {
-    return this.doc.getXmlFragment(`xml:${this.#named(name)}`);
+  /** Returns a shared rich text; Tiptap and other editors bind to its `y`. */
+  xml(name: string): SharedXml {
+    const root = `xml:${this.#named(name)}`;
+    return new SharedXml(() => this.doc.getXmlFragment(root));
   }
 
   /** Calls `listener` at each `event`, until the returned function is called. */
-  on<Name extends keyof SessionEvents>(event: Name, listener: (value: SessionEvents[Name]) => void): Off {
+  on<Name extends keyof SessionEvents>(
+    event: Name,
+    listener: (value: SessionEvents<Shape, Fields, Metadata>[Name]) => void,
+  ): Off {
     return this.#events.on(event, listener);
   }
 
   /**
-   * Iterates over the values of an event as they come. A slow reader gets the latest snapshot; of refusals, 256 wait.
+   * Iterates over the values of an event as they come. A slow reader gets the latest snapshot; of refusals and changes, 1024 wait.
    * The iteration ends with `close()`, and throws `Disconnected` when the server ends the session.
    */
-  watch<Name extends keyof SessionEvents>(event: Name): AsyncIterable<SessionEvents[Name]> {
-    return iterate<SessionEvents[Name]>({
-      isLatest: !EACH.has(event),
+  watch<Name extends keyof SessionEvents>(
+    event: Name,
+  ): AsyncIterable<SessionEvents<Shape, Fields, Metadata>[Name]> {
+    return iterate<SessionEvents<Shape, Fields, Metadata>[Name]>({
+      merge: event === "refused" || event === "change" ? null : (_, next) => next,
       subscribe: (next, ended) => {
         const look = (): void => {
           if (this.error !== null) ended(this.error);
@@ -270,7 +346,7 @@ export class Session extends Wishes {
   /** Resolves when this page has all that the server has; rejects with `Disconnected` or `TimedOut`. */
   async waitSynced(options: WaitOptions = {}): Promise<void> {
     const what = "The first sync";
-    await waitFor(this, ["synced"], () => this.synced || undefined, { ...options, what });
+    await waitFor(this.#context, ["synced"], () => this.synced || undefined, { ...options, what });
   }
 
   /**
@@ -284,12 +360,12 @@ export class Session extends Wishes {
   async waitSaved(options: WaitOptions = {}): Promise<void> {
     const onRefused = (listener: (refusal: Refusal) => void): Off => this.#refusals.on("refused", listener);
     const what = "Saving";
-    await waitFor(this, ["saved"], () => this.saved || undefined, { ...options, onRefused, what });
+    await waitFor(this.#context, ["saved"], () => this.saved || undefined, { ...options, onRefused, what });
   }
 
   /** Resolves when the session is closed, with the reason. */
   waitClosed(): Promise<Disconnected> {
-    return waitFor(this, [], () => this.error ?? undefined);
+    return waitFor(this.#context, [], () => this.error ?? undefined);
   }
 
   /** Tries again at once, e.g. after a refusal with a new token. */
@@ -324,7 +400,7 @@ export class Session extends Wishes {
     await discarded;
   }
 
-  protected override checkOpen(): void {
+  #checkOpen(): void {
     const { error } = this;
     if (error !== null) throw error;
   }
@@ -332,74 +408,119 @@ export class Session extends Wishes {
   #begin(): Disconnected {
     this.#closed = true;
     this.#error = new Disconnected(null);
-    this.#claims.end();
+    this.claims.end();
     return this.#error;
   }
 
   #end(error: Disconnected): void {
-    this.requests.end(error);
+    this.#requests.end(error);
     this.#events.clear();
     this.#refusals.clear();
   }
 
+  #makeContext(): Context {
+    const session = this;
+    return {
+      get doc() {
+        return session.doc;
+      },
+      get awareness() {
+        return session.awareness;
+      },
+      get identity() {
+        return session.#identity;
+      },
+      get limits() {
+        return session.#limits;
+      },
+      get requests() {
+        return session.#requests;
+      },
+      get error() {
+        return session.error;
+      },
+      snapshots: this.#snapshots,
+      checkOpen: () => this.#checkOpen(),
+      on: (event, listener) => this.#events.on(event, listener as never),
+    };
+  }
+
   #named(name: string): string {
     const checked = checkedId(name, "The name of a text");
-    checkName(checked, this.limits, "The name of a text");
+    checkName(checked, this.#limits, "The name of a text");
     return checked;
   }
 
   /** Applies the server's grant. */
-  #become({ id, name, kind, capabilities, expires_at, limits }: Grant): void {
-    const color = this.#me.id === "" ? colorOf(id) : this.#me.color;
-    this.#me = Object.freeze({ id, name, kind, color, capabilities, expires_at });
-    this.limits = limitsFrom(limits, this.limits);
+  #become({ id, name, kind, capabilities, expires_at: expires, limits }: Grant): void {
+    const color = this.#identity.id === "" ? colorOf(id) : this.#identity.color;
+    const expiresAt = expires === null ? null : new Date(expires * 1000).toISOString();
+    this.#identity = Object.freeze({ id, name, kind, color, capabilities, expiresAt });
+    this.#limits = limitsFrom(limits, this.#limits);
     if (this.#isOffline) this.#replicas.keepCopy(copyName(this.#syncUrl, this.id, id));
     this.#replicas.identify({ id, name, kind, color });
-    this.#events.emit("me", this.#me);
+    this.#tell("me");
   }
 
   /** Handles a refusal after which the session continues. */
   #heed(notice: Notice): void {
-    if (this.requests.refused(notice)) return;
-    this.#events.emit("refused", refusalFrom(notice, null));
+    if (!this.#requests.refused(notice)) this.#events.emit("refused", refusalFrom(notice, null));
   }
 
   #watch({ doc, awareness }: Replica, state: Readonly<Record<string, unknown>>): void {
-    this.snapshots.watch(doc);
-    this.presence.begin(awareness, state);
-    const announcements = (Object.keys(VIEWS) as View[]).map((view) => {
+    this.#snapshots.watch(doc);
+    this.#connections.begin(awareness, state);
+    const isShown = (): boolean => doc === this.doc; // a fresh one is told of when it is whole
+    const announcements = Object.entries(VIEWS).map(([root, views]) => {
       const tell = (): void => {
-        if (doc === this.doc) this.#tell(view); // a fresh one is told of when it is whole
+        if (isShown()) for (const view of views) this.#tell(view);
       };
-      return [VIEWS[view].root, tell] as const;
+      return [root, tell] as const;
     });
     announceChanges(doc, {
-      requests: () => doc === this.doc && this.requests.look(),
+      requests: () => isShown() && this.#requests.look(),
       ...Object.fromEntries(announcements),
-      any: (transaction) => doc === this.doc && this.#events.emit("change", transaction),
+      any: (transaction) => isShown() && this.#events.emit("change", transaction),
     });
   }
 
-  #tell<Name extends View>(view: Name): void {
-    if (view === "claims") this.#claims.look();
-    if (view === "claims" || view === "messages") this.#tools.look();
-    this.#events.emit(view, VIEWS[view].read(this));
-    if (view === "participants") this.#events.emit("people", this.people);
-    if (view === "title") this.#events.emit("policy", this.policy);
+  /** Emits a view if it has changed since it was emitted last. */
+  #tell(view: View): void {
+    if (view === "claims") this.claims.look();
+    if (view === "claims" || view === "messages") this.tools.look();
+    const value = this.#read(view);
+    const seen: unknown = view === "selections" ? this.selections.json : value;
+    if (this.#shown.has(view) && this.#shown.get(view) === seen) return;
+    this.#shown.set(view, seen);
+    this.#events.emit(view, value as never);
+  }
+
+  /** Returns the value of a view's event. */
+  #read(view: View): SessionEvents<Shape, Fields, Metadata>[View] {
+    switch (view) {
+      case "state":
+        return this.state.value;
+      case "selections":
+      case "policy":
+      case "title":
+      case "me":
+        return this[view];
+      default:
+        return this[view].all;
+    }
   }
 
   #tellPresence(): void {
-    this.#events.emit("presence", this.presence.all);
-    this.#events.emit("people", this.people);
+    for (const view of OF_PRESENCE) this.#tell(view);
   }
 
   /** Emits all events: another document has replaced the shown one, and everything may be different. */
   #tellAnew(): void {
     const { doc } = this;
-    this.presence.refresh();
+    this.#connections.refresh();
     this.#events.emit("doc", doc);
-    queueMicrotask(() => this.requests.look()); // what is asked again is written after this
-    for (const view of Object.keys(VIEWS) as View[]) this.#tell(view);
+    queueMicrotask(() => this.#requests.look()); // what is asked again is written after this
+    for (const views of Object.values(VIEWS)) for (const view of views) this.#tell(view);
   }
 
   get #facts(): Facts {
@@ -413,8 +534,10 @@ export class Session extends Wishes {
     const { status, saved, synced, copy } = this.#told;
     if (status !== before.status) {
       const { error } = this;
-      if (error !== null) this.requests.end(error);
-      else if (status !== "online") this.requests.interrupted();
+      if (status === "online") this.#awaySince = null;
+      else this.#awaySince ??= performance.now();
+      if (error !== null) this.#requests.end(error);
+      else if (status !== "online") this.#requests.interrupted();
       this.#events.emit("status", status);
     }
     if (copy !== before.copy) this.#events.emit("copy", copy);
@@ -433,8 +556,4 @@ function checkedSession(id: string): string {
 function checkedRollup(milliseconds: number): number {
   if (milliseconds >= 0 && milliseconds <= 1000) return milliseconds;
   throw new InvalidValue(`\`rollupMs\` is a number of milliseconds up to 1000, not ${String(milliseconds)}.`);
-}
-
-function now(): string {
-  return new Date().toISOString();
 }

@@ -6,24 +6,41 @@
  */
 
 import type { Claim, Claims } from "./claims.ts";
-import { Disconnected, InvalidValue, NotAllowed } from "./errors.ts";
+import type { Connection, Connections } from "./connections.ts";
+import type { Context } from "./context.ts";
+import { Conflict, Disconnected, InvalidValue, NotAllowed } from "./errors.ts";
 import type { Off } from "./events.ts";
-import { checked, checkedId, checkedText, isObject, type Json } from "./json.ts";
-import type { Message, Part } from "./messages.ts";
-import { type Asking, ask, joinKey } from "./requests.ts";
+import {
+  checked,
+  checkedId,
+  checkedObject,
+  checkedText,
+  isObject,
+  type Json,
+  type JsonObject,
+} from "./json.ts";
+import type { Message, Messages } from "./messages.ts";
+import type { Part } from "./parts.ts";
+import { ask, joinKey } from "./requests.ts";
 
-export interface Tool {
+/** A tool of this page. */
+// biome-ignore lint/suspicious/noExplicitAny: the agent's input, as the schema describes it
+export interface Tool<Input = any> {
   /** The description for the model. */
-  description?: string;
+  description?: string | undefined;
   /** The JSON Schema of its input. */
-  schema?: Json;
+  schema?: JsonObject | undefined;
   /** Runs the tool; its result is the output, and an exception becomes the call's error. */
-  call(input: Json): unknown;
+  call(input: Input): unknown;
 }
 
-interface Of extends Asking {
-  readonly messages: readonly Message[];
-  readonly presence: { set(field: string, value: unknown): void };
+/** A tool that a page or a program offers to agents. */
+export interface OfferedTool {
+  readonly name: string;
+  readonly description: string;
+  readonly schema: JsonObject | null;
+  /** The participant that offers it. */
+  readonly participant: string;
 }
 
 interface Offered {
@@ -40,28 +57,57 @@ interface Call {
 }
 
 export class Tools {
-  readonly #of: Of;
+  readonly #context: Context;
   readonly #claims: Claims;
+  readonly #connections: Connections;
+  readonly #messages: Pick<Messages<unknown>, "all" | "get">;
   readonly #offered = new Map<string, Offered>();
   readonly #taken = new Set<string>();
   /** The messages without open calls for this page, until they change. */
-  #idle = new WeakSet<Message>();
+  #idle = new WeakSet<Message<unknown>>();
+  #of: readonly Connection[] | null = null;
+  #all: readonly OfferedTool[] = Object.freeze([]);
 
-  constructor(of: Of, claims: Claims) {
-    this.#of = of;
+  constructor(
+    context: Context,
+    claims: Claims,
+    connections: Connections,
+    messages: Pick<Messages<unknown>, "all" | "get">,
+  ) {
+    this.#context = context;
     this.#claims = claims;
+    this.#connections = connections;
+    this.#messages = messages;
+  }
+
+  /** The tools that connected clients offer, each once per participant; the same list as before when nothing changed. */
+  get all(): readonly OfferedTool[] {
+    const { all } = this.#connections;
+    if (all === this.#of) return this.#all;
+    this.#of = all;
+    const found = new Map<string, OfferedTool>();
+    for (const { tools, user } of all)
+      for (const each of Array.isArray(tools) ? (tools as readonly unknown[]) : []) {
+        const tool = offeredBy(user.id, each);
+        if (tool !== undefined) found.set(joinKey(tool.participant, tool.name), tool);
+      }
+    const list = [...found.values()];
+    if (JSON.stringify(list) !== JSON.stringify(this.#all)) this.#all = Object.freeze(list);
+    return this.#all;
   }
 
   /** Offers a tool until the returned function is called. */
-  offer(name: string, tool: Tool): Off {
+  // biome-ignore lint/suspicious/noExplicitAny: the agent's input, as the schema describes it
+  offer<Input = any>(name: string, tool: Tool<Input>): Off {
+    this.#context.checkOpen();
     checkedId(name, "The name of a tool");
     if (typeof tool?.call !== "function")
       throw new InvalidValue(`The tool ${name} needs \`call\`, a function.`);
-    if (this.#offered.has(name)) throw new InvalidValue(`This page offers the tool ${name} already.`);
+    if (this.#offered.has(name)) throw new Conflict(`This page offers the tool ${name} already.`);
     const described = {
       name,
       description: checkedText(tool.description ?? "", `The description of the tool ${name}`),
-      schema: checked(tool.schema ?? null, `The schema of the tool ${name}`),
+      schema: tool.schema === undefined ? null : checkedObject(tool.schema, `The schema of the tool ${name}`),
     };
     this.#offered.set(name, { tool, described });
     try {
@@ -83,10 +129,10 @@ export class Tools {
     };
   }
 
-  /** Checks for waiting calls. */
+  /** Checks for waiting calls. @internal */
   look(): void {
     if (this.#offered.size === 0) return;
-    for (const message of this.#of.messages) {
+    for (const message of this.#messages.all) {
       if (this.#idle.has(message)) continue;
       const calls = this.#open(message);
       if (calls.length === 0) this.#idle.add(message);
@@ -96,36 +142,36 @@ export class Tools {
 
   #tell(): void {
     const tools = [...this.#offered.values()].map(({ described }) => described);
-    this.#of.presence.set("tools", tools.length > 0 ? tools : null);
+    this.#connections.set({ tools: tools.length > 0 ? tools : null }, "these tools");
   }
 
-  #open({ id: message, parts }: Message): Call[] {
-    return parts.flatMap((part) => {
-      const tool = part.type === "dynamic-tool" ? part.toolName : part.type.replace(/^tool-/, "");
-      const { toolCallId: id, input = null } = part;
-      const isOpen = part.state === "input-available" && this.#isAsked(part);
+  #open({ id: message, parts }: Message<unknown>): Call[] {
+    return (parts as readonly (Part & Readonly<Record<string, unknown>>)[]).flatMap((part) => {
+      const tool: unknown = part.type === "dynamic-tool" ? part.toolName : part.type.replace(/^tool-/, "");
+      const { toolCallId: id, input = null } = part as Readonly<Record<string, unknown>>;
+      const isOpen = "state" in part && part.state === "input-available" && this.#isAsked(part);
       const isOurs = typeof tool === "string" && this.#offered.has(tool) && typeof id === "string";
       return isOpen && isOurs ? [{ message, id, tool, input: input as Json }] : [];
     });
   }
 
-  #isAsked({ callProviderMetadata: provider }: Part): boolean {
+  #isAsked({ callProviderMetadata: provider }: Readonly<Record<string, unknown>>): boolean {
     const asked = isObject(provider) && isObject(provider.cosession) ? provider.cosession : {};
     const who: readonly unknown[] = Array.isArray(asked.who) ? asked.who : [];
-    return asked.client === true && (who.length === 0 || who.includes(this.#of.me.id));
+    return asked.client === true && (who.length === 0 || who.includes(this.#context.identity.id));
   }
 
   async #take(call: Call): Promise<void> {
     this.#taken.add(call.id);
     let claim: Claim | null = null;
     try {
-      claim = await this.#claims.ask(joinKey("tool", call.id), { wait: true });
+      claim = await this.#claims.obtain(joinKey("tool", call.id), { wait: true });
       if (claim === null) {
         this.#taken.delete(call.id);
         return;
       }
       const tool = this.#offered.get(call.tool)?.tool;
-      const message = this.#of.messages.find(({ id }) => id === call.message);
+      const message = this.#messages.get(call.message);
       const isOpen = message !== undefined && this.#open(message).some(({ id }) => id === call.id);
       const answer = tool !== undefined && isOpen ? await answered(tool, call.input) : null;
       if (answer === null) claim.release();
@@ -139,8 +185,8 @@ export class Tools {
   }
 
   #answer({ message, id }: Call, answer: Json): void {
-    const subject = [message, id, String(this.#of.doc.clientID)];
-    const write = (value: Json): string => ask(this.#of, "answer", subject, value);
+    const subject = [message, id, String(this.#context.doc.clientID)];
+    const write = (value: Json): string => ask(this.#context, "answer", subject, value);
     try {
       write(answer);
     } catch (error) {
@@ -148,6 +194,17 @@ export class Tools {
       write({ error: error.message });
     }
   }
+}
+
+function offeredBy(participant: string, tool: unknown): OfferedTool | undefined {
+  if (!isObject(tool) || typeof tool.name !== "string" || tool.name === "") return undefined;
+  const { name, description, schema } = tool;
+  return Object.freeze({
+    name,
+    description: typeof description === "string" ? description : "",
+    schema: isObject(schema) ? schema : null,
+    participant,
+  });
 }
 
 async function answered(tool: Tool, input: Json): Promise<Json> {

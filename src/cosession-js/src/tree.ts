@@ -36,17 +36,27 @@ export function writeAt(root: Y.Map<unknown>, path: Path, value: Json, limits: L
   });
 }
 
-/** Removes the value at `path`; does nothing when there is none. */
-export function deleteAt(root: Y.Map<unknown>, path: Path): void {
+/** Writes a shared type; missing Maps on the path are made. */
+export function writeTypeAt(root: Y.Map<unknown>, path: Path, type: Y.Text): void {
+  const { way, last } = split(path);
+  checkWay(root, [...way, last]);
+  put(way.reduce<Container>(container, root), last, type);
+}
+
+/** Removes the value at `path`; returns whether there was one. */
+export function deleteAt(root: Y.Map<unknown>, path: Path): boolean {
   const { way, last } = split(path);
   const parent = way.reduce<unknown>(child, root);
-  transact(root.doc, () => {
+  return transact(root.doc, () => {
     if (parent instanceof Y.Map && parent.has(last)) parent.delete(last);
     else if (parent instanceof Y.Array && indexOf(last) < parent.length) parent.delete(indexOf(last));
+    else return false;
+    return true;
   });
 }
 
-function keysOf(path: Path): string[] {
+/** Returns the keys of a path. */
+export function keysOf(path: Path): string[] {
   const keys = typeof path === "string" ? path.split(".") : listed(path).map(String);
   if (keys.includes(""))
     throw new InvalidValue(`A key of the path ${JSON.stringify(path)} must not be empty.`);

@@ -1,36 +1,26 @@
-/** The views of the document's roots; a view's event is emitted when its root changes. */
+/** The views of the document's roots; their events are emitted when their root changes. */
 
 import type { SessionEvents } from "./options.ts";
-import type { Session } from "./session.ts";
 
-export type View =
-  | "messages"
-  | "runs"
-  | "agents"
-  | "participants"
-  | "state"
-  | "selections"
-  | "counters"
-  | "approvals"
-  | "claims"
-  | "queue"
-  | "title";
+export type View = Exclude<
+  keyof SessionEvents,
+  "status" | "saved" | "synced" | "copy" | "refused" | "doc" | "change"
+>;
 
-export const VIEWS: {
-  readonly [Name in View]: {
-    readonly root: string;
-    readonly read: (session: Session) => SessionEvents[Name];
-  };
-} = {
-  messages: { root: "messages", read: (session) => session.messages },
-  runs: { root: "runs", read: (session) => session.runs },
-  agents: { root: "agents", read: (session) => session.agents },
-  participants: { root: "participants", read: (session) => session.participants },
-  state: { root: "state", read: (session) => session.state.toJSON() },
-  selections: { root: "selections", read: (session) => session.selections.toJSON() },
-  counters: { root: "counters", read: (session) => session.counters.toJSON() },
-  approvals: { root: "approvals", read: (session) => session.approvals },
-  claims: { root: "claims", read: (session) => session.claims },
-  queue: { root: "queue", read: (session) => session.queue.list },
-  title: { root: "meta", read: (session) => session.title },
+/** The events after a change of a root, by the root's name. */
+export const VIEWS: Readonly<Record<string, readonly View[]>> = {
+  messages: ["messages"],
+  runs: ["runs"],
+  agents: ["agents"],
+  participants: ["people", "presence", "me"],
+  state: ["state"],
+  selections: ["selections"],
+  counters: ["counters"],
+  approvals: ["approvals"],
+  claims: ["claims"],
+  queue: ["queue"],
+  meta: ["title", "policy"],
 };
+
+/** The events after a change of presence. */
+export const OF_PRESENCE: readonly View[] = ["presence", "people", "me", "runs", "tools"];

@@ -4,31 +4,31 @@ import type { Disconnected } from "./errors.ts";
 import type { Off } from "./events.ts";
 
 /** The most values that wait for a slow reader, of an event whose values all count; then the oldest is dropped. */
-const MOST_WAITING = 256;
+const MOST_WAITING = 1024;
 
 export interface Source<Value> {
   /** Subscribes to the values, and to the session's end. */
   subscribe(next: (value: Value) => void, ended: (error: Disconnected) => void): Off;
-  /** Whether a newer value replaces an unread one, as with snapshots. */
-  readonly isLatest: boolean;
+  /** Returns the value in place of an unread one and a newer one, as with snapshots; null when all values count. */
+  readonly merge: ((unread: Value, next: Value) => Value) | null;
 }
 
 /**
  * Iterates over values as they come, from the first call of `next` on. The iteration ends when this page closes the
  * session, and throws the session's error when the server does.
  */
-export function iterate<Value>({ subscribe, isLatest }: Source<Value>): AsyncIterable<Value> {
+export function iterate<Value>({ subscribe, merge }: Source<Value>): AsyncIterable<Value> {
   return {
     [Symbol.asyncIterator]() {
-      const most = isLatest ? 1 : MOST_WAITING;
       const values: Value[] = [];
       let over: Disconnected | null = null;
       let isDone = false;
       let wake = (): void => {};
       const off = subscribe(
         (value) => {
-          values.push(value);
-          if (values.length > most) values.shift();
+          const unread = merge === null ? undefined : values.pop();
+          values.push(merge === null || unread === undefined ? value : merge(unread, value));
+          if (values.length > MOST_WAITING) values.shift();
           wake();
         },
         (error) => {

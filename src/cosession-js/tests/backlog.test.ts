@@ -1,6 +1,7 @@
 /** What waits for the server goes within its limits, and is saved when all of it is there. */
 
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { FilePart } from "../src/index.ts";
 import { InvalidValue, type Refusal } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
@@ -22,7 +23,7 @@ test("photos that were sent without a network arrive, each in a frame of its own
   await ana.waitSynced();
   await server.stop();
   await until(ana, () => ana.status === "offline");
-  const photo = {
+  const photo: FilePart = {
     type: "file",
     mediaType: "image/jpeg",
     url: `data:image/jpeg;base64,${"A".repeat(5 * 2 ** 20)}`,
@@ -71,7 +72,7 @@ test("the limits that the server announces hold for everything that is sent", as
   for (let count = 0; count < 100; count += 1) ana.state.set(`k${count}`, "y".repeat(100));
   ana.text("notes").insert(0, "😀".repeat(5_000));
   expect(() => ana.send("x".repeat(2_000))).toThrow(InvalidValue);
-  expect(() => ana.presence.set("selected", "x".repeat(500))).toThrow(InvalidValue);
+  expect(() => ana.presence.set({ selected: "x".repeat(500) })).toThrow(InvalidValue);
   ana.doc.transact(() => {
     for (let count = 0; count < 100; count += 1) ana.state.delete(`k${count}`);
     ana.text("notes").delete(0, 5_000);
@@ -104,7 +105,7 @@ test("changes of one task travel together, and before the presence that points i
   await ana.waitSynced();
   const frames = server.received[0] as number[];
   const before = frames.length;
-  ana.presence.set("cursor", 1);
+  ana.presence.set({ cursor: 1 });
   for (let count = 0; count < 100; count += 1) ana.text("notes").insert(count, "a");
   await ana.waitSaved();
   expect(frames.slice(before)).toEqual([0, 1, 102]);
@@ -116,7 +117,7 @@ test("what is sent right before close() arrives", async () => {
   await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   ana.send("and off");
   ana.close();
-  await until(ben, () => ben.messages.length === 1);
+  await until(ben, () => ben.messages.all.length === 1);
 });
 
 test("a session name travels whole, whatever is in it", async () => {

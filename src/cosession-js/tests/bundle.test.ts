@@ -20,11 +20,13 @@ test("the bundle is one module with the names that a page imports", async () => 
     "NotAllowed",
     "NotAuthenticated",
     "NotFound",
+    "Position",
     "TimedOut",
     "Unavailable",
     "WriteRefused",
     "Y",
     "colorOf",
     "connect",
+    "diff",
   ]);
 });

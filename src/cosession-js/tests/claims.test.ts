@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as Y from "yjs";
-import type { Session } from "../src/index.ts";
+import { ClaimHeld, ClaimLost, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
 
@@ -64,8 +64,10 @@ test("one page holds it, the other hears that it doesn't", async () => {
   const claim = await ana.claim("door");
 
   expect(claim).toMatchObject({ key: "door", epoch: 11 });
-  expect(ana.claims.door).toMatchObject({ by: "ana", client: ana.doc.clientID });
-  expect(await ben.claim("door")).toBeNull();
+  expect(ana.claims.get("door")).toMatchObject({ key: "door", by: "ana", mine: true });
+  expect(ana.claims.all).toEqual([ana.claims.get("door")]);
+  claim.check();
+  await expect(ben.claim("door")).rejects.toMatchObject({ code: "claim.held", by: "ana" });
   expect(await ana.claim("door", { seconds: 5 })).toBe(claim);
 });
 
@@ -78,12 +80,12 @@ test("a grant counts when it is stored, not before", async () => {
     isGranted = true;
     return granted;
   });
-  await until(ana, () => ana.claims.door !== undefined);
-  await ana.presence.set("any", 1);
+  await until(ana, () => ana.claims.get("door") !== undefined);
+  await ana.presence.set({ any: 1 });
 
   expect(isGranted).toBe(false);
   server.release();
-  expect(await claim).not.toBeNull();
+  await claim;
 });
 
 test("who waits is next when it is let go", async () => {
@@ -91,9 +93,9 @@ test("who waits is next when it is let go", async () => {
   const [ana, ben] = [await join("ana"), await join("ben")];
   const first = await ana.claim("door");
   const second = ben.claim("door", { wait: true });
-  await until(ana, () => ana.claims.door?.waiting?.length === 1);
-  first?.release();
-  await first?.lost;
+  await until(ana, () => ana.claims.get("door")?.waiting?.length === 1);
+  first.release();
+  await first.waitLost();
 
   expect(await second).toMatchObject({ epoch: 12 });
 });
@@ -103,10 +105,10 @@ test("who waits for what ends otherwise gets nothing", async () => {
   const [ana, ben] = [await join("ana"), await join("ben")];
   await ana.claim("door");
   const second = ben.claim("door", { wait: true });
-  await until(ben, () => ben.claims.door?.waiting?.length === 1);
+  await until(ben, () => ben.claims.get("door")?.waiting?.length === 1);
   server.doc.getMap("claims").delete("door");
 
-  expect(await second).toBeNull();
+  await expect(second).rejects.toBeInstanceOf(ClaimHeld);
 });
 
 test("what is taken away is told to who held it", async () => {
@@ -114,11 +116,12 @@ test("what is taken away is told to who held it", async () => {
   const ana = await join("ana");
   const claim = await ana.claim("door");
   server.doc.getMap("claims").set("door", { by: "ben", client: 7, epoch: 20, at: AT });
-  await claim?.lost;
+  await claim.waitLost();
+  expect(() => claim.check()).toThrow(ClaimLost);
 
-  claim?.release();
+  claim.release();
   await ana.waitSaved();
-  expect(ana.claims.door).toMatchObject({ by: "ben" });
+  expect(ana.claims.get("door")).toMatchObject({ by: "ben" });
 });
 
 test("what stands in a page's name without being held is given back", async () => {
@@ -127,7 +130,7 @@ test("what stands in a page's name without being held is given back", async () =
   const claims = server.doc.getMap("claims");
   claims.set("door", { by: "ana", client: ana.doc.clientID, epoch: 3, at: AT });
   claims.set("gate", { by: "ana", client: 7, epoch: 3, at: AT });
-  await until(ana, () => ana.claims.gate !== undefined && ana.claims.door === undefined);
+  await until(ana, () => ana.claims.get("gate") !== undefined && ana.claims.get("door") === undefined);
 
   expect(asked).toEqual(["release"]);
 });
@@ -148,9 +151,11 @@ test("whatever stands there is read", async () => {
     claims.set(key, fact);
   }
   claims.set("d", { by: "ben", client: 7, epoch: 1, waiting: [{ by: 1 }, { by: "eve", client: 8 }] });
-  await until(ana, () => ana.claims.d !== undefined);
+  await until(ana, () => ana.claims.get("d") !== undefined);
 
-  expect(ana.claims).toEqual({ d: { by: "ben", client: 7, epoch: 1, waiting: [{ by: "eve", client: 8 }] } });
+  expect(ana.claims.all).toEqual([
+    { key: "d", by: "ben", epoch: 1, at: "", until: null, waiting: ["eve"], mine: false },
+  ]);
 });
 
 function call(id: string, tool: string, more: object = {}): void {
@@ -171,21 +176,22 @@ test("a tool that two tabs offer is called in one of them", async () => {
       if (key.startsWith("answer/")) answers.push([key, server.doc.getMap("requests").get(key)]);
   });
   for (const tab of tabs)
-    tab.offerTool("selected", {
+    tab.tools.offer("selected", {
       description: "Which row is selected?",
       call: (input) => {
         calls.push(input);
         return { row: 3, nothing: undefined };
       },
     });
-  await until(tabs[0], () => tabs[0].presence.all.filter(({ tools }) => tools !== undefined).length === 2);
+  await until(tabs[0], () => tabs[0].presence.all.length === 2 && tabs[0].tools.all.length === 1);
   call("c1", "selected");
   await until(tabs[0], () => asked.includes("answer"));
 
   expect(calls).toEqual([{ list: "hotels" }]);
-  expect(tabs[0].presence.all[0]?.tools).toEqual([
-    { name: "selected", description: "Which row is selected?", schema: null },
+  expect(tabs[0].tools.all).toEqual([
+    { name: "selected", description: "Which row is selected?", schema: null, participant: "ana" },
   ]);
+  expect(tabs[0].presence.all[0]?.fields).toEqual({});
 });
 
 test("what a tool throws is its answer, and what names somebody else is left to them", async () => {
@@ -196,7 +202,7 @@ test("what a tool throws is its answer, and what names somebody else is left to 
       for (const [key, value] of requests.entries()) if (key.startsWith("answer/")) resolve([key, value]);
     });
   });
-  ana.offerTool("selected", {
+  ana.tools.offer("selected", {
     call: () => {
       throw new Error("Nothing is.");
     },
@@ -233,7 +239,7 @@ test.each(Object.entries(THROWN))("a tool that throws %s has an answer", async (
       server.doc.getMap("claims").set(key, { by, client: Number(client), epoch: 1, at: AT });
     if (kind === "answer") answers.push(value);
   });
-  ana.offerTool("selected", {
+  ana.tools.offer("selected", {
     call: () => {
       throw thrown;
     },
@@ -249,22 +255,22 @@ test("a page that may not answer a call lets go of it, and doesn't take it again
   const ana = await join("ana");
   await until(ana, () => ana.me.capabilities !== null);
   let calls = 0;
-  ana.offerTool("selected", { call: () => ++calls });
+  ana.tools.offer("selected", { call: () => ++calls });
   call("c1", "selected");
-  await until(ana, () => asked.includes("release") && Object.keys(ana.claims).length === 0);
-  ana.state.set("later", 1);
+  await until(ana, () => asked.includes("release") && ana.claims.all.length === 0);
+  ana.text("later").append("x");
   await ana.waitSaved();
   expect([calls, asked]).toEqual([1, ["claim", "release"]]);
 });
 
 test("a tool is offered once, until it is taken back", async () => {
   const ana = await join("ana");
-  const off = ana.offerTool("selected", { call: () => null });
-  expect(() => ana.offerTool("selected", { call: () => null })).toThrow("already");
+  const off = ana.tools.offer("selected", { call: () => null });
+  expect(() => ana.tools.offer("selected", { call: () => null })).toThrow("already");
   off();
   off();
 
-  expect(ana.presence.all[0]?.tools).toBeUndefined();
+  expect(ana.tools.all).toEqual([]);
 });
 
 test("a page that leaves says so, before its socket ends", async () => {
@@ -294,17 +300,18 @@ test("an approval is shown, edited and voted on", async () => {
   approvals.set("a1", new Y.Map<unknown>(Object.entries({ ...fields, value })));
   approvals.set("a0", new Y.Map<unknown>(Object.entries({ question: 7, votes: 7, value: 1 })));
   const ana = await join("ana");
-  ana.setValue("a1", "to.city", "Turin");
-  ana.setValue("a1", "limit", 150);
-  ana.vote("a1", "approved");
-  ana.vote("a0", "rejected", { limit: 1 });
-  ana.setPolicy("steer");
+  ana.approvals.edit("a1", "to.city", "Turin");
+  ana.approvals.edit("a1", "limit", 150);
+  ana.approvals.vote("a1", "approved");
+  ana.approvals.vote("a0", "rejected", { value: { limit: 1 } });
+  ana.policy.set({ doubleTexting: "steer" });
   await ana.waitSaved();
 
-  expect(ana.approvals.map(({ id }) => id)).toEqual(["a0", "a1"]);
-  expect(ana.approvals[0]).toEqual({ id: "a0", value: 1 });
-  expect(ana.approvals[1]).toMatchObject({
-    who: ["ana"],
+  expect(ana.approvals.all.map(({ id }) => id)).toEqual(["a0", "a1"]);
+  expect(ana.approvals.all[0]).toMatchObject({ id: "a0", question: "", value: 1, votes: {}, decision: null });
+  expect(ana.approvals.open).toEqual(ana.approvals.all);
+  expect(ana.approvals.all[1]).toMatchObject({
+    participants: ["ana"],
     votes: {},
     value: { limit: 150, to: { city: "Turin" } },
   });
@@ -313,33 +320,42 @@ test("an approval is shown, edited and voted on", async () => {
     "vote/a0/ana": { decision: "rejected", value: { limit: 1 } },
     "policy/ana": { double_texting: "steer" },
   });
-  expect(() => ana.setValue("a0", "limit", 1)).toThrow("no value that can be edited");
-  expect(() => ana.setValue("a2", "limit", 1)).toThrow("no approval");
+  expect(() => ana.approvals.edit("a0", "limit", 1)).toThrow("no value that can be edited");
+  expect(() => ana.approvals.edit("a2", "limit", 1)).toThrow("no approval");
   (approvals.get("a1") as Y.Map<unknown>).set("decision", { decision: "approved", by: ["ana"] });
-  await until(ana, () => ana.approvals[1]?.decision?.decision === "approved");
-  expect(() => ana.setValue("a1", "limit", 1)).toThrow("decided");
+  await until(ana, () => ana.approvals.all[1]?.decision?.approved === true);
+  expect(() => ana.approvals.edit("a1", "limit", 1)).toThrow("decided");
 });
 
-test("a run is held while its client is here", async () => {
+test("a run is attended while its client is here, and the event of runs tells it", async () => {
   const ana = await join("ana");
   const bot = await join("bot");
   await until(ana, () => ana.presence.others.length === 1);
-  const run = { id: "r1", agent: "bot" };
-
-  expect(
-    [{ ...run, client: bot.doc.clientID }, run, { ...run, client: 7 }].map((each) => ana.isHeld(each)),
-  ).toEqual([true, true, false]);
+  const runs = server.doc.getMap("runs");
+  const run = { agent: "bot", status: "running" };
+  for (const [id, more] of Object.entries({ a: { client: bot.doc.clientID }, b: {}, c: { client: 7 } }))
+    runs.set(id, { ...run, ...more });
+  runs.set("d", { ...run, status: "complete" });
+  await until(ana, () => ana.runs.all.length === 4);
+  expect(ana.runs.all.map(({ id, attended }) => [id, attended])).toEqual([
+    ["a", true],
+    ["b", true],
+    ["c", false],
+    ["d", false],
+  ]);
+  const [, , c] = ana.runs.all;
+  const told = new Promise<readonly { attended: boolean }[]>((resolve) => ana.on("runs", resolve));
   bot.close();
-  await until(ana, () => ana.presence.others.length === 0);
-  expect(ana.isHeld(run)).toBe(false);
+  expect((await told).some(({ attended }) => attended)).toBe(false);
+  expect(ana.runs.all[2]).toBe(c);
 });
 
 test("a message names who is asked, and an edit who made it", async () => {
   const ana = await join("ana");
   const id = ana.send("fly", { to: ["flights"] });
   ana.send("go");
-  ana.edit(id, "fly soon");
+  ana.messages.edit(id, "fly soon");
 
-  expect(ana.messages[0]?.metadata).toMatchObject({ to: ["flights"], edited_by: "ana" });
-  expect(ana.messages[1]?.metadata.to).toBeUndefined();
+  expect(ana.messages.all[0]).toMatchObject({ to: ["flights"], editedBy: "ana", metadata: {} });
+  expect(ana.messages.all[1]?.to).toEqual([]);
 });

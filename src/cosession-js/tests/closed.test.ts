@@ -17,15 +17,15 @@ afterEach(async () => {
 
 test.each<[string, (session: Session) => void]>([
   ["send", (session) => session.send("late")],
-  ["edit", (session) => session.edit(session.messages[0]?.id ?? "", "late")],
-  ["remove", (session) => session.remove(session.messages[0]?.id ?? "")],
+  ["edit", (session) => session.messages.edit(session.messages.all[0]?.id ?? "", "late")],
+  ["remove", (session) => session.messages.remove(session.messages.all[0]?.id ?? "")],
   ["setTitle", (session) => session.setTitle("late")],
   ["cancel", (session) => session.cancel("r1")],
   ["steer", (session) => session.steer("r1", "late")],
   ["state.set", (session) => session.state.set("late", 1)],
   ["state.delete", (session) => session.state.delete("early")],
   ["selections.set", (session) => session.selections.set("late", 1)],
-  ["presence.set", (session) => session.presence.set("late", 1)],
+  ["presence.set", (session) => session.presence.set({ late: 1 })],
   ["reconnect", (session) => session.reconnect()],
 ])("%s of a closed session throws", async (_name, write) => {
   const session = open(server.url, "trip");
@@ -61,7 +61,7 @@ test("what an editor writes into the document of a closed session is not called 
   await session.waitSynced();
   session.close();
   expect(session.saved).toBe(true);
-  session.text("notes").insert(0, "late");
+  session.text("notes").y.insert(0, "late");
 
   expect(session.saved).toBe(false);
 });

@@ -45,7 +45,7 @@ function collectUncaught(): unknown[] {
 }
 
 function texts(session: Session): string[] {
-  return session.messages.map(({ text }) => text).sort();
+  return session.messages.all.map(({ text }) => text).sort();
 }
 
 /** Fails the test when the page calls something saved that the server hasn't. */
@@ -119,12 +119,12 @@ for (const often of ["once", "always"]) {
         told += 1;
       });
       for (const text of ["one", "two", "three"]) ana.send(text);
-      ana.presence.set("typing", true);
+      ana.presence.set({ typing: true });
       ben.send("from ben");
-      ben.presence.set("typing", true);
+      ben.presence.set({ typing: true });
       const all = ["from ben", "one", "three", "two"];
-      await until(ben, () => ben.messages.length === 4 && ben.presence.others[0]?.typing === true);
-      await until(ana, () => ana.messages.length === 4 && ana.presence.others[0]?.typing === true);
+      await until(ben, () => ben.messages.all.length === 4 && ben.presence.others[0]?.fields.typing === true);
+      await until(ana, () => ana.messages.all.length === 4 && ana.presence.others[0]?.fields.typing === true);
       expect([texts(ana), texts(ben)]).toEqual([all, all]);
       await ana.waitSaved();
       expect(told).toBeGreaterThanOrEqual(4);
@@ -263,7 +263,7 @@ test("what can't be sent is told as lost, and the session goes on", async () => 
   ana.on("refused", (loss) => told.push(loss));
   const { doc } = ana;
   ana.text("notes").insert(0, "written with it");
-  ana.text("notes").insertEmbed(0, { n: 5n });
+  ana.text("notes").y.insertEmbed(0, { n: 5n });
   expect(ana.saved).toBe(false);
   await eventually(() => expect(told.length).toBe(1));
   expect(told[0]).toMatchObject({ code: "document.unsendable", lost: ["written with it"], final: false });
@@ -347,7 +347,7 @@ test.each([
     ana.awareness.setLocalStateField("cursor", value);
     expect(await refused).toMatchObject({ touched: "presence", lost: [], final: false });
     ana.awareness.setLocalStateField("cursor", { anchor: 1 });
-    await until(ben, () => JSON.stringify(ben.presence.others[0]?.cursor) === '{"anchor":1}');
+    await until(ben, () => JSON.stringify(ben.presence.others[0]?.fields.cursor) === '{"anchor":1}');
     expect(ana.status).toBe("online");
   },
 );
@@ -510,7 +510,7 @@ test("many edits become one update of the copy, with those of another tab", asyn
   for (const tab of tabs) tab.close();
   const after = open(server.url, id, { participant: "ana", offline: true });
   await untilCopy(after, "kept");
-  expect(after.state.toJSON()).toEqual({ tab0: 599, tab1: 599 });
+  expect(after.state.value).toEqual({ tab0: 599, tab1: 599 });
   expect(texts(after)).toEqual(["from the other tab"]);
   await server.restart();
 });

@@ -23,7 +23,7 @@ function visit(id: string, user = "ana"): Session {
 }
 
 function texts(session: Session): string[] {
-  return session.messages.map(({ text }) => text);
+  return session.messages.all.map(({ text }) => text);
 }
 
 test("edits made offline survive a reload, and are saved when the server is back", async () => {
@@ -35,7 +35,7 @@ test("edits made offline survive a reload, and are saved when the server is back
   before.close();
 
   const after = open(server.url, "survive", { participant: "ana", offline: true });
-  await until(after, () => after.messages.length === 1);
+  await until(after, () => after.messages.all.length === 1);
   expect(texts(after)).toEqual(["from the tunnel"]);
   expect(after.doc.clientID).not.toBe(before.doc.clientID);
   expect(after.saved).toBe(false);
@@ -93,7 +93,7 @@ test("an empty copy has nothing to save", async () => {
   await server.stop();
   const session = open(server.url, "empty", { participant: "ana", offline: true });
   await session.waitSaved();
-  expect(session.messages).toEqual([]);
+  expect(session.messages.all).toEqual([]);
 });
 
 test("who comes next at the same browser doesn't see what another one wrote offline", async () => {
@@ -106,7 +106,7 @@ test("who comes next at the same browser doesn't see what another one wrote offl
   const ben = visit("private", "ben");
   onTestFinished(() => ben.close());
   await ben.waitSaved(); // its copy is read
-  expect(ben.messages).toEqual([]);
+  expect(ben.messages.all).toEqual([]);
 });
 
 test("after discard nothing of the session is left in the browser", async () => {
@@ -118,5 +118,5 @@ test("after discard nothing of the session is left in the browser", async () => 
 
   const after = open(server.url, "discard", { participant: "ana", offline: true });
   await after.waitSaved();
-  expect(after.messages).toEqual([]);
+  expect(after.messages.all).toEqual([]);
 });

@@ -32,8 +32,8 @@ async function arrived(count: number): Promise<Y.Map<unknown>> {
 const ASKING: Readonly<Record<string, (session: Session) => { outcome(): Promise<unknown> }>> = {
   cancel: (session) => session.cancel("r1"),
   steer: (session) => session.steer("r1", "by train"),
-  vote: (session) => session.vote("a1", "approved"),
-  setPolicy: (session) => session.setPolicy("queue"),
+  vote: (session) => session.approvals.vote("a1", "approved"),
+  setPolicy: (session) => session.policy.set({ doubleTexting: "queue" }),
 };
 
 test.each(Object.entries(ASKING))(
@@ -123,7 +123,7 @@ test("one of several capabilities is enough to ask", async () => {
   await until(ana, () => ana.me.capabilities !== null);
   ana.cancel("r1");
   ana.steer("r1", "by train");
-  expect(() => ana.vote("a1", "approved")).toThrow("approve");
+  expect(() => ana.approvals.vote("a1", "approved")).toThrow("approve");
   expect(ana.doc.getMap("requests").size).toBe(2);
 });
 
@@ -160,7 +160,9 @@ test("what was decided while the connection was lost is read from the facts", as
 
 test("a vote that is asked again counts as often as it was asked", async () => {
   const ana = await join();
-  const outcomes = [ana.vote("a1", "approved"), ana.vote("a1", "rejected")].map((each) => each.outcome());
+  const outcomes = [ana.approvals.vote("a1", "approved"), ana.approvals.vote("a1", "rejected")].map((each) =>
+    each.outcome(),
+  );
   (await arrived(1)).clear();
   expect(await Promise.all(outcomes)).toMatchObject(Array(2).fill({ accepted: true, error: null }));
 });

@@ -17,14 +17,14 @@ afterEach(async () => {
 
 const WRITES: readonly (readonly [string, (session: Session) => unknown])[] = [
   ["send", (session) => session.send("late")],
-  ["edit", (session) => session.edit(session.messages[0]?.id ?? "", "late")],
-  ["remove", (session) => session.remove(session.messages[0]?.id ?? "")],
+  ["edit", (session) => session.messages.edit(session.messages.all[0]?.id ?? "", "late")],
+  ["remove", (session) => session.messages.remove(session.messages.all[0]?.id ?? "")],
   ["setTitle", (session) => session.setTitle("late")],
   ["cancel", (session) => session.cancel("r1")],
   ["steer", (session) => session.steer("r1", "late")],
-  ["vote", (session) => session.vote("a1", "approved")],
-  ["setValue", (session) => session.setValue("a1", "x", 1)],
-  ["setPolicy", (session) => session.setPolicy("queue")],
+  ["vote", (session) => session.approvals.vote("a1", "approved")],
+  ["setValue", (session) => session.approvals.edit("a1", "x", 1)],
+  ["setPolicy", (session) => session.policy.set({ doubleTexting: "queue" })],
   ["state.set", (session) => session.state.set("late", 1)],
   ["state.delete", (session) => session.state.delete("early")],
   ["selections.set", (session) => session.selections.set("late", 1)],
@@ -32,8 +32,8 @@ const WRITES: readonly (readonly [string, (session: Session) => unknown])[] = [
   ["queue.add", (session) => session.queue.add("late")],
   ["queue.move", (session) => session.queue.move("p1", 0)],
   ["queue.remove", (session) => session.queue.remove("p1")],
-  ["presence.set", (session) => session.presence.set("late", 1)],
-  ["offerTool", (session) => session.offerTool("late", { call: () => 1 })],
+  ["presence.set", (session) => session.presence.set({ late: 1 })],
+  ["offerTool", (session) => session.tools.offer("late", { call: () => 1 })],
 ];
 
 test.each([
@@ -58,7 +58,7 @@ test.each([
     await expect(session.claim("k")).rejects.toBeInstanceOf(Disconnected);
     await expect(session.waitSaved()).rejects.toBeInstanceOf(Disconnected);
     await expect(session.waitSynced()).rejects.toBeInstanceOf(Disconnected);
-    session.text("notes").insert(0, "by an editor");
+    session.text("notes").y.insert(0, "by an editor");
     expect(session.saved).toBe(false);
   },
 );
@@ -69,7 +69,7 @@ test("what an editor wrote after the end is saved when a new token opens the ses
   await session.waitSynced();
   server.drop(4401, "The token has expired.");
   await until(session, () => session.status === "closed");
-  session.text("notes").insert(0, "by an editor");
+  session.text("notes").y.insert(0, "by an editor");
   session.reconnect({ token: "new" });
   await session.waitSaved();
   expect(String(server.doc.getText("text:notes"))).toBe("by an editor");
@@ -91,7 +91,7 @@ test.each([
 test("a tool is taken back after the end without an error", async () => {
   const session = open(server.url, "trip");
   await session.waitSynced();
-  const off = session.offerTool("t", { call: () => 1 });
+  const off = session.tools.offer("t", { call: () => 1 });
   server.drop(4410, "The session was deleted.");
   await until(session, () => session.status === "closed");
   off();

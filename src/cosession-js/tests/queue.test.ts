@@ -2,6 +2,8 @@
 
 import { expect, test } from "vitest";
 import * as Y from "yjs";
+import type { Context } from "../src/context.ts";
+import { Conflict } from "../src/errors.ts";
 import { DEFAULT_LIMITS } from "../src/limits.ts";
 import { readPolicy } from "../src/policy.ts";
 import { Queue } from "../src/queue.ts";
@@ -11,15 +13,17 @@ import { merge, seeded } from "./documents.ts";
 function queueOf(doc = new Y.Doc()): Queue {
   const snapshots = new Snapshots();
   snapshots.watch(doc);
-  return new Queue({ doc, me: { id: "ana" }, limits: DEFAULT_LIMITS }, snapshots, () => {});
+  const identity = { id: "ana", capabilities: null };
+  const context = { doc, identity, limits: DEFAULT_LIMITS, snapshots, checkOpen: () => {} };
+  return new Queue(context as unknown as Context);
 }
 
-const texts = (queue: Queue): string[] => queue.list.map(({ text }) => text);
+const texts = (queue: Queue): string[] => queue.all.map(({ text }) => text);
 
 test("what waits is edited, moved and taken out by everybody", () => {
   const [ours, theirs] = [new Y.Doc(), new Y.Doc()];
   const queue = queueOf(ours);
-  const [first, second, third] = ["one", "two", "three"].map((text) => queue.add(text)) as [
+  const [first, second, third] = ["one", "two", "three"].map((text) => queue.add(text).id) as [
     string,
     string,
     string,
@@ -32,9 +36,9 @@ test("what waits is edited, moved and taken out by everybody", () => {
   merge(ours, theirs);
 
   expect(texts(queue)).toEqual(["three, please", "one"]);
-  expect(other.list).toEqual(queue.list);
-  expect(queue.list).toBe(queue.list);
-  expect(queue.list[1]).toMatchObject({ id: first, author: "ana" });
+  expect(other.all).toEqual(queue.all);
+  expect(queue.all).toBe(queue.all);
+  expect(queue.all[1]).toMatchObject({ id: first, author: "ana" });
   queue.remove(second);
   expect(() => queue.text(second)).toThrow("no prompt");
 });
@@ -44,13 +48,13 @@ test("a prompt names who is asked", () => {
   queue.add("fly", { to: ["flights"] });
   queue.add("go");
 
-  expect(queue.list.map(({ to }) => to)).toEqual([["flights"], undefined]);
+  expect(queue.all.map(({ to }) => to)).toEqual([["flights"], []]);
 });
 
 test("two who move the same prompt don't double it", () => {
   const [ours, theirs] = [new Y.Doc(), new Y.Doc()];
   const queue = queueOf(ours);
-  const ids = ["a", "b", "c"].map((text) => queue.add(text)) as [string, string, string];
+  const ids = ["a", "b", "c"].map((text) => queue.add(text).id) as [string, string, string];
   merge(ours, theirs);
   queue.move(ids[2], 0);
   queueOf(theirs).move(ids[2], 1);
@@ -62,14 +66,14 @@ test("two who move the same prompt don't double it", () => {
 test("a moved prompt is where it was put, however often", () => {
   const random = seeded(7);
   const queue = queueOf();
-  const order = ["a", "b", "c", "d"].map((text) => queue.add(text));
+  const order = ["a", "b", "c", "d"].map((text) => queue.add(text).id);
   for (let times = 0; times < 300; times += 1) {
     const id = order[random(4)] as string;
     const index = random(6) - 1;
     queue.move(id, index);
     order.splice(order.indexOf(id), 1);
     order.splice(Math.max(0, index), 0, id);
-    expect(queue.list.map((entry) => entry.id)).toEqual(order);
+    expect(queue.all.map((entry) => entry.id)).toEqual(order);
   }
 });
 
@@ -78,11 +82,20 @@ test("whatever somebody wrote is read", () => {
   const root = doc.getArray("queue");
   root.push([1, { id: 7 }, new Y.Map(Object.entries({ id: "q", text: 3, place: "far", to: "x" }))]);
 
-  expect(queueOf(doc).list).toEqual([{ id: "q", text: "", place: 0 }]);
+  expect(queueOf(doc).all).toEqual([{ id: "q", author: "", text: "", to: [], createdAt: "" }]);
   expect(() => queueOf(doc).text("q")).toThrow("no text");
   for (const written of [undefined, 7, [], {}, { agents: 7, double_texting: "shout" }, { agents: [1, ""] }])
-    expect(readPolicy(written)).toEqual({ agents: [], double_texting: "queue" });
+    expect(readPolicy(written)).toEqual({ agents: [], doubleTexting: "queue" });
   const policy = { agents: ["bot", "bot", 7], double_texting: "steer" };
-  expect(readPolicy(policy)).toEqual({ agents: ["bot"], double_texting: "steer" });
+  expect(readPolicy(policy)).toEqual({ agents: ["bot"], doubleTexting: "steer" });
   expect(readPolicy(policy)).toBe(readPolicy(policy));
+});
+
+test("a prompt with an id is added once, and another one under its id is a conflict", () => {
+  const queue = queueOf();
+  const prompt = queue.add("fly", { id: "p1" });
+  expect(queue.add("fly", { id: "p1" })).toBe(prompt);
+  expect(() => queue.add("swim", { id: "p1" })).toThrow(Conflict);
+  expect([...queue]).toEqual([prompt]);
+  expect(queue.get("p1")).toBe(prompt);
 });

@@ -1,26 +1,36 @@
 // @vitest-environment happy-dom
 /** The hooks, rendered: they show what the session has, and render no more than they have to. */
 
-import { StrictMode } from "react";
-import { createRoot, type Root } from "react-dom/client";
+import { type ReactNode, StrictMode } from "react";
+import { createRoot, hydrateRoot, type Root } from "react-dom/client";
+import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
-import { InvalidValue, type Json, type Session } from "../src/index.ts";
+import { Disconnected, InvalidValue, type Json, type JsonObject, type Session } from "../src/index.ts";
 import {
+  SessionProvider,
+  type SessionProviderProps,
+  useAgents,
   useApprovals,
   useClaim,
+  useConnection,
   useCounter,
+  useMe,
   useMessages,
+  useMyPresence,
+  useOthers,
   usePeople,
   usePolicy,
-  usePresence,
   useQueue,
   useRefusal,
   useRuns,
+  useSelections,
   useSession,
-  useShared,
-  useStatus,
+  useSharedState,
+  useText,
+  useTitle,
   useTool,
+  useWatch,
 } from "../src/react.ts";
 import { TestServer } from "./server.ts";
 import { eventually, open } from "./sessions.ts";
@@ -42,13 +52,16 @@ afterEach(async () => {
   vi.unstubAllGlobals();
 });
 
-function Chat({ onSession }: { onSession?: (session: Session | null) => void }) {
-  const session = useSession(server.url, "trip", { participant: "ana", name: "Ana" });
-  const { status, saved } = useStatus(session);
-  const messages = useMessages(session);
-  const others = usePresence(session).filter(({ user }) => user.id !== "ana");
-  const [city] = useShared<string>(session, "trip.city");
-  onSession?.(session);
+/** The session of Ana, for the components in it. */
+function Page(props: Partial<SessionProviderProps>) {
+  return <SessionProvider url={server.url} session="trip" participant="ana" name="Ana" {...props} />;
+}
+
+function Chat() {
+  const { status, saved } = useConnection();
+  const messages = useMessages();
+  const others = useOthers();
+  const [city] = useSharedState("trip.city");
   return (
     <p>
       {`${status}, ${saved ? "saved" : "unsaved"}, ${messages.map(({ text }) => text).join("+")}, ${city}, `}
@@ -57,14 +70,36 @@ function Chat({ onSession }: { onSession?: (session: Session | null) => void }) 
   );
 }
 
+/** Gives the session to a test. */
+function Take({ give }: { give: (session: Session) => void }) {
+  give(useSession());
+  return null;
+}
+
+/** Renders components in Ana's session, and returns that. */
+async function enter(children: ReactNode): Promise<Session> {
+  const { promise, resolve } = Promise.withResolvers<Session>();
+  root.render(
+    <Page>
+      <Take give={resolve} />
+      {children}
+    </Page>,
+  );
+  const session = await promise;
+  await session.waitSynced();
+  return session;
+}
+
 function shows(text: string): Promise<void> {
   return eventually(() => expect(page.textContent).toBe(text));
 }
 
-test("a page shows the session live, also under StrictMode", async () => {
+test("a page shows the session live, and under StrictMode it is opened once", async () => {
   root.render(
     <StrictMode>
-      <Chat />
+      <Page>
+        <Chat />
+      </Page>
     </StrictMode>,
   );
   await shows("online, saved, , undefined, ");
@@ -73,72 +108,109 @@ test("a page shows the session live, also under StrictMode", async () => {
   ben.send("Lisbon?");
   ben.state.set("trip.city", "Lisbon");
   await shows("online, saved, Lisbon?, Lisbon, Ben");
+  expect(server.queries.map((query) => query.get("user"))).toEqual(["ana", "ben"]);
+});
+
+test("on a server nothing is opened, and the fallback is shown", () => {
+  const html = renderToString(
+    <Page fallback={<i>loading</i>}>
+      <Chat />
+    </Page>,
+  );
+  expect(html).toBe("<i>loading</i>");
+  expect(server.queries).toEqual([]);
+});
+
+test("a page that a server has rendered is taken over with its fallback, then joins", async () => {
+  const app = (
+    <Page fallback={<i>loading</i>}>
+      <Chat />
+    </Page>
+  );
+  page = document.createElement("main");
+  page.innerHTML = renderToString(app);
+  const errors = vi.spyOn(console, "error");
+  const hydrated = hydrateRoot(page, app);
+  await shows("online, saved, , undefined, ");
+  expect(errors).not.toHaveBeenCalled();
+  hydrated.unmount();
+});
+
+test("outside of a provider the hooks say what is missing", () => {
+  expect(() => renderToString(<Chat />)).toThrow("<SessionProvider>");
 });
 
 test("leaving the page closes the connection", async () => {
-  root.render(<Chat />);
-  await shows("online, saved, , undefined, ");
+  const session = await enter(<Chat />);
   root.render(<p>bye</p>);
-
   await shows("bye");
   await eventually(() => expect(server.connections).toBe(0));
+  expect(session.status).toBe("closed");
 });
 
-test("the same options in a new object keep the session", async () => {
-  const sessions = new Set<Session | null>();
-  const renders: number[] = [];
-  const onSession = (session: Session | null): void => {
+test("the same properties in a new render keep the session, and another session takes its place", async () => {
+  const sessions = new Set<Session>();
+  let renders = 0;
+  const give = (session: Session): void => {
     sessions.add(session);
-    renders.push(sessions.size);
+    renders += 1;
   };
-  root.render(<Chat onSession={onSession} />);
+  const show = (id: string): void =>
+    root.render(
+      <Page session={id} token={() => "t"}>
+        <Take give={give} />
+        <Chat />
+      </Page>,
+    );
+  show("trip");
   await shows("online, saved, , undefined, ");
-  const before = renders.length;
-  root.render(<Chat onSession={onSession} />);
-  await eventually(() => expect(renders.length).toBeGreaterThan(before));
-
-  expect(sessions.size).toBe(2); // null, and the one
+  const before = renders;
+  show("trip");
+  await eventually(() => expect(renders).toBeGreaterThan(before));
+  expect(sessions.size).toBe(1);
+  show("other");
+  await eventually(() =>
+    expect([...sessions].map(({ id, status }) => [id, status])).toEqual([
+      ["trip", "closed"],
+      ["other", "online"],
+    ]),
+  );
 });
 
-interface Counting {
-  session: Session;
-  rendered: (what: "messages" | "runs" | "shared") => void;
-}
+type Counted = (what: "messages" | "runs" | "shared") => void;
 
-function Messages({ session, rendered }: Counting) {
+function Messages({ rendered }: { rendered: Counted }) {
   rendered("messages");
-  return <i>{useMessages(session).length}</i>;
+  return <i>{useMessages().length}</i>;
 }
 
-function Runs({ session, rendered }: Counting) {
+function Runs({ rendered }: { rendered: Counted }) {
   rendered("runs");
-  return <i>{useRuns(session).length}</i>;
+  return <i>{useRuns("active").length}</i>;
 }
 
-function Shared({ session, rendered }: Counting) {
-  const [value, set] = useShared<{ deep: number }>(session, "a");
+function Shared({ rendered }: { rendered: Counted }) {
+  const [value, set] = useSharedState<{ deep: number }>(["a"]);
   rendered("shared");
   return (
     <button type="button" onClick={() => set({ deep: 2 })}>
-      {value?.deep}
+      {value?.deep ?? 1}
     </button>
   );
 }
 
 test("a hook renders again only for what it reads", async () => {
-  const session = open(server.url, "trip", { participant: "ana" });
-  session.state.set("a", { deep: 1 });
   const renders = { messages: 0, runs: 0, shared: 0 };
-  const rendered: Counting["rendered"] = (what) => {
+  const rendered: Counted = (what) => {
     renders[what] += 1;
   };
-  const props = { session, rendered };
-  root.render([
-    <Messages key="messages" {...props} />,
-    <Runs key="runs" {...props} />,
-    <Shared key="shared" {...props} />,
+  const session = await enter([
+    <Messages key="messages" rendered={rendered} />,
+    <Runs key="runs" rendered={rendered} />,
+    <Shared key="shared" rendered={rendered} />,
   ]);
   await shows("001");
+  expect(renders).toEqual({ messages: 1, runs: 1, shared: 1 });
 
   session.send("hello");
   session.state.set("b", 1);
@@ -150,19 +222,17 @@ test("a hook renders again only for what it reads", async () => {
   expect(renders).toEqual({ messages: 2, runs: 1, shared: 2 });
 });
 
-function Lossy({ session }: { session: Session }) {
-  const loss = useRefusal(session);
-  const messages = useMessages(session).map(({ text }) => text);
-  return (
-    <p>{`${messages.join("+")}, lost: ${loss?.lost.join("+") ?? "nothing"}, ${usePeople(session).length}`}</p>
-  );
+function Lossy() {
+  const refusal = useRefusal();
+  const messages = useMessages().map(({ text }) => text);
+  const lost = refusal?.lost.join("+") ?? "nothing";
+  return <p>{`${messages.join("+")}, lost: ${lost}, ${usePeople("online").length}`}</p>;
 }
 
 test("hooks go on after a refusal, and tell what is lost", async () => {
   server.forbidden = (doc) => JSON.stringify(doc.getArray("messages").toJSON()).includes("forbidden");
-  const [ana, ben] = ["ana", "ben"].map((id) => open(server.url, "trip", { participant: id }));
-  if (!ana || !ben) return;
-  root.render(<Lossy session={ana} />);
+  const ben = open(server.url, "trip", { participant: "ben" });
+  const ana = await enter(<Lossy />);
   ana.send("one");
   await shows("one, lost: nothing, 2");
   await ana.waitSaved();
@@ -172,53 +242,106 @@ test("hooks go on after a refusal, and tell what is lost", async () => {
   await shows("one+two, lost: forbidden, 2");
 });
 
-function Desk({ session }: { session: Session }) {
-  const [holder, claim] = useClaim(session, "door");
-  useTool(session, "selected", { call: () => 3 });
-  const queue = useQueue(session).map(({ text }) => text);
-  const { double_texting } = usePolicy(session) ?? {};
+test("a session that ends shows why", async () => {
+  function State() {
+    const { status, error } = useConnection();
+    return <p>{`${status}: ${error?.message ?? ""}`}</p>;
+  }
+  await enter(<State />);
+  await shows("online: ");
+  server.drop(4410, "The session was deleted.");
+  await shows("closed: The session was deleted.");
+});
+
+function Desk() {
+  const { holder, mine, take, release } = useClaim("door");
+  useTool("selected", { call: () => 3 });
+  const queue = useQueue().map(({ text }) => text);
+  const [likes, add] = useCounter("likes");
+  const { doubleTexting } = usePolicy();
   const shown = [
     holder?.by,
-    useApprovals(session).length,
+    mine,
+    useApprovals("open").length,
     queue,
-    useCounter(session, "likes"),
-    double_texting,
+    likes,
+    doubleTexting,
+    useAgents().length,
   ];
   return (
-    <button type="button" onClick={() => claim()}>
-      {shown.join()}
-    </button>
+    <>
+      <button type="button" onClick={() => void take()}>
+        {shown.join()}
+      </button>
+      <button type="button" onClick={() => add(2)} onFocus={release} />
+    </>
   );
 }
 
-test("what agents and people share is shown, and let go when the page goes", async () => {
-  const session = open(server.url, "trip", { participant: "ana" });
-  await session.waitSynced();
+test("what agents and people share is shown, and released when the page goes", async () => {
   const requests = server.doc.getMap("requests");
-  const key = `door/${session.doc.clientID}/ana`;
+  const { promise, resolve } = Promise.withResolvers<Session>();
   root.render(
     <StrictMode>
-      <Desk session={session} />
+      <Page>
+        <Take give={resolve} />
+        <Desk />
+      </Page>
     </StrictMode>,
   );
-  await shows(",0,,0,queue");
+  const session = await promise;
+  await session.waitSynced();
+  const key = `door/${session.doc.clientID}/ana`;
+  await shows(",false,0,,0,queue,0");
   session.queue.add("next");
-  session.counters.add("likes", 2);
+  page.querySelectorAll("button")[1]?.click();
   server.doc.getMap("meta").set("policy", { agents: [], double_texting: "steer" });
-  await shows(",0,next,2,steer");
+  await shows(",false,0,next,2,steer,0");
 
-  expect(session.presence.all[0]?.tools).toMatchObject([{ name: "selected" }]);
+  expect(session.tools.all).toMatchObject([{ name: "selected", participant: "ana" }]);
   page.querySelector("button")?.dispatchEvent(new MouseEvent("click", { bubbles: true }));
   await eventually(() => expect(requests.has(`claim/${key}`)).toBe(true));
   server.doc.transact(() => {
     server.doc.getMap("claims").set("door", { by: "ana", client: session.doc.clientID, epoch: 1 });
     requests.delete(`claim/${key}`);
   });
-  await shows("ana,0,next,2,steer");
+  await shows("ana,true,0,next,2,steer,0");
   await session.waitSaved();
-  root.render(null);
+  root.render(
+    <StrictMode>
+      <Page />
+    </StrictMode>,
+  );
   await eventually(() => expect(requests.has(`release/${key}`)).toBe(true));
-  expect(session.presence.all[0]?.tools).toBeUndefined();
+  expect(session.tools.all).toEqual([]);
+});
+
+function Self() {
+  const [mine, setMine] = useMyPresence();
+  const me = useMe();
+  const [notes, text] = useText("notes");
+  const count = useWatch("messages", (messages) => ({ count: messages.length })).count;
+  const shown = [me.name, mine.typing, useTitle(), useSelections().row, notes, count, useWatch("saved")];
+  return (
+    <button type="button" onClick={() => setMine({ typing: true })} onFocus={() => text.append("!")}>
+      {shown.join()}
+    </button>
+  );
+}
+
+test("what a page says of itself and writes is shown", async () => {
+  const session = await enter(<Self />);
+  await shows("Ana,,,,,0,true");
+  page.querySelector("button")?.click();
+  session.setTitle("Trip");
+  session.selections.set("row", 3);
+  session.text("notes").append("tea");
+  session.send("hello");
+  await shows("Ana,true,Trip,3,tea,1,true");
+  const ben = open(server.url, "trip", { participant: "ben" });
+  await ben.waitSynced();
+  ben.text("notes").insert(0, "green ");
+  await shows("Ana,true,Trip,3,green tea,1,true");
 });
 
 test.each([
@@ -236,26 +359,26 @@ test.each([
       }
     }),
   );
-  function Page() {
-    const session = useSession(server.url, "trip", { participant: "ana" });
-    useTool(session, "look", { schema: schema as unknown as Json, call: () => 1 });
-    return <p>{useStatus(session).status}</p>;
+  function Look() {
+    useTool("look", { schema: schema as unknown as JsonObject, call: () => 1 });
+    return <p>{useConnection().status}</p>;
   }
-  root.render(<Page />);
+  await enter(<Look />);
   await shows("online");
   expect(uncaught).toHaveBeenCalledWith(expect.any(InvalidValue));
 });
 
 test("what isn't JSON is refused by the setter of shared state, and nothing is written", async () => {
-  const ana = open(server.url, "trip", { participant: "ana" });
   let set: (value: Json) => void = () => {};
-  function Page() {
-    const [value, setValue] = useShared(ana, "a.b");
+  function Value() {
+    const [value, setValue] = useSharedState("a.b");
     set = setValue;
     return <p>{`${value}`}</p>;
   }
-  root.render(<Page />);
+  const ana = await enter(<Value />);
   await shows("undefined");
   expect(() => set(Number.NaN)).toThrow(InvalidValue);
   expect(ana.doc.getMap("state").size).toBe(0);
+  ana.close();
+  expect(() => set(1)).toThrow(Disconnected);
 });

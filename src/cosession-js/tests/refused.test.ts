@@ -23,7 +23,7 @@ function join(user: string, offline = false): Session {
 }
 
 function texts(session: Session): string[] {
-  return session.messages.map(({ text }) => text);
+  return session.messages.all.map(({ text }) => text);
 }
 
 function loss(session: Session): Promise<Refusal> {
@@ -39,9 +39,9 @@ test("a refused message is told as lost, with its text, and the session goes on"
   const [ana, ben] = [join("ana"), join("ben")];
   await Promise.all([ana.waitSynced(), ben.waitSynced()]);
   ana.send("fine 🌊");
-  await until(ben, () => ben.messages.length === 1);
+  await until(ben, () => ben.messages.all.length === 1);
   ben.send("hello");
-  await until(ana, () => ana.messages.length === 2);
+  await until(ana, () => ana.messages.all.length === 2);
   const told = loss(ana);
   ana.send("forbidden 🦑 words");
 
@@ -58,7 +58,7 @@ test("a refused message is told as lost, with its text, and the session goes on"
   expect(texts(ana)).toEqual(["fine 🌊", "hello"]);
   ana.send("again");
   await ana.waitSaved();
-  await until(ben, () => ben.messages.length === 3);
+  await until(ben, () => ben.messages.all.length === 3);
   expect(texts(ben)).toEqual(["fine 🌊", "hello", "again"]);
   expect(JSON.stringify(server.doc.getArray("messages").toJSON())).not.toContain("forbidden");
 });
@@ -69,12 +69,12 @@ test("what was written before and after the refused edit, and was saved by none,
   ana.send("kept");
   await ana.waitSaved();
   const told = loss(ana);
-  ana.edit(ana.messages[0]?.id ?? "", "kept, and forbidden");
+  ana.messages.edit(ana.messages.all[0]?.id ?? "", "kept, and forbidden");
   ana.send("written behind it");
   ana.state.set("trip.city", "Lisbon");
   ana.setTitle("A title");
   ana.steer("r1", "by train");
-  ana.remove(ana.send("written and taken back"));
+  ana.messages.remove(ana.send("written and taken back"));
 
   const { lost } = await told;
   expect([...lost].sort()).toEqual(
@@ -119,7 +119,7 @@ test("who waits for the refused edit to be saved is told that it won't be", asyn
 test("views, listeners and presence go on with the fresh document", async () => {
   const [ana, ben] = [join("ana"), join("ben")];
   await Promise.all([ana.waitSynced(), ben.waitSynced()]);
-  ana.presence.set("typing", true);
+  ana.presence.set({ typing: true });
   ben.send("from Ben");
   ben.state.set("city", "Porto");
   ben.setTitle("Trip");
@@ -141,9 +141,9 @@ test("views, listeners and presence go on with the fresh document", async () => 
   state.set("city", "Faro");
   selections.set("day", 2);
   ben.send("more");
-  await until(ana, () => ana.messages.length === 2);
+  await until(ana, () => ana.messages.all.length === 2);
   await until(ben, () => ben.state.get("city") === "Faro" && ben.selections.get("ana", "day") === 2);
-  await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.typing === true);
+  await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.fields.typing === true);
   expect(ben.presence.others[0]?.client).toBe(ana.doc.clientID);
   expect(seen.at(-1)).toEqual(["from Ben", "more"]);
 });
@@ -155,12 +155,12 @@ test("what is written until the server's document is here is lost too, and what 
   ana.on("status", (status) => {
     if (status !== "connecting") return;
     ana.send("meanwhile");
-    ana.presence.set("mood", "fine");
+    ana.presence.set({ mood: "fine" });
   });
   ana.send("forbidden");
 
   expect((await told).lost).toEqual(["forbidden", "meanwhile"]);
-  await until(ben, () => ben.presence.others.some(({ mood }) => mood === "fine"));
+  await until(ben, () => ben.presence.others.some(({ fields }) => fields.mood === "fine"));
   expect(ben.presence.others.map(({ client }) => client)).toEqual([ana.doc.clientID]);
 });
 
@@ -171,7 +171,7 @@ test("nothing flickers: until the server's document is here, the old one is show
   await ana.waitSaved();
   const counts: number[] = [];
   for (const event of ["messages", "change", "status", "saved", "synced", "doc"] as const)
-    ana.on(event, () => counts.push(ana.messages.length));
+    ana.on(event, () => counts.push(ana.messages.all.length));
   ana.send("forbidden");
   await loss(ana);
   expect(Math.min(...counts)).toBe(1);
@@ -196,7 +196,7 @@ test("the copy in the browser is dropped with what was refused, and doesn't brin
   await server.stop();
 
   const later = open(server.url, "trip", { participant: "ana", offline: true });
-  await until(later, () => later.messages.length > 0);
+  await until(later, () => later.messages.all.length > 0);
   expect(texts(later)).toEqual(["kept offline"]);
   await server.restart();
   await later.waitSaved();
@@ -261,7 +261,7 @@ test("who is shut out altogether after a refused edit is told what is lost", asy
   ana.send("saved");
   await ana.waitSaved();
   ben.send("of another");
-  await until(ana, () => ana.messages.length === 2);
+  await until(ana, () => ana.messages.all.length === 2);
   server.refusal = { code: 4403, close: "You have been removed." };
   const told = loss(ana);
   ana.send("forbidden");
@@ -342,9 +342,9 @@ test("what the server had answered when a crash took the answer is asked again, 
   const kept = Y.encodeStateAsUpdate(server.doc);
   server.holding = true;
   ana.steer("r1", "by train", { id: "s2" });
-  ana.cancel("r2", "too dear");
-  ana.vote("a1", "approved");
-  ana.vote("a2", "approved");
+  ana.cancel("r2", { reason: "too dear" });
+  ana.approvals.vote("a1", "approved");
+  ana.approvals.vote("a2", "approved");
   await eventually(() => expect(requests.size).toBe(4));
   server.doc.transact(() => {
     requests.clear();

@@ -2,7 +2,7 @@
 
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 import * as Y from "yjs";
-import { connect, type Message, type Session } from "../src/index.ts";
+import { connect, type Message, type Part, type Session } from "../src/index.ts";
 import { merge } from "./documents.ts";
 
 /** A port on which nothing listens: these sessions stay alone. */
@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 
 test("a message is written in the schema's shape", () => {
-  const id = ana.send("Lisbon 🛫", { parent: "m0", metadata: { mood: "good" } });
+  const { id } = ana.send("Lisbon 🛫", { parent: "m0", metadata: { mood: "good" } });
 
   const message = ana.doc.getArray<Y.Map<unknown>>("messages").get(0);
   expect((message.get("parts") as Y.Array<Y.Map<unknown>>).get(0).get("text")).toBeInstanceOf(Y.Text);
@@ -40,12 +40,17 @@ test("a message is written in the schema's shape", () => {
 });
 
 test("parts are written as they are given", () => {
-  const file = { type: "file", url: "https://example.com/a.png", mediaType: "image/png" };
-  const tool = { type: "tool-search", toolCallId: "1", state: "input-available", input: { city: "Porto" } };
+  const file: Part = { type: "file", url: "https://example.com/a.png", mediaType: "image/png" };
+  const tool: Part = {
+    type: "tool-search",
+    toolCallId: "1",
+    state: "input-available",
+    input: { city: "Porto" },
+  };
   ana.send([{ type: "text", text: "look" }, file, tool]);
 
-  expect(ana.messages[0]?.parts).toEqual([{ type: "text", text: "look", state: "done" }, file, tool]);
-  expect(ana.messages[0]?.text).toBe("look");
+  expect(ana.messages.all[0]?.parts).toEqual([{ type: "text", text: "look", state: "done" }, file, tool]);
+  expect(ana.messages.all[0]?.text).toBe("look");
 });
 
 test("a message arrives in one transaction, whole", () => {
@@ -57,24 +62,24 @@ test("a message arrives in one transaction, whole", () => {
 });
 
 test("only what changed is a new object", () => {
-  const first = ana.send("one");
-  const second = ana.send("two");
-  const [one, two] = ana.messages;
-  const before = ana.messages;
+  const { id: first } = ana.send("one");
+  const { id: second } = ana.send("two");
+  const [one, two] = ana.messages.all;
+  const before = ana.messages.all;
 
   ana.state.set("city", "Porto");
-  expect(ana.messages).toBe(before);
+  expect(ana.messages.all).toBe(before);
 
-  ana.edit(second, "two!");
-  expect(ana.messages).not.toBe(before);
-  expect(ana.messages[0]).toBe(one);
-  expect(ana.messages[1]).not.toBe(two);
-  expect(ana.messages[1]).toMatchObject({
+  ana.messages.edit(second, "two!");
+  expect(ana.messages.all).not.toBe(before);
+  expect(ana.messages.all[0]).toBe(one);
+  expect(ana.messages.all[1]).not.toBe(two);
+  expect(ana.messages.all[1]).toMatchObject({
     id: second,
     text: "two!",
-    metadata: { edited_at: expect.any(String) },
+    editedAt: expect.any(String),
   });
-  expect(ana.messages[0]?.id).toBe(first);
+  expect(ana.messages.all[0]?.id).toBe(first);
 });
 
 test("a growing text makes a new snapshot of its part and message, and of no other part", () => {
@@ -82,30 +87,30 @@ test("a growing text makes a new snapshot of its part and message, and of no oth
     { type: "file", url: "u", mediaType: "m" },
     { type: "text", text: "a" },
   ]);
-  const [file, text] = ana.messages[0]?.parts ?? [];
+  const [file, text] = ana.messages.all[0]?.parts ?? [];
   const message = ana.doc.getArray<Y.Map<unknown>>("messages").get(0);
   const grown = (message.get("parts") as Y.Array<Y.Map<unknown>>).get(1).get("text") as Y.Text;
 
   grown.insert(1, "b");
-  expect(ana.messages[0]?.text).toBe("ab");
-  expect(ana.messages[0]?.parts[0]).toBe(file);
-  expect(ana.messages[0]?.parts[1]).not.toBe(text);
+  expect(ana.messages.all[0]?.text).toBe("ab");
+  expect(ana.messages.all[0]?.parts[0]).toBe(file);
+  expect(ana.messages.all[0]?.parts[1]).not.toBe(text);
 });
 
 test("a listener in the same transaction never reads what was before", () => {
   const id = ana.send("one");
   let seen = "";
   ana.doc.getArray("messages").observeDeep(() => {
-    seen = ana.messages[0]?.text ?? "";
+    seen = ana.messages.all[0]?.text ?? "";
   });
   ana.doc.transact(() => {
-    ana.edit(id, "two");
-    expect(ana.messages[0]?.text).toBe("two");
-    ana.edit(id, "three");
+    ana.messages.edit(id, "two");
+    expect(ana.messages.all[0]?.text).toBe("two");
+    ana.messages.edit(id, "three");
   });
 
   expect(seen).toBe("three");
-  expect(ana.messages[0]?.text).toBe("three");
+  expect(ana.messages.all[0]?.text).toBe("three");
 });
 
 test("what a foreign client wrote wrongly is left out, and harms nothing", () => {
@@ -113,33 +118,33 @@ test("what a foreign client wrote wrongly is left out, and harms nothing", () =>
   messages.push([1, "text", null, { id: "plain", role: "user" }, new Y.Map([["id", "no role"]])]);
   ana.send("fine");
 
-  expect(ana.messages.map(({ id, text }) => [id, text])).toEqual([
+  expect(ana.messages.all.map(({ id, text }) => [id, text])).toEqual([
     ["plain", ""],
-    [ana.messages[1]?.id, "fine"],
+    [ana.messages.all[1]?.id, "fine"],
   ]);
 });
 
 test("a removed message stays in its place, empty and marked", () => {
-  const id = ana.send("secret");
+  const { id } = ana.send("secret");
   ana.send("next");
-  ana.remove(id);
+  ana.messages.remove(id);
 
-  expect(ana.messages[0]).toMatchObject({ id, text: "", parts: [], metadata: { deleted: true } });
-  expect(ana.messages.length).toBe(2);
-  expect(() => ana.edit(id, "again")).toThrow("is deleted");
-  expect(() => ana.edit("nobody", "again")).toThrow("has no message nobody");
+  expect(ana.messages.all[0]).toMatchObject({ id, text: "", parts: [], deleted: true });
+  expect(ana.messages.all.length).toBe(2);
+  expect(() => ana.messages.edit(id, "again")).toThrow("is deleted");
+  expect(() => ana.messages.edit("nobody", "again")).toThrow("has no message nobody");
 });
 
 test("edits of two people in one message merge", () => {
   const ben = open("ben");
   const id = ana.send("two nights in Lisbon");
   merge(ana.doc, ben.doc);
-  ana.edit(id, "three nights in Lisbon");
-  ben.edit(id, "two nights in Porto");
+  ana.messages.edit(id, "three nights in Lisbon");
+  ben.messages.edit(id, "two nights in Porto");
   merge(ana.doc, ben.doc);
 
-  expect(ana.messages[0]?.text).toBe("three nights in Porto");
-  expect(ben.messages[0]?.text).toBe("three nights in Porto");
+  expect(ana.messages.all[0]?.text).toBe("three nights in Porto");
+  expect(ben.messages.all[0]?.text).toBe("three nights in Porto");
 });
 
 test("runs come oldest first, and the active ones by themselves", () => {
@@ -151,26 +156,26 @@ test("runs come oldest first, and the active ones by themselves", () => {
   add("r1", "complete", "2026-01-01T00:00:00Z");
   add("r3", "suspended", "2026-01-03T00:00:00Z");
 
-  expect(ana.runs.map(({ id }) => id)).toEqual(["r1", "r2", "r3"]);
-  expect(ana.activeRuns.map(({ id }) => id)).toEqual(["r2", "r3"]);
+  expect(ana.runs.all.map(({ id }) => id)).toEqual(["r1", "r2", "r3"]);
+  expect(ana.runs.active.map(({ id }) => id)).toEqual(["r2", "r3"]);
 
-  const [r1] = ana.runs;
+  const [r1] = ana.runs.all;
   (runs.get("r2") as Y.Map<unknown>).set("status", "complete");
-  expect(ana.runs[0]).toBe(r1);
-  expect(ana.activeRuns.map(({ id }) => id)).toEqual(["r3"]);
-  expect(ana.activeRuns).toBe(ana.activeRuns);
+  expect(ana.runs.all[0]).toBe(r1);
+  expect(ana.runs.active.map(({ id }) => id)).toEqual(["r3"]);
+  expect(ana.runs.active).toBe(ana.runs.active);
 });
 
 test("agents have their id", () => {
   ana.doc
     .getMap<unknown>("agents")
     .set("guide", new Y.Map(Object.entries({ name: "Guide", status: "idle" })));
-  expect(ana.agents).toEqual([{ id: "guide", name: "Guide", status: "idle" }]);
+  expect(ana.agents.all).toMatchObject([{ id: "guide", name: "Guide", status: "idle" }]);
 });
 
 test("cancel and steer are asked for under one's own keys", () => {
   const pia = open("pia & co");
-  pia.cancel("r/1", "too slow");
+  pia.cancel("r/1", { reason: "too slow" });
   const { id } = pia.steer("r/1", "by train");
 
   expect(pia.doc.getMap("requests").toJSON()).toEqual({
@@ -186,11 +191,11 @@ test("state is read and written by path", () => {
   ana.state.set("trip.stops.2", "Braga");
   ana.state.set("trip.stops.0", "Sintra");
   const hotel = ana.state.get("trip.hotel");
-  ana.state.delete("trip.hotel.stars");
-  ana.state.delete("nothing.there");
+  expect(ana.state.delete("trip.hotel.stars")).toBe(true);
+  expect(ana.state.delete("nothing.there")).toBe(false);
 
   expect(hotel).toEqual({ name: "Alma", stars: 4 });
-  expect(ana.state.toJSON()).toEqual({
+  expect(ana.state.value).toEqual({
     trip: { hotel: { name: "Alma" }, "by.car": false, stops: ["Sintra", "Porto", "Braga"] },
   });
   expect(ana.state.get("trip.stops.1")).toBe("Porto");
@@ -228,8 +233,8 @@ test("what many pages of one person count at once adds up, and a counter of anot
   merge(ana.doc, other.doc);
 
   expect(ana.counters.get("likes")).toBe(6.5);
-  expect(other.counters.toJSON()).toEqual({ likes: 6.5 });
-  expect(other.counters.toJSON()).toBe(other.counters.toJSON());
+  expect(other.counters.all).toEqual({ likes: 6.5 });
+  expect(other.counters.all).toBe(other.counters.all);
   expect(ana.counters.get("toString")).toBe(0);
   expect(() => ana.counters.add("likes", Number.NaN)).toThrow("numbers");
 });
@@ -270,7 +275,7 @@ test("shared texts are roots, the same for everybody", () => {
 
   expect(ana.text("notes").toString()).toBe(ben.text("notes").toString());
   expect(ana.text("notes").length).toBe(8);
-  expect(ana.xml("plan")).toBe(ana.doc.getXmlFragment("xml:plan"));
+  expect(ana.xml("plan").y).toBe(ana.doc.getXmlFragment("xml:plan"));
 });
 
 test("events tell what changed, until they are turned off", () => {
@@ -333,8 +338,8 @@ test("a text that a foreign client wrote as a plain string is edited, not double
   message.set("metadata", new Y.Map());
   message.set("parts", Y.Array.from([part]));
   ana.doc.getArray("messages").push([message]);
-  ana.edit("m1", "three nights");
+  ana.messages.edit("m1", "three nights");
 
-  expect(ana.messages[0]?.text).toBe("three nights");
+  expect(ana.messages.all[0]?.text).toBe("three nights");
   expect(part.get("text")).toBeInstanceOf(Y.Text);
 });

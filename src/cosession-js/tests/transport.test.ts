@@ -20,15 +20,16 @@ test("a message that one page sends is what another page shows", async () => {
   const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
   await Promise.all([ana.waitSynced(), ben.waitSynced()]);
 
-  const id = ana.send("Lisbon? 🛫");
-  await until(ben, () => ben.messages.length === 1);
+  const { id } = ana.send("Lisbon? 🛫");
+  await until(ben, () => ben.messages.all.length === 1);
 
-  expect(ben.messages[0]).toMatchObject({
+  expect(ben.messages.all[0]).toMatchObject({
     id,
     role: "user",
     text: "Lisbon? 🛫",
     parts: [{ type: "text", text: "Lisbon? 🛫", state: "done" }],
-    metadata: { author: "ana", status: "complete" },
+    author: "ana",
+    status: "complete",
   });
 });
 
@@ -218,13 +219,14 @@ test.each([4503, 4508, 1011])("close code %i is tried again", async (code) => {
 test("presence shows others with what they say of the moment, and forgets who left", async () => {
   const ana = open(server.url, "trip", { participant: "ana", name: "Ana", color: "#123456" });
   const ben = open(server.url, "trip", { participant: "ben", name: "Ben" });
-  ana.presence.set("typing", true);
-  await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.typing === true);
+  ana.presence.set({ typing: true });
+  await until(ben, () => ben.presence.others.length === 1 && ben.presence.others[0]?.fields.typing === true);
 
   expect(ben.presence.others[0]).toEqual({
     client: ana.doc.clientID,
-    user: { id: "ana", name: "Ana", color: "#123456", kind: "human" },
-    typing: true,
+    user: expect.objectContaining({ id: "ana", name: "Ana", color: "#123456", kind: "human", online: true }),
+    visible: null,
+    fields: { typing: true },
   });
   expect(ben.presence.all.length).toBe(2);
 
