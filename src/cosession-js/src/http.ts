@@ -1,7 +1,8 @@
 /** Sessions over HTTP: for backends and scripts that don't hold a connection. */
 
+import { checkedSession } from "./address.ts";
 import { Credential, type Token } from "./credential.ts";
-import { CosessionError, errorFrom, InvalidValue, TimedOut, Unavailable } from "./errors.ts";
+import { CosessionError, errorFrom, TimedOut, Unavailable } from "./errors.ts";
 import { checkedId, isObject, type Json, type JsonObject } from "./json.ts";
 import { type Message, partsFrom, readMessage } from "./messages.ts";
 import type { Part } from "./parts.ts";
@@ -194,12 +195,8 @@ export class HttpClient {
   }
 }
 
-/** Returns the path of a session; a browser treats `.` and `..` as folders, however they are encoded in a URL. */
 function pathOf(session: string): string {
-  const id = checkedId(session, "The id of a session");
-  if (id === "." || id === "..")
-    throw new InvalidValue(`\`${id}\` can't be the id of a session: no address can hold it.`);
-  return `/sessions/${encodeURIComponent(id.toWellFormed())}`;
+  return `/sessions/${encodeURIComponent(checkedSession(session))}`;
 }
 
 /** Returns the error that a problem document describes. */

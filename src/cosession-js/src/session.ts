@@ -8,7 +8,7 @@
 
 import type { Awareness } from "y-protocols/awareness";
 import type * as Y from "yjs";
-import { syncUrl } from "./address.ts";
+import { checkedSession, parametersOf, syncUrl } from "./address.ts";
 import { announceChanges } from "./announcements.ts";
 import { Approvals } from "./approvals.ts";
 import { type Claim, type ClaimOptions, Claims } from "./claims.ts";
@@ -16,11 +16,11 @@ import { Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
-import { Disconnected, InvalidValue } from "./errors.ts";
+import { Disconnected } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
 import { checkAllowed, type Grant, type Identity, includes } from "./grants.ts";
 import { idOf, type Target } from "./group.ts";
-import { colorOf, guest, identify } from "./identity.ts";
+import { colorOf, identify } from "./identity.ts";
 import { freshId } from "./ids.ts";
 import { checkedId, checkedIds, checkedObject, checkedText } from "./json.ts";
 import { checkName, checkRecord, checkValue, DEFAULT_LIMITS, type Limits, limitsFrom } from "./limits.ts";
@@ -45,7 +45,7 @@ import { SharedText, SharedXml } from "./text.ts";
 import { now } from "./time.ts";
 import { Tools } from "./tools.ts";
 import { transact } from "./transact.ts";
-import { OF_PRESENCE, VIEWS, type View } from "./views.ts";
+import { Views } from "./views.ts";
 import { type WaitOptions, waitFor } from "./waiting.ts";
 import { iterate } from "./watching.ts";
 
@@ -80,8 +80,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
   readonly #snapshots = new Snapshots();
   readonly #events = new Events<SessionEvents<Shape, Fields, Metadata>>();
   readonly #refusals = new Events<{ refused: Refusal }>();
-  /** The last value that was emitted for each view. */
-  readonly #shown = new Map<View, unknown>();
+  readonly #views: Views<Shape, Fields, Metadata>;
   readonly #replicas: Replicas;
   readonly #isOffline: boolean;
   readonly #syncUrl: string;
@@ -108,7 +107,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#context = this.#makeContext();
     const context = this.#context;
     this.#requests = new Requests(context);
-    this.#connections = new Connections(context, () => this.#tellPresence());
+    this.#connections = new Connections(context, () => this.#views.tellPresence());
     this.people = new People(context, this.#connections);
     this.presence = new PresenceGroup(this.#connections, this.people);
     this.messages = new Messages(context, (participant) => this.people.get(participant).name);
@@ -126,13 +125,11 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.selections = new Selections(context);
     this.#policy = new PolicyReader(context);
     this.tools = new Tools(context, this.claims, this.#connections, this.messages);
-    const parameters = {
-      user: known.id || guest(), // used by a server without tokens
-      name: known.name || "Guest",
-      kind: known.kind,
-      ...(credential.known === undefined ? {} : { token: credential.known }),
-      ...(checkedRollup(rollupMs) === 0 ? {} : { rollup: String(rollupMs) }),
-    };
+    this.#views = new Views(this.#events, this, (view) => {
+      if (view === "claims") this.claims.look();
+      if (view === "claims" || view === "messages") this.tools.look();
+    });
+    const parameters = parametersOf(known, credential.known, rollupMs);
     const copy = offline && known.id !== "" ? copyName(this.#syncUrl, this.id, known.id) : null;
     const state = known.id === "" ? {} : { user: known };
     this.#replicas = new Replicas({ url, session: this.id, parameters }, credential, copy, {
@@ -330,16 +327,8 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
   ): AsyncIterable<SessionEvents<Shape, Fields, Metadata>[Name]> {
     return iterate<SessionEvents<Shape, Fields, Metadata>[Name]>({
       merge: event === "refused" || event === "change" ? null : (_, next) => next,
-      subscribe: (next, ended) => {
-        const look = (): void => {
-          if (this.error !== null) ended(this.error);
-        };
-        const offs = [this.on(event, next), this.on("status", look)];
-        look();
-        return () => {
-          for (const off of offs) off();
-        };
-      },
+      session: this.#context,
+      subscribe: (next) => this.on(event, next),
     });
   }
 
@@ -459,7 +448,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#limits = limitsFrom(limits, this.#limits);
     if (this.#isOffline) this.#replicas.keepCopy(copyName(this.#syncUrl, this.id, id));
     this.#replicas.identify({ id, name, kind, color });
-    this.#tell("me");
+    this.#views.tell("me");
   }
 
   /** Handles a refusal after which the session continues. */
@@ -471,47 +460,11 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#snapshots.watch(doc);
     this.#connections.begin(awareness, state);
     const isShown = (): boolean => doc === this.doc; // a fresh one is told of when it is whole
-    const announcements = Object.entries(VIEWS).map(([root, views]) => {
-      const tell = (): void => {
-        if (isShown()) for (const view of views) this.#tell(view);
-      };
-      return [root, tell] as const;
-    });
     announceChanges(doc, {
       requests: () => isShown() && this.#requests.look(),
-      ...Object.fromEntries(announcements),
+      ...this.#views.announcements(isShown),
       any: (transaction) => isShown() && this.#events.emit("change", transaction),
     });
-  }
-
-  /** Emits a view if it has changed since it was emitted last. */
-  #tell(view: View): void {
-    if (view === "claims") this.claims.look();
-    if (view === "claims" || view === "messages") this.tools.look();
-    const value = this.#read(view);
-    const seen: unknown = view === "selections" ? this.selections.json : value;
-    if (this.#shown.has(view) && this.#shown.get(view) === seen) return;
-    this.#shown.set(view, seen);
-    this.#events.emit(view, value as never);
-  }
-
-  /** Returns the value of a view's event. */
-  #read(view: View): SessionEvents<Shape, Fields, Metadata>[View] {
-    switch (view) {
-      case "state":
-        return this.state.value;
-      case "selections":
-      case "policy":
-      case "title":
-      case "me":
-        return this[view];
-      default:
-        return this[view].all;
-    }
-  }
-
-  #tellPresence(): void {
-    for (const view of OF_PRESENCE) this.#tell(view);
   }
 
   /** Emits all events: another document has replaced the shown one, and everything may be different. */
@@ -520,7 +473,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#connections.refresh();
     this.#events.emit("doc", doc);
     queueMicrotask(() => this.#requests.look()); // what is asked again is written after this
-    for (const views of Object.values(VIEWS)) for (const view of views) this.#tell(view);
+    this.#views.tellAll();
   }
 
   get #facts(): Facts {
@@ -544,16 +497,4 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     if (synced !== before.synced) this.#events.emit("synced", synced);
     if (saved !== before.saved) this.#events.emit("saved", saved);
   }
-}
-
-/** Checks a session's id; a browser treats `.` and `..` as folders, however they are encoded in a URL. */
-function checkedSession(id: string): string {
-  if (checkedId(id, "The id of a session") === "." || id === "..")
-    throw new InvalidValue(`\`${id}\` can't be the id of a session: no address can hold it.`);
-  return id.toWellFormed();
-}
-
-function checkedRollup(milliseconds: number): number {
-  if (milliseconds >= 0 && milliseconds <= 1000) return milliseconds;
-  throw new InvalidValue(`\`rollupMs\` is a number of milliseconds up to 1000, not ${String(milliseconds)}.`);
 }

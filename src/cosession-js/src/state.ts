@@ -101,23 +101,15 @@ export class State<Shape = AnyState> {
     const read = (): unknown => this.#context.snapshots.of(readAt(this.y, path));
     return iterate<StateChange<unknown>>({
       merge: (unread, next) => ({ ...next, before: unread.before }),
-      subscribe: (next, ended) => {
+      session: this.#context,
+      subscribe: (next) => {
         let before = read();
-        const context = this.#context;
-        const changed = (): void => {
+        return this.#context.on("state", () => {
           const after = read();
           if (isEqual(after, before)) return;
           next(Object.freeze({ path, before, after }));
           before = after;
-        };
-        const look = (): void => {
-          if (context.error !== null) ended(context.error);
-        };
-        const offs = [context.on("state", changed), context.on("status", look)];
-        look();
-        return () => {
-          for (const off of offs) off();
-        };
+        });
       },
     });
   }

@@ -7,8 +7,13 @@ import type { Off } from "./events.ts";
 const MOST_WAITING = 1024;
 
 export interface Source<Value> {
-  /** Subscribes to the values, and to the session's end. */
-  subscribe(next: (value: Value) => void, ended: (error: Disconnected) => void): Off;
+  /** The session that the values come from. */
+  readonly session: {
+    readonly error: Disconnected | null;
+    on(event: "status", listener: () => void): Off;
+  };
+  /** Subscribes to the values. */
+  subscribe(next: (value: Value) => void): Off;
   /** Returns the value in place of an unread one and a newer one, as with snapshots; null when all values count. */
   readonly merge: ((unread: Value, next: Value) => Value) | null;
 }
@@ -17,40 +22,36 @@ export interface Source<Value> {
  * Iterates over values as they come, from the first call of `next` on. The iteration ends when this page closes the
  * session, and throws the session's error when the server does.
  */
-export function iterate<Value>({ subscribe, merge }: Source<Value>): AsyncIterable<Value> {
+export function iterate<Value>({ session, subscribe, merge }: Source<Value>): AsyncIterable<Value> {
   return {
     [Symbol.asyncIterator]() {
       const values: Value[] = [];
-      let over: Disconnected | null = null;
       let isDone = false;
       let wake = (): void => {};
-      const off = subscribe(
-        (value) => {
+      const offs = [
+        subscribe((value) => {
           const unread = merge === null ? undefined : values.pop();
           values.push(merge === null || unread === undefined ? value : merge(unread, value));
           if (values.length > MOST_WAITING) values.shift();
           wake();
-        },
-        (error) => {
-          over = error;
-          wake();
-        },
-      );
+        }),
+        session.on("status", () => wake()),
+      ];
       const end = (): IteratorResult<Value> => {
         isDone = true;
-        off();
+        for (const off of offs) off();
         wake();
         return { done: true, value: undefined };
       };
       return {
         async next() {
-          while (!isDone && values.length === 0 && over === null)
+          while (!isDone && values.length === 0 && session.error === null)
             await new Promise<void>((resolve) => {
               wake = resolve;
             });
           if (isDone) return end();
           if (values.length > 0) return { done: false, value: values.shift() as Value };
-          const error = over as Disconnected | null;
+          const { error } = session;
           end();
           if (error === null || error.close === null) return { done: true, value: undefined };
           throw error;
