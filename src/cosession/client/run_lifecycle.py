@@ -10,14 +10,16 @@
 A cancel reaches the body in two ways: the next step (`text`, `check`, …) raises RunCancelled, and a body that
 awaits something else is interrupted by cancelling its task, as `asyncio.timeout` does. The interruption is
 reverted (`uncancel`) on exit, so a cancellation from outside stays one even when both come at once. A takeover by
-another process reaches the body in the same way, as RunLost. Entering and leaving never wait.
+another process reaches the body in the same way, as RunLost. In a worker's handler (`interruptible`) the interrupted
+`await` raises these errors too. Entering and leaving never wait, except for a store of checkpoints.
 
 A run that the server declared lost while this process was away, and that no other process has taken over, continues:
 this process adopts it again.
 """
 
 import asyncio
-from types import TracebackType
+from collections.abc import Coroutine, Generator
+from types import TracebackType, coroutine
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from cosession.document import Change, JsonObject, Message, Run
@@ -283,6 +285,14 @@ class RunLifecycle:
             self._answer.reopen()
             self._say(status="working", run=self.id, task=self._task_line or None)
 
+    def _interruption(self) -> RunCancelled | RunLost | None:
+        """Return the error for a body that is interrupted; None where the task was cancelled from outside as well."""
+        if not self._interrupted or self._task.cancelling() != self._cancelling + 1:
+            return None
+        if self._lost is not None:
+            return _LostInside(str(self._lost))
+        return None if self._cancel is None else _CancelledInside(self._cancel.by, self._cancel.reason)
+
     def _interrupt(self) -> None:
         """Interrupt the body, once. This is a callback of the loop: no task is running, so the body is waiting."""
         if not self._open:
@@ -293,6 +303,46 @@ class RunLifecycle:
         if (self._lost or self._cancel) is not None and not self._told:
             self._told = self._interrupted = True
             self._task.cancel()
+
+
+class _CancelledInside(RunCancelled, asyncio.CancelledError):
+    """A cancel of the run, at the `await` at which its handler waits."""
+
+
+class _LostInside(RunLost, asyncio.CancelledError):
+    """A takeover of the run, at the `await` at which its handler waits."""
+
+
+@coroutine
+def interruptible(run: RunLifecycle, work: Coroutine[Any, None, None]) -> Generator[Any, None, None]:
+    """Run a coroutine in the block of a run; where it waits, an interruption raises RunCancelled or RunLost.
+
+    The error is also an `asyncio.CancelledError`: a timeout, a task group or a connection that is left by it does the
+    same as for a cancelled task. A task group may raise it in an exception group.
+
+    Args:
+        run: the run whose block is entered by this task.
+        work: the coroutine.
+    """
+    error: BaseException | None = None
+    is_told = False
+    while True:
+        try:
+            waits_for = work.send(None) if error is None else work.throw(error)
+        except StopIteration:
+            return
+        error = None
+        try:
+            yield waits_for
+        except GeneratorExit:
+            work.close()
+            raise
+        except BaseException as thrown:
+            error = thrown
+            if isinstance(thrown, asyncio.CancelledError) and not is_told:
+                reason = run._interruption()  # pyright: ignore[reportPrivateUsage] - part of the life cycle
+                is_told = reason is not None
+                error = reason or thrown
 
 
 def sentence_of(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from .connect import SYNC_SECONDS
 from .credential import Credential, Token, TokenFailed, bearer, subject_of
 from .errand import Errand, ErrandSession
 from .run import AgentRun
-from .run_lifecycle import sentence_of
+from .run_lifecycle import interruptible, sentence_of
 from .session import Session
 from .transport import STEADY_SECONDS, retry_delay
 
@@ -116,7 +116,8 @@ class Worker:
         """Set the function that answers a prompt: `@worker.handler`.
 
         The worker begins a run before the call, and ends it after the call. An exception ends the run with an error
-        that people see, and the prompt isn't tried again.
+        that people see, and the prompt isn't tried again. A cancel raises RunCancelled at the next step, or at the
+        `await` at which the function waits.
 
         Args:
             answer: an async function of the run; `run.prompt` is the message to answer.
@@ -358,13 +359,17 @@ class Worker:
             await self._raw_handler(session, message)
         elif self._handler is not None:
             async with session.run(reply_to=message) as run:
-                await self._handler(run)
+                await interruptible(run, _awaited(self._handler(run)))
 
     def _suspend(self, task: asyncio.Task[None] | None, waits: bool) -> None:
         """Note whether an errand waits for people; meanwhile another one may be done."""
         if task in self._errands:
             self._errands[task] = waits
             self._wake.set()
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 def _read(said: str | bytes) -> Errand | None:
