@@ -104,7 +104,8 @@ async def test_a_part_is_changed_by_its_handle_or_by_its_id(hub: Hub):
             run.text("It is sunny")
             weather.update(data={"sun": 2})
             assert run.data("weather", {"sun": 3}, id="w").id == "w"
-            run.data("weather", {"sun": 9}, id="other")
+            run.data("weather", {"sun": 8}, id="other")
+            assert run.part({"type": "data-weather", "id": "other", "data": {"sun": 9}}).id == "other"
             source = run.part({"type": "source-url", "sourceId": "s", "url": "https://example.org"})
             source.update(title="Example")
             source.update(title=None)

@@ -239,6 +239,21 @@ async def test_who_drains_finishes_what_it_has_and_leaves_the_rest_to_others(ser
             await until(lambda: answers(ada) == ["slow", "two!"])
 
 
+async def test_a_drain_has_a_time_after_which_the_rest_is_cancelled(server: Server):
+    began = asyncio.Event()
+
+    async def wait(run: AgentRun) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    worker = worker_of(server.url, wait)
+    async with connect(server.url, "trip", participant="ada", kind="human") as ada, running(worker):
+        await ada.send("wait")
+        await began.wait()
+        await worker.drain(timeout_seconds=0.05)
+        await until(lambda: [run.status for run in ada.runs] == ["cancelled"])
+
+
 async def test_one_that_waits_for_people_does_not_keep_others_waiting(server: Server):
     async def ask(run: AgentRun) -> None:
         if said(run) == "ask":

@@ -110,15 +110,19 @@ class AgentRun(RunLifecycle):
 
         Args:
             part: the part, with its keys as in the AI SDK.
-            id: the part within this run: a second call with this type and id changes the part. None makes one.
+            id: the part within this run: a second call with this type and id changes the part. None is the `id` of
+                a data part, and otherwise a new one.
 
         Raises:
             InvalidValue: it is no such part.
             TooLarge: the part is larger than the server accepts.
         """
         self._step()
-        self._link.check_names("The id of a part", *filter(None, (id,)))
         whole = dict(part)
+        if str(whole.get("type")).startswith("data-"):  # those have an id in the AI SDK too
+            id = id if id is not None else whole.get("id")  # noqa: A001
+            whole |= {} if id is None else {"id": id}
+        self._link.check_names("The id of a part", *([] if id is None else [id]))
         self._link.check_fits(whole, "The part", values_of_parts([whole]))
         written = self._answer.add(whole) if id is None else self._answer.put(whole, id)
         return PartHandle(id or fresh_id(), written, self._link, self._answer, self._step)
@@ -132,8 +136,7 @@ class AgentRun(RunLifecycle):
             id: the part's id: a second call with this name and id replaces the content. None makes a part without.
         """
         self._link.check_names("The name of data", name)
-        part = {"type": f"data-{name}", "data": data}
-        return self.part(part if id is None else {**part, "id": id}, id=id)
+        return self.part({"type": f"data-{name}", "data": data}, id=id)
 
     def file(self, file: Mapping[str, Any]) -> None:
         """Append a file. Raises as `part` does.
