@@ -447,6 +447,14 @@ class Room:
         """
         return self._changes.append(change, at, by, grows)
 
+    def answering(self, message: str) -> tuple[str, ...]:
+        """Return the ids of the runs that answer a message, or have answered it, in the order of their arrival."""
+        return self._memory.ledger.answering(message)
+
+    def unfinished_answers(self) -> tuple[str, ...]:
+        """Return the ids of the runs that answer a message and haven't ended, lost ones included."""
+        return tuple(run for lane in self._memory.prompts.lanes.values() for run in lane.runs)
+
     def committed(self, version: int) -> list[Effect]:
         """Note that the log holds everything up to a version, and send the acks for it."""
         return self._acks.committed(version, self.peers)

@@ -90,6 +90,7 @@ class RoomRuntime:
 
     __slots__ = (
         "_clock",
+        "_commit",
         "_connections",
         "_created_at",
         "_delivery",
@@ -130,6 +131,7 @@ class RoomRuntime:
         self._updated_at = stored.updated_at
         self._title = stored.title
         self._created_at = stored.created_at
+        self._commit: asyncio.Event | None = None
         self._connections: dict[int, Connection] = {}
         self._delivery = Delivery(settings, turns)
         self._turns = turns
@@ -166,6 +168,7 @@ class RoomRuntime:
         if self.error is not None:
             return
         self.error = error
+        self._note_commit()
         self._on_end()
         for connection in self._connections.values():
             connection.end(error)
@@ -393,6 +396,29 @@ class RoomRuntime:
         """Note that the log holds everything up to a version."""
         if not self.broken:
             self._perform(lambda _: self.room.committed(version))
+            self._note_commit()
+
+    async def wait_committed(self, version: int) -> None:
+        """Wait until the log holds everything up to a version, which need not exist yet.
+
+        Raises:
+            CosessionError: the room has ended before that.
+        """
+        while self.room.committed_version < version:
+            if self.error is not None:
+                raise self.error
+            if self._commit is None:
+                self._commit = asyncio.Event()
+            await self._commit.wait()
+
+    def look(self, read: Callable[[SessionDocument], _Result]) -> _Result:
+        """Read something small of the document.
+
+        Raises:
+            Unreadable: it failed.
+            RoomBroken: the room has ended.
+        """
+        return self._read(read, self.room.document)
 
     async def flush(self) -> None:
         """Wait until every update that the room applied is on the disk.
@@ -462,6 +488,12 @@ class RoomRuntime:
                 return ended.value
             yield
         return None
+
+    def _note_commit(self) -> None:
+        """Wake those that wait for a commit; a room without any pays nothing."""
+        if self._commit is not None:
+            self._commit.set()
+            self._commit = None
 
     async def _free(self) -> None:
         """Wait until no large record is being applied."""

@@ -23,7 +23,7 @@ from cosession.settings import Settings
 from cosession.storage import Revocations, SqliteStorage
 
 from . import sync_socket, worker_socket
-from .api import invitations, problems, revocations, sessions
+from .api import ai_sdk, invitations, problems, revocations, sessions
 from .api.authorize import Authorize
 from .edge.addresses import Resource, path_as_sent
 from .edge.answers import Answers
@@ -133,6 +133,9 @@ def create_app(
         Resource(session + "/invitations", GET=invitations.list_roles, POST=invitations.invite),
         Resource("/revocations", GET=revocations.list_revocations, POST=revocations.revoke),
         Resource("/revocations/{revocation}", DELETE=revocations.lift),
+        Resource("/ai", POST=ai_sdk.chat),
+        Resource("/ai/{session}", POST=ai_sdk.chat),
+        Resource("/ai/{session}/stream", GET=ai_sdk.resume),
         Resource("/healthz", GET=_healthz),
         Resource("/readyz", GET=_readyz),
         Resource(sync_socket.PATH + "{session:path}", GET=_upgrade),

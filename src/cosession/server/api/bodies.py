@@ -57,7 +57,7 @@ async def read_body(request: Request, model: type[AnyBody]) -> AnyBody:
         raise BadRequest(f"The body can't be used: it is no JSON ({error}).") from error
     finally:
         upload.release()
-    if isinstance(value, dict):
+    if isinstance(value, dict) and model.model_config.get("extra") == "forbid":
         unknown = next((key for key in cast("dict[str, Any]", value) if key not in model.model_fields), None)
         if unknown is not None:
             fields = ", ".join(model.model_fields)
