@@ -13,7 +13,7 @@ from cosession.protocol.structs import Id, Struct, read_structs
 from cosession.protocol.update_format import DELETED, GC, STRING
 
 _ROOT, _TYPE = b"\x01", b"\x02"
-"""What the head of a position in a root, and in another shared type, begins with."""
+"""The first byte of the head of a position in a root, and in another shared type."""
 
 
 class DocumentStrings:

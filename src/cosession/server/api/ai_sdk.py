@@ -59,7 +59,7 @@ class ChatRequest(Body):
 
 
 class _View(NamedTuple):
-    """What a stream reads of the document at once.
+    """The part of the document that a stream reads at once.
 
     Attributes:
         status: the status of the run; empty before it begins.
