@@ -7,6 +7,7 @@ import type { Off } from "./events.ts";
 import type { Identity } from "./grants.ts";
 import type { Limits } from "./limits.ts";
 import type { SessionEvents } from "./options.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Requests } from "./requests.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -22,5 +23,13 @@ export interface Context {
   readonly error: Disconnected | null;
   /** Checks that the session is open; throws its error otherwise. */
   checkOpen(): void;
+  /** Emits the event `refused`. */
+  refuse(refusal: Refusal): void;
   on<Name extends keyof SessionEvents>(event: Name, listener: (value: SessionEvents[Name]) => void): Off;
+}
+
+/** Returns a context whose fields are read anew at each access. */
+export function contextOf(read: { readonly [Name in keyof Context]: () => Context[Name] }): Context {
+  const descriptors = Object.entries(read).map(([name, get]) => [name, { get }]);
+  return Object.defineProperties({}, Object.fromEntries(descriptors)) as Context;
 }

@@ -7,6 +7,7 @@ export { connect } from "./connect.ts";
 export type { Counters } from "./counters.ts";
 export type { Token } from "./credential.ts";
 export { diff, type Replacement } from "./diff.ts";
+export type { Edit } from "./edits.ts";
 export {
   ClaimHeld,
   ClaimLost,

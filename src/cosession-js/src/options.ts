@@ -4,6 +4,7 @@ import type * as Y from "yjs";
 import type { Approval } from "./approvals.ts";
 import type { Holding } from "./claims.ts";
 import type { Token } from "./credential.ts";
+import type { Edit } from "./edits.ts";
 import type { Identity } from "./grants.ts";
 import type { Kind } from "./identity.ts";
 import type { Message, Role } from "./messages.ts";
@@ -79,6 +80,8 @@ export interface SessionEvents<State = AnyState, Fields = AnyPresence, Metadata 
   copy: Copy;
   /** The server refused a write of this page, or a request of which no caller awaits the outcome. */
   refused: Refusal;
+  /** Another participant changed the text of a message of this page's participant. */
+  edit: Edit;
   /** After a refusal: the document and the awareness are replaced by new ones; bind editors again. */
   doc: Y.Doc;
   /** After any change of the document. */

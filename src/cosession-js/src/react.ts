@@ -186,7 +186,7 @@ export function usePolicy(): Policy {
 }
 
 /** The events that have a current value. */
-type Watched = Exclude<keyof SessionEvents, "refused" | "change" | "selections">;
+type Watched = Exclude<keyof SessionEvents, "refused" | "edit" | "change" | "selections">;
 
 /** The current value of an event, or what `select` returns of it; a new object of `select` renders only with a new value. */
 export function useWatch<Event extends Watched, Value = SessionEvents[Event]>(

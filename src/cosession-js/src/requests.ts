@@ -7,7 +7,7 @@
  */
 
 import * as Y from "yjs";
-import { CosessionError, type Disconnected, errorFrom, NotAllowed } from "./errors.ts";
+import { CosessionError, Disconnected, errorFrom, NotAllowed } from "./errors.ts";
 import { type Identity, includes } from "./grants.ts";
 import { knownId } from "./identity.ts";
 import { checked, checkedId, isObject, type Json } from "./json.ts";
@@ -29,7 +29,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   release: ["claim", "run"],
 };
 
-export type RequestKind = "cancel" | "steer" | "vote" | "policy";
+export type RequestKind = "cancel" | "steer" | "vote" | "policy" | "answer";
 
 /** The server's decision: the request was accepted. */
 export interface Accepted {
@@ -172,6 +172,38 @@ export class Requests {
     return Object.freeze({ id, kind, outcome });
   }
 
+  /**
+   * Writes a request when `prepare` has resolved with its subject and value; a CosessionError of that is its outcome.
+   * `refused` is called with the error of a refusal, and with whether its outcome is read.
+   */
+  askAfter(
+    kind: RequestKind,
+    id: string,
+    prepare: () => Promise<{ readonly subject: readonly string[]; readonly value: Json }>,
+    refused: (error: CosessionError, isRead: boolean) => void,
+  ): Request {
+    let isRead = false;
+    const decide = async (): Promise<Outcome> => {
+      try {
+        const { subject, value } = await prepare();
+        return await this.ask(kind, subject, value, id).outcome();
+      } catch (error) {
+        if (error instanceof Disconnected || !(error instanceof CosessionError)) throw error;
+        return no(id, error);
+      }
+    };
+    const promise = decide().then((outcome) => {
+      if (!outcome.accepted) refused(outcome.error, isRead);
+      return outcome;
+    });
+    promise.catch(() => {}); // its outcome may never be read
+    const outcome = (options: WaitOptions = {}): Promise<Outcome> => {
+      isRead = true;
+      return within(promise, options, `The server's answer to the ${kind}`);
+    };
+    return Object.freeze({ id, kind, outcome });
+  }
+
   /** Records the server's refusal of a request; returns whether a caller waits for its outcome. */
   refused(notice: Notice): boolean {
     const refused = this.#take(notice.request);
@@ -227,6 +259,7 @@ export class Requests {
       const told = policy instanceof Y.Map ? policy.toJSON() : policy;
       return isObject(told) && isObject(value) && told.double_texting === value.double_texting;
     }
+    if (kind === "answer") return isAnswered(doc, id, detail);
     const record = doc.getMap(kind === "vote" ? "approvals" : "runs").get(id);
     const fact: unknown = record instanceof Y.Map ? record.toJSON() : undefined;
     if (!isObject(fact) || !isObject(value)) return false;
@@ -236,6 +269,16 @@ export class Requests {
     const vote = isObject(fact.votes) ? fact.votes[identity.id] : undefined;
     return kind === "vote" && isObject(vote) && vote.decision === value.decision;
   }
+}
+
+/** Returns whether a tool call of a message has an answer. */
+function isAnswered(doc: Y.Doc, message: string, call: string | undefined): boolean {
+  const messages = doc.getArray<unknown>("messages").toArray();
+  const found = messages.find((each) => each instanceof Y.Map && each.get("id") === message);
+  const parts: unknown = found instanceof Y.Map ? found.get("parts") : undefined;
+  if (!(parts instanceof Y.Array)) return false;
+  const part = parts.toArray().find((each) => each instanceof Y.Map && each.get("toolCallId") === call);
+  return part instanceof Y.Map && String(part.get("state")).startsWith("output-");
 }
 
 function yes(id: string): Accepted {

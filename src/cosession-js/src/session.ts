@@ -13,9 +13,10 @@ import { announceChanges } from "./announcements.ts";
 import { Approvals } from "./approvals.ts";
 import { type Claim, type ClaimOptions, Claims } from "./claims.ts";
 import { Connections } from "./connections.ts";
-import type { Context } from "./context.ts";
+import { type Context, contextOf } from "./context.ts";
 import { Counters } from "./counters.ts";
 import { Credential } from "./credential.ts";
+import { Edits } from "./edits.ts";
 import { Disconnected } from "./errors.ts";
 import { Events, type Off } from "./events.ts";
 import { checkAllowed, type Grant, type Identity, includes } from "./grants.ts";
@@ -56,6 +57,9 @@ interface Facts {
   readonly copy: Copy;
 }
 
+/** The events whose values all count; of the others, which are snapshots, only the latest does. */
+const EACH: ReadonlySet<string> = new Set(["refused", "edit", "change"]);
+
 export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetadata>
   implements AsyncDisposable
 {
@@ -80,6 +84,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
   readonly #snapshots = new Snapshots();
   readonly #events = new Events<SessionEvents<Shape, Fields, Metadata>>();
   readonly #refusals = new Events<{ refused: Refusal }>();
+  readonly #edits: Edits;
   readonly #views: Views<Shape, Fields, Metadata>;
   readonly #replicas: Replicas;
   readonly #isOffline: boolean;
@@ -104,7 +109,18 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#isOffline = offline;
     this.#syncUrl = syncUrl(url);
     this.#identity = Object.freeze({ ...known, capabilities: null, expiresAt: null });
-    this.#context = this.#makeContext();
+    this.#context = contextOf({
+      doc: () => this.doc,
+      awareness: () => this.awareness,
+      identity: () => this.#identity,
+      limits: () => this.#limits,
+      snapshots: () => this.#snapshots,
+      requests: () => this.#requests,
+      error: () => this.error,
+      checkOpen: () => this.#checkOpen.bind(this),
+      refuse: () => (refusal) => this.#events.emit("refused", refusal),
+      on: () => (event, listener) => this.#events.on(event, listener as never),
+    });
     const context = this.#context;
     this.#requests = new Requests(context);
     this.#connections = new Connections(context, () => this.#views.tellPresence());
@@ -125,6 +141,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.selections = new Selections(context);
     this.#policy = new PolicyReader(context);
     this.tools = new Tools(context, this.claims, this.#connections, this.messages);
+    this.#edits = new Edits(context, this.#connections, this.messages);
     this.#views = new Views(this.#events, this, (view) => {
       if (view === "claims") this.claims.look();
       if (view === "claims" || view === "messages") this.tools.look();
@@ -315,18 +332,19 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     event: Name,
     listener: (value: SessionEvents<Shape, Fields, Metadata>[Name]) => void,
   ): Off {
+    if (event === "edit") this.#edits.begin();
     return this.#events.on(event, listener);
   }
 
   /**
-   * Iterates over the values of an event as they come. A slow reader gets the latest snapshot; of refusals and changes, 1024 wait.
+   * Iterates over the values of an event as they come. A slow reader gets the latest snapshot; of refusals, edits and changes 1024 wait.
    * The iteration ends with `close()`, and throws `Disconnected` when the server ends the session.
    */
   watch<Name extends keyof SessionEvents>(
     event: Name,
   ): AsyncIterable<SessionEvents<Shape, Fields, Metadata>[Name]> {
     return iterate<SessionEvents<Shape, Fields, Metadata>[Name]>({
-      merge: event === "refused" || event === "change" ? null : (_, next) => next,
+      merge: EACH.has(event) ? null : (_, next) => next,
       session: this.#context,
       subscribe: (next) => this.on(event, next),
     });
@@ -407,33 +425,6 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#refusals.clear();
   }
 
-  #makeContext(): Context {
-    const session = this;
-    return {
-      get doc() {
-        return session.doc;
-      },
-      get awareness() {
-        return session.awareness;
-      },
-      get identity() {
-        return session.#identity;
-      },
-      get limits() {
-        return session.#limits;
-      },
-      get requests() {
-        return session.#requests;
-      },
-      get error() {
-        return session.error;
-      },
-      snapshots: this.#snapshots,
-      checkOpen: () => this.#checkOpen(),
-      on: (event, listener) => this.#events.on(event, listener as never),
-    };
-  }
-
   #named(name: string): string {
     const checked = checkedId(name, "The name of a text");
     checkName(checked, this.#limits, "The name of a text");
@@ -463,7 +454,11 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     announceChanges(doc, {
       requests: () => isShown() && this.#requests.look(),
       ...this.#views.announcements(isShown),
-      any: (transaction) => isShown() && this.#events.emit("change", transaction),
+      any: (transaction) => {
+        if (!isShown()) return;
+        for (const edit of this.#edits.look(transaction)) this.#events.emit("edit", edit);
+        this.#events.emit("change", transaction);
+      },
     });
   }
 
@@ -473,6 +468,7 @@ export class Session<Shape = AnyState, Fields = AnyPresence, Metadata = AnyMetad
     this.#connections.refresh();
     this.#events.emit("doc", doc);
     queueMicrotask(() => this.#requests.look()); // what is asked again is written after this
+    this.#edits.move();
     this.#views.tellAll();
   }
 

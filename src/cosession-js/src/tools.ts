@@ -8,7 +8,7 @@
 import type { Claim, Claims } from "./claims.ts";
 import type { Connection, Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
-import { Conflict, Disconnected, InvalidValue, NotAllowed } from "./errors.ts";
+import { Conflict, Disconnected, InvalidValue, NotAllowed, NotFound } from "./errors.ts";
 import type { Off } from "./events.ts";
 import {
   checked,
@@ -21,7 +21,8 @@ import {
 } from "./json.ts";
 import type { Message, Messages } from "./messages.ts";
 import type { Part } from "./parts.ts";
-import { ask, joinKey } from "./requests.ts";
+import { refusalFrom } from "./refusal.ts";
+import { ask, joinKey, type Request } from "./requests.ts";
 
 /** A tool of this page. */
 // biome-ignore lint/suspicious/noExplicitAny: the agent's input, as the schema describes it
@@ -127,6 +128,32 @@ export class Tools {
         if (!(error instanceof Disconnected)) throw error; // a closed session offers nothing
       }
     };
+  }
+
+  /**
+   * Answers a call that an agent has left to clients, e.g. when a person has filled in a form. Of several pages that
+   * answer at once one does; the others are refused with `ClaimHeld` or `Conflict`.
+   *
+   * @throws NotFound when there is no such message
+   */
+  answer(message: string, toolCall: string, result: { output: Json } | { error: string }): Request {
+    this.#context.checkOpen();
+    const call = checkedId(toolCall, "The id of a tool call");
+    if (this.#messages.get(checkedId(message, "The id of a message")) === undefined)
+      throw new NotFound(`The session has no message ${message}.`, { kind: "message", id: message });
+    const value: Json =
+      "error" in result
+        ? { error: checkedText(result.error, "The error of a tool") }
+        : { output: checked(result.output, "The output of a tool") };
+    let claim: Claim | null = null;
+    const prepare = async () => {
+      claim = await this.#claims.take(joinKey("tool", call), {});
+      return { subject: [message, call, String(this.#context.doc.clientID)], value };
+    };
+    return this.#context.requests.askAfter("answer", call, prepare, ({ code, message: reason }, isRead) => {
+      claim?.release();
+      if (!isRead) this.#context.refuse(refusalFrom({ code, reason, touched: "requests/*" }, null));
+    });
   }
 
   /** Checks for waiting calls. @internal */

@@ -6,7 +6,7 @@ import type { Selections } from "./selections.ts";
 
 export type View = Exclude<
   keyof SessionEvents,
-  "status" | "saved" | "synced" | "copy" | "refused" | "doc" | "change"
+  "status" | "saved" | "synced" | "copy" | "refused" | "edit" | "doc" | "change"
 >;
 
 /** The views after a change of a root, by the root's name. */

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as Y from "yjs";
-import { ClaimHeld, ClaimLost, type Session } from "../src/index.ts";
+import { ClaimHeld, ClaimLost, InvalidValue, NotFound, type Session } from "../src/index.ts";
 import { TestServer } from "./server.ts";
 import { open, until } from "./sessions.ts";
 
@@ -261,6 +261,39 @@ test("a page that may not answer a call lets go of it, and doesn't take it again
   ana.text("later").append("x");
   await ana.waitSaved();
   expect([calls, asked]).toEqual([1, ["claim", "release"]]);
+});
+
+test("a call that a person answers is answered in the name of this page, once it holds the call", async () => {
+  const answers: unknown[] = [];
+  server.doc.getMap("requests").observe(({ keysChanged, target }) => {
+    for (const key of keysChanged)
+      if (key.startsWith("answer/") && target.has(key)) answers.push([key, target.get(key)]);
+  });
+  const asked = serveClaims();
+  const ana = await join("ana");
+  call("c1", "fill");
+  await until(ana, () => ana.messages.all.length === 1);
+  const request = ana.tools.answer("m-c1", "c1", { output: { name: "Ana" } });
+  expect(request).toMatchObject({ id: "c1", kind: "answer" });
+  expect(await request.outcome()).toMatchObject({ accepted: true, id: "c1" });
+  expect(asked).toEqual(["claim", "answer"]);
+  expect(answers).toEqual([[`answer/m-c1/c1/${ana.doc.clientID}/ana`, { output: { name: "Ana" } }]]);
+  expect(() => ana.tools.answer("none", "c1", { error: "No." })).toThrow(NotFound);
+  expect(() => ana.tools.answer("m-c1", "c1", { output: 5n as never })).toThrow(InvalidValue);
+});
+
+test("a call that another page holds isn't answered, and an unread refusal of that is an event", async () => {
+  serveClaims();
+  const ana = await join("ana");
+  call("c1", "fill");
+  server.doc.getMap("claims").set("tool/c1", { by: "ben", client: 7, epoch: 1, at: AT });
+  await until(ana, () => ana.messages.all.length === 1 && ana.claims.all.length === 1);
+  const outcome = await ana.tools.answer("m-c1", "c1", { error: "No." }).outcome();
+  expect(outcome).toMatchObject({ accepted: false, error: { code: "claim.held", by: "ben" } });
+  expect(() => outcome.check()).toThrow(ClaimHeld);
+  const refused = new Promise((resolve) => ana.on("refused", resolve));
+  ana.tools.answer("m-c1", "c1", { error: "No." });
+  expect(await refused).toMatchObject({ code: "claim.held", final: false });
 });
 
 test("a tool is offered once, until it is taken back", async () => {

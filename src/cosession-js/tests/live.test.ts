@@ -120,6 +120,26 @@ describe.skipIf(URL === "")("against the server", () => {
     expect(calls).toEqual([{ list: "hotels" }]);
   });
 
+  test("a call that a person answers gets the answer from the server, once", async () => {
+    const id = fresh();
+    const [bot, ana] = [join(id, "bot"), join(id, "ana")];
+    await Promise.all([bot, ana].map((each) => each.waitSynced()));
+    const callProviderMetadata = { cosession: { client: true, who: [] } };
+    const part = { type: "tool-fill", toolCallId: "c1", state: "input-available", input: {} };
+    const { id: message } = bot.send([{ ...part, callProviderMetadata }] as never, {
+      role: "assistant" as never,
+    });
+    await until(ana, () => ana.messages.all.length === 1);
+    const outcome = await ana.tools.answer(message, "c1", { output: { name: "Ana" } }).outcome();
+    outcome.check();
+    expect(ana.messages.get(message)?.parts[0]).toMatchObject({
+      state: "output-available",
+      output: { name: "Ana" },
+    });
+    const late = await ana.tools.answer(message, "c1", { output: 1 }).outcome();
+    expect(late.error).toBeInstanceOf(Conflict);
+  });
+
   test("people edit what they approve, and the server counts", async () => {
     const id = fresh();
     const [bot, ana, ben] = [join(id, "bot"), join(id, "ana"), join(id, "ben")];
