@@ -1,5 +1,5 @@
 /**
- * Connections: who is here now, each with its transient state (typing, a cursor). An entry ends with its connection.
+ * Connections: the connected clients, each with its transient state (typing, a cursor). An entry ends with its connection.
  *
  * `user` is verified by the server, for all entries but this page's. One participant has an entry per connection.
  *

@@ -132,7 +132,7 @@ export class HttpClient {
     await this.#ask("POST", `${pathOf(session)}/runs/${id}/cancel`, { reason });
   }
 
-  /** Makes a token for another person, who gets no more rights than the inviter has, and none for longer. */
+  /** Makes a token for another person, with at most the rights of the inviter, and for no longer. */
   async invite(
     session: string,
     options: { role: InvitedRole; name?: string; seconds?: number },

@@ -1,7 +1,7 @@
 /**
  * People: all participants of the session, with their presence, devices and attention.
  *
- * The server's records include participants that left; of those who are connected, presence is fresher.
+ * The server's records include participants that left; for connected ones, presence is fresher.
  */
 
 import type * as Y from "yjs";

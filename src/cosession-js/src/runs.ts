@@ -139,7 +139,7 @@ interface Read extends Omit<Run, "attended"> {
   readonly client: number;
 }
 
-/** The clients that are here: by participant, their Yjs clients. */
+/** The connected Yjs clients, by participant. */
 export interface Here {
   readonly clients: ReadonlyMap<string, ReadonlySet<number>>;
 }
@@ -154,7 +154,7 @@ export class Runs implements Group<Run> {
   #list: readonly Run[] = Object.freeze([]);
   #active: readonly Run[] = Object.freeze([]);
 
-  /** `here` returns who is here; the same object until that changes. */
+  /** `here` returns the connected clients; the same object until they change. */
   constructor(context: Context, here: () => Here) {
     this.#directory = new Directory(() => context.doc.getMap("runs"), context.snapshots, readRun, byStart);
     this.#here = here;
