@@ -1,5 +1,5 @@
-// Where the server is, and the token by which one came: in the link's fragment (#token=…), which no server and no other site gets to see.
-// It is kept for this tab, and taken out of the address: who copies that must not give away who they are.
+// The server's address, and the token of the link: in its fragment (#token=…), which neither a server nor another site gets to see.
+// It is kept for this tab, and taken out of the address, so that a copied address gives no access.
 
 const KEPT = "chat.token";
 
@@ -15,30 +15,30 @@ if (given) {
   history.replaceState(null, "", link);
 }
 
-/** The token, or undefined where the server knows everybody by their own word. */
+/** The token; undefined for a server without tokens. */
 export const token = given ?? kept() ?? undefined;
 
 const claims = token ? claimsOf(token) : {};
 
-/** Who the token is for: {id, name}, or null without one. */
+/** The holder of the token: {id, name}, or null without one. */
 export const holder = typeof claims.sub === "string" ? { id: claims.sub, name: typeof claims.name === "string" ? claims.name : claims.sub } : null;
 
 /** The headers of a request. */
 export const credentials = token ? { authorization: `Bearer ${token}` } : {};
 
-/** What to do when the server doesn't know one, in words for people. */
+/** Returns how to get access, as a sentence for people. */
 export function wayIn() {
   return token
     ? "Your link isn't good any more. Ask the person who gave it to you for a new one."
     : "This chat is for people who were given a link of their own. Open yours, or ask somebody who is in it for one.";
 }
 
-/** Why one can't write here, in words for people; empty when one can. */
+/** Returns why this page can't write here, as a sentence for people; empty when it can. */
 export function restriction(session) {
   return session.may("prompt") ? "" : "You can read along here. To write, you need a link that lets you.";
 }
 
-/** Whether one may stop a run: any, or one that answers oneself. */
+/** Returns whether this page may stop a run: any, or one that answers its own prompt. */
 export function mayStop(session, run) {
   if (session.may("cancel-any")) return true;
   const asked = session.messages.get(run.replyTo);
@@ -61,7 +61,7 @@ function kept() {
   }
 }
 
-/** What a token says of its holder; whether that is so is for the server to say. */
+/** Returns the claims of a token, unverified: only the server verifies it. */
 function claimsOf(value) {
   try {
     const payload = atob(value.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));

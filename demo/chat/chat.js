@@ -1,4 +1,4 @@
-// The page: opens the session that the address names, and paints what changed once per frame.
+// The page: opens the session that the address names, and paints changes once per frame.
 
 import { connect } from "./client/cosession.js";
 import { holder, restriction, server, token, wayIn } from "./access.js";
@@ -205,7 +205,7 @@ function announce() {
   }
 }
 
-// -- scrolling: stays at the end only for those who are there
+// -- scrolling: stays at the end while the reader is there
 
 function toEnd() {
   scroller.scrollTop = scroller.scrollHeight;
@@ -273,7 +273,7 @@ function saveName() {
   const name = nameInput.value.trim();
   if (name && name !== self().name) {
     rename(name);
-    // A name is part of who one is to the server: come in again with the new one.
+    // The name is part of the identity at the server: connect again with the new one.
     if (session) open(session.id);
   }
   paintMe();

@@ -1,4 +1,4 @@
-// The box in which one writes: Enter sends, Shift+Enter starts a new line; says when one is typing.
+// The input box: Enter sends, Shift+Enter starts a new line; reports typing.
 
 import { grow, isEnter, keep } from "./element.js";
 import { tried } from "./notice.js";
@@ -47,7 +47,7 @@ export class Composer {
     return !this.#input.readOnly && !this.#input.disabled;
   }
 
-  /** Asked at each paint. What stands there can still be selected and copied: a disabled box would not let one. */
+  /** Set at each paint. The text can still be selected and copied, which a disabled box would prevent. */
   set enabled(enabled) {
     const [disabled, readOnly] = [!enabled && !this.text, !enabled];
     if (this.#input.disabled === disabled && this.#input.readOnly === readOnly) return;
@@ -56,7 +56,7 @@ export class Composer {
     this.#fit();
   }
 
-  /** Says why one can't write; empty when one can. */
+  /** Shows why this page can't write; empty when it can. */
   set hint(hint) {
     keep(this.#input, "placeholder", hint ? "You can't write here" : PLACEHOLDER);
     keep(this.#keys, "textContent", hint);
@@ -68,23 +68,23 @@ export class Composer {
     this.#input.focus();
   }
 
-  /** Puts words back behind what stands there, to be sent again, or not. */
+  /** Appends a text to the box, to be sent again, or not. */
   giveBack = (text) => {
     this.text = [this.text, text].filter(Boolean).join("\n\n");
     this.focus();
   };
 
-  /** Says that one isn't typing any more, e.g. before the session is left. */
+  /** Reports the end of typing, e.g. before the session is left. */
   rest() {
     this.#setTyping(false);
   }
 
-  /** Sends a text as if it had been written here; whether it could be sent. */
+  /** Sends a text as if it had been written here; returns whether it could be sent. */
   send(text) {
     return this.#give(text, this.#onSend);
   }
 
-  /** Gives what stands here to something that may refuse it: then it stays. */
+  /** Passes the text to a function that may refuse it; then the text stays. */
   submit(give = this.#onSend) {
     const text = this.text.trim();
     if (!text || !this.#give(text, give)) return;

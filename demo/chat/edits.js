@@ -1,6 +1,6 @@
-// Two changes of one text at once: what a person made of it in an editor, and what others made of it meanwhile.
+// Two concurrent changes of one text: in this page's editor, and by other participants meanwhile.
 
-/** What was `opened`, with the change that made it `wanted`, where that fits into what is there now; else `wanted`. */
+/** Applies the change from `opened` to `wanted` to the `current` text if it fits there; returns `wanted` otherwise. */
 export function merge(opened, wanted, current) {
   const [base, now] = [[...opened], [...current]]; // code points: no half of a surrogate pair is ever moved
   const mine = change(base, [...wanted]);

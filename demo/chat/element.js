@@ -16,7 +16,7 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Without what is not there: `condition && element` leaves false or null in a list. */
+/** Returns a list without missing items: `condition && element` leaves false or null in a list. */
 export function some(children) {
   return children.filter((child) => child !== undefined && child !== null && child !== false);
 }
@@ -58,7 +58,7 @@ export function isEnter({ key, shiftKey, isComposing, keyCode }) {
 }
 
 /**
- * Asks the server for something, and says when it says no: `ask` returns a request, or throws what can't be asked.
+ * Makes a request to the server, and reports a refusal: `ask` returns the request, or throws.
  * Resolves to whether it was accepted.
  */
 export async function request(ask, onRefused) {

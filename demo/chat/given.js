@@ -1,4 +1,4 @@
-// Reading what others wrote. Any client may put anything anywhere: what isn't of its kind counts as absent.
+// Readers of values of other clients, which may write anything anywhere: a value of another type counts as absent.
 
 export const text = (value) => (typeof value === "string" ? value : "");
 

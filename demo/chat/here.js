@@ -1,4 +1,4 @@
-// Who is here: a face for each in the head of the page, who is typing, and whether there is an agent to answer.
+// The connected participants: a face for each in the head of the page, the typing ones, and whether an agent is connected.
 
 import { h, keep, mark } from "./element.js";
 import { avatar, present } from "./people.js";
@@ -51,7 +51,7 @@ export class Here {
   }
 }
 
-/** A face for everybody there is room for; the last one, an agent if there is one, is always shown. */
+/** Returns a face for each participant that there is room for; the last one, an agent if there is one, is always shown. */
 function faces(people, room, me) {
   const face = (each) => personItem(each, each.id === me);
   if (people.length <= room) return people.map(face);

@@ -60,7 +60,7 @@ function failedSilently(runs) {
   return new Map([...last].filter(([, run]) => run.status === "error" && !list(run.messages).length));
 }
 
-/** A button that asks again what an agent failed to answer; nothing where one may not ask. */
+/** Returns a button that repeats a prompt which an agent failed to answer; null without the capability. */
 function retryButton(run, session, onRetry) {
   const prompt = session.may("prompt") && run && session.messages.get(run.replyTo);
   if (!prompt || prompt.deleted) return null;
@@ -117,7 +117,7 @@ class MessageView {
     if (deleted) this.closeEditor();
   }
 
-  /** Takes the place of what can't be drawn. */
+  /** Shows a message that can't be drawn. */
   fail() {
     this.parts = [];
     this.body.replaceChildren(h("em", {}, "This message can't be shown."));
@@ -165,7 +165,7 @@ class MessageView {
       paintPart(view.element, part, run, session);
     });
     while (this.parts.length > parts.length) this.parts.pop().element.remove();
-    // Steers that the answer doesn't name in its own text stand below what was written until then.
+    // Steers that the answer doesn't place in its own text are shown below it.
     const last = list(run?.messages).at(-1) === message.id;
     const open = last ? objects(run.steers).filter((steer) => !placed.has(steer.id)) : [];
     this.steers.replaceChildren(...open.map((steer) => steerNote(steer, session, waits(steer, run, work))));
@@ -238,7 +238,7 @@ class MessageView {
   }
 }
 
-/** A run that has no text: who thinks, and what was said to it meanwhile; or how it failed. */
+/** A run without text: its agent, and the steers to it; or how it failed. */
 class SilentView {
   constructor(onRetry) {
     this.onRetry = onRetry;
@@ -272,7 +272,7 @@ class SilentView {
   }
 }
 
-/** How far a message is. One whose agent is gone says `streaming` for ever: then it is as far as its run. */
+/** Returns the status of a message. One of a lost agent says `streaming` for ever: then its run's status counts. */
 function statusOf(message, run, work) {
   const status = message.status;
   if (status !== "streaming" || !run) return status;

@@ -1,21 +1,21 @@
-// The notice above the conversation: what didn't come about, and why.
+// The notice above the conversation: actions that failed, and the reasons.
 
 import { h } from "./element.js";
 
 const notice = document.getElementById("notice");
 
-/** Shows a sentence, and a button for what can be done about it. */
+/** Shows a sentence, and a button with the next step. */
 export function refuse(text, label, act) {
   notice.replaceChildren(h("p", {}, text), h("button", { type: "button", class: "button", onclick: act }, label));
   notice.hidden = false;
 }
 
-/** Says that something didn't come about. */
+/** Reports that an action failed. */
 export function tell(text) {
   refuse(text, "Close", () => (notice.hidden = true));
 }
 
-/** Does something that the session may refuse at once (too large, not allowed, over), and says so; whether it is done. */
+/** Does an action that the session may refuse at once (too large, not allowed, closed), and reports that; returns whether it is done. */
 export function tried(act) {
   try {
     act();

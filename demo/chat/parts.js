@@ -39,7 +39,7 @@ const TOOL_STATES = {
   "output-denied": "was not allowed",
 };
 
-/** What somebody added while the agent worked. */
+/** Returns the note of a steer that a participant added while the agent worked. */
 export function steerNote(steer, session, waiting = false) {
   const who = person(steer.by, session);
   return h("p", { class: "steer-note", "data-testid": "steer", "data-steer-id": steer.id, dir: "auto" }, icon("steer"),

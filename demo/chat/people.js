@@ -1,4 +1,4 @@
-// Who is who: oneself (kept in this browser), and the others as presence and the session's own record say.
+// Participants: this page's own (kept in this browser), and the others by presence and the session's records.
 
 import { colorOf } from "/client/cosession.js";
 import { holder } from "./access.js";
@@ -62,8 +62,8 @@ export function rename(name) {
 let shades = { presence: null, people: null, of: new Map() };
 
 /**
- * The colours of the people who are here, by id: each another one, as long as there are colours. Who came first chooses
- * first, so every page chooses alike, and nobody's colour changes because another one comes. Agents come and go all the
+ * Returns the colours of the connected people, by id: different ones, as long as there are colours. The order of arrival
+ * decides, so all pages choose alike, and a colour doesn't change when another person comes. Agents come and go all the
  * time: each has the colour of its id.
  */
 function colorsHere({ presence: { all }, people }) {
@@ -83,7 +83,7 @@ function colorsHere({ presence: { all }, people }) {
   return of;
 }
 
-/** {id, name, color, kind} of an author: as presence says now, or as the server keeps it of those who left. */
+/** Returns {id, name, color, kind} of an author, by presence or the server's records. */
 export function person(author, session) {
   const id = idOf(author);
   const color = colorsHere(session).get(id) ?? colorOf(id);
@@ -98,7 +98,7 @@ export function person(author, session) {
   };
 }
 
-/** Changes when a name, a colour or a kind of anybody may have changed: messages that show them are then drawn anew. */
+/** Returns a key that changes with any name, colour or kind: messages that show them are then drawn anew. */
 export function peopleKey(session) {
   const agents = session.agents.all.map(({ id, name }) => [id, name]);
   const people = session.people.all.map(({ id, name, color, kind, since }) => [id, name, color, kind, since]);
@@ -106,7 +106,7 @@ export function peopleKey(session) {
 }
 
 /**
- * Those who are connected, one entry per participant: {id, name, color, kind, devices, typing, looking}; oneself first,
+ * Returns the connected participants: {id, name, color, kind, devices, typing, looking} each; this page's own first,
  * agents last.
  */
 export function present(session) {

@@ -1,8 +1,8 @@
-// What the server did not take, kept in sight until it is dealt with: nobody else has these words any more.
+// Refused writes, shown until they are dealt with: no other client has their texts.
 
 import { copy, h } from "./element.js";
 
-/** What one did, by the root of the document that it touched. */
+/** The refused actions, by the root of the document that was touched. */
 const DEEDS = {
   messages: "write that message or change it",
   requests: "stop or steer this answer",
@@ -16,7 +16,7 @@ const DEEDS = {
   agents: "work as an agent",
 };
 
-/** Shows a refusal and what it cost in an element; `onReuse`, where one may write, takes the words back. */
+/** Shows a refusal and the lost texts in an element; `onReuse` takes the texts back, where this page may write. */
 export function showLoss(element, { reason, touched = "", lost: all }, onReuse = null) {
   const lost = withoutEchoes(all);
   const deed = DEEDS[touched.split("/")[0]];
@@ -53,7 +53,7 @@ export function showLoss(element, { reason, touched = "", lost: all }, onReuse =
   element.hidden = false;
 }
 
-/** Without what only repeats how another text begins, as a title does that was made of the first message. */
+/** Returns the texts without those that only repeat the beginning of another one, as a title made of the first message. */
 function withoutEchoes(texts) {
   return texts.filter((text, index) => !texts.some((other, place) =>
     place !== index && other.startsWith(text.replace(/…$/, "")) && (other.length > text.length || place < index)));

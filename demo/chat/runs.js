@@ -1,4 +1,4 @@
-// What agents are doing now: one card per active run, with Stop, and a box to steer the answer while it grows.
+// The agents at work: one card per active run, with Stop, and a box to steer the answer while it grows.
 
 import { mayStop } from "./access.js";
 import { attempt, h, icon, keep, mark, request } from "./element.js";
@@ -82,7 +82,7 @@ class RunCard {
     const waiting = run.status === "queued" ? "has this next" : "is answering";
     keep(this.label, "textContent", abandoned ? `${this.name} went away` : said || `${this.name} ${waiting}…`);
     mark(this.element, "abandoned", abandoned ? "" : null);
-    this.form.hidden = abandoned || !this.session.may("steer"); // nobody would hear it
+    this.form.hidden = abandoned || !this.session.may("steer"); // no process would read it
     this.bar.hidden = abandoned || !(Number.isFinite(total) && total > 0);
     if (!this.bar.hidden) {
       keep(this.bar, "max", total);

@@ -21,7 +21,7 @@ export function address(id) {
   return url;
 }
 
-/** What the server answered instead of what was asked for. */
+/** An error that the server answered. */
 export class Problem extends Error {
   constructor(status, said) {
     super(said || `The server answered ${status}.`);
@@ -59,7 +59,7 @@ export async function list() {
 export const create = (given = {}) => ask("/sessions", given);
 /** The roles for which one may let others into a session. */
 export const roles = async (id) => (await ask(invitations(id))).roles;
-/** Makes a token for somebody else: {token, expires_at}. */
+/** Makes a token for another person: {token, expires_at}. */
 export const invite = (id, name, role) => ask(invitations(id), { name, role });
 
 export class SessionList {

@@ -1,5 +1,5 @@
-// The link to a session, to copy or to read with a phone's camera. Where the server knows people by tokens, those who may
-// invite make one for each person; the token is in the link's fragment.
+// The link to a session, to copy or to read with a phone's camera. With a server that has tokens, a page that may
+// invite makes one for each person; the token is in the link's fragment.
 
 import { token } from "./access.js";
 import { copy, h } from "./element.js";
@@ -9,7 +9,7 @@ import { qrcode } from "./vendor/qrcode.js";
 const SVG = "http://www.w3.org/2000/svg";
 const QUIET = 2; // modules of margin; the white around makes up for the rest
 
-/** What people may do in a role, as the end of "NAME can …". Agents get their tokens elsewhere. */
+/** The rights of each role, as the end of "NAME can …". Agents get their tokens elsewhere. */
 const MAY = {
   viewer: "read along",
   member: "read and write",

@@ -8,14 +8,14 @@ export class Work {
   #silent = new Map(); // run → {message, since}: its agent isn't here, and the answer stands still
   #onChange;
 
-  /** The runs that go on, as far as anybody can see. */
+  /** The runs that go on, as far as this page can tell. */
   open = [];
 
   constructor(onChange) {
     this.#onChange = onChange;
   }
 
-  /** Looks who is here; to be called before painting. */
+  /** Reads which agents are connected; to be called before painting. */
   look(session) {
     const here = new Set(session.presence.all.map(({ user }) => user.id));
     const told = session.status === "online" && session.synced; // else presence says nothing of others
@@ -32,7 +32,7 @@ export class Work {
       }
     }
     this.#silent = silent;
-    // Nobody is there to obey the cancel, so it is as good as obeyed.
+    // No process is left to obey the cancel, so it counts as obeyed.
     this.open = session.runs.active.filter((run) => !(run.cancel && this.isAbandoned(run)));
   }
 

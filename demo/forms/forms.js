@@ -1,18 +1,18 @@
-// A form that several people fill in together: each field live, and locked while somebody is in it.
+// A form that several people fill in together: each field live, and locked while a participant is in it.
 //
 // The page holds no copy of the form. A one-line field is a key of the session's state, a long one a text that is written
 // together; both are read at each paint. Every field has a key of its own, so that no two pages make the same container.
 
 import { ClaimHeld, colorOf, connect } from "./client/cosession.js";
 
-const HELD_SECONDS = 20; // so long a field stays somebody's who went for coffee in the middle of it
+const HELD_SECONDS = 20; // the longest time that a field stays locked for an idle participant
 const RENEWED_MS = 5000;
 
 const find = (id) => document.getElementById(id);
 const link = new URL(location.href);
 const given = new URLSearchParams(link.hash.slice(1)).get("token");
 if (given) {
-  kept(sessionStorage, "forms.token", given); // and out of the address: who copies that must not give away who they are
+  kept(sessionStorage, "forms.token", given); // and out of the address, so that a copied one gives no access
   link.hash = "";
   history.replaceState(null, "", link);
 }
@@ -77,7 +77,7 @@ class Field {
     this.claim = null;
   }
 
-  /** Asks for the field, or for more time in it. What was typed meanwhile is written when it is granted. */
+  /** Claims the field, or more time in it. Text that is typed meanwhile is written when the claim is granted. */
   async hold() {
     if (this.asking) return;
     this.asking = true;
@@ -104,7 +104,7 @@ class Field {
     if (this.typed) this.write();
   }
 
-  /** Somebody else was faster. */
+  /** Leaves the field to the participant that was faster. */
   giveWay() {
     this.typed = false;
     this.control.blur();
@@ -200,7 +200,7 @@ function kept(storage, key, value) {
 
 const mine = find("my-name");
 mine.value = name;
-mine.disabled = token !== undefined; // a token says who one is
+mine.disabled = token !== undefined; // a token has the name
 mine.addEventListener("change", () => {
   if (kept(localStorage, "forms.name", mine.value.trim()) !== null) location.reload();
 });

@@ -1,4 +1,4 @@
-// What agents ask people to approve: the value can be edited by everybody while it is open, and the server counts votes.
+// Approvals that agents ask for: participants edit the value while it is open, and the server counts the votes.
 
 import { h, keep } from "../chat/element.js";
 import { object, text } from "../chat/given.js";

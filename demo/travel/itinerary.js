@@ -10,12 +10,12 @@ import { drag } from "./moving.js";
 import { price } from "./price.js";
 import { selects } from "./selection.js";
 
-const MOST_DAYS = 31; // more are no help to look at, and anybody may write any number
+const MOST_DAYS = 31; // more are no help to look at, and a client may write any number
 
 const dayOf = (item) => Number(item.day) || 0;
 const byTime = ([, a], [, b]) => dayOf(a) - dayOf(b) || text(a.time).localeCompare(text(b.time));
 
-/** What is planned, in order: [id, item]. */
+/** Returns the planned items, in order: [id, item]. */
 export function planned(session) {
   const items = Object.entries(object(session.state.get(["itinerary"])));
   return items.filter(([, item]) => item === object(item)).sort(byTime);

@@ -1,5 +1,5 @@
-// Elements that stand for things by their ids: each is made once, painted again at each paint, and stays where it is as
-// long as its thing does. What has the focus keeps it.
+// Elements by the ids of their items: each is made once, updated at each paint, and stays in its place as long as its
+// item does. The focused element keeps the focus.
 
 import { attempt } from "../chat/element.js";
 
@@ -8,7 +8,7 @@ export class Keyed {
   #make;
   #views = new Map();
 
-  /** `make(thing)` gives what stands for a thing: its `element`, and `paint(thing, index)`. */
+  /** `make(thing)` returns the view of a thing: its `element`, and `paint(thing, index)`. */
   constructor(parent, make) {
     this.#parent = parent;
     this.#make = make;

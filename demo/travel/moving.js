@@ -6,8 +6,8 @@ const EDGE_PX = 56; // so near to its edge the list scrolls
 const STEP_PX = 9; // in each frame
 
 /**
- * Lets an element follow the pointer that has gripped it (`event`), until it lets go, or Escape is pressed. What
- * `targetAt(y)` gives is marked meanwhile; `onDrop` is told of the last one.
+ * Lets an element follow the pointer that has gripped it (`event`), until it is released, or Escape is pressed. The
+ * result of `targetAt(y)` is marked meanwhile; `onDrop` gets the last one.
  */
 export function drag(event, element, { scroller, targetAt, onDrop }) {
   if (event.button) return;
@@ -31,7 +31,7 @@ export function drag(event, element, { scroller, targetAt, onDrop }) {
   };
   const follow = () => {
     if (signal.aborted) return;
-    if (!element.isConnected) return end(); // somebody took it away
+    if (!element.isConnected) return end(); // another participant deleted it
     const { top, bottom } = scroller.getBoundingClientRect();
     if (y < top + EDGE_PX) scroller.scrollTop -= STEP_PX;
     else if (y > bottom - EDGE_PX) scroller.scrollTop += STEP_PX;

@@ -1,4 +1,4 @@
-// What the specialists offer: cards to choose from. A card that is chosen goes into the itinerary.
+// The options of the specialists: cards to choose from. A card that is chosen goes into the itinerary.
 
 import { h, keep, mark } from "../chat/element.js";
 import { objects, object, text } from "../chat/given.js";

@@ -1,5 +1,5 @@
 // The plan: facts of the trip, the itinerary with what it costs, and options to choose from. All of it is the session's
-// state, so what one does here by hand is what the agents read; the chat needs no word of it.
+// state, so the agents read the changes that are made here by hand; they need no message.
 
 import { h, keep, mark } from "../chat/element.js";
 import { object } from "../chat/given.js";

@@ -1,4 +1,4 @@
-// What waits for its turn: everybody who may edits, reorders and removes it.
+// The waiting prompts: participants with the capability edit, reorder and remove them.
 
 import { h, icon, keep } from "../chat/element.js";
 import { tried } from "../chat/notice.js";

@@ -1,10 +1,10 @@
-// What people have selected: a row or a card, in the colour of whoever has it.
+// Selections: a row or a card, in the colour of the participant that has selected it.
 
 import { mark } from "../chat/element.js";
 import { text } from "../chat/given.js";
 import { person } from "../chat/people.js";
 
-/** Makes whatever has the focus in an element what one has selected. */
+/** Selects an element's item while the focus is in it. */
 export function selects(element, session, id) {
   const select = (item) => {
     if (session.status !== "closed") session.selections.set("item", item);
@@ -13,7 +13,7 @@ export function selects(element, session, id) {
   element.addEventListener("focusout", () => select(null));
 }
 
-/** Shows what others have selected. */
+/** Shows the selections of others. */
 export function paintSelections(session) {
   const selected = new Map();
   for (const { id, online } of session.people.all) {

@@ -1,5 +1,5 @@
-// The talk as people read it: what the planner asks of its specialists stands on their cards, and their answers come
-// behind the message that called them.
+// The order of the talk: the planner's tasks for its specialists are shown on their cards, and their answers follow the
+// message that called them.
 
 /** The messages of a session, in this order. */
 export function threaded(session) {

@@ -1,4 +1,4 @@
-// The page: opens the trip that the address names, and paints what changed once per frame. It holds no copy of anything.
+// The page: opens the trip that the address names, and paints changes once per frame. It holds no copy of the document.
 
 import { connect } from "../client/cosession.js";
 import { holder, restriction, server, token, wayIn } from "../chat/access.js";
@@ -161,7 +161,7 @@ function paintAsked([first]) {
   if (first) keep(asked, "textContent", `${first.question} · Decide`);
 }
 
-/** Marks what was told to an agent while it worked, and whether the agent has taken it in. */
+/** Marks the messages that steer a run, and whether its agent has read them. */
 function paintTold() {
   const told = new Map(session.runs.all.flatMap((run) => listOf(run.steers).map(({ id }) => [id, listOf(run.seen).includes(id)])));
   for (const id of told.keys()) {
@@ -177,7 +177,7 @@ scroller.addEventListener("scroll", () => {
 find("plan").addEventListener("scroll", () => cursors.paint(session), { passive: true });
 new ResizeObserver(schedule).observe(scroller);
 
-// -- what one does
+// -- actions
 
 find("enqueue").addEventListener("click", () => composer.submit((text) => session.queue.add(text)));
 policy.addEventListener("change", () => tried(() => session.policy.set({ doubleTexting: policy.value })));
@@ -207,7 +207,7 @@ nameInput.addEventListener("change", () => {
   const name = nameInput.value.trim();
   if (name && name !== self().name) {
     rename(name);
-    if (session) open(session.id); // a name is part of who one is to the server
+    if (session) open(session.id); // the name is part of the identity at the server
   }
   paintMe();
 });
