@@ -206,21 +206,28 @@ def test_people_come_and_go(chat: Server, agent: "Agent", join: "Join") -> None:
     expect(ann.testid("person")).to_have_count(1)
 
 
+def shown_colours(person: "Person") -> dict[str, str]:
+    """Return the colour of each face in the head of a page, by the participant's id."""
+    return person.page.eval_on_selector_all(
+        "[data-testid=person]",
+        "all => Object.fromEntries(all.map((each) =>"
+        " [each.dataset.personId, each.querySelector('.avatar').style.getPropertyValue('--person')]))",
+    )
+
+
 def test_those_who_are_here_have_different_colours_and_keep_them_when_others_come(chat: Server, join: "Join") -> None:
     people = [join(chat.url, "trip", name) for name in ("Ann", "Ben", "Cleo")]
     before = None
     for name in ("Dan", "Eve"):
         people.append(join(chat.url, "trip", name))
-        seen = []
         for person in people:
             expect(person.testid("person")).to_have_count(len(people))
-            seen.append(
-                person.page.eval_on_selector_all(
-                    "[data-testid=person]",
-                    "all => Object.fromEntries(all.map((each) =>"
-                    " [each.dataset.personId, each.querySelector('.avatar').style.getPropertyValue('--person')]))",
-                )
-            )
+        seen: list[dict[str, str]] = []
+        for _ in range(200):  # presence may be there before the server's record of the arrival
+            seen = [shown_colours(person) for person in people]
+            if all(colours == seen[0] for colours in seen):
+                break
+            people[0].page.wait_for_timeout(50)
         assert all(colours == seen[0] for colours in seen)
         assert len(set(seen[0].values())) == len(people)
         assert before is None or before.items() <= seen[0].items()
