@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /**
  * Claims: keys that one page at a time holds, as long as it is connected. The server grants them in order of arrival.
  *

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /**
  * A session in a page: one document, its connection, and groups of what is in it.
  *
