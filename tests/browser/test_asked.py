@@ -82,7 +82,10 @@ def test_one_tab_answers_and_the_decision_outlives_the_agent(
     becomes(page, f"!{RUN}.attended")
     becomes(page, f"{RUN}.status === 'lost'")
     page.evaluate(
-        f"() => {{ session.approvals.edit({APPROVAL}.id, 'limit', 150); session.approvals.vote({APPROVAL}.id, 'approved'); }}"
+        f"""() => {{
+            session.approvals.edit({APPROVAL}.id, 'limit', 150);
+            session.approvals.vote({APPROVAL}.id, 'approved');
+        }}"""
     )
     becomes(other, f"{APPROVAL}?.decision?.approved")
     start_asker()
