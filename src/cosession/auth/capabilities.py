@@ -64,6 +64,10 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
 """The usual sets. A viewer changes nothing. An agent can neither prompt nor approve, unless granted in addition."""
 
 
+_WITHOUT_WRITES: Final = frozenset({"read", "history", "presence", "fork", "export", "create", "invite", "revoke"})
+"""The capabilities that allow no write in the document."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """A set of capabilities. Made by `Capabilities.parse` and `Capabilities.of`.
@@ -138,6 +142,11 @@ class Capabilities:
     def writes_everything(self) -> bool:
         """Whether writes need no check, because all of them are allowed."""
         return "admin" in self.names
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether no write in the document is allowed: they are a viewer's."""
+        return not (self.names - _WITHOUT_WRITES or self.state or self.texts or self.roots)
 
     def may(self, capability: str) -> bool:
         """Return whether a capability without an argument is included."""

@@ -22,7 +22,7 @@ from cosession.runtime import Hub
 from cosession.settings import Settings
 from cosession.storage import Revocations, SqliteStorage
 
-from . import sync_socket, worker_socket
+from . import hocuspocus_socket, sync_socket, worker_socket
 from .api import ai_sdk, invitations, problems, revocations, sessions
 from .api.authorize import Authorize
 from .edge.addresses import Resource, path_as_sent
@@ -140,6 +140,7 @@ def create_app(
         Resource("/readyz", GET=_readyz),
         Resource(sync_socket.PATH + "{session:path}", GET=_upgrade),
         Resource(worker_socket.PATH + "{agent:path}", GET=_upgrade),
+        Resource(hocuspocus_socket.PATH, GET=_upgrade),
         Mount("/client", Pages(directory=_CLIENT, check_dir=False, shared=True)),
         Resource("/docs", GET=partial(_lead, "docs/")),
         *(

@@ -13,7 +13,7 @@ from cosession.errors import CosessionError, NoSuchSession
 from cosession.protocol.lib0 import MAX_NUMBER
 from cosession.runtime import DirectChannel, Hub, Write, refuse
 
-from . import worker_socket
+from . import hocuspocus_socket, worker_socket
 from .api.authorize import accept, enter
 from .api.bodies import read_flag, read_number
 from .edge.addresses import decode, path_as_sent
@@ -95,9 +95,12 @@ class WebSocketChannel(DirectChannel):
 
 
 async def serve_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve `/sync/{session}` and `/work/{agent}`; refuse a socket with any other path."""
+    """Serve `/sync/{session}`, `/work/{agent}` and `/hocuspocus`; refuse a socket with any other path."""
     path = path_as_sent(scope)
     websocket = WebSocket(scope, receive, send)
+    if path.rstrip("/") == hocuspocus_socket.PATH:
+        await hocuspocus_socket.serve_documents(websocket, WebSocketChannel(websocket, ""))
+        return
     for prefix, name, serve in ((PATH, "session", _sync), (worker_socket.PATH, "agent", worker_socket.serve_work)):
         if path.startswith(prefix):
             try:
