@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -105,6 +106,18 @@ async def test_what_is_acknowledged_survives_a_killed_server(server: Server) -> 
                 text = await reader.ask("text", document="note")
                 assert [text.count(str(one)) for one in range(1, number + 1)] == [300] * number
             await ann.ask("saved", document="note")
+
+
+async def test_an_edit_is_acknowledged_only_when_the_storage_has_it(server: Server) -> None:
+    async with provider(server, "note") as ann, provider(server, "note") as ben:
+        with contextlib.closing(sqlite3.connect(server.data / "cosession.sqlite3", isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            await ann.ask("insert", document="note", text="seen")
+            await reads(ben, "note", "seen")
+            await eventually(lambda: "log.append_failed" in server.log.read_text(), "a commit that fails")
+            assert (await ann.ask("status", document="note"))["unsynced"] == 1
+            database.execute("ROLLBACK")
+        await ann.ask("saved", document="note")
 
 
 async def test_offline_edits_come_in_after_a_restart_and_are_acknowledged(server: Server) -> None:
