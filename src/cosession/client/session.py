@@ -219,7 +219,7 @@ class Session(Writing, Generic[S, P, M]):
         return self._link.ended
 
     def close(self) -> None:
-        """End the session: later calls raise `Disconnected`. What was written is saved until the block has ended."""
+        """End the session: later calls raise `Disconnected`. Leaving the block still saves earlier writes."""
         self._link.close()
 
     def reconnect(self, *, token: Token | None = None) -> None:
