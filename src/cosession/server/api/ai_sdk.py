@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Annotated, Any, Final, Literal, NamedTuple, cast
 
 from pydantic import ConfigDict, Field
 from starlette.requests import Request
@@ -52,10 +52,10 @@ class ChatRequest(Body):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     id: str | None = None
-    messages: list[dict[str, Any]] = Field(min_length=1)
+    messages: Annotated[list[dict[str, Any]], Field(fail_fast=True)] = Field(min_length=1)
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
     messageId: str | None = None  # noqa: N815 - the AI SDK's name
-    to: list[str] = Field([], max_length=32)
+    to: Annotated[list[Annotated[str, Field(max_length=128)]], Field(fail_fast=True)] = Field([], max_length=32)
 
 
 class _View(NamedTuple):
