@@ -17,6 +17,8 @@ from cosession.auth.tokens import mint
 from cosession.server import create_app
 from cosession.settings import Settings
 
+CHAT = {"id": "trip", "messages": [{"role": "user", "id": "late", "parts": [{"type": "text", "text": "late"}]}]}
+
 SLOW = {
     "/sessions": {"id": "made-late"},
     "/sessions/{session}/messages": {"text": "after I was thrown out"},
@@ -25,6 +27,8 @@ SLOW = {
     "/sessions/{session}/approvals/{approval:path}": {"decision": "approved"},
     "/sessions/{session}/invitations": {"role": "operator"},
     "/revocations": {"participant": "root"},
+    "/ai": CHAT,
+    "/ai/{session}": CHAT,
 }
 """A body for each route that takes one."""
 
