@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -20,6 +20,12 @@ FIRST_WORDS_SECONDS = 120.0
 def anyio_backend() -> str:
     """asyncio: it is what the agent and the clients run on."""
     return "asyncio"
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    """A server whose sessions name the demo's agent, as `cosession demo` does."""
+    return start_server(agents="assistant")
 
 
 @contextlib.asynccontextmanager
